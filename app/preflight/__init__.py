@@ -5,6 +5,7 @@
     catalogue     every check, in order
     runner        asks each check's questions, judges the answers
     google        one REST client; a question and its answer, as data
+    canaries      the message that the journey follows, for each stream
     finding       held, failed with the cure, or not looked at and why
     transcript    what may be attached to an issue
 

@@ -126,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", help="check the quotas for so many messages a second, such as 1000/s")
     parser.add_argument("--record-bytes", type=int, metavar="N", help="the size of a record (default: 1024)")
     parser.add_argument("--reader", metavar="EMAIL", help="an account that may read, and that you may impersonate")
-    parser.add_argument("--canary", action="store_true", help="publish a canary and follow it to the feed")
+    parser.add_argument(
+        "--canary", action="store_true", help="publish a canary to each stream and follow it to its feed"
+    )
     parser.add_argument(
         "--dead-letter", action="store_true", help="publish a dead letter and replay it; its alert will be raised"
     )

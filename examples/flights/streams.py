@@ -55,11 +55,25 @@ class Airport(Struct, forbid_unknown_fields=True, kw_only=True):
         str,
         Meta(pattern="^[A-Z]{3}$", description="FAA code.", examples=["EWR"], extra={"sluice": ["id", "filter"]}),
     ]
-    name: Annotated[str, Meta(min_length=1, description="Usual name.", examples=["Newark Liberty Intl"])]
-    latitude: Annotated[float, Meta(ge=-90, le=90, description="Degrees north.")]
-    longitude: Annotated[float, Meta(ge=-180, le=180, description="Degrees east.")]
-    altitude_ft: Annotated[int, Meta(description="Altitude, in feet.", extra=_PLOT)]
-    time_zone: Annotated[str, Meta(description="IANA time zone.", examples=["America/New_York"], extra=_PLOT)]
+    city: Annotated[str, Meta(min_length=1, description="The city that it serves.", examples=["Newark"])]
+    state: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Z]{2}$",
+            description="Postal abbreviation of the city's state, district or territory.",
+            examples=["NJ"],
+            extra=_PLOT,
+        ),
+    ]
+    time_zone: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_]+)+$",
+            description="IANA time zone.",
+            examples=["America/New_York"],
+            extra=_PLOT,
+        ),
+    ]
 
 
 STREAMS = {

@@ -65,7 +65,8 @@ class Project(msgspec.Struct):
     """Everything that can be asked of one project. Each member is changed in place.
 
     `off` are disabled APIs, which answer as Google does; `forbidden` are paths that the caller may not ask;
-    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept.
+    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept. `journeys` answers what is not a
+    resource: testing/google_cloud/pubsub.py.
     """
 
     resources: dict[str, dict[str, Any]]
@@ -78,6 +79,7 @@ class Project(msgspec.Struct):
     refused_statements: list[str] = msgspec.field(default_factory=list)
     may_impersonate: bool = True
     make_token: Callable[[str], str] | None = None
+    journeys: Callable[[str, dict[str, list[str]], dict[str, Any] | None], dict[str, Any] | None] | None = None
     token_claims: dict[str, Any] = msgspec.field(default_factory=lambda: {"email": READER, "email_verified": True})
 
     def service(self) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def reply(  # noqa: PLR0911 - one for each kind
     if path.startswith(f"{USAGE}/v1/") and path.endswith("services:batchGet"):
         states = [{"name": name, "state": project.services[name.rpartition("/")[2]]} for name in query["names"]]
         return 200, {"services": states}
+    if project.journeys is not None and (found := project.journeys(path, query, body)) is not None:
+        return 200, found
     if body is not None:
         return _computed(project, path, body)
     if path.startswith("bigquery.googleapis.com/"):

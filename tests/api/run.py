@@ -26,9 +26,10 @@ _ANSWER_S = 20
 
 @contextmanager
 def service(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Run the service, with records in it and rejects, until the block ends; the values are its URL and its log."""
+    """Run the service, with records and rejects in both streams, until the block ends; return its URL and its log."""
     with instance(
         folder,
+        streams="tests.api.streams:STREAMS",
         api_principals=READER,
         api_audience=tokens.AUDIENCE,
         tail_max_s="0.2",
@@ -69,11 +70,14 @@ def unexpected(log: Path) -> list[str]:
 
 
 def _fill(url: str) -> None:
-    """Store some records, and have some rejected."""
+    """Store some records in each stream, and have some rejected."""
     headers = {"Authorization": f"Bearer {tokens.token(email=READER)}"}
     records = [{"id": f"id{number}", "timestamp": "2026-01-31T12:00:00Z", "source": "a"} for number in range(30)]
-    body = msgspec.json.encode([*records, {"id": 7}, "no record"])
-    assert httpx.post(f"{url}/v1/records", content=body, headers=headers).status_code == 207
+    payments = [{"number": number, "at": "2026-01-31T12:00:00Z"} for number in range(30)]
+    sent = {"records": [*records, {"id": 7}, "no record"], "streams/payments/records": [*payments, {"number": "7"}]}
+    for path, body in sent.items():
+        answer = httpx.post(f"{url}/v1/{path}", content=msgspec.json.encode(body), headers=headers)
+        assert answer.status_code == 207, answer.text
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,9 +4,11 @@ import gzip
 import hashlib
 import re
 import zipfile
-from datetime import UTC, date, datetime, time
+from collections import defaultdict
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -66,10 +68,29 @@ def test_one_hour_is_read_in_utc() -> None:
 
 
 def test_the_airports_are_those_of_the_flights(rows: list[dict[str, Any]]) -> None:
-    """All where a flight begins or ends, but for four that the source does not list."""
-    used = {row[end] for row in rows for end in ("origin", "destination")}
-    assert used - {row["code"] for row in load.airport_rows()} == {"BQN", "PSE", "SJU", "STT"}
-    assert {row["code"] for row in load.airport_rows()} <= used
+    """All where a flight begins or ends, in the order of their codes."""
+    assert [row["code"] for row in load.airport_rows()] == sorted({row[e] for row in rows for e in _ENDS})
+
+
+_ENDS = ("origin", "destination")
+
+
+def test_the_time_zones_are_those_of_the_clocks_at_arrival(rows: list[dict[str, Any]]) -> None:
+    """The clocks at both ends differ by the flight, by less than an hour on the ground at best, and by the zones."""
+    ahead_min = defaultdict[str, list[int]](list)
+    for row in rows:
+        if "air_time_min" in row:
+            left, landed = (time.fromisoformat(row["actual"][f"{end}_local"]) for end in ("departure", "arrival"))
+            clocks_min = (landed.hour - left.hour) * 60 + landed.minute - left.minute
+            ahead_min[row["destination"]].append((clocks_min - row["air_time_min"] + 720) % 1440 - 720)
+    noon = datetime(2013, 1, 15, 12, tzinfo=UTC)
+    in_new_york = noon.astimezone(ZoneInfo("America/New_York")).replace(tzinfo=None)
+    stated = {}
+    for row in load.airport_rows():
+        here = noon.astimezone(ZoneInfo(row["time_zone"])).replace(tzinfo=None)
+        stated[row["code"]] = (here - in_new_york) // timedelta(hours=1)
+    assert {code: stated[code] for code in ahead_min} == {code: min(each) // 60 for code, each in ahead_min.items()}
+    assert stated.keys() - ahead_min.keys() == {"EWR", "JFK", "LGA"}
 
 
 def test_the_count_is_the_one_stated(rows: list[dict[str, Any]]) -> None:
@@ -123,11 +144,11 @@ def test_every_field_is_described_and_none_is_reserved() -> None:
 
 
 def test_the_checksums_are_the_ones_stated() -> None:
-    """The README states the checksums of each file, of the CSV inside it and of its source."""
-    files = [path.read_bytes() for path in (load.DATA_PATH, load.WEATHER_PATH, load.AIRPORTS_PATH)]
+    """The README states the checksums of each built file, of the CSV inside it and of its source."""
+    files = [path.read_bytes() for path in (load.DATA_PATH, load.WEATHER_PATH)]
     stated = set(re.findall(r"`([0-9a-f]{64})`", README))
     made = {hashlib.sha256(each).hexdigest() for file in files for each in (file, gzip.decompress(file))}
-    assert stated == made | {build.SOURCE_SHA256, build.WEATHER_SHA256, build.AIRPORTS_SHA256}
+    assert stated == made | {build.SOURCE_SHA256, build.WEATHER_SHA256}
 
 
 def test_building_again_gives_the_committed_rows() -> None:
@@ -140,8 +161,6 @@ def test_building_again_gives_the_committed_rows() -> None:
     assert flights == gzip.decompress(load.DATA_PATH.read_bytes())
     weather = build.read_source(build.find_source("weather.csv"), build.WEATHER_SHA256)
     assert build.build_weather(weather) == gzip.decompress(load.WEATHER_PATH.read_bytes())
-    airports = build.read_source(build.find_source("airports.csv"), build.AIRPORTS_SHA256)
-    assert build.build_airports(airports, flights) == gzip.decompress(load.AIRPORTS_PATH.read_bytes())
 
 
 SOURCE_COLUMNS = (

@@ -1,84 +1,26 @@
 """What can be broken in a project, each alone: the check that looks at it, and a part of its cure."""
 
-from collections.abc import Callable
-from typing import Any
-
 from testing.google_cloud import project as google
-from testing.google_cloud.project import Project
+from tests.preflight.breaking import (
+    Break,
+    change,
+    column,
+    disable,
+    inside,
+    lose,
+    missing,
+    policy,
+    quota,
+    variables,
+    without,
+)
+from tests.preflight.broken_subscription import SUBSCRIPTION
 
-Break = Callable[[Project], Any]
 _RECORDS = f"{google.DATASET}/tables/records"
 _REJECTS = f"{google.DATASET}/tables/records_rejected"
-_QUOTAS = f"{google.USAGE}/v1beta1/projects/{google.PROJECT}/services/%s/consumerQuotaMetrics"
 _ALERTS = f"{google.MONITORING}/v3/projects/{google.PROJECT}/alertPolicies"
 _CHANNELS = f"{google.MONITORING}/v3/projects/{google.PROJECT}/notificationChannels"
 _BOARDS = f"{google.MONITORING}/v1/projects/{google.PROJECT}/dashboards"
-
-
-def change(path: str, **members: Any) -> Break:
-    """Replace members of a resource."""
-    return lambda project: project.resources[path].update(members)
-
-
-def lose(path: str, *members: str) -> Break:
-    """Remove members of a resource."""
-    return lambda project: [project.resources[path].pop(member) for member in members]
-
-
-def missing(path: str) -> Break:
-    """Remove a resource."""
-    return lambda project: project.resources.pop(path)
-
-
-def inside(path: str, *keys: str | int, **members: Any) -> Break:
-    """Replace members below a resource; None removes one."""
-
-    def run(project: Project) -> None:
-        node: Any = project.resources[path]
-        for key in keys:
-            node = node[key]
-        for name, value in members.items():
-            if value is None:
-                node.pop(name)
-            else:
-                node[name] = value
-
-    return run
-
-
-def without(role: str) -> Break:
-    """Take a role on the project back from everyone."""
-
-    def run(project: Project) -> None:
-        policy = project.resources[f"{google.RESOURCES}:getIamPolicy"]
-        policy["bindings"] = [each for each in policy["bindings"] if each["role"] != role]
-
-    return run
-
-
-def variables(**values: str) -> Break:
-    """Change settings of the running service."""
-    return lambda project: project.environ.update(values)
-
-
-def policy(constraint: str, *rules: dict[str, Any]) -> Break:
-    """Set an organisation policy."""
-    return change(f"{google.POLICIES}/{constraint}:getEffectivePolicy", spec={"rules": list(rules)})
-
-
-def quota(service: str, limit: str) -> Break:
-    """Lower the last bucket of a service's quota."""
-    metric = ("metrics", 0, "consumerQuotaLimits", 0, "quotaBuckets", -1)
-    return inside(_QUOTAS % service, *metric, effectiveLimit=limit)
-
-
-def column(path: str, at: int, **members: Any) -> Break:
-    """Change a column of a table."""
-    return inside(path, "schema", "fields", at, **members)
-
-
-def _disable(project: Project, api: str) -> None:
-    project.services[api] = "DISABLED"
 
 
 BROKEN: list[tuple[str, str, Break, str]] = [
@@ -125,8 +67,8 @@ BROKEN: list[tuple[str, str, Break, str]] = [
     ("too few appends", "quota-appends", quota("bigquerystorage.googleapis.com", "60000000"), "request more"),
     ("too few pushes", "quota-pushes", quota("pubsub.googleapis.com", "60000"), "request more"),
     ("too few processors", "quota-instances", quota("run.googleapis.com", "9000"), "request more"),
-    ("an API of the beginning is off", "first-apis", lambda p: _disable(p, "iam.googleapis.com"), "gcloud services"),
-    ("another API is off", "apis", lambda p: _disable(p, "secretmanager.googleapis.com"), "terraform apply"),
+    ("an API of the beginning is off", "first-apis", disable("iam.googleapis.com"), "gcloud services"),
+    ("another API is off", "apis", disable("secretmanager.googleapis.com"), "terraform apply"),
     ("no service", "service", missing(google.RUN), "terraform apply"),
     (
         "the revision is not ready",
@@ -174,68 +116,7 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         lambda p: p.refused_statements.append("DELETE FROM"),
         "mend the tables first",
     ),
-    ("the subscription is detached", "subscription", change(google.SUBSCRIPTION, topic="_deleted-topic_"), "apply"),
-    ("the subscription is in error", "subscription", change(google.SUBSCRIPTION, state="RESOURCE_ERROR"), "console"),
-    (
-        "the subscription expires",
-        "subscription",
-        change(google.SUBSCRIPTION, expirationPolicy={"ttl": "2678400s"}),
-        "terraform apply",
-    ),
-    (
-        "the subscription expires by default",
-        "subscription",
-        lose(google.SUBSCRIPTION, "expirationPolicy"),
-        "terraform apply",
-    ),
-    ("a short ack deadline", "subscription-clocks", change(google.SUBSCRIPTION, ackDeadlineSeconds=10), "both sides"),
-    ("no retry policy", "subscription-clocks", lose(google.SUBSCRIPTION, "retryPolicy"), "both sides"),
-    ("a look-back that is too short", "subscription-clocks", variables(SLUICE_RETRY_BACKOFF_MAX_S="300"), "both sides"),
-    ("no dead letters", "subscription-dead-letters", lose(google.SUBSCRIPTION, "deadLetterPolicy"), "both sides"),
-    (
-        "dead letters too early",
-        "subscription-dead-letters",
-        inside(google.SUBSCRIPTION, "deadLetterPolicy", maxDeliveryAttempts=5),
-        "both sides",
-    ),
-    ("no pushes", "subscription-push", change(google.SUBSCRIPTION, pushConfig={}), "pushes = true"),
-    (
-        "pushes go elsewhere",
-        "subscription-push",
-        inside(google.SUBSCRIPTION, "pushConfig", pushEndpoint="https://old.run.app/pubsub/push"),
-        "both sides",
-    ),
-    (
-        "unwrapped without metadata",
-        "subscription-push",
-        inside(google.SUBSCRIPTION, "pushConfig", noWrapper={}),
-        "write_metadata",
-    ),
-    (
-        "a filter",
-        "subscription-push",
-        change(google.SUBSCRIPTION, filter='attributes.kind = "order"'),
-        "make a subscription without",
-    ),
-    (
-        "exactly-once delivery",
-        "subscription-push",
-        change(google.SUBSCRIPTION, enableExactlyOnceDelivery=True),
-        "turn it off",
-    ),
-    ("no token", "subscription-token", inside(google.SUBSCRIPTION, "pushConfig", oidcToken=None), "both sides"),
-    (
-        "another audience",
-        "subscription-token",
-        inside(google.SUBSCRIPTION, "pushConfig", "oidcToken", audience="other"),
-        "both sides",
-    ),
-    (
-        "another principal",
-        "subscription-token",
-        inside(google.SUBSCRIPTION, "pushConfig", "oidcToken", serviceAccountEmail="other@example.com"),
-        "both sides",
-    ),
+    *SUBSCRIPTION,
     (
         "dead letters cannot be published",
         "pubsub-account",

@@ -7,7 +7,8 @@ from app.preflight.__main__ import BAD, GOOD
 from app.preflight.catalogue import CHECKS
 from testing.google_cloud import project as google
 from tests.preflight.asking import OFFLINE, ask, new_project
-from tests.preflight.broken import ALSO, BROKEN, Break
+from tests.preflight.breaking import Break
+from tests.preflight.broken import ALSO, BROKEN
 
 ONLINE = [check.name for check in CHECKS if check.name not in OFFLINE]
 

@@ -16,7 +16,7 @@ from tests.preflight.asking import OFFLINE, ask
 from tests.streams.market import STREAMS
 
 ONLINE = [check.name for check in CHECKS if check.name not in OFFLINE]
-EACH = [check.name for check in CHECKS if check.needs == "streams"]
+EACH = [check.name for check in CHECKS if check.needs == "streams" and check.name not in OFFLINE]
 
 
 def with_streams() -> Project:
