@@ -45,7 +45,7 @@ def settings_of(engine: Engine, table: Table, **changed: Any) -> Settings:
 async def settled(engine: Engine, service: Service) -> None:
     """Let what was stored until now settle; readers of chunks see it up to a poll later."""
     assert isinstance(service.clock, FakeClock)
-    await service.clock.advance(engine.settle_s + Settings().query.poll_s)
+    await service.clock.advance(engine.settle_s + 2 * Settings().query.poll_s)
 
 
 async def read(service: Service, path: str = "/v1/records") -> list[dict[str, Any]]:
