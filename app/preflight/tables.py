@@ -123,6 +123,44 @@ def judge_statements(deployment: Deployment, answers: Sequence[Answer]) -> Findi
     return Held(f"BigQuery accepts all {len(answers)} statements of the service")
 
 
+def _index_questions(deployment: Deployment) -> Sequence[Question]:
+    """Return the query of a table's search indexes, which costs 10 MB; none where the service relies on none.
+
+    https://cloud.google.com/bigquery/docs/information-schema-indexes
+    """
+    if not deployment.settings.query.id_index:
+        return []
+    dataset = f"{deployment.data_project}.{deployment.dataset_id}"
+    query = (
+        f"SELECT index_status, coverage_percentage FROM `{dataset}`.INFORMATION_SCHEMA.SEARCH_INDEXES "  # noqa: S608 - names of this project
+        f"WHERE table_name = '{deployment.table}'"
+    )
+    body = {"query": query, "useLegacySql": False, "location": deployment.location}
+    return [Question(BIGQUERY, f"bigquery/v2/projects/{deployment.data_project}/queries", body, method="POST")]
+
+
+def judge_index(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check that the table has the search index that look-ups by id rely on."""
+    try:
+        table, _ = tables_of(deployment)
+    except RecordTypeError as error:
+        return _no_record_type(error)
+    if not answers:
+        return Held("the service relies on no search index: a look-up by id reads two columns of what it searches")
+    if table.id is None:
+        return Held(f"{table.name} has no id to look up")
+    (answer,) = answers
+    found = [[cell.get("v") for cell in row.get("f", ())] for row in answer.body.get("rows") or ()]
+    active = [float(coverage or 0) for status, coverage in found if status == "ACTIVE"]
+    if not active:
+        what = f"its status is {found[0][0]}" if found else "there is none"
+        return Failed(
+            f"{table.name} needs a search index on {table.id.name}, and {what}: look-ups by id read all of the table",
+            "`terraform apply`; without an index, id_index = false",
+        )
+    return Held(f"the search index of {table.name} covers {max(active):g} % of it")
+
+
 CHECKS = (
     Ask(
         name="table-records",
@@ -140,6 +178,14 @@ CHECKS = (
         questions=lambda deployment: [_table_question(deployment, REJECTS)],
         verdict=judge_table,
         judges={404},
+    ),
+    Ask(
+        name="id-index",
+        phase="after",
+        needs="streams",
+        about="the table of records has the search index by which ids are found (a query of 10 MB)",
+        questions=_index_questions,
+        verdict=judge_index,
     ),
     Ask(
         name="statements",

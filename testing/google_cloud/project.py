@@ -49,6 +49,7 @@ ENVIRON = {
     "SLUICE_RETRY_BACKOFF_MAX_S": "600",
     "SLUICE_DEDUPE_LOOKBACK_S": "900",
     "SLUICE_RETENTION_DAYS": str(RETENTION_DAYS),
+    "SLUICE_ID_INDEX": "true",
     "SLUICE_METRICS": "cloud",
     "SLUICE_TRACES": "cloud",
 }
@@ -65,7 +66,8 @@ class Project(msgspec.Struct):
     """Everything that can be asked of one project. Each member is changed in place.
 
     `off` are disabled APIs, which answer as Google does; `forbidden` are paths that the caller may not ask;
-    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept. `journeys` answers what is not a
+    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept; `search_indexes` are
+    the status and the coverage of each index, by table. `journeys` answers what is not a
     resource: testing/google_cloud/pubsub.py.
     """
 
@@ -77,6 +79,7 @@ class Project(msgspec.Struct):
     forbidden: set[str] = msgspec.field(default_factory=set)
     refused_queries: list[str] = msgspec.field(default_factory=list)
     refused_statements: list[str] = msgspec.field(default_factory=list)
+    search_indexes: dict[str, list[tuple[str, float]]] = msgspec.field(default_factory=dict)
     may_impersonate: bool = True
     make_token: Callable[[str], str] | None = None
     journeys: Callable[[str, dict[str, list[str]], dict[str, Any] | None], dict[str, Any] | None] | None = None
@@ -124,7 +127,8 @@ def healthy(*tables: Table) -> Project:
     for constraint in ("run.managed.requireInvokerIam", "iam.allowedPolicyMemberDomains", "gcp.resourceLocations"):
         resources[f"{POLICIES}/{constraint}:getEffectivePolicy"] = {"name": f"{_P}/policies/{constraint}", "spec": {}}
     services = dict.fromkeys((*FIRST_APIS, *OTHER_APIS), "ENABLED")
-    return Project(resources, dict(ENVIRON), services, set(NEEDED))
+    indexes = {table.name: [("ACTIVE", 99.5)] for table in tables if table.id is not None}
+    return Project(resources, dict(ENVIRON), services, set(NEEDED), search_indexes=indexes)
 
 
 def _service() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Serve a project's state over HTTP, with Google's errors (https://cloud.google.com/apis/design/errors)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from testing.google_cloud.project import RESOURCES, RUN, USAGE, Project
+from testing.google_cloud.project import PROJECT, RESOURCES, RUN, SYSTEM, USAGE, Project
 from testing.http_server import Handler, serving_http
 
 Reply = tuple[int, dict[str, Any]]
@@ -86,7 +87,21 @@ def _computed(project: Project, path: str, body: dict[str, Any]) -> Reply:  # no
         if any(part in sql for part in project.refused_statements):
             return _error(400, "Unrecognized name: nothing at [1:8]", "invalidQuery")
         return 200, {"status": {"state": "DONE"}, "configuration": body["configuration"]}
+    if path.endswith("/queries"):
+        return 200, _search_indexes(project, body)
     return _error(404, f"Method not found: {path}", "NOT_FOUND")
+
+
+def _search_indexes(project: Project, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the rows of INFORMATION_SCHEMA.SEARCH_INDEXES that the query of a table asks for."""
+    view = f"`{PROJECT}.{SYSTEM}`.INFORMATION_SCHEMA.SEARCH_INDEXES"
+    asked = re.search(rf" FROM {re.escape(view)} WHERE table_name = '(\w+)'$", body["query"])
+    if asked is None or body["useLegacySql"]:
+        raise ValueError(body)
+    rows = [
+        {"f": [{"v": status}, {"v": str(coverage)}]} for status, coverage in project.search_indexes.get(asked[1], ())
+    ]
+    return {"jobComplete": True, "totalRows": str(len(rows)), "rows": rows}
 
 
 def _error(code: int, message: str, reason: str) -> Reply:

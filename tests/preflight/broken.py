@@ -109,6 +109,14 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         inside(_RECORDS, "timePartitioning", expirationMs="86400000"),
         "retention_days",
     ),
+    ("clustered by the id", "table-records", change(_RECORDS, clustering={"fields": ["id"]}), "terraform apply"),
+    ("no search index", "id-index", lambda p: p.search_indexes.clear(), "id_index = false"),
+    (
+        "a search index that is gone",
+        "id-index",
+        lambda p: p.search_indexes.update(records=[("PERMANENTLY DISABLED", 0.0)]),
+        "terraform apply",
+    ),
     ("kept for ever", "table-rejects", inside(_REJECTS, "timePartitioning", expirationMs=None), "retention_days"),
     (
         "a deletion is refused",
