@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from app.preflight.check import Ask
 from app.preflight.finding import Failed, Finding, Held, NotLooked
 from app.preflight.google import Answer, Question
-from app.preflight.plan import Deployment
+from app.preflight.plan import Deployment, settings_trouble
 from app.preflight.project import USAGE
 
 MESSAGES_PER_CPU = 1_000
@@ -16,6 +16,8 @@ _MULTI_REGIONS = {"EU": "europe-", "US": "us-"}
 _APPENDS = "bigquerystorage.googleapis.com/write/append_bytes"
 _PUSHES = "pubsub.googleapis.com/regionalpushsubscriber"
 _CPUS = "run.googleapis.com/cpu_allocation"
+_WIDE_CONNECTIONS, _REGIONAL_CONNECTIONS = 10_000, 1_000
+"""For appends, in EU or US and in a region: https://cloud.google.com/bigquery/quotas#write-api-limits."""
 _RAISE = "https://console.cloud.google.com/iam-admin/quotas"
 
 
@@ -106,6 +108,30 @@ def judge_appends(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     return _compared("appends", _needed_mb(deployment), None if limit is None else limit / 1e6, "MB/s", metric)
 
 
+def judge_connections(deployment: Deployment, _: Sequence[Answer]) -> Finding:
+    """Check the connections for appends that all instances may open, as Terraform does; it needs no rate.
+
+    Each table has its own: that of each stream, and that of the rejects (docs/scaling.md, "Several streams"). No quota
+    of Service Usage is read, as the name of its metric is not known for certain.
+    """
+    streams = max(deployment.planned_streams, len(deployment.streams))
+    each = deployment.connections_per_table
+    if deployment.environ is not None and not settings_trouble(deployment):
+        each = deployment.settings.store.bigquery_max_connections
+    needed = deployment.max_instances * (streams + 1) * each
+    is_wide = deployment.location.upper() in _MULTI_REGIONS
+    granted = deployment.append_connections or (_WIDE_CONNECTIONS if is_wide else _REGIONAL_CONNECTIONS)
+    counted = f"{deployment.max_instances} instances, {streams + 1} tables, {each} each"
+    if needed > granted:
+        return Failed(
+            f"the instances may open {needed:,} connections for appends ({counted}), and BigQuery takes {granted:,} "
+            f"in {deployment.location}",
+            f"lower instances.max or SLUICE_BIGQUERY_MAX_CONNECTIONS (settings), or request more at {_RAISE} and say "
+            "so in append_connections",
+        )
+    return Held(f"{needed:,} of {granted:,} connections for appends, at most ({counted})")
+
+
 def judge_pushes(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     """Check the kB a minute that Pub/Sub pushes in a region: https://cloud.google.com/pubsub/quotas."""
     if not deployment.rate:
@@ -159,6 +185,14 @@ CHECKS = (
         about="the Storage Write API accepts the bytes of --rate",
         questions=_quota_questions("bigquerystorage.googleapis.com"),
         verdict=judge_appends,
+    ),
+    Ask(
+        name="connections",
+        phase="before",
+        needs="nothing",
+        about="BigQuery takes the connections for appends that all instances may open to the tables of all streams",
+        questions=lambda _: (),
+        verdict=judge_connections,
     ),
     Ask(
         name="quota-pushes",

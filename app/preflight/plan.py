@@ -9,12 +9,16 @@ import msgspec
 from app.record import RecordTypeError
 from app.schema.table import RECORDS
 from app.settings.load import PREFIX, VARIABLES, Settings, SettingsError, load_settings
+from app.settings.store import StoreSettings
 from app.streams import Streams, load_streams
 
 _ASSIGNMENT = re.compile(r"^(\w+)\s*=\s*(.*?)(?=^\w+\s*=|\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
+_MAP_PART = re.compile(r'"(?:[^"\\]|\\.)*"(?!\s*=)|"?(?P<key>\w+)"?\s*=|[{}]')
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 DEFAULT_INSTANCES = 10
+DEFAULT_CONNECTIONS = StoreSettings().bigquery_max_connections
+MAX_CONNECTIONS = "SLUICE_BIGQUERY_MAX_CONNECTIONS"
 _WITHHELD = "a secret, of which only the use is known here"
 """Longer than the least length of any secret, so that a rule on it holds."""
 
@@ -28,6 +32,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     `streams` are the names that SLUICE_STREAMS declares, the default one first; a single type has one empty name.
     `stream` is the one that is looked at.
+
+    The variables also tell the `planned_streams`, the `connections_per_table` for appends that an instance may open,
+    and the `append_connections` that BigQuery grants the project: None is what every project has.
     """
 
     project: str
@@ -51,6 +58,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] | None = None
     streams: tuple[str, ...] = ("",)
     stream: str = ""
+    planned_streams: int = 1
+    connections_per_table: int = DEFAULT_CONNECTIONS
+    append_connections: int | None = None
 
     @property
     def name(self) -> str:
@@ -194,7 +204,8 @@ def with_service(
 def read_tfvars(text: str) -> dict[str, Any]:
     """Return those variables of a tfvars file that a Deployment knows, by its own names.
 
-    Only strings and numbers, lists of strings and `instances` are read; that is all that is needed of the language.
+    Only strings and numbers, lists of strings, `instances`, and the names of `streams` are read; that is all that is
+    needed of the language.
     """
     assigned = {name: value.strip() for name, value in _ASSIGNMENT.findall(_COMMENT.sub("", text))}
     strings = {name: _STRING.findall(value) for name, value in assigned.items()}
@@ -205,7 +216,23 @@ def read_tfvars(text: str) -> dict[str, Any]:
         found["cpu"] = int(strings["cpu"][0])
     if limit := re.search(r"\bmax\s*=\s*(\d+)", assigned.get("instances", "")):
         found["max_instances"] = int(limit[1])
+    if streams := _keys(assigned.get("streams", "")):
+        found["planned_streams"] = len(streams)
+    if granted := re.match(r"\d+", assigned.get("append_connections", "")):
+        found["append_connections"] = int(granted[0])
+    if most := re.search(rf'\b{MAX_CONNECTIONS}"?\s*=\s*"?(\d+)', assigned.get("settings", "")):
+        found["connections_per_table"] = int(most[1])
     found["members"] = tuple(
         member for name in ("publishers", "dataset_readers", "invokers") for member in strings.get(name, ())
     )
+    return found
+
+
+def _keys(text: str) -> list[str]:
+    """Return the keys of a map, without those of the maps in it."""
+    found, depth = list[str](), 0
+    for part in _MAP_PART.finditer(text):
+        depth += {"{": 1, "}": -1}.get(part[0], 0)
+        if part["key"] and depth == 1:
+            found.append(part["key"])
     return found

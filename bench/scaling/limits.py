@@ -9,6 +9,7 @@ import enum
 import msgspec
 
 from app.settings.load import Settings
+from app.stores.bigquery.connections import MAX_REQUESTS
 
 READ = "November 2026"
 _BIGQUERY = "https://cloud.google.com/bigquery/quotas"
@@ -20,7 +21,8 @@ _DEFAULTS = Settings().flat()
 
 DEPLOYED_INSTANCES, ALLOWED_INSTANCES, CONCURRENCY = 10, 100, 400  # infra/terraform/variables_service.tf
 MAX_CONNECTIONS: int = _DEFAULTS["bigquery_max_connections"]  # of an instance, to each table
-TABLES = 2  # records, and what was rejected
+REJECTS_TABLES = 1  # beside the table of each stream
+APPENDS_IN_FLIGHT = MAX_REQUESTS  # of an instance; streams share them, and each may have one
 CONNECTION_BYTES_PER_S = 10_000_000  # https://cloud.google.com/bigquery/docs/write-api-best-practices
 WINDOW = 3_000  # outstanding pushes, https://cloud.google.com/pubsub/docs/push#delivery_rate
 REMEMBERED: int = _DEFAULTS["dedupe_max_messages"]

@@ -12,7 +12,14 @@ import msgspec
 
 from bench.places import RESULTS
 from bench.scaling import capacity
-from bench.scaling.limits import CONCURRENCY, CONNECTION_BYTES_PER_S, MAX_CONNECTIONS, REMEMBERED, TABLES
+from bench.scaling.limits import (
+    APPENDS_IN_FLIGHT,
+    CONCURRENCY,
+    CONNECTION_BYTES_PER_S,
+    MAX_CONNECTIONS,
+    REJECTS_TABLES,
+    REMEMBERED,
+)
 
 _CONTENDER = "sluice"
 
@@ -39,11 +46,11 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rate of records wants, `records` of them in each message.
+    """What a rate of records wants, `records` of them in each message, spread evenly over the streams.
 
-    `bound_by` says what made the instances so many. `connections` are those that the bytes want, `most_connections`
-    those that the instances may open, rejected records included; `remembered_s` is how far back an instance knows the
-    copies of a message.
+    `bound_by` says what made the instances so many. `connections` are those that the bytes want, at least one for each
+    stream; `most_connections` those that the instances may open, rejected records included. `appends_per_s` are at
+    most so many; `remembered_s` is how far back an instance knows the copies of a message.
     """
 
     records_per_s: float
@@ -57,11 +64,12 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     appended_bytes_per_s: float
     connections: int
     most_connections: int
+    appends_per_s: float
     remembered_s: float
 
 
-def needs(records_per_s: float, records: int, costs: Costs) -> Needs:
-    """Return what `records_per_s` records want in messages of `records` each."""
+def needs(records_per_s: float, records: int, costs: Costs, streams: int = 1) -> Needs:
+    """Return what `records_per_s` records of so many streams want in messages of `records` each."""
     messages_per_s = records_per_s / records
     processors = messages_per_s * costs.of(records) / 1e6
     in_flight = messages_per_s * costs.latency_s  # Little's law
@@ -83,8 +91,9 @@ def needs(records_per_s: float, records: int, costs: Costs) -> Needs:
         in_flight_each=in_flight / instances,
         published_bytes_per_s=records_per_s * capacity.MESSAGE_BYTES,
         appended_bytes_per_s=appended,
-        connections=instances * max(1, math.ceil(appended / instances / CONNECTION_BYTES_PER_S)),
-        most_connections=instances * MAX_CONNECTIONS * TABLES,
+        connections=instances * streams * max(1, math.ceil(appended / instances / streams / CONNECTION_BYTES_PER_S)),
+        most_connections=instances * MAX_CONNECTIONS * (streams + REJECTS_TABLES),
+        appends_per_s=min(messages_per_s, instances * max(APPENDS_IN_FLIGHT, streams) / capacity.ACK_S),
         remembered_s=REMEMBERED / (messages_per_s / instances),
     )
 

@@ -27,6 +27,7 @@ DOCUMENT = ROOT / "docs" / "scaling.md"
 RATES_PER_S = (1_000, 10_000, 100_000, 1_000_000)
 BATCH = 100
 FORMS = (1, BATCH)  # records in a message
+STREAMS, STREAMS_RATE_PER_S = (1, 3, 10, 50, 200), 10_000
 CASES = [(rate, records) for records in FORMS for rate in RATES_PER_S]
 
 
@@ -114,6 +115,22 @@ def ingest_service() -> list[str]:
                 *(f"{load.most_connections:,}", f"{min(load.remembered_s, LOOKBACK_S):,.0f}"),
             )
         )
+    return lines
+
+
+def streams() -> list[str]:
+    """Return the connections and appends of several streams, and how many instances the quota takes."""
+    wide, regional = (LIMITS[name].value for name in ("connections", "connections in a region"))
+    lines = head(
+        *("streams", "connections: needed", "at most", "appends/s, at most", "connections of an instance, at most"),
+        *("instances within the quota of EU or US", "of a region"),
+    )
+    for count in STREAMS:
+        load = needs(STREAMS_RATE_PER_S, 1, costs(), count)
+        each = load.most_connections // load.instances
+        within = (f"{quota // each:,.0f}" for quota in (wide, regional))
+        numbers = (count, load.connections, load.most_connections, load.appends_per_s, each)
+        lines.append(row(*(f"{number:,.0f}" for number in numbers), *within))
     return lines
 
 
@@ -211,6 +228,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "remedies": remedies,
     "limits": limits,
     "way-in": ingest_service,
+    "streams": streams,
     "cost": cost,
     "table": table,
     "reading": reading,

@@ -38,6 +38,28 @@ def test_instances_are_as_many_as_the_scarcest_resource_needs(  # noqa: PLR0917 
     assert {name: getattr(load, name) for name in found} == pytest.approx(found)
 
 
+@pytest.mark.parametrize(
+    ("rate", "streams", "needed", "most", "appends"),
+    [
+        (1_000, 1, 1, 8, 80),  # 8 in flight, each for 100 ms
+        (50, 1, 1, 8, 50),  # no more than messages
+        (1_000, 50, 50, 204, 500),  # each has one in flight
+        (100_000, 3, 75, 400, 2_000),  # 25 instances, 4 MB/s each
+    ],
+)
+def test_each_stream_has_connections_of_its_own(rate: int, streams: int, needed: int, most: int, appends: int) -> None:
+    """One of each instance to each table at least, and four at most, to the table of rejects too."""
+    load = needs(rate, 1, COSTS, streams)
+    assert (load.connections, load.most_connections) == (needed, most)
+    assert load.appends_per_s == pytest.approx(appends)
+
+
+def test_the_bytes_of_a_stream_need_connections_too() -> None:
+    """1 GB/s over 25 instances and two streams are 20 MB/s to each table: two connections."""
+    load = needs(1_000_000, 100, COSTS, 2)
+    assert (load.instances, load.connections) == (25, 100)
+
+
 def test_what_was_not_measured_lies_on_the_line_through_what_was() -> None:
     """Between 100 µs for one record and 1,090 for a hundred each costs 10; what was measured is as it was."""
     assert COSTS.of(50) == pytest.approx(590)

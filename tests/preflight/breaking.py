@@ -56,6 +56,11 @@ def variables(**values: str) -> Break:
     return lambda project: project.environ.update(values)
 
 
+def together(*breaks: Break) -> Break:
+    """Break several things, which are wrong only together."""
+    return lambda project: [each(project) for each in breaks]
+
+
 def policy(constraint: str, *rules: dict[str, Any]) -> Break:
     """Set an organisation policy."""
     return change(f"{google.POLICIES}/{constraint}:getEffectivePolicy", spec={"rules": list(rules)})

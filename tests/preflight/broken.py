@@ -11,6 +11,7 @@ from tests.preflight.breaking import (
     missing,
     policy,
     quota,
+    together,
     variables,
     without,
 )
@@ -65,6 +66,15 @@ BROKEN: list[tuple[str, str, Break, str]] = [
     ),
     ("the dataset is elsewhere", "locations", change(google.DATASET, location="US"), 'write location = "US"'),
     ("too few appends", "quota-appends", quota("bigquerystorage.googleapis.com", "60000000"), "request more"),
+    (
+        "too many connections",
+        "connections",
+        together(
+            change(google.DATASET, location="europe-west1"),
+            variables(SLUICE_BIGQUERY_LOCATION="europe-west1", SLUICE_BIGQUERY_MAX_CONNECTIONS="51"),
+        ),
+        "lower instances.max",
+    ),
     ("too few pushes", "quota-pushes", quota("pubsub.googleapis.com", "60000"), "request more"),
     ("too few processors", "quota-instances", quota("run.googleapis.com", "9000"), "request more"),
     ("an API of the beginning is off", "first-apis", disable("iam.googleapis.com"), "gcloud services"),

@@ -12,7 +12,7 @@ from app.preflight.project import FIRST_APIS, OTHER_APIS
 from testing.google_cloud import project as google
 from testing.google_cloud.project import NUMBER, PROJECT, READER, URL
 from testing.google_cloud.server import serving
-from tests.preflight.asking import OFFLINE, ask, new_project
+from tests.preflight.asking import OFFLINE, ask, findings, new_project
 
 TERRAFORM = Path(__file__).parent.parent.parent / "infra" / "terraform"
 ONLINE = [check.name for check in CHECKS if check.name not in OFFLINE]
@@ -31,6 +31,43 @@ def test_names_come_from_the_variables_of_an_environment() -> None:
     text = 'system = "orders" # ours\npublishers = ["user:a@b.c",\n  "group:d@e.f"]\ncpu = "2"\n'
     expected = {"system": "orders", "cpu": 2, "members": ("user:a@b.c", "group:d@e.f")}
     assert read_tfvars(text) == expected
+
+
+STREAMS_TFVARS = """
+streams = {
+  records  = {}
+  payments = { record_id = "a = {", retention_days = 30 }
+  "visits" = {
+    topic_schema = { type = "AVRO", definition = "{}" }
+  }
+}
+settings           = { SLUICE_BIGQUERY_MAX_CONNECTIONS = "20" }
+instances          = { min = 1, max = 13 }
+append_connections = 1040
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("", "held", "80 of 10,000 connections for appends, at most (10 instances, 2 tables, 4 each)"),
+        (STREAMS_TFVARS, "held", "1,040 of 1,040 connections for appends, at most (13 instances, 4 tables, 20 each)"),
+        (STREAMS_TFVARS.replace("1040", "1039"), "failed", "may open 1,040 connections for appends (13 instances, "),
+        (STREAMS_TFVARS.replace("append", "#"), "held", "1,040 of 10,000 connections"),
+        (STREAMS_TFVARS.replace("append", 'location = "europe-west1" #'), "failed", "takes 1,000 in europe-west1"),
+    ],
+)
+def test_the_connections_of_all_streams_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, kind: str, said: str
+) -> None:
+    """Those that the variables plan, before anything runs, against the quota of the location."""
+    file = tmp_path / "dev.tfvars"
+    file.write_text(f'project_id = "{PROJECT}"\nregion = "europe-west1"\n{text}')
+    with serving(new_project()) as url:
+        main(["before", "--tfvars", str(file), "--endpoint", f"*={url}", "--only", "connections"])
+    found = findings(capsys.readouterr().out)["connections"]
+    assert found[0] == kind
+    assert said in found[1]
 
 
 def test_the_number_of_the_variables_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
