@@ -111,7 +111,9 @@ def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
         streams=streams,
         rejects=rejects,
         clock=clock,
-        auth=AuthService(settings, streams, filter_check(streams), clock, fetch_keys),
+        auth=AuthService(
+            settings, streams, filter_check(streams), clock, fetch_keys, refusals=metrics.byte_budget_refusals
+        ),
         metrics=metrics,
         telemetry=Telemetry(settings, metrics, clock),
         backend=open_backend(settings, (*streams.tables, rejects), clock),
@@ -134,6 +136,7 @@ def _query(base: _Base) -> QueryService:
         cache_namespace=base.backend.name,
         system=base.backend.system,
         ledger=base.outgoing.answers,
+        charge=base.auth.budget.charge,
     )
 
 

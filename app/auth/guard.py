@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.auth.api_keys import is_key, key_hash
+from app.auth.byte_budget import ByteBudget
 from app.auth.grants import Granted
 from app.auth.grants_file import GrantsReloader
 from app.auth.principal import LOCAL_PRINCIPAL, Principal, Scope
@@ -82,7 +83,7 @@ def identification(callers: Callers | None, origins: Collection[str] = ()) -> Id
     return identify
 
 
-def api_guard(identify: Identify, rate_limit: RateLimit, default_stream: str) -> Guard:
+def api_guard(identify: Identify, rate_limit: RateLimit, byte_budget: ByteBudget, default_stream: str) -> Guard:
     """Return the guard; it leaves the caller's Principal in `state.principal`.
 
     A route names the scope it requires in `opt["scope"]`; a route without one accepts any principal. Its stream is the
@@ -95,6 +96,7 @@ def api_guard(identify: Identify, rate_limit: RateLimit, default_stream: str) ->
         needed: Scope | None = handler.opt.get("scope")
         if needed in LIMITED:
             await rate_limit.admit(principal, connection.scope["state"])
+            byte_budget.admit(principal, connection.scope["state"])
         if needed is not None and needed not in principal.scopes:
             raise _insufficient(principal, needed)
         if principal.streams is not None:

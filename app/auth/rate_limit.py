@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from litestar.types import Message, Scope
 
+from app.auth.byte_budget import STATE as BUDGETS
 from app.auth.principal import Principal
 from app.http.problems import ProblemError
 from app.runtime.best_effort import BestEffort
@@ -101,11 +102,12 @@ class RateLimit:
 
 
 async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
-    """Add the headers to every response whose request was counted, problems included (Litestar's `before_send`)."""
+    """Add the headers to every response whose request was counted or charged, problems included (`before_send`)."""
     if message["type"] == "http.response.start":
-        status = scope["state"].get(_STATE)
-        if status is not None:
-            message["headers"] = [*message["headers"], *status.headers()]
+        status, budgets = scope["state"].get(_STATE), scope["state"].get(BUDGETS, ())
+        added = [*([] if status is None else status.headers()), *(line for each in budgets for line in each.headers())]
+        if added:
+            message["headers"] = [*message["headers"], *added]
 
 
 if TYPE_CHECKING:

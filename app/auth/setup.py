@@ -1,12 +1,14 @@
 """Set up authentication: token keys, grants, request counts, and the tasks that keep them fresh."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar
 
+from app.auth.byte_budget import ByteBudget
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
 from app.auth.guard import Callers, Guard, Identify, api_guard, identification
@@ -29,13 +31,15 @@ class AuthService:
     `identify` returns the caller that `/v1` would admit; public routes use it to show such callers more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what callers are identified and counted with
         self,
         settings: Settings,
         streams: Streams,
         check_filters: CheckFilters,
         clock: Clock,
         fetch_keys: Fetch | None,
+        *,
+        refusals: Counter[str],
     ) -> None:
         """Read the grants, and set up the rest without fetching anything.
 
@@ -57,7 +61,9 @@ class AuthService:
             callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
         limit = RateLimit(OwnCount() if self._shared is None else SharedCount(self._shared, clock), clock)
         self.identify: Identify = identification(callers, auth.cors_origins)
-        self.guard: Guard = api_guard(self.identify, limit, streams.default.name)
+        self.budget = ByteBudget(settings.query, clock, self._shared, refusals)
+        """What reads may cost, and have cost."""
+        self.guard: Guard = api_guard(self.identify, limit, self.budget, streams.default.name)
 
     @property
     def is_ready(self) -> bool:

@@ -88,6 +88,12 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The request rate limit is exceeded",
         "Try again after `Retry-After` seconds; `RateLimit` gives the remaining requests.",
     ),
+    "byte_budget_used_up": ProblemKind(
+        429,
+        "The budget of billed bytes is used up",
+        "Try again after `Retry-After` seconds. Until then, read less: shorter windows, `fields` with few columns, one "
+        "export of a past hour instead of its pages. The operator can raise the budget.",
+    ),
     "busy": ProblemKind(429, "Too many requests are in flight", "Try again after `Retry-After` seconds."),
     "unavailable": ProblemKind(
         503,

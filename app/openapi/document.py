@@ -24,9 +24,9 @@ _SCHEMAS = "#/components/schemas/"
 _SENT = "sent."  # prefix for the names of the record's types
 _RATE_HEADERS = {
     "RateLimit": (
-        "The caller's remaining requests, and the seconds until the limit resets. Missing if there is no limit."
+        "The caller's remaining requests and bytes, and the seconds until each limit resets. Missing if there is none."
     ),
-    "RateLimit-Policy": "The caller's limit. Missing if there is none.",
+    "RateLimit-Policy": "The caller's limits. Missing if there is none.",
 }
 
 

@@ -19,6 +19,7 @@ _SOURCES: dict[str, frozenset[str]] = {
         "invalid_envelope": "push",
         "insufficient_scope": "/v1",
         "rate_limited": "/v1",
+        "byte_budget_used_up": "/v1",
         "incomplete_body": "ingest",
         "id_mismatch": "putRecord",
         "rejected": "createRecords putRecord",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Literal, NamedTuple
@@ -20,11 +20,13 @@ from app.stores.source import (
     QueryTooExpensiveError,
     StoreBusyError,
     StoreUnavailableError,
+    streamed_bytes,
 )
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span
 
+Charge = Callable[[int], Awaitable[None]]
 ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
 _FORGOTTEN_US = 600 * MICROSECONDS  # without queries, an outcome this old says nothing about the store now
 _TIMEOUTS = 3  # one timeout says something about the query, several in a row about the store
@@ -91,7 +93,7 @@ class _Begun(NamedTuple):
 class InstrumentedSource:
     """Runs queries through another runner and records them in metrics, traces and the source's health.
 
-    `system` is the store's name in traces.
+    `system` is the store's name in traces. `charge` is told the bytes that each query was billed.
     """
 
     def __init__(  # noqa: PLR0913 - where queries are recorded
@@ -103,8 +105,9 @@ class InstrumentedSource:
         clock: Clock,
         *,
         system: str,
+        charge: Charge,
     ) -> None:
-        self._runner, self._health = runner, health
+        self._runner, self._health, self._charge = runner, health, charge
         self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
         self.partition_us = runner.partition_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
@@ -125,19 +128,30 @@ class InstrumentedSource:
             self._end(begun, error)
             raise
         self._end(begun, None, answer)
+        if answer.bytes_processed:
+            await self._charge(answer.bytes_processed)
         return answer
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
         begun = self._begin(query)
         try:
+            billed = list[int]()
+            streamed_bytes.set(billed)
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for piece in pieces:
+                    await self._pay(query.purpose, billed)
                     yield piece
         except BaseException as error:
             self._end(begun, error)
             raise
         self._end(begun, None)
+
+    async def _pay(self, purpose: str, billed: list[int]) -> None:
+        while billed:
+            size = billed.pop()
+            self._metrics.query_bytes[purpose] += size
+            await self._charge(size)
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`."""

@@ -22,7 +22,7 @@ from app.query.endpoints.streams import stream_path, streams_route
 from app.query.endpoints.tail import TailEndpoint, tail_contract, tail_route
 from app.query.export import Exports
 from app.query.feed import Feed
-from app.query.instrumented_source import InstrumentedSource, SourceHealth
+from app.query.instrumented_source import Charge, InstrumentedSource, SourceHealth
 from app.query.pages import Pages
 from app.query.reads import Reads
 from app.query.stats import Stats
@@ -47,7 +47,7 @@ class QueryService:
     """Serves reads.
 
     `answers` is the store of cached responses, `cache_namespace` names the data, and `system` the store in traces.
-    `ledger` accounts for the memory that responses hold.
+    `ledger` accounts for the memory that responses hold. `charge` is told the bytes that each query was billed.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole query side
@@ -65,13 +65,14 @@ class QueryService:
         cache_namespace: str,
         system: str,
         ledger: Ledger,
+        charge: Charge,
     ) -> None:
         self._streams, self._rejects, self._settings = streams, rejects, settings
         self._clock, self._metrics, self._cache_namespace = clock, metrics, cache_namespace
         self._ledger, self._eraser, self.answers = ledger, eraser, answers
         self.health = SourceHealth(clock.now_us)
         """The health of reads from the store."""
-        instrumented = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system)
+        instrumented = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system, charge=charge)
         tables = [*(stream.table for stream in streams.by_name.values()), rejects]
         self.runner = with_chunks(
             instrumented, tables, settings.query, clock, lambda: eraser.generation, metrics, answers, cache_namespace

@@ -5,9 +5,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-MIB, GIB = 1024**2, 1024**3
+MIB, GIB, TIB = 1024**2, 1024**3, 1024**4
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
+Bytes = Annotated[int, Meta(ge=0)]
 _SECRET = frozenset(
     {"pii_secret", "signing_secret", "heartbeat_signature", "cache_url"}
 )  # a URL may contain a password

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings.fields import GIB, MIB, Count, Room, Seconds
+from app.settings.fields import GIB, MIB, TIB, Bytes, Count, Room, Seconds
 
 _CACHE_URL = "^((valkey|redis)s?://[^/?#]+(/[0-9]+)?)?$"
 
@@ -45,6 +45,25 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "(BigQuery; Terraform makes the indexes and sets this)."
         ),
     ] = False
+    caller_bytes_per_hour: Annotated[
+        Bytes,
+        Meta(
+            description="How many bytes BigQuery may bill for one caller's reads in an hour; further ones are answered "
+            "429. 0: no limit. Instances that share `SLUICE_CACHE_URL` add them up together."
+        ),
+    ] = 0
+    caller_bytes_per_day: Annotated[Bytes, Meta(description="The same for a day (UTC).")] = 0
+    instance_bytes_per_hour: Annotated[
+        Bytes,
+        Meta(
+            description="How many bytes BigQuery may bill for all reads of an instance in an hour; further ones are "
+            "answered 429. The default costs $62.50 at list price, 400 times what a follower of 1,000 records/s "
+            "pays. 0: no limit."
+        ),
+    ] = 10 * TIB
+    instance_bytes_per_day: Annotated[
+        Bytes, Meta(description="The same for a day (UTC); the default costs $625 at list price.")
+    ] = 100 * TIB
     page_budget_s: Annotated[
         Seconds,
         Meta(

@@ -1,6 +1,7 @@
 """The query seam: run queries over the store."""
 
 from collections.abc import AsyncGenerator, Mapping
+from contextvars import ContextVar
 from datetime import date, time
 from typing import Any, Protocol
 
@@ -24,6 +25,10 @@ class Answer(msgspec.Struct, frozen=True):
     bytes_processed: int | None = None
     fetched_bytes: int = 0
     cut: bool = False
+
+
+streamed_bytes: ContextVar[list[int] | None] = ContextVar("streamed_bytes", default=None)
+"""Where `QueryRunner.arrow` adds the bytes that the store read, once it knows them; None: no caller asks."""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -224,6 +224,14 @@ CHUNK_READS = Instrument(
     "(another instance had read it) or passed_on (the store answered the rest of the query by itself).",
     attributes=("outcome",),
 )
+BYTE_BUDGET_REFUSALS = Instrument(
+    name="sluice_byte_budget_refusals_total",
+    kind="counter",
+    unit="{request}",
+    description="Reads refused because a budget of billed bytes was used up",
+    meaning="`whose` is caller or instance (`SLUICE_CALLER_BYTES_PER_HOUR` and its like).",
+    attributes=("whose",),
+)
 CACHE_ANSWERS = Instrument(
     name="sluice_cache_answers_total",
     kind="counter",

@@ -89,6 +89,8 @@ class Metrics:
         """By purpose."""
         self.chunk_reads: Counter[str] = Counter(at_hand=0, read=0, shared=0, from_others=0, passed_on=0)
         """By outcome."""
+        self.byte_budget_refusals: Counter[str] = Counter(caller=0, instance=0)
+        """By whose budget was used up."""
         self.cache_answers: Counter[str] = Counter()
         """By state."""
         self.closed_connections: Counter[str] = Counter(idle=0, unread=0)
@@ -130,6 +132,7 @@ class Metrics:
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
             instruments.CHUNK_READS: lambda: _each(self.chunk_reads, "outcome"),
+            instruments.BYTE_BUDGET_REFUSALS: lambda: _each(self.byte_budget_refusals, "whose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
             instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),

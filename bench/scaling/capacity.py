@@ -49,6 +49,7 @@ SERIES = {
     "sluice_query_duration_seconds": 3,
     "sluice_query_processed_bytes_total": 3,
     "sluice_chunk_reads_total": 5,
+    "sluice_byte_budget_refusals_total": 2,
     "sluice_cache_answers_total": 5,
 }
 """How many series an instance has of each metric that has attributes."""

@@ -221,6 +221,12 @@ SECTIONS = (
                 rate(ours(i.QUERY_BYTES), _WINDOW),
                 SYSTEM,
             ),
+            _stack(
+                "Reads refused because a budget of billed bytes was used up",
+                "{request}/s",
+                rate(ours(i.BYTE_BUDGET_REFUSALS), _WINDOW, "whose"),
+                "whose",
+            ),
             _worst(
                 "Bytes appended a second: the ten largest systems",
                 "By/s",

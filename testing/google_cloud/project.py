@@ -66,9 +66,8 @@ class Project(msgspec.Struct):
     """Everything that can be asked of one project. Each member is changed in place.
 
     `off` are disabled APIs, which answer as Google does; `forbidden` are paths that the caller may not ask;
-    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept; `search_indexes` are
-    the status and the coverage of each index, by table. `journeys` answers what is not a
-    resource: testing/google_cloud/pubsub.py.
+    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept. `search_indexes` are the status and
+    the coverage of each index, by table. `journeys` answers what is not a resource: testing/google_cloud/pubsub.py.
     """
 
     resources: dict[str, dict[str, Any]]

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.http import paths
 from testing.clock import FakeClock
 from testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
+from tests.telemetry.scripted_runner import metered
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
@@ -79,3 +82,26 @@ async def test_instances_with_one_valkey_count_together(tmp_path: Path, valkey_s
         valkey_server.stop()
         answer = await read(one, bearing())
         assert (answer.status_code, answer.headers["RateLimit"]) == (200, '"default";r=2;t=40')
+
+
+async def test_reads_of_a_caller_whose_budget_is_used_up_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it reads, until the hour is over; others, writes and the list of problems go on."""
+    metered(monkeypatch, 60, {})
+    grants = key_grant(scopes=["read", "write"], requests_per_minute=9), key_grant(OTHER_KEY, name="other")
+    async with running(granting(tmp_path, *grants, caller_bytes_per_hour=100)) as service:
+        stats = f"{paths.RECORDS}/stats?since=-PT"  # one query each
+        answers = [await service.client.get(f"{stats}{hours}H", headers=bearing()) for hours in (1, 2, 3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        told = answers[-1].json()
+        assert (told["code"], told["used_bytes"], told["limit_bytes"]) == ("byte_budget_used_up", 120, 100)
+        assert answers[1].headers.get_list("RateLimit")[1].startswith('"bytes-per-hour";r=40;t=')
+        assert answers[1].headers.get_list("RateLimit-Policy")[1] == '"bytes-per-hour";q=100;w=3600'
+        assert int(answers[-1].headers["Retry-After"]) == told["retry_after_s"]
+        assert (await service.client.get(f"{stats}4H", headers=bearing(OTHER_KEY))).status_code == 200
+        assert (await service.client.post(paths.RECORDS, json=GOOD, headers=bearing())).status_code == 201
+        assert (await service.client.get(paths.PROBLEMS, headers=bearing())).status_code == 200
+        assert isinstance(service.clock, FakeClock)
+        await service.clock.advance(told["retry_after_s"])
+        assert (await service.client.get(f"{stats}5H", headers=bearing())).status_code == 200

@@ -9,7 +9,7 @@ import pytest
 from app.stores.backend import Backend
 from app.stores.query import ArrowQuery, Query
 from app.stores.registry import open_backend
-from app.stores.source import Answer, Plan, QueryRunner, Row
+from app.stores.source import Answer, Plan, QueryRunner, Row, streamed_bytes
 
 
 class ScriptedRunner:
@@ -37,6 +37,8 @@ class ScriptedRunner:
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield pieces, or fail after the first."""
         self.asked.append(query)
+        if self.answer.bytes_processed and (asked := streamed_bytes.get()) is not None:
+            asked.append(self.answer.bytes_processed)
         yield self.pieces[0]
         if self.error is not None:
             raise self.error

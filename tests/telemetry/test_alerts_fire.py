@@ -168,5 +168,5 @@ def test_every_tile_shows_something(phases: dict[str, Phase], tmp_path: Path) ->
     expressions = [filled(query) for _, query in queries_of_tiles(read())]
     checks = [holds(f"max_over_time((({query}) >= 0)[79m:1m])", 79, is_so=True) for query in expressions]
     assert failures(tmp_path, [], [{"interval": "1m", "input_series": given, "promql_expr_test": checks}]) == ""
-    assert len(shown) == 22
+    assert len(shown) == 23
     assert metrics_of(shown["Pub/Sub messages a second: in and out"]) <= {metric.name for metric in FOREIGN}

@@ -41,9 +41,13 @@ class Stage:
         self.tracing = Tracing(provider.get_tracer("test"), Sampler(1.0, 1e9, self.clock.elapsed_us))
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
+        self.charged = list[int]()
         self.runner = InstrumentedSource(
-            self.scripted, self.metrics, self.tracing, self.health, self.clock, system="duckdb"
+            self.scripted, self.metrics, self.tracing, self.health, self.clock, system="duckdb", charge=self._charge
         )
+
+    async def _charge(self, size: int) -> None:
+        self.charged.append(size)
 
     def outcomes(self) -> list[tuple[str, str]]:
         """Return purpose and outcome of each query that was measured."""
@@ -59,6 +63,7 @@ async def test_a_query_is_measured_with_what_it_read() -> None:
         assert await stage.runner.rows(QUERY) == stage.scripted.answer
     assert stage.outcomes() == [("look_up", "ok")]
     assert stage.metrics.query_bytes == {"look_up": 7}
+    assert stage.charged == [7]
     (span,) = stage.spans.get_finished_spans()
     assert dict(span.attributes or {}) == {
         "db.system.name": "duckdb",
@@ -109,9 +114,10 @@ async def test_each_end_has_a_word(error: BaseException, outcome: str, state: st
 
 async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
     """One that nobody reads to its end was cancelled."""
-    stage = Stage()
+    stage = Stage(bytes_processed=9)
     async with aclosing(stage.runner.arrow(EXPORT)) as pieces:
         assert [piece async for piece in pieces] == list(stage.scripted.pieces)
+    assert (stage.charged, stage.metrics.query_bytes) == ([9], {"export": 9})
     async with aclosing(stage.runner.arrow(EXPORT)) as pieces:
         await anext(pieces)
         await stage.clock.advance(3)

@@ -144,10 +144,16 @@ def dry_run(client: Client, statement: Statement, place: TableAddress, settings:
     return found
 
 
-def run_for_table(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> str:
-    """Run `statement` as a job and return the path of the temporary table of its result. Blocks, raises as above."""
-    table = _run_job(client, statement, place, settings, run).destination
-    return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}"
+def run_for_table(
+    client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run
+) -> tuple[str, int | None]:
+    """Run `statement` as a job; return the path of the table of its result, and the bytes that it read.
+
+    The table is temporary. Blocks, raises as above.
+    """
+    job = _run_job(client, statement, place, settings, run)
+    table = job.destination
+    return f"projects/{table.project}/datasets/{table.dataset_id}/tables/{table.table_id}", job.total_bytes_processed
 
 
 def _run_job(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> QueryJob:

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -5,6 +6,7 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 
+from app.auth.byte_budget import ByteBudget
 from app.auth.grants import GrantRules
 from app.auth.grants_file import GrantsReloader
 from app.auth.guard import Callers, api_guard, identification
@@ -13,6 +15,7 @@ from app.auth.rate_limit import OwnCount, RateLimit
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
 from app.settings.auth import AuthSettings
+from app.settings.query import QuerySettings
 from testing import tokens
 from testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, ready_keys, verifier
@@ -26,7 +29,9 @@ def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
         "", GrantRules(settings=AuthSettings(api_principals=(tokens.PUSHER,)), check_filters=lambda *_: None)
     )
     callers = Callers(checking, grants, FakeClock()) if checking else None
-    guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), FakeClock()), "records")
+    clock = FakeClock()
+    budget = ByteBudget(QuerySettings(), clock, None, Counter())
+    guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), clock), budget, "records")
 
     @get("/", guards=[guard], media_type="text/plain")
     async def name(request: Request[Any, Any, Any]) -> str:

@@ -14,7 +14,7 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner, read_table
-from app.stores.source import END_OF_STREAM, StoreUnavailableError
+from app.stores.source import END_OF_STREAM, StoreUnavailableError, streamed_bytes
 from testing.clock import FakeClock
 from tests.stores.bigquery.rest_server import (
     DATASET,
@@ -173,7 +173,8 @@ def finished(call: Call) -> Answer:
         return {"jobComplete": True, "jobReference": job, "totalRows": "2", "schema": {"fields": []}}
     destination = {"projectId": PROJECT, "datasetId": "_anonymous", "tableId": "result"}
     configuration = {"query": {"destinationTable": destination}}
-    return {"jobReference": job, "status": {"state": "DONE"}, "configuration": configuration}
+    read = {"totalBytesProcessed": "1234", "query": {"totalBytesProcessed": "1234"}}
+    return {"jobReference": job, "status": {"state": "DONE"}, "configuration": configuration, "statistics": read}
 
 
 async def test_an_export_runs_a_job_and_reads_its_result(bigquery: RestServer, serve: Any) -> None:
@@ -181,7 +182,10 @@ async def test_an_export_runs_a_job_and_reads_its_result(bigquery: RestServer, s
     api = await serve(ReadServer([[2], [1]]))
     bigquery.script = finished
     runner = bigquery.runner(bigquery_storage_url=api.url)
+    billed = list[int]()
+    streamed_bytes.set(billed)
     assert [piece async for piece in runner.arrow(EXPORT)] == [api.schema, *api.batches, END_OF_STREAM]
+    assert billed == [1_234]
     assert api.session.read_session.table == TABLE
     assert "jobs.cancel" not in bigquery.seen()
     runner.close()
