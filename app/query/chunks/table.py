@@ -45,7 +45,7 @@ class ChunkedTable:
         self.columns = tuple(column.name for column in table.columns)
         self._runner, self._shelf, self._lookback_us, self._sizes = runner, shelf, lookback_us, sizes
         self._flights: list[_Flight] = []
-        self._others = shared
+        self._others, self._giving = shared, set[asyncio.Task[None]]()
         self.reads = reads
         """How many chunks were needed, by where they came from."""
 
@@ -124,7 +124,9 @@ class ChunkedTable:
         chunk = Chunk(covered.from_us, covered.to_us, blocks, billed)
         found = Found(chunk, segment)
         if self._keep(found, generation) and self._others is not None:
-            await self._others.put(*found)
+            giving = asyncio.create_task(self._others.put(*found))  # no reader waits for it
+            self._giving.add(giving)
+            giving.add_done_callback(self._giving.discard)
         return chunk
 
     async def _from_others(self, stretch: Stretch) -> Found | None:

@@ -1,5 +1,6 @@
 """Chunks that instances share: one pays for a stretch, and nothing that another wrote is believed too easily."""
 
+import asyncio
 import sys
 
 import pytest
@@ -40,6 +41,7 @@ def sharing(server: Store, *, place: str = "here", table: Table = RECORDS) -> To
 async def read(told: Told) -> None:
     """Read everything, and compare it."""
     found = await told.page(0, SPAN)
+    await asyncio.gather(*told.source._tables["records"]._giving)
     assert found == places_of(originals(PUTS), Stretch(T0_US, T0_US + SPAN * STEP_US))
 
 
