@@ -7,7 +7,9 @@ hours and days of the clock (UTC). Reads in progress are finished, so they may e
 
 import logging
 from collections import Counter
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -17,6 +19,7 @@ from app.http.problems import ProblemError
 from app.runtime.best_effort import BestEffort
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, HOUR_US
+from app.settings.fields import MIB
 from app.settings.query import QuerySettings
 
 if TYPE_CHECKING:
@@ -25,10 +28,19 @@ if TYPE_CHECKING:
 Whose = Literal["caller", "instance"]
 STATE = "byte_budget"  # in the request's state
 _WINDOWS_US = {"hour": HOUR_US, "day": DAY_US}
-_ANSWER_WITHIN_S, _PAUSE_S = 0.2, 5.0
+ANSWER_WITHIN_S, PAUSE_S = 0.2, 5.0  # of Valkey, as in rate_limit
+_LEAST_BYTES = 10 * MIB  # BigQuery bills no query with less (https://cloud.google.com/bigquery/pricing)
 _log = logging.getLogger("sluice.access")
 _paying: ContextVar[str] = ContextVar("paying", default="")
 """The caller whose request this task works for; "" for the service's own reads. Tasks inherit it from their creator."""
+Statuses = Callable[[], "list[BudgetStatus]"]
+
+
+def context_of_the_payer() -> Context:
+    """Return a context for work that outlives its request: it knows nothing of it but who pays."""
+    context = Context()
+    context.run(_paying.set, _paying.get())
+    return context
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -101,17 +113,19 @@ class ByteBudget:
         self._sums: dict[tuple[Budget, str], tuple[int, int]] = {}
         """By budget and caller: the number of the window, and the bytes in it. Grants bound the number of callers."""
         self._shared = None if server is None else _SharedSums(server, clock)
+        self._is_billed = False
 
     def admit(self, principal: Principal, state: dict[str, Any]) -> None:
-        """Admit a read, whose queries are charged to `principal`; leave its budgets in the request's `state`.
+        """Admit a read, whose queries are charged to `principal`.
+
+        What returns its budgets, as they are when the response begins, is left in the request's `state`.
 
         Raises:
             ProblemError: byte_budget_used_up.
         """
         _paying.set(principal.name)
-        found = [self._status(budget, principal.name) for budget in self._budgets]
-        state[STATE] = [status for status in found if status.budget.whose == "caller"]
-        for status in found:
+        state[STATE] = partial(self._statuses, principal.name, "caller")
+        for status in (*self._statuses(principal.name, "caller"), *self._statuses("", "instance")):
             try:
                 status.check()
             except ProblemError:
@@ -119,22 +133,33 @@ class ByteBudget:
                 raise
 
     async def charge(self, size: int) -> None:
-        """Add the bytes that a query of the current task was billed."""
-        caller = _paying.get()
-        for budget in self._budgets:
-            name = caller if budget.whose == "caller" else ""
-            if budget.whose == "caller" and not caller:
-                continue
-            window = self._clock.now_us() // budget.window_us
-            total = self._used(budget, name, window) + size
-            if budget.whose == "caller" and self._shared is not None:
-                total = max(total, await self._shared.add(budget, name, window, size))
-            self._sums[budget, name] = (window, total)
+        """Add the bytes that a query of the current task read; it is billed for 10 MB at least."""
+        caller, size, now_us = _paying.get(), max(size, _LEAST_BYTES), self._clock.now_us()
+        charged, self._is_billed = list[tuple[Budget, str, int]](), True
+        for budget in self._budgets:  # all of them before anything waits: others charge meanwhile
+            name, window = (caller if budget.whose == "caller" else ""), now_us // budget.window_us
+            if budget.whose == "instance" or caller:
+                self._sums[budget, name] = (window, self._used(budget, name, window) + size)
+                charged.append((budget, name, window))
+        if self._shared is None:
+            return
+        for budget, name, window in charged:
+            if budget.whose == "caller":
+                total = await self._shared.add(budget, name, window, size)
+                last, own = self._sums[budget, name]
+                if last == window:
+                    self._sums[budget, name] = (window, max(own, total))
 
-    def _status(self, budget: Budget, caller: str) -> BudgetStatus:
+    def _statuses(self, name: str, whose: Whose) -> list[BudgetStatus]:
+        """Return how much of each budget is used; nothing over a store that never said what a read costs."""
+        if not self._is_billed:
+            return []
+        return [self._status(budget, name) for budget in self._budgets if budget.whose == whose]
+
+    def _status(self, budget: Budget, name: str) -> BudgetStatus:
         window, into_us = divmod(self._clock.now_us(), budget.window_us)
         reset_s = -(-(budget.window_us - into_us) // MICROSECONDS)
-        return BudgetStatus(budget, self._used(budget, caller if budget.whose == "caller" else "", window), reset_s)
+        return BudgetStatus(budget, self._used(budget, name, window), reset_s)
 
     def _used(self, budget: Budget, name: str, window: int) -> int:
         last, total = self._sums.get((budget, name), (window, 0))
@@ -146,7 +171,7 @@ class _SharedSums:
 
     def __init__(self, client: "Valkey", clock: Clock) -> None:
         self._client = client
-        self._service = BestEffort(clock, deadline_s=_ANSWER_WITHIN_S, pause_s=_PAUSE_S, warn=_warn)
+        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
 
     async def add(self, budget: Budget, name: str, window: int, size: int) -> int:
         """Add to a sum; return it, or 0 if it is not known."""

@@ -104,8 +104,9 @@ class RateLimit:
 async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
     """Add the headers to every response whose request was counted or charged, problems included (`before_send`)."""
     if message["type"] == "http.response.start":
-        status, budgets = scope["state"].get(_STATE), scope["state"].get(BUDGETS, ())
-        added = [*([] if status is None else status.headers()), *(line for each in budgets for line in each.headers())]
+        status, statuses = scope["state"].get(_STATE), scope["state"].get(BUDGETS, list)
+        added = [] if status is None else status.headers()
+        added += [line for each in statuses() for line in each.headers()]
         if added:
             message["headers"] = [*message["headers"], *added]
 

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from contextvars import Context
 
+from app.auth.byte_budget import context_of_the_payer
 from app.http.problems import ProblemError
 from app.query.feed import Budget, Feed
 from app.query.params.catalogue import MAX_LIMIT
@@ -160,7 +160,8 @@ class Poller:
         self._watchers.add(wake)
         if self._task is None:
             # In a context of its own: it reads for all subscribers, and outlives the first one's request and trace.
-            self._task = asyncio.create_task(self._run(), context=Context())
+            # The first one pays.
+            self._task = asyncio.create_task(self._run(), context=context_of_the_payer())
 
     def leave(self, wake: Callable[[], None]) -> None:
         """Stop calling `wake`."""
