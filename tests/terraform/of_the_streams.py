@@ -34,10 +34,14 @@ MUTATIONS = [
             ],
             "each_stream_has_an_index_of_its_own_id": [
                 ("bigquery.tf", '== "INTEGER" ?', '== "STRING" ?'),
-                (_STREAMS, "? var.record_id : var.streams[name].record_id", '? var.record_id : "id"'),
+                ("bigquery.tf", "=> one(table.id) if length", '=> "id" if length'),
             ],
             "a_stream_may_have_no_id": [
-                ("bigquery.tf", 'stream.record_id == "" ? [] : [stream.record_id]', "[stream.record_id]"),
+                (
+                    "bigquery.tf",
+                    "one(table.id) if length(table.id) > 0",
+                    'try(table.id[0], "payment_id") if name != "records_rejected"',
+                ),
             ],
             "each_stream_is_pushed_to_its_own_path": [
                 (_STREAMS, '"/pubsub/push/${name}" : "/pubsub/push"', '"/pubsub/push" : "/pubsub/push"'),
