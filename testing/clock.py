@@ -75,6 +75,11 @@ class FakeClock:
         self._move_to(target_us)
         await self._settle()
 
+    async def jump(self, seconds: float) -> None:
+        """Move on by `seconds` at once, as if the process had been stopped meanwhile: sleepers wake too late."""
+        self._move_to(self._elapsed_us + round(seconds * MICROSECONDS))
+        await self.advance(0)
+
     def _move_to(self, elapsed_us: int) -> None:
         self._now_us += max(elapsed_us - self._elapsed_us, 0)
         self._elapsed_us = max(elapsed_us, self._elapsed_us)

@@ -80,6 +80,7 @@ class CanaryWatch:
             self._told.clear()
 
     async def _look(self) -> None:
+        await self._feed.learn_horizon()
         horizon_us = self._feed.horizon_us()
         settled = [each for each in self._waiting.values() if each.window.until_us <= horizon_us]
         found = await self._read(settled) if settled else set()

@@ -118,10 +118,12 @@ def judge_connections(deployment: Deployment, _: Sequence[Answer]) -> Finding:
     each = deployment.connections_per_table
     if deployment.environ is not None and not settings_trouble(deployment):
         each = deployment.settings.store.bigquery_max_connections
-    needed = deployment.max_instances * (streams + 1) * each
+    of_marks = 0 if deployment.settings.store.watermarks == "off" else 1
+    needed = deployment.max_instances * ((streams + 1) * each + of_marks)
     is_wide = deployment.location.upper() in _MULTI_REGIONS
     granted = deployment.append_connections or (_WIDE_CONNECTIONS if is_wide else _REGIONAL_CONNECTIONS)
     counted = f"{deployment.max_instances} instances, {streams + 1} tables, {each} each"
+    counted += ", and one for watermarks" if of_marks else ""
     if needed > granted:
         return Failed(
             f"the instances may open {needed:,} connections for appends ({counted}), and BigQuery takes {granted:,} "

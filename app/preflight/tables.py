@@ -12,11 +12,14 @@ from app.schema.table import REJECTS, Table, rejects_table
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.cost_limits import job_config
 from app.stores.bigquery.table_diff import describe, differences, live_table
+from app.stores.bigquery.watermarks.marks import INSTANCES, instances_table, newest_marks
+from app.stores.bigquery.watermarks.setup import limits_of
 from app.stores.query import Deletion, LookUp, Query
 from app.stores.sql.statement import Statement, render, render_instants, render_look_up
 
 BIGQUERY = "bigquery.googleapis.com"
 _DAY_MS = 86_400_000
+_AN_INSTANT_US = 1_700_000_000_000_000
 
 
 def tables_of(deployment: Deployment) -> tuple[Table, Table]:
@@ -42,7 +45,7 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     if answer.status == 404:
         return Failed(f"a table is missing: {answer.message}", "`terraform apply`")
     try:
-        declared = tables_of(deployment)
+        declared = [*tables_of(deployment), instances_table()]
     except RecordTypeError as error:
         return _no_record_type(error)
     name = str((answer.body.get("tableReference") or {}).get("tableId"))
@@ -69,6 +72,17 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     return Held(f"{name} has the {len(table.columns)} columns of the declaration, and is kept for {days} days")
 
 
+def _instances_questions(deployment: Deployment) -> Sequence[Question]:
+    return [] if deployment.settings.store.watermarks == "off" else [_table_question(deployment, INSTANCES)]
+
+
+def judge_instances(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
+    """Check the table of watermarks like the others: without it, the service would store nothing."""
+    if not answers:
+        return Held("the service uses no watermarks: records are readable once the settle time is over")
+    return judge_table(deployment, answers)
+
+
 def _no_record_type(error: RecordTypeError) -> NotLooked:
     return NotLooked(f"the record type of the service cannot be loaded here, where its file must be: {error}")
 
@@ -86,7 +100,10 @@ def _statement_questions(deployment: Deployment) -> Sequence[Question]:
         storage_url="",
     )
     questions = []
-    for statement in _statements(queries):
+    statements = [*_statements(queries)]
+    if (store := deployment.settings.store).watermarks != "off":
+        statements.append(newest_marks(_AN_INSTANT_US, limits_of(store)))
+    for statement in statements:
         resource = job_config(statement, place, deployment.settings).to_api_repr()
         resource["query"]["query"] = statement.sql
         reference = {"projectId": deployment.data_project, "location": deployment.location}
@@ -177,6 +194,15 @@ CHECKS = (
         about="the table of rejects fits the service, and is kept as long as it expects",
         questions=lambda deployment: [_table_question(deployment, REJECTS)],
         verdict=judge_table,
+        judges={404},
+    ),
+    Ask(
+        name="table-instances",
+        phase="after",
+        needs="streams",
+        about="the table of watermarks fits the service, where SLUICE_WATERMARKS has it written",
+        questions=_instances_questions,
+        verdict=judge_instances,
         judges={404},
     ),
     Ask(

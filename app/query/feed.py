@@ -71,6 +71,11 @@ class Feed:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self.runner.horizon_us(self.table.name)
 
+    async def learn_horizon(self) -> None:
+        """Learn how far the table is settled, if that takes a query and is due."""
+        if self.runner.steps_horizon:
+            await self.runner.learn_horizon()
+
     async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
         """Read the next `limit` rows of a scan.
 

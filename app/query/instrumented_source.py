@@ -113,6 +113,7 @@ class InstrumentedSource:
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.longest_slice_us = runner.longest_slice_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
+        self.steps_horizon = runner.steps_horizon
 
     @property
     def export_rows(self) -> int | None:
@@ -156,6 +157,14 @@ class InstrumentedSource:
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`."""
         return self._runner.horizon_us(table)
+
+    async def learn_horizon(self) -> int:
+        """Learn how far the tables are settled; who asked is charged for it."""
+        billed = await self._runner.learn_horizon()
+        if billed:
+            self._metrics.query_bytes["horizon"] += billed
+            await self._charge(billed)
+        return billed
 
     def version(self, table: str) -> int | None:
         """Return a number that changes as soon as `table` has new rows."""

@@ -38,6 +38,11 @@ class Pages:
         horizon_us = min(self.feed.horizon_us(), now_us)
         return Now(now_us, horizon_us, now_us + round(self._settings.store.clock_skew_s * MICROSECONDS) + 1)
 
+    async def learns_more(self, than: Now) -> bool:
+        """Return whether the table proves to be settled further, where that takes a query."""
+        await self.feed.learn_horizon()
+        return self.feed.runner.steps_horizon and self.feed.horizon_us() > than.horizon_us
+
     def budget(self) -> Budget:
         """Return the budget of one request."""
         return Budget(
@@ -67,6 +72,7 @@ class Pages:
         while True:
             version = self._version()
             if request.wait_s:
+                await self.feed.learn_horizon()
                 now = self.now()  # after the version: a row in between changes the version, or is read now
             scan, budget = self.start(request, now), self.budget()
             reading = await self.feed.page(scan, view, request.limit or MAX_LIMIT, budget)

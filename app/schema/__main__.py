@@ -22,6 +22,7 @@ from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
 from app.stores.sink import StoreError
 from app.streams import load_streams
@@ -33,6 +34,7 @@ DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _BIGQUERY = "SLUICE_BIGQUERY_"
 _STREAMS = "SLUICE_STREAMS"
+_WATERMARKS = "SLUICE_WATERMARKS"
 _MIGRATE = "change the file of the embedded store"
 _ABOUT_MIGRATE = """\
 Change the file of the embedded store to fit the record type: add columns, widen types, relax or tighten fields, and
@@ -105,7 +107,8 @@ def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})
         if options.derivation == "diff":
             tables = [] if options.rejects else _tables(options, environ)
             settings = _settings(environ, project=options.project, dataset=options.dataset)
-            return _diff([*tables, rejects_table()], settings)
+            of_instances = [instances_table()] if settings.store.watermarks != "off" else []
+            return _diff([*tables, rejects_table(), *of_instances], settings)
         if options.derivation == "suggest":
             declared = tuple(_tables(options, environ))
             sys.stdout.write(suggest_command.run(options, _only(declared), declared, environ))
@@ -238,8 +241,8 @@ def _migrate(tables: list[Table], options: argparse.Namespace, environ: Mapping[
 
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:
-    """Return the BigQuery settings and ignore all others: a laptop or a CI job has only these."""
-    variables = {name: value for name, value in environ.items() if name.startswith(_BIGQUERY)}
+    """Return the settings of the tables and ignore all others: a laptop or a CI job has only these."""
+    variables = {name: value for name, value in environ.items() if name.startswith((_BIGQUERY, _WATERMARKS))}
     for name, value in (("PROJECT", project), ("DATASET", dataset)):
         if value is not None:
             variables[_BIGQUERY + name] = value

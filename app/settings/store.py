@@ -112,3 +112,11 @@ class StoreSettings(Room, frozen=True, kw_only=True):
             "not need it)."
         ),
     ] = 30.0
+    watermarks: Annotated[
+        Literal["off", "written", "read"],
+        Meta(
+            description="Whether instances say how far they have settled, so that BigQuery's feed is some seconds old "
+            "instead of `SLUICE_SETTLE_S`: `written` first, and `read` only once every instance writes "
+            "([how to turn it on](bigquery.md#fresh-within-seconds))."
+        ),
+    ] = "off"

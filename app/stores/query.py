@@ -15,12 +15,21 @@ from app.schema.columns import Kind
 
 # Not None, which has no type: the operator `isnull` says it instead.
 Scalar = str | int | float | bool | bytes | Decimal | date | time
-Purpose = Literal["page", "look_up", "export", "erase", "backfill"]
+Purpose = Literal["page", "look_up", "export", "erase", "backfill", "horizon"]
 """Selects the limits of a query."""
 Function = Literal["count", "avg", "min", "max", "p50", "p95"]
 
 IS_COPY = "_sluice_is_copy"
 CANDIDATES = "_sluice_candidates"
+
+
+def poll_grid_us(poll_us: int) -> int:
+    """Return how far apart the horizons of readers are: the least power of two not below a poll, in microseconds.
+
+    Readers who poll in one such period ask for the same rows, and one of them pays. It pays for all rows that are not
+    clustered yet, so a period as long as a poll, and not shorter, halves the price of following.
+    """
+    return 1 << (max(poll_us, 1) - 1).bit_length()
 
 
 class Position(msgspec.Struct, frozen=True, order=True, array_like=True, forbid_unknown_fields=True):

@@ -112,6 +112,7 @@ class QueryRunner(Protocol):
     export_rows       how many rows one query of an export may return, so that memory stays flat; None: any number
     poll_s            how often to look for new rows
     open_ttl_s        how long the answer for a window that is still open may be cached
+    steps_horizon     whether the horizon stands still until `learn_horizon` moves it on
 
     `rows` and `arrow` raise a QueryError. Cancelling `rows`, or closing the generator of `arrow`, cancels the query in
     the store too. Any other exception is a defect.
@@ -123,6 +124,7 @@ class QueryRunner(Protocol):
     first_look_up_us: int
     poll_s: float
     open_ttl_s: float
+    steps_horizon: bool
 
     @property
     def export_rows(self) -> int | None:
@@ -135,6 +137,13 @@ class QueryRunner(Protocol):
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`: no row stamped earlier will become visible later."""
+        ...
+
+    async def learn_horizon(self) -> int:
+        """Learn how far the tables are settled, where that takes a query; return the bytes that the store read for it.
+
+        It does nothing if it was learned lately, and `horizon_us` needs no such call to be right. It raises nothing.
+        """
         ...
 
     def version(self, table: str) -> int | None:

@@ -49,7 +49,7 @@ class AttemptStamp:
         if trouble:
             raise ClockTroubleError(trouble)
         self._taken_at = self._clock.moment()
-        return self._encode(self._clock.now_us())
+        return self._encode(self._next_us())
 
     def is_stale(self) -> bool:
         """Whether the stamp that was taken is too old to be sent."""
@@ -66,6 +66,9 @@ class AttemptStamp:
     def cancelled(self, error: asyncio.CancelledError) -> asyncio.CancelledError:
         """Return the exception to raise if the attempt is cancelled now."""
         return LateCancellationError() if self._age_us() > self._fence.uncertain_us else error
+
+    def _next_us(self) -> int:
+        return self._clock.now_us()
 
     def _age_us(self) -> int:
         """Return the age of the stamp; 0 if none was taken, since nothing was sent then."""

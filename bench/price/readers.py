@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from app.query.chunks.plan import grid_us
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource
 from app.query.feed import Feed
@@ -18,6 +17,7 @@ from app.record import Record
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.table import records_table
 from app.settings.load import Settings
+from app.stores.query import poll_grid_us
 from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
 from bench.scaling import prices
 from testing.billing.bill import Layout
@@ -74,7 +74,7 @@ class Stage:
         if way.chunks:
             size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
             self.shelf = shelf = Shelf(size, self.clock, ttl_s=limits.cache_closed_s, erasures=lambda: 0)
-            grid = grid_us(round(runner.poll_s * SECOND_US))
+            grid = poll_grid_us(round(runner.poll_s * SECOND_US))
             runner = ChunkedSource(
                 runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid
             )

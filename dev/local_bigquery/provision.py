@@ -11,6 +11,7 @@ from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import describe, differences, live_table
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
+from app.stores.bigquery.watermarks.marks import instances_table
 from dev.declared import Declared
 from dev.local_bigquery.errors import ProvisionError
 
@@ -19,13 +20,13 @@ _SHOWN = 2
 
 
 def tables_of(declared: Declared) -> list[Table]:
-    """Return the tables that the service needs: one for each record type, and that of the rejects.
+    """Return the tables that the service may need: one for each record type, of the rejects, and of instances.
 
     Raises:
         ProvisionError: there is no such declaration, or a type cannot be stored in a table.
     """
     try:
-        return [*declared.load().tables, rejects_table()]
+        return [*declared.load().tables, rejects_table(), instances_table()]
     except RecordTypeError as error:
         raise ProvisionError(f"{'streams' if declared.streams else 'record type'} {declared}: {error}") from error
 

@@ -31,6 +31,7 @@ locals {
     SLUICE_TAIL_MAX_S          = tostring(local.clocks.tail_max_s)
     SLUICE_SHUTDOWN_GRACE_S    = tostring(local.clocks.shutdown_grace_s)
     SLUICE_ID_INDEX            = tostring(var.id_index)
+    SLUICE_WATERMARKS          = var.watermarks
     SLUICE_RETENTION_DAYS      = tostring(local.clocks.retention_days)
   }
 
@@ -196,7 +197,7 @@ resource "google_cloud_run_v2_service" "main" {
     # Every table can get so many connections from each instance, and streams in trouble do open them.
     precondition {
       condition     = !each.value.ingests || local.connections <= local.connection_quota
-      error_message = "instances.max lets ${each.value.name} open ${local.connections} connections for appends (${each.value.instances.max} instances, ${length(local.tables)} tables, ${local.connections_per_table} each), and BigQuery takes ${local.connection_quota} in ${var.location}. Lower instances.max or SLUICE_BIGQUERY_MAX_CONNECTIONS (settings), or request more and say so in append_connections."
+      error_message = "instances.max lets ${each.value.name} open ${local.connections} connections for appends (${each.value.instances.max} instances, ${length(local.streams) + 1} tables, ${local.connections_per_table} each), and BigQuery takes ${local.connection_quota} in ${var.location}. Lower instances.max or SLUICE_BIGQUERY_MAX_CONNECTIONS (settings), or request more and say so in append_connections."
     }
 
     # Pushes move to a new service at once, and the sample would acknowledge messages and store nothing.

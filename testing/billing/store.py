@@ -41,7 +41,7 @@ class BilledStore:
 
     partition_us, first_slice_us, longest_slice_us = HOUR_US, MINUTE_US, DAY_US
     export_rows = None
-    poll_s, open_ttl_s = 5.0, 1.0
+    poll_s, open_ttl_s, steps_horizon = 5.0, 1.0, False
 
     def __init__(  # noqa: PLR0913 - what a table and its limits are
         self,
@@ -66,6 +66,10 @@ class BilledStore:
     def horizon_us(self, table: str) -> int:
         """Return now less the settle time."""
         return self._clock.now_us() - round(SETTLE_S * SECOND_US)
+
+    async def learn_horizon(self) -> int:
+        """Do nothing: the settle time is known."""
+        return 0
 
     def version(self, table: str) -> int | None:
         """Return None: the table does not say when it has new rows."""

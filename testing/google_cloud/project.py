@@ -12,6 +12,7 @@ import msgspec
 from app.preflight.project import FIRST_APIS, NEEDED, OTHER_APIS
 from app.schema.table import Table
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
+from app.stores.bigquery.watermarks.marks import instances_table
 
 PROJECT, NUMBER, REGION, SYSTEM = "my-company-sluice-dev", "100000000001", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"
@@ -50,6 +51,7 @@ ENVIRON = {
     "SLUICE_DEDUPE_LOOKBACK_S": "900",
     "SLUICE_RETENTION_DAYS": str(RETENTION_DAYS),
     "SLUICE_ID_INDEX": "true",
+    "SLUICE_WATERMARKS": "read",
     "SLUICE_METRICS": "cloud",
     "SLUICE_TRACES": "cloud",
 }
@@ -101,7 +103,8 @@ class Project(msgspec.Struct):
 
 
 def healthy(*tables: Table) -> Project:
-    """Return a project in which every check holds; `tables` are those of its dataset."""
+    """Return a project in which every check holds; `tables` are those of its dataset, besides that of watermarks."""
+    tables = (*tables, instances_table())
     resources: dict[str, dict[str, Any]] = {
         RESOURCES: {"name": f"projects/{NUMBER}", "projectId": PROJECT, "state": "ACTIVE"},
         BILLING: {"projectId": PROJECT, "billingEnabled": True, "billingAccountName": "billingAccounts/0-0-0"},

@@ -100,7 +100,7 @@ def test_each_test_has_a_dataset_of_its_own(local_bigquery: Double, place: Table
 def test_streams_have_a_table_each() -> None:
     """And one table of rejects, whichever stream they are of."""
     tables = tables_of(Declared(streams="tests.streams.market:STREAMS"))
-    assert [table.name for table in tables] == ["orders", "payments", "visits", "records_rejected"]
+    assert [table.name for table in tables] == ["orders", "payments", "visits", "records_rejected", "_instances"]
 
 
 def test_an_unknown_record_type_is_one_message() -> None:

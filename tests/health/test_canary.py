@@ -31,6 +31,9 @@ class Stage:
         self.canaries = CanaryWatch(cast("Feed", self), Settings(), self.clock, self.metrics)
         self.running = asyncio.create_task(self.canaries.run())
 
+    async def learn_horizon(self) -> None:
+        """Learn nothing: the settle time is known."""
+
     def horizon_us(self) -> int:
         return self.clock.now_us() - round(self.settle_s * MICROSECONDS)
 

@@ -19,6 +19,7 @@ from tests.preflight.broken_subscription import SUBSCRIPTION
 
 _RECORDS = f"{google.DATASET}/tables/records"
 _REJECTS = f"{google.DATASET}/tables/records_rejected"
+_INSTANCES = f"{google.DATASET}/tables/_instances"
 _ALERTS = f"{google.MONITORING}/v3/projects/{google.PROJECT}/alertPolicies"
 _CHANNELS = f"{google.MONITORING}/v3/projects/{google.PROJECT}/notificationChannels"
 _BOARDS = f"{google.MONITORING}/v1/projects/{google.PROJECT}/dashboards"
@@ -109,6 +110,8 @@ BROKEN: list[tuple[str, str, Break, str]] = [
     ("no key of hashes", "settings", variables(SLUICE_RECORD="tests.ingest.people:Person"), "pii_secret_version"),
     ("an unknown setting", "settings", variables(SLUICE_SETTEL_S="90"), "correct `settings`"),
     ("no table of records", "table-records", missing(_RECORDS), "terraform apply"),
+    ("no table of watermarks", "table-instances", missing(_INSTANCES), "terraform apply"),
+    ("watermarks without partitions", "table-instances", lose(_INSTANCES, "timePartitioning"), "app.schema bigquery"),
     ("no table of rejects", "table-rejects", missing(_REJECTS), "terraform apply"),
     ("a column of another type", "table-records", column(_RECORDS, 0, type="INTEGER"), "app.schema bigquery"),
     ("a required column", "table-records", column(_RECORDS, 2, mode="REQUIRED"), "app.schema bigquery"),

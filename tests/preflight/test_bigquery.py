@@ -15,6 +15,7 @@ from app.record import Record
 from app.schema.filters import checked_table
 from app.schema.table import rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.query import Deletion, Query
 from app.stores.sink import QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from testing.google_cloud.project import Project, healthy
@@ -27,7 +28,7 @@ RECORDS, REJECTS = checked_table(Record), rejects_table()
 @pytest.fixture
 def place(local_bigquery: Double) -> Iterator[TableAddress]:
     """Make a dataset with the two tables."""
-    made = local_bigquery.fresh(RECORDS, REJECTS)
+    made = local_bigquery.fresh(RECORDS, REJECTS, instances_table())
     yield made
     local_bigquery.drop(made)
 

@@ -45,7 +45,10 @@ def test_every_check_is_broken_by_something() -> None:
         ("orgpolicy.googleapis.com", {"policy-invoker", "policy-members", "policy-locations"}),
         ("cloudbilling.googleapis.com", {"billing"}),
         ("monitoring.googleapis.com", {"alerts", "channels", "alert-queries", "dashboard"}),
-        ("bigquery.googleapis.com", {"table-records", "table-rejects", "id-index", "statements", "service-account"}),
+        (
+            "bigquery.googleapis.com",
+            {"table-records", "table-rejects", "table-instances", "id-index", "statements", "service-account"},
+        ),
     ],
 )
 def test_an_api_that_is_off_is_not_a_failure_of_what_it_would_tell(

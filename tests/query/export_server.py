@@ -35,6 +35,7 @@ class ScriptedRunner:
     longest_slice_us = DAY_US
     export_rows = None
     poll_s = open_ttl_s = 1.0
+    steps_horizon = False
 
     def __init__(self, *scripts: Sequence[Step], data: str = "") -> None:
         self._scripts = [*scripts]
@@ -49,6 +50,9 @@ class ScriptedRunner:
 
     def horizon_us(self, table: str) -> int:
         return T0_US + HOUR_US
+
+    async def learn_horizon(self) -> int:
+        return 0
 
     def version(self, table: str) -> int:
         return 0

@@ -43,6 +43,9 @@ class Sheet:
     def horizon_us(self) -> int:
         return self.settled_us
 
+    async def learn_horizon(self) -> None:
+        """Learn nothing: what is settled is known."""
+
     def put(self, *stamps_us: int, settle: bool = True, text: str = "") -> list[Position]:
         """Store a row at each of these instants after T0_US, and let them settle."""
         rows = [_row(T0_US + stamp_us, f"k{len(self.rows) + number}") for number, stamp_us in enumerate(stamps_us)]

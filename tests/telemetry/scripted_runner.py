@@ -17,7 +17,7 @@ class ScriptedRunner:
 
     partition_us = first_slice_us = first_look_up_us = 3_600_000_000
     longest_slice_us = 86_400_000_000
-    poll_s, open_ttl_s = 0.25, 1.0
+    poll_s, open_ttl_s, steps_horizon = 0.25, 1.0, True
     export_rows: int | None = None
 
     def __init__(
@@ -48,6 +48,10 @@ class ScriptedRunner:
     def horizon_us(self, table: str) -> int:
         """Return the time of the fake clock when a test begins."""
         return self.now_us or 1_700_000_000_000_000
+
+    async def learn_horizon(self) -> int:
+        """Have it cost as much as a query."""
+        return self.answer.bytes_processed or 0
 
     def version(self, table: str) -> int | None:
         """Nobody can know."""

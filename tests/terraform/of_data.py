@@ -114,6 +114,23 @@ MUTATIONS = [
                 ("bigquery.tf", 'stream.record_id == "" ? [] : [stream.record_id]', '["id"]'),
                 ("cloud_run.tf", "= var.record_type", '= "app.record:Record"'),
             ],
+            "watermarks_have_a_table": [
+                ("bigquery.tf", 'schema         = "instances.schema.json"', 'schema         = "rejects.schema.json"'),
+                ("bigquery.tf", "retention_days = 1\n", "retention_days = 400\n"),
+                ("cloud_run.tf", "= var.watermarks", '= "off"'),
+                ("services.tf", '(var.watermarks == "off" ? 0 : 1)', "0"),
+            ],
+            "watermarks_are_off_unless_asked_for": [
+                ("services.tf", '(var.watermarks == "off" ? 0 : 1)', "1"),
+                (
+                    "variables_data.tf",
+                    '  type        = string\n  default     = "off"',
+                    '  type        = string\n  default     = "read"',
+                ),
+            ],
+            "watermarks_are_off_written_or_read": [
+                ("variables_data.tf", '["off", "written", "read"]', '["off", "written", "read", "on"]')
+            ],
             "the_function_reads_each_delivery_once": [
                 ("bigquery.tf", "look_back_s = local.clocks.dedupe_lookback_s", "look_back_s = 60"),
                 ("bigquery.tf", '"TABLE_VALUED_FUNCTION"', '"SCALAR_FUNCTION"'),

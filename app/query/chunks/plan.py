@@ -12,6 +12,8 @@ MOST_READS = 4  # chunks read for one query; a store answers the rest by itself
 _FIRST, _SHORTEST, _LONGEST = 1 << 26, 1 << 10, 1 << 37  # microseconds: a minute, a millisecond, a day and a half
 _LONGEST_JUMP = 1 << 31  # half an hour, where nothing nearby tells the density: no query reads a dense day by mistake
 _STEP = 8
+FINE_GRID_US = 1 << 18
+"""How far apart horizons may be that stand still between polls anyway: a quarter of a second."""
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,15 +90,6 @@ def suits(query: RowQuery, horizon_us: int, lookback_us: int, likely_bytes: floa
     if query.to_us > horizon_us or query.lookback_us != lookback_us:
         return False
     return not query.conditions or likely_bytes <= budget_bytes / 2
-
-
-def grid_us(poll_us: int) -> int:
-    """Return how far apart the horizons of readers are: the shortest of the grid's lengths not below a poll's.
-
-    Readers who poll in one such period ask for the same chunks, and one of them pays. It pays for all rows that are not
-    clustered yet, so a period as long as a poll, and not shorter, halves the price of following.
-    """
-    return 1 << (max(poll_us, 1) - 1).bit_length()
 
 
 def is_far(ahead_us: int, typical_us: int) -> bool:

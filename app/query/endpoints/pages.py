@@ -81,10 +81,15 @@ class PageEndpoint:
         timing, now = Timing(self.answering.clock), self._pages.now()
         query = request.scope["query_string"].decode("latin-1")
         asked = parse_page_request(query, self.subject, now)
+        scan = self._pages.start(asked, now)
+        if scan.window.until_us >= now.horizon_us and await self._pages.learns_more(now):
+            now = self._pages.now()
+            asked = parse_page_request(query, self.subject, now)
+            scan = self._pages.start(asked, now)
         request.scope["state"][paths.WAITS] = bool(asked.wait_s)
         wanted = Retrieval(
             asked=asked,
-            scan=self._pages.start(asked, now),
+            scan=scan,
             view=View(asked.columns, (*asked.conditions, *asked.canaries.conditions, *self._fixed.of(request))),
             format=choose_format(asked.format, ",".join(request.headers.getall("accept", []))),
             now=now,

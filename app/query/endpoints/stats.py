@@ -114,6 +114,7 @@ class StatsEndpoint:
         """
         timing = Timing(self.answering.clock)
         query = request.scope["query_string"].decode("latin-1")
+        await self._pages.feed.learn_horizon()
         asked = parse_stats_request(query, self.subject, self._pages.now())
         fixed = self._fixed.of(request)
 

@@ -48,6 +48,10 @@ class Reader:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self._feed.horizon_us()
 
+    async def learn_horizon(self) -> None:
+        """Learn how far the table is settled, if that takes a query and is due."""
+        await self._feed.learn_horizon()
+
     async def batch(self, begins: Position) -> Batch:
         """Return the next rows after `begins`.
 
@@ -178,6 +182,7 @@ class Poller:
         try:
             seen: int | None = None
             while True:
+                await self._reader.learn_horizon()
                 begins, horizon = self.recent.reaches, Position(self._reader.horizon_us(), "")
                 erasures = self._erasures()
                 version = self._reader.version()  # after the horizon: equal versions mean no new rows up to it

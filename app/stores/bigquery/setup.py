@@ -14,6 +14,9 @@ from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.table_check import check_table
 from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.watermarks.announcing import Announcing
+from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks.setup import announcing_of
 from app.stores.sink import fence
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
@@ -24,35 +27,50 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     access = BigQueryClients(TableAddress.of(settings.store))
     trace_id = f"sluice:{secrets.token_hex(4)}"
     appenders: dict[str, StorageWriteAppender] = {}
-    monitors = {
-        table.name: TableMonitor(table, partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S), clock)
-        for table in tables
-    }
+
+    def monitor_of(table: Table) -> TableMonitor:
+        return TableMonitor(table, partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S), clock)
+
+    monitors = {table.name: monitor_of(table) for table in tables}
+
+    def opened(table: Table, monitor: TableMonitor, most: int, announcing: Announcing | None) -> StorageWriteAppender:
+        return StorageWriteAppender(
+            access,
+            table,
+            clock,
+            max_connections=most,
+            monitor=monitor,
+            fence=fence(
+                settle_s=settings.store.settle_s,
+                clock_skew_s=settings.store.clock_skew_s,
+                late_commit_margin_s=settings.store.late_commit_margin_s,
+                append_deadline_s=settings.store.append_deadline_s,
+            ),
+            trace_id=trace_id,
+            announcing=announcing,
+        )
+
+    announcing = None
+    if settings.store.watermarks != "off":
+        of_instances = instances_table()
+        of_marks = opened(of_instances, monitor_of(of_instances), 1, None)
+        announcing = announcing_of(settings, clock, of_marks, secrets.token_hex(8))
 
     def appender(table: Table) -> StorageWriteAppender:
         if table.name not in appenders:
-            appenders[table.name] = StorageWriteAppender(
-                access,
-                table,
-                clock,
-                max_connections=settings.store.bigquery_max_connections,
-                monitor=monitors[table.name],
-                fence=fence(
-                    settle_s=settings.store.settle_s,
-                    clock_skew_s=settings.store.clock_skew_s,
-                    late_commit_margin_s=settings.store.late_commit_margin_s,
-                    append_deadline_s=settings.store.append_deadline_s,
-                ),
-                trace_id=trace_id,
-            )
+            most = settings.store.bigquery_max_connections
+            appenders[table.name] = opened(table, monitors[table.name], most, announcing)
         return appenders[table.name]
 
     runner = BigQueryRunner(access, settings, clock, monitors)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
     async def close() -> None:
-        for opened in appenders.values():
-            await opened.close()
+        for each in appenders.values():
+            await each.close()
+        if announcing is not None:
+            await announcing.close()
+            await of_marks.close()
         runner.close()
         access.close()
 
@@ -66,5 +84,5 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         upkeep=lambda _: [eraser.learn()] if "query" in settings.server.roles else [],
         close=close,
         system="bigquery",
-        connections=lambda: {table: opened.open_connections for table, opened in appenders.items()},
+        connections=lambda: {table: each.open_connections for table, each in appenders.items()},
     )

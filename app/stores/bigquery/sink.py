@@ -21,6 +21,7 @@ from app.stores.bigquery.connections import MAX_REQUESTS, Connections, Connectio
 from app.stores.bigquery.pending_values import PendingValues
 from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.watermarks.announcing import AnnouncedStamp, Announcing
 from app.stores.sink import (
     ColumnsPending,
     Fence,
@@ -46,7 +47,8 @@ class StorageWriteAppender:
     """The Appender of one table in BigQuery.
 
     `monitor` checks the live table, `fence` says when rows are late, and `trace_id` identifies this service and
-    instance to BigQuery's support.
+    instance to BigQuery's support. `announcing` announces what this instance stamps; None: readers count on the settle
+    time alone.
 
     BigQuery refuses a writer schema with a field that the table lacks. So connections leave out the columns that the
     monitor finds missing. Rows that use one are held, or have its value moved into their rest if it is promoted.
@@ -66,11 +68,12 @@ class StorageWriteAppender:
         monitor: TableMonitor,
         fence: Fence,
         trace_id: str = "sluice:local",
+        announcing: Announcing | None = None,
     ) -> None:
         self.fence = fence
         self.max_in_flight = max_connections * MAX_REQUESTS
         self._access, self._clock, self._monitor, self._trace_id = access, clock, monitor, trace_id
-        self._table = table
+        self._table, self._announcing = table, announcing
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = ProtoRowEncoder(table)
         self._pending_values = PendingValues(table, self._rows.message)
@@ -95,27 +98,37 @@ class StorageWriteAppender:
         """Stamp `rows`, append them as one request, and return the outcome."""
         if _stands_in_the_way(self._monitor.found) and (obstacle := await self._obstacle()) is not None:
             return obstacle
+        if self._announcing is not None and (unannounced := await self._announcing.obstacle()) is not None:
+            return unannounced
         self._adapt()
         begun_us = self._clock.elapsed_us()
-        stamp = AttemptStamp(self._clock, self.fence, self._rows.stamp)
+        stamp, outcome = self._stamp(), None
         try:
             if not self._access.is_loaded:
                 await run_in_daemon_thread(self._access.load, "credentials")
             async with self._connections.lend(sum(map(len, rows))) as connection:
                 outcome = await self._send(connection, rows, stamp)
-            outcome = stamp.judge(outcome)
         except asyncio.CancelledError as cancelled:
             raise stamp.cancelled(cancelled) from None
         except AccessError as error:
             return SetupError(SinkState.PERMISSION_DENIED, str(error))
         except ConnectionsClosedError:
             return Uncertain("the service is stopping")
+        finally:
+            if self._announcing is not None:
+                self._announcing.ended(stamp, outcome)
+        outcome = stamp.judge(outcome)
         if connection.updated_schema:
             connection.updated_schema = False
             self._monitor.begin()  # so the next append knows whether the table still fits; these rows are stored
         if not isinstance(outcome, RowsRefused | SetupError):
             return outcome
         return await self._second_thought(outcome, connection.lacking, begun_us)
+
+    def _stamp(self) -> AttemptStamp:
+        if self._announcing is None:
+            return AttemptStamp(self._clock, self.fence, self._rows.stamp)
+        return AnnouncedStamp(self._clock, self.fence, self._rows.stamp, self._announcing)
 
     async def _send(self, connection: Connection, rows: Sequence[bytes], stamp: AttemptStamp) -> Outcome:
         lacking = connection.lacking
@@ -148,6 +161,10 @@ class StorageWriteAppender:
     async def check(self) -> TableCheck:
         """Check the live table; return the obstacle to appending, the lack of columns, or None."""
         found = await asyncio.shield(self._monitor.begin())
+        if self._announcing is not None and not isinstance(found, SetupError):
+            unannounced = await self._announcing.obstacle()
+            if isinstance(unannounced, SetupError):
+                return unannounced
         if found is None and self._unready:
             self._tries_unready = True  # with the next append
             return ColumnsPending(self._unready, f"{_lack(self._unready)}, as far as BigQuery's append servers know")

@@ -29,6 +29,7 @@ from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
 from app.stores.bigquery.look_up import look_up
 from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.watermarks.setup import horizons_of
 from app.stores.query import ArrowQuery, Deletion, LookUp, Query
 from app.stores.source import (
     END_OF_STREAM,
@@ -74,6 +75,8 @@ class BigQueryRunner:
     ) -> None:
         self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
         self.poll_s = settings.query.poll_s
+        self._horizons = horizons_of(settings, clock, self.read) if settings.store.watermarks == "read" else None
+        self.steps_horizon = self._horizons is not None
         # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
         self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
         self._trust = cost_limits.Trust(partial(cost_limits.max_bytes_billed, settings=settings), clock)
@@ -114,8 +117,14 @@ class BigQueryRunner:
         return None
 
     def horizon_us(self, table: str) -> int:
-        """Return now less the settle time: no instance commits an older stamp any more."""
+        """Return now less the settle time, or what is known of the instances: none commits an older stamp any more."""
+        if self._horizons is not None:
+            return self._horizons.horizon_us()
         return self._clock.now_us() - self._settle_us
+
+    async def learn_horizon(self) -> int:
+        """Read the watermarks of all instances, if this one reads them and that is due."""
+        return 0 if self._horizons is None else await self._horizons.learn()
 
     async def delete(self, deletion: Deletion) -> int:
         """Delete rows; return how many were removed.
@@ -141,6 +150,8 @@ class BigQueryRunner:
 
     def close(self) -> None:
         """Start no more queries. No caller waits for those still running; they end by their own timeouts."""
+        if self._horizons is not None:
+            self._horizons.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cancelling.shutdown(wait=False)
 
@@ -160,8 +171,12 @@ class BigQueryRunner:
             return await run("")
         if monitor.missing:
             # A row with a value of the column is stored only once the table has it, and is settled later still. So a
-            # check that is younger than the settle time sees the column before a settled read reaches the row.
-            await monitor.since(self._clock.elapsed_us() - self._settle_us // 2, _CHECK_WAIT_S)
+            # check that is younger than the settle time sees the column before a settled read reaches the row. Where
+            # watermarks settled the row, a check must be younger than they are.
+            since_us = self._clock.elapsed_us() - self._settle_us // 2
+            if self._horizons is not None and self._horizons.learned_us is not None:
+                since_us = max(since_us, self._horizons.learned_us)
+            await monitor.since(since_us, _CHECK_WAIT_S)
         begun_us, missing = self._clock.elapsed_us(), monitor.missing
         try:
             return await run(source_of(query, monitor.table, missing))

@@ -108,6 +108,53 @@ run "a_type_without_an_id_has_no_index" {
   }
 }
 
+run "watermarks_have_a_table" {
+  command = plan
+
+  variables {
+    watermarks = "read"
+  }
+
+  assert {
+    condition     = keys(google_bigquery_table.main) == ["_instances", "records", "records_rejected"] && jsondecode(google_bigquery_table.main["_instances"].schema) == jsondecode(file("instances.schema.json"))
+    error_message = "Its columns are the service's own."
+  }
+
+  assert {
+    condition     = google_bigquery_table.main["_instances"].time_partitioning[0].expiration_ms == 86400000
+    error_message = "Nobody reads a watermark that is a day old."
+  }
+
+  assert {
+    condition     = google_bigquery_table_iam_member.service["_instances"].role == "roles/bigquery.dataEditor" && !contains(keys(google_bigquery_routine.between), "_instances")
+    error_message = "The service writes it, and it is no stream."
+  }
+
+  assert {
+    condition     = local.env["main"]["SLUICE_WATERMARKS"] == "read" && local.connections == var.instances.max * 9
+    error_message = "The service uses it, by a connection more for each instance."
+  }
+}
+
+run "watermarks_are_off_unless_asked_for" {
+  command = plan
+
+  assert {
+    condition     = local.env["main"]["SLUICE_WATERMARKS"] == "off" && local.connections == var.instances.max * 8
+    error_message = "They are turned on in two steps."
+  }
+}
+
+run "watermarks_are_off_written_or_read" {
+  command = plan
+
+  variables {
+    watermarks = "on"
+  }
+
+  expect_failures = [var.watermarks]
+}
+
 run "the_function_reads_each_delivery_once" {
   command = plan
 

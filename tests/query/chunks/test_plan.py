@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.chunks.plan import Lengths, Sizes, Stretch, grid_us, is_far, suits
+from app.query.chunks.plan import Lengths, Sizes, Stretch, is_far, suits
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.columns import Kind
-from app.stores.query import Condition, RowQuery
+from app.stores.query import Condition, RowQuery, poll_grid_us
 
 SIZES = Sizes(target_rows=1_000, target_bytes=1_000_000, most_rows=2_000, most_bytes=2_000_000)
 ANYWHERE = Stretch(-(1 << 60), 1 << 60)
@@ -102,5 +102,5 @@ def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
 @pytest.mark.parametrize(("poll_s", "grid_s"), [(5.0, 8.388608), (1.0, 1.048576), (60.0, 67.108864)])
 def test_readers_of_one_poll_share_a_horizon(poll_s: float, grid_s: float) -> None:
     """On the grid, so that stretches end there."""
-    assert grid_us(round(poll_s * SECOND_US)) == round(grid_s * SECOND_US)
-    assert [grid_us(poll_us) for poll_us in (0, 1, 2, 3, 4, 5)] == [1, 1, 2, 4, 4, 8]
+    assert poll_grid_us(round(poll_s * SECOND_US)) == round(grid_s * SECOND_US)
+    assert [poll_grid_us(poll_us) for poll_us in (0, 1, 2, 3, 4, 5)] == [1, 1, 2, 4, 4, 8]

@@ -1,0 +1,106 @@
+"""Watermarks over gRPC and REST: rows settle within seconds, and instances that left hold nothing back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from app.record import Record
+from app.runtime.clock import MICROSECONDS, SystemClock
+from app.schema.table import records_table
+from app.settings.load import Settings
+from app.stores.backend import Backend
+from app.stores.bigquery.client import TableAddress
+from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.query import RowQuery
+from app.stores.registry import open_backend
+from app.stores.sink import SetupError, SinkState, Stored
+from testing.pace import patience_s
+from tests.encoding import encoded
+
+if TYPE_CHECKING:
+    from testing.local_bigquery import Double
+
+RECORDS = records_table(Record)
+
+
+@asynccontextmanager
+async def instance(place: TableAddress, watermarks: str = "read") -> AsyncIterator[Backend]:
+    """Run the store of one instance."""
+    settings = Settings().replace(
+        backend="bigquery",
+        bigquery_project=place.project,
+        bigquery_dataset=place.dataset,
+        bigquery_rest_url=place.rest_url,
+        bigquery_storage_url=place.storage_url,
+        watermarks=watermarks,
+        poll_s=0.1,
+        settle_s=3_600.0,  # so that nothing settles by it here
+    )
+    backend = open_backend(settings, [RECORDS], SystemClock())
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+def row(backend: Backend, name: str) -> bytes:
+    """Return an encoded record."""
+    envelope: dict[str, Any] = {
+        **dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id")),
+        "attributes": {},
+        "message_index": 0,
+        "delivery_key": name,
+    }
+    return encoded(backend.appender(RECORDS), Record(id=name, timestamp=datetime(2026, 1, 31, tzinfo=UTC)), envelope)
+
+
+async def settled(backend: Backend) -> list[str]:
+    """Return the ids of the records that are settled."""
+    await backend.runner.learn_horizon()
+    horizon_us = backend.runner.horizon_us("records")
+    query = RowQuery(
+        table="records",
+        from_us=horizon_us - 3_600 * MICROSECONDS,
+        to_us=horizon_us,
+        lookback_us=60 * MICROSECONDS,
+        columns=("id", "ingest_time", "delivery_key"),
+        limit=10,
+        candidates=10,
+    )
+    return [found["id"] for found in (await backend.runner.rows(query)).rows]
+
+
+async def settles(backend: Backend, *names: str) -> None:
+    """Wait until these records are settled."""
+    async with asyncio.timeout(patience_s(20)):
+        while await settled(backend) != [*names]:
+            await SystemClock().sleep(0.05)
+
+
+async def test_a_row_settles_within_seconds(local_bigquery: "Double") -> None:
+    """Also for a reader that stores nothing; when all have left, and when one comes again."""
+    place = local_bigquery.fresh(RECORDS, instances_table())
+    async with instance(place) as reader:
+        async with instance(place) as first, instance(place) as second:
+            assert await first.appender(RECORDS).append([row(first, "a")]) == Stored()
+            assert await second.appender(RECORDS).append([row(second, "b")]) == Stored()
+            await settles(reader, "a", "b")
+        async with instance(place) as third:
+            assert await third.appender(RECORDS).append([row(third, "c")]) == Stored()
+            await settles(reader, "a", "b", "c")
+        await settles(reader, "a", "b", "c")
+
+
+async def test_nothing_is_stored_without_the_table_of_instances(local_bigquery: "Double") -> None:
+    """Readers could pass it."""
+    place = local_bigquery.fresh(RECORDS)
+    async with instance(place, "written") as backend:
+        appender = backend.appender(RECORDS)
+        outcome = await appender.append([row(backend, "a")])
+        assert isinstance(outcome, SetupError)
+        assert outcome.state is SinkState.NOT_FOUND
+        assert f"{place.dataset}._instances" in outcome.detail
+        assert await appender.check() == outcome
+        assert await settled(backend) == []
