@@ -146,6 +146,11 @@ bench-price: setup ## Reckon what reading costs on BigQuery, by a model of what 
 	@$(PYTHON) -m bench.price $(ARGS)
 	@$(PYTHON) -m bench.report
 
+.PHONY: bench-fresh
+bench-fresh: setup ## Measure how old the feed over BigQuery is, with watermarks and without (needs Python 3.13; ten minutes).
+	@$(PYTHON) -m bench.price.fresh $(ARGS)
+	@$(PYTHON) -m bench.report
+
 .PHONY: bench-gate
 bench-gate: setup ## Check for slowdowns, by ratios within one run (ARGS=--strict: longer, with the promised limits).
 	@$(PYTHON) -m bench.gate $(ARGS)

@@ -73,7 +73,7 @@ class Feed:
 
     async def learn_horizon(self) -> None:
         """Learn how far the table is settled, if that takes a query and is due."""
-        if self.runner.steps_horizon:
+        if self.runner.learn_horizon is not None:
             await self.runner.learn_horizon()
 
     async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:

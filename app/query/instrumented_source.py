@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
+from functools import partial
 from typing import Literal, NamedTuple
 
 from opentelemetry.trace import Span
@@ -13,6 +14,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import (
     Answer,
+    LearnHorizon,
     Plan,
     QueryError,
     QueryRunner,
@@ -113,7 +115,8 @@ class InstrumentedSource:
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.longest_slice_us = runner.longest_slice_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
-        self.steps_horizon = runner.steps_horizon
+        learn = runner.learn_horizon
+        self.learn_horizon: LearnHorizon | None = None if learn is None else partial(self._learn, learn)
 
     @property
     def export_rows(self) -> int | None:
@@ -158,9 +161,9 @@ class InstrumentedSource:
         """Return the settled horizon of `table`."""
         return self._runner.horizon_us(table)
 
-    async def learn_horizon(self) -> int:
+    async def _learn(self, learn: LearnHorizon) -> int:
         """Learn how far the tables are settled; who asked is charged for it."""
-        billed = await self._runner.learn_horizon()
+        billed = await learn()
         if billed:
             self._metrics.query_bytes["horizon"] += billed
             await self._charge(billed)

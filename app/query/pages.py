@@ -41,7 +41,7 @@ class Pages:
     async def learns_more(self, than: Now) -> bool:
         """Return whether the table proves to be settled further, where that takes a query."""
         await self.feed.learn_horizon()
-        return self.feed.runner.steps_horizon and self.feed.horizon_us() > than.horizon_us
+        return self.feed.runner.learn_horizon is not None and self.feed.horizon_us() > than.horizon_us
 
     def budget(self) -> Budget:
         """Return the budget of one request."""

@@ -1,6 +1,6 @@
 """The query seam: run queries over the store."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import date, time
 from typing import Any, Protocol
@@ -99,6 +99,13 @@ class OutdatedColumnsError(StoreUnavailableError):
     """The query named a column that the table lacks, or left one out that it has by now."""
 
 
+LearnHorizon = Callable[[], Awaitable[int]]
+"""Moves on the horizon, which stands still in between, and returns the bytes that the store read for it.
+
+It does nothing if that was done lately, and raises nothing. `horizon_us` needs no such call to be right.
+"""
+
+
 class QueryRunner(Protocol):
     """Runs queries over the tables of one store.
 
@@ -112,7 +119,7 @@ class QueryRunner(Protocol):
     export_rows       how many rows one query of an export may return, so that memory stays flat; None: any number
     poll_s            how often to look for new rows
     open_ttl_s        how long the answer for a window that is still open may be cached
-    steps_horizon     whether the horizon stands still until `learn_horizon` moves it on
+    learn_horizon     learns how far the tables are settled, where that takes a query; None where it takes none
 
     `rows` and `arrow` raise a QueryError. Cancelling `rows`, or closing the generator of `arrow`, cancels the query in
     the store too. Any other exception is a defect.
@@ -124,7 +131,7 @@ class QueryRunner(Protocol):
     first_look_up_us: int
     poll_s: float
     open_ttl_s: float
-    steps_horizon: bool
+    learn_horizon: LearnHorizon | None
 
     @property
     def export_rows(self) -> int | None:
@@ -137,13 +144,6 @@ class QueryRunner(Protocol):
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`: no row stamped earlier will become visible later."""
-        ...
-
-    async def learn_horizon(self) -> int:
-        """Learn how far the tables are settled, where that takes a query; return the bytes that the store read for it.
-
-        It does nothing if it was learned lately, and `horizon_us` needs no such call to be right. It raises nothing.
-        """
         ...
 
     def version(self, table: str) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from app.query.chunks.shelf import Shelf
-from app.query.chunks.source import ChunkedSource
+from app.query.chunks.source import ChunkedSource, horizon_grid_us
 from app.query.feed import Feed
 from app.query.formats.documents import Page
 from app.query.pages import Pages
@@ -17,7 +17,6 @@ from app.record import Record
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.table import records_table
 from app.settings.load import Settings
-from app.stores.query import poll_grid_us
 from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
 from bench.scaling import prices
 from testing.billing.bill import Layout
@@ -30,16 +29,20 @@ _EVERYTHING = View(RECORDS.columns)
 NOON_US = 1_767_268_800_000_000 + HOUR_US // 2  # half an hour into a partition: an average one
 _LIMIT = 1_000
 _OLD_US = 30 * DAY_US
-_POLL_S = 5
 _SECONDS = {1_000: 210, 10_000: 42, 100_000: 10}  # in which each horizon falls as often as it should
 
 
 class Way(msgspec.Struct, frozen=True):
-    """A way of reading: the table's layout, and whether settled chunks are on."""
+    """A way of reading: the table's layout, whether settled chunks are on, how often readers poll, and watermarks.
+
+    `watermarks_lag_s` is how old the horizon is when watermarks were read, None without them.
+    """
 
     name: str
     layout: Layout
     chunks: bool
+    poll_s: float = 5.0
+    watermarks_lag_s: float | None = None
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -68,13 +71,15 @@ class Stage:
             age_s=40 * 86_400,
             page_limit=1 << 62 if unlimited else limits.query_max_bytes_billed,
             look_up_limit=limits.look_up_max_bytes_billed,
+            poll_s=way.poll_s,
+            watermarks_lag_s=way.watermarks_lag_s,
         )
         runner: QueryRunner = self.store
         self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
         if way.chunks:
             size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
             self.shelf = shelf = Shelf(size, self.clock, ttl_s=limits.cache_closed_s, erasures=lambda: 0)
-            grid = poll_grid_us(round(runner.poll_s * SECOND_US))
+            grid = horizon_grid_us(runner)
             runner = ChunkedSource(
                 runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid
             )
@@ -85,6 +90,7 @@ class Stage:
     async def page(self, **asked: object) -> Page:
         """Return a page, as the API makes it."""
         request = PageRequest(**{"limit": _LIMIT, "since_us": 0} | asked)  # type: ignore[arg-type] # as the callers say
+        await self.feed.learn_horizon()
         page = await self.pages.page(request, _EVERYTHING, self.pages.now(), lambda _: None)
         self.read += len(page.rows)
         return page
@@ -113,7 +119,7 @@ class Stage:
 
 
 async def followers(way: Way, rows_per_s: int, count: int, *, warm: bool = True) -> Price:
-    """Return what `count` followers of everything pay together, who each poll every five seconds.
+    """Return what `count` followers of everything pay together, who each poll as often as `way` says.
 
     `warm`: the first has followed for so long that the keys of the look-back are at hand, where there is room for them.
     """
@@ -121,14 +127,14 @@ async def followers(way: Way, rows_per_s: int, count: int, *, warm: bool = True)
     first = await stage.head()
     lookback_s = stage.lookback_us / SECOND_US
     if warm and way.chunks and rows_per_s * lookback_s < stage.shelf.keys.max_keys:
-        for _ in range(round(lookback_s / _POLL_S) + 4):
-            await stage.clock.advance(_POLL_S)
+        for _ in range(round(lookback_s / way.poll_s) + 4):
+            await stage.clock.advance(way.poll_s)
             first = await stage.follow(first)
     cursors = [first] * count
     seconds = next(each for most, each in _SECONDS.items() if rows_per_s <= most)
     stage.store.billed = stage.store.queries = stage.read = 0
-    for step in range(round(seconds / _POLL_S * count)):
-        await stage.clock.advance(_POLL_S / count)
+    for step in range(round(seconds / way.poll_s * count)):
+        await stage.clock.advance(way.poll_s / count)
         cursors[step % count] = await stage.follow(cursors[step % count])
     return stage.price(seconds)
 

@@ -47,6 +47,7 @@ TABLES = {
     "memory": Table("memory", "bench-start", service.memory),
     "query": Table("api", "bench-query", service.query),
     "price": Table("price", "bench-price", price.price),
+    "fresh": Table("fresh", "bench-fresh", price.fresh),
     "machines": Table(_EVERYTHING, "bench", service.machines),
 }
 

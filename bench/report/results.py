@@ -214,6 +214,26 @@ class Price(msgspec.Struct, frozen=True):
     cells: list[PriceCell]
 
 
+class FreshCell(msgspec.Struct, frozen=True):
+    """How old the feed is with some settings, in seconds, and what readers pay a month; None: it is refused."""
+
+    watermarks: str
+    poll_s: float
+    p50_s: float
+    p99_s: float
+    look_p50_s: float
+    look_p99_s: float
+    dollars_per_month: dict[str, float | None]
+
+
+class Fresh(msgspec.Struct, frozen=True):
+    """fresh.json (bench/price/fresh)."""
+
+    machine: Machine
+    rows_per_s: int
+    cells: list[FreshCell]
+
+
 class Results(msgspec.Struct, frozen=True):
     """Everything; each field is the file of its name."""
 
@@ -224,6 +244,7 @@ class Results(msgspec.Struct, frozen=True):
     memory: Memory | None = None
     api: Api | None = None
     price: Price | None = None
+    fresh: Fresh | None = None
 
 
 def read(folder: Path) -> Results:
@@ -240,6 +261,7 @@ def read(folder: Path) -> Results:
         memory=_file(folder / "memory.json", Memory),
         api=_file(folder / "api.json", Api),
         price=_file(folder / "price.json", Price),
+        fresh=_file(folder / "fresh.json", Fresh),
     )
 
 

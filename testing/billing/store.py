@@ -10,10 +10,10 @@ from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epo
 from app.schema.table import Table
 from app.stores.bigquery.cost_limits import Trust, is_short
 from app.stores.bigquery.look_up import look_up
-from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Purpose, Query, RowQuery
-from app.stores.source import Answer, Plan, QueryTooExpensiveError, Row
+from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Purpose, Query, RowQuery, poll_grid_us
+from app.stores.source import Answer, LearnHorizon, Plan, QueryTooExpensiveError, Row
 from app.stores.sql.statement import Statement, render
-from testing.billing.bill import Contents, Layout, billed_bytes, upper_bound
+from testing.billing.bill import LEAST_BYTES, Contents, Layout, billed_bytes, upper_bound
 
 SETTLE_S = 30.0
 _PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ class BilledStore:
 
     partition_us, first_slice_us, longest_slice_us = HOUR_US, MINUTE_US, DAY_US
     export_rows = None
-    poll_s, open_ttl_s, steps_horizon = 5.0, 1.0, False
+    open_ttl_s = 1.0
 
     def __init__(  # noqa: PLR0913 - what a table and its limits are
         self,
@@ -53,7 +53,10 @@ class BilledStore:
         age_s: float,
         page_limit: int,
         look_up_limit: int,
+        poll_s: float = 5.0,
+        watermarks_lag_s: float | None = None,
     ) -> None:
+        """Make a table; `watermarks_lag_s` is how old the horizon is when watermarks were read, None without them."""
         begins_us = clock.now_us() - round(age_s * SECOND_US)
         self.contents = Contents(rows_per_s=rows_per_s, column_bytes=COLUMN_BYTES, begins_us=begins_us)
         self.billed = self.queries = 0
@@ -62,14 +65,25 @@ class BilledStore:
         self._limits: dict[Purpose, int] = {"page": page_limit, "look_up": look_up_limit}
         self._trust = Trust(self._limits.__getitem__, clock)
         self._step_us = SECOND_US // rows_per_s
+        self.poll_s, self._lag_s = poll_s, watermarks_lag_s
+        self.learn_horizon: LearnHorizon | None = None if watermarks_lag_s is None else self._learn
+        self._learned_us: int | None = None
+        self._settled_us = 0
 
     def horizon_us(self, table: str) -> int:
-        """Return now less the settle time."""
-        return self._clock.now_us() - round(SETTLE_S * SECOND_US)
+        """Return now less the settle time, or what the watermarks said."""
+        return max(self._clock.now_us() - round(SETTLE_S * SECOND_US), self._settled_us)
 
-    async def learn_horizon(self) -> int:
-        """Do nothing: the settle time is known."""
-        return 0
+    async def _learn(self) -> int:
+        """Read the watermarks, if that is due: a query of the least that BigQuery bills."""
+        elapsed_us = self._clock.elapsed_us()
+        if self._learned_us is not None and elapsed_us - self._learned_us < poll_grid_us(
+            round(self.poll_s * SECOND_US)
+        ):
+            return 0
+        self._learned_us, self._settled_us = elapsed_us, self._clock.now_us() - round((self._lag_s or 0.0) * SECOND_US)
+        self._pay(LEAST_BYTES)
+        return LEAST_BYTES
 
     def version(self, table: str) -> int | None:
         """Return None: the table does not say when it has new rows."""

@@ -91,6 +91,15 @@ def made_up() -> dict[str, dict[str, Any]]:
         "start": {"machine": MACHINE, "rounds": 1, "cells": cells["start"], "imports": {"sluice, embedded": imported}},
         "memory": {"machine": MACHINE, "margin": 5.0, "backends": {"bigquery": {**store, "growth_rss": 3.0}}},
         "price": {"machine": MACHINE, "layout": {}, "at_hand": AT_HAND, "cells": cells["price"]},
+        "fresh": {
+            "machine": MACHINE,
+            "rows_per_s": 1_000,
+            "cells": [
+                {"watermarks": watermarks, "poll_s": 5.0, "p50_s": 5.0, "p99_s": 9.25, "look_p50_s": 0.7}
+                | {"look_p99_s": 1.5, "dollars_per_month": {"a follower": dollars, "ten": 12.0}}
+                for watermarks, dollars in (("off", 115.25), ("read", None))
+            ],
+        },
         "api": {"machine": MACHINE, "rows": 1_000_000, "pages": answers, "page_ceilings": answers},
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from app.stores.query import ArrowQuery, Query, Selection
-from app.stores.source import Answer, Plan, QueryRunner
+from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner
 
 
 class Watched:
@@ -14,7 +14,8 @@ class Watched:
         self.partition_us = inner.partition_us
         self.first_slice_us, self.first_look_up_us = inner.first_slice_us, inner.first_look_up_us
         self.longest_slice_us = inner.longest_slice_us
-        self.poll_s, self.open_ttl_s, self.steps_horizon = inner.poll_s, inner.open_ttl_s, inner.steps_horizon
+        self.poll_s, self.open_ttl_s = inner.poll_s, inner.open_ttl_s
+        self.learn_horizon: LearnHorizon | None = inner.learn_horizon
 
     @property
     def export_rows(self) -> int | None:
@@ -26,9 +27,6 @@ class Watched:
 
     def horizon_us(self, table: str) -> int:
         return self._inner.horizon_us(table)
-
-    async def learn_horizon(self) -> int:
-        return await self._inner.learn_horizon()
 
     def version(self, table: str) -> int | None:
         return self._inner.version(table)

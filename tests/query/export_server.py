@@ -16,7 +16,7 @@ from app.query.reads import Reads
 from app.runtime.instants import DAY_US, HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query
-from app.stores.source import Answer, Plan, Row
+from app.stores.source import Answer, LearnHorizon, Plan, Row
 from testing.clock import FakeClock
 from testing.pace import patience_s
 from testing.process import free_port
@@ -35,7 +35,7 @@ class ScriptedRunner:
     longest_slice_us = DAY_US
     export_rows = None
     poll_s = open_ttl_s = 1.0
-    steps_horizon = False
+    learn_horizon: LearnHorizon | None = None
 
     def __init__(self, *scripts: Sequence[Step], data: str = "") -> None:
         self._scripts = [*scripts]
@@ -50,9 +50,6 @@ class ScriptedRunner:
 
     def horizon_us(self, table: str) -> int:
         return T0_US + HOUR_US
-
-    async def learn_horizon(self) -> int:
-        return 0
 
     def version(self, table: str) -> int:
         return 0

@@ -9,7 +9,7 @@ import pytest
 from app.stores.backend import Backend
 from app.stores.query import ArrowQuery, Query
 from app.stores.registry import open_backend
-from app.stores.source import Answer, Plan, QueryRunner, Row, streamed_bytes
+from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner, Row, streamed_bytes
 
 
 class ScriptedRunner:
@@ -17,7 +17,7 @@ class ScriptedRunner:
 
     partition_us = first_slice_us = first_look_up_us = 3_600_000_000
     longest_slice_us = 86_400_000_000
-    poll_s, open_ttl_s, steps_horizon = 0.25, 1.0, True
+    poll_s, open_ttl_s = 0.25, 1.0
     export_rows: int | None = None
 
     def __init__(
@@ -25,6 +25,7 @@ class ScriptedRunner:
     ) -> None:
         self.answer, self.error, self.now_us = Answer([*rows], bytes_processed), error, now_us
         self.asked: list[Query] = []
+        self.learn_horizon: LearnHorizon | None = self._learn
         self.pieces = (b"schema", b"rows", b"end")
 
     async def rows(self, query: Query) -> Answer:
@@ -49,7 +50,7 @@ class ScriptedRunner:
         """Return the time of the fake clock when a test begins."""
         return self.now_us or 1_700_000_000_000_000
 
-    async def learn_horizon(self) -> int:
+    async def _learn(self) -> int:
         """Have it cost as much as a query."""
         return self.answer.bytes_processed or 0
 

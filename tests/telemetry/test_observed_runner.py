@@ -126,6 +126,18 @@ async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
     assert (whole.total, broken.total) == (0.0, 3.0)
 
 
+async def test_learning_the_horizon_is_paid_for_by_who_asked() -> None:
+    """It is no query of its caller, but its bytes are billed."""
+    stage = Stage(bytes_processed=10)
+    assert stage.runner.learn_horizon is not None
+    assert await stage.runner.learn_horizon() == 10
+    assert (stage.charged, stage.metrics.query_bytes) == ([10], {"horizon": 10})
+    stage = Stage()
+    assert stage.runner.learn_horizon is not None
+    assert await stage.runner.learn_horizon() == 0
+    assert (stage.charged, stage.metrics.query_bytes) == ([], {})
+
+
 async def test_everything_else_is_the_runners_own() -> None:
     """What it says of itself, of its tables and of what a query would cost."""
     stage = Stage(bytes_processed=5, now_us=17)

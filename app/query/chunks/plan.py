@@ -12,6 +12,7 @@ MOST_READS = 4  # chunks read for one query; a store answers the rest by itself
 _FIRST, _SHORTEST, _LONGEST = 1 << 26, 1 << 10, 1 << 37  # microseconds: a minute, a millisecond, a day and a half
 _LONGEST_JUMP = 1 << 31  # half an hour, where nothing nearby tells the density: no query reads a dense day by mistake
 _STEP = 8
+_HARDLY_LONGER = 1.5  # so that the rows of a stretch of the target size still fit into one query
 FINE_GRID_US = 1 << 18
 """How far apart horizons may be that stand still between polls anyway: a quarter of a second."""
 
@@ -61,9 +62,12 @@ class Lengths:
     def stretch(self, at_us: int, gap: Stretch, *, goes_on: bool) -> Stretch:
         """Return the stretch to read for the rows at `at_us`, where nothing in `gap` is at hand.
 
-        `goes_on` says that the reader has just read up to there: only then may it be longer than half an hour.
+        `goes_on` says that the reader has just read up to there: only then may it be longer than half an hour. A gap
+        that is hardly longer than a stretch is read whole, wherever it lies, as a query of new rows costs the same.
         """
         length_us = self._typical_us if goes_on else min(self._typical_us, _LONGEST_JUMP)
+        if gap.to_us - gap.from_us <= _HARDLY_LONGER * length_us:
+            return gap
         begin_us = at_us // length_us * length_us
         return Stretch(max(begin_us, gap.from_us), min(begin_us + length_us, gap.to_us))
 

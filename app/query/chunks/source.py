@@ -15,7 +15,7 @@ from app.runtime.instants import SECOND_US
 from app.schema.table import Table
 from app.settings.query import QuerySettings
 from app.stores.query import ArrowQuery, Count, Query, RowQuery, poll_grid_us
-from app.stores.source import Answer, Plan, QueryRunner
+from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner
 from app.telemetry.metrics import Metrics
 
 
@@ -57,7 +57,7 @@ class ChunkedSource:
         self.partition_us, self.longest_slice_us = runner.partition_us, runner.longest_slice_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
-        self.steps_horizon = runner.steps_horizon
+        self.learn_horizon: LearnHorizon | None = runner.learn_horizon
 
     @property
     def export_rows(self) -> int | None:
@@ -81,10 +81,6 @@ class ChunkedSource:
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`, on the grid."""
         return self._runner.horizon_us(table) // self._grid_us * self._grid_us
-
-    async def learn_horizon(self) -> int:
-        """Learn how far the tables are settled."""
-        return await self._runner.learn_horizon()
 
     def version(self, table: str) -> int | None:
         """Return a number that changes as soon as `table` has new rows."""
@@ -146,6 +142,11 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
         shelf,
         lookback_us=lookback_us,
         reads=metrics.chunk_reads,
-        grid_us=FINE_GRID_US if runner.steps_horizon else poll_grid_us(round(runner.poll_s * SECOND_US)),
+        grid_us=horizon_grid_us(runner),
         share=(lambda table: SharedChunks(server, clock, table, namespace)) if limits.cache_url else None,
     )
+
+
+def horizon_grid_us(runner: QueryRunner) -> int:
+    """Return the grid of horizons: as long as a poll, unless they stand still between polls anyway."""
+    return FINE_GRID_US if runner.learn_horizon is not None else poll_grid_us(round(runner.poll_s * SECOND_US))

@@ -15,6 +15,7 @@ reading          source              threads, timeouts, cancellation; results as
                  look_up             an id: at which instants it has rows, then those rows
                  rest_values         answers -> values
                  failures            errors -> their meaning
+horizons         watermarks          how far instances have settled, written and read
 erasing          eraser              deletes rows, and notifies the other instances
 
 the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions and clustering

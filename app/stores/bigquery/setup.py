@@ -1,8 +1,9 @@
 """Open the dataset of a service."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 from app.runtime.clock import Clock
 from app.schema.table import Table
@@ -65,6 +66,15 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     runner = BigQueryRunner(access, settings, clock, monitors)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
+    def upkeep() -> list[Coroutine[Any, Any, None]]:
+        """Return the background tasks; partitions expire by themselves."""
+        roles = settings.server.roles
+        return [
+            *([eraser.learn()] if "query" in roles else []),
+            # An instance joins before its first message, which need not wait then.
+            *([announcing.join()] if announcing is not None and "ingest" in roles else []),
+        ]
+
     async def close() -> None:
         for each in appenders.values():
             await each.close()
@@ -80,8 +90,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         appender=appender,
         runner=runner,
         eraser=eraser,
-        # Partitions expire by themselves.
-        upkeep=lambda _: [eraser.learn()] if "query" in settings.server.roles else [],
+        upkeep=lambda _: upkeep(),
         close=close,
         system="bigquery",
         connections=lambda: {table: each.open_connections for table, each in appenders.items()},

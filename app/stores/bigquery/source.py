@@ -34,6 +34,7 @@ from app.stores.query import ArrowQuery, Deletion, LookUp, Query
 from app.stores.source import (
     END_OF_STREAM,
     Answer,
+    LearnHorizon,
     OutdatedColumnsError,
     Plan,
     QueryError,
@@ -76,7 +77,7 @@ class BigQueryRunner:
         self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
         self.poll_s = settings.query.poll_s
         self._horizons = horizons_of(settings, clock, self.read) if settings.store.watermarks == "read" else None
-        self.steps_horizon = self._horizons is not None
+        self.learn_horizon: LearnHorizon | None = None if self._horizons is None else self._horizons.learn
         # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
         self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
         self._trust = cost_limits.Trust(partial(cost_limits.max_bytes_billed, settings=settings), clock)
@@ -121,10 +122,6 @@ class BigQueryRunner:
         if self._horizons is not None:
             return self._horizons.horizon_us()
         return self._clock.now_us() - self._settle_us
-
-    async def learn_horizon(self) -> int:
-        """Read the watermarks of all instances, if this one reads them and that is due."""
-        return 0 if self._horizons is None else await self._horizons.learn()
 
     async def delete(self, deletion: Deletion) -> int:
         """Delete rows; return how many were removed.

@@ -32,7 +32,7 @@ from app.stores.duckdb.source import Queries
 from app.stores.duckdb.table_layout import quote
 from app.stores.query import ArrowQuery, Deletion, Query
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
-from app.stores.source import Answer, Plan, StoreUnavailableError
+from app.stores.source import Answer, LearnHorizon, Plan, StoreUnavailableError
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
 
@@ -53,7 +53,7 @@ class EmbeddedStore:
     export_rows = 50_000
     poll_s = 0.25
     open_ttl_s = 1.0  # until something is stored: see `version`
-    steps_horizon = False
+    learn_horizon: LearnHorizon | None = None
 
     def __init__(
         self,
@@ -264,10 +264,6 @@ class EmbeddedStore:
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""
         return next(iter(self._in_flight_us[table]), 0) or self._clock.now_us()
-
-    async def learn_horizon(self) -> int:
-        """Do nothing: the oldest stamp in flight is known at any time."""
-        return 0
 
     def version(self, table: str) -> int:
         """Return a number that has grown once queries can see a change of `table`."""

@@ -94,6 +94,16 @@ def test_chunks_suit_what_is_settled_and_would_be_kept(
     assert suits(query, horizon_us, lookback_us, likely_bytes, 1_000) is expected
 
 
+def test_a_gap_hardly_longer_than_a_stretch_is_read_whole() -> None:
+    """Wherever it lies: in two parts, it would cost two queries."""
+    lengths = Lengths(SIZES)
+    length_us = lengths.typical_us
+    gap = Stretch(T0_US + length_us // 3, T0_US + length_us // 3 + length_us * 3 // 2)
+    assert lengths.stretch(gap.from_us, gap, goes_on=True) == gap
+    longer = Stretch(gap.from_us, gap.to_us + 1)
+    assert lengths.stretch(gap.from_us, longer, goes_on=True).to_us % length_us == 0
+
+
 def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
     """As far as their length is known."""
     assert [is_far(ahead_us, 10) for ahead_us in (80, 81)] == [False, True]

@@ -28,7 +28,7 @@ from app.settings.load import Settings
 from app.stores import query as q
 from app.stores.backend import Backend
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
-from app.stores.source import Answer, Plan, Row, StoreUnavailableError, shown_value
+from app.stores.source import Answer, LearnHorizon, Plan, Row, StoreUnavailableError, shown_value
 from tests.stores.promoted import promoted
 
 _COMPARE: dict[str, Any] = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "prefix": str.startswith}
@@ -40,7 +40,8 @@ class MemoryStore:
 
     first_slice_us = first_look_up_us = HOUR_US
     partition_us, longest_slice_us, export_rows = 1, DAY_US, None
-    poll_s, open_ttl_s, learns_within_s, steps_horizon = 0.25, 1.0, 0.0, False
+    poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
+    learn_horizon: LearnHorizon | None = None
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
         self.clock, self.stored, self.generation, self._versions = clock, stored, 0, Counter[str]()
@@ -56,9 +57,6 @@ class MemoryStore:
 
     def horizon_us(self, table: str) -> int:
         return self.clock.now_us()
-
-    async def learn_horizon(self) -> int:
-        return 0
 
     def version(self, table: str) -> int:
         return self._versions[table]

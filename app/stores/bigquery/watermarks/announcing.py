@@ -27,7 +27,7 @@ _log = logging.getLogger("sluice.watermarks")
 
 
 class Announcing:
-    """Announces this instance while it runs. `append` stores one mark; it begins with the first append of a row."""
+    """Announces this instance; `append` stores one mark. It begins with the first append of a row, or with `join`."""
 
     def __init__(
         self, instance: str, limits: Limits, clock: Clock, append: Callable[[Mark], Awaitable[Outcome]]
@@ -39,14 +39,17 @@ class Announcing:
         """Done once the next mark is stored."""
         self._failure: Outcome | None = None
 
-    def begin(self) -> None:
+    async def join(self) -> None:
         """Begin to write marks, if that has not begun yet."""
+        self._begin()
+
+    def _begin(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     async def obstacle(self) -> SetupError | Uncertain | None:
         """Return why nothing may be stamped now, after waiting for a mark for a while; None if there is no obstacle."""
-        self.begin()
+        self._begin()
         if self._announcer.may_stamp(self._clock.now_us()):
             return None
         if self._joined is None or self._joined.done():

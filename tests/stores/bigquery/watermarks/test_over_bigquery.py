@@ -58,7 +58,8 @@ def row(backend: Backend, name: str) -> bytes:
 
 async def settled(backend: Backend) -> list[str]:
     """Return the ids of the records that are settled."""
-    await backend.runner.learn_horizon()
+    if backend.runner.learn_horizon is not None:
+        await backend.runner.learn_horizon()
     horizon_us = backend.runner.horizon_us("records")
     query = RowQuery(
         table="records",
