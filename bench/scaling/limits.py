@@ -8,6 +8,8 @@ import enum
 
 import msgspec
 
+from app.ingest.dispatcher import APART_US
+from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.bigquery.connections import MAX_REQUESTS
 
@@ -22,7 +24,8 @@ _DEFAULTS = Settings().flat()
 DEPLOYED_INSTANCES, ALLOWED_INSTANCES, CONCURRENCY = 10, 100, 400  # infra/terraform/variables_service.tf
 MAX_CONNECTIONS: int = _DEFAULTS["bigquery_max_connections"]  # of an instance, to each table
 REJECTS_TABLES = 1  # beside the table of each stream
-APPENDS_IN_FLIGHT = MAX_REQUESTS  # of an instance; streams share them, and each may have one
+APPENDS_IN_FLIGHT = MAX_REQUESTS  # of an instance with one stream; several share them until they are reached
+APPENDS_APART_S = APART_US / MICROSECONDS  # from then on, between two appends of a stream, for each busy stream
 CONNECTION_BYTES_PER_S = 10_000_000  # https://cloud.google.com/bigquery/docs/write-api-best-practices
 WINDOW = 3_000  # outstanding pushes, https://cloud.google.com/pubsub/docs/push#delivery_rate
 REMEMBERED: int = _DEFAULTS["dedupe_max_messages"]

@@ -13,6 +13,7 @@ import msgspec
 from bench.places import RESULTS
 from bench.scaling import capacity
 from bench.scaling.limits import (
+    APPENDS_APART_S,
     APPENDS_IN_FLIGHT,
     CONCURRENCY,
     CONNECTION_BYTES_PER_S,
@@ -93,9 +94,15 @@ def needs(records_per_s: float, records: int, costs: Costs, streams: int = 1) ->
         appended_bytes_per_s=appended,
         connections=instances * streams * max(1, math.ceil(appended / instances / streams / CONNECTION_BYTES_PER_S)),
         most_connections=instances * MAX_CONNECTIONS * (streams + REJECTS_TABLES),
-        appends_per_s=min(messages_per_s, instances * max(APPENDS_IN_FLIGHT, streams) / capacity.ACK_S),
+        appends_per_s=min(messages_per_s, instances * _most_appends_per_s(streams)),
         remembered_s=REMEMBERED / (messages_per_s / instances),
     )
+
+
+def _most_appends_per_s(streams: int) -> float:
+    """Return how many appends that are not full an instance begins for so many busy streams (app.ingest.dispatcher)."""
+    apart_s = APPENDS_APART_S * max(streams, APPENDS_IN_FLIGHT)
+    return max(APPENDS_IN_FLIGHT / capacity.ACK_S, streams / min(apart_s, capacity.ACK_S))
 
 
 def measured_costs(results: Path = RESULTS) -> Costs:

@@ -43,8 +43,9 @@ def test_instances_are_as_many_as_the_scarcest_resource_needs(  # noqa: PLR0917 
     [
         (1_000, 1, 1, 8, 80),  # 8 in flight, each for 100 ms
         (50, 1, 1, 8, 50),  # no more than messages
-        (1_000, 50, 50, 204, 500),  # each has one in flight
-        (100_000, 3, 75, 400, 2_000),  # 25 instances, 4 MB/s each
+        (1_000, 10, 10, 44, 1_000 / 3),  # all together begin one in 3 ms
+        (1_000, 50, 50, 204, 500),  # each begins one when the last one has ended
+        (100_000, 3, 75, 400, 3_125),  # 25 instances, 4 MB/s each; three appends in 24 ms
     ],
 )
 def test_each_stream_has_connections_of_its_own(rate: int, streams: int, needed: int, most: int, appends: int) -> None:

@@ -110,3 +110,13 @@ def test_more_busy_tables_than_the_target_let_some_time_pass(busy: int, ack_us: 
     """So all together have as many appends in flight as one; but a slow store does not make a message wait."""
     _, pace = paced(ack_us=ack_us)
     assert pace.wait_us(0, busy) == waits_us
+
+
+@pytest.mark.parametrize(("busy", "waits_us"), [(1, 12_000), (4, 12_000), (5, 15_000), (40, 120_000)])
+@pytest.mark.parametrize("ack_us", [0, 8_000, 60_000_000])
+def test_once_the_tables_reach_the_target_the_distance_is_their_number_whatever_the_store_takes(
+    busy: int, waits_us: int, ack_us: int
+) -> None:
+    """So all together begin a bounded number of appends a second, and a slow store makes no message wait longer."""
+    _, pace = paced(ack_us=ack_us)
+    assert [pace.wait_us(in_flight, busy, target_is_reached=True) for in_flight in (1, 3)] == [waits_us] * 2

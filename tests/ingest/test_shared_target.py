@@ -7,7 +7,7 @@ from tests.ingest.desk import ACK_S, Desk
 
 
 async def test_tables_share_what_may_be_in_flight_and_none_waits_for_another() -> None:
-    """Once they reach the target together, a table with a batch in flight waits for its end; one without goes."""
+    """Once they reach the target together, a table with a batch in flight waits 12 ms; one without goes at once."""
     clock, shared = FakeClock(), SharedTarget()
     hanging, busy, quiet = (Desk(clock=clock, shared=shared) for _ in range(3))
     for row in (b"a", b"b", b"c", b"d"):
@@ -16,19 +16,37 @@ async def test_tables_share_what_may_be_in_flight_and_none_waits_for_another() -
     assert (len(hanging.sent), shared.in_flight) == (4, 4)
     await busy.added(b"e")
     await busy.added(b"f")
-    await clock.advance(1)
-    assert (busy.sent, busy.timers) == ([[b"e"]], 0)
+    await clock.advance(0.011)
+    assert (busy.sent, busy.timers) == ([[b"e"]], 1)
     await quiet.added(b"g")
     assert quiet.sent == [[b"g"]]
-    await busy.answer(0)
-    assert busy.sent == [[b"e"], [b"f"]]
+    await clock.advance(0.001)
+    assert (busy.sent, busy.timers) == ([[b"e"], [b"f"]], 0)
     for desk in (hanging, busy, quiet):
         await desk.dispatcher.close()
     assert shared.in_flight == 0
 
 
+async def test_a_table_that_reaches_the_target_alone_waits_for_an_end() -> None:
+    """However much time passes: a store that hangs is not sent more and more."""
+    clock, shared = FakeClock(), SharedTarget()
+    hanging, other = (Desk(clock=clock, shared=shared) for _ in range(2))
+    await other.added(b"o")
+    for row in (b"a", b"b", b"c", b"d", b"e"):
+        await hanging.added(row)
+        await clock.advance(1)
+    assert (hanging.sent, hanging.timers) == ([[b"a"], [b"b"], [b"c"], [b"d"]], 0)
+    await other.answer(0)
+    await clock.advance(1)
+    assert len(hanging.sent) == 4
+    await hanging.answer(2)
+    assert hanging.sent[4:] == [[b"e"]]
+    for desk in (hanging, other):
+        await desk.dispatcher.close()
+
+
 async def test_busy_tables_take_turns_and_one_that_hangs_is_not_busy() -> None:
-    """Each has one append in flight, a little apart. A quarter of a second later they no longer count."""
+    """Each lets 3 ms pass for every busy table, or more when idle. A quarter of a second later they no longer count."""
     clock, shared = FakeClock(), SharedTarget()
     desks = [Desk(clock=clock, shared=shared) for _ in range(5)]
     first, hanging = desks[0], Desk(clock=clock, shared=shared, acknowledged=False)
@@ -42,12 +60,16 @@ async def test_busy_tables_take_turns_and_one_that_hangs_is_not_busy() -> None:
     await clock.advance(ACK_S * 5 / 4)
     assert first.sent == [[b"a"], [b"b"]]
     await first.added(b"c")
-    await clock.advance(0.05)
-    assert first.sent == [[b"a"], [b"b"]], "one in flight, until it ends"
+    await clock.advance(0.014)
+    assert first.sent == [[b"a"], [b"b"]]
+    await clock.advance(0.001)
+    assert first.sent == [[b"a"], [b"b"], [b"c"]], "a slow store makes no message wait longer"
     await clock.advance(0.3)
-    await first.answer(1)
     hanging.dispatcher.acknowledged(round(ACK_S * MICROSECONDS))
-    assert (first.sent[2:], shared.busy) == ([[b"c"]], 1)
+    await first.answer(1)
+    assert shared.busy == 1
+    await first.added(b"d")
+    assert first.sent[3:] == [[b"d"]], "no table shares with it now"
     for desk in (*desks, hanging):
         await desk.dispatcher.close()
 
