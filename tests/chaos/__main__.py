@@ -47,6 +47,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--fault-rate", type=float, default=0.15, help="share of appends that one befalls (default: %(default)s)"
     )
+    parser.add_argument(
+        "--watermarks",
+        choices=["on", "off", "odd"],
+        default="odd",
+        help="whether readers rely on them; odd: in the runs with an odd seed (default)",
+    )
     return parser.parse_args()
 
 
@@ -54,7 +60,11 @@ def _holds(seed: int, args: argparse.Namespace, place: TableAddress) -> bool:
     _say(f"seed {seed}: {args.messages} messages")
     plan = make_plan(seed, args.messages, instances=INSTANCES, kills=args.kills, outages=OUTAGES, cuts=CUTS)
     conditions = Conditions(
-        fault_rate=args.fault_rate, max_quota=MAX_QUOTA, in_flight=args.in_flight, within_s=300 + args.messages / 50
+        fault_rate=args.fault_rate,
+        max_quota=MAX_QUOTA,
+        in_flight=args.in_flight,
+        within_s=300 + args.messages / 50,
+        watermarks=args.watermarks == "on" or (args.watermarks == "odd" and bool(seed % 2)),
     )
     report = asyncio.run(Run(plan, place, conditions, lambda text: _say(f"seed {seed}: {text}"))())
     print(summary(report))  # noqa: T201 - a command-line tool prints

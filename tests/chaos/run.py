@@ -48,13 +48,15 @@ FEEDS = ("/v1/records", "/v1/rejects")
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """How hard a run is: the share of appends that something befalls, pauses for quota, messages in flight.
 
-    A run that is not over `within_s` seconds has failed.
+    A run that is not over `within_s` seconds has failed. `watermarks`: whether readers rely on them, or on the settle
+    time.
     """
 
     fault_rate: float
     max_quota: int
     in_flight: int
     within_s: float
+    watermarks: bool = False
 
 
 class Run:
@@ -91,6 +93,8 @@ class Run:
                 "bigquery_dataset": self._place.dataset,
                 "bigquery_rest_url": f"http://127.0.0.1:{self._reads.port}",
                 "bigquery_storage_url": self._store.url,
+                "watermarks": "read" if self._conditions.watermarks else "off",
+                "poll_s": "1",
             }
             return await self._with(await undo.enter_async_context(fleet(INSTANCES, settings)))
 

@@ -1,19 +1,25 @@
 """The chaos run, short: `make chaos` is the long one."""
 
+import pytest
+
 from dev.declared import Declared
 from dev.local_bigquery.provision import tables_of
 from testing.local_bigquery import Double
 from testing.pace import patience_s
 from tests.chaos.plan import make_plan
 from tests.chaos.run import INSTANCES, Conditions, Run
+from tests.long_form import long
 
 
-async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double) -> None:
+@pytest.mark.parametrize("watermarks", [False, pytest.param(True, marks=long)], ids=["settle time", "watermarks"])
+async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double, *, watermarks: bool) -> None:
     """Killed, terminated and lied to, two instances lose nothing that they answered, and the feed has each once."""
     place = local_bigquery.fresh(*tables_of(Declared()))
     plan = make_plan(20_261_121, 300, instances=INSTANCES, kills=2, outages=1, cuts=1)
     # Without quota refusals: each makes an instance pause for ten seconds.
-    conditions = Conditions(fault_rate=0.25, max_quota=0, in_flight=100, within_s=patience_s(100))
+    conditions = Conditions(
+        fault_rate=0.25, max_quota=0, in_flight=100, within_s=patience_s(100), watermarks=watermarks
+    )
     said: list[str] = []
     report = await Run(plan, place, conditions, said.append)()
     local_bigquery.drop(place)  # each table that is left makes every later query slower
