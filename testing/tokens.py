@@ -60,5 +60,12 @@ def claims(**changed: Any) -> dict[str, Any]:
 
 def token(**changed: Any) -> str:
     """Return a signed token with these claims changed."""
-    signer = crypt.RSASigner.from_string(key_pair()[0], KEY_ID)
-    return str(jwt.encode(signer, claims(**changed)).decode())
+    return str(jwt.encode(crypt.RSASigner(private_key(), KEY_ID), claims(**changed)).decode())
+
+
+@lru_cache
+def private_key(name: str = KEY_ID) -> rsa.RSAPrivateKey:
+    """Return a private key; reading it, which checks it, takes thirty times as long as signing."""
+    key = serialization.load_pem_private_key(key_pair(name)[0], None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key

@@ -1,5 +1,6 @@
 """What tests of every folder may ask for."""
 
+import gc
 import os
 
 import pytest
@@ -36,3 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what only the long form has."""
     if not long_form.IS_LONG:
         long_form.deselect(config, items, [item for item in items if item.get_closest_marker("long")])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what is there until the end: thousands of tests, and all they import."""
+    gc.freeze()

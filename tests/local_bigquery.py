@@ -56,6 +56,7 @@ def local_bigquery(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     from testing.local_bigquery import running  # noqa: PLC0415 - only for the tests that need it
 
     with running(tmp_path_factory.mktemp("local-bigquery")) as double:
+        double.drop(double.place)  # every table makes every query slower, and each test has its own
         yield double
 
 

@@ -40,7 +40,7 @@ async def fill(service: Service, clock: FakeClock) -> None:
     """Have the page's records pushed, one every half minute, and then one that is rejected; now it is noon."""
     clock.advance_to(NOON_US - 180 * MICROSECONDS)
     for number, record in enumerate(RECORDS):
-        await clock.advance(30)
+        clock.advance_to(clock.now_us() + 30 * MICROSECONDS)  # no timer is due: each would cost a fifth of the test
         await service.push(record, message_id=str(101 + number), origin="web")
     await service.push({"id": "order-1044"}, message_id="110")
     await clock.advance(30)

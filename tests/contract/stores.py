@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,9 +121,10 @@ class EmbeddedUnderTest:
         return found
 
     async def put(self, table: Table, rows: Sequence[tuple[int, bytes]]) -> None:
-        """Store each row in a transaction of its own."""
-        for ingest_us, row in rows:
-            assert self.runner._insert(self.appender(table)._insert_sql, ingest_us, [row]) == Stored()
+        """Store neighbours with the same stamp in one transaction."""
+        for ingest_us, group in itertools.groupby(rows, key=itemgetter(0)):
+            encoded = [row for _, row in group]
+            assert self.runner._insert(self.appender(table)._insert_sql, ingest_us, encoded) == Stored()
             self.runner._versions[table.name] += 1
         self.runner.reader.forget()  # stamps of the past, which no append has
 

@@ -14,6 +14,7 @@ from msgspec import Meta, Raw
 
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.documents import RowFormat
+from app.query.params.catalogue import MAX_METRICS
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind, Mode
 from app.schema.filters import FilterField, filter_table
@@ -126,6 +127,9 @@ class Ways:
             fields = [*{field.kind: field for field in fields}.values()]
         for field in fields:
             self._statistics(field)
+        numbers, most = [field for field in fields if field.aggregable], MAX_METRICS // 2
+        for at in range(0, len(numbers), most):
+            self._extremes(numbers[at : at + most])
 
     def _get(self, path: str = "", **asked: str) -> bytes:
         return self._answer(f"/v1/records{path}", **self._window, **asked)
@@ -166,24 +170,31 @@ class Ways:
         return stream.named("record")
 
     def _statistics(self, field: FilterField) -> None:
-        """Compare the groups of a field, and its least and greatest value if it is a number."""
-        leaf = next(each for each in _leaves(self._table.record_type, self._table) if ".".join(each.path) == field.path)
+        """Compare the groups of a field."""
+        leaf = self._leaf(field)
         sent = [leaf.of(record) for record in self._records]
         asked = {"bucket": "P1D", "by": field.path}
         series = msgspec.json.decode(self._get("/stats", **asked))["series"]
         groups = {_decoded(msgspec.json.encode(each["key"]), leaf.annotation): each["records"] for each in series}
         if groups != Counter(sent):
             self.wrong.append(f"{field.path}: groups of statistics: {groups!r}, sent {Counter(sent)!r}")
-        present = [value for value in sent if value is not None]
-        if not field.aggregable:
-            return
-        metrics = {"metric": f"min:{field.path},max:{field.path}", "bucket": "P1D"}
-        values = msgspec.json.decode(self._get("/stats", **metrics))["series"][0]["values"]
-        for name, expected in (("min", min(present, default=None)), ("max", max(present, default=None))):
-            [value] = values[f"{name}:{field.path}"]
+
+    def _extremes(self, fields: Sequence[FilterField]) -> None:
+        """Compare the least and the greatest value of fields that are numbers."""
+        names = {f"{name}:{field.path}": (field, name) for field in fields for name in ("min", "max")}
+        values = msgspec.json.decode(self._get("/stats", metric=",".join(names), bucket="P1D"))["series"][0]["values"]
+        for metric, (field, name) in names.items():
+            leaf = self._leaf(field)
+            present = [value for value in map(leaf.of, self._records) if value is not None]
+            expected = (min if name == "min" else max)(present, default=None)
+            [value] = values[metric]
             served = _decoded(msgspec.json.encode(value), leaf.annotation)
             if served != expected:
                 self.wrong.append(f"{field.path}: {name} of statistics: {served!r}, sent {expected!r}")
+
+    def _leaf(self, field: FilterField) -> Leaf:
+        leaves = _leaves(self._table.record_type, self._table)
+        return next(each for each in leaves if ".".join(each.path) == field.path)
 
     def _compare(self, way: str, name: str, found: bytes, annotation: Any, sent: Any) -> None:
         try:

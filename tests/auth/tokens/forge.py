@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from app.auth.key_set import KeySet
 from app.auth.tokens import TokenPolicy, TokenVerifier
@@ -37,8 +37,7 @@ def signed(
 ) -> str:
     """Return a token of this header and payload, signed with the issuer's key or the one called `key`."""
     text = f"{part(header)}.{part(tokens.claims() if payload is None else payload)}"
-    private = serialization.load_pem_private_key(tokens.key_pair(*([key] if key else []))[0], None)
-    assert isinstance(private, rsa.RSAPrivateKey)
+    private = tokens.private_key(key or tokens.KEY_ID)
     return f"{text}.{part(private.sign(text.encode(), padding.PKCS1v15(), algorithm or hashes.SHA256()))}"
 
 

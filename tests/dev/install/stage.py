@@ -1,6 +1,6 @@
 """A clone, its origin, and a world that stand-ins play; and the installer as a process that can be killed."""
 
-import json
+import marshal
 import multiprocessing
 import os
 import shutil
@@ -71,18 +71,18 @@ class Stage(msgspec.Struct):
             **settings,
             "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
             "HOME": str(self.folder),
-            "STAND_IN_WORLD": str(self.folder / "world.json"),
+            "STAND_IN_WORLD": str(self.folder / "world"),
             "STAND_IN_GIT": git,
         }
 
     def world(self) -> dict[str, Any]:
         """Return the world as it is."""
-        found: dict[str, Any] = json.loads((self.folder / "world.json").read_text())
+        found: dict[str, Any] = marshal.loads((self.folder / "world").read_bytes())  # noqa: S302 - this test's own file
         return found
 
     def change(self, **members: Any) -> None:
         """Change the world."""
-        (self.folder / "world.json").write_text(json.dumps(self.world() | members))
+        (self.folder / "world").write_bytes(marshal.dumps(self.world() | members))
 
     def outcome(self) -> dict[str, Any]:
         """Return what came of it, without how often was asked."""
@@ -139,7 +139,7 @@ def new_stage(folder: Path) -> Stage:
     (folder / "gitconfig").write_text(
         "[user]\n\tname = Ann\n\temail = ann@acme.test\n[init]\n\tdefaultBranch = develop\n"
     )
-    (folder / "world.json").write_text(json.dumps(WORLD))
+    (folder / "world").write_bytes(marshal.dumps(WORLD))
     terraform = stage.root / "infra" / "terraform"
     shutil.copytree(ROOT / "infra" / "terraform" / "environments", terraform / "environments")
     (terraform / "bootstrap").mkdir()

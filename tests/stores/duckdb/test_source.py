@@ -15,6 +15,7 @@ import sqlglot
 from app.stores.duckdb.source import _READERS, Queries, to_duckdb
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement
+from testing.misbehaving.waiting import until
 from testing.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
@@ -30,7 +31,16 @@ async def queries() -> AsyncIterator[Queries]:
     queries = Queries(connection)
     yield queries
     queries.close()
-    connection.close()
+    await until(lambda: _closes(connection))
+
+
+def _closes(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Close a connection, unless a thread whose query was interrupted is still in a call."""
+    try:
+        connection.close()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def numbers(count: int) -> Statement:
