@@ -183,10 +183,10 @@ def test_one_thread_at_a_time_uses_sqlglot(monkeypatch: pytest.MonkeyPatch) -> N
     """It imports its dialects on first use, and another thread would find them half made."""
     together, met = threading.Barrier(2), []
 
-    def parse_one(sql: str, **_: str) -> Any:
+    def parse_one(sql: str, **how: Any) -> Any:
         with suppress(threading.BrokenBarrierError):
             met.append(together.wait(timeout=0.1))
-        return parsed(sql, dialect="bigquery")
+        return parsed(sql, **how)  # it also parses templates of its own, in other dialects, when it is first used
 
     parsed = sqlglot.parse_one
     monkeypatch.setattr("sqlglot.parse_one", parse_one)
