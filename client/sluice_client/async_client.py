@@ -14,6 +14,7 @@ from sluice_client.cursors import CursorStore
 from sluice_client.files import Draft
 from sluice_client.loading import Loading, OnProgress, Progress
 from sluice_client.protocol import exports, pages, publishing, tails
+from sluice_client.protocol.effects import T
 from sluice_client.protocol.exports import Exported, ExportFormat
 from sluice_client.protocol.pages import Page
 from sluice_client.protocol.publishing import Published
@@ -105,9 +106,7 @@ class AsyncClient:
         the next one is asked for, so when the body of your loop has processed it.
         """
         key = feed.key(self._settings.url)
-        start = Range(
-            since=since, cursor=(await asyncio.to_thread(state.load, key) if state is not None else "") or cursor
-        )
+        start = Range(since=since, cursor=(await _in_thread(state.load, key) if state is not None else "") or cursor)
         steps = pages.follow(
             *(feed, start, self._retry_forever),
             fields=fields,
@@ -118,7 +117,7 @@ class AsyncClient:
         async for raw in self._connection.run(steps):
             yield pages.decode(raw)
             if state is not None:
-                await asyncio.to_thread(state.save, key, raw.resume_cursor)
+                await _in_thread(state.save, key, raw.resume_cursor)
 
     async def follow_into(
         self,
@@ -144,7 +143,7 @@ class AsyncClient:
         with Loading(feed, target, table, fields) as loading:
             key = feed.key(self._settings.url)
             columns = await self._columns(feed)
-            cursor = await asyncio.to_thread(loading.begin, key, columns, moved=moved, rewind=rewind)
+            cursor = await _in_thread(loading.begin, key, columns, moved=moved, rewind=rewind)
             steps = pages.follow(
                 *(feed, Range(since=since, cursor=cursor), self._retry_forever),
                 fields=loading.fields,
@@ -154,9 +153,9 @@ class AsyncClient:
             )
             async for raw in self._connection.run(steps):
                 for attempt in itertools.count():
-                    if await asyncio.to_thread(loading.store, raw):
+                    if await _in_thread(loading.store, raw):
                         break
-                    await asyncio.to_thread(loading.widen, await self._columns(feed, attempt))
+                    await _in_thread(loading.widen, await self._columns(feed, attempt))
                 if on_progress is not None:
                     on_progress(loading.progress)
         return loading.progress
@@ -222,3 +221,13 @@ class AsyncClient:
 
     async def _columns(self, feed: Feed, attempt: int = 0) -> tuple[Column, ...]:
         return await self._connection.value(read_columns(feed, self._retry_forever, attempt))
+
+
+async def _in_thread(action: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Run a blocking action in a thread. A cancellation waits for its end: what it uses is closed after it."""
+    running = asyncio.ensure_future(asyncio.to_thread(action, *arguments, **options))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

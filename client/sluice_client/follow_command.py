@@ -5,6 +5,7 @@ Other commands may mount it: `add_arguments` fills a parser, and `run` takes wha
 
 import argparse
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from sluice_client.sinks.sink import FORMS
 TOKEN = "API_TOKEN"  # noqa: S105 - the name of a variable
 USAGE_ERROR = 2
 _INTERRUPTED = 130
+_VALUE_WITH_DASH = re.compile(r"-P[\dT]")
 _ADVICE = {
     "missing_token": f"Set {TOKEN}, or give --token-file.",
     "invalid_cursor": "The service does not accept the cursor in the target. If the problem above cannot be corrected, "
@@ -30,6 +32,7 @@ _ADVICE = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    parser._negative_number_matcher = _VALUE_WITH_DASH  # noqa: SLF001 - it has no public name, and `--since -P7D` needs it
     parser.description = "Follow a feed into a store of your own. It may be killed and started again at any moment."
     parser.add_argument("url", help="of the service, such as https://sluice.example")
     parser.add_argument("--into", required=True, metavar="TARGET", help=FORMS)

@@ -17,6 +17,7 @@ from sluice_client.protocol.retry import RetryPolicy, ask
 KEY = "delivery_key"
 """The column that identifies a record of a feed; an id has versions."""
 _LONGEST_PAUSE_S = 30.0
+_JSON_TYPES: dict[str, Any] = {"BOOL": bool, "INT64": int, "FLOAT64": float}
 Row = tuple[Any, ...]
 """The values of a row, as JSON has them; those of JSON columns are `msgspec.Raw`."""
 
@@ -131,7 +132,7 @@ def _record_type(columns: Sequence[Column]) -> tuple[type, list[tuple[Column, _R
             members.append((attribute, msgspec.Raw, msgspec.Raw(b"null")))
             leaves.append((column, _json(attribute)))
         else:
-            members.append((attribute, Any, None))
+            members.append((attribute, _JSON_TYPES.get(column.kind, str) | None, None))
             leaves.append((column, _plain(attribute)))
     return msgspec.defstruct("Record", members, rename=rename, forbid_unknown_fields=True), leaves
 

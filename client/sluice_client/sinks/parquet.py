@@ -101,7 +101,10 @@ class ParquetSink:
     def write(self, rows: Sequence[Row], cursor: str) -> int:
         """Hold rows back until there are enough for a file, or until it is time for one."""
         converters = [converter(column, PYTHON) for column in self._columns]
-        new = [[convert(value) for convert, value in zip(converters, row, strict=True)] for row in rows]
+        try:
+            new = [[convert(value) for convert, value in zip(converters, row, strict=True)] for row in rows]
+        except (ValueError, ArithmeticError) as error:
+            raise TargetError(f"{self._folder}: a record does not fit its column: {error}") from error
         self._held = (self._held[0] + new, cursor)
         if len(self._held[0]) >= self._file_rows or time.monotonic() - self._since_s >= self._file_s:
             self.flush()
@@ -130,7 +133,10 @@ class ParquetSink:
     def _write_file(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
         fields = [pa.field(column.path, _TYPES[column.kind]) for column in self._columns]
         values = zip(*rows, strict=True)
-        arrays = [pa.array(each, type=field.type) for each, field in zip(values, fields, strict=True)]
+        try:
+            arrays = [pa.array(each, type=field.type) for each, field in zip(values, fields, strict=True)]
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise TargetError(f"{self._folder}: a record does not fit its column: {error}") from error
         draft = path.with_name(f"{path.name}.draft")
         try:
             pyarrow.parquet.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), draft)

@@ -54,7 +54,7 @@ _CONVERSIONS: Mapping[str, Convert] = dict.fromkeys(_TYPES, lambda value: value)
 
 class _Postgres:
     types: Mapping[str, str] = _TYPES
-    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    errors: tuple[type[Exception], ...] = (psycopg.Error, ValueError)
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg.connect(url, autocommit=True, application_name="sluice-client")

@@ -33,7 +33,7 @@ class _Sqlite:
         "FLOAT64": "REAL",
         "BYTES": "BLOB",
     }
-    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, ValueError, OverflowError)
 
     def __init__(self, path: str) -> None:
         self.name = path
