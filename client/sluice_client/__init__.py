@@ -26,6 +26,7 @@ from sluice_client.errors import (
     TargetError,
     UnreachableError,
 )
+from sluice_client.loading import Progress
 from sluice_client.protocol.pages import Page
 from sluice_client.protocol.publishing import Published
 from sluice_client.protocol.requests import Feed
@@ -42,6 +43,7 @@ __all__ = [
     "FileCursor",
     "Page",
     "ProblemError",
+    "Progress",
     "Published",
     "ResponseError",
     "RetryPolicy",
