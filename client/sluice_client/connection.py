@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True):
     def headers(self, request: Request) -> dict[str, str]:
         """Return the headers of a request."""
         token = self.token() if callable(self.token) else self.token
+        if token and not (token.isascii() and token.isprintable()):
+            raise ValueError("the token has a character that a header cannot carry")  # whose error would show the token
         authorization = {"Authorization": f"Bearer {token}"} if token else {}
         return {"User-Agent": USER_AGENT, **request.headers, **authorization}
 

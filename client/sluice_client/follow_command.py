@@ -103,7 +103,7 @@ def _token(options: argparse.Namespace) -> Token:
         path: Path = options.token_file
         path.read_bytes()
         return lambda: path.read_text(encoding="utf-8").strip()
-    return os.environ.get(TOKEN)
+    return os.environ.get(TOKEN, "").strip()
 
 
 def _filters(texts: list[str]) -> dict[str, str]:

@@ -20,10 +20,12 @@ class Ended(NamedTuple):
     said: str
 
 
-async def start(*words: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
+async def start(
+    *words: str, environment: Mapping[str, str] | None = None, module: str = "sluice_client"
+) -> asyncio.subprocess.Process:
     """Start a command."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sluice_client", *words),
+        *(sys.executable, "-m", module, *words),
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
         stdin=asyncio.subprocess.DEVNULL,
@@ -44,9 +46,9 @@ async def command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-async def run(*words: str, environment: Mapping[str, str] | None = None) -> Ended:
+async def run(*words: str, environment: Mapping[str, str] | None = None, module: str = "sluice_client") -> Ended:
     """Run a command to its end."""
-    process = await start(*words, environment=environment)
+    process = await start(*words, environment=environment, module=module)
     try:
         async with asyncio.timeout(patience_s(_WAIT_S)):
             _, said = await process.communicate()

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ class Scene(msgspec.Struct):
         """The command, without `--once`."""
         return ("follow", self.url, "--into", self.target.name, "--table", self.target.table, "--wait", "1")
 
+    @property
+    def module(self) -> str:
+        """What runs the command."""
+        return "sluice_client" if self.target.has_key else "tests.client.small_files"
+
     async def start_service(self) -> None:
         """Start it where it was."""
         settings = {"token_keys_url": self.keys_url, "data_path": str(self.folder / "service.duckdb")}
@@ -56,7 +61,7 @@ class Scene(msgspec.Struct):
 
     async def start_follower(self) -> None:
         """Start it, and wait until it has stored a page, so that it is killed in its work."""
-        self.follower = await start(*self.words)
+        self.follower = await start(*self.words, module=self.module)
         await line_with(self.follower, "new records")
 
     async def kill(self, what: str) -> None:
@@ -98,8 +103,8 @@ class Scene(msgspec.Struct):
                 await asyncio.sleep(self.rng.random() / 100)
 
 
-@contextmanager
-def scene(folder: Path, target: Target) -> Iterator[Scene]:
+@asynccontextmanager
+async def scene(folder: Path, target: Target) -> AsyncIterator[Scene]:
     """Set the scene; whatever runs at its end is killed."""
     with served_keys() as keys_url:
         made = Scene(folder, target, keys_url, random.Random(_SEED))
@@ -109,6 +114,7 @@ def scene(folder: Path, target: Target) -> Iterator[Scene]:
             for process in (made.follower, made.service.process if made.service else None):
                 if process is not None and process.returncode is None:
                     process.kill()
+                    await process.wait()
 
 
 @pytest.mark.parametrize("kind", ["duckdb", *(pytest.param(kind, marks=long) for kind in ("sqlite", "parquet"))])
@@ -119,7 +125,7 @@ async def test_every_record_is_there_once_after_random_kills(kind: str, tmp_path
         "sqlite": lambda: sqlite_target(tmp_path / "orders.sqlite"),
         "parquet": lambda: parquet_target(tmp_path / "orders"),
     }
-    with scene(tmp_path, targets[kind]()) as made:
+    async with scene(tmp_path, targets[kind]()) as made:
         await made.start_service()
         async with httpx.AsyncClient(timeout=patience_s(30)) as http:
             producer = asyncio.create_task(made.produce(http))
@@ -137,7 +143,7 @@ async def test_every_record_is_there_once_after_random_kills(kind: str, tmp_path
         assert made.follower is not None
         made.follower.kill()
         await made.follower.wait()
-        ended = await run(*made.words, "--once")
+        ended = await run(*made.words, "--once", module=made.module)
         assert ended.status == 0, ended.said
         found = [name for (name,) in made.target.read("id")]
         assert len(found) == len(set(found)), "a record is there twice"

@@ -1,14 +1,18 @@
 """When the client asks again, and when it pauses before that."""
 
+import tomllib
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from sluice_client import Client
+from sluice_client.connection import USER_AGENT
 from sluice_client.errors import ProblemError, ResponseError, UnreachableError
 from sluice_client.protocol.effects import Broken, Reply
 from sluice_client.protocol.rate_limit import exhausted_for_s, retry_after_s
 from sluice_client.protocol.retry import Again, Refused, RetryPolicy, decide
+from testing.process import ROOT
 from tests.client.scripted import page, problem, scripted
 
 POLICY = RetryPolicy()
@@ -123,6 +127,37 @@ def test_rate_limits_are_read(header: str, pause_s: float) -> None:
 def test_retry_after_has_two_forms(value: str, pause_s: float) -> None:
     """Seconds, or a date."""
     assert retry_after_s({"retry-after": value}, datetime(2026, 1, 31, 12, tzinfo=UTC)) == pause_s
+
+
+@pytest.mark.parametrize("token", ["secret\n", "secr\u00e9t", "sec\0ret"])
+def test_a_token_that_no_header_carries_is_not_shown(token: str) -> None:
+    """The library's own error would have it in its text."""
+    client = Client("http://service", token=token, transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    with pytest.raises(ValueError, match="the token has a character") as caught:
+        list(client.walk())
+    assert "sec" not in str(caught.value)
+
+
+def test_a_token_is_asked_for_each_request() -> None:
+    """ID tokens expire within the hour."""
+    tokens = iter(["one", "two"])
+    seen = list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(404)
+
+    client = Client("http://service", token=lambda: next(tokens), transport=httpx.MockTransport(answer))
+    for _ in range(2):
+        with pytest.raises(ProblemError):
+            list(client.walk())
+    assert seen == ["Bearer one", "Bearer two"]
+
+
+def test_the_client_names_its_version() -> None:
+    """It is written twice, since a module does not read the project file."""
+    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]
+    assert f"{project['name']}/{project['version']}" == USER_AGENT
 
 
 def test_an_answer_of_something_else_is_an_error() -> None:

@@ -87,6 +87,6 @@ def open_sink(target: str, table: str) -> Sink:
     try:
         sink_type = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise TargetError(f"{target} needs a package: pip install 'sluice-client[{kind}]'") from error
+        raise TargetError(f"{target} needs a package: it comes with sluice-client[{kind}]") from error
     sink: Sink = sink_type(target if kind == "postgres" else path, table)
     return sink
