@@ -28,6 +28,8 @@ ENV UV_COMPILE_BYTECODE=1 \
     UV_PROJECT_ENVIRONMENT=/opt/venv
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
+# uv reads it to see that the lock file is current; the client itself is a dependency of tests only.
+COPY client/pyproject.toml client/
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --locked --no-install-project --extra cloud --extra reference --extra valkey --extra otlp
 

@@ -61,7 +61,7 @@ if [ "${1-}" = --uv ]; then
     uv_on_path || private_uv
     exit
 fi
-wanted=$(cat bootstrap.sh pyproject.toml uv.lock | cksum)
+wanted=$(cat bootstrap.sh pyproject.toml client/pyproject.toml uv.lock | cksum)
 if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi

@@ -22,8 +22,9 @@ from proselint.tools import LintFile
 
 ROOT = Path(__file__).parent.parent
 RULES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("prose.toml").read_text())
-DOCUMENTS = ("*.md", "docs/**/*.md", "bench/*.md", "examples/**/*.md", "infra/**/*.md", ".github/**/*.md")
-MODULES = ("app/**/*.py", "dev/**/*.py", "testing/**/*.py")
+_FOLDERS = ("docs/**", "bench", "client", "examples/**", "infra/**", ".github/**")
+DOCUMENTS = ("*.md", *(f"{folder}/*.md" for folder in _FOLDERS))
+MODULES = ("app/**/*.py", "client/**/*.py", "dev/**/*.py", "testing/**/*.py")
 TESTS = "tests/**/*.py"
 _CODE = "\N{MIDDLE DOT}"  # replaces inline code: a word, but none that a rule knows
 _NOT_PROSE = re.compile(

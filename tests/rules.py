@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TREES = ("app", "bench", "dev", "examples", "testing", "tests")
+TREES = ("app", "bench", "client", "dev", "examples", "testing", "tests")
 SOURCES = sorted(path for tree in TREES for path in (ROOT / tree).rglob("*.py"))
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "examples/**/*.md", "infra/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "client/*.md", "examples/**/*.md", "infra/**/*.md")
     for path in ROOT.glob(pattern)
 )
 Rule = Callable[[Path], Iterable[tuple[int, str]]]

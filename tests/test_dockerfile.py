@@ -153,7 +153,8 @@ def tracked() -> list[str]:
 def test_only_the_service_is_sent_to_the_build() -> None:
     """No history, tests, caches, data, settings or keys: nothing that is not named."""
     sent = {path for path in tracked() if not ignored(path)}
-    assert {path.partition("/")[0] for path in sent} == {"LICENSE", "app", "pyproject.toml", "uv.lock"}
+    assert {path.partition("/")[0] for path in sent} == {"LICENSE", "app", "client", "pyproject.toml", "uv.lock"}
+    assert [path for path in sent if path.startswith("client/")] == ["client/pyproject.toml"]
     for path in (
         *(".git/config", ".env", ".venv/bin/python", ".mypy_cache/3.13/app.json", "tests/test_dockerfile.py"),
         *("data/sluice.duckdb", "infra/terraform/prod.tfvars", "grants.json", "key.pem"),
@@ -174,6 +175,6 @@ def sources() -> Iterator[str]:
 def test_what_is_copied_exists_and_is_sent() -> None:
     """A name that is misspelt, or left out of the build, would only be noticed there."""
     found = [source for source in sources() if "*" not in source]
-    assert {"app/", "LICENSE", "pyproject.toml", "uv.lock"} == set(found)
+    assert {"app/", "LICENSE", "client/pyproject.toml", "pyproject.toml", "uv.lock"} == set(found)
     assert all((ROOT / source).exists() and not ignored(source.rstrip("/")) for source in found)
     assert all((ROOT / file).is_file() and not ignored(file) for file in FILES)

@@ -1,0 +1,138 @@
+"""The command `follow`: a feed into a target of your own, each record once, until Ctrl-C.
+
+Other commands may mount it: `add_arguments` fills a parser, and `run` takes what it parsed.
+"""
+
+import argparse
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from sluice_client.client import WAIT_S, Client
+from sluice_client.connection import OnRetry, Token
+from sluice_client.errors import CursorStoreError, ProblemError, SluiceError, TargetError
+from sluice_client.progress import ProgressLine
+from sluice_client.protocol.requests import Feed
+from sluice_client.sinks.sink import FORMS
+
+TOKEN = "API_TOKEN"  # noqa: S105 - the name of a variable
+USAGE_ERROR = 2
+_INTERRUPTED = 130
+_VALUE_WITH_DASH = re.compile(r"-P[\dT]")
+_ADVICE = {
+    "missing_token": f"Set {TOKEN}, or give --token-file.",
+    "invalid_cursor": "The service does not accept the cursor in the target. If the problem above cannot be corrected, "
+    "--rewind --since TIME reads again from there; records that are stored stay single.",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser._negative_number_matcher = _VALUE_WITH_DASH  # noqa: SLF001 - it has no public name, and `--since -P7D` needs it
+    parser.description = "Follow a feed into a store of your own. It may be killed and started again at any moment."
+    parser.add_argument("url", help="of the service, such as https://sluice.example")
+    parser.add_argument("--into", required=True, metavar="TARGET", help=FORMS)
+    parser.add_argument("--stream", default="", help="the stream; the default one if it is not given")
+    parser.add_argument("--rejects", action="store_true", help="follow the rejected records")
+    parser.add_argument("--table", default="", help="the table; by default it has the name of the stream, or `records`")
+    parser.add_argument(
+        "--since", default="", help="where to begin if the target is new: a time, -P7D, now (default: an hour ago)"
+    )
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="FIELD=VALUE", help="a filter, also FIELD.OP=VALUE"
+    )
+    parser.add_argument("--fields", default="", metavar="A,B", help="only these fields, and the key")
+    parser.add_argument("--once", action="store_true", help="end when there is nothing newer")
+    parser.add_argument("--wait", type=int, default=WAIT_S, help="seconds that a request waits for a record (0 to 30)")
+    parser.add_argument("--poll", type=float, default=0.0, help="seconds between requests while there is nothing newer")
+    parser.add_argument(
+        "--token-file", type=Path, help=f"a file with the API key or ID token, read for each request ({TOKEN})"
+    )
+    parser.add_argument("--moved", action="store_true", help="the service has a new URL; continue there")
+    parser.add_argument("--rewind", action="store_true", help="forget the cursor and read again from --since")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Follow until a signal, or once; return the exit status. A mistake is one line, without a traceback."""
+    line = ProgressLine(is_quiet=options.quiet)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Client(options.url, token=_token(options), on_retry=_teller(line)) as client:
+            progress = client.follow_into(
+                options.into,
+                since=options.since,
+                feed=Feed(options.stream, options.rejects, _filters(options.where)),
+                table=options.table,
+                fields=[field for field in options.fields.split(",") if field],
+                wait_s=options.wait,
+                poll_s=options.poll,
+                until_caught_up=options.once,
+                moved=options.moved,
+                rewind=options.rewind,
+                on_progress=line.show,
+            )
+    except KeyboardInterrupt:
+        line.say("stopped; started again, it continues from here")
+        return _INTERRUPTED
+    except (SluiceError, ValueError, OSError) as error:
+        line.say(f"error: {_explained(error)}")
+        return USAGE_ERROR if _is_mistake(error) else 1
+    line.end()
+    if not options.quiet:
+        line.say(f"{progress.stored:,} new records, up to {progress.up_to}")
+    return 0
+
+
+def _interrupt(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _teller(line: ProgressLine) -> OnRetry:
+    return lambda pause_s, reason: line.say(f"asking again in {pause_s:.1f} s: {reason}")
+
+
+def _token(options: argparse.Namespace) -> Token:
+    """Return what provides the token: the file is read for each request, as ID tokens expire within the hour."""
+    if options.token_file is not None:
+        path: Path = options.token_file
+        path.read_bytes()
+        return lambda: path.read_text(encoding="utf-8").strip()
+    return os.environ.get(TOKEN, "").strip()
+
+
+def _filters(texts: list[str]) -> dict[str, str]:
+    found = dict[str, str]()
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--where {text}: write FIELD=VALUE")
+        if name in found:
+            raise ValueError(f"--where {name} is given twice: the service accepts each filter once")
+        found[name] = value
+    return found
+
+
+def _explained(error: Exception) -> str:
+    advice = _ADVICE.get(error.problem.code, "") if isinstance(error, ProblemError) else ""
+    return f"{error}\n{advice}".strip()
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether other arguments would help."""
+    return isinstance(error, (ProblemError, TargetError, CursorStoreError, ValueError, OSError))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `sluice-client`."""
+    parser = argparse.ArgumentParser(prog="sluice-client")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_arguments(commands.add_parser("follow", help="a feed into a store of your own"))
+    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    status: int = options.run(options)
+    return status

@@ -1,0 +1,143 @@
+"""`sluice-client follow`: what it stores, and what it says when it cannot."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import httpx
+import pytest
+
+from app.auth.api_keys import key_hash, new_key
+from testing.http_server import Handler, serving_http
+from testing.process import serving
+from tests.client.command import Ended, command, line_with, run
+
+
+async def store(client: httpx.AsyncClient, first: int, count: int) -> None:
+    """Store records."""
+    records = [{"id": f"r{number}", "timestamp": "2026-01-31T12:00:00Z"} for number in range(first, first + count)]
+    assert (await client.post("/v1/records", json=records)).status_code == 201
+
+
+def stored(path: Path, table: str = "records") -> int:
+    """Return how many records are in a DuckDB file."""
+    with duckdb.connect(str(path), read_only=True) as store:
+        ((count,),) = store.execute(f'SELECT count(DISTINCT delivery_key) FROM "{table}"').fetchall()  # noqa: S608
+        return int(count)
+
+
+def assert_is_a_mistake(ended: Ended, words: str) -> None:
+    """The command ended with one readable message."""
+    assert ended.status == 2, ended.said
+    assert "Traceback" not in ended.said
+    assert re.search(words, ended.said), ended.said
+
+
+async def test_a_file_takes_the_feed_and_then_what_is_new(tmp_path: Path) -> None:
+    """Once to the end; later without end, until it is stopped, with a line for what is new."""
+    file = tmp_path / "orders.duckdb"
+    async with serving(tmp_path / "s.duckdb") as (service, client):
+        await store(client, 0, 2_500)
+        words = ("follow", service.url, "--into", str(file))
+        ended = await run(*words, "--once")
+        assert (ended.status, stored(file)) == (0, 2_500)
+        assert "2,500 new records" in ended.said
+        assert (await run(*words, "--once", "--quiet")).said == ""
+        async with command(*words, "--wait", "1") as follower:
+            await line_with(follower, "100%  0 new records")
+            await store(client, 2_500, 10)
+            await line_with(follower, "100%  10 new records")
+            follower.terminate()
+            await line_with(follower, "stopped; started again, it continues from here")
+            assert await follower.wait() == 130
+        assert stored(file) == 2_510
+
+
+async def test_filters_fields_and_rejects_have_tables_of_their_own(tmp_path: Path) -> None:
+    """One file holds several feeds, each in its table with its cursor."""
+    file = tmp_path / "orders.duckdb"
+    async with serving(tmp_path / "s.duckdb") as (service, client):
+        await store(client, 0, 20)
+        await client.post("/v1/records", json=[{"id": "bad"}])
+        words = ("follow", service.url, "--into", str(file), "--once", "--quiet")
+        assert (await run(*words, "--where", "id.prefix=r1", "--fields", "id", "--table", "ones")).status == 0
+        assert (await run(*words, "--rejects")).status == 0
+        assert_is_a_mistake(
+            await run(*words, "--table", "ones"), "table ones of .* follows http.*id.prefix=r1, not http"
+        )
+        assert_is_a_mistake(await run(*words, "--where", "id.prefix"), "--where id.prefix: write FIELD=VALUE")
+        assert_is_a_mistake(await run(*words, "--where", "nothing=1", "--table", "x"), "400 .*nothing")
+        assert_is_a_mistake(await run(*words, "--where", "limit=1", "--table", "x"), "not a filter: limit")
+    assert (stored(file, "ones"), stored(file, "rejects")) == (11, 1)
+    with duckdb.connect(str(file)) as opened:
+        assert [name for (name, *_) in opened.execute("DESCRIBE ones").fetchall()] == ["id", "delivery_key"]
+
+
+async def test_a_cursor_that_is_refused_can_be_replaced(tmp_path: Path) -> None:
+    """The service's text is shown with the way out, which keeps records single."""
+    file = tmp_path / "orders.duckdb"
+    async with serving(tmp_path / "s.duckdb") as (service, client):
+        await store(client, 0, 20)
+        words = ("follow", service.url, "--into", str(file), "--once")
+        assert (await run(*words)).status == 0
+        with duckdb.connect(str(file)) as opened:
+            opened.execute("UPDATE sluice_follow SET cursor = 'x' || cursor")
+        await store(client, 20, 1)
+        assert_is_a_mistake(await run(*words), r"400 invalid_cursor: .*\n.*--rewind --since TIME")
+        ended = await run(*words, "--rewind", "--since", "-PT1H")
+        assert "1 new records" in ended.said
+        assert (await run(*words)).status == 0
+    assert stored(file) == 21
+
+
+async def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
+    """Unknown host, stream, target and scheme; no key, a wrong key, and one without the right."""
+    grants, key = tmp_path / "grants.json", new_key()
+    grants.write_text(f'{{"grants": [{{"name": "w", "key_sha256": "{key_hash(key)}", "scopes": ["write"]}}]}}')
+    file = str(tmp_path / "orders.duckdb")
+    async with serving(tmp_path / "s.duckdb", grants_file=str(grants)) as (service, _):
+        words = ("follow", service.url, "--once", "--into", file)
+        assert_is_a_mistake(await run(*words), "401 missing_token: .*\n.*API_TOKEN")
+        assert_is_a_mistake(await run(*words, environment={"API_TOKEN": "wrong"}), "401 invalid_token")
+        (tmp_path / "key").write_text(f"{key}\n")
+        told = (*words, "--token-file", str(tmp_path / "key"))
+        assert_is_a_mistake(await run(*told), "403 insufficient_scope|404|no feed")
+        assert_is_a_mistake(await run(*told[:-1], str(tmp_path / "none")), "No such file")
+        assert_is_a_mistake(await run("follow", service.url, "--into", "x.txt"), "x.txt names no kind of target")
+    file = str(tmp_path / "others.duckdb")
+    async with serving(tmp_path / "t.duckdb") as (service, _):
+        words = ("follow", service.url, "--once", "--into", file)
+        assert_is_a_mistake(await run(*words, "--stream", "nothing"), "404 not_found")
+        assert_is_a_mistake(await run(*words, "--since", "yesterday"), "400 invalid_parameter: .*since")
+    for url, message in (
+        ("http://no-such-host.invalid", "the host of http://no-such-host.invalid is unknown"),
+        ("ftp://127.0.0.1", "cannot be requested"),
+        ("127.0.0.1:8080", "cannot be requested"),
+    ):
+        ended = await run("follow", url, "--into", file)
+        assert ended.status != 0
+        assert "Traceback" not in ended.said
+        assert re.search(f"error: .*{message}", ended.said), ended.said
+
+
+class _Elsewhere(Handler):
+    def do_GET(self) -> None:
+        """Answer as another program does."""
+        self.reply(b"<html>Hello</html>")
+
+
+async def test_a_url_of_something_else_is_said(tmp_path: Path) -> None:
+    """A web server that is no Sluice."""
+    with serving_http(_Elsewhere) as url:
+        ended = await run("follow", url, "--into", str(tmp_path / "x.sqlite"), "--once")
+    assert ended.status == 1
+    assert "error: the response is not a schema" in ended.said
+    assert "Traceback" not in ended.said
+
+
+@pytest.mark.parametrize("words", [(), ("follow",), ("follow", "http://x")])
+async def test_what_is_missing_is_said(words: tuple[str, ...]) -> None:
+    """Usage errors are argparse's."""
+    ended = await run(*words)
+    assert ended.status == 2
+    assert "usage: sluice-client" in ended.said

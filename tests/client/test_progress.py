@@ -1,0 +1,72 @@
+"""The line that shows how far a follower is."""
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+
+from sluice_client.loading import Progress
+from sluice_client.progress import ProgressLine, bar, fraction
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class Terminal(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("progress", "part"),
+    [
+        (Progress(), 1.0),
+        (Progress(1, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z"), 0.5),
+        (Progress(1, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", is_caught_up=True), 1.0),
+        (Progress(1, "2026-01-31T10:00:00Z", "2026-01-31T12:00:09Z"), 1.0),
+        (Progress(1, "2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"), 1.0),
+    ],
+)
+def test_a_part_of_the_time_is_read(progress: Progress, part: float) -> None:
+    """From the beginning of the run to now; clocks may differ."""
+    assert fraction(progress, NOON) == part
+
+
+def test_a_line_says_how_far_how_many_and_how_fast() -> None:
+    """With a bar."""
+    progress = Progress(12_345, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00.5Z")
+    assert bar(progress, NOON, 999.6) == (
+        "[############............]  50%  12,345 new records  1,000/s  up to 2026-01-31T11:00:00Z"
+    )
+
+
+def test_a_terminal_has_one_line_that_is_written_over() -> None:
+    """A message ends it; a shorter line leaves nothing of a longer one."""
+    terminal = Terminal()
+    line = ProgressLine(terminal, clock=lambda: 0.0)
+    line.show(Progress(1_000, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z"))
+    line.show(Progress(1_000, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", is_caught_up=True))
+    line.say("asking again")
+    first, second = terminal.getvalue().split("\r")[1:]
+    assert "1,000 new records" in first
+    shown, said = second.splitlines()
+    assert (len(shown), said) == (len(first), "asking again")
+
+
+def test_elsewhere_there_is_a_line_when_something_has_changed() -> None:
+    """Every half a minute while it catches up; after that, when there were new records."""
+    stream, now_s = io.StringIO(), 0.0
+    line = ProgressLine(stream, clock=lambda: now_s)
+    for now_s in range(61):
+        line.show(Progress(now_s, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z"))
+    assert len(stream.getvalue().splitlines()) == 3
+    caught_up = Progress(61, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", is_caught_up=True)
+    for _ in range(5):
+        line.show(caught_up)
+    assert len(stream.getvalue().splitlines()) == 4
+    line.show(Progress(62, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", is_caught_up=True))
+    assert len(stream.getvalue().splitlines()) == 5
+    ProgressLine(stream, is_quiet=True).show(caught_up)
+    assert len(stream.getvalue().splitlines()) == 5

@@ -1,0 +1,105 @@
+"""Windows, the feed without end, and where a follower keeps its cursor."""
+
+from pathlib import Path
+
+import pytest
+
+from sluice_client import Feed, FileCursor, SqliteCursor
+from sluice_client.cursors import CursorStore
+from sluice_client.errors import CursorStoreError, ProblemError
+from tests.client.scripted import Answer, page, problem, scripted
+
+
+def too_long(latest: str) -> Answer:
+    """The refusal of a window that is longer than the service reads."""
+    return problem(
+        400, "invalid_parameter", max_window_days=31, errors=[{"name": "until", "message": "", "example": latest}]
+    )
+
+
+def test_a_window_is_walked_to_its_end() -> None:
+    """A page may be empty before the end; only the first request has the window."""
+    client, script = scripted(page("a", next_cursor="1"), page(next_cursor="2"), page("b"))
+    found = client.walk("-PT1H", "now", feed=Feed("pay ments", filters={"source": "a&b"}), fields=["id", "n"])
+    assert [record["id"] for record in found] == ["a", "b"]
+    assert script.params("since") == ["-PT1H", None, None]
+    assert script.params("until") == ["now", None, None]
+    assert script.params("cursor") == [None, "1", "2"]
+    assert script.params("source") == ["a&b"] * 3
+    assert script.params("fields") == ["id,n"] * 3
+    assert script.requests[0].url.raw_path.startswith(b"/v1/streams/pay%20ments/records?")
+
+
+def test_a_window_beyond_the_longest_is_walked_in_parts() -> None:
+    """Adjacent ones, whose ends the service names."""
+    client, script = scripted(
+        too_long("T1"), page("a", next_cursor="1"), page("b"), too_long("T2"), page("c"), page("d")
+    )
+    assert [record["id"] for record in client.walk("T0", "T3")] == ["a", "b", "c", "d"]
+    assert list(zip(script.params("since"), script.params("until"), script.params("cursor"), strict=True)) == [
+        ("T0", "T3", None),
+        ("T0", "T1", None),
+        (None, None, "1"),
+        ("T1", "T3", None),
+        ("T1", "T2", None),
+        ("T2", "T3", None),
+    ]
+
+
+def test_a_window_that_stays_refused_is_an_error() -> None:
+    """There is no endless loop, and the newest first cannot be read in parts."""
+    client, _ = scripted(too_long("T1"), too_long("T1"))
+    with pytest.raises(ProblemError):
+        list(client.walk("T0", "T3"))
+    client, _ = scripted(too_long("T1"))
+    with pytest.raises(ProblemError):
+        list(client.walk("T0", "T3", order="desc"))
+
+
+def test_a_follower_waits_as_the_service_says() -> None:
+    """It asks at once while there is more, and pauses when there is not; it never asks for a window again."""
+    client, script = scripted(page("a", resume="1"), page(resume="2", poll_after=5), page("b", resume="3"))
+    follower = client.follow("-PT1H", wait_s=7)
+    assert [len(next(follower).records) for _ in range(3)] == [1, 0, 1]
+    assert script.pauses == [5]
+    assert script.params("cursor") == [None, "1", "2"]
+    assert script.params("wait") == ["7"] * 3
+    client, script = scripted(page(poll_after=5), page())
+    follower = client.follow(poll_s=60, wait_s=0)
+    assert [len(next(follower).records) for _ in range(2)] == [0, 0]
+    assert (script.pauses, script.params("wait")) == ([60], [None, None])
+
+
+def test_a_follower_may_begin_before_the_longest_window() -> None:
+    """The first page has an end, which a resume cursor has not."""
+    client, script = scripted(too_long("T1"), page("a", resume="1"), page("b", poll_after=1))
+    assert len(list(client.follow("T0", until_caught_up=True))) == 2
+    assert script.params("until") == [None, "T1", None]
+
+
+@pytest.mark.parametrize("kind", [FileCursor, SqliteCursor])
+def test_a_cursor_is_saved_when_its_page_was_processed(kind: type[FileCursor | SqliteCursor], tmp_path: Path) -> None:
+    """A program that dies with a page gets that page again."""
+    state: CursorStore = kind(tmp_path / "state")
+    client, _ = scripted(page("a", resume="1"), page("b", resume="2"), page("c", resume="3"))
+    follower = client.follow(state=state)
+    next(follower)
+    key = Feed().key("http://service")
+    assert state.load(key) == ""
+    next(follower)
+    assert state.load(key) == "1"
+    client, script = scripted(page("b", resume="2", poll_after=1))
+    list(client.follow(state=kind(tmp_path / "state"), until_caught_up=True))
+    assert script.params("cursor") == ["1"]
+    assert state.load(key) == "2"
+    with pytest.raises(CursorStoreError, match="holds the cursor of http://service/v1/records, not of"):
+        next(client.follow(state=state, feed=Feed("payments")))
+    (tmp_path / "other").write_text("notes, " * 1_000)
+    with pytest.raises(CursorStoreError, match="holds no cursor"):
+        kind(tmp_path / "other").load(key)
+
+
+def test_a_filter_is_none_of_the_clients_own_parameters() -> None:
+    """They would contradict what the client sends."""
+    with pytest.raises(ValueError, match="not a filter: cursor, limit"):
+        Feed(filters={"limit": "1", "cursor": "c", "source": "a"})

@@ -1,0 +1,170 @@
+"""Both clients against the service as a real process: they find the same, and new columns arrive."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+
+from examples.flights import load
+from sluice_client import AsyncClient, Client, Feed, FileCursor, ProblemError
+from testing.pace import patience_s
+from testing.process import serving
+
+_FLIGHTS = 1_500
+STREAMS = "examples.flights.streams:STREAMS"
+
+
+@pytest.fixture
+async def flights(tmp_path: Path) -> AsyncIterator[str]:
+    """A service with flights."""
+    async with serving(tmp_path / "s.duckdb", streams=STREAMS) as (service, _):
+        yield service.url
+
+
+def everything(url: str, folder: Path) -> dict[str, Any]:
+    """Use each method of the blocking client; return what it finds."""
+    rows = list(itertools.islice(load.rows(), _FLIGHTS))
+    with Client(url) as client:
+        published = client.publish(rows, idempotency_key="flights")
+        put = client.put(rows[0]["id"], rows[0], idempotency_key="first")
+        bad = client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad")
+        walked = [record["id"] for record in client.walk("-PT1H")]
+        first = [len(page.records) for page in client.follow(state=FileCursor(folder / "c"), until_caught_up=True)]
+        again = [len(page.records) for page in client.follow(state=FileCursor(folder / "c"), until_caught_up=True)]
+        loaded = client.follow_into(str(folder / "f.duckdb"), until_caught_up=True)
+        exported = client.export(folder / "f.csv", "-PT1H", file_format="csv")
+        streamed = [record["id"] for record in client.export_records("-PT1H", fields=["id"])]
+        tailed = [event.record["id"] for event in itertools.islice(client.tail("-PT1H"), 3)]
+        rejects = [record["reason"] for record in client.walk("-PT1H", feed=Feed(rejects=True))]
+        columns = [column.path for column in client.columns(Feed("flights"))]
+        with pytest.raises(ProblemError, match="404 not_found"):
+            next(client.walk(feed=Feed("nothing")))
+    return {
+        "published": [(result.index, result.status) for result in [*published, put, *bad]],
+        "walked": walked,
+        "pages": (sum(first), sum(again)),
+        "loaded": loaded.stored,
+        "exported": exported.records,
+        "streamed": streamed,
+        "tailed": tailed,
+        "rejects": rejects,
+        "columns": columns,
+    }
+
+
+async def everything_async(url: str, folder: Path) -> dict[str, Any]:
+    """Do the same with the asynchronous one."""
+    rows = list(itertools.islice(load.rows(), _FLIGHTS))
+    async with AsyncClient(url) as client:
+        published = await client.publish(rows, idempotency_key="flights")
+        put = await client.put(rows[0]["id"], rows[0], idempotency_key="first")
+        bad = await client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad")
+        walked = [record["id"] async for record in client.walk("-PT1H")]
+        state = FileCursor(folder / "c")
+        first = [len(page.records) async for page in client.follow(state=state, until_caught_up=True)]
+        again = [len(page.records) async for page in client.follow(state=state, until_caught_up=True)]
+        loaded = await client.follow_into(str(folder / "f.duckdb"), until_caught_up=True)
+        exported = await client.export(folder / "f.csv", "-PT1H", file_format="csv")
+        streamed = [record["id"] async for record in client.export_records("-PT1H", fields=["id"])]
+        tailed = list[str]()
+        async for event in client.tail("-PT1H"):
+            tailed.append(event.record["id"])
+            if len(tailed) == 3:
+                break
+        rejects = [record["reason"] async for record in client.walk("-PT1H", feed=Feed(rejects=True))]
+        columns = [column.path for column in await client.columns(Feed("flights"))]
+        with pytest.raises(ProblemError, match="404 not_found"):
+            await anext(client.walk(feed=Feed("nothing")))
+    return {
+        "published": [(result.index, result.status) for result in [*published, put, *bad]],
+        "walked": walked,
+        "pages": (sum(first), sum(again)),
+        "loaded": loaded.stored,
+        "exported": exported.records,
+        "streamed": streamed,
+        "tailed": tailed,
+        "rejects": rejects,
+        "columns": columns,
+    }
+
+
+async def test_both_clients_do_the_same(flights: str, tmp_path: Path) -> None:
+    """The second one repeats the first one's requests under the same keys, so nothing is stored twice."""
+    folders = tmp_path / "blocking", tmp_path / "asynchronous"
+    for folder in folders:
+        folder.mkdir()
+    async with asyncio.timeout(patience_s(120)):
+        found = await asyncio.to_thread(everything, flights, folders[0])
+        assert len(found["walked"]) == _FLIGHTS + 2
+        assert found["walked"] == found["streamed"]
+        assert found["pages"] == (_FLIGHTS + 2, 0)
+        assert (found["loaded"], found["exported"]) == (_FLIGHTS + 2, _FLIGHTS + 2)
+        assert found["rejects"] == ["invalid"]
+        assert found["published"][-2:] == [(0, "rejected"), (1, "stored")]
+        assert await everything_async(flights, folders[1]) == found
+    with duckdb.connect(str(folders[0] / "f.duckdb")) as store:
+        query = 'SELECT id, "schedule.departure_local", departure_time FROM records ORDER BY ingest_time, delivery_key'
+        rows = store.execute(query).fetchall()
+    assert [row[0] for row in rows] == found["walked"]
+
+
+_TYPES = '''
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class Side(Struct, forbid_unknown_fields=True):
+    """A part."""
+
+    left: int | None = None
+    {side}
+
+
+class Order(Struct, forbid_unknown_fields=True):
+    """An order."""
+
+    id: Annotated[str, Meta(extra={{"sluice": ["id"]}})]
+    side: Side | None = None
+    {order}
+'''
+
+
+async def test_a_column_of_a_new_release_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower that runs on over the release adds the columns, also one within an object, and loses no record."""
+    module = tmp_path / "orders_of_a_release.py"
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    file, data, record = str(tmp_path / "o.duckdb"), tmp_path / "s.duckdb", "orders_of_a_release:Order"
+    module.write_text(_TYPES.format(side="", order=""))
+    async with serving(data, record=record) as (service, _):
+        port = service.url.rpartition(":")[2]
+        async with AsyncClient(service.url) as client:
+            await client.publish([{"id": "a", "side": {"left": 1}}])
+            caught_up = asyncio.Event()
+            stored = list[int]()
+
+            def note(progress: Any) -> None:
+                stored.append(progress.stored)
+                caught_up.set()
+
+            follower = asyncio.create_task(client.follow_into(file, wait_s=1, on_progress=note))
+            await caught_up.wait()
+            await service.kill()
+            module.write_text(_TYPES.format(side="right: int | None = None", order="note: str | None = None"))
+            async with serving(data, record=record, port=port), httpx.AsyncClient(base_url=service.url) as http:
+                await http.post("/v1/records", json={"id": "b", "side": {"right": 2}, "note": "new"})
+                async with asyncio.timeout(patience_s(60)):
+                    while stored[-1] < 2:
+                        caught_up.clear()
+                        await caught_up.wait()
+                follower.cancel()
+                await asyncio.wait([follower])
+    with duckdb.connect(file) as store:
+        found = store.execute('SELECT id, "side.left", "side.right", note FROM records ORDER BY id').fetchall()
+    assert found == [("a", 1, None, None), ("b", None, 2, "new")]
