@@ -156,10 +156,10 @@ MUTATIONS = [
             ],
             "more_connections_than_a_region_takes_are_refused": [
                 ("cloud_run.tf", "= !each.value.ingests || local.connections", "= true || local.connections"),
-                ("services.tf", "length(local.tables) * local", "2 * local"),
+                ("services.tf", "(length(local.streams) + 1) * local", "2 * local"),
             ],
             "as_many_connections_as_a_region_takes_are_not": [
-                ("services.tf", "length(local.tables) * local", "1 * local")
+                ("services.tf", "(length(local.streams) + 1) * local", "1 * local")
             ],
             "fewer_connections_for_each_table_fit": [
                 ("services.tf", '"SLUICE_BIGQUERY_MAX_CONNECTIONS", "4"', '"SLUICE_NOTHING", "4"')
