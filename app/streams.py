@@ -12,7 +12,6 @@ The first is the default stream, which `/v1/records` serves. A stream's table ha
 declares a single type: a deployment with one stream, named `records`.
 """
 
-import importlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import msgspec
 
 from app.record import RecordType, RecordTypeError, is_record_type, load_record_type
+from app.runtime.declarations import DeclarationError, import_declaration
 from app.schema.columns import Role, flat
 from app.schema.filters import checked_table
 from app.schema.pii import MIN_SECRET_LENGTH, Hasher, hasher_of
@@ -170,13 +170,10 @@ def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher |
 
 
 def _imported(spec: str) -> Any:
-    module_name, _, name = spec.partition(":")
-    if not module_name or not name:
-        raise StreamsError(f"SLUICE_STREAMS={spec!r} must be package.module:NAME, such as shop.streams:STREAMS")
     try:
-        return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        raise StreamsError(f"SLUICE_STREAMS={spec!r} cannot be imported: {error}") from error
+        return import_declaration(spec, "shop.streams:STREAMS")
+    except DeclarationError as error:
+        raise StreamsError(f"SLUICE_STREAMS={spec!r} {error}") from error
 
 
 def _declared(name: Any, value: Any, default_retention_days: int, hasher: Hasher | None) -> DeclaredStream:

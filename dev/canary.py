@@ -17,7 +17,7 @@ from app.record import RecordTypeError
 from app.schema.example import example_record
 from app.schema.table import Table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
-from dev.declared import add_declared_arguments, declared_by, declared_in_environment
+from dev.declared import add_declared_arguments, declared_by
 from dev.pubsub.message import Draft
 from dev.signing import SecretError, add_secret_argument, canary_attributes
 
@@ -29,7 +29,7 @@ class SampleError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
-    add_declared_arguments(parser, declared_in_environment())
+    add_declared_arguments(parser)
     parser.add_argument("--data", metavar="FILE", help="publish the record in this file, which must be valid")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="publish repeatedly, until Ctrl-C")
     parser.add_argument(

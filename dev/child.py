@@ -50,7 +50,7 @@ class Leash:
         """Start it."""
         # In its own session: Ctrl-C reaches the foreground processes, and this one must outlive them.
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dev.leash", stdin=subprocess.PIPE, start_new_session=True
+            sys.executable, "-P", "-m", "dev.leash", stdin=subprocess.PIPE, start_new_session=True
         )
         return self
 

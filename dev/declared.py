@@ -34,13 +34,14 @@ class Declared(msgspec.Struct, frozen=True):
         return {_STREAMS: self.streams} if self.streams else {_RECORD: self.record}
 
 
-def add_declared_arguments(parser: argparse.ArgumentParser, default: Declared | None = None) -> None:
-    """Add --record and --streams, which exclude each other."""
-    shown = str(default or Declared())
+def add_declared_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --record and --streams, which exclude each other; without either, the environment's setting counts."""
+    default = declared_in_environment()
+    shown = str(default)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--record", metavar="MODULE:TYPE", help=f"the record type (default: {shown})")
     group.add_argument("--streams", metavar="MODULE:NAME", help="several record types: a mapping from stream to type")
-    parser.set_defaults(declared_by_default=default or Declared())
+    parser.set_defaults(declared_by_default=default)
 
 
 def declared_by(args: argparse.Namespace) -> Declared:

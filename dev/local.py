@@ -133,7 +133,7 @@ class LocalStack:
         if options.bigquery is not None:
             # For a local-bigquery, an append costs nearly the same with ten rows as with a thousand.
             named["--max-outstanding"] = str(BIGQUERY_OUTSTANDING)
-        arguments = ["-m", "dev", "pubsub", *chain.from_iterable(named.items())]
+        arguments = ["-P", "-m", "cli", "pubsub", *chain.from_iterable(named.items())]
         arguments += chain.from_iterable(("--stream", name) for name in self.streams)
         if options.unwrapped:
             arguments.append("--unwrapped")
@@ -157,7 +157,7 @@ class LocalStack:
     async def _start_service(self, leash: Leash, port: int) -> None:
         secret = os.environ.get(VARIABLE) or local_secret(self.options.data_path.parent)
         environ = service_environ(self.options, self.pubsub, port, self.place, secret)
-        command = ChildCommand(name="service", arguments=["-m", "app"], environ=environ)
+        command = ChildCommand(name="service", arguments=["-P", "-m", "app"], environ=environ)
         child = await Child.start(command, leash, self.options.log_dir)
         self.children.append(child)
         await child.require(wait_until_ready(self.url), READY_WITHIN_S)

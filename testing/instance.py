@@ -81,7 +81,7 @@ def instance(
     with served_keys() as keys_url:
         url = f"http://127.0.0.1:{free_port()}"
         environment = _environment(url, folder, grants if callers else None, keys_url, settings)
-        command = [sys.executable, "-m", "app"]
+        command = [sys.executable, "-P", "-m", "app"]
         if open_files:
             command = ["/bin/sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files), *command]
         log = folder / "service.log"

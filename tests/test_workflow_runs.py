@@ -1,10 +1,12 @@
 """What happens when workflows run: who waits for whom, what a deployment leaves behind, what a failed plan tells."""
 
+import base64
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.test_workflows import FOLDER, TERRAFORM, jobs, steps
@@ -59,8 +61,10 @@ def test_a_plan_that_fails_says_why(failing: str, tmp_path: Path) -> None:
 
 GITHUB = {
     "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_WORKFLOW_REF": "me/it/.github/workflows/deploy.yml@refs/heads/main",
+    "GITHUB_REPOSITORY": "me/it",
+    "GITHUB_REF": "refs/heads/main",
 }
+SIGNER = "https://github.com/me/it/.github/workflows/deploy.yml@refs/heads/main"
 REPOSITORY = "europe-west1-docker.pkg.dev/p/sluice"
 IMAGE = f"{REPOSITORY}/sluice@sha256:{'a' * 64}"
 
@@ -101,14 +105,16 @@ needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq, whic
 def test_a_signed_and_attested_image_may_be_deployed(tmp_path: Path) -> None:
     """By the digest that was pushed, if this workflow signed it on this branch."""
     programs = {"cosign": "true", "docker": ATTESTED}
+    digest = IMAGE.partition("@")[2]
     done = run_step(
-        "Verify the image", tmp_path, programs, REPOSITORY=REPOSITORY, SERVICE="sluice", DIGEST=IMAGE.partition("@")[2]
+        *("Verify the image", tmp_path, programs), REPOSITORY=REPOSITORY, SERVICE="sluice", DIGEST=digest, SIGNER=SIGNER
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "output.txt").read_text() == f"image={IMAGE}\n"
     calls = (tmp_path / "calls.txt").read_text()
     assert f"cosign verify {IMAGE} --certificate-oidc-issuer=https://token.actions.githubusercontent.com" in calls
-    assert "--certificate-identity=https://github.com/me/it/.github/workflows/deploy.yml@refs/heads/main" in calls
+    assert f"--certificate-identity={SIGNER}" in calls
+    assert "--certificate-github-workflow-repository=me/it --certificate-github-workflow-ref=refs/heads/main" in calls
     assert all(part in calls for part in (".SBOM.SPDX", ".Provenance.SLSA"))
 
 
@@ -125,9 +131,37 @@ def test_a_signed_and_attested_image_may_be_deployed(tmp_path: Path) -> None:
 )
 def test_no_other_image_is_deployed(programs: dict[str, str], image: str, tmp_path: Path) -> None:
     """The step fails, and there is no image for the steps after it."""
-    done = run_step("Verify the image", tmp_path, programs, REPOSITORY=REPOSITORY, SERVICE="sluice", GIVEN=image)
+    done = run_step(
+        *("Verify the image", tmp_path, programs), REPOSITORY=REPOSITORY, SERVICE="sluice", GIVEN=image, SIGNER=SIGNER
+    )
     assert done.returncode != 0
     assert not (tmp_path / "output.txt").exists()
+
+
+@needs_jq
+def test_the_signer_is_the_workflow_whose_steps_run(tmp_path: Path) -> None:
+    """The token of this run says so, in a member that is not the caller's; the padding of base64 is left out in it."""
+    for claims in (
+        {"workflow_ref": "them/orders/x.yml@main", "job_workflow_ref": "me/it/.github/workflows/deploy.yml@v1"},
+        {
+            "workflow_ref": "them/orders/x.yml@main",
+            "job_workflow_ref": "me/it/.github/workflows/deploy.yml@v1.2",
+            "é": "?>",
+        },
+    ):
+        body = base64.urlsafe_b64encode(msgspec.json.encode(claims)).decode().rstrip("=")
+        (tmp_path / "output.txt").unlink(missing_ok=True)
+        done = run_step(
+            *("Ask who signs here", tmp_path, {"curl": f"""echo '{{"value": "e30.{body}.c2ln"}}'"""}),
+            ACTIONS_ID_TOKEN_REQUEST_URL="https://token.example/?v=1",
+            ACTIONS_ID_TOKEN_REQUEST_TOKEN="t",
+        )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "output.txt").read_text() == f"identity=https://github.com/{claims['job_workflow_ref']}\n"
+        assert (
+            "Authorization: Bearer t https://token.example/?v=1&audience=sigstore"
+            in (tmp_path / "calls.txt").read_text()
+        )
 
 
 @pytest.mark.parametrize(

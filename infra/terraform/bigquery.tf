@@ -8,14 +8,14 @@ locals {
   tables = merge(
     { for name, stream in local.streams : name => {
       description    = "Records, as often as they were delivered: ${name}_between() returns each once."
-      schema         = stream.schema
+      schema         = "${coalesce(var.schema_folder, path.module)}/${stream.schema}"
       id             = stream.record_id == "" ? [] : [stream.record_id]
       retention_days = stream.retention_days
     } },
     {
       records_rejected = {
         description    = "What could not be stored as a record, with the reason and its exact bytes."
-        schema         = "rejects.schema.json"
+        schema         = "${path.module}/rejects.schema.json"
         id             = []
         retention_days = local.clocks.retention_days
       }
@@ -23,15 +23,15 @@ locals {
     # How far each instance has settled, in the last day. It stays while the service writes it: never begin with "read".
     { for name in var.watermarks == "off" ? [] : ["_instances"] : name => {
       description    = "Watermarks: up to when each instance has stored what it stamped."
-      schema         = "instances.schema.json"
+      schema         = "${path.module}/instances.schema.json"
       id             = []
       retention_days = 1
     } },
   )
 
   id_types = { for name, table in local.tables : name => one([
-    for column in jsondecode(file("${path.module}/${table.schema}")) : column.type if contains(table.id, column.name)
-  ]) if fileexists("${path.module}/${table.schema}") }
+    for column in jsondecode(file(table.schema)) : column.type if contains(table.id, column.name)
+  ]) if fileexists(table.schema) }
 }
 
 resource "google_bigquery_dataset" "main" {
@@ -52,7 +52,7 @@ resource "google_bigquery_table" "main" {
   dataset_id  = google_bigquery_dataset.main.dataset_id
   table_id    = each.key
   description = each.value.description
-  schema      = file("${path.module}/${each.value.schema}")
+  schema      = file(each.value.schema)
   clustering  = [local.partition_column]
   labels      = local.labels
 
@@ -69,10 +69,10 @@ resource "google_bigquery_table" "main" {
   lifecycle {
     # BigQuery would refuse other columns too, but only in the middle of an apply.
     precondition {
-      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], each.value.id), jsondecode(file("${path.module}/${each.value.schema}"))[*].name)) == 0, false)
-      error_message = (fileexists("${path.module}/${each.value.schema}")
+      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], each.value.id), jsondecode(file(each.value.schema))[*].name)) == 0, false)
+      error_message = (fileexists(each.value.schema)
         ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what python -m app.schema bigquery prints, with the column that record_id names (\"\" if the type has no id)."
-        : "There is no ${each.value.schema} in infra/terraform: write to it what python -m app.schema --stream ${each.key} bigquery prints, or name another schema_file."
+        : "There is no ${each.value.schema}: write to it what python -m app.schema --stream ${each.key} bigquery prints, or name another schema_file."
       )
     }
   }

@@ -40,6 +40,12 @@ variable "record_type" {
   }
 }
 
+variable "schema_folder" {
+  description = "Where the columns of record types are: table.schema.json and streams/NAME.schema.json. Empty: this folder. A configuration that uses this one as a module keeps its own and says path.root."
+  type        = string
+  default     = ""
+}
+
 variable "record_id" {
   description = "The column that is the record's id, which the search index is of; with streams, of those that name none. Empty: the type has none."
   type        = string

@@ -47,7 +47,7 @@ def test_the_rejects_are_printed_whatever_the_record(capsys: pytest.CaptureFixtu
         ("Record", "must be package.module:Type"),
         (":Record", "must be package.module:Type"),
         ("app.record:", "must be package.module:Type"),
-        ("no.such.module:Type", "cannot be imported: No module named 'no'"),
+        ("no.such.module:Type", "cannot be imported: no module 'no' is installed"),
         ("app.record:Nothing", "cannot be imported"),
         (".record:Record", "cannot be imported"),
         ("app.record:Annotated", "expected a msgspec.Struct"),

@@ -1,0 +1,31 @@
+"""Import what a setting names as `package.module:NAME`: a declaration of the user's."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+
+class DeclarationError(Exception):
+    """Nothing can be imported under the name; the message says why."""
+
+
+def import_declaration(spec: str, example: str) -> Any:
+    """Return what `spec` names; its module may be in the working folder.
+
+    Raises:
+        DeclarationError: `spec` has another form (`example` has the right one), or the import fails.
+    """
+    module_name, _, name = spec.partition(":")
+    if not module_name or not name:
+        raise DeclarationError(f"must be package.module:{example.partition(':')[2]}, such as {example}")
+    folder = os.getcwd()  # noqa: PTH109 - an entry of sys.path is a text
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.append(folder)  # the last: a package `app` in a project must not take the place of this one
+    try:
+        return getattr(import_module(module_name), name)
+    except ModuleNotFoundError as error:
+        missing = f"no module {error.name!r} is installed, or in {folder}"
+        raise DeclarationError(f"cannot be imported: {missing}") from error
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
+        raise DeclarationError(f"cannot be imported: {error}") from error

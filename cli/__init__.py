@@ -1,0 +1,14 @@
+"""The command `sluice`: one name for all that people do with the service, on a laptop and with a deployment.
+
+__main__           `sluice COMMAND …`: finds the command, and gives it its arguments
+commands           every command, in the groups of `sluice --help`, and the module that carries it out
+parser             the parser of one command's options, or of all
+project_settings   the settings of the project in the working folder, in its pyproject.toml
+new                `sluice new`: a folder with a record type, its tests, and all that deploys it
+serve              `sluice serve`: becomes the service
+migrate            `sluice migrate`: the migration of `sluice schema`
+completion         `sluice completion`: what a shell needs to complete commands and options
+
+The commands are in the rooms of what they act on (`app.schema`, `dev`, `sluice_client`, …). Each is a module with
+`add_arguments(parser)` and `run(args) -> int`, and is imported only when it is used.
+"""

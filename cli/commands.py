@@ -1,0 +1,91 @@
+"""Every command of `sluice`, in the order and the groups of its help."""
+
+import argparse
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol, cast
+
+import msgspec
+
+
+class CommandModule(Protocol):
+    """What a command's module has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Carry the command out; return the exit status."""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command: where it is, and its line of help."""
+
+    module: str
+    about: str
+
+    def load(self) -> CommandModule:
+        """Import its module. Raises ModuleNotFoundError if a package that it needs is missing."""
+        return cast("CommandModule", importlib.import_module(self.module))
+
+
+GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
+    {
+        "on a laptop": {
+            "new": Command("cli.new.command", "make a folder for a service of your own: type, tests, deployment"),
+            "upgrade": Command("cli.new.upgrade", "write another version of Sluice into the files of such a folder"),
+            "up": Command("dev.up", "start the service with a local Pub/Sub, and keep both running"),
+            "demo": Command("dev.demo.command", "publish 27,004 real flights, read them back, compare every field"),
+            "drill": Command("dev.drill.command", "break one thing, and mend it with the run-book"),
+            "pubsub": Command("dev.pubsub.command", "start the local Pub/Sub alone, or ask a running one"),
+            "bigquery": Command("dev.local_bigquery.command", "start a BigQuery on this machine, with the tables"),
+            "token": Command("dev.token", "print a push token, to call the service with curl"),
+        },
+        "records": {
+            "publish": Command("dev.publish", "publish the records of a file or of standard input"),
+            "follow": Command("sluice_client.follow_command", "copy the feed into a table of yours, each record once"),
+            "backfill": Command("app.backfill.command", "store the records of files"),
+            "replay": Command("dev.replay", "publish rejected records again, after a fix"),
+            "redrive": Command("dev.redrive", "move dead-lettered messages back to their topic"),
+            "erase": Command("app.erase.command", "delete the records of one id from the store"),
+        },
+        "a record type": {
+            "schema": Command("app.schema.command", "print a type's tables and schemas, or compare the live ones"),
+            "migrate": Command("cli.migrate", "fit the embedded store's file to a changed type"),
+        },
+        "the service": {
+            "serve": Command("cli.serve", "run the service alone, with the settings of the environment"),
+            "settings": Command("app.settings.command", "print every setting, with its default"),
+            "metrics": Command("app.telemetry.command", "print every metric"),
+            "keys": Command("app.auth.command", "make API keys, and check a file of grants"),
+            "smoke": Command("dev.smoke.command", "send one record through a running service and read it back"),
+            "canary": Command("dev.canary", "publish a sample that measures the delay until it is readable"),
+        },
+        "on Google Cloud": {
+            "preflight": Command("app.preflight.command", "ask Google whether a deployment can work, and does"),
+            "install": Command("dev.install.command", "install a deployment step by step; resumes where it stopped"),
+            "rollout": Command("dev.rollout.command", "shift traffic to a new revision in steps, or back"),
+            "destroy": Command("dev.install.destroy", "delete a deployment, with every record that it stored"),
+        },
+        "of this command": {
+            "completion": Command("cli.completion", "print what your shell needs to complete commands and options"),
+        },
+    }
+)
+
+
+def all_commands() -> Iterator[tuple[str, Command]]:
+    """Yield every command with its name, in the order of the help."""
+    for group in GROUPS.values():
+        yield from group.items()
+
+
+def overview(width: int = 12) -> str:
+    """Return the commands as the help shows them."""
+    return "\n\n".join(_shown(title, group, width) for title, group in GROUPS.items())
+
+
+def _shown(title: str, group: Mapping[str, Command], width: int) -> str:
+    lines: Sequence[str] = [f"  {name:<{width}}{command.about}" for name, command in group.items()]
+    return "\n".join([f"{title}:", *lines])

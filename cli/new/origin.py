@@ -1,0 +1,48 @@
+"""Where this installation of Sluice comes from, as its installer recorded it (PEP 610)."""
+
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+import msgspec
+
+from app.version import VERSION
+
+PLACEHOLDER = "OWNER"
+"""Stands for the owner on GitHub where the installation does not know it."""
+_GITHUB = re.compile(r"https://github\.com/([\w.-]+)/[\w.-]+?(?:\.git)?/?")
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project must name to get this Sluice again."""
+
+    requirement: str
+    """As in `dependencies` of pyproject.toml."""
+    owner: str
+    """Of the repository on GitHub whose images, module and workflows are used."""
+    ref: str
+    """The tag or commit of that repository."""
+
+
+def installed_origin() -> Origin:
+    """Return the origin of this installation."""
+    try:
+        recorded = distribution("sluice").read_text("direct_url.json")
+    except PackageNotFoundError:  # the repository itself, not installed
+        recorded = None
+    return origin_of(msgspec.json.decode(recorded) if recorded else None)
+
+
+def origin_of(recorded: Any) -> Origin:
+    """Return the origin that a direct_url.json records; None: a package index, by its version."""
+    tag = f"v{VERSION}"
+    if recorded is None:
+        return Origin(requirement=f"sluice[cloud]=={VERSION}", owner=PLACEHOLDER, ref=tag)
+    url = str(recorded["url"])
+    found = _GITHUB.fullmatch(url)
+    owner = found[1] if found else PLACEHOLDER
+    if "vcs_info" not in recorded:
+        return Origin(requirement=f"sluice[cloud] @ {url}", owner=owner, ref=tag)
+    vcs = recorded["vcs_info"]
+    ref = tag if vcs.get("requested_revision") == tag else str(vcs["commit_id"])
+    return Origin(requirement=f"sluice[cloud] @ {vcs['vcs']}+{url}@{ref}", owner=owner, ref=ref)

@@ -1,0 +1,69 @@
+"""The command line: a parser that has read the options of one command, or of all."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from app.version import VERSION
+from cli.commands import CommandModule, all_commands, overview
+
+_ABOUT = "Sluice stores what is published to Pub/Sub, and serves it again as a feed. Try `sluice demo` first."
+_EPILOG = "`sluice COMMAND --help` describes a command."
+_NEGATIVE_DURATION = re.compile(r"-P[T\d]")
+
+
+def parser_for(name: str | None) -> tuple[argparse.ArgumentParser, CommandModule | None]:
+    """Return the parser with the options of the command `name`, and its module; None: no command has that name."""
+    parser, subparsers = _empty()
+    found = None
+    for each, command in all_commands():
+        subparser = subparsers.add_parser(each, description=_sentence(command.about), allow_abbrev=False)
+        if each == name:
+            found = command.load()
+            found.add_arguments(subparser)
+    return parser, found
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """Return the parser with the options of every command, for completion; it imports them all."""
+    parser, subparsers = _empty()
+    for name, command in all_commands():
+        subparser = subparsers.add_parser(name, description=_sentence(command.about), help=command.about)
+        command.load().add_arguments(subparser)
+    return parser
+
+
+def whole_help() -> str:
+    """Return the help that lists all commands."""
+    return _empty()[0].format_help()
+
+
+def join_durations(arguments: Sequence[str]) -> list[str]:
+    """Write `--since -PT15M` as `--since=-PT15M`: argparse mistakes the value for another option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if _NEGATIVE_DURATION.match(argument) and joined and joined[-1].startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _empty() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
+    parser = argparse.ArgumentParser(
+        prog="sluice",
+        usage="sluice COMMAND …",
+        description=f"{_ABOUT}\n\n{overview()}",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sluice {VERSION}")
+    # The description lists the commands by their groups, so argparse's own list stays hidden.
+    return parser, parser.add_subparsers(
+        prog="sluice", dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
+
+
+def _sentence(about: str) -> str:
+    return f"{about[0].upper()}{about[1:]}."
