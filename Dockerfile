@@ -24,18 +24,22 @@ ENV UV_COMPILE_BYTECODE=1 \
     UV_NO_BUILD=1 \
     UV_NO_DEV=1 \
     UV_PYTHON=/usr/local/bin/python3.13 \
-    UV_PYTHON_DOWNLOADS=never \
-    UV_PROJECT_ENVIRONMENT=/opt/venv
+    UV_PYTHON_DOWNLOADS=never
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
 # uv reads it to see that the lock file is current; the client itself is a dependency of tests only.
 COPY client/pyproject.toml client/
+# Without what only the command `sluice` needs on a laptop, and what only that needs.
+ENV LOCKED="uv export --quiet --locked --no-emit-project --prune aiohttp --prune google-cloud-pubsub --prune shtab"
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-install-project --extra cloud --extra reference --extra valkey --extra otlp
+    $LOCKED --extra reference --prune duckdb --prune sqlglot -o cloud.txt \
+    && uv venv --quiet /opt/venv \
+    && uv pip install --quiet --python /opt/venv --require-hashes -r cloud.txt
 
 FROM packages-cloud AS packages-full
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-install-project --all-extras --no-extra backfill
+    $LOCKED --all-extras --no-extra backfill -o full.txt \
+    && uv pip install --quiet --python /opt/venv --require-hashes -r full.txt
 
 
 # The service itself, with its bytecode: the image's files cannot be written by the process that runs them. Modules

@@ -68,13 +68,13 @@ def test_the_image_is_of_the_uv_and_the_python_that_the_project_uses() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_packages_are_those_of_the_lock(target: str) -> None:
     """Locked, without the development's, as wheels, compiled; the store of `full` is not in `cloud`."""
-    syncs = [rest for word, rest in stage(f"packages-{target}") if word == "RUN" and "uv sync" in rest]
-    assert all("--locked --no-install-project" in sync for sync in syncs)
-    assert {"UV_COMPILE_BYTECODE": "1", "UV_NO_DEV": "1", "UV_NO_BUILD": "1"}.items() <= environment(
-        f"packages-{target}"
-    ).items()
-    assert ("--all-extras" in syncs[-1]) is (target == "full")
-    assert "embedded" not in " ".join(syncs)
+    exported = [rest for word, rest in stage(f"packages-{target}") if word == "RUN" and "$LOCKED" in rest][-1]
+    variables = environment(f"packages-{target}")
+    assert {"UV_COMPILE_BYTECODE": "1", "UV_NO_DEV": "1", "UV_NO_BUILD": "1"}.items() <= variables.items()
+    assert "uv export --quiet --locked --no-emit-project" in DOCKERFILE
+    assert f"--require-hashes -r {target}.txt" in exported
+    assert ("--all-extras" in exported) is (target == "full")
+    assert ("--prune duckdb" in exported) is (target == "cloud")
 
 
 @pytest.mark.parametrize("target", TARGETS)

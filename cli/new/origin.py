@@ -37,12 +37,12 @@ def origin_of(recorded: Any) -> Origin:
     """Return the origin that a direct_url.json records; None: a package index, by its version."""
     tag = f"v{VERSION}"
     if recorded is None:
-        return Origin(requirement=f"sluice[cloud]=={VERSION}", owner=PLACEHOLDER, ref=tag)
+        return Origin(requirement=f"sluice=={VERSION}", owner=PLACEHOLDER, ref=tag)
     url = str(recorded["url"])
     found = _GITHUB.fullmatch(url)
     owner = found[1] if found else PLACEHOLDER
     if "vcs_info" not in recorded:
-        return Origin(requirement=f"sluice[cloud] @ {url}", owner=owner, ref=tag)
+        return Origin(requirement=f"sluice @ {url}", owner=owner, ref=tag)
     vcs = recorded["vcs_info"]
     ref = tag if vcs.get("requested_revision") == tag else str(vcs["commit_id"])
-    return Origin(requirement=f"sluice[cloud] @ {vcs['vcs']}+{url}@{ref}", owner=owner, ref=ref)
+    return Origin(requirement=f"sluice @ {vcs['vcs']}+{url}@{ref}", owner=owner, ref=ref)
