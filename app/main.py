@@ -21,6 +21,7 @@ from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread_bodies import UnreadBodies
 from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
+from app.mcp.server import AgentService
 from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
@@ -69,9 +70,10 @@ def create_app(
         outgoing=base.outgoing,
         unread=UnreadBodies(base.clock, settings.server.max_body_bytes),
     )
+    agents = AgentService(base.streams) if settings.server.mcp and query is not None else None
     background = partial(_background, base, ingest, canaries)
     litestar = Litestar(
-        route_handlers=_routes(base, instance),
+        route_handlers=_routes(base, instance, agents),
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[add_rate_limit_headers, *([keep_vary] if settings.auth.cors_origins else [])],
         cors_config=cors_config(settings.auth.cors_origins),
@@ -80,6 +82,7 @@ def create_app(
             *([query.answers] if query is not None else []),
             base.telemetry.lifespan,
             base.auth.lifespan,
+            *([agents.lifespan] if agents is not None else []),
             lifespan(instance, base.backend, background, settings.server.shutdown_grace_s),
         ],
         logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
@@ -183,7 +186,7 @@ def _health(base: _Base, ingest: IngestService | None, query: QueryService | Non
     )
 
 
-def _routes(base: _Base, instance: Instance) -> list[Any]:
+def _routes(base: _Base, instance: Instance, agents: AgentService | None) -> list[Any]:
     """Return the routes of the instance's halves, and those that every instance has."""
     ingest, query = instance.ingest, instance.query
     routes = [
@@ -196,6 +199,8 @@ def _routes(base: _Base, instance: Instance) -> list[Any]:
     if ingest is not None:
         routes += push_routes(ingest.push, base.streams)
         guarded += ingest.routes()
+    if agents is not None:
+        guarded.append(agents.route())
     if query is not None:
         guarded += query.routes()
         guarded += erasure_routes(

@@ -49,6 +49,13 @@ class ServerSettings(Room, frozen=True, kw_only=True):
             "token have a separate quarter, limited by address."
         ),
     ] = 64 * MIB
+    mcp: Annotated[
+        bool,
+        Meta(
+            description="Whether `/mcp` answers agents over the [Model Context Protocol](mcp.md). It needs "
+            "`sluice[mcp]`, and reads (`SLUICE_ROLES`)."
+        ),
+    ] = False
     run_book_url: Annotated[
         str,
         Meta(
