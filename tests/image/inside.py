@@ -15,12 +15,12 @@ SERVICE, PACKAGES = Path("/srv/sluice"), Path("/opt/venv")
 BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "git")
 OUR_TOOLS = ("bench", "dev", "testing", "tests")
 NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "django", *OUR_TOOLS)
-EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "drf_spectacular_sidecar", "opentelemetry.exporter.otlp")
+EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "opentelemetry.exporter.otlp")
 ONLY_FULL = ("duckdb", "sqlglot")
 FILES = (
     "LICENSE",
     "app/openapi/page.html",
-    "app/openapi/start.js",
+    "app/openapi/reference.css",
     "app/page/page.html",
     "app/page/vendor/uplot.js",
 )
