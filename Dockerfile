@@ -32,7 +32,7 @@ COPY client/pyproject.toml client/
 # Without what only the command `sluice` needs on a laptop, and what only that needs.
 ENV LOCKED="uv export --quiet --locked --no-emit-project --prune aiohttp --prune google-cloud-pubsub --prune shtab"
 RUN --mount=type=cache,target=/root/.cache/uv \
-    $LOCKED --extra reference --prune duckdb --prune sqlglot -o cloud.txt \
+    $LOCKED --extra mcp --prune duckdb --prune sqlglot -o cloud.txt \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --python /opt/venv --require-hashes -r cloud.txt
 

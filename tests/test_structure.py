@@ -143,7 +143,7 @@ def test_the_contracts_of_imports_are_of_all_stores() -> None:
 
 def test_a_store_that_is_not_used_is_not_imported() -> None:
     """Start-up is waited for: what one store needs, the other does without."""
-    heavy = ("duckdb", "google.cloud", "grpc", "nanoarrow", "pyarrow", "sqlglot", "valkey", "drf_spectacular_sidecar")
+    heavy = ("duckdb", "google.cloud", "grpc", "nanoarrow", "pyarrow", "sqlglot", "valkey")
     program = "import sys, app.__main__; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = run.stdout.split()

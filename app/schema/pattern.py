@@ -1,14 +1,17 @@
 """Generate a text that a regular expression matches, for examples: a simple one, the same every time. Pure.
 
-It walks the expression as parsed by Python's own parser. It ignores constructs that the walk cannot evaluate (a
-look-ahead, a back-reference, a word boundary), and tests every text against the expression before returning it. So a
-wrong guess yields no text, never a wrong one.
+It walks the expression as parsed by Python's own parser: first with the plainest choices everywhere, then with drawn
+ones. It ignores constructs that the walk cannot evaluate (a look-ahead, a word boundary), and tests every text against
+the expression before returning it. So a wrong guess yields no text, never a wrong one.
 """
 
 import re
 import string
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import import_module
+from itertools import chain
+from random import Random
 from typing import Any
 
 # Python has no public parser, and the type stubs omit these modules.
@@ -19,6 +22,8 @@ _PLAIN = string.ascii_uppercase[:1] + "a1" + string.ascii_letters + string.digit
 _MOST_REPEATS = 128  # extra repetitions; an id has no more characters
 _MOST_CHARACTERS = 10_000
 _ALTERNATIVES = 4  # of each `|` to try
+_DRAWS = 500  # walks with drawn choices
+_DRAWN_REPEATS = 8  # extra repetitions in them, unless the text must be longer
 _CATEGORIES = {
     _constants.CATEGORY_DIGIT: r"\d",
     _constants.CATEGORY_NOT_DIGIT: r"\D",
@@ -29,23 +34,42 @@ _CATEGORIES = {
 }
 
 
+@lru_cache(maxsize=256)  # several examples are made of each type
 def matching_text(pattern: str, min_length: int = 0, max_length: int | None = None) -> str | None:
     """Return a text that contains a match of `pattern`, within the lengths; None if none is easily found.
 
     As in `msgspec`, the pattern is searched for: without anchors it may match anywhere in the text.
     """
+    return next(matching_texts(pattern, min_length, max_length), None)
+
+
+def matching_texts(pattern: str, min_length: int = 0, max_length: int | None = None) -> Iterator[str]:
+    """Yield different texts of this kind, as many as are easily found."""
     compiled, parsed = re.compile(pattern), _parser.parse(pattern)
+    seen = set[str]()
+    try:
+        for walk in chain(_plain_walks(min_length), _drawn_walks(min_length)):
+            for candidate in _padded(walk.text(parsed), min_length):
+                fits = min_length <= len(candidate) and (max_length is None or len(candidate) <= max_length)
+                if fits and candidate not in seen:
+                    seen.add(candidate)
+                    if compiled.search(candidate):
+                        yield candidate
+    except _TooLongError:
+        return
+
+
+def _plain_walks(min_length: int) -> Iterator["_Walk"]:
     for alternative in range(_ALTERNATIVES):
         for more in range(min(min_length, _MOST_REPEATS) + 1):
-            try:
-                text = _Walk(alternative, more).text(parsed)
-            except _TooLongError:
-                return None
-            for candidate in _padded(text, min_length):
-                fits = max_length is None or len(candidate) <= max_length
-                if fits and len(candidate) >= min_length and compiled.search(candidate):
-                    return candidate
-    return None
+            yield _Walk(alternative, more)
+
+
+def _drawn_walks(min_length: int) -> Iterator["_Walk"]:
+    """Yield walks that differ from choice to choice; the same ones every time."""
+    draws = Random(0)
+    for _ in range(_DRAWS):
+        yield _DrawnWalk(draws, max(_DRAWN_REPEATS, min(min_length, _MOST_REPEATS)))
 
 
 def _padded(text: str, length: int) -> Iterator[str]:
@@ -82,12 +106,11 @@ class _Walk:
             case _constants.NOT_LITERAL:
                 text = next(each for each in _PLAIN if ord(each) != argument)
             case _constants.ANY:
-                text = "a"
+                text = self._any()
             case _constants.IN:
-                text = _member(argument)
+                text = self._member(argument)
             case _constants.BRANCH:
-                branches = argument[1]
-                text = self.text(branches[min(self._alternative, len(branches) - 1)])
+                text = self.text(self._branch(argument[1]))
             case _constants.SUBPATTERN:
                 text = self._groups[argument[0]] = self.text(argument[-1])
             case _constants.MAX_REPEAT | _constants.MIN_REPEAT | _constants.POSSESSIVE_REPEAT:
@@ -98,9 +121,21 @@ class _Walk:
                 text = self._groups.get(argument, "")
         return text
 
+    def _any(self) -> str:
+        return "a"
+
+    def _member(self, members: Any) -> str:
+        return next(_members(members))
+
+    def _branch(self, branches: Any) -> Any:
+        return branches[min(self._alternative, len(branches) - 1)]
+
+    def _times(self, least: int, most: int) -> int:
+        return min(least + self._more, most)
+
     def _repeated(self, least: int, most: int, items: Any) -> str:
         parts = list[str]()
-        for _ in range(min(least + self._more, most)):
+        for _ in range(self._times(least, most)):
             parts.append(self.text(items))
             self._left -= len(parts[-1]) + 1
             if self._left < 0:
@@ -108,14 +143,34 @@ class _Walk:
         return "".join(parts)
 
 
-def _member(members: Any) -> str:
-    """Return a character of a set, a plain one if possible."""
+class _DrawnWalk(_Walk):
+    """A walk in which each choice is drawn."""
+
+    def __init__(self, draws: Random, most: int) -> None:
+        super().__init__(0, most)
+        self._draws = draws
+
+    def _any(self) -> str:
+        return self._draws.choice(_PLAIN)
+
+    def _member(self, members: Any) -> str:
+        return self._draws.choice(list(_members(members)))
+
+    def _branch(self, branches: Any) -> Any:
+        return self._draws.choice(branches)
+
+    def _times(self, least: int, most: int) -> int:
+        return self._draws.randint(least, super()._times(least, most))
+
+
+def _members(members: Any) -> Iterator[str]:
+    """Yield characters of a set: the plain ones, or one if there are none."""
     is_negated = members[0][0] is _constants.NEGATE
-    for each in _PLAIN:
-        if any(_holds(member, each) for member in members) is not is_negated:
-            return each
-    code = next((member[1] for member in members if member[0] in {_constants.LITERAL, _constants.RANGE}), ord("a"))
-    return chr(code[0] if isinstance(code, tuple) else code)
+    plain = [each for each in _PLAIN if any(_holds(member, each) for member in members) is not is_negated]
+    yield from plain
+    if not plain:
+        code = next((member[1] for member in members if member[0] in {_constants.LITERAL, _constants.RANGE}), ord("a"))
+        yield chr(code[0] if isinstance(code, tuple) else code)
 
 
 def _holds(member: tuple[Any, Any], character: str) -> bool:

@@ -22,7 +22,7 @@ MIB = 1024**2
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 UPLOAD = b"POST /v1/records HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 TAIL = b"GET /v1/records/tail HTTP/1.1\r\nHost: localhost\r\n\r\n"
-DOCUMENT = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+DOCUMENT = b"GET /openapi/openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @asynccontextmanager
@@ -78,8 +78,8 @@ async def test_http2_is_refused_at_once(tmp_path: Path) -> None:
 
 async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: Path) -> None:
     """Each is more than a megabyte: the service holds a part of a few of them, and not for long."""
-    async with service(tmp_path, client_stall_s="1") as (running, client):
-        whole = len((await client.get("/docs/swagger-ui-bundle.js")).content)
+    async with service(tmp_path, client_stall_s="1", record="tests.http.long_description:Event") as (running, client):
+        whole = len((await client.get("/openapi/openapi.json")).content)
         assert whole > MIB
         before = peak_bytes(running.process.pid)
         with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
@@ -90,7 +90,7 @@ async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: 
             received = [await asyncio.to_thread(read_to_end, each) for each in unread]
             begun = [each for each in received if each.startswith(b"HTTP/1.1 200")]
             assert [each for each in begun if len(each) < whole]
-        assert (await client.get("/docs/swagger-ui-bundle.js")).status_code == 200
+        assert (await client.get("/openapi/openapi.json")).status_code == 200
 
 
 async def _told(client: httpx.AsyncClient, words: str) -> None:

@@ -15,13 +15,13 @@ SERVICE, PACKAGES = Path("/srv/sluice"), Path("/opt/venv")
 BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "git")
 OUR_TOOLS = ("bench", "cli", "dev", "testing", "tests")
 OF_LAPTOPS = ("aiohttp", "google.cloud.pubsub_v1", "shtab")
-NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "django", *OUR_TOOLS, *OF_LAPTOPS)
-EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "drf_spectacular_sidecar", "opentelemetry.exporter.otlp")
+NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", *OUR_TOOLS, *OF_LAPTOPS)
+EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "mcp", "opentelemetry.exporter.otlp")
 ONLY_FULL = ("duckdb", "sqlglot")
 FILES = (
     "LICENSE",
     "app/openapi/page.html",
-    "app/openapi/start.js",
+    "app/openapi/reference.css",
     "app/page/page.html",
     "app/page/vendor/uplot.js",
 )

@@ -1,20 +1,24 @@
 """The reference page: everything it needs comes from the service, and nothing may come from elsewhere."""
 
+import asyncio
+import os
 import re
 import subprocess
-import sys
+from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import urljoin
 
 import httpx
 import pytest
+from msgspec import Meta, Struct
 
 from app.http.conditional import strong_etag
-from app.openapi import page
-from testing.process import ROOT
-from testing.service import running
+from testing.process import ROOT, serving
+from testing.service import SETTINGS, running
 
-_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "png": "image/png"}
+ID = {"sluice": ["id"]}
 
 
 class _Page(HTMLParser):
@@ -57,46 +61,84 @@ def test_what_runs_in_a_page_is_found() -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/"])
-async def test_the_page_loads_files_of_the_service_only(path: str) -> None:
-    """Each of them is there, has its type, and may be kept for ever; none comes from a network."""
+async def test_the_page_loads_a_style_sheet_of_the_service_only(path: str) -> None:
+    """It is there, has its type, and may be kept for ever; nothing comes from a network, and nothing runs."""
     async with running() as service:
         answer = await service.client.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
         found = parsed(answer.text)
-        assert "://" not in answer.text
+        assert [link for link in found.loaded if "://" in link] == []
         assert found.inline == []
-        assert len(found.loaded) == 4
-        for link in found.loaded:
-            file = await service.client.get(urljoin(path, link))
-            assert file.status_code == 200, link
-            assert file.headers["content-type"] == _TYPES[link.partition("?")[0].rpartition(".")[2]]
-            assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
-            assert file.headers["x-content-type-options"] == "nosniff"
+        assert "<script" not in answer.text
+        (link,) = (link for link in found.loaded if ".css" in link)
+        file = await service.client.get(urljoin(path, link))
+        assert (file.status_code, file.headers["content-type"]) == (200, "text/css; charset=utf-8")
+        assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert file.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_the_script_of_the_page_names_no_other_host() -> None:
-    """It finds the document from its own address, and turns off the badge that is fetched from elsewhere."""
+class Hostile(Struct, forbid_unknown_fields=True):
+    """A type with <script>x()</script> and `<b>` in its words."""
+
+    id: Annotated[str, Meta(description='<img src="x" onerror="x()">', examples=["</pre><b>"], extra=ID)]
+    kind: Literal['"><script>', "{reference}"]
+
+
+async def test_a_declaration_brings_no_markup() -> None:
+    """Its words are text wherever they appear, in code and examples, too."""
+    async with running(SETTINGS.replace(record=f"{__name__}:Hostile")) as service:
+        html = (await service.client.get("/docs")).text
+    assert parsed(html).inline == []
+    assert "&lt;script&gt;x()&lt;/script&gt;" in html
+    assert "&lt;/pre&gt;&lt;b&gt;" in html
+    assert not re.search("<(script|img|b)[ >]", html)
+    assert "{reference}" in html
+
+
+async def test_the_page_has_every_operation_and_every_link_leads_somewhere() -> None:
+    """Once each, except HEAD; the links are those of the contents, of schemas and of problems."""
     async with running() as service:
-        script = (await service.client.get("/docs/start.js")).text
-        url = re.search(r'new URL\("([^"]+)", document\.currentScript\.src\)', script)
-        assert url is not None
-        document = await service.client.get(urljoin("/docs/start.js", url[1]))
-    assert document.json()["openapi"].startswith("3.1")
-    assert "://" not in script
-    assert "validatorUrl: null" in script
+        html = (await service.client.get("/docs")).text
+        document = (await service.client.get("/openapi/openapi.json")).json()
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(set(ids)) == len(ids)
+    operations = [each for item in document["paths"].values() for method, each in item.items() if method != "head"]
+    assert {each["operationId"] for each in operations} <= set(ids)
+    assert html.count('class="method"') == len(operations)
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+    assert {f"schemas-{name}" for name in document["components"]["schemas"]} <= set(ids)
 
 
-async def test_without_its_package_the_page_says_so_and_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra is left out of the image: a plain 404, and the document is there."""
-    monkeypatch.setattr(page, "find_spec", lambda _: None)
+async def test_links_work_with_a_slash_and_below_a_prefix() -> None:
+    """They are relative, so they lead to the same places from `/docs` and from `/docs/`."""
     async with running() as service:
-        for path in ("/docs", "/docs/start.js"):
-            answer = await service.client.get(path)
-            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-            assert "extra `reference`" in answer.json()["detail"]
-        document = await service.client.get("/openapi/openapi.json")
-        assert (document.status_code, document.json()["info"]["title"]) == (200, "Sluice")
-        assert (await service.client.get("/v1/records")).status_code == 200
+        for path in ("/docs", "/docs/"):
+            links = re.findall(r'href="([^#"][^"]*)"', (await service.client.get(path)).text)
+            found = {urljoin(f"/prefix{path}", link).partition("?")[0] for link in links if link != "data:,"}
+            assert found == {"/prefix/docs/reference.css", "/prefix/", "/prefix/openapi/openapi.json"}
+
+
+async def test_the_command_of_an_operation_can_be_sent(tmp_path: Path) -> None:
+    """A shell runs what the page shows; the record is stored."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        html = (await client.get("/docs")).text
+        part = html.partition('id="createRecords"')[2]
+        command = unescape(re.findall(r"<pre><code>(.*?)</code>", part.partition("<h4>Command</h4>")[2], re.DOTALL)[0])
+        environment = {**os.environ, "SLUICE": process.url, "TOKEN": "none"}
+        run = ["sh", "-c", command]
+        sent = await asyncio.to_thread(subprocess.run, run, env=environment, capture_output=True, text=True, check=True)
+        assert '"status":"stored"' in sent.stdout, sent.stdout
+        assert (await client.get("/v1/records?freshness=latest")).json()["records"]
+
+
+def test_its_colours_are_those_of_the_other_page() -> None:
+    """Each colour has the name and the values that its contrast is tested with."""
+    of_page, of_reference = (
+        set(re.findall(r"--[a-z-]+: light-dark\([^)]+\)", (ROOT / "app" / path).read_text()))
+        for path in ("page/assets/palette.css", "openapi/reference.css")
+    )
+    assert of_reference
+    assert of_reference <= of_page
 
 
 async def test_an_unknown_path_below_the_document_is_a_problem() -> None:
@@ -105,23 +147,6 @@ async def test_an_unknown_path_below_the_document_is_a_problem() -> None:
         for path in ("/openapi", "/openapi/swagger", "/schema"):
             answer: httpx.Response = await service.client.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-
-
-def test_no_code_of_the_package_is_run() -> None:
-    """Its files are read; neither its Python nor the framework it is made for is imported."""
-    program = """
-import asyncio, sys
-from testing.service import running
-async def main():
-    async with running() as service:
-        assert (await service.client.get("/docs/swagger-ui-bundle.js")).status_code == 200
-asyncio.run(main())
-print(*sys.modules)
-"""
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = run.stdout.split()
-    assert "app.openapi.page" in loaded
-    assert not [name for name in loaded if name.startswith(("django", "drf_spectacular"))]
 
 
 async def test_the_document_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,18 @@ class Nameless(Struct, forbid_unknown_fields=True):
     value: Annotated[int, Meta(ge=-5, le=5)]
 
 
+class Patterned(Struct, forbid_unknown_fields=True):
+    """Patterns, lengths and steps that the plainest values do not meet."""
+
+    id: Annotated[str, Meta(pattern="^(?=.*Z)[A-Z]{3}$", extra={"sluice": ["id"]})]
+    secret: Annotated[str, Meta(pattern=r"^(?=.*[A-Z])(?=.*\d)[!-~]{8,}$")]
+    code: Annotated[str, Meta(pattern="^(a|bb)(c|dd)$", min_length=3, max_length=3)]
+    marks: Annotated[dict[Annotated[str, Meta(pattern="^[a-z]{3}$")], int], Meta(min_length=3)]
+    share: Annotated[float, Meta(gt=0.2, multiple_of=0.1)]
+
+
 class Underivable(Struct, forbid_unknown_fields=True):
     """A pattern of which no text is derived."""
 
-    id: Annotated[str, Meta(pattern="^(?=.*Z)[A-Z]{3}$", extra={"sluice": ["id"]})]
+    id: Annotated[str, Meta(pattern="^(?=b)[A-Z]{3}$", extra={"sluice": ["id"]})]
     total: int

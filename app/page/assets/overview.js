@@ -225,17 +225,19 @@ export class Overview {
     if (place.hidden || place.childElementCount) return;
     const { example, template } = this.#welcome;
     const words = ["curl", `'${addressOf(inStream("records"))}'`, ...(hasKey() ? ['-H "Authorization: Bearer $KEY"'] : []), "-H 'Content-Type: application/json'"];
-    const record = JSON.stringify(example ?? template).replaceAll("'", "'\\''");
-    const command = `${words.join(" ")} \\\n  -d '${record}'`;
+    const record = JSON.stringify(example ?? template, null, example ? 0 : 2);
+    // A template is no record: as a command it would be rejected.
+    const command = example ? `${words.join(" ")} \\\n  -d '${record.replaceAll("'", "'\\''")}'` : record;
     const copy = make("button", { type: "button", onclick: () => copied(command, copy) }, "Copy");
     const how = example
       ? "To store a first record without it, send one from a terminal:"
-      : "To store a first record without it, send a JSON object with these fields from a terminal. This is a template, not yet a valid record: no example could be derived from the rules of the type.";
+      : "No valid example could be derived from the rules of the type. This is a template of a record, in which <…> has to be replaced:";
     place.append(
       make("h3", {}, "No records in this time"),
       make("p", {}, `Records published to the Pub/Sub topic appear here automatically. ${how}`),
-      make("pre", { tabIndex: 0, role: "region", "aria-label": "The command" }, make("code", {}, command)),
+      make("pre", { tabIndex: 0, role: "region", "aria-label": example ? "The command" : "The template" }, make("code", {}, command)),
       copy,
+      ...(example ? [] : [make("p", {}, make("a", { href: "docs#createRecords" }, "The schema of a record, and how to send it"))]),
     );
   }
 }

@@ -1,0 +1,72 @@
+"""axe-core in a tab: the rules of accessibility that a program can check (https://dequeuniversity.com/rules/axe).
+
+npm fetches it once, by the lock in .github/axe, into .cache/. Where npm is missing or reaches no registry, the tests
+are skipped, and the summary says so. With REQUIRE_CHROMIUM set, as the CI does, they fail.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from testing.process import ROOT
+from tests.page.chromium import Page
+from tests.page.program import REQUIRED
+
+LOCK = ROOT / ".github" / "axe"
+CACHE = ROOT / ".cache" / "axe"
+_SCRIPT = Path("node_modules") / "axe-core" / "axe.min.js"
+_FETCH = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+_RUN = "axe.run().then((found) => JSON.stringify(found))"
+
+
+async def violations(tab: Page) -> dict[str, list[str]]:
+    """Return the rules that the page breaks, each with the elements that do."""
+    await tab.run(f"{script()}; 0")
+    found: dict[str, Any] = msgspec.json.decode(await tab.run(_RUN))
+    assert len(found["passes"]) > 10, "axe has looked at nothing"
+    return {each["id"]: [node["html"] for node in each["nodes"]] for each in found["violations"]}
+
+
+@cache
+def script() -> str:
+    """Return axe's source; skip the test where it cannot be fetched, unless it is required."""
+    if not _is_current():
+        try:
+            _fetch()
+        except (OSError, subprocess.CalledProcessError) as error:
+            missing = f"npm cannot fetch axe-core: {getattr(error, 'stderr', '') or error}"
+            if os.environ.get(REQUIRED):
+                pytest.fail(missing, pytrace=False)
+            pytest.skip(f"NOT tested here: the page with axe-core. {missing}")
+    return (CACHE / _SCRIPT).read_text(encoding="utf-8")
+
+
+def _is_current() -> bool:
+    installed = CACHE / "package-lock.json"
+    wanted = (LOCK / "package-lock.json").read_bytes()
+    return (CACHE / _SCRIPT).exists() and installed.exists() and installed.read_bytes() == wanted
+
+
+def _fetch() -> None:
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(LOCK / name, folder)
+        subprocess.run(_FETCH, cwd=folder, capture_output=True, text=True, check=True)
+        shutil.rmtree(CACHE, ignore_errors=True)  # of another version
+        fetched = Path(folder) / "fetched"
+        fetched.mkdir()
+        for name in ("package.json", "package-lock.json", "node_modules"):
+            (Path(folder) / name).rename(fetched / name)
+        try:
+            fetched.rename(CACHE)
+        except OSError:
+            if not _is_current():  # otherwise another process was faster
+                raise

@@ -1,0 +1,59 @@
+"""The command that the page shows while there are no records, as a newcomer uses it: in a shell, as it stands."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from testing.process import ROOT, serving
+from tests.documents import code_blocks
+from tests.page.chromium import Page
+from tests.page.visits import check_quiet, visit
+
+COMMAND = "#first-record code"
+ROWS = "document.querySelectorAll('#records tbody tr').length"
+AWKWARD = [f"tests.page.declared:{name}" for name in ("Sale", "Quoted", "Nameless", "Patterned")]
+
+
+async def check_the_command(tab: Page, data_path: Path, **settings: str) -> None:
+    """Run the command that the page shows, and see the record appear."""
+    async with serving(data_path, **settings) as (process, client):
+        await visit(tab, process)
+        await tab.until(f"document.querySelector({COMMAND!r})?.checkVisibility()")
+        command = await tab.text(COMMAND)
+        run = ["sh", "-c", f"{command} --silent --show-error --fail-with-body"]
+        sent = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True, check=False)
+        assert sent.returncode == 0, (command, sent)
+        await tab.until(f"{ROWS} === 1 && document.querySelector('#first-record').hidden")
+        assert (await client.get("/v1/rejects")).json()["records"] == []
+        check_quiet(tab, process)
+
+
+@pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight", *AWKWARD])
+async def test_the_command_stores_a_record(tab: Page, tmp_path: Path, record: str) -> None:
+    """Of any declared type, with the characters that a shell would take for its own."""
+    await check_the_command(tab, tmp_path / "data.duckdb", record=record)
+
+
+async def test_the_command_stores_an_order_of_the_readme(
+    tab: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The type that a reader declares first; two of its members have a pattern or a bound."""
+    (code,) = code_blocks(ROOT / "README.md", "python")
+    (tmp_path / "orders.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    await check_the_command(tab, tmp_path / "data.duckdb", record="orders:Order")
+
+
+async def test_a_type_without_an_example_shows_its_template(tab: Page, tmp_path: Path) -> None:
+    """The page says that it is none, gives no command, and leads to the schema."""
+    async with serving(tmp_path / "data.duckdb", record="tests.page.declared:Underivable") as (process, _):
+        await visit(tab, process)
+        await tab.shows("#first-record", "No valid example could be derived")
+        shown = await tab.text(COMMAND)
+        assert "curl" not in shown
+        assert '"id": "<a text that matches ' in shown
+        await tab.run("document.querySelector('#first-record a').click()")
+        await tab.until("document.querySelector('#createRecords')?.checkVisibility()")
+        check_quiet(tab, process)
