@@ -80,7 +80,7 @@ fmt: setup ## Format the code and apply automatic fixes.
 	@$(PYTHON) -m ruff check --fix
 
 .PHONY: terraform
-terraform: ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: use that one, offline).
+terraform: setup ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: use that one, offline).
 	@TFCHECK="$(TFCHECK)" sh infra/terraform/check.sh
 
 .PHONY: terraform-mutations

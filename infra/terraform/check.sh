@@ -8,7 +8,7 @@
 # `terraform test`, with that provider mocked, since the real one would want credentials.
 set -eu
 
-environments="dev staging prod"
+environments=${environments:-dev staging prod}
 
 # plans SUFFIX FOLDER: plan each environment with the variables in FOLDER.
 plans() {
@@ -40,14 +40,33 @@ environments-tested) environments_tested; exit ;;
 esac
 
 cd -- "$(dirname -- "$0")"
+
+# What `sluice new` makes, with this directory in the place of its tag.
+project=../../.cache/project-terraform
+rm -rf "$project"
+../../.venv/bin/sluice new --owner example --name orders "$project" >/dev/null
+mkdir "$project/module" && cp -r ./*.tf ./*.json ./*.sql monitoring bootstrap "$project/module"
+rm -rf "$project/module/bootstrap/tests"
+cp -r "$project/module/bootstrap" "$project/infra/terraform/bootstrap/module"
+rm -r "$project/module/bootstrap"
+mv "$project/module" "$project/infra/terraform/module"
+project=$project/infra/terraform
+sed -i.bak 's|source = "git::.*"|source = "./module"|' "$project/main.tf" "$project/bootstrap/main.tf"
+rm "$project/main.tf.bak" "$project/bootstrap/main.tf.bak"
+cp check.sh "$project"
+cp -r "$project/environments" check.sh "$project/bootstrap"
+
 if [ -n "${TFCHECK-}" ]; then
     "$TFCHECK" . -- sh -c 'sh check.sh environments-tested && sh check.sh plans .tfvars environments'
     "$TFCHECK" bootstrap -- sh ../check.sh plans .bootstrap.tfvars ../environments
+    environments="dev prod" "$TFCHECK" "$project" -- sh check.sh plans .tfvars environments
+    environments="dev prod" "$TFCHECK" "$project/bootstrap" -- sh check.sh plans .bootstrap.tfvars environments
 elif command -v terraform >/dev/null 2>&1; then
     terraform fmt -check -diff -recursive .
     checked .
     checked bootstrap
     environments_tested
+    (cd -- "$project" && terraform init -backend=false -input=false -no-color >/dev/null && terraform validate -no-color)
 elif [ -n "${CI-}" ]; then
     printf '%s\n' "terraform: infra/terraform was NOT checked: there is no terraform here, and CI is to check it." >&2
     exit 1

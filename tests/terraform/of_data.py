@@ -95,7 +95,7 @@ MUTATIONS = [
                 ("bigquery.tf", "clustering  = [local.partition_column]", 'clustering = ["delivery_key"]'),
                 (
                     "bigquery.tf",
-                    'file("${path.module}/${each.value.schema}")\n',
+                    "file(each.value.schema)\n",
                     'file("${path.module}/table.schema.json")\n',
                 ),
             ],
@@ -114,8 +114,20 @@ MUTATIONS = [
                 ("bigquery.tf", 'stream.record_id == "" ? [] : [stream.record_id]', '["id"]'),
                 ("cloud_run.tf", "= var.record_type", '= "app.record:Record"'),
             ],
+            "a_caller_keeps_its_own_columns": [
+                (
+                    "bigquery.tf",
+                    '"${coalesce(var.schema_folder, path.module)}/${stream.schema}"',
+                    '"${path.module}/table.schema.json"',
+                ),
+                ("bigquery.tf", '"${path.module}/rejects.schema.json"', '"${path.module}/table.schema.json"'),
+            ],
             "watermarks_have_a_table": [
-                ("bigquery.tf", 'schema         = "instances.schema.json"', 'schema         = "rejects.schema.json"'),
+                (
+                    "bigquery.tf",
+                    'schema         = "${path.module}/instances.schema.json"',
+                    'schema         = "${path.module}/rejects.schema.json"',
+                ),
                 ("bigquery.tf", "retention_days = 1\n", "retention_days = 400\n"),
                 ("cloud_run.tf", "= var.watermarks", '= "off"'),
                 ("services.tf", '(var.watermarks == "off" ? 0 : 1)', "0"),

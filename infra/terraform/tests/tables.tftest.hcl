@@ -177,3 +177,19 @@ run "partitions_are_fewer_than_bigquery_takes" {
     retention_days = 417
   }
 }
+
+run "a_caller_keeps_its_own_columns" {
+  command = plan
+
+  variables {
+    schema_folder  = "tests"
+    streams_module = "shop.streams:STREAMS"
+    streams        = { payments = { schema_file = "payments.schema.json", record_id = "" } }
+    heartbeat      = null
+  }
+
+  assert {
+    condition     = jsondecode(google_bigquery_table.main["payments"].schema) == jsondecode(file("tests/payments.schema.json")) && jsondecode(google_bigquery_table.main["records_rejected"].schema) == jsondecode(file("rejects.schema.json"))
+    error_message = "A module's caller knows its record types; rejects are the module's."
+  }
+}

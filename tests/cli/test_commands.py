@@ -1,0 +1,111 @@
+"""The command line of `sluice`: every command is there, has help, and a slip is told in a line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.__main__ import main
+from cli.commands import GROUPS, all_commands, overview
+from cli.parser import join_durations, whole_parser
+from dev.__main__ import COMMANDS as OF_DEV
+
+NAMES = [name for name, _ in all_commands()]
+
+
+def test_every_tool_of_a_laptop_has_its_command() -> None:
+    """`python -m dev x` and `sluice x` are the same module."""
+    assert {name: command.module for name, command in all_commands()}.items() >= {
+        name: module for name, (module, _) in OF_DEV.items()
+    }.items()
+    assert len(NAMES) == len(set(NAMES))
+
+
+def test_the_help_lists_every_command_in_its_group_and_imports_none() -> None:
+    """The heavy packages are read by the commands that use them."""
+    code = "import sys; sys.argv = ['sluice', '--help']\nfrom cli.__main__ import run\ntry: run()\n"
+    code += "finally: print(sorted({'grpc', 'aiohttp', 'duckdb', 'litestar', 'httpx'} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert overview() in shown
+    assert shown.splitlines()[-1] == "[]"
+    assert all(f"{title}:" in shown for title in GROUPS)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It begins with the command as it is typed."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"], {})
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: sluice {name} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "on a laptop:"),
+        (["uq"], "there is no command 'uq'; did you mean `sluice up`?"),
+        (["frobnicate"], "there is no command 'frobnicate'; `sluice --help` lists the commands"),
+        (["up", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["serve", "now"], "unrecognized arguments: now"),
+        (["--nonsense"], "required: COMMAND"),
+    ],
+)
+def test_a_slip_is_told_and_starts_nothing(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, on standard error."""
+    try:
+        status = main(arguments, {})
+    except SystemExit as ended:
+        status = ended.code  # type: ignore[assignment]
+    assert status == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_duration_that_begins_with_a_minus_is_a_value() -> None:
+    """Of the option before it; argparse would take it for another option."""
+    assert join_durations(["replay", "--since", "-PT15M", "--yes"]) == ["replay", "--since=-PT15M", "--yes"]
+    assert join_durations(["replay", "-PT15M"]) == ["replay", "-PT15M"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_every_command_and_its_options(
+    shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In a script that the shell can read, where there is one."""
+    assert main(["completion", shell], {}) == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in NAMES)
+    assert "--data-path" in script
+    if Path(f"/bin/{shell}").exists():
+        (tmp_path / "script").write_text(script)
+        subprocess.run([f"/bin/{shell}", "-n", str(tmp_path / "script")], check=True)
+
+
+def test_bash_completes_a_command_and_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it does when TAB is pressed."""
+    if not Path("/bin/bash").exists():
+        pytest.skip("there is no bash")
+    assert main(["completion", "bash"], {}) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    ask = 'source script; COMP_WORDS=(sluice {}); COMP_CWORD={}; _shtab_sluice; echo "${{COMPREPLY[@]}}"'
+    for words, expected in (("mig", "migrate"), ("up --data-p", "--data-path")):
+        line = ask.format(words, len(words.split()))
+        done = subprocess.run(["/bin/bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [expected]
+
+
+def test_serve_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that signals and the exit status are the service's own; nothing of the working folder is in front."""
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, arguments: became.append(arguments))
+    main(["serve"], {})
+    assert became == [[sys.executable, "-P", "-m", "app"]]
+
+
+def test_no_two_commands_share_an_option_by_abbreviation() -> None:
+    """An abbreviation that works today would break with the next option."""
+    parser = whole_parser()
+    assert not parser.allow_abbrev

@@ -1,0 +1,212 @@
+"""`sluice new` and `sluice upgrade`: the files of a project."""
+
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app.schema.filters import checked_table
+from app.stores.bigquery.table_layout import bigquery_schema
+from app.version import VERSION
+from cli.__main__ import main
+from cli.new.origin import PLACEHOLDER, Origin, origin_of
+from cli.new.project import project_files, system_name, upgraded
+from tests.test_workflows import FOLDER
+
+ROOT = Path(__file__).parent.parent.parent
+ORIGIN = Origin(requirement="sluice @ git+https://github.com/shop/sluice@v0.1.0", owner="shop", ref="v0.1.0")
+FILES = {str(path): text for path, text in project_files("orders", ORIGIN)}
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("orders", "orders"),
+        ("My Orders", "my-orders"),
+        ("shop_orders.v2", "shop-orders-v2"),
+        ("a-name-that-is-far-too-long", "a-name-that-is-far-to"),
+        ("ab", None),
+        ("2024", None),
+        ("日本", None),
+    ],
+)
+def test_the_system_is_named_like_the_folder(folder: str, name: str | None) -> None:
+    """As far as Google Cloud allows: infra/terraform has the same rule."""
+    assert system_name(folder) == name
+    (rule,) = re.findall(r'regex\("(\^\[a-z\]\[a-z0-9-\]\{1,19\}.*?)", var.system', terraform("variables.tf"))
+    assert name is None or re.fullmatch(rule, name)
+
+
+def terraform(name: str) -> str:
+    """Return a file of the module."""
+    return (ROOT / "infra" / "terraform" / name).read_text()
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    """Each name of the template is replaced, and hidden files have their own names."""
+    assert not [path for path, text in FILES.items() if re.search(r"__[A-Z]+__", text)]
+    assert {".gitignore", ".dockerignore", ".github/workflows/deploy.yml"} <= set(FILES)
+    assert "__pycache__" not in "".join(FILES)
+
+
+def test_the_image_is_three_lines() -> None:
+    """The published one, the type, and its name."""
+    lines = FILES["Dockerfile"].splitlines()
+    assert [line.split()[0] for line in lines] == ["FROM", "COPY", "ENV"]
+    assert f"ghcr.io/shop/sluice:{VERSION}" in lines[0]
+
+
+def test_the_table_for_terraform_is_that_of_the_type() -> None:
+    """As `sluice schema bigquery` prints it; ci.yml of a project compares them."""
+    names: dict[str, object] = {}
+    exec(compile(FILES["orders.py"], "orders.py", "exec"), names)  # noqa: S102 - our own template
+    order = names["Order"]
+    assert isinstance(order, type)
+    assert json.loads(FILES["infra/terraform/table.schema.json"]) == bigquery_schema(checked_table(order))
+
+
+def test_the_variables_are_those_of_the_module() -> None:
+    """Same types, and the same defaults where both have one; every value that an environment gives has a variable."""
+    ours = blocks("variable", FILES["infra/terraform/variables.tf"])
+    theirs = {}
+    for path in (ROOT / "infra" / "terraform").glob("variables*.tf"):
+        theirs |= blocks("variable", path.read_text())
+    assert set(ours) <= set(theirs)
+    for name, body in ours.items():
+        if line_of("default", body) is not None:
+            assert line_of("default", body) == line_of("default", theirs[name]), name
+        if line_of("type", body) != "any":
+            assert line_of("type", body) == line_of("type", theirs[name]), name
+    for environment in ("dev", "prod"):
+        given = re.findall(r"^(\w+)\s*=", FILES[f"infra/terraform/environments/{environment}.tfvars"], re.MULTILINE)
+        assert set(given) <= set(ours)
+    passed = re.findall(r"var\.(\w+)", FILES["infra/terraform/main.tf"])
+    assert set(ours) == set(passed)
+
+
+def test_install_finds_the_outputs_that_it_reads() -> None:
+    """Those of the module, under the same names."""
+    from dev.install.github import FROM_BOOTSTRAP, FROM_TERRAFORM, OF_REPOSITORY  # noqa: PLC0415 - its constants only
+
+    assert {*FROM_TERRAFORM.values(), "pushes"} <= set(blocks("output", FILES["infra/terraform/outputs.tf"]))
+    bootstrap = blocks("output", FILES["infra/terraform/bootstrap/main.tf"])
+    assert {*FROM_BOOTSTRAP.values(), *OF_REPOSITORY.values()} <= set(bootstrap)
+
+
+def blocks(kind: str, text: str) -> dict[str, str]:
+    """Return the body of each block of a kind, by its name."""
+    return dict(re.findall(rf'^{kind} "(\w+)" {{\n(.*?)^}}', text, re.MULTILINE | re.DOTALL))
+
+
+def line_of(argument: str, body: str) -> str | None:
+    """Return the value of an argument on one line."""
+    found = re.search(rf"^  {argument}\s*= (.*)$", body, re.MULTILINE)
+    return found[1] if found else None
+
+
+def test_its_workflows_use_the_actions_that_ours_do() -> None:
+    """By the same hashes, so that what updates ours shows here what is old."""
+    ours = "".join(path.read_text() for path in FOLDER.glob("*.yml"))
+    for path, text in FILES.items():
+        if path.startswith(".github/"):
+            for used in re.findall(r"uses: ([\w-]+/[\w-]+@[0-9a-f]{40} # v\S+)", text):
+                assert used in ours
+    called = re.findall(r"uses: shop/sluice/\.github/workflows/(\w+\.yml)@v0\.1\.0", "".join(FILES.values()))
+    assert sorted(called) == ["deploy.yml", "infra.yml"]
+    for name in called:
+        assert "workflow_call" in (FOLDER / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "requirement", "owner", "ref"),
+    [
+        (None, f"sluice=={VERSION}", PLACEHOLDER, f"v{VERSION}"),
+        (
+            {"url": "file:///tmp/sluice-0.1.0-py3-none-any.whl", "archive_info": {}},
+            "sluice @ file:///tmp/sluice-0.1.0-py3-none-any.whl",
+            PLACEHOLDER,
+            f"v{VERSION}",
+        ),
+        (
+            {
+                "url": "https://github.com/shop/sluice.git",
+                "vcs_info": {"vcs": "git", "requested_revision": f"v{VERSION}", "commit_id": "c" * 40},
+            },
+            f"sluice @ git+https://github.com/shop/sluice.git@v{VERSION}",
+            "shop",
+            f"v{VERSION}",
+        ),
+        (
+            {"url": "https://github.com/shop/sluice", "vcs_info": {"vcs": "git", "commit_id": "c" * 40}},
+            f"sluice @ git+https://github.com/shop/sluice@{'c' * 40}",
+            "shop",
+            "c" * 40,
+        ),
+    ],
+    ids=["index", "wheel", "tag", "commit"],
+)
+def test_a_project_names_the_sluice_that_made_it(
+    recorded: dict[str, object] | None, requirement: str, owner: str, ref: str
+) -> None:
+    """As the installer recorded it."""
+    assert origin_of(recorded) == Origin(requirement=requirement, owner=owner, ref=ref)
+
+
+@pytest.mark.parametrize("ref", ["v0.1.0", "c" * 40])
+@pytest.mark.parametrize(
+    "requirement", ["sluice==0.1.0", "sluice[backfill]==0.1.0", "sluice @ git+https://github.com/shop/sluice@{}"]
+)
+def test_an_upgrade_changes_every_mention_and_nothing_else(ref: str, requirement: str) -> None:
+    """And twice is as once: the files are those of a project that the new version made."""
+    old = Origin(requirement=requirement.format(ref), owner="shop", ref=ref)
+    new = Origin(requirement=requirement.replace("0.1.0", "1.20.3").format("v1.20.3"), owner="shop", ref="v1.20.3")
+    before, wanted = dict(project_files("orders", old)), dict(project_files("orders", new))
+    for path, text in before.items():
+        after = upgraded(text, "1.20.3")
+        expected = wanted[path].replace(f":{VERSION}", ":1.20.3")
+        assert after == expected
+        assert upgraded(after, "1.20.3") == after
+
+
+def test_a_folder_is_made_and_upgraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then a second one is refused in its place."""
+    folder = tmp_path / "orders"
+    assert main(["new", str(folder), "--owner", "shop"], {}) == 0
+    assert "sluice up" in capsys.readouterr().out
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["sluice"]["record"] == "orders:Order"
+    assert main(["new", str(folder)], {}) == 2
+    assert "exists already, and is not an empty folder" in capsys.readouterr().err
+    monkeypatch.chdir(folder)
+    assert main(["upgrade", "v9.8.7"], {}) == 0
+    assert "ghcr.io/shop/sluice:9.8.7" in (folder / "Dockerfile").read_text()
+    assert "Dockerfile" in capsys.readouterr().out.splitlines()
+    assert main(["upgrade", "9.8.7"], {}) == 0
+    assert capsys.readouterr().out == "every file names 9.8.7 already\n"
+    monkeypatch.chdir(tmp_path)
+    assert main(["upgrade", "9.8.7"], {}) == 1
+    assert "no file here names a version of Sluice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["new", "x"], "'x' cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first, such as orders"),
+        (["new", "some", "--name", "My Shop"], "'My Shop' cannot be a system's name"),
+        (["new", sys.executable, "--name", "orders"], "exists already, and is not an empty folder"),
+        (["new", "/proc/nothing/orders"], "/proc/nothing"),
+    ],
+)
+def test_what_cannot_be_made_is_told(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, with status 2."""
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments, {}) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1

@@ -1,0 +1,100 @@
+"""What a wheel holds, in an environment of its own and a folder that knows nothing of the repository."""
+
+import asyncio
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from testing.pace import patience_s
+from tests.cli.wheel import ROOT, Installed
+
+
+def sluice(installed: Installed, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as it is installed."""
+    return subprocess.run(
+        ["sluice", *arguments], cwd=folder, env=installed.environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_wheel_holds_what_the_service_needs_and_no_test(installed: Installed) -> None:
+    """Every file of the packages that git knows, and nothing else."""
+    names = zipfile.ZipFile(installed.wheel).namelist()
+    listed = ["git", "ls-files", "app", "cli", "dev", "testing", "examples/flights", "examples/__init__.py"]
+    known = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    client = ["git", "ls-files", "sluice_client"]
+    known += subprocess.run(client, cwd=ROOT / "client", capture_output=True, text=True, check=True).stdout.split()
+    assert {name for name in names if ".dist-info/" not in name} == set(known)
+
+
+def test_every_command_has_help_where_only_the_wheel_is(installed: Installed, tmp_path: Path) -> None:
+    """What it imports came with the installation."""
+    shown = sluice(installed, tmp_path, "--help").stdout
+    names = re.findall(r"^  ([a-z]+) {2,}", shown, re.MULTILINE)
+    assert len(names) > 20
+    for name in names:
+        asked = sluice(installed, tmp_path, name, "--help")
+        assert (asked.returncode, asked.stderr) == (0, "")
+
+
+def test_the_demonstration_runs(installed: Installed, tmp_path: Path) -> None:
+    """With the records that it brings along."""
+    done = sluice(installed, tmp_path, "demo", "--exit", "--flights", "100")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "data" / "demo.duckdb").exists()
+
+
+def test_a_new_project_passes_its_own_tests(installed: Installed, tmp_path: Path) -> None:
+    """In the environment that its pyproject.toml describes, which names this wheel."""
+    assert sluice(installed, tmp_path, "new", "orders").returncode == 0
+    done = subprocess.run(
+        [installed.uv, "run", "--quiet", "pytest", "-q"],
+        cwd=tmp_path / "orders",
+        env=installed.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    table = sluice(installed, tmp_path / "orders", "schema", "bigquery")
+    assert table.stdout == (tmp_path / "orders" / "infra" / "terraform" / "table.schema.json").read_text()
+
+
+async def test_packages_of_the_users_own_do_not_take_the_place_of_ours(installed: Installed, tmp_path: Path) -> None:
+    """Many projects have an `app`; the record type in the working folder is found all the same."""
+    for name in ("app", "cli", "dev", "testing"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('this is not the service')")
+    (tmp_path / "visits.py").write_text(
+        "import msgspec\nclass Visit(msgspec.Struct, forbid_unknown_fields=True):\n    page: str\n"
+    )
+    up = await asyncio.create_subprocess_exec(
+        *("sluice", "up", "--record", "visits:Visit"),
+        cwd=tmp_path,
+        env=installed.environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert up.stdout is not None
+        async with asyncio.timeout(patience_s(60)):
+            said = await up.stdout.readuntil(b"Ctrl-C")
+        (url,) = re.findall(r"look at it +(http://\S+)/", said.decode())
+        async with httpx.AsyncClient(base_url=url) as client:
+            answer = await client.post("/v1/records", json={"page": "/"})
+            assert answer.status_code == 201, answer.text
+    finally:
+        up.terminate()
+        _, error = await up.communicate()
+    assert up.returncode == 0, error
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["completion", "bash"]])
+def test_it_answers_without_a_folder_to_write_to(installed: Installed, arguments: list[str]) -> None:
+    """What only prints asks for nothing else."""
+    done = sluice(installed, Path("/"), *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
