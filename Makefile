@@ -36,6 +36,10 @@ test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": so
 page: setup ## Run the tests of the page in a headless Chromium (from PATH, or the distribution's package; CHROMIUM=program).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),tests/page -m browser --numprocesses 2)
 
+.PHONY: picture
+picture: setup ## Photograph the page with the demonstration's data, for README.md (docs/page-*.png; needs a Chromium).
+	@$(PYTHON) -m tests.page.picture
+
 .PHONY: coverage
 coverage: setup ## Run the same and measure its branch coverage of app/, which must be 95 %.
 	@$(PYTHON) -m pytest $(PARALLEL) --cov $(ARGS)

@@ -2,7 +2,7 @@
 
 A block `sh` is run by bash; what it exports, and the folder that it enters, hold for the next one. A block `text` right
 after it is its output, in which `…` stands for anything. A block after a line that ends with `` `name.py`: `` is a
-file. `sluice up` runs until the text says Ctrl-C, or the document ends.
+file. `sluice up` runs until the text says to stop it with Ctrl-C, or the document ends.
 """
 
 import os
@@ -24,7 +24,13 @@ from testing.process import free_port
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`(?P<path>[\w./-]+\.\w+)`:\s*$")
 _SERVICE, _PUBSUB = "127.0.0.1:8080", "127.0.0.1:8085"
-_SERVE = "sluice up"
+_SERVES = {"sluice up": "Ctrl-C stops everything", "sluice demo": "Serving until Ctrl-C"}
+"""What runs until Ctrl-C, and what it prints once it serves."""
+_FASTER = {"sluice demo": " --flights 300"}
+"""The demonstration as a whole is run by the tests of dev/demo."""
+_INSTALL = "uv tool install"
+"""Left out: tests/cli installs the wheel. Here, the commands are those of this environment."""
+_STOP = "with Ctrl-C"
 _PATIENCE_S = patience_s(60.0)
 _READS = ("curl ", "sluice follow ", "python read")
 
@@ -37,7 +43,7 @@ class Step(msgspec.Struct, frozen=True):
     path: str = ""
     output: str | None = None
     stops_before: bool = False
-    """Whether the text before it says Ctrl-C."""
+    """Whether the text before it says to stop the service."""
 
 
 def steps_of(document: Path) -> list[Step]:
@@ -53,9 +59,9 @@ def steps_of(document: Path) -> list[Step]:
         line = text.count("\n", 0, block.start()) + 2
         named = _FILE.search(before)
         if named is not None:
-            found.append(Step(block["text"], line, named["path"], stops_before="Ctrl-C" in before))
+            found.append(Step(block["text"], line, named["path"], stops_before=_STOP in before))
         elif language == "sh":
-            found.append(Step(block["text"], line, stops_before="Ctrl-C" in before))
+            found.append(Step(block["text"], line, stops_before=_STOP in before))
     return found
 
 
@@ -90,8 +96,10 @@ class Session:
             written = self._here() / step.path
             written.parent.mkdir(parents=True, exist_ok=True)
             written.write_text(self._placed(step.text))
-        elif step.text.startswith(_SERVE):
+        elif step.text.strip() in _SERVES:
             self._serve(step)
+        elif step.text.startswith(_INSTALL):
+            return
         else:
             self._run(step)
 
@@ -149,16 +157,19 @@ class Session:
         while not self._is_up(step):
             assert "Address already in use" in self._log.read_text(), f"line {step.line}\n{self._log.read_text()}"
         pubsub = re.search(r"PUBSUB_EMULATOR_HOST=(\S+)", self._log.read_text())
-        assert pubsub is not None
+        if pubsub is None:
+            return
         # A reader's Pub/Sub has the same address after a restart; the exported one follows it here.
         before = self._places.get(_PUBSUB, _PUBSUB)
-        self._state.write_text(self._state.read_text().replace(f"{before}\"", f"{pubsub[1]}\""))
+        self._state.write_text(self._state.read_text().replace(f'{before}"', f'{pubsub[1]}"'))
         self._places[_PUBSUB] = pubsub[1]
 
     def _is_up(self, step: Step) -> bool:
+        command = step.text.strip()
+        options = f"--port {self._port}{_FASTER.get(command, '')}"
         with self._log.open("wb") as log:
             self._serving = subprocess.Popen(
-                ["bash", "-c", f". {shlex.quote(str(self._state))}; exec {step.text.strip()} --port {self._port}"],
+                ["bash", "-c", f". {shlex.quote(str(self._state))}; exec {command} {options}"],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -166,7 +177,7 @@ class Session:
                 start_new_session=True,
             )
         until = time.monotonic() + _PATIENCE_S
-        while "Ctrl-C stops everything" not in self._log.read_text():
+        while _SERVES[command] not in self._log.read_text():
             with suppress(subprocess.TimeoutExpired):
                 self._serving.wait(0.05)
                 return False

@@ -7,16 +7,15 @@ import pytest
 from tests.documentation.session import is_shown, session, steps_of
 from tests.rules import ROOT
 
-DOCS = ROOT / "docs"
-PAGES = ("tutorial.md", "publish.md", "replay.md", "follow.md")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("tutorial", "publish", "replay", "follow")))
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_step_of_the_page_works(page: str, tmp_path: Path) -> None:
     """In an empty folder, in order, with Sluice installed."""
-    steps = steps_of(DOCS / page)
-    assert sum(1 for step in steps if step.output is not None) >= 2, "a page shows what its commands print"
+    steps = steps_of(ROOT / page)
+    assert len(steps) >= 5
     with session(tmp_path) as terminal:
         for step in steps:
             terminal.carry_out(step)

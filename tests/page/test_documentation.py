@@ -49,11 +49,11 @@ async def test_the_search_works_without_a_server(tab: Page, start: str) -> None:
 
 
 async def test_diagrams_are_drawn_without_a_server(tab: Page, start: str, artefacts: Path) -> None:
-    """Both of the architecture: as pictures, or as text where node has not brought Mermaid."""
+    """Those of the architecture: as pictures, or as text where node has not brought Mermaid."""
     await tab.open(start.replace("index.html", "architecture.html"))
     await tab.until(
         "(() => { const found = [...document.querySelectorAll('div.mermaid')];"
-        " return found.length === 2 && found.every((each) => each.clientHeight > 50) })()"
+        " return found.length === 3 && found.every((each) => each.clientHeight > 50) })()"
     )
     await tab.screenshot(artefacts / "documentation-architecture.png")
     assert network(tab) == []
