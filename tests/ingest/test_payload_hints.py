@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.ingest import payload_hints
 from app.ingest.payload_hints import (
     ARRAY_HINT,
     GZIP_HINT,
@@ -21,6 +22,7 @@ from app.ingest.payload_hints import (
     STRING_HINT,
     malformed_detail,
 )
+from testing.process import ROOT
 from testing.service import running
 from tests.ingest.reading import GOOD, read
 
@@ -124,6 +126,14 @@ def test_any_bytes_get_a_detail(data: bytes) -> None:
         for kind in ("invalid character", "trailing characters"):
             error = ValueError(f"JSON is malformed: {kind} (byte {place})")
             assert malformed_detail(data, error).startswith(f"not valid JSON: {error}")
+
+
+def test_the_producers_page_lists_the_hints() -> None:
+    """docs/publish.md says what to do about each guess at a format."""
+    page = (ROOT / "docs" / "publish.md").read_text()
+    hints = {value for name, value in vars(payload_hints).items() if name.endswith("_HINT")}
+    assert len(hints) == 7
+    assert {hint for hint in hints if f"| `{hint}` |" not in page} == set()
 
 
 @pytest.mark.parametrize(
