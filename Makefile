@@ -72,7 +72,7 @@ workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; action
 .PHONY: docs
 docs: setup ## Build the documentation into site/, and check its links; it is read offline (ARCHIVE=docs.zip: also pack it).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/site "$$uv" sync --quiet --locked --only-group site
-	@$(PYTHON) -m dev.site $(if $(ARCHIVE),--archive $(ARCHIVE))
+	@$(PYTHON) -m dev.site $(if $(ARCHIVE),--archive $(ARCHIVE)) $(ARGS)
 
 .PHONY: audit
 audit: setup ## Look up the packages of uv.lock among the known advisories (network).

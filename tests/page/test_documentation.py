@@ -17,7 +17,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("documentation")
     archive = folder / "docs.zip"
     environ = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    command = ["make", "docs", f"ARCHIVE={archive}"]
+    command = ["make", "docs", f"ARCHIVE={archive}", f"ARGS=--into {folder / 'built'}"]
     built = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     with ZipFile(archive) as packed:

@@ -75,3 +75,10 @@ def test_the_navigation_has_four_doors() -> None:
     assert set(listed) <= {page_of(path) for path in documents()}
     for door in (b"How-to", b"Reference", b"Explanation"):
         assert b'{ "' + door + b'" = [' in configuration
+
+
+def test_the_gate_builds_the_documentation() -> None:
+    """On a laptop, for each push, and before the pages are published."""
+    assert "\nsection make docs" in (ROOT / ".ci" / "run").read_text()
+    for workflow in ("ci.yml", "pages.yml"):
+        assert "run: make docs" in (ROOT / ".github" / "workflows" / workflow).read_text()
