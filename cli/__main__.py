@@ -7,7 +7,7 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from cli.commands import all_commands
-from cli.parser import join_durations, parser_for, whole_help
+from cli.parser import join_durations, parser_of, read_no_command, whole_help
 from cli.project_settings import ProjectSettingsError, project_settings
 
 WRONG, INTERRUPTED = 2, 130
@@ -22,10 +22,12 @@ def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
     if not given:
         print(whole_help(), file=sys.stderr)
         return WRONG
-    name = next((argument for argument in given if not argument.startswith("-")), None)
-    names = [each for each, _ in all_commands()]
-    if name is not None and name not in names:
-        nearest = difflib.get_close_matches(name, names, n=1)
+    name, *rest = given
+    commands = dict(all_commands())
+    if name.startswith("-"):
+        read_no_command(given)
+    if name not in commands:
+        nearest = difflib.get_close_matches(name, commands, n=1)
         hint = f"did you mean `sluice {nearest[0]}`?" if nearest else "`sluice --help` lists the commands"
         print(f"sluice: there is no command {name!r}; {hint}", file=sys.stderr)
         return WRONG
@@ -35,11 +37,8 @@ def main(arguments: Sequence[str], environ: MutableMapping[str, str]) -> int:
     except ProjectSettingsError as error:
         print(f"sluice: {error}", file=sys.stderr)
         return WRONG
-    parser, command = parser_for(name)
-    args = parser.parse_args(given)
-    if command is None:  # parse_args has exited
-        return WRONG
-    return command.run(args)
+    parser, module = parser_of(name, commands[name])
+    return module.run(parser.parse_args(rest))
 
 
 def run() -> None:

@@ -1,27 +1,30 @@
-"""The command line: a parser that has read the options of one command, or of all."""
+"""The command line: the parser of one command, or of all."""
 
 import argparse
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 from app.version import VERSION
-from cli.commands import CommandModule, all_commands, overview
+from cli.commands import Command, CommandModule, all_commands, overview
 
 _ABOUT = "Sluice stores what is published to Pub/Sub, and serves it again as a feed."
 _EPILOG = "`sluice COMMAND --help` describes a command. A first look: `sluice demo`."
 _NEGATIVE_DURATION = re.compile(r"-P[T\d]")
 
 
-def parser_for(name: str | None) -> tuple[argparse.ArgumentParser, CommandModule | None]:
-    """Return the parser with the options of the command `name`, and its module; None: no command has that name."""
-    parser, subparsers = _empty()
-    found = None
-    for each, command in all_commands():
-        subparser = subparsers.add_parser(each, description=_sentence(command.about), allow_abbrev=False)
-        if each == name:
-            found = command.load()
-            found.add_arguments(subparser)
-    return parser, found
+def parser_of(name: str, command: Command) -> tuple[argparse.ArgumentParser, CommandModule]:
+    """Return the parser of one command, and its module."""
+    parser = argparse.ArgumentParser(prog=f"sluice {name}", description=_sentence(command.about), allow_abbrev=False)
+    module = command.load()
+    module.add_arguments(parser)
+    return parser, module
+
+
+def read_no_command(arguments: Sequence[str]) -> NoReturn:
+    """Exit as a command line without a command says: for --help and --version with 0, else with 2."""
+    _empty()[0].parse_args(arguments)
+    raise SystemExit(2)
 
 
 def whole_parser() -> argparse.ArgumentParser:

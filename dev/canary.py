@@ -19,6 +19,7 @@ from app.schema.table import Table
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.declared import add_declared_arguments, declared_by
 from dev.pubsub.message import Draft
+from dev.reasons import reason
 from dev.signing import SecretError, add_secret_argument, canary_attributes
 
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         if streams.are_named:
             attributes[ATTRIBUTE] = streams.default.name
     except (SampleError, SecretError, RecordTypeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 1
     topic, forever = topic_path(args.project, args.topic), Event()
     try:

@@ -22,7 +22,7 @@ from dev.declared import Declared, without_declaration
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
-from dev.ports import HOST, choose_port, is_available, quiet_ports
+from dev.ports import HOST, choose_port, is_available, port_number, quiet_ports
 from dev.signing import VARIABLE, local_secret
 from dev.stack_settings import Ready
 
@@ -80,20 +80,24 @@ class LocalStack:
         self.streams: tuple[str, ...] = ()
         """The streams that have a topic of their own beside the shared one."""
         self.children: list[Child] = []
+        self.service: Child
+        """That child which is the service; another one after a restart."""
+        self._leash: Leash
+        self._port: int
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until it is ready."""
         if self.options.declared.streams:
             self.streams = tuple(self.options.declared.load().by_name)
-        port = choose_port(self.options.port, preferred=SERVICE_PORT)
-        self.url = f"http://{HOST}:{port}"
+        self._port = choose_port(self.options.port, preferred=SERVICE_PORT)
+        self.url = f"http://{HOST}:{self._port}"
         async with AsyncExitStack() as undo:
-            leash = await undo.enter_async_context(Leash())
+            self._leash = await undo.enter_async_context(Leash())
             undo.push_async_callback(self._stop)
-            await self._start_pubsub(leash)
+            await self._start_pubsub(self._leash)
             if self.options.bigquery is not None:
-                self.place = await self._start_bigquery(leash, self.options.bigquery)
-            await self._start_service(leash, port)
+                self.place = await self._start_bigquery(self._leash, self.options.bigquery)
+            await self._start_service()
             self._undo = undo.pop_all()
         return self
 
@@ -154,13 +158,23 @@ class LocalStack:
         await asyncio.to_thread(provision, running.place, tables)
         return running.place
 
-    async def _start_service(self, leash: Leash, port: int) -> None:
+    async def restart_service(self) -> None:
+        """Start the service again, after it has ended.
+
+        Raises:
+            ChildError: it ended again, or was not ready in time.
+        """
+        self.children.remove(self.service)
+        await self.service.stop(STOP_WITHIN_S)
+        await self._start_service()
+
+    async def _start_service(self) -> None:
         secret = os.environ.get(VARIABLE) or local_secret(self.options.data_path.parent)
-        environ = service_environ(self.options, self.pubsub, port, self.place, secret)
+        environ = service_environ(self.options, self.pubsub, self._port, self.place, secret)
         command = ChildCommand(name="service", arguments=["-P", "-m", "app"], environ=environ)
-        child = await Child.start(command, leash, self.options.log_dir)
-        self.children.append(child)
-        await child.require(wait_until_ready(self.url), READY_WITHIN_S)
+        self.service = await Child.start(command, self._leash, self.options.log_dir)
+        self.children.append(self.service)
+        await self.service.require(wait_until_ready(self.url), READY_WITHIN_S)
 
     async def _stop(self) -> None:
         # The service first: it answers its admitted pushes while the pusher is still running.
@@ -216,7 +230,7 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
         help="where records are stored: the embedded DuckDB, or a local-bigquery (PyPI's) run beside it, in a folder "
         "of --data-path's name that ends in .bigquery (installed when missing; needs Python 3.13)",
     )
-    parser.add_argument("--port", type=int, help="the service's port (default: 8080, or a free one)")
+    parser.add_argument("--port", type=port_number, help="the service's port (default: 8080, or a free one)")
     parser.add_argument(
         "--pubsub",
         choices=get_args(PubsubKind),

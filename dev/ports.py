@@ -1,11 +1,23 @@
 """Choose ports to listen on."""
 
+import argparse
 import random
 import socket
 
 HOST = "127.0.0.1"
 # Below the ephemeral ports: an outgoing connection could occupy one of those before the listener does.
 _QUIET_PORTS = range(20_000, 32_000)
+
+
+def port_number(text: str) -> int:
+    """Return the port that an argument names; 0 is for a free one.
+
+    Raises:
+        ArgumentTypeError: it is no port.
+    """
+    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: expected 1 to 65535, or 0 for a free one")
 
 
 def choose_port(wanted: int | None, preferred: int) -> int:

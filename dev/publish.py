@@ -15,6 +15,7 @@ import msgspec
 from dev.batches import publish_batches
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft
+from dev.reasons import reason
 
 _MAX_COMPLAINTS = 10
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         content = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
         records = content.splitlines() if args.unchecked else read_records(content)
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 1
     drafts = [Draft(data, attributes, args.ordering_key) for data in join_records(records, args.batch)]
     topic = topic_path(args.project, args.topic)
@@ -63,8 +64,12 @@ def run(args: argparse.Namespace) -> int:
     except CALL_ERRORS as error:
         print(f"published {published} of {len(drafts)} messages, then:", file=sys.stderr)
         return complain(args.pubsub_host, error)
-    print(f"published {len(records)} records in {published} messages to {topic}")
+    print(f"published {_counted(len(records), 'record')} in {_counted(published, 'message')} to {topic}")
     return 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def parse_attributes(pairs: Sequence[str]) -> dict[str, str]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from app.record import RecordTypeError
 from dev.child import ChildError
 from dev.declared import add_declared_arguments, declared_by
-from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, serve_until
+from dev.keep_serving import keep_serving
+from dev.local import LocalStack, StackOptions, add_stack_arguments, installed
 from dev.local_bigquery.command import describe_place
 from dev.local_bigquery.errors import LocalBigQueryError
+from dev.reasons import reason
 from dev.shutdown import stop_requested
 from dev.signing import LOCAL_NAME, VARIABLE
 from dev.stack_settings import of_stream
@@ -29,8 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the system, print its addresses, and serve until Ctrl-C or SIGTERM."""
     try:
+        declared = declared_by(args)
+        declared.load()  # what is wrong with it is told here, and not by a process that ends
         options = StackOptions(
-            declared=declared_by(args),
+            declared=declared,
             data_path=args.data_path,
             port=args.port,
             pubsub=args.pubsub,
@@ -42,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         _say(str(error))
         return error.status
     except (ChildError, RecordTypeError, OSError) as error:
-        _say(str(error))
+        _say(reason(error))
         return 1
 
 
@@ -51,11 +55,11 @@ def _say(text: str) -> None:
 
 
 async def serve(options: StackOptions) -> int:
-    """Serve until stopped; return 1 if a process ended unexpectedly."""
+    """Serve until stopped; return 1 if a process ended that cannot be started again."""
     with stop_requested() as stop:
         async with LocalStack(options) as stack:
             print(describe(stack), flush=True)
-            return await serve_until(stack, stop)
+            return await keep_serving(stack, stop, _say)
 
 
 def describe(stack: LocalStack) -> str:

@@ -23,6 +23,7 @@ from dev.demo.report import show_checks, show_figures, show_invitation, show_rej
 from dev.demo.run import Result, new_run_id, run_plan
 from dev.local import LocalStack, StackOptions, add_stack_arguments, installed, serve_until, unless_stopped
 from dev.local_bigquery.errors import LocalBigQueryError
+from dev.reasons import reason
 from dev.shutdown import stop_requested
 from examples.flights import load
 from examples.flights.record import Flight
@@ -36,10 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m dev demo`."""
     parser.add_argument("--exit", action="store_true", help="end after the checks: 0 if all held, else 1")
     parser.add_argument(
-        "--flights", type=int, metavar="N", help="publish N flights and N observations of the weather (default: all)"
+        "--flights", type=_count, metavar="N", help="publish N flights and N observations of the weather (default: all)"
     )
     parser.add_argument("--data-path", type=Path, default=DATA_PATH, help="the store (default: %(default)s)")
     add_stack_arguments(parser)
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"demo: {error}", file=sys.stderr)
         return error.status
     except (ChildError, FeedError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {reason(error)}", file=sys.stderr)
         return 1
 
 

@@ -14,8 +14,6 @@ from dev.install.rollout import deploy_first_image, remove_samples, turn_pushes_
 from dev.install.shell import InstallError, PlanShell, RealShell, Shell
 from dev.install.state import StateFile
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 class Step(msgspec.Struct, frozen=True):
     """One step: what it is called, what it is for, and what it does."""
@@ -46,7 +44,7 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", metavar="OWNER/NAME", help="on GitHub (default: that of this clone)")
     parser.add_argument("--plan", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--yes", action="store_true", help="let Terraform ask nothing (-auto-approve)")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the clone (default: the one of this command)")
+    parser.add_argument("--root", type=Path, default=Path(), help="the project or clone (default: the working folder)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from dev.install.shell import InstallError
+from dev.reasons import reason
 
 TERRAFORM = Path("infra") / "terraform"
 BRANCHES = {"dev": "develop", "staging": "staging", "prod": "main"}
@@ -82,7 +83,9 @@ def read_decisions(root: Path, environment: str) -> Decisions:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InstallError(f"{path} cannot be read: {error}") from error
+        raise InstallError(
+            f"{reason(error)}: run this in a project's folder, or a clone, and choose an --environment that it has"
+        ) from error
     code = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     if left := [placeholder for placeholder in _PLACEHOLDERS if placeholder in code]:
         raise InstallError(

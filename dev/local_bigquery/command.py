@@ -16,7 +16,8 @@ from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
 from dev.local_bigquery.provision import provision, tables_of
-from dev.ports import choose_port
+from dev.ports import choose_port, port_number
+from dev.reasons import reason
 from dev.shutdown import stop_requested
 
 REST_PORT, STORAGE_PORT = 9050, 9060
@@ -29,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_declared_arguments(parser)
     folder = Path("data/local.bigquery")
     parser.add_argument("--folder", type=Path, default=folder, help="for data and log (default: %(default)s)")
-    parser.add_argument("--port", type=int, help=f"of the REST API (default: {REST_PORT}, or a free one)")
-    parser.add_argument("--storage-port", type=int, help=f"of the gRPC API (default: {STORAGE_PORT}, or a free one)")
+    parser.add_argument("--port", type=port_number, help=f"of the REST API (default: {REST_PORT}, or a free one)")
+    parser.add_argument("--storage-port", type=port_number, help=f"of gRPC (default: {STORAGE_PORT}, or a free one)")
     parser.add_argument("--install-only", action="store_true", help="install it, and exit")
     parser.add_argument(
         "--json",
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         _say(str(error))
         return error.status
     except (ChildError, OSError) as error:
-        _say(str(error))
+        _say(reason(error))
         return 1
 
 

@@ -18,7 +18,10 @@ import msgspec
 from dev.local_bigquery.errors import InstallError, NoPythonError
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / ".local-bigquery"
+BOOTSTRAP = ROOT / "bootstrap.sh"
+"""Finds uv, in a clone; an installation of the wheel has none."""
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+FOLDER = ROOT / ".local-bigquery" if BOOTSTRAP.exists() else _CACHE / "sluice" / "local-bigquery"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 PYTHONS = ">=3.13,<3.15"
 """What local-bigquery runs on and all of its packages have wheels for."""
@@ -121,7 +124,7 @@ def _locked(path: Path) -> Iterator[int]:
 def _install(installation: Installation, say: Callable[[str], None], lock: int) -> None:
     # Every program gets the lock: when this process is killed, what it left running still keeps others out.
     run = _Runner(lock)
-    uv = run("looking for uv", ["sh", str(ROOT / "bootstrap.sh"), "--uv"]).strip()
+    uv = run("looking for uv", ["sh", str(BOOTSTRAP), "--uv"]).strip() if BOOTSTRAP.exists() else _uv_on_path()
     python = _find_python(run, uv, installation.folder / "python", say)
     say(f"installing local-bigquery into {_shown(installation.folder)}/ (once; some 150 MB to download)")
     environment = installation.folder / "env"
@@ -130,6 +133,13 @@ def _install(installation: Installation, say: Callable[[str], None], lock: int) 
     target = ["--python", str(installation.python), str(REQUIREMENTS)]
     run("installing its packages", [uv, "pip", "sync", "--quiet", *wheels_only, *target])
     _place_extensions(run, installation)
+
+
+def _uv_on_path() -> str:
+    found = shutil.which("uv")
+    if found is None:
+        raise InstallError("installing local-bigquery needs uv on PATH: https://docs.astral.sh/uv/")
+    return found
 
 
 class _Runner:

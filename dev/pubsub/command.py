@@ -15,6 +15,7 @@ import msgspec
 import uvloop
 
 from dev.emulator import EmulatorError
+from dev.ports import port_number
 from dev.pubsub.errors import PubsubError
 from dev.stack import running
 from dev.stack_settings import StackSettings
@@ -42,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--max-backoff-s", _DEFAULTS.max_backoff_s, "longest pause after nacks"),
         ("--max-outstanding", _DEFAULTS.max_outstanding, "most pushes in flight, and so most open connections"),
     ):
-        parser.add_argument(option, type=type(default), default=default, help=f"{help_text} (default: {default!r})")
+        kind = port_number if option.endswith("port") else type(default)
+        parser.add_argument(option, type=kind, default=default, help=f"{help_text} (default: {default!r})")
     parser.add_argument(
         "--stream",
         action="append",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from dev.reasons import reason
 from dev.rollout.cloud_run import CloudRun, RolloutError, Traffic
 from dev.rollout.watch import MONITORING_URL, Answers, answers_between, why_not_ready
 from dev.smoke.client import Client, SmokeError
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             return _roll_out(place, args)
     except (RolloutError, SmokeError, OSError, msgspec.DecodeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 1
     return 0
 

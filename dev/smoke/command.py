@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from app.ingest.routing import ATTRIBUTE
+from dev.reasons import reason
 from dev.signing import SecretError, add_secret_argument, canary_attributes
 from dev.smoke.check import Check, Step
 from dev.smoke.client import Client, SmokeError
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             else posting(ingest, mark, has_token=bool(token), api=api)
         )
     except (SmokeError, SecretError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 2
     check = Check(client, ingest, has_token=bool(token), within_s=args.within, api=api)
     steps = check.run(

@@ -1,0 +1,100 @@
+"""Slips on the command line, for every command and option there is: a line that helps, and never a traceback."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.commands import all_commands
+from cli.parser import parser_of, whole_parser
+
+COMMANDS = dict(all_commands())
+NONSENSE = "?no:such/thing"
+PORTS = [
+    (name, option)
+    for name, parser in whole_parser()._subparsers._group_actions[0].choices.items()  # type: ignore[union-attr]
+    for action in parser._actions
+    for option in action.option_strings
+    if option.endswith("port")
+]
+
+
+@pytest.mark.parametrize(("name", "option"), PORTS)
+@pytest.mark.parametrize("port", ["99999", "-1", "http", "80.5", "", "\uff18\uff10"])
+def test_a_wrong_port_is_told_by_its_option(
+    name: str, option: str, port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything starts."""
+    parser, _ = parser_of(name, COMMANDS[name])
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args([f"{option}={port}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: {port!r} is no port: expected 1 to 65535" in capsys.readouterr().err
+
+
+def numbers(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return the options of a parser that take something else than a text."""
+    return [action for action in parser._actions if action.option_strings and action.type not in (None, str)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_nonsense_for_an_option_with_a_form_is_refused_by_the_parser(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers, durations, names: every option whose value has a type."""
+    for action in numbers(parser_of(name, COMMANDS[name])[0]):
+        if action.type is Path:
+            continue
+        parser, _ = parser_of(name, COMMANDS[name])
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args([f"{action.option_strings[-1]}={NONSENSE}"])
+        assert ended.value.code == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert action.option_strings[-1] in error
+        assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("up --record nope:X", 1, "no module 'nope' is installed, or in "),
+        ("up --record orders", 1, "must be package.module:Type"),
+        ("up --data-path /proc/x/y.duckdb", 1, "up: /proc/x: No such file or directory"),
+        ("demo --exit --flights 3", 2, "demo: 3 flights: the demonstration needs at least 100"),
+        ("publish /nope", 1, "error: /nope: No such file or directory"),
+        ("publish /tmp", 1, "error: /tmp: Is a directory"),
+        ("publish /dev/null", 1, "error: the input is empty: expected a JSON array"),
+        ("redrive --pubsub-host 127.0.0.1:1", 1, "Pub/Sub does not answer at 127.0.0.1:1"),
+        ("canary --pubsub-host nowhere.invalid:1", 1, "error: "),
+        ("smoke --url nope", 2, "--url 'nope': expected a base URL"),
+        ("token --issuer nope", 1, "--issuer 'nope' is not an http:// URL"),
+        ("follow nope --into x.duckdb", 1, "nope"),
+        ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
+        ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),
+        ("keys check /nope", 2, "cannot read /nope: No such file or directory"),
+        ("install --plan", 1, "dev.tfvars: No such file or directory: run this in a project's folder"),
+        ("preflight --only foo", 2, "there is no check foo; --list names them"),
+        ("migrate --data-path /nope", 1, "there is no file /nope"),
+        ("schema --record nope:X duckdb", 2, "no module 'nope' is installed"),
+        ("rollout --project p --region r --service s --restore /nope", 1, "/nope: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_told_without_a_traceback(line: str, status: int, said: str, tmp_path: Path) -> None:
+    """By a real process, in an empty folder, without a terminal."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PUBSUB_"))}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", *line.split()],
+        cwd=tmp_path,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "[Errno" not in done.stdout + done.stderr
