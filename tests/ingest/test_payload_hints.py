@@ -1,15 +1,32 @@
 """A payload that is not JSON is told what it probably is."""
 
+import base64
+import gzip
+import json
+import re
+import zlib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.payload_hints import NDJSON_HINT, malformed_detail
+from app.ingest import payload_hints
+from app.ingest.payload_hints import (
+    ARRAY_HINT,
+    GZIP_HINT,
+    NDJSON_HINT,
+    NESTED_HINT,
+    NOT_COMPRESSED_HINT,
+    SEVERAL_HINT,
+    STRING_HINT,
+    malformed_detail,
+)
+from testing.process import ROOT
 from testing.service import running
 from tests.ingest.reading import GOOD, read
 
+_NDJSON = "application/x-ndjson"
 _BEGIN = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z","data":'
 
 
@@ -29,6 +46,18 @@ _BEGIN = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z","data":'
         (GOOD + b"\n" + GOOD, NDJSON_HINT),
         (GOOD + b"\r\n\n  " + GOOD + b"\n", NDJSON_HINT),
         (GOOD + b"\n{broken", NDJSON_HINT),
+        (GOOD + GOOD, SEVERAL_HINT),
+        (GOOD + b" {}", SEVERAL_HINT),
+        (GOOD + b",\n" + GOOD, SEVERAL_HINT),
+        (gzip.compress(GOOD), GZIP_HINT),
+        (gzip.compress(GOOD * 9_000), GZIP_HINT),
+        (zlib.compress(GOOD), "looks like zlib: compress with gzip, or not at all"),
+        (b"\x28\xb5\x2f\xfd" + GOOD, "looks like Zstandard: compress with gzip, or not at all"),
+        (base64.b64encode(GOOD), "looks like base64: send the bytes themselves"),
+        (base64.b64encode(b"[" + GOOD + b"]"), "looks like base64: send the bytes themselves"),
+        (base64.b64encode(gzip.compress(GOOD)), "looks like base64: send the bytes themselves"),
+        (b"\xef\xbb\xbf" + GOOD, "begins with a byte order mark: leave it out"),
+        (GOOD.decode().encode("utf-16"), "looks like UTF-16: send UTF-8"),
     ],
 )
 def test_a_hint_names_what_would_be_right(data: bytes, hint: str) -> None:
@@ -43,9 +72,10 @@ def test_a_hint_names_what_would_be_right(data: bytes, hint: str) -> None:
     ("data", "content_type"),
     [
         (GOOD + b"\n" + GOOD[:-1] + b",}", "application/x-ndjson"),
-        (GOOD + GOOD, ""),
-        (GOOD + b" {}", ""),
+        (GOOD + GOOD, "application/x-ndjson"),
+        (GOOD + b" []", ""),
         (GOOD + b"\nNaN", ""),
+        (b"id,timestamp\n1,2026-01-31\n", ""),
         (GOOD + b'\n"{"', ""),
         (_BEGIN + b'"NaN", }', ""),
         (_BEGIN + b'"x" NaN"}', ""),
@@ -58,8 +88,35 @@ def test_nothing_is_guessed_where_it_does_not_fit(data: bytes, content_type: str
     """A hint that is wrong is worse than none."""
     _, (reject, *_) = read(data, content_type=content_type)
     assert reject.reason == "malformed"
-    assert "send null" not in reject.detail
-    assert "NDJSON" not in reject.detail
+    assert not re.search(r"send|looks like|declare", reject.detail)
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "content_encoding", "reason", "hint"),
+    [
+        (b"[" + GOOD + b"]", _NDJSON, "", "invalid", ARRAY_HINT),
+        (b"[[" + GOOD + b"]]", "", "", "invalid", NESTED_HINT),
+        (json.dumps(GOOD.decode()).encode(), "", "", "invalid", STRING_HINT),
+        (GOOD, "", "gzip", "bad_encoding", NOT_COMPRESSED_HINT),
+        (gzip.compress(GOOD), _NDJSON, "", "malformed", GZIP_HINT),
+    ],
+)
+def test_a_wrong_declaration_is_named(
+    data: bytes, content_type: str, content_encoding: str, reason: str, hint: str
+) -> None:
+    """An array that is said to be NDJSON, text that is said to be compressed, and records that are encoded twice."""
+    _, (reject,) = read(data, content_type=content_type, content_encoding=content_encoding)
+    assert (reject.reason, reject.faults) == (reason, ())
+    assert reject.detail.endswith(f" ({hint})")
+
+
+@pytest.mark.parametrize(
+    ("data", "content_encoding"), [(b"1", ""), (b'"text"', ""), (b'{"id":[{}]}', ""), (b"no gzip", "gzip")]
+)
+def test_other_faults_are_told_without_a_guess(data: bytes, content_encoding: str) -> None:
+    """A number, a text, a field of the wrong type, bytes of any kind."""
+    _, (reject,) = read(data, content_encoding=content_encoding)
+    assert not re.search(r"send|looks like|declare", reject.detail)
 
 
 @given(st.binary(max_size=40))
@@ -69,6 +126,14 @@ def test_any_bytes_get_a_detail(data: bytes) -> None:
         for kind in ("invalid character", "trailing characters"):
             error = ValueError(f"JSON is malformed: {kind} (byte {place})")
             assert malformed_detail(data, error).startswith(f"not valid JSON: {error}")
+
+
+def test_the_producers_page_lists_the_hints() -> None:
+    """docs/publish.md says what to do about each guess at a format."""
+    page = (ROOT / "docs" / "publish.md").read_text()
+    hints = {value for name, value in vars(payload_hints).items() if name.endswith("_HINT")}
+    assert len(hints) == 7
+    assert {hint for hint in hints if f"| `{hint}` |" not in page} == set()
 
 
 @pytest.mark.parametrize(
