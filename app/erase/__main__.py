@@ -81,8 +81,7 @@ def _told(counts: Counts) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app.erase",
-        description="Erase a record: all its versions and copies, and the rejects that contain it "
-        "(docs/operations.md).",
+        description="Erase a record: all its versions and copies, and the rejects that contain it (docs/retention.md).",
         epilog=_EPILOG,
     )
     parser.add_argument("--id", required=True, help="the record's id")

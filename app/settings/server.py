@@ -53,7 +53,7 @@ class ServerSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(https?://[^\s#]+)?$",
-            description="The URL of docs/operations.md; the page at `/` links to its headings. Empty: the page "
+            description="The URL of docs/runbook.md; the page at `/` links to its headings. Empty: the page "
             "shows the file name only.",
         ),
     ] = ""
