@@ -228,7 +228,7 @@ def load_record_type(spec: str) -> RecordType:
         RecordTypeError: nothing can be imported there, or it is neither.
     """
     try:
-        found = import_declaration(spec, "app.record:Record")
+        found = import_declaration(spec, form="package.module:Type", example="app.record:Record")
     except DeclarationError as error:
         raise RecordTypeError(f"SLUICE_RECORD={spec!r} {error}") from error
     if not is_record_type(found):

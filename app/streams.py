@@ -171,7 +171,7 @@ def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher |
 
 def _imported(spec: str) -> Any:
     try:
-        return import_declaration(spec, "shop.streams:STREAMS")
+        return import_declaration(spec, form="package.module:NAME", example="shop.streams:STREAMS")
     except DeclarationError as error:
         raise StreamsError(f"SLUICE_STREAMS={spec!r} {error}") from error
 

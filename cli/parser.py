@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from app.version import VERSION
 from cli.commands import CommandModule, all_commands, overview
 
-_ABOUT = "Sluice stores what is published to Pub/Sub, and serves it again as a feed. Try `sluice demo` first."
-_EPILOG = "`sluice COMMAND --help` describes a command."
+_ABOUT = "Sluice stores what is published to Pub/Sub, and serves it again as a feed."
+_EPILOG = "`sluice COMMAND --help` describes a command. A first look: `sluice demo`."
 _NEGATIVE_DURATION = re.compile(r"-P[T\d]")
 
 
@@ -26,7 +26,7 @@ def parser_for(name: str | None) -> tuple[argparse.ArgumentParser, CommandModule
 
 def whole_parser() -> argparse.ArgumentParser:
     """Return the parser with the options of every command, for completion; it imports them all."""
-    parser, subparsers = _empty()
+    parser, subparsers = _empty(about="the command")  # what has no help is not completed
     for name, command in all_commands():
         subparser = subparsers.add_parser(name, description=_sentence(command.about), help=command.about)
         command.load().add_arguments(subparser)
@@ -49,7 +49,9 @@ def join_durations(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _empty() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
+def _empty(
+    about: str = argparse.SUPPRESS,
+) -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
     parser = argparse.ArgumentParser(
         prog="sluice",
         usage="sluice COMMAND …",
@@ -60,9 +62,7 @@ def _empty() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argpa
     )
     parser.add_argument("--version", action="version", version=f"sluice {VERSION}")
     # The description lists the commands by their groups, so argparse's own list stays hidden.
-    return parser, parser.add_subparsers(
-        prog="sluice", dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS
-    )
+    return parser, parser.add_subparsers(prog="sluice", dest="command", metavar="COMMAND", required=True, help=about)
 
 
 def _sentence(about: str) -> str:

@@ -19,14 +19,9 @@ from dev.stack_settings import of_stream
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m dev up`."""
-    defaults = StackOptions()
+    data_path = Path(os.environ.get("SLUICE_DATA_PATH") or StackOptions().data_path)
     add_declared_arguments(parser)
-    parser.add_argument(
-        "--data-path",
-        type=Path,
-        default=Path(os.environ.get("SLUICE_DATA_PATH") or defaults.data_path),
-        help="file (default: %(default)s)",
-    )
+    parser.add_argument("--data-path", type=Path, default=data_path, help="file (default: %(default)s)")
     parser.add_argument("--unwrapped", action="store_true", help="push the bare payload, metadata in headers")
     add_stack_arguments(parser)
 

@@ -1,4 +1,4 @@
-"""The pages for operators, and docs/quality.md, say what is so: figures, paths, headings, and commands that are ours."""
+"""The pages for operators, and docs/quality.md, say what is so: figures, paths, headings, and our commands."""
 
 import argparse
 import importlib

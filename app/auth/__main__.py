@@ -28,10 +28,21 @@ _ENVIRONMENT = f"It reads these environment variables: {', '.join(PREFIX + name 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Do what the arguments say; return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m app.auth")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments), environ)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the same, with this process's environment."""
+    return carry_out(args, os.environ)
+
+
+def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Make a key or check a file; return the exit status."""
     try:
         rules = _rules(environ)
-        return _new_key(options, rules) if options.command == "new-key" else _check(options.file, rules)
+        return _new_key(options, rules) if options.keys_command == "new-key" else _check(options.file, rules)
     except (SettingsError, RecordTypeError) as error:
         sys.stderr.write(f"{error}\n")
         return WRONG
@@ -124,11 +135,10 @@ def _rules(environ: Mapping[str, str]) -> GrantRules:
     return GrantRules(settings=settings.auth, streams=[*streams.by_name], check_filters=filter_check(streams))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app.auth", description="Manage who may use /v1 (docs/access.md).", epilog=_ENVIRONMENT
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two commands and their options."""
+    parser.description, parser.epilog = "Manage who may use /v1 (docs/access.md).", _ENVIRONMENT
+    commands = parser.add_subparsers(dest="keys_command", metavar="COMMAND", required=True)
     make = commands.add_parser("new-key", help="make an API key and the grant to add to the grants file")
     make.add_argument("--name", required=True, help="the name of the caller: a-z, 0-9, `.`, `_` and `-`")
     make.add_argument(
@@ -158,7 +168,6 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="check a grants file and print what each caller may do", epilog=_ENVIRONMENT
     )
     check.add_argument("file", help="the grants file, as in SLUICE_GRANTS_FILE")
-    return parser
 
 
 def _filter(text: str) -> tuple[str, str]:

@@ -31,7 +31,20 @@ _EPILOG = (
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run the command; return its exit status."""
-    options, clock = _parser().parse_args(arguments), SystemClock()
+    parser = argparse.ArgumentParser(prog="python -m app.backfill")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments), environ)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the same, with this process's environment."""
+    logging.getLogger("sluice").setLevel(logging.ERROR)  # progress shows the first rejects, and counts the others
+    return carry_out(args, os.environ)
+
+
+def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Store what the options name; return the exit status."""
+    clock = SystemClock()
     progress = Progress(sys.stderr, clock.elapsed_us, 0)
     try:
         settings = load_settings(environ)
@@ -62,12 +75,12 @@ def _advice(error: Exception) -> str:
     return ""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app.backfill",
-        description="Store the records of files, with the validation and the rejects of the service, each record once.",
-        epilog=_EPILOG,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = (
+        "Store the records of files, with the validation and the rejects of the service, each record once."
     )
+    parser.epilog = _EPILOG
     parser.add_argument("source", metavar="SOURCE", help="a file, a folder, a glob in quotes, or gs://bucket/prefix")
     parser.add_argument(
         "--as",
@@ -87,7 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         "and a field that requires one rejects them)",
     )
     parser.add_argument("--dry-run", action="store_true", help="validate only; store nothing, and look up nothing")
-    return parser
 
 
 def _name(text: str) -> str:

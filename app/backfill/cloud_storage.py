@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from app.backfill.formats import SourceError
+from app.runtime.packages import missing_package
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -135,7 +136,7 @@ def _session(*, is_emulator: bool) -> Any:
         from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415 - likewise
         from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415 - likewise
     except ImportError as error:
-        raise SourceError("gs:// needs the package requests: `uv sync --extra backfill`") from error
+        raise SourceError(missing_package("gs://", error, "backfill")) from error
     if is_emulator:
         session = requests.Session()
         session.trust_env = False  # on this machine: through no proxy

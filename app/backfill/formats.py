@@ -15,6 +15,7 @@ import msgspec
 from app.ingest.envelope import Message
 from app.ingest.proof import Proofs
 from app.record import RejectReason
+from app.runtime.packages import missing_package
 from app.schema.table import Table
 
 _PIECE_BYTES = 1024**2
@@ -107,7 +108,7 @@ def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Gener
                 row = item.row + 1
                 yield item
     except ModuleNotFoundError as error:
-        raise SourceError(f"{path}: {form} needs the package {error.name}: `uv sync --extra backfill`") from error
+        raise SourceError(missing_package(f"{path}: {form}", error, "backfill")) from error
     except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{path}: cannot be read as {form} after {row} records: {text}") from error

@@ -28,7 +28,18 @@ _EPILOG = (
 
 def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[str], str] = input) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m app.erase")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments), environ, confirm)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the same, with this process's environment and terminal."""
+    return carry_out(args, os.environ, input)
+
+
+def carry_out(options: argparse.Namespace, environ: Mapping[str, str], confirm: Callable[[str], str]) -> int:
+    """Erase what the options name; return the exit status."""
     try:
         settings = load_settings(environ)
         return asyncio.run(_run(settings, options, confirm))
@@ -78,18 +89,17 @@ def _told(counts: Counts) -> str:
     return f"{counts.records} rows of records and {counts.rejects} of rejects"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app.erase",
-        description="Erase a record: all its versions and copies, and the rejects that contain it (docs/retention.md).",
-        epilog=_EPILOG,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = (
+        "Erase a record: all its versions and copies, and the rejects that contain it (docs/retention.md)."
     )
+    parser.epilog = _EPILOG
     parser.add_argument("--id", required=True, help="the record's id")
     parser.add_argument("--stream", default="", help="the stream of the record (default: the first one)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="only count the rows; the exit status is 1 if there are any")
     what.add_argument("--yes", action="store_true", help="erase without asking")
-    return parser
 
 
 if __name__ == "__main__":

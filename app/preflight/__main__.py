@@ -32,7 +32,18 @@ class _UsageError(Exception):
 
 def main(arguments: Sequence[str], google: Google | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m app.preflight")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments), google)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the same, and ask Google itself."""
+    return carry_out(args, None)
+
+
+def carry_out(options: argparse.Namespace, google: Google | None) -> int:
+    """Make the checks that the options choose; return the exit status."""
     try:
         checks = _chosen(options)
         if options.list:
@@ -104,14 +115,13 @@ def _rate(given: str) -> float:
     return float(found[1]) * (1_000 if found[2] else 1)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app.preflight",
-        description="Ask Google itself whether a deployment can work (before the first apply) and whether it does "
-        "(after it). One line a check: held, failed with the cure, or not looked at and why.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = (
+        "Ask Google itself whether a deployment can work (before the first apply) and whether it does (after it). "
+        "One line a check: held, failed with the cure, or not looked at and why."
     )
+    parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
     parser.add_argument("phase", nargs="?", choices=("before", "after"), help="only the checks of this phase")
     parser.add_argument("--tfvars", type=Path, metavar="FILE", help="read the names from an environment's variables")
     for option, help_text in (
@@ -144,7 +154,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST=URL",
         help="ask a double instead of an API of Google's; the host * is for all others",
     )
-    return parser
 
 
 def _endpoint(given: str) -> str:

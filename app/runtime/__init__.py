@@ -8,5 +8,6 @@ declarations         import what a setting names, from the working folder too
 daemon, threads      threads that do not delay the exit; how threads share one processor
 memory               garbage collection and the allocators
 ledger               the bytes and places that each caller holds
+packages             what to say of a package that is not installed
 valkey               the client for state that instances share
 """

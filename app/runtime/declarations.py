@@ -10,15 +10,15 @@ class DeclarationError(Exception):
     """Nothing can be imported under the name; the message says why."""
 
 
-def import_declaration(spec: str, example: str) -> Any:
+def import_declaration(spec: str, *, form: str, example: str) -> Any:
     """Return what `spec` names; its module may be in the working folder.
 
     Raises:
-        DeclarationError: `spec` has another form (`example` has the right one), or the import fails.
+        DeclarationError: `spec` is not of the `form`, or the import fails.
     """
     module_name, _, name = spec.partition(":")
     if not module_name or not name:
-        raise DeclarationError(f"must be package.module:{example.partition(':')[2]}, such as {example}")
+        raise DeclarationError(f"must be {form}, such as {example}")
     folder = os.getcwd()  # noqa: PTH109 - an entry of sys.path is a text
     if folder not in sys.path and "" not in sys.path:
         sys.path.append(folder)  # the last: a package `app` in a project must not take the place of this one

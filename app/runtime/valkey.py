@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from app.runtime.packages import missing_package
 from app.settings.load import SettingsError
 
 if TYPE_CHECKING:
@@ -23,12 +24,9 @@ def connect(url: str) -> "Valkey":
             may contain a password.
     """
     try:
-        from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - an extra that most installations lack
+        from valkey.asyncio import BlockingConnectionPool, Valkey  # noqa: PLC0415 - most instances have no cache
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"SLUICE_CACHE_URL needs the package {error.name}, which is not installed: install it with `uv sync "
-            "--extra valkey`"
-        ) from error
+        raise SettingsError(missing_package("SLUICE_CACHE_URL", error)) from error
     try:
         pool = BlockingConnectionPool.from_url(
             url,

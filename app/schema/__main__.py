@@ -8,15 +8,17 @@ import signal
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.record import RecordTypeError, load_record_type
-from app.schema import suggest_command
-from app.schema.filters import checked_table, filter_table
+from app.record import RecordTypeError
+from app.runtime.packages import missing_package
+from app.schema import migrate_command, suggest_command
+from app.schema.declared_tables import add_type_arguments, only_table, tables_of, type_help
+from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
@@ -24,25 +26,14 @@ from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
-from app.stores.sink import StoreError
-from app.streams import load_streams
 
 if TYPE_CHECKING:
     from app.stores.bigquery.client import BigQueryClients
 
-DEFAULT_RECORD = "app.record:Record"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
+_RAW = argparse.RawDescriptionHelpFormatter
 _BIGQUERY = "SLUICE_BIGQUERY_"
-_STREAMS = "SLUICE_STREAMS"
 _WATERMARKS = "SLUICE_WATERMARKS"
-_MIGRATE = "change the file of the embedded store"
-_ABOUT_MIGRATE = """\
-Change the file of the embedded store to fit the record type: add columns, widen types, relax or tighten fields, and
-rename or remove those that you name. It works in a copy beside the file and compares the numbers of rows. The copy then
-takes the name of the file, and the old file is kept under the name that is printed. Stop the service first."""
-_AFTER_MIGRATE = f"""\
-exit status: {SAME} it is done, or there is nothing to do, {DIFFERENT} the file cannot be migrated and is unchanged, \
-{UNKNOWN} the command or the record type is wrong"""
 _DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
 Compare the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
@@ -96,27 +87,34 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
 
 def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})) -> int:
     """Print one derivation or the differences; return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m app.schema")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments), environ)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the same, with this process's environment."""
+    return carry_out(args, os.environ)
+
+
+def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print what the options ask for; return the exit status."""
     try:
         if options.derivation == "migrate":
-            # A field that is named must be of one table.
-            tables = _tables(options, environ)
-            if options.rename or options.remove:
-                _only(tables)
-            return _migrate([*tables, rejects_table()], options, environ)
+            return migrate_command.migrate_file(options, environ)
         if options.derivation == "diff":
-            tables = [] if options.rejects else _tables(options, environ)
+            tables = [] if options.rejects else tables_of(options, environ)
             settings = _settings(environ, project=options.project, dataset=options.dataset)
             of_instances = [instances_table()] if settings.store.watermarks != "off" else []
             return _diff([*tables, rejects_table(), *of_instances], settings)
         if options.derivation == "suggest":
-            declared = tuple(_tables(options, environ))
-            sys.stdout.write(suggest_command.run(options, _only(declared), declared, environ))
+            declared = tuple(tables_of(options, environ))
+            sys.stdout.write(suggest_command.run(options, only_table(declared), declared, environ))
             return SAME
-        table = rejects_table() if options.rejects else _only(_tables(options, environ))
+        table = rejects_table() if options.rejects else only_table(tables_of(options, environ))
         sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"{options.derivation} needs the extra `cloud` of this package: {error}\n")
+        sys.stderr.write(missing_package(options.derivation, error) + "\n")
         return UNKNOWN
     except (RecordTypeError, SettingsError, suggest_command.SuggestError) as error:
         sys.stderr.write(f"{error}\n")
@@ -124,120 +122,29 @@ def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})
     return SAME
 
 
-def _tables(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Table]:
-    """Return the tables that the options mean: of one type, of one stream, or of all streams.
-
-    Raises:
-        RecordTypeError: a type or the streams cannot be used.
-    """
-    spec = environ.get(_STREAMS, "")
-    if options.record is not None or not spec:
-        if options.stream:
-            raise RecordTypeError(f"--stream {options.stream} needs {_STREAMS}, which names the streams")
-        return [checked_table(load_record_type(options.record or environ.get("SLUICE_RECORD") or DEFAULT_RECORD))]
-    streams = load_streams(load_settings({_STREAMS: spec}).store, only_describes=True)
-    return [streams.table(options.stream)] if options.stream else [*streams.tables]
-
-
-def _only(tables: Sequence[Table]) -> Table:
-    """Return the only table that the options mean.
-
-    Raises:
-        RecordTypeError: there are several.
-    """
-    table, *others = tables
-    if others:
-        names = ", ".join(each.name for each in (table, *others))
-        raise RecordTypeError(f"{_STREAMS} declares several streams: choose one with --stream: {names}")
-    return table
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app.schema", description="Print what is derived from a record type."
-    )
-    about_record = f"package.module:Type (default: $SLUICE_RECORD, else {DEFAULT_RECORD})"
-    about_stream = "the stream, where $SLUICE_STREAMS declares several"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options, and a command for each derivation."""
+    about_record, about_stream = type_help()
+    parser.description = "Print what is derived from a record type."
     parser.add_argument("--record", help=about_record)
     parser.add_argument("--stream", default="", help=about_stream)
     parser.add_argument("--rejects", action="store_true", help="use the table of rejected records instead")
-    commands = parser.add_subparsers(dest="derivation", required=True)
+    commands = parser.add_subparsers(dest="derivation", metavar="COMMAND", required=True)
     for name, (summary, _) in _DERIVATIONS.items():
         commands.add_parser(name, help=summary)
-    diff = commands.add_parser(
-        "diff",
-        help=_DIFF,
-        description=_ABOUT_DIFF,
-        epilog=_AFTER_DIFF,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    # Suppressed: without a value here, the one given before `diff` stays.
-    diff.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
-    diff.add_argument("--stream", default=argparse.SUPPRESS, help=f"{about_stream}; without it, all of them")
+    diff = commands.add_parser("diff", help=_DIFF, description=_ABOUT_DIFF, epilog=_AFTER_DIFF, formatter_class=_RAW)
+    add_type_arguments(diff, "; without it, all of them")
     diff.add_argument(
         "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
     )
-    suggest = commands.add_parser(
-        "suggest",
-        help=_SUGGEST,
-        description=_ABOUT_SUGGEST,
-        epilog=_AFTER_SUGGEST,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    suggest.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
-    suggest.add_argument("--stream", default=argparse.SUPPRESS, help=about_stream)
-    suggest_command.add_arguments(suggest)
     diff.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
     diff.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
-    _add_migrate(commands, about_record, about_stream)
-    return parser
-
-
-def _add_migrate(commands: Any, about_record: str, about_stream: str) -> None:
-    migrate = commands.add_parser(
-        "migrate",
-        help=_MIGRATE,
-        description=_ABOUT_MIGRATE,
-        epilog=_AFTER_MIGRATE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    suggest = commands.add_parser(
+        "suggest", help=_SUGGEST, description=_ABOUT_SUGGEST, epilog=_AFTER_SUGGEST, formatter_class=_RAW
     )
-    migrate.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
-    migrate.add_argument("--stream", default=argparse.SUPPRESS, help=f"{about_stream}; needed to name a field")
-    migrate.add_argument("--data-path", help="the file (default: $SLUICE_DATA_PATH, else the service's default)")
-    migrate.add_argument(
-        "--rename", action="append", default=[], metavar="OLD=NEW", type=_rename, help="a renamed field"
-    )
-    migrate.add_argument(
-        "--remove", action="append", default=[], metavar="FIELD", help="a field to drop, with its values"
-    )
-    migrate.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-
-
-def _rename(text: str) -> tuple[str, str]:
-    old, _, new = text.partition("=")
-    if not old or not new or old.rpartition(".")[0] != new.rpartition(".")[0]:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two names in one table or one nested Struct")
-    return old, new
-
-
-def _migrate(tables: list[Table], options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from app.stores.duckdb.migration import migrate  # noqa: PLC0415 - needs an extra that the derivations do without
-
-    data_path = {"SLUICE_DATA_PATH": options.data_path or environ.get("SLUICE_DATA_PATH", "")}
-    path = load_settings({name: value for name, value in data_path.items() if value}).store.data_path
-    try:
-        done = migrate(path, tables, dict(options.rename), set(options.remove), dry_run=options.dry_run)
-    except StoreError as error:
-        sys.stderr.write(f"{error}\n")
-        return DIFFERENT
-    for plan in done.plans:
-        sys.stdout.write(f"{plan.table} in {path}: {done.rows[plan.table]} rows, {len(plan.steps)} changes\n")
-        sys.stdout.writelines(f"  {step}\n" for step in plan.steps)
-    if done.kept is not None:
-        sys.stdout.write(f"migrated; the old file is {done.kept}: remove it once you are satisfied\n")
-    elif done.has_steps:
-        sys.stdout.write("nothing was changed (--dry-run)\n")
-    return SAME
+    add_type_arguments(suggest)
+    suggest_command.add_arguments(suggest)
+    migrate_command.add_arguments(commands.add_parser("migrate", help=migrate_command.ABOUT))
 
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:

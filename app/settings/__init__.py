@@ -3,6 +3,7 @@
 load                                              Settings, by room, and how they are read
 store, ingest, query, auth, telemetry, server     the rooms
 fields                                            their base, which masks secrets, and types of their values
+wording                                           what is said of a value that a setting cannot have
 rules                                             consistency checks between settings
 __main__                                          all settings as tables, for docs/settings.md
 """

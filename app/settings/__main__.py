@@ -10,14 +10,15 @@ import msgspec
 from app.settings.load import PREFIX, Settings
 
 
-def main() -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what it prints; there are no options."""
+    parser.description = "Print every setting of the service, with its default and its meaning, as Markdown tables."
+
+
+def run(_: argparse.Namespace) -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(
-        prog="python -m app.settings",
-        description="Print every setting of the service, with its default and its meaning, as Markdown tables.",
-    )
-    parser.parse_args()
     sys.stdout.write(settings_tables())
+    return 0
 
 
 def settings_tables() -> str:
@@ -42,4 +43,6 @@ def _shown(default: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(prog="python -m app.settings")
+    add_arguments(parser)
+    sys.exit(run(parser.parse_args()))

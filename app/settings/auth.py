@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import Room
+from app.settings.fields import FORM, Room
 
 
 class AuthSettings(Room, frozen=True, kw_only=True):
@@ -39,7 +39,11 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     token_issuer: Annotated[str, Meta(description="The required `iss` of every token.")] = "https://accounts.google.com"
     token_keys_url: Annotated[
         str,
-        Meta(description="The URL of the issuer's keys: a JSON object of key id to PEM.", pattern="^https?://"),
+        Meta(
+            description="The URL of the issuer's keys: a JSON object of key id to PEM.",
+            pattern="^https?://",
+            extra={FORM: "an address such as https://www.googleapis.com/oauth2/v1/certs"},
+        ),
     ] = "https://www.googleapis.com/oauth2/v1/certs"
     token_leeway_s: Annotated[
         int,

@@ -9,9 +9,9 @@ MIB, GIB, TIB = 1024**2, 1024**3, 1024**4
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=0)]
-_SECRET = frozenset(
-    {"pii_secret", "signing_secret", "heartbeat_signature", "cache_url"}
-)  # a URL may contain a password
+FORM = "form"
+"""The key of a text's form in `Meta(extra=…)`: what it must be, in the words that a refusal uses."""
+SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cache_url"})  # a URL may contain a password
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,6 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
     def _shown(self) -> list[tuple[str, object]]:
         return [
-            (name, "…" if name in _SECRET and getattr(self, name) else getattr(self, name))
+            (name, "…" if name in SECRET and getattr(self, name) else getattr(self, name))
             for name in self.__struct_fields__
         ]

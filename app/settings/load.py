@@ -17,6 +17,7 @@ from app.settings.rules import disagreements
 from app.settings.server import ServerSettings
 from app.settings.store import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.wording import settings_of
 
 PREFIX = "SLUICE_"
 
@@ -73,30 +74,29 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsError(
             f"unknown setting {', '.join(map(_with_closest, unknown))}; `python -m app.settings` lists all settings"
         )
+    given = list(_given(environ))
     try:
-        settings = msgspec.convert(_by_room(dict(_values(environ))), Settings, strict=False)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        name = path.rstrip("`").split(".")[1].split("[")[0]
-        variable = PREFIX + name.upper()
-        variable = variable if variable in environ else "PORT"
-        raise SettingsError(f"{variable}: {message[:1].lower()}{message[1:]}") from None
+        settings = msgspec.convert(_by_room({name: text for _, name, text in given}), Settings, strict=False)
+    except msgspec.ValidationError:
+        known = settings_of(type(getattr(Settings(), room)) for room in _ROOMS)
+        refusals = [(variable, known[name].refusal(text)) for variable, name, text in given]
+        raise SettingsError("; ".join(f"{variable}: {why}" for variable, why in refusals if why)) from None
     problems = disagreements(settings, environ)
     if problems:
         raise SettingsError("; ".join(problems))
     return settings
 
 
-def _values(environ: Mapping[str, str]) -> Iterator[tuple[str, str | list[str]]]:
-    """Yield the name and the text of each setting in `environ`; a list as its items."""
-    if "PORT" in environ:
-        yield "port", environ["PORT"]
+def _given(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str | list[str]]]:
+    """Yield the variable, the name and the text of each setting in `environ`; a list as its items."""
+    if "PORT" in environ and f"{PREFIX}PORT" not in environ:
+        yield "PORT", "port", environ["PORT"]
     defaults = Settings().flat()
     for variable, name in VARIABLES.items():
         if variable in environ:
             text = environ[variable]
             is_list = isinstance(defaults[name], tuple)
-            yield name, [item.strip() for item in text.split(",") if item.strip()] if is_list else text
+            yield variable, name, [item.strip() for item in text.split(",") if item.strip()] if is_list else text
 
 
 def _by_room(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

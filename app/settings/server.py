@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import MIB, Count, Room, Seconds
+from app.settings.fields import FORM, MIB, Count, Room, Seconds
 
 
 class ServerSettings(Room, frozen=True, kw_only=True):
@@ -53,6 +53,9 @@ class ServerSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(https?://[^\s#]+)?$",
+            extra={
+                FORM: "an address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/runbook.md"
+            },
             description="The URL of docs/runbook.md; the page at `/` links to its headings. Empty: the page "
             "shows the file name only.",
         ),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import MIB, Count, Room, Seconds
+from app.settings.fields import FORM, MIB, Count, Room, Seconds
 
 _BASE_URL = "^https?://[^/]+$"
 
@@ -26,6 +26,7 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^(.{32,})?$",
+            extra={FORM: "a text of at least 32 characters"},
             description="The key of the hashes of personal data (`pii:hash`), at least 32 random characters. "
             "[Keep it](record-types.md#personal-data): with another one, equal values no longer have equal hashes.",
         ),
@@ -80,6 +81,7 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_BASE_URL,
+            extra={FORM: "an address without a path, such as https://bigquery.googleapis.com"},
             description="The URL of BigQuery's REST API. An `https` URL is called with the application-default "
             "credentials; an `http` URL is an emulator, called without credentials.",
         ),
@@ -88,6 +90,7 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_BASE_URL,
+            extra={FORM: "an address without a path, such as https://bigquerystorage.googleapis.com"},
             description="The URL of BigQuery's Storage API (gRPC); `https` and `http` differ as for the REST API.",
         ),
     ] = "https://bigquerystorage.googleapis.com"

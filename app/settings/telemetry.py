@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import Room
+from app.settings.fields import FORM, Room
 
 
 class TelemetrySettings(Room, frozen=True, kw_only=True):
@@ -14,6 +14,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^[a-z][a-z0-9-]{0,62}$",
+            extra={FORM: "a name of at most 63 lower-case letters, digits and hyphens, a letter first, such as orders"},
             description="The name of this deployment in traces and metrics, to tell several in one project or "
             "dashboard apart.",
         ),
@@ -65,6 +66,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^[a-z0-9-]*$",
+            extra={FORM: "a region such as europe-west1"},
             description="The Google Cloud region under which Cloud Monitoring stores metrics. Empty: the region of the "
             "metadata server, which every instance on Google Cloud has.",
         ),
@@ -73,6 +75,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^https?://[^/]+$",
+            extra={FORM: "an address without a path, such as http://127.0.0.1:4318"},
             description="The URL of the OTLP collector, without `/v1/traces` and `/v1/metrics`.",
         ),
     ] = "http://127.0.0.1:4318"
@@ -80,6 +83,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^https?://[^/]+$",
+            extra={FORM: "an address without a path, such as https://cloudtrace.googleapis.com"},
             description="The URL of Cloud Trace (gRPC); an `http` URL is an emulator, called without credentials.",
         ),
     ] = "https://cloudtrace.googleapis.com"
@@ -88,6 +92,7 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         Meta(
             # Credentials go there: never over a network in plain text.
             pattern=r"^(https://[^/]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$",
+            extra={FORM: "an https address without a path, such as https://telemetry.googleapis.com"},
             description="The URL of Google's Telemetry API (OTLP over HTTP), called with Application Default "
             "Credentials; `http` only on this machine.",
         ),

@@ -2,26 +2,16 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
 
 from app.runtime.clock import Clock
+from app.runtime.packages import missing_package
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.sink import StoreError
 
-
-class Opener(NamedTuple):
-    """The module whose `open_backend` opens a store, and the extra of pyproject.toml that holds its packages."""
-
-    module: str
-    extra: str
-
-
-OPENERS = {
-    "embedded": Opener("app.stores.duckdb.setup", "embedded"),
-    "bigquery": Opener("app.stores.bigquery.setup", "cloud"),
-}
+OPENERS = {"embedded": "app.stores.duckdb.setup", "bigquery": "app.stores.bigquery.setup"}
+"""The module whose `open_backend` opens a store."""
 
 
 def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
@@ -31,12 +21,8 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         StoreError: the store cannot be opened, or a package is missing. BigQuery is not contacted yet: a fault there
             shows as a sink state, and clears without a restart.
     """
-    opener = OPENERS[settings.store.backend]
     try:
-        backend: Backend = import_module(opener.module).open_backend(settings, tables, clock)
+        backend: Backend = import_module(OPENERS[settings.store.backend]).open_backend(settings, tables, clock)
     except ModuleNotFoundError as error:
-        raise StoreError(
-            f"SLUICE_BACKEND={settings.store.backend} needs the package {error.name}, which is not installed: "
-            f"install it with `uv sync --extra {opener.extra}`"
-        ) from error
+        raise StoreError(missing_package(f"SLUICE_BACKEND={settings.store.backend}", error)) from error
     return backend

@@ -6,13 +6,18 @@ import sys
 from app.telemetry.instruments import instruments_table
 
 
-def main() -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what it prints; there are no options."""
+    parser.description = "Print every metric of the service, as a Markdown table."
+
+
+def run(_: argparse.Namespace) -> int:
     """Print the metrics."""
-    argparse.ArgumentParser(
-        prog="python -m app.telemetry", description="Print every metric of the service."
-    ).parse_args()
     sys.stdout.write(instruments_table())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(prog="python -m app.telemetry")
+    add_arguments(parser)
+    sys.exit(run(parser.parse_args()))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from app.runtime.packages import missing_package
 from app.settings.load import Settings, SettingsError
 from app.telemetry.google_telemetry import MAX_POINTS, authorized_session
 
@@ -40,14 +41,11 @@ def metric_exporters(settings: Settings) -> list[MetricExporter]:
 
 
 def _made(variable: str, receiver: str, make: Callable[[Settings], _Exporter], settings: Settings) -> _Exporter:
-    """Return the exporter for a receiver, whose name begins with the extra of pyproject.toml that it needs."""
+    """Return the exporter for a receiver."""
     try:
         return make(settings)
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{variable}={receiver} needs the package {error.name}, which is not installed: install it with `uv "
-            f"sync --extra {receiver.partition('-')[0]}`"
-        ) from error
+        raise SettingsError(missing_package(f"{variable}={receiver}", error)) from error
     except Exception as error:
         if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed
             raise

@@ -8,7 +8,12 @@ from app.version import VERSION
 from cli.new.origin import PLACEHOLDER, Origin
 
 TEMPLATE = Path(__file__).with_name("template")
-_HIDDEN = {"github": ".github", "gitignore": ".gitignore", "dockerignore": ".dockerignore"}
+_HIDDEN = {
+    "github": ".github",
+    "gitignore": ".gitignore",
+    "dockerignore": ".dockerignore",
+    "project.toml": "pyproject.toml",
+}
 """What tools would read in the template, too, if it had its own name there."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,19}[a-z0-9]")
 _VERSIONED = re.compile(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from cli.new.project import upgraded
 
-_FILES = ("pyproject.toml", "Dockerfile", "compose.yaml", "README.md", "infra/**/*.tf", "infra/**/*.tfvars")
-_FILES += (".github/workflows/*.yml",)
+_FILES = (
+    *("pyproject.toml", "Dockerfile", "compose.yaml", "README.md"),
+    *("infra/**/*.tf", "infra/**/*.tfvars", ".github/workflows/*.yml"),
+)
 _VERSION = re.compile(r"v?(\d+\.\d+\.\d+)")
 NOTHING, WRONG = 1, 2
 

@@ -16,7 +16,7 @@ from app.backfill.formats import SourceError
 from app.backfill.progress import Counts
 from app.backfill.storing import StoppedError
 from app.settings.load import Settings
-from app.stores.registry import OPENERS, Opener
+from app.stores.registry import OPENERS
 from tests.backfill.running import record, run, stored_keys, write_lines
 from tests.long_form import examples
 
@@ -25,7 +25,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def _memory() -> Iterator[None]:
-    OPENERS["memory"] = Opener("tests.stores.memory.store", "")
+    OPENERS["memory"] = "tests.stores.memory.store"
     yield
     OPENERS.pop("memory")
 

@@ -47,7 +47,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "said"),
     [
         ([], "on a laptop:"),
-        (["uq"], "there is no command 'uq'; did you mean `sluice up`?"),
+        (["publsh"], "there is no command 'publsh'; did you mean `sluice publish`?"),
         (["frobnicate"], "there is no command 'frobnicate'; `sluice --help` lists the commands"),
         (["up", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["serve", "now"], "unrecognized arguments: now"),
@@ -90,7 +90,7 @@ def test_bash_completes_a_command_and_an_option(tmp_path: Path, capsys: pytest.C
         pytest.skip("there is no bash")
     assert main(["completion", "bash"], {}) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
-    ask = 'source script; COMP_WORDS=(sluice {}); COMP_CWORD={}; _shtab_sluice; echo "${{COMPREPLY[@]}}"'
+    ask = 'source ./script; COMP_WORDS=(sluice {}); COMP_CWORD={}; _shtab_sluice; echo "${{COMPREPLY[@]}}"'
     for words, expected in (("mig", "migrate"), ("up --data-p", "--data-path")):
         line = ask.format(words, len(words.split()))
         done = subprocess.run(["/bin/bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -71,7 +71,7 @@ def test_the_table_for_terraform_is_that_of_the_type() -> None:
 def test_the_variables_are_those_of_the_module() -> None:
     """Same types, and the same defaults where both have one; every value that an environment gives has a variable."""
     ours = blocks("variable", FILES["infra/terraform/variables.tf"])
-    theirs = {}
+    theirs: dict[str, str] = {}
     for path in (ROOT / "infra" / "terraform").glob("variables*.tf"):
         theirs |= blocks("variable", path.read_text())
     assert set(ours) <= set(theirs)

@@ -23,9 +23,21 @@ def sluice(installed: Installed, folder: Path, *arguments: str) -> subprocess.Co
 def test_the_wheel_holds_what_the_service_needs_and_no_test(installed: Installed) -> None:
     """Every file of the packages that git knows, and nothing else."""
     names = zipfile.ZipFile(installed.wheel).namelist()
-    listed = ["git", "ls-files", "app", "cli", "dev", "testing", "examples/flights", "examples/__init__.py"]
+    listed = [
+        "git",
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "app",
+        "cli",
+        "dev",
+        "testing",
+        "examples/flights",
+        "examples/__init__.py",
+    ]
     known = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    client = ["git", "ls-files", "sluice_client"]
+    client = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "sluice_client"]
     known += subprocess.run(client, cwd=ROOT / "client", capture_output=True, text=True, check=True).stdout.split()
     assert {name for name in names if ".dist-info/" not in name} == set(known)
 

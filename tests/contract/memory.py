@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.registry import OPENERS, Opener
+from app.stores.registry import OPENERS
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
 from testing.clock import FakeClock
@@ -31,7 +31,7 @@ class MemoryEngine:
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a store that outlives it, under a name of the registry."""
-        OPENERS["memory"] = Opener("tests.stores.memory.store", "")
+        OPENERS["memory"] = "tests.stores.memory.store"
         return Settings().replace(backend="memory", data_path=f"{id(self)}-{next(self._numbers)}")
 
     def release(self) -> None:

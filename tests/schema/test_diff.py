@@ -212,13 +212,13 @@ def test_settings_that_do_not_say_where_are_an_error(
     assert error.count("\n") == 1
 
 
-def test_without_the_extra_the_command_says_so(
+def test_without_the_package_the_command_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the client libraries are not installed, a line says what is missing."""
     monkeypatch.setitem(sys.modules, "app.stores.bigquery.client", None)
     assert main(["diff", "--project", "p", "--dataset", "d"]) == 2
-    assert capsys.readouterr().err.startswith("diff needs the extra `cloud` of this package: ")
+    assert capsys.readouterr().err.startswith("diff needs the package ")
 
 
 def test_the_help_says_what_the_status_means(capsys: pytest.CaptureFixture[str]) -> None:
