@@ -49,6 +49,10 @@ class LocalSource:
         self._subscription = broker.subscription(subscription)
         self._lease_s = ack_deadline_s + LEASE_MARGIN_S
 
+    def set_ack_deadline(self, ack_deadline_s: float) -> None:
+        """Lease for another deadline from now on."""
+        self._lease_s = ack_deadline_s + LEASE_MARGIN_S
+
     async def ready(self) -> None:
         """Wait until `take` would return something."""
         await wait_ready(self._broker, self._name)
