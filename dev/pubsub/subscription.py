@@ -39,7 +39,7 @@ class SubscriptionSettings(msgspec.Struct, frozen=True, kw_only=True):
     push_endpoint: str = ""
     retention_s: float = WEEK_S
     retain_acked: bool = False
-    """Kept for those who read it back: without seeks, what is kept after its acknowledgement cannot be seen."""
+    """Only remembered: without seeks, a message cannot be seen after its acknowledgement."""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ async def test_googles_client_updates_a_subscription() -> None:
     def talk() -> None:
         with SubscriberClient() as client:
 
-            def change(paths: list[str], **fields: Any) -> Subscription:
+            def change(paths: list[str], **fields: Any) -> Any:
                 wanted = Subscription(name=SUBSCRIPTION, **fields)
                 return client.update_subscription(request={"subscription": wanted, "update_mask": {"paths": paths}})
 
