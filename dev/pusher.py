@@ -87,6 +87,7 @@ class Pusher:
     def set_endpoint(self, endpoint: str) -> None:
         """Push to another URL from now on, at once; "" pauses."""
         self._endpoint = URL(endpoint)
+        self._source.moved(endpoint)
         self._flow.reset_pause()
         self._changed.set()
 
