@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _until_stopped(drill: Drill, port: int, commands: str | None) -> int:
     with stop_requested() as stop, tempfile.TemporaryDirectory(prefix="sluice-drill-") as folder:
-        working = asyncio.create_task(_drill(drill, Path(folder), port, commands))
+        working = asyncio.create_task(rehearse(drill, Path(folder), port, commands))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,7 +71,8 @@ async def _until_stopped(drill: Drill, port: int, commands: str | None) -> int:
             await asyncio.gather(working, stopping, return_exceptions=True)
 
 
-async def _drill(drill: Drill, folder: Path, port: int, commands: str | None) -> int:
+async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) -> int:
+    """Do one drill in `folder`, mended by a person or by `commands`; return the exit status. Raises as the system."""
     settings = {"SLUICE_RECORD": drill.record, VARIABLE: local_secret(folder)}
     backoff_s = 10.0 if commands is None else 1.0
     async with running_system(folder, port, settings, drill.max_attempts, backoff_s) as system:
@@ -129,14 +130,20 @@ def _is_well(view: View) -> bool:
 
 
 async def _all_stored(system: System, trickle: Trickle, publishing: asyncio.Task[None]) -> None:
-    """Wait until everything that was published by some moment is in the feed, then stop publishing."""
+    """Wait until everything that was published by some moment is in the feed, or is lost; then stop publishing."""
+    missed: set[str] = set()
     while True:
         published = list(trickle.published[:-1])
         stored = await system.stored_ids()
-        if stored is not None and not set(published) - set(stored):
+        missing = set(published) - set(stored or ())
+        if stored is not None and not missing:
             break
-        if (await system.look()).backlog.expired_message_count:
-            break  # these are lost: waiting does not help
+        view = await system.look()
+        # Twice, because a record may be stored between the two looks. Rejects wait for their replay.
+        is_settled = _is_well(view) and not view.backlog.num_undelivered_messages and not view.rejects
+        if view.backlog.expired_message_count or missing & missed:
+            break
+        missed = missing if is_settled and stored is not None else set()
         await asyncio.sleep(_LOOK_EVERY_S)
     publishing.cancel()
     await asyncio.gather(publishing, return_exceptions=True)

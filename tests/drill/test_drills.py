@@ -1,5 +1,6 @@
 """Every drill breaks a real system, which the run-book's own commands mend, and no record is lost or repeated."""
 
+import asyncio
 import os
 import re
 import signal
@@ -11,11 +12,26 @@ from pathlib import Path
 import pytest
 
 from dev.drill.catalogue import DRILLS
+from dev.drill.command import rehearse
 from dev.ports import quiet_ports
 from testing.pace import patience_s
 
 TIMEOUT_S = patience_s(120)
 """Ends a drill that would never end."""
+
+
+_STEAL = """
+import json, os, urllib.request
+
+def call(method, body):
+    host = os.environ["PUBSUB_EMULATOR_HOST"]
+    url = f"http://{host}/v1/projects/sluice-local/subscriptions/events-push:{method}"
+    return json.load(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode())))
+
+(message,) = call("pull", {"maxMessages": 1})["receivedMessages"]
+call("acknowledge", {"ackIds": [message["ackId"]]})
+"""
+"""Acknowledges a message that nobody stores."""
 
 
 def drill(*arguments: str) -> list[str]:
@@ -32,6 +48,14 @@ def test_the_run_book_mends_it(name: str) -> None:
     assert found is not None
     assert int(found[1]) > 5, "some were published while it was broken"
     assert DRILLS[name].about in done.stdout
+
+
+def test_a_lost_record_fails_the_drill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody else acknowledges a message while pushes are paused: the feed lacks its record for good."""
+    (tmp_path / "steal.py").write_text(_STEAL)
+    steps = f'{sys.executable} "$DRILL/steal.py"\nsluice pubsub update --push-endpoint "$URL/pubsub/push"\n'
+    assert asyncio.run(rehearse(DRILLS["paused"], tmp_path, quiet_ports(1)[0], steps)) == 1
+    assert re.search(r"missing \('drill-\d+',\), repeated \(\), unknown \(\); expired 0", capsys.readouterr().out)
 
 
 def test_a_drill_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
