@@ -203,7 +203,7 @@ load: setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--client
 	@$(PYTHON) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: capacity
-capacity: setup ## Recompute capacity and cost from measured figures and list prices (docs/operations.md, docs/scaling.md).
+capacity: setup ## Recompute capacity and cost from measured figures and list prices (docs/capacity.md, docs/scaling.md).
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock

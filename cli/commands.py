@@ -37,6 +37,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "upgrade": Command("cli.new.upgrade", "change the version of Sluice in such a folder"),
             "up": Command("dev.up", "start the service with a local Pub/Sub, and keep both running"),
             "demo": Command("dev.demo.command", "publish 27,004 real flights, read them back, compare every field"),
+            "drill": Command("dev.drill.command", "break one thing, and mend it with the run-book"),
             "pubsub": Command("dev.pubsub.command", "start the local Pub/Sub alone, or ask a running one"),
             "bigquery": Command("dev.local_bigquery.command", "start a BigQuery on this machine, with the tables"),
             "token": Command("dev.token", "print a push token, to call the service with curl"),

@@ -10,6 +10,7 @@ COMMANDS = {
     "demo": ("dev.demo.command", "the whole system on real data: publish, push, store, read back, check"),
     "bigquery": ("dev.local_bigquery.command", "start a BigQuery on this machine, with the service's tables made"),
     "destroy": ("dev.install.destroy", "delete a deployment, with every record that it stored"),
+    "drill": ("dev.drill.command", "break one thing, and mend it with the run-book"),
     "install": ("dev.install.command", "install a deployment on Google Cloud, step by step; resumes where it stopped"),
     "pubsub": ("dev.pubsub.command", "start the local Pub/Sub, its pusher and its token issuer"),
     "publish": ("dev.publish", "publish the records of a file or of standard input"),

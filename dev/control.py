@@ -1,6 +1,7 @@
 """The issuer's HTTP side, with the pusher's statistics and switches on the same port.
 
 GET  /certs          the key set: {kid: PEM public key}
+GET  /subscriptions  the backlog of every subscription, dead letters included  (dev.pubsub.subscription.Backlog)
 GET  /stats          the statistics of all pushers together and, by stream, of each
 POST /push-endpoint  {"url": …}: push there from now on, a stream's own messages to /STREAM below  (this machine only)
 POST /token          {"audience": …, "email": …}, both optional: a fresh push token  (this machine only)
@@ -14,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from dev.issuer import Issuer
+from dev.pubsub.subscription import Backlog
 from dev.pushers import Pushers
 
 KEYS_MAX_AGE_S = 3600
@@ -43,8 +45,13 @@ class TokenDefaults(msgspec.Struct, frozen=True):
     principal: str
 
 
-def control_app(issuer: Issuer, defaults: TokenDefaults, pushers: Pushers) -> web.Application:
-    """Return the routes listed in the module's docstring."""
+def control_app(
+    issuer: Issuer,
+    defaults: TokenDefaults,
+    pushers: Pushers,
+    backlogs: Callable[[], list[Backlog]] | None = None,
+) -> web.Application:
+    """Return the routes listed in the module's docstring; without `backlogs` they are not known."""
 
     async def certs(_: web.Request) -> web.Response:
         cache = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}"}
@@ -52,6 +59,11 @@ def control_app(issuer: Issuer, defaults: TokenDefaults, pushers: Pushers) -> we
 
     async def stats(_: web.Request) -> web.Response:
         return web.json_response(pushers.snapshot())
+
+    async def subscriptions(_: web.Request) -> web.Response:
+        if backlogs is None:
+            raise web.HTTPNotFound(text="the official emulator does not report backlogs\n")
+        return web.json_response({"subscriptions": msgspec.to_builtins(backlogs())})
 
     async def token(request: web.Request) -> web.Response:
         asked = await _decode(request, TokenRequest)
@@ -68,6 +80,7 @@ def control_app(issuer: Issuer, defaults: TokenDefaults, pushers: Pushers) -> we
     app = web.Application(middlewares=[_this_machine_only])
     app.router.add_get("/certs", certs)
     app.router.add_get("/stats", stats)
+    app.router.add_get("/subscriptions", subscriptions)
     app.router.add_post("/token", token)
     app.router.add_post("/push-endpoint", push_endpoint)
     return app

@@ -92,6 +92,9 @@ class EmulatorSource:
     def backlog(self) -> None:
         """Return None: the emulator does not tell."""
 
+    def moved(self, endpoint: str) -> None:
+        """Do nothing: for the emulator this is a pull subscription."""
+
     def dead_lettered(self) -> None:
         """Return None: the emulator does not tell."""
 

@@ -85,10 +85,15 @@ class Pusher:
         return str(self._endpoint)
 
     def set_endpoint(self, endpoint: str) -> None:
-        """Push to another URL from now on, at once."""
+        """Push to another URL from now on, at once; "" pauses."""
         self._endpoint = URL(endpoint)
+        self._source.moved(endpoint)
         self._flow.reset_pause()
         self._changed.set()
+
+    def set_ack_deadline(self, ack_deadline_s: float) -> None:
+        """Wait this long for the response to a push from now on."""
+        self._ack_deadline_s = ack_deadline_s
 
     def snapshot(self) -> dict[str, Any]:
         """Return statistics as JSON-ready values."""
@@ -106,7 +111,6 @@ class Pusher:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._ack_deadline_s),
             skip_auto_headers=("Content-Type",),
             headers={"User-Agent": "CloudPubSub-Google", "Accept": "application/json"},
         )
@@ -124,7 +128,7 @@ class Pusher:
             await self._wait_for_room()
             await self._source.ready()
             # Check again: a nack may have started a pause while there was nothing to take.
-            room = self._flow.room(len(self._in_flight), time.monotonic())
+            room = self._flow.room(len(self._in_flight), time.monotonic()) if self.endpoint else 0
             for delivery in self._source.take(min(room, _TAKE_AT_ONCE)) if room else ():
                 task = loop.create_task(self._push(session, delivery, self._flow.epoch))
                 self._in_flight.add(task)
@@ -135,7 +139,7 @@ class Pusher:
     async def _wait_for_room(self) -> None:
         while True:
             now_s = time.monotonic()
-            if self._flow.room(len(self._in_flight), now_s):
+            if self.endpoint and self._flow.room(len(self._in_flight), now_s):
                 return
             self._changed.clear()
             try:
@@ -191,6 +195,7 @@ class Pusher:
                 data=body,
                 headers={**headers, "Authorization": f"Bearer {self._token()}"},
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self._ack_deadline_s),
             ) as response:
                 if response.status == 204:
                     return Answered(204)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from dev.pubsub.broker import Broker
 from dev.pubsub.message import Delivery
 from dev.pubsub.waiting import wait_ready
@@ -34,6 +36,10 @@ class Source(Protocol):
         """Return the number of unacknowledged messages, or None if unknown."""
         ...
 
+    def moved(self, endpoint: str) -> None:
+        """Note where deliveries are pushed from now on."""
+        ...
+
     def dead_lettered(self) -> int | None:
         """Return the number of messages sent to the dead-letter topic, or None if unknown."""
         ...
@@ -47,6 +53,10 @@ class LocalSource:
         self._broker = broker
         self._name = subscription
         self._subscription = broker.subscription(subscription)
+        self._lease_s = ack_deadline_s + LEASE_MARGIN_S
+
+    def set_ack_deadline(self, ack_deadline_s: float) -> None:
+        """Lease for another deadline from now on."""
         self._lease_s = ack_deadline_s + LEASE_MARGIN_S
 
     async def ready(self) -> None:
@@ -64,6 +74,11 @@ class LocalSource:
     def nack(self, delivery: Delivery) -> None:
         """Give a delivery back."""
         self._subscription.nack(delivery.ack_id, self._broker.now_us())
+
+    def moved(self, endpoint: str) -> None:
+        """Note the endpoint in the subscription, where GetSubscription reads it."""
+        settings = self._subscription.settings
+        self._subscription.settings = msgspec.structs.replace(settings, push_endpoint=endpoint)
 
     def backlog(self) -> int:
         """Return how many messages are not acknowledged."""

@@ -44,7 +44,7 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
         listener = stack.enter_context(socket.create_server((settings.host, settings.issuer_port)))
         issuer_url = f"http://{settings.host}:{listener.getsockname()[1]}"
         start = _emulator(settings) if settings.backend == "emulator" else _local(settings, clock)
-        address, sources = await stack.enter_async_context(start)
+        address, sources, broker = await stack.enter_async_context(start)
         defaults = TokenDefaults(issuer_url, settings.audience, settings.principal)
         shared, *own = (
             _pusher(
@@ -53,7 +53,12 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
             for (_, push), source in zip(settings.pushes, sources, strict=True)
         )
         pushers = Pushers(shared, dict(zip(settings.streams, own, strict=True)))
-        control = web.AppRunner(control_app(issuer, defaults, pushers), access_log=None, shutdown_timeout=1)
+        backlogs = None
+        if broker is not None:
+            backlogs = broker.backlogs
+            _follow_updates(broker, settings, (shared, *own), sources)
+        app = control_app(issuer, defaults, pushers, backlogs)
+        control = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await control.setup()
         stack.push_async_callback(control.cleanup)
         await web.SockSite(control, listener).start()
@@ -86,6 +91,22 @@ def _pusher(settings: StackSettings, push: Push, source: Source, token: Callable
     )
 
 
+def _follow_updates(
+    broker: Broker, settings: StackSettings, pushers: Sequence[Pusher], sources: Sequence[Source]
+) -> None:
+    """Let each pusher apply what UpdateSubscription and ModifyPushConfig change."""
+    for (_, push), pusher, source in zip(settings.pushes, pushers, sources, strict=True):
+
+        def apply(changed: SubscriptionSettings, pusher: Pusher = pusher, source: Source = source) -> None:
+            if changed.push_endpoint != pusher.endpoint:
+                pusher.set_endpoint(changed.push_endpoint)
+            pusher.set_ack_deadline(changed.ack_deadline_s)
+            if isinstance(source, LocalSource):
+                source.set_ack_deadline(changed.ack_deadline_s)
+
+        broker.on_update[settings.subscription_name(push.subscription)] = apply
+
+
 def _request_builder(settings: StackSettings, push: Push) -> RequestBuilder:
     name = settings.subscription_name(push.subscription)
     if settings.unwrapped:
@@ -111,13 +132,14 @@ def _report_failure(task: asyncio.Task[None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Sequence[Source]]]:
+async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Sequence[Source], Broker | None]]:
     broker = Broker(clock.now_us)
     names = [create(broker, settings, push) for _, push in settings.pushes]
     server = PubsubServer(broker)
     try:
         port = await server.start(settings.host, settings.port)
-        yield f"{settings.host}:{port}", [LocalSource(broker, name, settings.ack_deadline_s) for name in names]
+        sources = [LocalSource(broker, name, settings.ack_deadline_s) for name in names]
+        yield f"{settings.host}:{port}", sources, broker
     finally:
         await server.close()
 
@@ -145,7 +167,7 @@ def create(broker: Broker, settings: StackSettings, push: Push) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Sequence[Source]]]:
+async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Sequence[Source], Broker | None]]:
     async with contextlib.AsyncExitStack() as stack:
         address = await stack.enter_async_context(running_emulator(settings.host, settings.port))
         await asyncio.to_thread(create_for_relay, settings, address)
@@ -154,4 +176,4 @@ async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Sequenc
         sources = [EmulatorSource(channel, name) for name in names]
         for source in sources:
             await stack.enter_async_context(_background(source.run()))
-        yield address, sources
+        yield address, sources, None

@@ -76,6 +76,7 @@ def describe(stack: LocalStack) -> str:
   records      {options.declared}, stored in {options.store_path}
   Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}{_own_topics(stack)}
                REST: {publish}
+  backlog      {pubsub.issuer}/subscriptions, or `sluice pubsub status --control {pubsub.issuer}`
   tokens       {pubsub.issuer}/certs
   signatures   {signatures}
 {"" if stack.place is None else describe_place(stack.place)}

@@ -1,4 +1,4 @@
-"""docs/operations.md and docs/quality.md say what is so: figures, paths, headings, and commands that are ours."""
+"""The pages for operators, and docs/quality.md, say what is so: figures, paths, headings, and our commands."""
 
 import argparse
 import importlib
@@ -15,7 +15,12 @@ from dev.__main__ import COMMANDS
 from tests.telemetry.monitoring import anchors
 
 ROOT = Path(__file__).parent.parent
-OPERATIONS, QUALITY = ROOT / "docs" / "operations.md", ROOT / "docs" / "quality.md"
+QUALITY = ROOT / "docs" / "quality.md"
+RUN_BOOK, INCIDENTS, METRICS, LOGS, CAPACITY, RETENTION = (
+    ROOT / "docs" / f"{name}.md" for name in ("runbook", "incidents", "metrics", "logs", "capacity", "retention")
+)
+PAGES = [RUN_BOOK, INCIDENTS, METRICS, LOGS, CAPACITY, RETENTION]
+RUN_BOOK_LINES = 140
 _PATH = re.compile(r"`((?:tests|bench|docs|app|infra)/[\w./-]+)`")
 
 
@@ -28,8 +33,8 @@ def commands(document: str) -> list[list[str]]:
 
 each_page = pytest.mark.parametrize(
     ("tables", "document"),
-    [(operations_tables, OPERATIONS), (scaling_tables, scaling_tables.DOCUMENT)],
-    ids=["operations", "scaling"],
+    [(operations_tables, CAPACITY), (scaling_tables, scaling_tables.DOCUMENT)],
+    ids=["capacity", "scaling"],
 )
 
 
@@ -98,7 +103,7 @@ def test_every_integration_test_says_why_it_is_there() -> None:
     assert whole - named == set()
 
 
-@pytest.mark.parametrize("document", [OPERATIONS, QUALITY], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*PAGES, QUALITY], ids=lambda path: path.name)
 def test_links_to_headings_lead_to_headings(document: Path) -> None:
     """A link into a document names one of its headings."""
     for path, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text()):
@@ -106,9 +111,14 @@ def test_links_to_headings_lead_to_headings(document: Path) -> None:
         assert anchor in anchors(target.read_text()), f"{path}#{anchor}"
 
 
+def test_the_run_book_is_two_pages() -> None:
+    """At night nobody reads more: causes and background are on the other pages."""
+    assert len(RUN_BOOK.read_text().splitlines()) <= RUN_BOOK_LINES
+
+
 def test_commands_of_ours_are_understood() -> None:
     """Whoever copies a `python -m dev …` out of a run-book is not told that an option is unknown."""
-    shown = commands(OPERATIONS.read_text())
+    shown = commands("".join(page.read_text() for page in PAGES))
     assert {command[0] for command in shown} >= {"replay", "redrive", "publish"}
     for name, *arguments in shown:
         parser = argparse.ArgumentParser(exit_on_error=False)

@@ -131,10 +131,10 @@ async def test_what_answers_instead_of_the_service_is_told_apart(
 
 async def test_a_sink_that_is_not_active_fails_with_its_reason() -> None:
     """What the readiness says reaches the report."""
-    sink = {"state": "NO_TABLE", "stuck": False, "detail": "Not found: p.d.records", "help": "docs/operations.md#x"}
+    sink = {"state": "NO_TABLE", "stuck": False, "detail": "Not found: p.d.records", "help": "docs/runbook.md#x"}
     with answering(double(ready=(503, READY | {"sinks": {"records": sink}}))) as url:
         ended = await smoke("--url", url, "--json")
-    said = "not ready: table records: NO_TABLE, Not found: p.d.records (see docs/operations.md#x)"
+    said = "not ready: table records: NO_TABLE, Not found: p.d.records (see docs/runbook.md#x)"
     assert ended.step("ready") == said
 
 

@@ -92,7 +92,7 @@ def _told(counts: Counts) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = (
-        "Erase a record: all its versions and copies, and the rejects that contain it (docs/operations.md)."
+        "Erase a record: all its versions and copies, and the rejects that contain it (docs/retention.md)."
     )
     parser.epilog = _EPILOG
     parser.add_argument("--id", required=True, help="the record's id")

@@ -191,7 +191,7 @@ def _instant(at_us: int) -> str:
 
 def _help(heading: str) -> str:
     """Return the link to a heading of the run book, with its anchor as Markdown renderers make it."""
-    return f"docs/operations.md#{heading.lower()}"
+    return f"docs/runbook.md#{heading.lower()}"
 
 
 _LIVE_CONTRACT = Contract(

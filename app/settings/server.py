@@ -61,9 +61,9 @@ class ServerSettings(Room, frozen=True, kw_only=True):
         Meta(
             pattern=r"^(https?://[^\s#]+)?$",
             extra={
-                FORM: "an address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/operations.md"
+                FORM: "an address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/runbook.md"
             },
-            description="The URL of docs/operations.md; the page at `/` links to its headings. Empty: the page "
+            description="The URL of docs/runbook.md; the page at `/` links to its headings. Empty: the page "
             "shows the file name only.",
         ),
     ] = ""

@@ -1,6 +1,6 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`python -m app.telemetry` prints them as the table of docs/operations.md; `python -m dev.monitoring` writes alerts,
+`python -m app.telemetry` prints them as the table of docs/metrics.md; `python -m dev.monitoring` writes alerts,
 boards and objectives from them. A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
 valid label. So every receiver keeps both, whether it translates OpenTelemetry's names or not
 (docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.
@@ -16,7 +16,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """A metric. `attributes` are all that its points may have; `bounds` are a histogram's inclusive upper bounds.
 
-    Collectors show `description`; `meaning` adds an explanation for people, in docs/operations.md.
+    Collectors show `description`; `meaning` adds an explanation for people, in docs/metrics.md.
 
     `starts` are the attribute values whose series exist from the start, at 0. An objective can only be created on a
     metric that has been written, and `increase` does not see the first increase of a series that begins at 1.

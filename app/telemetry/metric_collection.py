@@ -133,7 +133,7 @@ def metrics_route(reader: Scraped) -> HTTPRouteHandler:
         opt={"scope": "metrics", CONTRACT: _CONTRACT},
         summary="Read the metrics of this instance",
         description="The endpoint for Prometheus, in its text format or OpenMetrics, as Accept requests. Each instance "
-        "reports its own numbers; docs/operations.md describes them.",
+        "reports its own numbers; docs/metrics.md describes them.",
         tags=["operations"],
     )
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:

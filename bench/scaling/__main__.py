@@ -1,4 +1,4 @@
-"""Recompute capacity and cost, and write the tables of docs/operations.md and docs/scaling.md: `make capacity`.
+"""Recompute capacity and cost, and write the tables of docs/capacity.md and docs/scaling.md: `make capacity`.
 
 python -m bench.scaling
 """

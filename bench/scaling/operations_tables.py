@@ -1,4 +1,4 @@
-"""The tables of docs/operations.md about capacity and cost."""
+"""The tables of docs/capacity.md about capacity and cost."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from bench.scaling.capacity import (
     transport_dollars,
 )
 
-DOCUMENT = ROOT / "docs" / "operations.md"
+DOCUMENT = ROOT / "docs" / "capacity.md"
 ALERTS = ROOT / "infra" / "terraform" / "monitoring" / "alerts.json"
 RATES_PER_S = (10, 100, 1_000, 5_000)
 PAGE_EVERY_S, PAGE_QUERIES, WAIT_EVERY_S = 30, 5, 5  # the page at `/` over BigQuery; SLUICE_POLL_S

@@ -25,7 +25,7 @@ _DEAD = 'subscription_id=~"${dead_letter_subscriptions}"'
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """A condition that must hold for `for_s`; a page wakes the person on call, a ticket waits for the morning.
 
-    `run_book` is its heading in docs/operations.md, without the word alert.
+    `run_book` is its heading in docs/runbook.md, without the word alert.
     """
 
     name: str

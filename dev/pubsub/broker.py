@@ -6,13 +6,14 @@ do not restart at 1, so rows stored by an earlier run are never mistaken for dup
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from dev.pubsub.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from dev.pubsub.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError, UnsupportedError
 from dev.pubsub.message import Delivery, Draft, Message, check_name, check_publish, format_time, project_of
-from dev.pubsub.subscription import Subscription, SubscriptionSettings
+from dev.pubsub.subscription import Backlog, Subscription, SubscriptionSettings
 
 DELETED_TOPIC = "_deleted-topic_"
 
@@ -23,6 +24,8 @@ class Broker:
     def __init__(self, now_us: Callable[[], int]) -> None:
         """Start empty; `now_us` returns microseconds since the Unix epoch."""
         self.now_us = now_us
+        self.on_update: dict[str, Callable[[SubscriptionSettings], None]] = {}
+        """Subscription -> what its pusher does about new settings; one that is not here cannot become a push one."""
         self._topics: dict[str, dict[str, Subscription]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._message_ids = itertools.count(now_us())
@@ -80,6 +83,27 @@ class Broker:
         if found.settings.push_endpoint:
             raise FailedPreconditionError(f"subscription {name} is pushed to an endpoint and cannot be pulled")
         return found
+
+    def update_subscription(self, name: str, changes: Mapping[str, Any]) -> SubscriptionSettings:
+        """Change members of a subscription's settings, and return them all.
+
+        Raises as `subscription`, or UnsupportedError for the push endpoint of a subscription that nothing pushes.
+        """
+        subscription = self.subscription(name)
+        apply = self.on_update.get(name)
+        if changes.get("push_endpoint") and apply is None:
+            raise UnsupportedError(
+                f"the local Pub/Sub pushes only the subscriptions that it starts with; {name} is not one of them"
+            )
+        subscription.settings = msgspec.structs.replace(subscription.settings, **changes)
+        if apply is not None:
+            apply(subscription.settings)
+        return subscription.settings
+
+    def backlogs(self) -> list[Backlog]:
+        """Return the backlog of every subscription, sorted by name."""
+        now_us = self.now_us()
+        return [self._subscriptions[name].describe(now_us) for name in sorted(self._subscriptions)]
 
     def delete_subscription(self, name: str) -> None:
         """Remove a subscription and all its messages. Raises as `subscription`."""

@@ -1,4 +1,4 @@
-"""`python -m dev pubsub`: the local Pub/Sub with its pusher and its token issuer.
+"""`python -m dev pubsub`: the local Pub/Sub with its pusher and its token issuer; `status` and `update` ask one.
 
 Prints one JSON line on standard output when everything is up; SIGTERM or Ctrl-C ends it with status 0.
 """
@@ -16,6 +16,7 @@ import uvloop
 
 from dev.emulator import EmulatorError
 from dev.ports import port_number
+from dev.pubsub import ask
 from dev.pubsub.errors import PubsubError
 from dev.stack import running
 from dev.stack_settings import StackSettings
@@ -61,9 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="emulator: the official one from the Cloud SDK, relayed by the same pusher (default: local)",
     )
 
+    ask.add_actions(parser)
+
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until stopped; return 1 if it cannot start."""
+    """Serve until stopped, or ask a running one; return 1 if it cannot start or does not answer."""
+    if args.action is not None:
+        return ask.status(args) if args.action == "status" else ask.update(args)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     _allow_many_connections()
     try:

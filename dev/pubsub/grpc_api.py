@@ -23,6 +23,8 @@ SUBSCRIBER_METHODS: dict[str, tuple[Any, str]] = {
     "CreateSubscription": (types.Subscription.pb(), "create_subscription"),
     "GetSubscription": (types.GetSubscriptionRequest.pb(), "get_subscription"),
     "ListSubscriptions": (types.ListSubscriptionsRequest.pb(), "list_subscriptions"),
+    "UpdateSubscription": (types.UpdateSubscriptionRequest.pb(), "update_subscription"),
+    "ModifyPushConfig": (types.ModifyPushConfigRequest.pb(), "modify_push_config"),
     "DeleteSubscription": (types.DeleteSubscriptionRequest.pb(), "delete_subscription"),
     "Pull": (types.PullRequest.pb(), "pull"),
     "Acknowledge": (types.AcknowledgeRequest.pb(), "acknowledge"),

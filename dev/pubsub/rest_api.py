@@ -34,6 +34,14 @@ ROUTES: tuple[tuple[str, str, Any, str, str], ...] = (
     ("GET", _PROJECT + "/topics", types.ListTopicsRequest.pb(), "project", "list_topics"),
     ("PUT", _SUBSCRIPTION, types.Subscription.pb(), "name", "create_subscription"),
     ("GET", _SUBSCRIPTION, types.GetSubscriptionRequest.pb(), "subscription", "get_subscription"),
+    ("PATCH", _SUBSCRIPTION, types.UpdateSubscriptionRequest.pb(), "subscription.name", "update_subscription"),
+    (
+        "POST",
+        _SUBSCRIPTION + ":modifyPushConfig",
+        types.ModifyPushConfigRequest.pb(),
+        "subscription",
+        "modify_push_config",
+    ),
     ("DELETE", _SUBSCRIPTION, types.DeleteSubscriptionRequest.pb(), "subscription", "delete_subscription"),
     ("POST", _SUBSCRIPTION + ":pull", types.PullRequest.pb(), "subscription", "pull"),
     ("POST", _SUBSCRIPTION + ":acknowledge", types.AcknowledgeRequest.pb(), "subscription", "acknowledge"),
@@ -73,7 +81,8 @@ def _handler(
     async def handle(request: web.Request) -> web.Response:
         try:
             proto = await _decode(request, request_class)
-            setattr(proto, field, _resource_name(request, field))
+            *outer, leaf = field.split(".")
+            setattr(getattr(proto, outer[0]) if outer else proto, leaf, _resource_name(request, field))
             answer = json_format.MessageToDict(await method(proto))
         except PubsubError as refusal:
             return _error(refusal)

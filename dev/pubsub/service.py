@@ -14,6 +14,7 @@ from dev.pubsub.broker import Broker
 from dev.pubsub.errors import InvalidArgumentError, UnsupportedError
 from dev.pubsub.message import MICROSECONDS, Delivery, Draft
 from dev.pubsub.subscription import SubscriptionSettings
+from dev.pubsub.updates import ack_deadline_of, changes_of, push_endpoint_of, retention_of
 from dev.pubsub.waiting import wait_ready
 
 Proto = Any
@@ -39,10 +40,11 @@ _SUPPORTED_FIELDS = {
     "enable_message_ordering",
     "dead_letter_policy",
     "retry_policy",
-    # Harmless here: nothing expires and nothing is kept after its acknowledgement.
+    "message_retention_duration",
+    "retain_acked_messages",
+    # Harmless here: no subscription expires.
     "labels",
     "expiration_policy",
-    "message_retention_duration",
 }
 
 
@@ -100,6 +102,17 @@ class PubsubService:
         return ListSubscriptionsResponse(
             subscriptions=[_subscription_proto(every[name]) for name in names], next_page_token=next_token
         )
+
+    async def update_subscription(self, request: Proto) -> Proto:
+        """UpdateSubscriptionRequest -> Subscription."""
+        changes = changes_of(request.subscription, list(request.update_mask.paths))
+        return _subscription_proto(self.broker.update_subscription(request.subscription.name, changes))
+
+    async def modify_push_config(self, request: Proto) -> Proto:
+        """ModifyPushConfigRequest -> Empty."""
+        changes = {"push_endpoint": push_endpoint_of(request.push_config)}
+        self.broker.update_subscription(request.subscription, changes)
+        return Empty()
 
     async def delete_subscription(self, request: Proto) -> Proto:
         """DeleteSubscriptionRequest -> Empty."""
@@ -170,9 +183,6 @@ def _settings(request: Proto) -> SubscriptionSettings:
         if field.name not in _SUPPORTED_FIELDS:
             hint = "; `python -m dev pubsub --push-endpoint` sets one up" if field.name == "push_config" else ""
             raise UnsupportedError(f"the local Pub/Sub does not support {field.json_name}{hint}")
-    ack_deadline_s = request.ack_deadline_seconds or 10
-    if not 10 <= ack_deadline_s <= 600:
-        raise InvalidArgumentError(f"ackDeadlineSeconds is {ack_deadline_s}; it must be 10-600")
     max_attempts = request.dead_letter_policy.max_delivery_attempts or 5
     if not 5 <= max_attempts <= 100:
         raise InvalidArgumentError(f"maxDeliveryAttempts is {max_attempts}; it must be 5-100")
@@ -181,7 +191,9 @@ def _settings(request: Proto) -> SubscriptionSettings:
     return SubscriptionSettings(
         name=request.name,
         topic=request.topic,
-        ack_deadline_s=ack_deadline_s,
+        ack_deadline_s=ack_deadline_of(request),
+        retention_s=retention_of(request),
+        retain_acked=request.retain_acked_messages,
         ordering=request.enable_message_ordering,
         dead_letter_topic=request.dead_letter_policy.dead_letter_topic,
         max_attempts=max_attempts,
@@ -203,8 +215,10 @@ def _subscription_proto(settings: SubscriptionSettings) -> Proto:
         topic=settings.topic,
         ack_deadline_seconds=settings.ack_deadline_s,
         enable_message_ordering=settings.ordering,
+        retain_acked_messages=settings.retain_acked,
         state=types.Subscription.State.ACTIVE,
     )
+    proto.message_retention_duration.FromMicroseconds(round(settings.retention_s * MICROSECONDS))
     if settings.dead_letter_topic:
         proto.dead_letter_policy.dead_letter_topic = settings.dead_letter_topic
         proto.dead_letter_policy.max_delivery_attempts = settings.max_attempts

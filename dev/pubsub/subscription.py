@@ -8,17 +8,20 @@ Every undelivered message is in exactly one place:
       └── delayed <───┘ (retry policy)          held: behind another message of its ordering key
 
 A key's messages circulate one at a time, so a message is never delivered before the one ahead of it is settled.
+A message that is older than the retention is dropped wherever it is, as in the real service.
 No I/O; times are parameters, in microseconds.
 """
 
 import heapq
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 import msgspec
 
 from dev.pubsub.message import MICROSECONDS, Delivery, Message
+
+WEEK_S = 7 * 24 * 3600
 
 
 class SubscriptionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +37,34 @@ class SubscriptionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Per-message retry delay; 0: at once (for a push subscription, the pusher backs off instead)."""
     max_backoff_s: float = 0.0
     push_endpoint: str = ""
+    retention_s: float = WEEK_S
+    retain_acked: bool = False
+    """Only remembered: without seeks, a message cannot be seen after its acknowledgement."""
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """One subscription's backlog; the names of its members are those of Cloud Monitoring, where it has the metric."""
+
+    subscription: str
+    num_undelivered_messages: int
+    oldest_unacked_message_age: float
+    """Seconds; 0 if there is none."""
+    dead_letter_message_count: int
+    expired_message_count: int
+    """How many were dropped unacknowledged, at the end of the retention."""
+    message_retention_duration: float
+    push_endpoint: str
 
 
 class _Entry:
-    """A message and the number of its deliveries."""
+    """A message and the number of its deliveries; whether it waits behind its key, and whether it is gone."""
 
-    __slots__ = ("attempts", "message")
+    __slots__ = ("attempts", "is_gone", "is_held", "message")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.attempts = 0
+        self.is_held = self.is_gone = False
 
 
 class Subscription:
@@ -63,7 +84,8 @@ class Subscription:
         self.settings = settings
         self.watchers: set[Callable[[], None]] = set()
         self.dead_lettered = 0
-        self.backlog = 0
+        self.expired = 0
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # all that are not settled, the oldest first
         self._next_ack_id = next_ack_id
         self._forward_dead = forward_dead
         self._ready: deque[_Entry] = deque()
@@ -74,16 +96,36 @@ class Subscription:
         self._retries = 0
 
     @property
+    def backlog(self) -> int:
+        """How many messages are not acknowledged."""
+        return len(self._entries)
+
+    def describe(self, now_us: int) -> Backlog:
+        """Return the backlog as it is now."""
+        self.advance(now_us)
+        oldest = next(iter(self._entries.values()), None)
+        age_us = 0 if oldest is None else max(0, now_us - oldest.message.publish_time_us)
+        return Backlog(
+            subscription=self.settings.name,
+            num_undelivered_messages=self.backlog,
+            oldest_unacked_message_age=age_us / MICROSECONDS,
+            dead_letter_message_count=self.dead_lettered,
+            expired_message_count=self.expired,
+            message_retention_duration=self.settings.retention_s,
+            push_endpoint=self.settings.push_endpoint,
+        )
+
+    @property
     def outstanding(self) -> int:
         """How many messages are leased."""
         return len(self._leases)
 
     def accept(self, message: Message) -> None:
         """Add a newly published message."""
-        self.backlog += 1
-        entry = _Entry(message)
+        entry = self._entries[message.message_id] = _Entry(message)
         if self.settings.ordering and message.ordering_key:
             if message.ordering_key in self._held:
+                entry.is_held = True
                 self._held[message.ordering_key].append(entry)
                 return
             self._held[message.ordering_key] = deque()
@@ -100,7 +142,7 @@ class Subscription:
         lease_us = round((self.settings.ack_deadline_s if lease_s is None else lease_s) * MICROSECONDS)
         deliveries: list[Delivery] = []
         size = 0
-        for _ in range(min(max_messages, len(self._ready))):
+        while self._drop_gone() and len(deliveries) < max_messages:
             size += len(self._ready[0].message.data)
             if deliveries and size > max_bytes:
                 break
@@ -141,7 +183,7 @@ class Subscription:
     def has_ready(self, now_us: int) -> bool:
         """Return whether a pull now would return something."""
         self.advance(now_us)
-        return bool(self._ready)
+        return self._drop_gone()
 
     def next_change_us(self) -> int | None:
         """Return when the next lease expires or the next delayed message is due."""
@@ -151,7 +193,8 @@ class Subscription:
         return min(times, default=None)
 
     def advance(self, now_us: int) -> None:
-        """Process the lease expiries and delays that are due by `now_us`."""
+        """Drop what is older than the retention, and process the lease expiries and delays that are due by `now_us`."""
+        self._expire(now_us - round(self.settings.retention_s * MICROSECONDS))
         while self._expiries and self._expiries[0][0] <= now_us:
             deadline_us, ack_id = heapq.heappop(self._expiries)
             lease = self._leases.get(ack_id)
@@ -165,6 +208,21 @@ class Subscription:
         """Wake all waiters of this subscription."""
         for watcher in tuple(self.watchers):
             watcher()
+
+    def _expire(self, until_us: int) -> None:
+        """Drop the messages that were published by `until_us`."""
+        while self._entries:
+            oldest = next(iter(self._entries.values()))
+            if oldest.message.publish_time_us > until_us:
+                return
+            self.expired += 1
+            self._settled(oldest)
+
+    def _drop_gone(self) -> bool:
+        """Return whether a message is ready; those that expired while they waited are skipped."""
+        while self._ready and self._ready[0].is_gone:
+            self._ready.popleft()
+        return bool(self._ready)
 
     def _make_ready(self, entry: _Entry) -> None:
         self._ready.append(entry)
@@ -180,18 +238,26 @@ class Subscription:
             heapq.heapify(self._expiries)
 
     def _settled(self, entry: _Entry) -> None:
-        self.backlog -= 1
+        if entry.is_gone:
+            return  # it expired while it was leased
+        entry.is_gone = True
+        del self._entries[entry.message.message_id]
         key = entry.message.ordering_key
-        if not (self.settings.ordering and key):
+        if entry.is_held or not (self.settings.ordering and key):
             return
         held = self._held[key]
+        while held and held[0].is_gone:
+            held.popleft()
         if held:
+            held[0].is_held = False
             self._make_ready(held.popleft())
         else:
             del self._held[key]
 
     def _failed(self, entry: _Entry, now_us: int) -> None:
         settings = self.settings
+        if entry.is_gone:
+            return
         if (
             settings.dead_letter_topic
             and entry.attempts >= settings.max_attempts

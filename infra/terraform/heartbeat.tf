@@ -1,5 +1,5 @@
 # A record a minute that travels the whole way: topic, push, table, feed. The instance that stored it measures how long
-# that took (docs/operations.md, "heartbeat"); readers do not see it.
+# that took (docs/metrics.md, "heartbeat"); readers do not see it.
 
 # Anyone who may publish can set the attribute, so the service honours it only with this signature. It proves a canary
 # and nothing else: whoever reads it in the state or in the job can hide their own messages from readers.

@@ -93,12 +93,12 @@ variable "traces" {
 }
 
 variable "operations_url" {
-  description = "Where people on call can read docs/operations.md; alerts link to it."
+  description = "Where people on call can read docs/runbook.md; alerts link to it."
   type        = string
 
   validation {
     condition     = can(regex("^https://[^#\\s]+$", var.operations_url))
-    error_message = "An https address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/operations.md."
+    error_message = "An https address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/runbook.md."
   }
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dev.ports import quiet_ports
 from testing.pace import patience_s
 from tests.cli.wheel import ROOT, Installed
 
@@ -21,7 +22,7 @@ def sluice(installed: Installed, folder: Path, *arguments: str) -> subprocess.Co
 
 
 def test_the_wheel_holds_what_the_service_needs_and_no_test(installed: Installed) -> None:
-    """Every file of the packages that git knows, and nothing else."""
+    """Every file of the packages that git knows, the run-book for the drills, and nothing else."""
     names = zipfile.ZipFile(installed.wheel).namelist()
     listed = [
         "git",
@@ -39,7 +40,7 @@ def test_the_wheel_holds_what_the_service_needs_and_no_test(installed: Installed
     known = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     client = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "sluice_client"]
     known += subprocess.run(client, cwd=ROOT / "client", capture_output=True, text=True, check=True).stdout.split()
-    assert {name for name in names if ".dist-info/" not in name} == set(known)
+    assert {name for name in names if ".dist-info/" not in name} == {*known, "dev/drill/runbook.md"}
 
 
 def test_every_command_has_help_where_only_the_wheel_is(installed: Installed, tmp_path: Path) -> None:
@@ -50,6 +51,14 @@ def test_every_command_has_help_where_only_the_wheel_is(installed: Installed, tm
     for name in names:
         asked = sluice(installed, tmp_path, name, "--help")
         assert (asked.returncode, asked.stderr) == (0, "")
+
+
+def test_a_drill_runs(installed: Installed, tmp_path: Path) -> None:
+    """With the run-book that it brings along, whose commands find `sluice`."""
+    done = sluice(installed, tmp_path, "drill", "disk", "--mend", "--port", str(quiet_ports(1)[0]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Run-book: /" in done.stdout
+    assert str(ROOT) not in done.stdout
 
 
 def test_the_demonstration_runs(installed: Installed, tmp_path: Path) -> None:

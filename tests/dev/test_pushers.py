@@ -31,6 +31,8 @@ async def test_each_stream_has_a_topic_pushed_to_its_path(endpoint: Endpoint) ->
             moved = f"{endpoint.url}/moved"
             async with session.post("/push-endpoint", json={"url": moved}) as answer:
                 assert await answer.json() == {"url": moved}
+            backlogs = (await get(session, "/subscriptions"))["subscriptions"]
+            assert {each["push_endpoint"] for each in backlogs} == {"", moved, f"{moved}/flights", f"{moved}/x"}
             await asyncio.to_thread(publish, client, settings.topic_name("events.x"), [Draft(b"again")])
             assert (await endpoint.received(4))[-1].path == "/pubsub/push/moved/x"
         async with asyncio.timeout(TIMEOUT_S):

@@ -103,8 +103,8 @@ def test_the_documented_copy_of_the_file_has_no_byte_of_an_erased_record(tmp_pat
         store.close()
 
     asyncio.run(erase())
-    assert ID.encode() in path.read_bytes(), "DuckDB overwrites what is deleted: say so in docs/operations.md"
-    [command] = [each.text for each in blocks(ROOT / "docs/operations.md") if "COPY FROM DATABASE" in each.text]
+    assert ID.encode() in path.read_bytes(), "DuckDB overwrites what is deleted: say so in docs/retention.md"
+    [command] = [each.text for each in blocks(ROOT / "docs/retention.md") if "COPY FROM DATABASE" in each.text]
     program = re.search(r'python -c "\n(.*?)\n" data/sluice.duckdb', command, re.DOTALL)
     assert program is not None
     subprocess.run([sys.executable, "-c", program[1].replace('\\"', '"'), str(path)], check=True)

@@ -110,7 +110,7 @@ async def test_reads_that_get_no_answer_show_and_leave_the_instance_ready(error:
         found = strict.json()["store"]["reads"]
         assert found == ready.json()["store"]["reads"]
         assert (found["state"], found["detail"]) == (state, str(error))
-        assert found["help"] == f"docs/operations.md#read-state-{state.lower()}"
+        assert found["help"] == f"docs/runbook.md#read-state-{state.lower()}"
         assert found["since"] == "2023-11-14T22:14:20.000Z"
 
 
@@ -125,7 +125,7 @@ async def test_a_stranger_is_told_the_states_and_not_what_the_store_said() -> No
         assert SECRET not in told.text
         sink = told.json()["sinks"]["records"]
         assert (sink["state"], sink["detail"], sink["connections"]) == ("NOT_FOUND", None, 2)
-        assert sink["help"] == "docs/operations.md#sink-state-not_found"
+        assert sink["help"] == "docs/runbook.md#sink-state-not_found"
         assert told.json()["store"]["reads"]["detail"] is None
         known = (await client.get("/health/ready", headers={"Authorization": "Bearer x"})).json()
         assert known["sinks"]["records"]["detail"] == f"there is no table {SECRET}"

@@ -41,7 +41,7 @@ async def test_a_store_that_never_answers_an_append_fails_liveness_in_time() -> 
         )
         ready = await service.client.get("/health/ready")
         sink = ready.json()["sinks"]["records"]
-        assert (ready.status_code, sink["stuck"], sink["help"]) == (200, True, "docs/operations.md#stuck-writer")
+        assert (ready.status_code, sink["stuck"], sink["help"]) == (200, True, "docs/runbook.md#stuck-writer")
         assert not ready.json()["sinks"]["records_rejected"]["stuck"]
         assert (await service.client.get("/health/ready?strict=1")).status_code == 503
         sinks.records.replies.clear()  # the store answers again

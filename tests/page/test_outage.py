@@ -35,14 +35,14 @@ async def choose(tab: Page, duration: str) -> None:
 
 async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path: Path) -> None:
     """Whatever its name: a banner says it, since when, what it means, and where to read on; no tile reassures."""
-    book = "https://example.org/operations.md"
+    book = "https://example.org/runbook.md"
     async with serving(tmp_path / "data.duckdb", run_book_url=book) as (process, client):
         await post(client, {"id": "a"})
         await intercept(tab)
         await visit(tab, process)
         await tab.until(WELL)
         await tab.shows("[data-figure=rejected]", "none in this time")
-        help_path = "docs/operations.md#sink-state-moon_phase"
+        help_path = "docs/runbook.md#sink-state-moon_phase"
         changed = sink(state="MOON_PHASE", since=ago(3), detail="too <b>full</b>", help=help_path)
         await rule(tab, ("health/ready", changed))
         await tab.until(f"{ALARM}.includes('MOON_PHASE')")

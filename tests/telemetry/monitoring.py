@@ -36,9 +36,10 @@ def read() -> Monitoring:
 
 
 def anchors(document: str) -> set[str]:
-    """Return the anchors of a Markdown document's headings, as GitHub makes them."""
+    """Return the anchors of a Markdown document: of its headings, as GitHub makes them, and those it sets itself."""
     headings = re.findall(r"^#+ (.+)$", document, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    own = set(re.findall(r'<a id="([^"]+)">', document))
+    return own | {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def queries_of_tiles(monitoring: Monitoring) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ import { hereAt, serviceNow } from "./api.js";
 import { announce, byId, make, say } from "./dom.js";
 import { ago, moment } from "./format.js";
 
-const RUN_BOOK = "docs/operations.md";
+const RUN_BOOK = "docs/runbook.md";
 
 // Show the troubles, none of them: no banner. `runBook` is where the run-book is read, or "".
 export function showAlarm(troubles, runBook) {

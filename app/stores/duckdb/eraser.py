@@ -19,7 +19,7 @@ from app.stores.sql.statement import Statement
 
 _GENERATION = "erasures"
 _EVERY_S = 3_600.0
-_PIECE_ROWS = 10_000  # deleted in 5 to 20 ms (docs/operations.md, "Retention")
+_PIECE_ROWS = 10_000  # deleted in 5 to 20 ms (docs/retention.md)
 _BREATH_S = 0.05  # between two pieces, so that appends can run
 Deleted = Callable[[str, int], None]
 """Called with the name of a table and the number of its expired rows that were deleted."""
@@ -47,7 +47,7 @@ class EmbeddedEraser:
     async def advance(self) -> None:
         """Count one more erasure in the file, and take the erased rows out of the write-ahead log.
 
-        Their bytes stay in the file, where no query finds them (docs/operations.md, "Retention and erasure").
+        Their bytes stay in the file, where no query finds them (docs/retention.md).
         """
         self._generation = await self._store.write(_advanced)
         await self._store.checkpoint()

@@ -6,7 +6,7 @@ location       = "EU"
 environment    = "prod"
 
 on_call        = { emails = ["data-on-call@example.com"] }
-operations_url = "https://github.com/my-company/sluice/blob/main/docs/operations.md"
+operations_url = "https://github.com/my-company/sluice/blob/main/docs/runbook.md"
 
 # true once the first deployment has all the traffic (docs/deploy.md); until then messages wait.
 pushes = false

@@ -6,7 +6,7 @@ location       = "EU"
 environment    = "staging"
 
 on_call        = { emails = ["data-team@example.com"] }
-operations_url = "https://github.com/my-company/sluice/blob/staging/docs/operations.md"
+operations_url = "https://github.com/my-company/sluice/blob/staging/docs/runbook.md"
 
 # true once the first deployment has all the traffic (docs/deploy.md); until then messages wait.
 pushes = false

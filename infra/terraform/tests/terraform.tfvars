@@ -4,7 +4,7 @@ project_number = "123456789012"
 region         = "europe-west1"
 environment    = "test"
 on_call        = { emails = ["on-call@example.com"] }
-operations_url = "https://example.com/operations.md"
+operations_url = "https://example.com/runbook.md"
 
 # As after the first deployment, so that pushes are on; tests/push.tftest.hcl is about the time before, too.
 pushes      = true

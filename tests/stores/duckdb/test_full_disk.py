@@ -146,7 +146,7 @@ async def test_records_are_refused_before_the_disk_is_full(tmp_path: Path, free_
         sink = ready.json()["sinks"]["records"]
         assert (ready.status_code, sink["state"]) == (503, "DISK_FULL")
         assert "255 MiB free" in sink["detail"]
-        assert sink["help"] == "docs/operations.md#sink-state-disk_full"
+        assert sink["help"] == "docs/runbook.md#sink-state-disk_full"
         free_bytes["free"] = 1024 * MIB
         async with asyncio.timeout(PATIENCE_S):
             while (await service.client.get("/health/ready", params={"strict": "1"})).status_code == 503:

@@ -1,0 +1,9 @@
+"""`python -m dev drill`: break one thing on a laptop, and mend it with the run-book.
+
+command     `python -m dev drill`: chooses a drill, tells the person where to look, and measures the outage
+catalogue   the drills: what each breaks, the symptom that it shows, and its section of the run-book
+system      what is broken: a local Pub/Sub, a service that is restarted like on Cloud Run, and their folder
+trickle     publishes records all the time, and compares them with the feed
+run_book    finds a section of docs/runbook.md, and its commands for a laptop
+records     the record types that the drills deploy
+"""

@@ -1,0 +1,1 @@
+"""The drills: what they break is mended by the run-book."""
