@@ -15,7 +15,7 @@ _OF_THE_OUTER = frozenset(
         *(b"last-event-id", b"mcp-protocol-version", b"mcp-session-id", b"range", b"transfer-encoding"),
     }
 )
-"""Headers that say how the outer request is sent and answered. The others say who asks, and from where."""
+"""Headers that say how the outer request is sent and answered. The others name the caller, and its address."""
 
 
 class TooLargeError(Exception):
@@ -78,7 +78,7 @@ class _Taking:
         if not self._has_asked:
             self._has_asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        await self._is_over.wait()  # who listens for an end meanwhile must not be told of the same request for ever
+        await self._is_over.wait()  # who listens for an end meanwhile must not be told of the same request again and again
         return {"type": "http.disconnect"}
 
     async def send(self, event: Any) -> None:

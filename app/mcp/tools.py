@@ -27,13 +27,6 @@ _LIMIT = {
 }
 _PAGE = ("since", "until", "cursor", "order", "fields", "count", "freshness")
 _STATS = ("since", "until", "bucket", "by", "metric")
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "object": (dict,),
-}
 
 
 class ArgumentsError(Exception):
@@ -109,7 +102,7 @@ def tools_of(streams: Streams) -> Sequence[Tool]:
         Tool(
             name="query_records",
             description="Return records of a window of time, oldest first, each once. `next_cursor` continues the "
-            "window; `resume_cursor` returns what is stored later.",
+            "window; `resume_cursor` returns later records.",
             arguments={**stream, **_described(PAGE_PARAMETERS, _PAGE), "limit": _LIMIT, "filters": _FILTERS},
             ask=lambda given: Ask(_place(given, "/records"), _query(given, limit=DEFAULT_LIMIT)),
         ),
@@ -123,7 +116,7 @@ def tools_of(streams: Streams) -> Sequence[Tool]:
         ),
         Tool(
             name="list_rejects",
-            description="Return what was rejected: the reason, the field, and the payload in base64. Only for callers "
+            description="Return rejected records: the reason, the field, and the payload in base64. Only for callers "
             "with the scope `rejects`.",
             arguments={**stream, **_described(PAGE_PARAMETERS, _PAGE), "limit": _LIMIT, "filters": _FILTERS},
             ask=lambda given: Ask(_place(given, "/rejects"), _query(given, limit=DEFAULT_LIMIT)),
@@ -181,16 +174,14 @@ def _with_default(parameter: Parameter) -> str:
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    wanted = schema.get("type", "string")
-    if isinstance(value, bool) and wanted != "boolean":
-        return False
-    if not isinstance(value, _TYPES[wanted]):
-        return False
-    if wanted == "integer":
-        return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
-    if wanted == "string":
-        return len(value) >= schema.get("minLength", 0)
-    return wanted != "object" or all(isinstance(each, str | int | float) for each in value.values())
+    match schema.get("type", "string"), value:
+        case "integer", int():
+            return bool(not isinstance(value, bool) and schema["minimum"] <= value <= schema["maximum"])
+        case "string", str():
+            return len(value) >= schema.get("minLength", 0)
+        case "object", dict():
+            return all(isinstance(each, str | int | float) for each in value.values())
+    return False
 
 
 def _wanted(schema: Mapping[str, Any]) -> str:
