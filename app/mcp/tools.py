@@ -176,9 +176,9 @@ def _with_default(parameter: Parameter) -> str:
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     match schema.get("type", "string"), value:
         case "integer", int():
-            return bool(not isinstance(value, bool) and schema["minimum"] <= value <= schema["maximum"])
+            return not isinstance(value, bool) and bool(schema["minimum"] <= value <= schema["maximum"])
         case "string", str():
-            return len(value) >= schema.get("minLength", 0)
+            return bool(len(value) >= schema.get("minLength", 0))
         case "object", dict():
             return all(isinstance(each, str | int | float) for each in value.values())
     return False

@@ -17,7 +17,7 @@ from dev.drill.run_book import RunBookError, laptop_commands, run_book_path, run
 from dev.drill.system import System, View, running_system
 from dev.drill.trickle import Trickle, compare
 from dev.local import SERVICE_PORT
-from dev.ports import choose_port
+from dev.ports import choose_port, port_number
 from dev.shutdown import stop_requested
 from dev.signing import VARIABLE, local_secret
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the drills, and what each breaks")
     parser.add_argument("--run-book", action="store_true", help="print the run-book")
     parser.add_argument("--mend", action="store_true", help="run the run-book's own commands, instead of waiting")
-    parser.add_argument("--port", type=int, help="the service's port (default: 8080, or a free one)")
+    parser.add_argument("--port", type=port_number, help="the service's port (default: 8080, or a free one)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -28,8 +28,9 @@ _SERVES = {"sluice up": "Ctrl-C stops everything", "sluice demo": "Serving until
 """What runs until Ctrl-C, and what it prints once it serves."""
 _FASTER = {"sluice demo": " --flights 300"}
 """The demonstration as a whole is run by the tests of dev/demo."""
-_INSTALL = "uv tool install"
-"""Left out: tests/cli installs the wheel. Here, the commands are those of this environment."""
+_ELSEWHERE = ("uv tool install", "make demo\nmake test")
+"""Left out: tests/cli installs the wheel, and the tests of dev/demo run the demonstration; here, the commands are those
+of this environment. `make test` runs this."""
 _STOP = "with Ctrl-C"
 _PATIENCE_S = patience_s(60.0)
 _READS = ("curl ", "sluice follow ", "python read")
@@ -98,7 +99,7 @@ class Session:
             written.write_text(self._placed(step.text))
         elif step.text.strip() in _SERVES:
             self._serve(step)
-        elif step.text.startswith(_INSTALL):
+        elif step.text.startswith(_ELSEWHERE):
             return
         else:
             self._run(step)
