@@ -7,7 +7,7 @@ import pytest
 from tests.documentation.session import is_shown, session, steps_of
 from tests.rules import ROOT
 
-PAGES = ("README.md", *(f"docs/{name}.md" for name in ("tutorial", "publish", "replay", "follow")))
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("tutorial", "publish", "replay", "follow", "export")))
 
 
 @pytest.mark.timeout(600)
