@@ -1,0 +1,113 @@
+"""The recipe for Grafana: what Infinity would ask is answered, and becomes the rows that its panels plot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonata
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from ruamel.yaml import YAML
+
+from testing.service import Service, running
+from tests.auth.callers import KEY, bearing, granting, key_grant
+from tests.documents import code_blocks
+from tests.rules import ROOT
+from tests.shop import shop
+
+RECIPE = ROOT / "examples" / "grafana"
+BOARD: dict[str, Any] = json.loads((RECIPE / "dashboard.json").read_text())
+TARGETS: list[dict[str, Any]] = [target for panel in BOARD["panels"] for target in panel["targets"]]
+RANGE = {"${__from:date:iso}": "2026-01-31T11:57:00.000Z", "${__to:date:iso}": "2026-01-31T12:00:00.000Z"}
+
+
+async def answer(service: Service, target: dict[str, Any]) -> dict[str, Any]:
+    """Send the request that Infinity would make of a query, in the dashboard's time range."""
+    params = {each["key"]: RANGE.get(each["value"], each["value"]) for each in target["url_options"]["params"]}
+    assert "${" not in json.dumps(params)
+    response = await service.client.get(target["url"], params=params)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def rows(target: dict[str, Any], told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Apply the root selector, then the columns; a member that is missing is null."""
+    selected = jsonata.Jsonata(target["root_selector"]).evaluate(told)
+    return [{each["text"]: row.get(each["selector"]) for each in target["columns"]} for row in selected]
+
+
+@pytest.fixture(params=range(len(TARGETS)), ids=[panel["title"] for panel in BOARD["panels"]])
+def target(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Each query of the dashboard."""
+    found: dict[str, Any] = TARGETS[request.param]
+    return found
+
+
+async def test_each_value_of_the_statistics_becomes_a_row(target: dict[str, Any]) -> None:
+    """Nothing is lost, doubled or shifted between the answer and what is plotted."""
+    async with shop() as service:
+        told = await answer(service, target)
+    assert told["series"]
+    expected = [
+        {"time": time, "series": series["key"], "values": [series["values"][name][number] for name in told["metrics"]]}
+        for series in told["series"]
+        for number, time in enumerate(told["buckets"])
+    ]
+    numbers = [each["text"] for each in target["columns"] if each["type"] == "number"]
+    is_split = any(each["type"] == "string" for each in target["columns"])
+    assert len(numbers) == len(told["metrics"])
+    assert [
+        {"time": row["time"], "series": row["source"] if is_split else None, "values": [row[name] for name in numbers]}
+        for row in rows(target, told)
+    ] == expected
+
+
+async def test_the_split_panel_counts_every_record() -> None:
+    """The plotted counts are those of the records, by source."""
+    async with shop() as service:
+        told = await answer(service, TARGETS[0])
+    totals: dict[str | None, int] = {}
+    for row in rows(TARGETS[0], told):
+        totals[row["source"]] = totals.get(row["source"], 0) + row["records"]
+    assert totals == {"checkout": 3, None: 1, "shipping": 1}
+
+
+@pytest.mark.parametrize("buckets", [0, 1])
+def test_few_buckets_are_rows_too(target: dict[str, Any], buckets: int) -> None:
+    """JSONata turns a sequence of one into its member; the selector must not."""
+    series = [{"key": None, "values": {"count": [7] * buckets, "p50:delay": [7] * buckets, "p95:delay": [7] * buckets}}]
+    told = {"buckets": ["2026-01-31T11:57:00Z"] * buckets, "series": series}
+    assert len(rows(target, told)) == buckets
+    assert rows(target, {"buckets": told["buckets"], "series": []}) == []
+
+
+async def test_the_data_source_sends_the_key_as_the_service_reads_it(
+    tmp_path: Path,
+) -> None:
+    """A bearer token, from the variables that the page names; without it the service refuses."""
+    (source,) = YAML(typ="safe").load((RECIPE / "datasource.yaml").read_text())["datasources"]
+    assert {(each["datasource"]["type"], each["datasource"]["uid"]) for each in TARGETS} == {
+        (source["type"], source["uid"])
+    }
+    assert source["jsonData"]["auth_method"] == "bearerToken"
+    assert source["jsonData"]["allowedHosts"] == [source["url"]]
+    token = source["secureJsonData"]["bearerToken"].replace("${SLUICE_API_KEY}", KEY)
+    url = TARGETS[0]["url"]
+    async with running(granting(tmp_path, key_grant())) as service:
+        assert (await service.client.get(url, headers={"Authorization": f"Bearer {token}"})).status_code == 200
+        assert bearing()["Authorization"] == f"Bearer {token}"
+        assert (await service.client.get(url)).status_code == 401
+
+
+def test_grafana_would_understand_the_dashboard() -> None:
+    """It survives a round trip through the models of Grafana's own SDK."""
+    understood = json.loads(JSONEncoder().encode(Dashboard.from_json(BOARD)))
+    assert [panel["title"] for panel in understood["panels"]] == [panel["title"] for panel in BOARD["panels"]]
+
+
+def test_the_page_shows_the_selector_of_the_first_panel() -> None:
+    """The example of the page is the one that is tested here."""
+    (shown,) = code_blocks(ROOT / "docs" / "grafana.md", "text")
+    assert shown.strip() == TARGETS[0]["root_selector"]
