@@ -13,6 +13,7 @@ erase/               DELETE /v1/records/{id}, and the command
 schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often
 http/                what all routes share: problems, headers, chunked responses, connections
+mcp/                 agents: the API as tools of the Model Context Protocol
 openapi/, page/      the OpenAPI document and its page; the page for people
 health/, telemetry/  probes, gauges and the canary; metrics, traces and logs
 settings/, runtime/  the environment; clocks, deadlines, threads, memory, Valkey

@@ -78,9 +78,7 @@ class _Taking:
         if not self._has_asked:
             self._has_asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        await (
-            self._is_over.wait()
-        )  # a listener for the end must not be told of the request again
+        await self._is_over.wait()  # a listener for the end must not be told of the request again
         return {"type": "http.disconnect"}
 
     async def send(self, event: Any) -> None:

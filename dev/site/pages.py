@@ -20,6 +20,8 @@ _LINK = re.compile(
     r"|(?P<before>\]\(|\b(?:src|srcset|href)=\")(?P<target>[^)\s\"]+)",
     re.MULTILINE | re.DOTALL,
 )
+_INFO = re.compile(r"^(`{3,}\w+) [^\n`]*$", re.MULTILINE)
+"""What follows a block's language, as in `sh laptop`: for our programs; the site's reader would take no such block."""
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]+")
 _MARKDOWN = MarkdownIt("commonmark")
 _LANGUAGES = {".json": "json", ".py": "python", ".tf": "terraform", ".toml": "toml", ".yml": "yaml"}
@@ -94,7 +96,7 @@ def _rewritten(text: str, document: str, pages: Mapping[str, str], linked: dict[
             linked[path] = place
         return f"{found['before']}{posixpath.relpath(place, here or '.')}{hash_sign}{anchor}"
 
-    return _LINK.sub(renewed, text)
+    return _LINK.sub(renewed, _INFO.sub(r"\1", text))
 
 
 def _place(path: str, pages: Mapping[str, str], root: Path) -> str:
