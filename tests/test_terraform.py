@@ -113,7 +113,7 @@ def test_the_tables_lie_as_the_service_expects() -> None:
     assert LAYOUT.clustering == (LAYOUT.partition_column,)
     assert re.search(r"clustering +?= \[local.partition_column\]", text)
     for schema in ("table.schema.json", "rejects.schema.json"):
-        assert f'"{schema}"' in text + text_of("streams.tf")
+        assert f'{schema}"' in text + text_of("streams.tf")
         columns = {column["name"] for column in json.loads(text_of(schema))}
         assert {LAYOUT.partition_column, *LAYOUT.clustering} <= columns
     assert 'variable "record_id" {' in text_of("variables_data.tf")
@@ -251,7 +251,7 @@ def test_the_workflows_and_the_configuration_mean_the_same() -> None:
 def test_every_environment_is_there_and_checked() -> None:
     """Each has its variables, its state's place and its bootstrap's variables, and check.sh goes through all."""
     files = {path.name for path in (FOLDER / "environments").iterdir()}
-    checked = re.search(r'^environments="(.*)"$', text_of("check.sh"), re.MULTILINE)
+    checked = re.search(r"^environments=\$\{environments:-(.*)\}$", text_of("check.sh"), re.MULTILINE)
     assert checked is not None
     names = checked[1].split()
     assert files == {f"{name}.{kind}" for name in names for kind in ("tfvars", "backend.hcl", "bootstrap.tfvars")}

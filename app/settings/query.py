@@ -109,7 +109,7 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_CACHE_URL,
-            extra={FORM: "an address such as valkey://10.0.0.3:6379/0, of valkey, valkeys, redis or rediss"},
+            extra={FORM: "an address such as valkey://cache.internal:6379/0, by valkey, valkeys, redis or rediss"},
             description="The address of a Valkey server, such as `valkey://10.0.0.3:6379/0`, through which "
             "instances share the response cache and the request counts. Empty: each instance has "
             "its own.",

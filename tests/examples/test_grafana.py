@@ -1,6 +1,8 @@
 """The recipe for Grafana: what Infinity would ask is answered, and becomes the rows that its panels plot."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,14 @@ RECIPE = ROOT / "examples" / "grafana"
 BOARD: dict[str, Any] = json.loads((RECIPE / "dashboard.json").read_text())
 TARGETS: list[dict[str, Any]] = [target for panel in BOARD["panels"] for target in panel["targets"]]
 RANGE = {"${__from:date:iso}": "2026-01-31T11:57:00.000Z", "${__to:date:iso}": "2026-01-31T12:00:00.000Z"}
+
+
+@pytest.fixture(autouse=True)
+def _recursion_limit() -> Iterator[None]:
+    """Put back what the package for JSONata changes for the whole process."""
+    limit = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(limit)
 
 
 async def answer(service: Service, target: dict[str, Any]) -> dict[str, Any]:

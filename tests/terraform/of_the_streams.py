@@ -21,7 +21,7 @@ MUTATIONS = [
             "each_stream_has_a_table_of_its_own": [
                 (
                     "bigquery.tf",
-                    'file("${path.module}/${each.value.schema}")\n',
+                    "file(each.value.schema)\n",
                     'file("${path.module}/table.schema.json")\n',
                 ),
                 (_STREAMS, "try(coalesce(var.streams[name].retention_days), local.clocks", "try(local.clocks"),
