@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,9 @@ TARGETS: list[dict[str, Any]] = [target for panel in BOARD["panels"] for target 
 RANGE = {"${__from:date:iso}": "2026-01-31T11:57:00.000Z", "${__to:date:iso}": "2026-01-31T12:00:00.000Z"}
 
 
-@pytest.fixture(autouse=True)
-def _recursion_limit() -> Iterator[None]:
-    """Put back what the package for JSONata changes for the whole process."""
-    limit = sys.getrecursionlimit()
-    yield
-    sys.setrecursionlimit(limit)
+LIMIT = 1_000
+"""Python's own: the package for JSONata raises it for the whole process when it is imported."""
+sys.setrecursionlimit(LIMIT)
 
 
 async def answer(service: Service, target: dict[str, Any]) -> dict[str, Any]:
