@@ -1,5 +1,7 @@
-"""Static files of the human-readable pages: their versioned names, caching and security headers."""
+"""Static files of the human-readable pages: their versioned names, compression, caching and security headers."""
 
+import gzip
+import re
 from typing import Any
 
 import msgspec
@@ -27,12 +29,17 @@ SECURITY = {
 }
 
 
+# RFC 9110 §12.5.3. `*` and other codings are ignored: sending the bytes as they are is never wrong.
+_GZIP = re.compile(r"(?:^|,)[ \t]*(?:x-)?gzip[ \t]*(?:;[ \t]*q=([01](?:\.\d{0,3})?)[ \t]*)?(?=,|$)", re.IGNORECASE)
+
+
 class Asset(msgspec.Struct, frozen=True):
-    """A file as it is served."""
+    """A file as it is served: as it is, or compressed."""
 
     body: bytes
     media_type: str
     etag: str
+    compressed: bytes
 
     @property
     def version(self) -> str:
@@ -42,14 +49,27 @@ class Asset(msgspec.Struct, frozen=True):
 
 def asset(body: bytes, media_type: str) -> Asset:
     """Return the asset with these bytes."""
-    return Asset(body, media_type, strong_etag(body))
+    return Asset(body, media_type, strong_etag(body), gzip.compress(body, mtime=0))
 
 
 def asset_response(
     request: Request[Any, Any, Any], found: Asset, cache_control: str, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
-    """Return the response with a file, or 304 if the caller has it; `headers` add to or override the usual ones."""
-    stated = {**SECURITY, "ETag": found.etag, "Cache-Control": cache_control, **(headers or {})}
-    if has_current(request, found.etag):
+    """Return the response with a file, or 304 if the caller has it; `headers` add to or override the usual ones.
+
+    The entity tag names the coding too, as a strong one promises the same bytes.
+    """
+    is_compressed = _accepts_gzip(request)
+    etag = f'{found.etag[:-1]}-gzip"' if is_compressed else found.etag
+    stated = {**SECURITY, "ETag": etag, "Cache-Control": cache_control, **(headers or {})}
+    stated["Vary"] = ", ".join(filter(None, (stated.get("Vary"), "Accept-Encoding")))
+    if has_current(request, etag):
         return Response(b"", status_code=304, headers=stated)
-    return read_response(request, found.body, found.media_type, stated)
+    if is_compressed:
+        stated["Content-Encoding"] = "gzip"
+    return read_response(request, found.compressed if is_compressed else found.body, found.media_type, stated)
+
+
+def _accepts_gzip(request: Request[Any, Any, Any]) -> bool:
+    accepted = _GZIP.search(",".join(request.headers.getall("accept-encoding", [])))
+    return accepted is not None and (accepted[1] is None or float(accepted[1]) > 0)

@@ -50,7 +50,8 @@ def welcome(settings: Settings, streams: Streams) -> dict[str, Any]:
 
     It contains no data and no secret: like the OpenAPI document, it is public. `example` is a record that the default
     stream stores as it is, for a newcomer's first request. If none could be derived it is null, and `template` is the
-    shape of a record, with `<...>` for each value to fill in.
+    shape of a record, with `<...>` for each value to fill in. `trace` is the address of a trace, with `{trace}` for its
+    id; it is empty unless traces go to Cloud Trace.
     """
     table = streams.default.table
     example = example_record(table)
@@ -66,8 +67,16 @@ def welcome(settings: Settings, streams: Streams) -> dict[str, Any]:
         "example": example,
         "template": template_record(table) if example is None else None,
         "run_book": settings.server.run_book_url,
+        "trace": _trace_address(settings),
         "links": _FREE_LINKS | (query_links if "query" in settings.server.roles else {}),
     }
+
+
+def _trace_address(settings: Settings) -> str:
+    """Return where a browser shows a trace, with `{trace}` for its id; "" if traces do not go to Cloud Trace."""
+    if not settings.telemetry.traces.startswith("cloud"):
+        return ""
+    return f"https://console.cloud.google.com/traces/list?project={settings.project}&tid={{trace}}"
 
 
 PATH = "/page"

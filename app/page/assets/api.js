@@ -62,29 +62,40 @@ export function addressOf(path) {
 // Return what the service answers to a GET of `path` with `parameters` (pairs), or throw a Problem, at the latest after
 // `patienceS`: a service that hangs would otherwise look like one at rest.
 export async function ask(path, parameters = [], { signal, patienceS = PATIENCE_S } = {}) {
-  const { answer, body } = await get(path, parameters, signal, patienceS);
+  const { answer, body } = await request(path, parameters, signal, patienceS);
   if (answer.ok) return body;
   throw new Problem(answer.status, body, Number(answer.headers.get("Retry-After")) || 0);
 }
 
+// Send `body` (bytes of `type`) to `path`; return what the service answers: 201, 207 or 422 say what became of it.
+export async function send(path, body, type, headers = {}) {
+  const { answer, body: said } = await request(path, [], null, PATIENCE_S, { method: "POST", body, headers: { "Content-Type": type, ...headers } });
+  if (answer.ok) return said;
+  throw new Problem(answer.status, said, Number(answer.headers.get("Retry-After")) || 0);
+}
+
+// Return the header that says who asks, if a key was entered.
+export function authorized() {
+  return hasKey() ? { Authorization: `Bearer ${key()}` } : {};
+}
+
 // Return what `/health/ready` says, which is an answer also where its status is 503.
 export async function askHealth(signal, patienceS) {
-  const { answer, body } = await get("health/ready", [], signal, patienceS);
+  const { answer, body } = await request("health/ready", [], signal, patienceS);
   if (typeof body.status !== "string") throw new Problem(answer.status, body);
   const at = Date.parse(answer.headers.get("Date"));
   if (at) aheadMs = Math.abs(Date.now() - at) < 2000 ? 0 : Date.now() - at; // the header has whole seconds
   return body;
 }
 
-async function get(path, parameters, signal, patienceS) {
+async function request(path, parameters, signal, patienceS, options = {}) {
   const url = new URL(path, ROOT);
   for (const [name, text] of parameters) url.searchParams.append(name, text);
-  const headers = { Accept: "application/json" };
-  if (hasKey()) headers.Authorization = `Bearer ${key()}`;
+  const headers = { Accept: "application/json", ...authorized(), ...options.headers };
   const ends = [AbortSignal.timeout(patienceS * 1000), ...(signal ? [signal] : [])];
   let answer;
   try {
-    answer = await fetch(url, { headers, signal: AbortSignal.any(ends) });
+    answer = await fetch(url, { ...options, headers, signal: AbortSignal.any(ends) });
     return { answer, body: await answer.json() };
   } catch (error) {
     if (signal?.aborted) throw new DOMException("the view changed", "AbortError");

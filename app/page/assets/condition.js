@@ -1,6 +1,8 @@
 // What is wrong with the service, from what `/health/ready` says, in words for people. A state whose name is not known
 // here is a trouble all the same: only ACTIVE is none.
 
+import { backlogOf } from "./backlog.js";
+
 const ACTIVE = "ACTIVE";
 const REJECTS = /_rejected$/;
 const KEPT =
@@ -29,6 +31,8 @@ const UNKNOWN = "This page does not know the reported state; see the run-book.";
 // tile; `since`, `detail` and `help` are as the service says them, or null.
 export function troublesOf(health) {
   const sinks = Object.entries(health.sinks ?? {}).flatMap(([name, sink]) => writing(name, sink));
+  const queued = backlogOf(health.backlog);
+  if (sinks.length && queued.messages) sinks[0].words += ` ${queued.words}.`;
   const reads = health.store?.reads;
   const reading = reads && reads.state !== ACTIVE ? [readingTrouble(reads)] : [];
   return [...sinks, ...reading, ...statusTrouble(health)];

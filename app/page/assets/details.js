@@ -9,8 +9,9 @@ export function setUpDetails() {
   byId("details-close").addEventListener("click", () => byId("details").close());
 }
 
-// Show all `columns` (of /v1/schema) of a `row`; with `payload`, the bytes of this column as text.
-export function showDetails(title, row, columns, payload = "") {
+// Show all `columns` (of /v1/schema) of a `row`; with `payload`, the bytes of this column as text. `actions` are elements:
+// what may be done with it.
+export function showDetails(title, row, columns, { payload = "", actions = [] } = {}) {
   say(byId("details-title"), title);
   const tops = columns.filter(({ path }) => !path.includes("."));
   const entries = tops.flatMap(({ path, type }) => [
@@ -18,6 +19,8 @@ export function showDetails(title, row, columns, payload = "") {
     make("dd", {}, path === payload ? bytesAsText(row[path]) : shown(row[path], type)),
   ]);
   byId("details-list").replaceChildren(...entries);
+  byId("details-actions").replaceChildren(...actions);
+  byId("details-actions").hidden = actions.length === 0;
   byId("details").showModal();
 }
 
@@ -28,7 +31,25 @@ function shown(value, type) {
   return String(value);
 }
 
+// Return bytes, which the API writes in base64.
+export function bytesOf(base64) {
+  return Uint8Array.from(atob(base64 ?? ""), (letter) => letter.charCodeAt(0));
+}
+
+// JSON is laid out, as it often came on a single line; anything else stands as it is.
 function bytesAsText(base64) {
-  const bytes = Uint8Array.from(atob(base64 ?? ""), (letter) => letter.charCodeAt(0));
-  return make("pre", {}, new TextDecoder().decode(bytes) || "The content was empty.");
+  const text = new TextDecoder().decode(bytesOf(base64));
+  return make("pre", {}, laidOut(text) || "The content was empty.");
+}
+
+// Numbers are not read and written again: those of more than 53 bits would change.
+function laidOut(text) {
+  let found;
+  try {
+    found = JSON.parse(text);
+  } catch {
+    return text;
+  }
+  const isPlain = typeof found !== "object" || found === null || /\d{16}/.test(text);
+  return isPlain ? text : JSON.stringify(found, null, 2);
 }

@@ -35,11 +35,12 @@ export function showTrouble(section, problem) {
   say(place, problem === null ? "" : problem.sentence);
 }
 
-// Return a table that scrolls by itself where it is too wide, also by keyboard. A head is a text, or {text, kind};
-// a cell of a row is a text or an element; the first one heads its row.
+// Return a table that scrolls by itself where it is too wide, also by keyboard. A head is a text, or {text, kind, sort,
+// onSort}, where `sort` is how the rows are sorted by it, as ARIA says it; a cell of a row is a text or an element; the
+// first one heads its row.
 export function table(caption, heads, rows, { hideCaption = false } = {}) {
   const named = heads.map((head) => (typeof head === "string" ? { text: head, kind: "" } : head));
-  const head = make("tr", {}, ...named.map(({ text, kind }) => make("th", { scope: "col", className: kind }, text)));
+  const head = make("tr", {}, ...named.map(columnHead));
   const body = rows.map((cells) =>
     make(
       "tr",
@@ -53,6 +54,27 @@ export function table(caption, heads, rows, { hideCaption = false } = {}) {
   const label = make("caption", { className: hideCaption ? "unseen" : "" }, caption);
   const whole = make("table", {}, label, make("thead", {}, head), make("tbody", {}, ...body));
   return make("div", { className: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, whole);
+}
+
+function columnHead({ text, kind, sort, onSort }) {
+  if (!onSort) return make("th", { scope: "col", className: kind }, text);
+  const arrow = { ascending: " ↑", descending: " ↓" }[sort] ?? "";
+  const button = make("button", { type: "button", className: "sort", title: `Sort by ${text}`, onclick: onSort }, text);
+  return make("th", { scope: "col", className: kind, "aria-sort": sort }, button, arrow && make("span", { "aria-hidden": "true" }, arrow));
+}
+
+// Copy a text, and say so on the `button` that was pressed.
+export async function copyText(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+    const words = button.dataset.words ?? button.textContent;
+    button.dataset.words = words;
+    say(button, "Copied");
+    setTimeout(() => say(button, words), 2000);
+    announce("Copied to the clipboard.");
+  } catch {
+    announce("The browser does not allow the page to copy.");
+  }
 }
 
 // Show in a list that what is to stand there is being asked for.

@@ -1,6 +1,7 @@
 // What the records have to meet: filters by field, as the API takes them, shown as chips that can be taken away.
 
 import { announce, byId, make } from "./dom.js";
+import { changeView, correctView, view } from "./view.js";
 
 const WORDS = {
   eq: "is",
@@ -18,18 +19,31 @@ const MOST_USEFUL = ["eq", "ne", "prefix", "gte", "lte", "gt", "lt", "in", "isnu
 export class Filters {
   #columns;
   #changed;
-  #chosen = [];
   #controls = {};
 
   // `columns` are those of /v1/schema; `changed()` is called when there are other filters.
   constructor(columns, changed) {
     this.#columns = columns.filter(({ operators }) => operators.length > 0);
     this.#changed = changed;
+    const known = view().filters.filter(([name]) => this.#isKnown(name)); // an address may say anything
+    correctView({ filters: known });
+    this.#show();
   }
 
-  // Return the filters as parameters of a request.
-  get parameters() {
-    return this.#chosen.map(({ name, value }) => [name, value]);
+  #isKnown(name) {
+    const [path] = partsOf(name);
+    return this.#columns.some((column) => column.path === path || (column.type === "JSON" && path.startsWith(`${column.path}.`)));
+  }
+
+  // Return the filters as parameters of a request; without those of one field, if one is named.
+  parameters(without = "") {
+    return view().filters.filter(([name]) => !without || partsOf(name)[0] !== without);
+  }
+
+  // Let the records meet one filter more; it takes the place of another one of the same name, as a request has each once.
+  add(name, value) {
+    this.#change([...view().filters.filter(([other]) => other !== name), [name, value]]);
+    announce("The filter was added.");
   }
 
   // Return the form that adds one.
@@ -83,33 +97,47 @@ export class Filters {
     const { field, inside, operator, value, parts } = this.#controls;
     const path = [field.value, ...(parts.inside.hidden || !inside.value ? [] : [inside.value])].join(".");
     const isPresence = parts.value.hidden;
-    const name = `${path}.${isPresence ? "isnull" : operator.value}`;
     const text = isPresence ? String(operator.value === "isnull") : value.value;
-    const words = operator.selectedOptions[0].textContent;
-    this.#chosen.push({ name, value: text, label: isPresence ? `${path} ${words}` : `${path} ${words} ${text || "(empty)"}` });
     value.value = "";
-    this.#show();
-    announce("The filter was added.");
+    this.add(`${path}.${isPresence ? "isnull" : operator.value}`, text);
   }
 
-  #remove(filter) {
-    this.#chosen = this.#chosen.filter((each) => each !== filter);
-    this.#show();
+  #remove(name) {
+    this.#change(view().filters.filter(([other]) => other !== name));
     announce("The filter was removed.");
     this.#controls.field.focus();
   }
 
-  #show() {
-    const chips = byId("chips");
-    chips.hidden = this.#chosen.length === 0;
-    chips.replaceChildren(
-      ...this.#chosen.map((filter) => {
-        const remove = make("button", { type: "button", "aria-label": `Remove the filter: ${filter.label}`, onclick: () => this.#remove(filter) }, "✕");
-        return make("li", {}, filter.label, remove);
-      }),
-    );
+  #change(filters) {
+    changeView({ filters });
+    this.#show();
     this.#changed();
   }
+
+  #show() {
+    const chips = byId("chips");
+    chips.hidden = view().filters.length === 0;
+    chips.replaceChildren(
+      ...view().filters.map(([name, value]) => {
+        const label = labelOf(name, value);
+        const remove = make("button", { type: "button", "aria-label": `Remove the filter: ${label}`, onclick: () => this.#remove(name) }, "✕");
+        return make("li", {}, label, remove);
+      }),
+    );
+  }
+}
+
+// Return the field and the operator of a filter's name, as the API reads it.
+function partsOf(name) {
+  const at = name.lastIndexOf(".");
+  const operator = name.slice(at + 1);
+  return at > 0 && Object.hasOwn(WORDS, operator) ? [name.slice(0, at), operator] : [name, "eq"];
+}
+
+function labelOf(name, value) {
+  const [path, operator] = partsOf(name);
+  if (operator === "isnull") return `${path} ${value === "true" ? WORDS.isnull : "has a value"}`;
+  return `${path} ${WORDS[operator]} ${value || "(empty)"}`;
 }
 
 function placeholder({ type }, operator) {

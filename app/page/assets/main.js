@@ -7,25 +7,29 @@ import { troublesOf, unknownTrouble } from "./condition.js";
 import { setUpDetails } from "./details.js";
 import { announce, byId, make, say, showTrouble } from "./dom.js";
 import { setUpEntry, showEntry, showForget } from "./entry.js";
+import { Facets } from "./facets.js";
 import { Filters } from "./filters.js";
 import { ago, moment } from "./format.js";
 import { showInstance } from "./instance.js";
 import { Overview } from "./overview.js";
 import { setUpTheme } from "./palette.js";
+import { period, setUpPeriod, showPeriod } from "./period.js";
 import { Records } from "./records.js";
 import { Refresher } from "./refresh.js";
 import { Rejects } from "./rejects.js";
 import { Stats } from "./stats.js";
 import { findStreams, forgetStreams, inStream, knowStreams, setUpStreams } from "./streams.js";
+import { setUpView } from "./view.js";
 
-// What a longer time costs to count is asked for less often: seconds between rounds, at least.
-const LEAST_S = { PT15M: 0, PT1H: 5, P1D: 30 };
 const RETRY_S = 5;
 const WATCH_S = 5; // at most so long between two looks at the service's health, which cost nothing
 const WATCH_PATIENCE_S = 10;
 const SLACK_S = 10; // what is older than three rounds and this is old
 // Where something of a stream stands, and where something else of what a key may see does.
-const OF_STREAM = ["figures", "plots", "records", "search", "chips", "stats", "stats-form", "rejected", "first-record", "details-list"];
+const OF_STREAM = [
+  ...["figures", "plots", "first-record", "search", "facets", "chips", "records", "stats", "stats-form", "reasons", "rejected"],
+  ...["details-list", "details-actions"],
+];
 const OF_SERVICE = ["health", "alarm"];
 const NOTHING_SEEN = { found: null, at: 0, problem: null };
 
@@ -38,12 +42,8 @@ const refresher = new Refresher(round, roundS);
 // On its own: neither a slow query nor a long pause between them may hide that something is wrong.
 const watcher = new Refresher(look, watchS);
 
-function range() {
-  return document.querySelector("#range input:checked").value;
-}
-
 function roundS() {
-  return Math.max(welcome?.refresh_s ?? RETRY_S, LEAST_S[range()]);
+  return Math.max(welcome?.refresh_s ?? RETRY_S, period().leastS);
 }
 
 function watchS() {
@@ -56,7 +56,7 @@ async function look(signal) {
     const found = await askHealth(signal, WATCH_PATIENCE_S);
     health = { found, at: Date.now(), problem: null };
     showInstance(found, welcome);
-    board?.overview.showWaiting(found.sinks ?? {}, health.at);
+    board?.overview.showWaiting(found, health.at);
   } catch (problem) {
     if (problem.name === "AbortError") return 0;
     if (!(problem instanceof Problem)) throw problem; // a mistake of the page's own: for the console
@@ -74,6 +74,7 @@ function showCondition() {
   const isOld = Date.now() - at > limitMs(watchS());
   showAlarm(troubles, welcome?.run_book ?? "");
   showTrouble("instance", found && (problem || isOld) ? { sentence: `This was the state at ${moment(at)}; the current state is unknown.` } : null);
+  if (troubles.length) settle();
   if (troubles.length) showState(troubles[0].state, troubles[0].tone);
   else if (!found) showState("Connecting", "quiet");
   else if (isOld) showState(`As of ${moment(at)}`, "warn");
@@ -114,14 +115,17 @@ async function round(signal) {
       else await openBoard(signal);
     }
   } catch (problem) {
+    settle();
     return failed(problem);
   }
+  settle();
+  board?.facets.refresh();
   let waitS = 0;
   const sections = Object.entries(board?.sections ?? {});
   await Promise.all(
     sections.map(async ([name, section]) => {
       try {
-        const wantedS = await section.refresh(range(), signal);
+        const wantedS = await section.refresh(signal);
         updated[name] = Date.now();
         waitS = Math.max(waitS, wantedS ?? 0);
       } catch (problem) {
@@ -143,18 +147,26 @@ async function openBoard(signal) {
     board.sections.records.reset();
     again();
   });
-  const overview = new Overview(welcome);
+  const rejected = new Rejects(rejects, again, welcome.roles.includes("ingest"));
+  const overview = new Overview(welcome, (counted) => rejected.showReasons(counted));
+  const told = { saw: (instant) => overview.sawRecord(instant), trace: welcome.trace };
   const sections = {
     overview,
-    records: new Records(records, filters, again, (instant) => overview.sawRecord(instant)),
+    records: new Records(records, filters, again, told),
     stats: new Stats(records, filters, again),
-    rejects: new Rejects(rejects),
+    rejects: rejected,
   };
-  board = { overview, sections };
-  if (health.found) overview.showWaiting(health.found.sinks ?? {}, health.at);
+  board = { overview, sections, facets: new Facets(records, filters) };
+  showPeriod();
+  if (health.found) overview.showWaiting(health.found, health.at);
   showCondition();
   byId("board").hidden = false;
   showForget();
+}
+
+// What stands below the board is shown when the board is: it would be pushed away.
+function settle() {
+  document.body.dataset.settled = "";
 }
 
 // Say what went wrong where it belongs; return how many seconds to wait.
@@ -222,11 +234,16 @@ function setUpControls() {
     closeBoard(OF_STREAM);
     refresher.now();
   });
-  byId("range").addEventListener("change", () => {
+  setUpPeriod(() => {
     for (const name of Object.keys(updated)) delete updated[name];
     board?.sections.records.reset();
     refresher.now();
     showAges();
+  });
+  setUpView(() => {
+    if (isLocked) return;
+    closeBoard(OF_STREAM);
+    refresher.now();
   });
   byId("pause").addEventListener("click", () => {
     refresher.pause(!refresher.isPaused);
@@ -238,6 +255,7 @@ function setUpControls() {
 }
 
 setUpControls();
+showPeriod();
 setInterval(() => document.visibilityState === "visible" && showAges(), 1000);
 refresher.now();
 watcher.now();

@@ -1,14 +1,15 @@
 // How much comes in, how late it is, and what is rejected.
 
-import { addressOf, ask, hasKey, hereAt, serviceNow } from "./api.js";
+import { ask, hereAt, serviceNow } from "./api.js";
+import { backlogOf } from "./backlog.js";
 import { Chart } from "./chart.js";
-import { announce, byId, make, say, showTrouble } from "./dom.js";
+import { byId, make, showTrouble } from "./dom.js";
 import { Figures } from "./figures.js";
-import { NONE, RANGES, ago, count, durationS, moment, percent, rate, span } from "./format.js";
+import { showFirstSteps } from "./first-steps.js";
+import { NONE, ago, count, durationS, moment, percent, rate, span } from "./format.js";
+import { inPeriod, period } from "./period.js";
 import { inStream, isDefaultStream } from "./streams.js";
 
-// Buckets for each time that can be looked back on: about a hundred, so that a peak still shows.
-const BUCKETS = { PT15M: "PT10S", PT1H: "PT1M", P1D: "PT15M" };
 const LEAST_COVERED = 0.3; // of a bucket at an edge of the window; with less, its rate says nothing
 const RECENT_S = 60; // what "now" is, for a number
 const FINE = "PT10S"; // buckets that tell the last minute from the one before
@@ -18,15 +19,19 @@ const RANGED = ["stored", "delay", "rejected"]; // what depends on how far back 
 export class Overview {
   #figures;
   #welcome;
-  #range = "";
-  #stored = null; // records in the range; null while that is not known
+  #words = ""; // what the numbers are of
+  #stored = null; // records in the period; null while that is not known
   #rejects = null;
   #last = null; // between which times of the service the last record was stored
   #cause = "";
   #mayReadRejects = true;
 
-  constructor(welcome) {
+  #countedRejects;
+
+  // `countedRejects(counted)` is told the reasons of the period's rejects, with their numbers.
+  constructor(welcome, countedRejects) {
     this.#welcome = welcome;
+    this.#countedRejects = countedRejects;
     this.incoming = new Chart("Records stored per second", { format: (n) => `${rate(n)}/s`, tickFormat: rate });
     this.delay = new Chart("From publication to the store", {
       format: span,
@@ -46,37 +51,41 @@ export class Overview {
   }
 
   // What is shown is of another time than the one that is asked for now: take it away.
-  wait(range) {
-    const words = `Counting the last ${RANGES[range]}`;
+  wait(time) {
+    const words = `Counting ${time}`;
     this.#stored = this.#rejects = null;
     this.#figures.wait(RANGED, words);
     for (const chart of [this.incoming, this.delay, this.rejected]) chart.wait(`${words} …`);
     byId("first-record").hidden = true;
   }
 
-  // Ask for the numbers of the last `range` (an ISO 8601 duration), and show each as it comes.
-  async refresh(range, signal) {
-    if (range !== this.#range) this.wait(range);
-    this.#range = range;
-    const window = [["since", `-${range}`], ["bucket", BUCKETS[range]]];
-    const stored = ask(inStream("records/stats"), [...window, ["metric", "count,p50:delay,p95:delay"]], { signal });
+  // Ask for the numbers of the period, and show each as it comes.
+  async refresh(signal) {
+    const { words, bucket, ...window } = period();
+    if (words !== this.#words) this.wait(words);
+    this.#words = words;
+    const asked = [...inPeriod(window), ["bucket", bucket]];
+    const stored = ask(inStream("records/stats"), [...asked, ["metric", "count,p50:delay,p95:delay"]], { signal });
     // The rate of the last minute is of fine buckets, however coarse those of the plot are.
-    const recent = BUCKETS[range] === FINE ? stored : ask(inStream("records/stats"), RECENT, { signal });
+    const isFine = window.isLive && bucket === FINE;
+    const recent = isFine ? stored : ask(inStream("records/stats"), RECENT, { signal });
     const ended = await Promise.allSettled([
       this.#part(["stored", "delay"], [this.incoming, this.delay], stored.then((found) => this.#showStored(found))),
       this.#part(["incoming"], [], recent.then((found) => this.#showRate(found))),
-      this.#part(["rejected"], [this.rejected], this.#refreshRejected(window, signal)),
+      this.#part(["rejected"], [this.rejected], this.#refreshRejected(asked, signal)),
     ]);
     const problem = ended.find(({ status }) => status === "rejected")?.reason;
     if (problem) throw problem;
     showTrouble("overview", null);
   }
 
-  // Show how much waited in this instance at a time; what waits in Pub/Sub it does not know.
-  showWaiting(sinks, at) {
+  // Show how much waited at a time, by what the service said of its `health`: in this instance, and in Pub/Sub where it
+  // knows that.
+  showWaiting({ sinks = {}, backlog }, at) {
+    const known = backlogOf(backlog);
     const all = Object.values(sinks);
     if (!all.length) {
-      const words = () => "This instance does not write. Pub/Sub’s queue is not visible from here";
+      const words = () => `This instance does not write. ${known.words}`;
       this.#figures.tell("waiting", NONE, "", words, words, at);
       return;
     }
@@ -84,8 +93,8 @@ export class Overview {
     const longest = waiting ? `Longest ${span(Math.max(...all.map((sink) => sink.oldest_wait_s)))}. ` : "";
     this.#figures.tell(
       ...["waiting", count(waiting), waiting === 1 ? "message" : "messages"],
-      () => `${longest}Pub/Sub’s queue is not visible from here`,
-      () => `${longest}Refused messages wait in Pub/Sub, whose queue is not visible from here`,
+      () => `${longest}${known.words}`,
+      () => `${longest}${known.isKnown ? known.words : `Refused messages wait in Pub/Sub. ${known.words}`}`,
       at,
     );
   }
@@ -123,10 +132,10 @@ export class Overview {
     }
   }
 
-  async #refreshRejected(window, signal) {
+  async #refreshRejected(asked, signal) {
     if (this.#mayReadRejects) {
       try {
-        this.#showRejected(await ask(inStream("rejects/stats"), [...window, ["by", "reason"], ["part", "0"]], { signal }));
+        this.#showRejected(await ask(inStream("rejects/stats"), [...asked, ["by", "reason"], ["part", "0"]], { signal }));
         return;
       } catch (problem) {
         if (problem.code !== "insufficient_scope") throw problem;
@@ -144,7 +153,7 @@ export class Overview {
   }
 
   #lastText(what = "last record") {
-    if (this.#last === null) return this.#stored === 0 ? `no record in the last ${RANGES[this.#range]}` : `${what} not known`;
+    if (this.#last === null) return this.#stored === 0 ? `no record ${inWords(this.#words)}` : `${what} not known`;
     const { from, to } = this.#last;
     if (to - from <= 15_000) return `${what} ${ago(serviceNow() - from)}`;
     return `${what} between ${moment(hereAt(from))} and ${moment(hereAt(to))}`;
@@ -176,7 +185,7 @@ export class Overview {
     this.#noteLast(counts ?? [], times, ends[1], bucketS);
     this.#figures.tell("stored", count(total), "", () => (total === 1 ? "record in this time" : "records in this time"));
     // Of the last time in which something came, which may be long ago.
-    const isNow = at >= 0 && ends[1] - times[at] < RECENT_S + bucketS;
+    const isNow = at >= 0 && serviceNow() / 1000 - times[at] < RECENT_S + bucketS;
     const when = isNow || at < 0 ? "" : `, at ${moment(hereAt(times[at] * 1000))}`;
     this.#figures.tell(
       ...["delay", span(late), ""],
@@ -206,6 +215,7 @@ export class Overview {
     const reasons = found.series.map(({ key, records }) => `${key.replaceAll("_", " ")} ${records}`).join(", ");
     this.rejected.show({ times, window: ends, series, summary: `${total} rejected: ${reasons}.` });
     this.#rejects = total;
+    this.#countedRejects(found.series.map(({ key, records }) => [key, records]));
     this.#tellRejected();
   }
 
@@ -220,25 +230,8 @@ export class Overview {
 
   // Tell a newcomer how to store a first record, where there is none and nothing is wrong.
   #showFirstSteps() {
-    const place = byId("first-record");
-    place.hidden = this.#stored !== 0 || this.#cause !== "" || !this.#welcome.roles.includes("ingest") || !isDefaultStream();
-    if (place.hidden || place.childElementCount) return;
-    const { example, template } = this.#welcome;
-    const words = ["curl", `'${addressOf(inStream("records"))}'`, ...(hasKey() ? ['-H "Authorization: Bearer $KEY"'] : []), "-H 'Content-Type: application/json'"];
-    const record = JSON.stringify(example ?? template, null, example ? 0 : 2);
-    // A template is no record: as a command it would be rejected.
-    const command = example ? `${words.join(" ")} \\\n  -d '${record.replaceAll("'", "'\\''")}'` : record;
-    const copy = make("button", { type: "button", onclick: () => copied(command, copy) }, "Copy");
-    const how = example
-      ? "To store a first record without it, send one from a terminal:"
-      : "No valid example could be derived from the rules of the type. This is a template of a record, in which <…> has to be replaced:";
-    place.append(
-      make("h3", {}, "No records in this time"),
-      make("p", {}, `Records published to the Pub/Sub topic appear here automatically. ${how}`),
-      make("pre", { tabIndex: 0, role: "region", "aria-label": example ? "The command" : "The template" }, make("code", {}, command)),
-      copy,
-      ...(example ? [] : [make("p", {}, make("a", { href: "docs#createRecords" }, "The schema of a record, and how to send it"))]),
-    );
+    const isFor = this.#stored === 0 && this.#cause === "" && this.#welcome.roles.includes("ingest") && isDefaultStream();
+    showFirstSteps(isFor ? this.#welcome : null);
   }
 }
 
@@ -261,12 +254,6 @@ function recentRate(counts, covered) {
   return seconds > 0 ? records / seconds : 0;
 }
 
-async function copied(text, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say(button, "Copied");
-    announce("The command was copied.");
-  } catch {
-    announce("The browser does not allow the page to copy. Select the command instead.");
-  }
+function inWords(words) {
+  return words.startsWith("the") ? `in ${words}` : words;
 }

@@ -1,51 +1,76 @@
 // The newest records that meet the filters, page by page; and one by its id.
 
 import { ask } from "./api.js";
+import { Columns } from "./columns.js";
+import { Copies } from "./copies.js";
 import { showDetails } from "./details.js";
 import { byId, endWaiting, make, say, showTrouble, showWaiting, table } from "./dom.js";
-import { moment, value } from "./format.js";
+import { count } from "./format.js";
+import { inPeriod, period } from "./period.js";
 import { inStream } from "./streams.js";
+import { changeView, view } from "./view.js";
 
-const PAGE = "20";
-const MOST_COLUMNS = 3; // of the record's own, besides its id and a preview of JSON
+const ROWS = ["20", "100", "500"];
 const PATHS = new Set(["stats", "tail"]); // ids that cannot stand in the path, where other answers are
 
 export class Records {
   #schema;
   #filters;
   #again;
+  #columns;
+  #copies;
   #cursors = []; // of the pages that were left, the one that is shown last; none: the newest
   #next = null;
-  #id = "";
   #shown = "";
+  #records = [];
   #saw;
+  #trace;
   #parts;
 
   // `again()` asks at once, because something else is to be shown; `saw(instant)` is told when the newest of all
-  // records was stored.
-  constructor(schema, filters, again, saw) {
+  // records was stored; `trace` is the address of a trace, with `{trace}` for its id, or "".
+  constructor(schema, filters, again, { saw, trace }) {
     this.#schema = schema;
     this.#saw = saw;
+    this.#trace = trace;
     this.#filters = filters;
     this.#again = again;
+    this.#columns = new Columns(schema, (isOtherOrder) => this.#show(isOtherOrder));
+    this.#copies = new Copies(schema, filters, this.#columns);
     this.#parts = {
       list: make("div", { className: "records" }),
-      newer: make("button", { type: "button", onclick: () => this.#turn(-1) }, "Newer"),
-      older: make("button", { type: "button", onclick: () => this.#turn(1) }, "Older"),
+      back: make("button", { type: "button", onclick: () => this.#turn(-1) }),
+      onward: make("button", { type: "button", onclick: () => this.#turn(1) }),
       place: make("p", { className: "quiet", role: "status" }),
+      rows: make("select", { onchange: () => this.#resize() }, ...ROWS.map((each) => make("option", {}, each))),
     };
-    const { list, newer, older, place } = this.#parts;
-    byId("records").replaceChildren(list, make("div", { className: "pages" }, newer, older, place));
+    const { list, back, onward, place, rows } = this.#parts;
+    rows.value = this.#rows;
+    const chooser = make("details", { id: "columns" }, make("summary", {}, "Columns"), this.#columns.chooser());
+    const pages = make("div", { className: "pages" }, back, onward, make("label", {}, "Rows", rows), place);
+    byId("records").replaceChildren(make("div", { className: "tools" }, chooser, this.#copies.element), list, pages);
     this.reset();
     byId("search").replaceChildren(...(schema.id === null ? [] : [this.#findForm()]), filters.form());
+  }
+
+  get #rows() {
+    return ROWS.includes(view().rows) ? view().rows : ROWS[0];
+  }
+
+  get #id() {
+    return this.#schema.id === null ? "" : (view().id ?? "");
   }
 
   // Begin at the newest: the filters or the time are other ones, so nothing that is shown is an answer any more.
   reset() {
     this.#cursors = [];
     this.#shown = "";
-    this.#parts.newer.disabled = this.#parts.older.disabled = true;
-    showWaiting(this.#parts.list, "Looking for records …");
+    this.#records = [];
+    const { back, onward, list } = this.#parts;
+    back.disabled = onward.disabled = true;
+    const isOldestFirst = this.#columns.order === "asc";
+    [back.textContent, onward.textContent] = isOldestFirst ? ["Older", "Newer"] : ["Newer", "Older"];
+    showWaiting(list, "Looking for records …");
   }
 
   // Asking failed, and the section says why.
@@ -55,32 +80,36 @@ export class Records {
 
   // Ask for the page that is looked at, and show it; an older page stays as it is. Return how many seconds the service
   // wants to be left alone.
-  async refresh(range, signal) {
-    const asked = JSON.stringify([range, this.#filters.parameters, this.#cursors, this.#id]);
+  async refresh(signal) {
+    const asked = JSON.stringify([period(), this.#filters.parameters(), this.#cursors, this.#id, this.#columns.order, this.#rows]);
     if (this.#cursors.length && asked === this.#shown) return 0;
-    const found = this.#id ? await this.#find(range, signal) : await this.#page(range, signal);
+    const found = this.#id ? await this.#find(signal) : await this.#page(signal);
     this.#next = found.next_cursor ?? null;
+    this.#records = found.records;
     endWaiting(this.#parts.list);
-    this.#show(found.records);
+    this.#show();
     this.#shown = asked;
-    const isNewest = !this.#id && !this.#cursors.length && !this.#filters.parameters.length;
-    if (isNewest && found.records.length) this.#saw(found.records[0].ingest_time);
+    const isNewest = !this.#id && !this.#cursors.length && !this.#filters.parameters().length && this.#columns.order === "desc";
+    if (isNewest && period().isLive && found.records.length) this.#saw(found.records[0].ingest_time);
     showTrouble("records", null);
     return found.poll_after ?? 0;
   }
 
-  #page(range, signal) {
-    const place = this.#cursors.length ? [["cursor", this.#cursors.at(-1)]] : [["since", `-${range}`], ["order", "desc"]];
-    return ask(inStream("records"), [...place, ["limit", PAGE], ...this.#filters.parameters], { signal });
+  #page(signal) {
+    const cursor = this.#cursors.at(-1);
+    const which = cursor ? [["cursor", cursor]] : [...inPeriod(period()), ["order", this.#columns.order]];
+    return ask(inStream("records"), [...which, ["limit", this.#rows], ...this.#filters.parameters()], { signal });
   }
 
-  async #find(range, signal) {
+  // Look a record up by its id, whenever it was stored: all its versions, the newest first.
+  async #find(signal) {
     if (PATHS.has(this.#id.replace(/\/+$/, "")) || !this.#id.replaceAll("/", "")) {
-      return ask(inStream("records"), [["since", `-${range}`], ["order", "desc"], ["limit", PAGE], [this.#schema.id, this.#id]], { signal });
+      const asked = [...inPeriod(period()), ["order", "desc"], ["limit", this.#rows], [this.#schema.id, this.#id]];
+      return ask(inStream("records"), asked, { signal });
     }
     try {
-      const found = await ask(inStream(`records/${encodeURIComponent(this.#id)}`), [["versions", "all"]], { signal });
-      return { records: found.records };
+      const { records } = await ask(inStream(`records/${encodeURIComponent(this.#id)}`), [["versions", "all"]], { signal });
+      return { records };
     } catch (problem) {
       if (problem.code !== "not_found") throw problem;
       return { records: [] };
@@ -88,19 +117,27 @@ export class Records {
   }
 
   #findForm() {
-    const id = make("input", { type: "search", name: "id", autocomplete: "off", spellcheck: false });
+    const id = make("input", { type: "search", autocomplete: "off", spellcheck: false, value: this.#id });
     const form = make("form", { className: "line", role: "search", "aria-label": "Find a record" }, make("label", {}, "Find by id", id), make("button", {}, "Find"));
-    const find = () => {
-      this.#id = id.value;
-      this.reset();
-      this.#again();
-    };
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      find();
+      this.#look(id.value);
     });
-    id.addEventListener("search", () => id.value === "" && this.#id !== "" && find()); // the cross in the box
+    id.addEventListener("search", () => id.value === "" && this.#id !== "" && this.#look("")); // the cross in the box
     return form;
+  }
+
+  #look(id) {
+    changeView({ id: id || null });
+    byId("search").querySelector("input[type=search]").value = id;
+    this.reset();
+    this.#again();
+  }
+
+  #resize() {
+    changeView({ rows: this.#parts.rows.value === ROWS[0] ? null : this.#parts.rows.value });
+    this.reset();
+    this.#again();
   }
 
   #turn(direction) {
@@ -109,50 +146,57 @@ export class Records {
     this.#again();
   }
 
-  #show(records) {
-    const { list, newer, older, place } = this.#parts;
-    newer.disabled = this.#cursors.length === 0;
-    older.disabled = this.#next === null;
+  // Show the records of the page; if the service has to sort in another way, ask it for others.
+  #show(isOtherOrder = false) {
+    if (isOtherOrder) {
+      this.reset();
+      this.#again();
+      return;
+    }
+    if (this.#parts.list.getAttribute("aria-busy") === "true") return; // an answer is under way
+    const { list, back, onward, place } = this.#parts;
+    back.disabled = this.#cursors.length === 0;
+    onward.disabled = this.#next === null;
+    this.#copies.show(this.#id);
     say(place, this.#cursors.length ? `Page ${this.#cursors.length + 1}, which is not refreshed.` : "");
-    if (!records.length) {
+    if (!this.#records.length) {
       list.replaceChildren(make("p", { className: "empty" }, this.#emptyText()));
       return;
     }
-    const columns = this.#columns();
-    const heads = columns.map(({ head, kind }) => ({ text: head, kind }));
-    const rows = records.map((record) => columns.map(({ cell }) => cell(record)));
-    const caption = this.#id ? "All versions of the record, newest first" : "Newest records first";
-    replaceTable(list, table(caption, heads, rows, { hideCaption: !this.#id }));
+    const columns = this.#columns.shown((record, name) => this.#opener(record, name));
+    const heads = columns.map(({ head, ...how }) => ({ text: head, ...how }));
+    const isOldestFirst = this.#columns.order === "asc";
+    const found = this.#id && isOldestFirst ? this.#records.toReversed() : this.#records;
+    const rows = this.#columns.sorted(found).map((record) => columns.map(({ cell }) => cell(record)));
+    const by = this.#columns.sortedBy;
+    const which = this.#id ? "All versions of the record" : `${isOldestFirst ? "Oldest" : "Newest"} records first`;
+    const caption = by ? `Sorted by ${by} within this page of ${count(rows.length)}` : which;
+    replaceTable(list, table(caption, heads, rows, { hideCaption: !this.#id && !by }));
+  }
+
+  #opener(record, name) {
+    const show = () => showDetails(this.#schema.id === null ? "Record" : name, record, this.#schema.columns, { actions: this.#actions(record) });
+    return make("button", { type: "button", className: "plain", "aria-haspopup": "dialog", onclick: show }, name);
+  }
+
+  // What one may do with a record: see its other versions, and how it came here.
+  #actions(record) {
+    const { id } = this.#schema;
+    const versions = () => {
+      byId("details").close();
+      this.#look(String(record[id]));
+    };
+    const trace = record.trace_id && this.#trace ? this.#trace.replace("{trace}", encodeURIComponent(record.trace_id)) : "";
+    return [
+      ...(id === null || this.#id ? [] : [make("button", { type: "button", onclick: versions }, "All versions")]),
+      ...(trace ? [make("a", { href: trace, target: "_blank", rel: "noreferrer" }, "Its trace")] : []),
+    ];
   }
 
   #emptyText() {
     if (this.#id) return `There is no record with the id ${this.#id}.`;
-    if (this.#filters.parameters.length) return "No record in this time matches the filters. Look further back, or remove a filter.";
+    if (this.#filters.parameters().length) return "No record in this time matches the filters. Look further back, or remove a filter.";
     return "No record was stored in this time. Look further back, or send one.";
-  }
-
-  #columns() {
-    const own = this.#schema.columns.filter(({ path, is_added: isAdded }) => !isAdded && !path.includes("."));
-    const isPlain = ({ type, is_id: isId }) => !isId && type !== "JSON" && type !== "STRUCT";
-    const isTime = ({ type }) => type === "TIMESTAMP"; // narrow screens have room for the first one only
-    const plain = own.filter(isPlain).sort((a, b) => isTime(a) - isTime(b)).slice(0, MOST_COLUMNS);
-    const preview = own.find(({ type }) => type === "JSON" || type === "STRUCT");
-    const { id } = this.#schema;
-    const open = (record) => {
-      const named = id === null ? moment(record.ingest_time) : value(record[id]);
-      const show = () => showDetails(id === null ? "Record" : named, record, this.#schema.columns);
-      return make("button", { type: "button", className: "plain", "aria-haspopup": "dialog", onclick: show }, named);
-    };
-    return [
-      { head: id ?? "Stored", kind: id === null ? "time" : "", cell: open },
-      ...(id === null ? [] : [{ head: "Stored", kind: "time", cell: (record) => moment(record.ingest_time) }]),
-      ...plain.map(({ path, type }, index) => ({
-        head: path,
-        kind: index === 0 ? "" : "wide",
-        cell: (record) => (type === "TIMESTAMP" && record[path] ? moment(record[path]) : value(record[path])),
-      })),
-      ...(preview ? [{ head: preview.path, kind: "preview wide", cell: (record) => value(record[preview.path]) }] : []),
-    ];
   }
 }
 

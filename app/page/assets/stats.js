@@ -5,7 +5,9 @@ import { Chart } from "./chart.js";
 import { byId, make, showTrouble } from "./dom.js";
 import { amount, count, span, value } from "./format.js";
 import { edges } from "./overview.js";
+import { inPeriod, period } from "./period.js";
 import { inStream } from "./streams.js";
+import { changeView, view } from "./view.js";
 
 const FUNCTIONS = { avg: "Average", min: "Smallest", max: "Largest", p50: "Median", p95: "95th percentile" };
 const MOST_LINES = 8; // as many as there are colours to tell apart
@@ -21,12 +23,17 @@ export class Stats {
   // `again()` asks at once, because something else is to be shown.
   constructor(schema, filters, again) {
     this.#filters = filters;
-    this.#metric = metricSelect(schema.columns, again);
+    const changed = () => {
+      changeView({ metric: this.#metric.value === "count" ? null : this.#metric.value, by: this.#by.value === usual ? null : this.#by.value });
+      again();
+    };
+    this.#metric = metricSelect(schema.columns, changed);
+    choose(this.#metric, view().metric ?? "count", "count");
     const groupable = schema.columns.filter((column) => column.groupable);
-    const first = groupable.find(({ type }) => type === "STRING");
+    const usual = groupable.find(({ type }) => type === "STRING")?.path ?? "";
     const options = groupable.map(({ path }) => make("option", { value: path }, path));
-    this.#by = make("select", { onchange: again }, make("option", { value: "" }, "nothing"), ...options);
-    this.#by.value = first?.path ?? "";
+    this.#by = make("select", { onchange: changed }, make("option", { value: "" }, "nothing"), ...options);
+    choose(this.#by, view().by ?? usual, usual);
     byId("stats-form").replaceChildren(make("label", {}, "Show", this.#metric), make("label", {}, "For each", this.#by));
     byId("stats-form").onsubmit = (event) => event.preventDefault(); // one, whoever asked before
     this.#chart = new Chart("Records over time", {
@@ -41,9 +48,10 @@ export class Stats {
     this.#chart.fail(`Not available: ${problem.message}.`);
   }
 
-  async refresh(range, signal) {
+  async refresh(signal) {
     const [metric, by] = [this.#metric.value, this.#by.value];
-    const asked = [["since", `-${range}`], ["metric", metric], ...(by ? [["by", by]] : []), ...this.#filters.parameters];
+    const window = inPeriod(period());
+    const asked = [...window, ["metric", metric], ...(by ? [["by", by]] : []), ...this.#filters.parameters()];
     if (JSON.stringify(asked) !== this.#asked) {
       this.#chart.wait("Counting …");
       this.#note.hidden = true;
@@ -71,6 +79,12 @@ export class Stats {
     this.#note.textContent = others ? `${count(others)} more values of ${by}, with fewer records, are not shown.` : "";
     showTrouble("stats", null);
   }
+}
+
+// Choose what an address asks for, if it is offered.
+function choose(select, wanted, usual) {
+  select.value = wanted;
+  if (select.selectedIndex < 0) select.value = usual;
 }
 
 function metricSelect(columns, again) {

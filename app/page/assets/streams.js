@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { announce, byId, make } from "./dom.js";
+import { changeView, correctView, ofAnotherStream, view } from "./view.js";
 
 let list = ""; // where the streams are listed; "": the service has one
 let streams = [];
@@ -22,16 +23,23 @@ export function inStream(path) {
   return chosen === null ? `v1/${path}` : `${list}/${encodeURIComponent(chosen.name)}/${path}`;
 }
 
+// Return the name of the stream that is shown, or "": the service has one, without a name.
+export function streamName() {
+  return chosen?.name ?? "";
+}
+
 // Return whether the stream is the one whose example the service shows.
 export function isDefaultStream() {
   return chosen === null || chosen.is_default;
 }
 
-// Ask which streams there are, and offer them where there are several. The one that was chosen stays so, if it can.
+// Ask which streams there are, and offer them where there are several. The view says which one is shown, if it can be.
 export async function findStreams(signal) {
   if (list === "") return;
   ({ streams } = await ask(list, [], { signal }));
-  chosen = streams.find(({ name }) => name === chosen?.name) ?? streams[0] ?? null;
+  const named = streams.find(({ name }) => name === view().stream);
+  if (view().stream !== null && !named) correctView(ofAnotherStream(null));
+  chosen = named ?? streams.find(({ is_default: isDefault }) => isDefault) ?? streams[0] ?? null;
   byId("stream").replaceChildren(...streams.map(({ name }) => make("option", { value: name }, name)));
   byId("stream").value = chosen?.name ?? "";
   byId("streams").hidden = streams.length < 2;
@@ -48,6 +56,7 @@ export function forgetStreams() {
 export function setUpStreams(changed) {
   byId("stream").addEventListener("change", () => {
     chosen = streams.find(({ name }) => name === byId("stream").value);
+    changeView(ofAnotherStream(chosen.name));
     changed();
     announce(`The stream ${chosen.name} is shown.`);
   });
