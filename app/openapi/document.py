@@ -10,10 +10,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from app.http import paths
-from app.http.assets import Asset, asset
+from app.http.assets import REVALIDATED, Asset, asset, asset_response
 from app.http.contract import CONTRACT, PER_STREAM, Answer, Contract, Named, Parameter, Sent
 from app.http.problems import Problem
-from app.http.reading import METHODS, has_current, read_response
+from app.http.reading import METHODS
 from app.openapi.about import INFO, PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
 from app.openapi.problems import example_problems, problems_of
 from app.schema.json_schema import record_components
@@ -41,11 +41,7 @@ def document_route() -> HTTPRouteHandler:
             # Made on first request to keep start-up fast: not every instance is asked for it.
             body = msgspec.json.encode(make_document(request.app.routes, root_path))
             documents[root_path] = asset(body, _MEDIA_TYPE)
-        document = documents[root_path]
-        headers = {"ETag": document.etag, "Cache-Control": "no-cache"}
-        if has_current(request, document.etag):
-            return Response(b"", status_code=304, headers=headers)
-        return read_response(request, document.body, document.media_type, headers)
+        return asset_response(request, documents[root_path], REVALIDATED)
 
     return read_document
 

@@ -32,8 +32,8 @@ _PATIENCE_S = patience_s(60.0)
 class Page:
     """A tab: what is shown in it, and all that it asked for and complained about."""
 
-    def __init__(self, browser: "Browser", session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: "Browser", session: str, context: str) -> None:
+        self._browser, self._session, self._context = browser, session, context
         self.requests: list[str] = []
         self.complaints: list[str] = []
 
@@ -99,6 +99,12 @@ class Page:
         wanted = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()]
         await self.send("Emulation.setEmulatedMedia", features=wanted)
 
+    async def keep_downloads(self, folder: Path) -> None:
+        """Let the page's downloads be files in a folder."""
+        await self._browser.send(
+            "Browser.setDownloadBehavior", behavior="allow", browserContextId=self._context, downloadPath=str(folder)
+        )
+
     async def screenshot(self, path: Path) -> None:
         shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         await asyncio.to_thread(_write, path, base64.b64decode(shot["data"]))
@@ -158,7 +164,7 @@ class Browser:
         context = (await self.send("Target.createBrowserContext"))["browserContextId"]
         target = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
+        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], context)
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             await page.send(f"{domain}.enable")
         await page.size(width, height)

@@ -19,7 +19,7 @@ window.fetch = async (url, options) => {{
   if (rule === "gone") throw new TypeError("Failed to fetch");
   const answer = await realFetch(url, options);
   if (rule === undefined) return answer;
-  const body = await answer.json();
+  const body = await answer.json().catch(() => ({{}})); // HEAD and exports have none
   const changed = rule(body) ?? body;
   const [status, told] = Array.isArray(changed) ? changed : [answer.status, changed];
   return new Response(JSON.stringify(told), {{ status, headers: {{ Date: answer.headers.get("Date") ?? "" }} }});

@@ -1,6 +1,7 @@
 """What the page tells people while something is wrong: the truth, its age, and what is not known."""
 
 import asyncio
+import json
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -56,7 +57,7 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         await check_no_reassurance(tab)
         await tab.shows("[data-figure=rejected]", "writing is MOON_PHASE")
         await tab.shows("[data-figure=incoming]", "Writing is MOON_PHASE; last known record")
-        await tab.shows("[data-figure=waiting]", "Pub/Sub, whose queue is not visible")
+        await tab.shows("[data-figure=waiting]", "queue is not visible")
         top = "document.querySelector('#alarm').getBoundingClientRect().top"
         assert await tab.run(top) < await tab.run("document.querySelector('#figures').getBoundingClientRect().top")
         nodes = await tab.accessibility()
@@ -204,3 +205,26 @@ async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> Non
         await check_no_reassurance(tab)
         posting.cancel()
         await asyncio.gather(posting, return_exceptions=True)
+
+
+async def test_what_waits_in_pubsub_is_told_where_it_is_known(tab: Page, tmp_path: Path) -> None:
+    """In its tile and, in an outage, in the banner, with the time of the numbers."""
+    at = datetime.now(UTC).isoformat()
+    waiting = [
+        {"name": "orders", "messages": 1200, "oldest_s": 340.0},
+        {"name": "more", "messages": 34, "oldest_s": 2.0},
+    ]
+    known = json.dumps({"at": at, "subscriptions": waiting, "error": None})
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": "a"})
+        await intercept(tab)
+        await visit(tab, process)
+        await tab.shows("[data-figure=waiting]", "queue is not visible from here")
+        state = "Object.assign(body.sinks.records, { state: 'UNREACHABLE' });"
+        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {known}; {state} }}"))
+        await tab.shows("#alarm", "1,234 messages waited in Pub/Sub at ")
+        await tab.shows("[data-figure=waiting]", "the oldest for 5.67 min")
+        nothing = json.dumps({"at": None, "subscriptions": [], "error": "the service may not read metrics"})
+        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {nothing}; }}"))
+        await tab.shows("[data-figure=waiting]", "not visible from here: the service may not read metrics")
+        check_quiet(tab, process)

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from app.page.routes import welcome
+from app.streams import load_streams
 from testing.process import ROOT
 from testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
@@ -23,7 +25,10 @@ async def test_programs_get_links(accept: str | None) -> None:
             del service.client.headers["Accept"]
         answer = await service.client.get("/", headers=headers)
         told = answer.json()
-        assert (answer.headers["content-type"], answer.headers["vary"]) == ("application/json", "Accept")
+        assert (answer.headers["content-type"], answer.headers["vary"]) == (
+            "application/json",
+            "Accept, Accept-Encoding",
+        )
         assert (told["name"], told["backend"], told["roles"]) == ("Sluice", "embedded", ["ingest", "query"])
         for link in set(told["links"].values()) - {"v1/records/tail"}:
             # No key has been fetched yet, so the instance may say that it is not ready.
@@ -49,7 +54,10 @@ async def test_browsers_get_the_page_and_all_it_loads() -> None:
     """Each file is there, has its type and may be kept for ever; nothing comes from elsewhere or stands inline."""
     async with running() as service:
         answer = await service.client.get("/", headers=BROWSER)
-        assert (answer.headers["content-type"], answer.headers["vary"]) == ("text/html; charset=utf-8", "Accept")
+        assert (answer.headers["content-type"], answer.headers["vary"]) == (
+            "text/html; charset=utf-8",
+            "Accept, Accept-Encoding",
+        )
         found = parsed(answer.text)
         assert "://" not in answer.text
         assert found.inline == []
@@ -62,7 +70,7 @@ async def test_browsers_get_the_page_and_all_it_loads() -> None:
             assert file.headers["x-content-type-options"] == "nosniff"
         asked = {link.rpartition("/")[2] for link in found.loaded if link.startswith("page/")}
         scripts = "".join(file.read_text() for file in FILES if file.suffix == ".js" and file.parent.name == "assets")
-        assert asked | set(re.findall(r'from "\./([a-z]+\.js)"', scripts)) == set(SENT)
+        assert asked | set(re.findall(r'from "\./([a-z-]+\.js)"', scripts)) == set(SENT)
         assert "://" not in scripts
 
 
@@ -91,6 +99,47 @@ async def test_what_a_client_has_is_not_sent_again(path: str, headers: dict[str,
         assert got.headers["cache-control"] == "no-cache"
         again = await service.client.get(path, headers=headers | {"If-None-Match": got.headers["etag"]})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", got.headers["etag"])
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/", BROWSER), ("/", {}), ("/docs", {}), ("/openapi/openapi.json", {})])
+@pytest.mark.parametrize("accepted", ["gzip", "br;q=1.0, gzip;q=0.8", "GZIP"])
+async def test_texts_are_compressed_for_those_who_say_so(path: str, headers: dict[str, str], accepted: str) -> None:
+    """The same text in fewer bytes, under a tag of its own, so that neither is taken for the other."""
+    async with running() as service:
+        plain = await service.client.get(path, headers=headers | {"Accept-Encoding": "identity"})
+        small = await service.client.get(path, headers=headers | {"Accept-Encoding": accepted})
+        assert (plain.headers.get("content-encoding"), small.headers["content-encoding"]) == (None, "gzip")
+        assert small.text == plain.text
+        assert int(small.headers["content-length"]) < int(plain.headers["content-length"])
+        assert small.headers["etag"] != plain.headers["etag"]
+        asked = headers | {"Accept-Encoding": accepted, "If-None-Match": small.headers["etag"]}
+        assert (await service.client.get(path, headers=asked)).status_code == 304
+        asked["If-None-Match"] = plain.headers["etag"]
+        assert (await service.client.get(path, headers=asked)).status_code == 200
+
+
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "identity", "br", "gzip;q=0.0", "xgzip", "*", ""])
+async def test_texts_stay_as_they_are_for_others(accepted: str) -> None:
+    """Whoever does not name the coding, or refuses it, gets the bytes as they are."""
+    async with running() as service:
+        answer = await service.client.get("/docs", headers={"Accept-Encoding": accepted})
+    assert "content-encoding" not in answer.headers
+    assert "Accept-Encoding" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize(
+    ("traces", "address"),
+    [
+        ("none", ""),
+        ("otlp", ""),
+        ("cloud", "https://console.cloud.google.com/traces/list?project=shop&tid={trace}"),
+        ("cloud-otlp", "https://console.cloud.google.com/traces/list?project=shop&tid={trace}"),
+    ],
+)
+def test_a_trace_has_an_address_where_google_keeps_it(traces: str, address: str) -> None:
+    """The page links a record's trace; a collector's own pages are not known."""
+    settings = SETTINGS.replace(traces=traces, telemetry_project="shop")
+    assert welcome(settings, load_streams(settings.store))["trace"] == address
 
 
 @pytest.mark.parametrize(

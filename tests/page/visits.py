@@ -1,5 +1,6 @@
 """What the tests of the page have in common: records to look at, and a visit of the page."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,6 +53,26 @@ async def visit(tab: Page, process: Process) -> None:
     """Open the page, and wait until it shows numbers."""
     await tab.open(f"{process.url}/")
     await tab.until(SHOWN)
+
+
+def button(text: str, within: str = "main") -> str:
+    """Return the button of these words."""
+    each = f"[...document.querySelectorAll('{within} button')]"
+    return f"{each}.find((button) => button.textContent === {json.dumps(text)})"
+
+
+async def press(tab: Page, text: str, within: str = "main") -> None:
+    """Press the button of these words, when it is there."""
+    await tab.until(f"{button(text, within)} !== undefined")
+    await tab.run(f"{button(text, within)}.click()")
+
+
+async def choose(tab: Page, selector: str, value: str) -> None:
+    """Choose what a control offers."""
+    await tab.run(
+        f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.value = {json.dumps(value)};"
+        "e.dispatchEvent(new Event('change', { bubbles: true })); })()"
+    )
 
 
 def check_quiet(tab: Page, process: Process, *, but: str = "") -> None:

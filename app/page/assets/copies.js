@@ -7,6 +7,7 @@ import { inPeriod, period } from "./period.js";
 import { inStream, streamName } from "./streams.js";
 
 const FORMATS = { csv: "CSV", ndjson: "NDJSON", arrow: "Arrow" };
+const EXTENSIONS = { csv: "csv", ndjson: "ndjson", arrow: "arrows" }; // the last one is of streams
 const MOST_BYTES = 512 * 1024 * 1024; // that a tab keeps in memory where the browser cannot write into a file
 
 export class Copies {
@@ -82,11 +83,11 @@ export class Copies {
 
   async #download(format, button) {
     const address = this.#address([...this.#parameters(), ["limit", "all"], ["format", format]]);
-    const name = `${this.#schema.name}.${format}`;
+    const name = `${this.#schema.name}.${EXTENSIONS[format]}`; // where the browser does not take the service's
     button.disabled = true;
     announce("The download has begun.");
     try {
-      await (hasKey() ? throughTab(address, name) : byBrowser(address, name));
+      await (hasKey() ? throughTab(address, name) : byBrowser(address));
       showTrouble("records", null);
     } catch (problem) {
       if (problem.name === "AbortError") return; // whoever was asked where to put it did not want it after all
@@ -99,17 +100,17 @@ export class Copies {
 }
 
 // Let the browser load a file, which it writes to the disk as it comes; first see whether there is one.
-async function byBrowser(address, name) {
-  const { ok } = await fetch(address, { method: "HEAD" });
-  if (!ok) await ask(address.slice(addressOf("").length), []); // says why not
-  follow(address, name);
+async function byBrowser(address) {
+  const { ok } = await fetched(address, { method: "HEAD" });
+  if (!ok) await ask(address); // says why not
+  follow(address, "");
 }
 
 // Load a file that only a key opens: a browser's own download sends none.
 async function throughTab(address, name) {
   const target = "showSaveFilePicker" in window ? await (await showSaveFilePicker({ suggestedName: name })).createWritable() : null;
   try {
-    const answer = await fetch(address, { headers: authorized() });
+    const answer = await fetched(address, { headers: authorized() });
     if (!answer.ok) throw new Problem(answer.status, await answer.json());
     if (target) return await answer.body.pipeTo(target);
     const parts = [];
@@ -124,8 +125,16 @@ async function throughTab(address, name) {
     setTimeout(() => URL.revokeObjectURL(kept), 60_000);
   } catch (problem) {
     await target?.abort?.().catch(() => {});
-    if (problem instanceof TypeError) throw new Problem(0, { title: "The download broke off", detail: "discard what came, and try again" });
-    throw problem;
+    if (!(problem instanceof TypeError)) throw problem;
+    throw new Problem(0, { title: "The download broke off", detail: "discard what came, and try again" });
+  }
+}
+
+async function fetched(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch {
+    throw new Problem(0, { title: "The service does not answer", detail: "nothing was downloaded" });
   }
 }
 
