@@ -21,6 +21,8 @@ what is around  clock           FakeClock: time passes when the test says so
                 google_cloud    a project on Google Cloud, as its REST APIs describe it
                 throwaway       datasets in a real project that are deleted after the run
                 http_server     an HTTP server in a thread
+                chromium        a headless browser
+                apt             programs of the distribution, unpacked without being installed
                 unwatched       metrics and traces that are not exported
 how long        pace            time limits that grow on a slow machine
 

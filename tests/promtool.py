@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import apt
+from testing import apt
 
 REQUIRED = "REQUIRE_PROMTOOL"
 PACKAGE = "prometheus"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.page.chromium import Page, connected, running
-from tests.page.program import program
+from testing import apt
+from testing.chromium.driver import Page, connected, running
+from testing.chromium.program import program
 
 ARTEFACTS = Path(os.environ.get("ARTEFACTS") or Path(__file__).parent.parent / ".artefacts")
 BROWSER = "browser"
+REQUIRED = "REQUIRE_CHROMIUM"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,8 +30,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser_url() -> Iterator[str]:
-    """Run one browser for all tests: its tabs share nothing."""
-    with running(program()) as url:
+    """Run one browser for all tests: its tabs share nothing. Without one they are skipped, or fail where required."""
+    try:
+        found = program()
+    except apt.UnavailableError as error:
+        missing = f"no Chromium is on PATH or named in CHROMIUM, and {error}"
+        if os.environ.get(REQUIRED):
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(f"NOT tested here: the page in a browser. {missing}")
+    with running(found) as url:
         yield url
 
 

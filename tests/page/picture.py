@@ -11,9 +11,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from testing.chromium.driver import connected, running
+from testing.chromium.program import named
 from testing.process import ROOT, free_port
-from tests.page.chromium import connected, running
-from tests.page.program import named
 
 FOLDER = ROOT / "docs"
 MOST_BYTES = 200_000

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from testing.chromium.driver import Page
 from testing.process import serving
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant, write
-from tests.page.chromium import Page
 from tests.page.visits import SHOWN, check_quiet, post, push, visit
 
 ASKED = "!document.querySelector('#entry').hidden"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from testing.chromium.driver import Page
 from testing.process import ROOT, serving
-from tests.page.chromium import Page
 from tests.page.visits import fill, visit
 
 PALETTE = (ROOT / "app" / "page" / "assets" / "palette.css").read_text()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from testing.chromium.driver import Page
 from testing.process import serving
 from tests.auth.callers import KEY
-from tests.page.chromium import Page
 from tests.page.outages import intercept, problem, rule
 from tests.page.test_access import ASKED, enter, grants
 from tests.page.visits import SHOWN, button, check_quiet, choose, fill, post, press, visit

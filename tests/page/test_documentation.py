@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.page.chromium import Page
+from testing.chromium.driver import Page
 from tests.rules import ROOT
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.chromium.driver import Page
 from testing.process import ROOT, serving
 from tests.documents import code_blocks
-from tests.page.chromium import Page
 from tests.page.visits import check_quiet, visit
 
 COMMAND = "#first-record code"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.chromium.driver import Page
 from testing.process import serving
-from tests.page.chromium import Page
 from tests.page.outages import check_no_reassurance, intercept, problem, rule, sink
 from tests.page.test_accessibility import NAMED, level, name, role
 from tests.page.visits import check_quiet, fill, post, visit

@@ -4,8 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+from testing.chromium.driver import Page
 from testing.process import serving
-from tests.page.chromium import Page
 from tests.page.visits import check_quiet, fill, post, visit
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.chromium.driver import Page
 from testing.process import serving
 from tests.page.axe import violations
-from tests.page.chromium import Page
 from tests.page.visits import check_quiet
 from tests.streams.service import MARKET
 

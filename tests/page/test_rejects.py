@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 
+from testing.chromium.driver import Page
 from testing.process import serving
 from testing.service import authorization, envelope
-from tests.page.chromium import Page
 from tests.page.visits import button, check_quiet, press, visit
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from testing.chromium.driver import Page
 from testing.process import serving
-from tests.page.chromium import Page
 from tests.page.visits import check_quiet, visit
 from tests.streams.service import MARKET, ORDER, PAYMENT
 

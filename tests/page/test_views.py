@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from testing.chromium.driver import Page
 from testing.process import serving
-from tests.page.chromium import Page
 from tests.page.outages import intercept
 from tests.page.visits import SHOWN, check_quiet, choose, fill, post, press, visit
 

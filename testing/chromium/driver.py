@@ -1,4 +1,4 @@
-"""A real browser for tests: headless Chromium, spoken to by its DevTools protocol.
+"""A real browser: headless Chromium, spoken to by its DevTools protocol.
 
 https://chromedevtools.github.io/devtools-protocol/ describes the commands. Nothing is waited for by time: `until` asks
 the page again and again.
@@ -38,9 +38,11 @@ class Page:
         self.complaints: list[str] = []
 
     async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command about this tab; return its result."""
         return await self._browser.send(method, self._session, **parameters)
 
     async def open(self, url: str) -> None:
+        """Go to an address, and wait until the document is loaded."""
         await self.send("Page.navigate", url=url)
         await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
@@ -86,6 +88,7 @@ class Page:
         await self.send("Input.dispatchKeyEvent", **stroke, type="keyUp")
 
     async def type(self, text: str) -> None:
+        """Enter a text where the focus is."""
         await self.send("Input.insertText", text=text)
 
     async def size(self, width: int, height: int) -> None:
@@ -106,6 +109,7 @@ class Page:
         )
 
     async def screenshot(self, path: Path) -> None:
+        """Write a picture of the whole page, as PNG."""
         shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         await asyncio.to_thread(_write, path, base64.b64decode(shot["data"]))
 
@@ -137,6 +141,7 @@ class Browser:
         self._sent = 0
 
     async def send(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+        """Send a command, about a tab if its session is named; return its result."""
         self._sent += 1
         answer = asyncio.get_running_loop().create_future()
         self._waiting[self._sent] = answer

@@ -1,4 +1,4 @@
-"""Programs of the distribution for the tests, fetched by the machine's own apt and unpacked: nothing is installed.
+"""Programs of the distribution, fetched by the machine's own apt and unpacked: nothing is installed.
 
 apt reads the sources of this machine and checks their signatures, in folders of its own: it needs no rights.
 """
