@@ -237,7 +237,7 @@ def test_the_closing_words_name_what_lacks_an_owner(
 
 def lacking_in(folder: Path) -> list[Path]:
     """Return the files of a project that have a placeholder, or a path of this machine."""
-    return [path for path in folder.rglob("*") if path.is_file() and re.search("OWNER|file:", path.read_text())]
+    return [path for path in folder.rglob("*") if path.is_file() and re.search("OWNER/|file:", path.read_text())]
 
 
 def test_a_folder_is_made_and_upgraded(
