@@ -55,6 +55,13 @@ def test_nothing_is_left_to_fill_in() -> None:
     assert "__pycache__" not in "".join(FILES)
 
 
+def test_documents_that_it_links_to_exist() -> None:
+    """In the repository, at the project's tag."""
+    linked = set(re.findall(r"github\.com/shop/sluice/blob/v0\.1\.0/([\w./-]+)", "".join(FILES.values())))
+    assert {"docs/project.md", "docs/runbook.md"} <= linked
+    assert [path for path in linked if not (ROOT / path).exists()] == []
+
+
 def test_the_image_is_three_lines() -> None:
     """The published one, the type, and its name."""
     lines = FILES["Dockerfile"].splitlines()
