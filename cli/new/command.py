@@ -4,10 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
-from cli.new.origin import installed_origin
-from cli.new.project import lacks_owner, project_files, system_name
+from cli.new.origin import PLACEHOLDER, installed_origin, owner
+from cli.new.project import lacks_owner, owned, project_files, system_name
 
 WRONG = 2
 
@@ -21,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="the folder to make; its name is that of the system")
     parser.add_argument("--name", help="the name of the system, if it is not that of the folder")
     parser.add_argument(
-        "--owner", help="who publishes Sluice on GitHub (default: where this installation comes from, if it is there)"
+        "--owner",
+        type=owner,
+        help="who publishes Sluice on GitHub (default: where this installation comes from, if it is there)",
     )
 
 
@@ -34,14 +34,15 @@ def run(args: argparse.Namespace) -> int:
         return _refuse(f"{given!r} cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first{hint}")
     if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
         return _refuse(f"{args.folder} exists already, and is not an empty folder")
-    origin = installed_origin()
-    if args.owner:
-        origin = msgspec.structs.replace(origin, owner=args.owner)
+    ownerless = set[str]()
     try:
-        for path, text in project_files(system, origin):
+        for path, template in project_files(system, installed_origin()):
+            text = owned(template, args.owner) if args.owner else template
             written = args.folder / path
             written.parent.mkdir(parents=True, exist_ok=True)
             written.write_text(text, encoding="utf-8")
+            if lacks_owner(text):
+                ownerless.add(path.parts[0])
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}")
     print(f"""\
@@ -53,11 +54,12 @@ def run(args: argparse.Namespace) -> int:
   uv run pytest         the tests of the type
 
 README.md has the rest, up to the deployment.""")
-    if lacks_owner(origin):
-        print(
-            "\nOWNER stands where the owner of Sluice on GitHub belongs, in compose.yaml, Dockerfile, infra/ and "
-            ".github/; a laptop does not need it."
-        )
+    if ownerless:
+        print(f"""
+A laptop needs no more. Docker, GitHub and Terraform need the account that publishes Sluice on GitHub.
+{PLACEHOLDER}, or a path of this machine, is in its place in {", ".join(sorted(ownerless))}:
+
+  sluice upgrade --owner NAME   writes it into every file""")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Where this installation of Sluice comes from, as its installer recorded it (PEP 610)."""
 
+import argparse
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
@@ -10,6 +11,7 @@ from app.version import VERSION
 
 PLACEHOLDER = "OWNER"
 """Stands for the owner on GitHub where the installation does not know it."""
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,37}[A-Za-z0-9])?")
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+)/[\w.-]+?(?:\.git)?/?")
 
 
@@ -22,6 +24,17 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Of the repository on GitHub whose images, module and workflows are used."""
     ref: str
     """The tag or commit of that repository."""
+
+
+def owner(text: str) -> str:
+    """Return an account's name on GitHub, for argparse.
+
+    Raises:
+        ArgumentTypeError: it cannot be one.
+    """
+    if _OWNER.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an account on GitHub, such as my-company")
+    return text
 
 
 def installed_origin() -> Origin:

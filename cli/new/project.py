@@ -22,6 +22,9 @@ _VERSIONED = re.compile(
     r"|(?P<index>sluice(?:\[[a-z,]+\])?==)\d+\.\d+\.\d+"
 )
 
+_OWNED = re.compile(r"(?:(?P<image>ghcr\.io/)|(?P<source>github\.com/|uses: ))[\w.-]+(?=/sluice(?![\w-]))")
+_LOCAL = re.compile(r"(?P<name>sluice(?:\[[a-z,]+\])?) @ file:[^\"]*")
+
 
 def system_name(folder: str) -> str | None:
     """Return the name of the system for a folder's name; None if none can be made of it.
@@ -36,6 +39,7 @@ def project_files(system: str, origin: Origin) -> Iterator[tuple[PurePosixPath, 
     """Yield each file of the project `system`, by its path."""
     names = {
         "__SYSTEM__": system,
+        "ghcr.io/__OWNER__": f"ghcr.io/{_image_owner(origin.owner)}",
         "__OWNER__": origin.owner,
         "__REF__": origin.ref,
         "__VERSION__": VERSION,
@@ -56,9 +60,27 @@ def upgraded(text: str, version: str) -> str:
     return _VERSIONED.sub(renewed, text)
 
 
-def lacks_owner(origin: Origin) -> bool:
-    """Return whether the project will need an owner before it can be deployed."""
-    return origin.owner == PLACEHOLDER
+def owned(text: str, owner: str) -> str:
+    """Return a file of a project with another owner of Sluice on GitHub wherever it names one.
+
+    A requirement that is a path of this machine becomes that repository, by the tag of this version: GitHub's workflows
+    cannot reach the path.
+    """
+
+    def renewed(found: re.Match[str]) -> str:
+        return f"{found['image']}{_image_owner(owner)}" if found["image"] else f"{found['source']}{owner}"
+
+    return _LOCAL.sub(rf"\g<name> @ git+https://github.com/{owner}/sluice@v{VERSION}", _OWNED.sub(renewed, text))
+
+
+def lacks_owner(text: str) -> bool:
+    """Return whether a file of a project must get an owner before the project can be deployed."""
+    return f"{PLACEHOLDER}/sluice" in text or _LOCAL.search(text) is not None
+
+
+def _image_owner(owner: str) -> str:
+    """Return the owner as the name of an image has it, which is lower case."""
+    return owner if owner == PLACEHOLDER else owner.lower()
 
 
 def _filled(text: str, names: Mapping[str, str]) -> str:

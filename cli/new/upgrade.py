@@ -1,11 +1,13 @@
-"""`sluice upgrade VERSION`: write another version of Sluice into the files of a project."""
+"""`sluice upgrade VERSION`: write another version of Sluice, or its owner, into the files of a project."""
 
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from cli.new.project import upgraded
+from cli.new.origin import owner
+from cli.new.project import owned, upgraded
 
 _FILES = (
     *("pyproject.toml", "Dockerfile", "compose.yaml", "README.md"),
@@ -21,16 +23,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write another version of Sluice into the files of the project in the working folder, wherever they name one. "
         "Then run `uv lock`, read CHANGELOG.md of that version, and commit."
     )
-    parser.add_argument("version", type=_version, help="such as 1.2.3")
+    parser.add_argument("version", nargs="?", type=_version, help="such as 1.2.3")
+    parser.add_argument(
+        "--owner", type=owner, help="who publishes Sluice on GitHub; written wherever a file names an owner, or OWNER"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Change the files and list them; 1 if none names a version of Sluice."""
+    if args.version is None and args.owner is None:
+        print("upgrade: give a version, such as 1.2.3, or --owner", file=sys.stderr)
+        return WRONG
     found = changed = 0
-    for path in sorted({each for pattern in _FILES for each in Path().glob(pattern)}):
+    for path in _files():
         before = path.read_text(encoding="utf-8")
-        after = upgraded(before, args.version)
-        found += upgraded(before, "0.0.0") != before or upgraded(before, "0.0.1") != before
+        after = owned(before, args.owner) if args.owner else before
+        after = upgraded(after, args.version) if args.version else after
+        found += _names_sluice(before)
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed += 1
@@ -38,8 +47,17 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         print("upgrade: no file here names a version of Sluice; run this in a project's folder", file=sys.stderr)
         return NOTHING
-    print(f"{changed} files changed" if changed else f"every file names {args.version} already")
+    named = " of ".join(each for each in (args.version, args.owner) if each)
+    print(f"{changed} files changed" if changed else f"every file names {named} already")
     return 0
+
+
+def _files() -> Iterator[Path]:
+    yield from sorted({each for pattern in _FILES for each in Path().glob(pattern)})
+
+
+def _names_sluice(text: str) -> bool:
+    return upgraded(text, "0.0.0") != text or upgraded(text, "0.0.1") != text
 
 
 def _version(text: str) -> str:

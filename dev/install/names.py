@@ -12,6 +12,8 @@ from dev.reasons import reason
 TERRAFORM = Path("infra") / "terraform"
 BRANCHES = {"dev": "develop", "staging": "staging", "prod": "main"}
 _PLACEHOLDERS = ("my-company", "example.com")
+_OWNERLESS = "github.com/OWNER/sluice"
+"""As `sluice new` writes it where it does not know the account that publishes Sluice."""
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,12 @@ def read_decisions(root: Path, environment: str) -> Decisions:
             f"{path} still has {' and '.join(left)}: decide project_id, region, location, on_call and operations_url "
             "first (docs/deploy.md, section 1)"
         )
+    used = path.parent.parent / "main.tf"
+    for file in (path, used):
+        if file.exists() and _OWNERLESS in file.read_text(encoding="utf-8"):
+            raise InstallError(
+                f"{file} lacks the account that publishes Sluice: run `sluice upgrade --owner NAME`, and commit"
+            )
     system = value_of(code, "system", "sluice")
     services = (system, f"{system}-ingest") if value_of(code, "services") == "two" else (system,)
     return Decisions(value_of(code, "project_id"), value_of(code, "region"), system, services)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from app.preflight.plan import Deployment, read_tfvars
 from app.schema.filters import checked_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.version import VERSION
 from cli.__main__ import main
 from cli.new.origin import PLACEHOLDER, Origin, origin_of
-from cli.new.project import project_files, system_name, upgraded
+from cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
+from dev.install.names import read_decisions
+from dev.install.shell import InstallError
 from tests.test_workflows import FOLDER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,6 +55,13 @@ def test_nothing_is_left_to_fill_in() -> None:
     assert "__pycache__" not in "".join(FILES)
 
 
+def test_documents_that_it_links_to_exist() -> None:
+    """In the repository, at the project's tag."""
+    linked = set(re.findall(r"github\.com/shop/sluice/blob/v0\.1\.0/([\w./-]+)", "".join(FILES.values())))
+    assert {"docs/project.md", "docs/runbook.md"} <= linked
+    assert [path for path in linked if not (ROOT / path).exists()] == []
+
+
 def test_the_image_is_three_lines() -> None:
     """The published one, the type, and its name."""
     lines = FILES["Dockerfile"].splitlines()
@@ -80,11 +90,35 @@ def test_the_variables_are_those_of_the_module() -> None:
             assert line_of("default", body) == line_of("default", theirs[name]), name
         if line_of("type", body) != "any":
             assert line_of("type", body) == line_of("type", theirs[name]), name
-    for environment in ("dev", "prod"):
-        given = re.findall(r"^(\w+)\s*=", FILES[f"infra/terraform/environments/{environment}.tfvars"], re.MULTILINE)
-        assert set(given) <= set(ours)
     passed = re.findall(r"var\.(\w+)", FILES["infra/terraform/main.tf"])
     assert set(ours) == set(passed)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize(
+    ("declared", "given"), [("variables.tf", "{}.tfvars"), ("bootstrap/main.tf", "{}.bootstrap.tfvars")]
+)
+def test_an_environment_gives_every_variable_that_has_no_default(environment: str, declared: str, given: str) -> None:
+    """So that Terraform asks for none; and it gives no other."""
+    variables = blocks("variable", FILES[f"infra/terraform/{declared}"])
+    required = {name for name, body in variables.items() if line_of("default", body) is None}
+    text = FILES[f"infra/terraform/environments/{given.format(environment)}"]
+    assert required
+    assert required <= set(re.findall(r"^(\w+)\s*=", text, re.MULTILINE)) <= set(variables)
+
+
+def test_the_installation_and_the_preflight_know_the_system(tmp_path: Path) -> None:
+    """By the tfvars, which both read; the names of topic, table and service follow from it."""
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text.replace("my-company", "acme").replace("example.com", "acme.test"))
+    assert read_decisions(tmp_path, "dev").services == ("orders",)
+    tfvars = tmp_path / "infra" / "terraform" / "environments" / "dev.tfvars"
+    assert Deployment(**read_tfvars(tfvars.read_text())).topic == "projects/acme-orders-dev/topics/orders"
+    used = tmp_path / "infra" / "terraform" / "main.tf"
+    used.write_text(used.read_text().replace("github.com/shop/", "github.com/OWNER/"))
+    with pytest.raises(InstallError, match=r"main\.tf lacks the account .*: run `sluice upgrade --owner NAME`"):
+        read_decisions(tmp_path, "dev")
 
 
 def test_install_finds_the_outputs_that_it_reads() -> None:
@@ -171,6 +205,48 @@ def test_an_upgrade_changes_every_mention_and_nothing_else(ref: str, requirement
         assert upgraded(after, "1.20.3") == after
 
 
+NOBODY = Origin(requirement="sluice @ file:///home/ann/sluice", owner=PLACEHOLDER, ref=f"v{VERSION}")
+
+
+def test_an_owner_is_written_into_every_file_that_lacks_one() -> None:
+    """The files are then those of a project that was made by that owner's Sluice."""
+    known = Origin(
+        requirement=f"sluice @ git+https://github.com/My-Shop/sluice@v{VERSION}", owner="My-Shop", ref=NOBODY.ref
+    )
+    wanted = {str(path): text for path, text in project_files("orders", known)}
+    lacking = {str(path): text for path, text in project_files("orders", NOBODY)}
+    for path, text in lacking.items():
+        assert owned(text, "My-Shop") == wanted[path]
+        assert lacks_owner(text) == (text != wanted[path])
+        assert not lacks_owner(wanted[path])
+    assert f"ghcr.io/my-shop/sluice:{VERSION}" in wanted["Dockerfile"]
+    assert owned("https://github.com/ann/sluice-tools uses: ann/sluice-action@v1", "shop").count("ann") == 2
+
+
+def test_the_closing_words_name_what_lacks_an_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the command, which does what they say; then the project is as if its owner had been known."""
+    monkeypatch.setattr("cli.new.command.installed_origin", lambda: NOBODY)
+    assert main(["new", str(tmp_path / "orders")], {}) == 0
+    (named,) = re.findall(r"in its place in (.*):$", capsys.readouterr().out, re.MULTILINE)
+    lacking = {path.relative_to(tmp_path / "orders").parts[0] for path in lacking_in(tmp_path / "orders")}
+    assert named == ", ".join(sorted(lacking))
+    monkeypatch.chdir(tmp_path / "orders")
+    assert main(["upgrade", "--owner", "shop"], {}) == 0
+    assert lacking_in(tmp_path / "orders") == []
+    assert main(["upgrade", "--owner", "shop"], {}) == 0
+    assert capsys.readouterr().out.endswith("every file names shop already\n")
+    assert main(["new", str(tmp_path / "orders-2"), "--owner", "shop"], {}) == 0
+    assert "--owner" not in capsys.readouterr().out
+    assert lacking_in(tmp_path / "orders-2") == []
+
+
+def lacking_in(folder: Path) -> list[Path]:
+    """Return the files of a project that have a placeholder, or a path of this machine."""
+    return [path for path in folder.rglob("*") if path.is_file() and re.search("OWNER/|file:", path.read_text())]
+
+
 def test_a_folder_is_made_and_upgraded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +274,7 @@ def test_a_folder_is_made_and_upgraded(
         (["new", "x"], "'x' cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first, such as orders"),
         (["new", "some", "--name", "My Shop"], "'My Shop' cannot be a system's name"),
         (["new", sys.executable, "--name", "orders"], "exists already, and is not an empty folder"),
+        (["upgrade"], "upgrade: give a version, such as 1.2.3, or --owner"),
         (["new", "/proc/nothing/orders"], "/proc/nothing"),
     ],
 )

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation.session import is_shown, session, steps_of
+from tests.documentation.session import is_shown, session, steps_of, with_table
 from tests.rules import ROOT
 
-PAGES = ("README.md", *(f"docs/{name}.md" for name in ("tutorial", "publish", "replay", "follow", "export")))
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tutorial", "project", "publish", "replay", "follow", "export", "mcp")),
+)
 
 
 @pytest.mark.timeout(600)
@@ -42,6 +45,16 @@ def test_a_session_is_one_terminal(tmp_path: Path) -> None:
     with session(tmp_path) as terminal:
         for step in steps_of(document):
             terminal.carry_out(step)
+
+
+def test_a_table_takes_the_place_of_that_table(tmp_path: Path) -> None:
+    """And the rest of the file stays; one that the file lacks is a mistake of the document."""
+    file = tmp_path / "some.toml"
+    assert with_table(file, "[a]\nx = 1\n") == "[a]\nx = 1\n"
+    file.write_text('[a]\nx = 1\n\n[a.b]\ny = 2\n# z\n\n[c]\nz = ["w"]\n')
+    assert with_table(file, "[a.b]\ny = 3\n") == '[a]\nx = 1\n\n[a.b]\ny = 3\n\n[c]\nz = ["w"]\n'
+    with pytest.raises(AssertionError, match=r"some.toml has no table \[d\]"):
+        with_table(file, "[d]\n")
 
 
 @pytest.mark.parametrize(

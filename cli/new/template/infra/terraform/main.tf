@@ -16,12 +16,14 @@ module "sluice" {
   region         = var.region
   location       = var.location
   environment    = var.environment
-  system         = "__SYSTEM__"
+  system         = var.system
 
   # The record type, and its table: sluice schema bigquery >infra/terraform/table.schema.json
-  record_type   = "orders:Order"
-  record_id     = "id"
-  schema_folder = path.root
+  record_type    = "orders:Order"
+  record_id      = "id"
+  schema_folder  = path.root
+  streams_module = var.streams_module
+  streams        = var.streams
 
   on_call             = var.on_call
   operations_url      = var.operations_url

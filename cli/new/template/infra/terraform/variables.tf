@@ -25,6 +25,23 @@ variable "environment" {
   type        = string
 }
 
+variable "system" {
+  description = "What the service is called, with which every other name begins; `sluice install` and the preflight read it in the tfvars."
+  type        = string
+}
+
+variable "streams_module" {
+  description = "With several record types: their mapping, such as orders:STREAMS, and no SLUICE_RECORD in Dockerfile."
+  type        = string
+  default     = ""
+}
+
+variable "streams" {
+  description = "With several record types: what Google Cloud has for each, by the names of the mapping; the module lists the options."
+  type        = any
+  default     = {}
+}
+
 variable "on_call" {
   description = "Who is told when something is wrong."
   type        = any

@@ -4,6 +4,7 @@ project_number = "100000000001"
 region         = "europe-west1"
 location       = "EU"
 environment    = "dev"
+system         = "__SYSTEM__"
 
 on_call        = { emails = ["data-team@example.com"] }
 operations_url = "https://github.com/__OWNER__/sluice/blob/__REF__/docs/runbook.md"

@@ -4,6 +4,7 @@ project_number = "100000000003"
 region         = "europe-west1"
 location       = "EU"
 environment    = "prod"
+system         = "__SYSTEM__"
 
 on_call        = { emails = ["data-on-call@example.com"] }
 operations_url = "https://github.com/__OWNER__/sluice/blob/__REF__/docs/runbook.md"
