@@ -150,6 +150,11 @@ bench-query: setup ## Measure queries over HTTP: pages, 304, exports and their m
 	@$(PYTHON) -m bench.query.api $(ARGS)
 	@$(PYTHON) -m bench.report
 
+.PHONY: bench-page
+bench-page: setup ## Measure a visit of the page over a million records, in a headless Chromium (bench/README.md).
+	@$(PYTHON) -m bench.page.visits $(ARGS)
+	@$(PYTHON) -m bench.report
+
 .PHONY: bench-price
 bench-price: setup ## Reckon what reading costs on BigQuery, by a model of what it bills (bench/README.md).
 	@$(PYTHON) -m bench.price $(ARGS)

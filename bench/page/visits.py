@@ -23,6 +23,7 @@ import msgspec
 from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.query.rows import build_rows
+from bench.report.results import PageVisit, PageVisits
 from testing.chromium.driver import Page, connected, running
 from testing.chromium.program import program
 from testing.process import serving
@@ -45,26 +46,7 @@ _SENT = "performance.getEntriesByType('resource').concat(performance.getEntriesB
 _SUM = ".reduce((sum, each) => sum + each.transferSize, 0)"
 
 
-class Visit(msgspec.Struct, frozen=True):
-    """One visit: milliseconds, bytes as sent, and the layout shift (no unit)."""
-
-    first_content_ms: float
-    complete_ms: float
-    script_bytes: int
-    all_bytes: int
-    layout_shift: float
-
-
-class Visits(msgspec.Struct, frozen=True):
-    """Each visit, and the median of each number."""
-
-    machine: dict[str, object]
-    rows: int
-    visits: list[Visit]
-    median: Visit
-
-
-async def visit(tab: Page, url: str) -> Visit:
+async def visit(tab: Page, url: str) -> PageVisit:
     """Open the page in a new tab, and wait until it is complete."""
     await tab.send("Page.addScriptToEvaluateOnNewDocument", source=_OBSERVE)
     begun = time.perf_counter()
@@ -72,7 +54,7 @@ async def visit(tab: Page, url: str) -> Visit:
     await tab.until(_COMPLETE)
     complete_ms = (time.perf_counter() - begun) * 1_000
     files = f"{_SENT}.filter(({{ name }}) => !name.includes('/v1/') && !name.includes('/health/'))"
-    return Visit(
+    return PageVisit(
         first_content_ms=float(await tab.until(_FIRST)),
         complete_ms=complete_ms,
         script_bytes=int(await tab.run(f"{files}.filter(({{ name }}) => name.endsWith('.js')){_SUM}")),
@@ -81,7 +63,7 @@ async def visit(tab: Page, url: str) -> Visit:
     )
 
 
-async def measure(rows: int, visits: int) -> list[Visit]:
+async def measure(rows: int, visits: int) -> list[PageVisit]:
     """Return so many visits; one before them, which starts what starts once, does not count."""
     found = []
     with tempfile.TemporaryDirectory() as folder, running(program()) as address:
@@ -102,10 +84,12 @@ def main() -> None:
     arguments = parser.parse_args()
     before = machine_before()
     visits = asyncio.run(measure(arguments.rows, arguments.visits))
-    columns = [[getattr(each, name) for each in visits] for name in Visit.__struct_fields__]
-    medians = dict(zip(Visit.__struct_fields__, map(statistics.median, columns), strict=True))
-    median = msgspec.convert(medians, Visit, strict=False)
-    RESULT.write_bytes(msgspec.json.format(msgspec.json.encode(Visits(before, arguments.rows, visits, median))) + b"\n")
+    columns = [[getattr(each, name) for each in visits] for name in PageVisit.__struct_fields__]
+    medians = dict(zip(PageVisit.__struct_fields__, map(statistics.median, columns), strict=True))
+    median = msgspec.convert(medians, PageVisit, strict=False)
+    RESULT.write_bytes(
+        msgspec.json.format(msgspec.json.encode(PageVisits(before, arguments.rows, visits, median))) + b"\n"
+    )
     print(median)
 
 
