@@ -17,7 +17,7 @@ import pytest
 
 from testing.chromium.driver import Page
 from testing.process import ROOT
-from tests.page.conftest import REQUIRED
+from tests.page.program import REQUIRED
 
 LOCK = ROOT / ".github" / "axe"
 CACHE = ROOT / ".cache" / "axe"

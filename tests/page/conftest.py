@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from testing import apt
 from testing.chromium.driver import Page, connected, running
-from testing.chromium.program import program
+from tests.page.program import program
 
 ARTEFACTS = Path(os.environ.get("ARTEFACTS") or Path(__file__).parent.parent / ".artefacts")
 BROWSER = "browser"
-REQUIRED = "REQUIRE_CHROMIUM"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,15 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser_url() -> Iterator[str]:
-    """Run one browser for all tests: its tabs share nothing. Without one they are skipped, or fail where required."""
-    try:
-        found = program()
-    except apt.UnavailableError as error:
-        missing = f"no Chromium is on PATH or named in CHROMIUM, and {error}"
-        if os.environ.get(REQUIRED):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(f"NOT tested here: the page in a browser. {missing}")
-    with running(found) as url:
+    """Run one browser for all tests: its tabs share nothing."""
+    with running(program()) as url:
         yield url
 
 
