@@ -11,8 +11,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from testing import apt
 from testing.chromium.driver import connected, running
-from testing.chromium.program import named
+from testing.chromium.program import program
 from testing.process import ROOT, free_port
 
 FOLDER = ROOT / "docs"
@@ -44,9 +45,10 @@ def _write(path: Path, picture: bytes) -> None:
 
 def main() -> None:
     """Run the demonstration, and open its page when all is stored."""
-    program = named()
-    if program is None:
-        raise SystemExit("needs a Chromium: on PATH, or named by CHROMIUM")
+    try:
+        browser_program = program()
+    except apt.UnavailableError as error:
+        raise SystemExit(f"needs a Chromium, on PATH or named by CHROMIUM: {error}") from None
     port, folder = free_port(), tempfile.mkdtemp()
     demo = subprocess.Popen(
         [sys.executable, "-m", "dev", "demo", "--port", str(port), "--data-path", f"{folder}/demo.duckdb"],
@@ -60,7 +62,7 @@ def main() -> None:
         assert demo.stdout is not None
         if not any(line.startswith("Serving until Ctrl-C") for line in demo.stdout):
             raise SystemExit("the demonstration ended early")
-        with running(program) as browser_url:
+        with running(browser_program) as browser_url:
             asyncio.run(photograph(browser_url, f"http://127.0.0.1:{port}/"))
     finally:
         with suppress(ProcessLookupError):

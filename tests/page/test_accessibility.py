@@ -9,7 +9,9 @@ import pytest
 
 from testing.chromium.driver import Page
 from testing.process import ROOT, serving
-from tests.page.visits import fill, visit
+from tests.page.axe import violations
+from tests.page.test_access import ASKED, grants
+from tests.page.visits import SHOWN, fill, visit
 
 PALETTE = (ROOT / "app" / "page" / "assets" / "palette.css").read_text()
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "radio", "checkbox", "dialog", "DisclosureTriangle"}
@@ -140,3 +142,54 @@ async def test_themes_and_calm_are_respected(tab: Page, tmp_path: Path) -> None:
         assert await tab.run(ground) == "rgb(246, 246, 243)"
         await tab.open(f"{process.url}/")
         await tab.until(f"{ground} === 'rgb(246, 246, 243)'")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing(tab: Page, tmp_path: Path, scheme: str, width: int) -> None:
+    """In the view as it opens, with everything opened that can be, in each dialog, and before the first record."""
+    opened = "document.querySelectorAll('details').forEach((each) => {{ each.open = {}; }})"
+    await tab.size(width, 900)
+    await tab.prefer(color_scheme=scheme)
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await visit(tab, process)
+        await tab.until("!document.querySelector('#first-record').hidden")
+        await check_sound(tab)
+        await fill(client)
+        await tab.open(f"{process.url}/?filter=source.ne%3Dnobody&sort=source&columns=source,timestamp,data")
+        await tab.until(f"{SHOWN} && document.querySelectorAll('#rejected tbody tr').length === 2")
+        await tab.run("document.querySelector('#pause').click()")
+        await check_sound(tab)
+        await tab.run(opened.format("true"))
+        await tab.run("document.querySelector('#range input[value=custom]').click()")
+        await tab.until(
+            "document.querySelectorAll('#facets li').length >= 3 && !document.querySelector('#custom').hidden"
+        )
+        await check_sound(tab)
+        for place in ("#records", "#rejected"):
+            await tab.run(f"document.querySelector('{place} tbody button').click()")
+            await tab.until("document.querySelector('#details').open")
+            await check_sound(tab)
+            await tab.run("document.querySelector('#details').close()")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_in_an_outage(tab: Page, tmp_path: Path, scheme: str) -> None:
+    """With the banner, old numbers and troubles; and where a key is asked for."""
+    await tab.prefer(color_scheme=scheme)
+    async with serving(tmp_path / "data.duckdb", grants_file=grants(tmp_path)) as (process, _):
+        await tab.open(f"{process.url}/")
+        await tab.until(ASKED)
+        await check_sound(tab)
+    async with serving(tmp_path / "other.duckdb") as (process, client):
+        await fill(client)
+        await visit(tab, process)
+        await process.kill()
+        await tab.until("!document.querySelector('#alarm').hidden")
+        await check_sound(tab)
+
+
+async def check_sound(tab: Page) -> None:
+    """Neither axe nor the width of the window is violated."""
+    assert await violations(tab) == {}
+    assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
