@@ -7,6 +7,7 @@ import { inPeriod, period } from "./period.js";
 import { inStream } from "./streams.js";
 
 const MOST = 12; // values of a field
+const UNIQUE = new Set(["TIMESTAMP", "TIME", "FLOAT64", "NUMERIC"]); // nearly each record has another value
 
 export class Facets {
   #filters;
@@ -16,7 +17,7 @@ export class Facets {
   constructor(schema, filters) {
     this.#filters = filters;
     const place = byId("facets");
-    const fields = schema.columns.filter(({ groupable }) => groupable).map(({ path }) => path);
+    const fields = schema.columns.filter(({ groupable, type }) => groupable && !UNIQUE.has(type)).map(({ path }) => path);
     place.hidden = fields.length === 0;
     for (const path of fields) {
       const list = make("div", { className: "facet" });
@@ -65,7 +66,7 @@ export class Facets {
       return make("li", {}, button, make("span", { className: "quiet" }, count(records)));
     });
     const more = others ? `${count(others)} more values with fewer records. ` : "";
-    const note = `${more}${items.length ? "Counted" : "No record"} ${words}, as of ${moment(Date.now())}.`;
+    const note = `${more}${items.length ? "Counted over" : "No record in"} ${words}, as of ${moment(Date.now())}.`;
     list.replaceChildren(make("ul", {}, ...items), make("p", { className: "quiet hint" }, note));
   }
 }

@@ -153,7 +153,7 @@ export class Overview {
   }
 
   #lastText(what = "last record") {
-    if (this.#last === null) return this.#stored === 0 ? `no record ${inWords(this.#words)}` : `${what} not known`;
+    if (this.#last === null) return this.#stored === 0 ? `no record in ${this.#words}` : `${what} not known`;
     const { from, to } = this.#last;
     if (to - from <= 15_000) return `${what} ${ago(serviceNow() - from)}`;
     return `${what} between ${moment(hereAt(from))} and ${moment(hereAt(to))}`;
@@ -252,8 +252,4 @@ function recentRate(counts, covered) {
     seconds += covered[at];
   }
   return seconds > 0 ? records / seconds : 0;
-}
-
-function inWords(words) {
-  return words.startsWith("the") ? `in ${words}` : words;
 }

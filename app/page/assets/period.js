@@ -27,7 +27,7 @@ export function period() {
     return {
       ...{ since: new Date(from).toISOString(), until: new Date(to).toISOString(), hasEnded, isLive: false },
       ...{ bucket: bucketFor((to - from) / 1000), leastS: hasEnded ? CLOSED_LEAST_S : LEAST_S.P1D },
-      words: `from ${moment(from)} to ${moment(to)}`,
+      words: `the time from ${moment(from)} to ${moment(to)}`,
     };
   }
   const back = Object.hasOwn(RANGES, range ?? "") ? range : DEFAULT;
@@ -71,7 +71,7 @@ export function setUpPeriod(changed) {
       return;
     }
     changeView({ range: null, since: from.toISOString(), until: to.toISOString() });
-    announce(`Records ${period().words} are shown.`);
+    announce(`Records of ${period().words} are shown.`);
     changed();
   });
 }
