@@ -9,7 +9,7 @@ from tests.rules import ROOT
 
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("tutorial", "project", "publish", "replay", "follow", "export", "mcp")),
+    *(f"docs/{name}.md" for name in ("tutorial", "project", "publish", "replay", "follow", "export", "analyse", "mcp")),
 )
 
 

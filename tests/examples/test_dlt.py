@@ -1,0 +1,132 @@
+"""The dlt source of docs/analyse.md: each record once in the destination, over real kills of the pipeline."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+
+from testing.pace import patience_s
+from testing.process import ROOT, serving
+from tests.streams.service import MARKET, ORDER, PAYMENT
+
+SOURCE = ROOT / "examples" / "dlt" / "sluice_source.py"
+LOAD = """
+import sys
+import dlt
+from sluice_source import sluice
+pipeline = dlt.pipeline("shop", destination=dlt.destinations.duckdb("warehouse.duckdb"), dataset_name="shop")
+pipeline.run(sluice(sys.argv[1], **dict(word.split("=", 1) for word in sys.argv[2:])))
+"""
+Place = Callable[[Path], bool]
+
+
+def _holds(*pattern: str) -> Place:
+    """Return whether dlt's working folder has files like these."""
+    return lambda folder: any(any(folder.glob(each)) for each in pattern)
+
+
+PLACES = {
+    "while records are read": _holds("normalize/*-extract/*", "normalize/extracted/*"),
+    "before the load begins": _holds("load/normalized/*/new_jobs/*.parquet", "load/normalized/*/new_jobs/*records*"),
+    "while a part is loaded": _holds("load/normalized/*/started_jobs/*records*"),
+    "after a part was loaded": _holds("load/normalized/*/completed_jobs/*records*"),
+}
+
+
+async def start(folder: Path, *words: str) -> asyncio.subprocess.Process:
+    """Start a load into warehouse.duckdb of this folder."""
+    shutil.copy(SOURCE, folder)
+    environ = {**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": str(folder / "dlt")}
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", LOAD, *words, cwd=folder, env=environ)
+
+
+async def load(folder: Path, *words: str) -> None:
+    """Load what there is."""
+    assert await (await start(folder, *words)).wait() == 0
+
+
+async def load_and_kill(folder: Path, url: str, place: Place) -> bool:
+    """Kill a load when it has come to a place; return whether it was killed before it ended."""
+    process = await start(folder, url)
+    working = folder / "dlt" / "pipelines" / "shop"
+    async with asyncio.timeout(patience_s(60)):
+        while process.returncode is None and not await asyncio.to_thread(place, working):  # noqa: ASYNC110 - of a process
+            await asyncio.sleep(0.002)
+    if process.returncode is None:
+        process.kill()
+    return await process.wait() < 0
+
+
+def rows(folder: Path, columns: str = "id, delivery_key", table: str = "records") -> list[tuple[Any, ...]]:
+    """Return what the destination holds."""
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
+        return warehouse.execute(f"SELECT {columns} FROM shop.{table} ORDER BY ALL").fetchall()  # noqa: S608 - a test's
+
+
+async def publish(client: httpx.AsyncClient, first: int, count: int) -> None:
+    """Store records."""
+    records = [
+        {"id": f"r{number:05}", "timestamp": "2026-01-31T12:00:00Z", "source": "s", "data": {"n": number, "l": [1]}}
+        for number in range(first, first + count)
+    ]
+    assert (await client.post("/v1/records", json=records)).status_code == 201
+
+
+@pytest.mark.timeout(300)
+async def test_each_record_is_there_once_over_kills(tmp_path: Path) -> None:
+    """Records go on arriving; the load is killed wherever it may be, and started again."""
+    killed = []
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        total = 0
+        for name, place in PLACES.items():
+            await publish(client, total, 500)
+            total += 500
+            if await load_and_kill(tmp_path, process.url, place):
+                killed.append(name)
+        await load(tmp_path, process.url)
+        await load(tmp_path, process.url)
+        feed = [(each["id"], each["delivery_key"]) for each in await every_record(client)]
+    assert len(killed) >= 3, killed
+    assert len(feed) == total
+    assert rows(tmp_path) == sorted(feed)
+
+
+async def every_record(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """Return the whole feed."""
+    found, where = [], "since=-P1D"
+    while where:
+        page = (await client.get(f"/v1/records?limit=1000&{where}")).json()
+        found += page["records"]
+        where = f"cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    return found
+
+
+async def test_types_are_those_of_the_service(tmp_path: Path) -> None:
+    """Of a stream of its own: decimals stay exact, times are times, and objects are one column."""
+    async with serving(tmp_path / "data.duckdb", streams=MARKET.store.streams) as (process, client):
+        assert (await client.post("/v1/records", json=ORDER)).status_code == 201
+        assert (await client.post("/v1/streams/payments/records", json=PAYMENT)).status_code == 201
+        await load(tmp_path, process.url, "stream=payments")
+        columns = (await client.get("/v1/streams/payments/schema")).json()["tables"][0]["columns"]
+    tops = [each["path"] for each in columns if "." not in each["path"]]
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:
+        told = warehouse.execute("DESCRIBE shop.payments").fetchall()
+    types = {name: kind for name, kind, *_ in told}
+    assert set(types) == {*tops, "_dlt_load_id", "_dlt_id"}
+    expected = {"TIMESTAMP": "TIMESTAMP WITH TIME ZONE", "STRING": "VARCHAR", "INT64": "BIGINT", "JSON": "JSON"}
+    for column in columns:
+        if column["path"] in types and column["type"] in expected and column["mode"] != "REPEATED":
+            assert types[column["path"]] == expected[column["type"]], column
+    assert len(rows(tmp_path, table="payments", columns="delivery_key")) == 1
+
+
+def test_the_page_shows_the_source_as_it_is() -> None:
+    """docs/analyse.md is to be copied from."""
+    assert f"```python\n{SOURCE.read_text()}```" in (ROOT / "docs" / "analyse.md").read_text()
