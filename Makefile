@@ -145,6 +145,10 @@ bench-start: setup ## Measure start-up (until the first 200), imports, and memor
 	@$(PYTHON) -m bench.start.memory
 	@$(PYTHON) -m bench.report
 
+.PHONY: bench-mcp
+bench-mcp: setup ## Measure what SLUICE_MCP=true adds to the start and to memory (docs/mcp.md; ARGS="--pairs 20").
+	@$(PYTHON) -m bench.start.mcp_cost $(ARGS)
+
 .PHONY: bench-query
 bench-query: setup ## Measure queries over HTTP: pages, 304, exports and their memory (docs/performance.md).
 	@$(PYTHON) -m bench.query.api $(ARGS)

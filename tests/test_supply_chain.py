@@ -62,4 +62,5 @@ def test_a_release_is_of_a_version() -> None:
     assert 'grep -qx "VERSION = \\"${GITHUB_REF_NAME#v}\\"" app/version.py' in compared.replace("\\\\", "\\")
     assert re.search(r'^VERSION = "\d+\.\d+\.\d+"$', (ROOT / "app" / "version.py").read_text(), re.MULTILINE)
     assert workflow["jobs"]["images"]["needs"] == "tests"
-    assert workflow["jobs"]["publish"]["needs"] == "images"
+    assert workflow["jobs"]["documentation"]["needs"] == "tests"
+    assert workflow["jobs"]["publish"]["needs"] == ["images", "documentation"]

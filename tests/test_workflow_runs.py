@@ -69,12 +69,16 @@ REPOSITORY = "europe-west1-docker.pkg.dev/p/sluice"
 IMAGE = f"{REPOSITORY}/sluice@sha256:{'a' * 64}"
 
 
-def run_step(name: str, folder: Path, programs: dict[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a step of the deployment as GitHub does, with these programs in place of the real ones.
+def run_step(
+    name: str, folder: Path, programs: dict[str, str], *, workflow: str = "deploy.yml", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a step of a workflow as GitHub does, with these programs in place of the real ones.
 
     What is called goes to calls.txt, and the step's outputs to output.txt.
     """
-    (step,) = (step for job in jobs(FOLDER / "deploy.yml").values() for step in job["steps"] if step["name"] == name)
+    (step,) = (
+        step for job in jobs(FOLDER / workflow).values() for step in job.get("steps", ()) if step["name"] == name
+    )
     for program, body in programs.items():
         path = folder / program
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import IO, Any
 
 import msgspec
 
@@ -77,49 +78,70 @@ def start(name: str, out: Outside, log: Path | None = None) -> Start:
     Raises:
         SystemExit: it ended by itself, or was not ready within a minute.
     """
+    if name == NOTHING:
+        begun_s, process = _begin(["-c", "pass"], out, {}, subprocess.DEVNULL)
+        _, _, used = os.wait4(process.pid, 0)
+        process.returncode = 0
+        return Start(time.perf_counter() - begun_s, used.ru_utime + used.ru_stime)
+    with ready(name, out, log) as (found, _):
+        return found
+
+
+@contextmanager
+def ready(
+    name: str, out: Outside, log: Path | None = None, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[Start, int]]:
+    """Start a contender, with more `settings`; yield what that took and its process id, and end it with the block.
+
+    Raises:
+        SystemExit: as `start`.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder, (log or Path(os.devnull)).open("wb") as said:
-        os.sched_setaffinity(0, out.cores.service)  # the child inherits it
-        begun_s = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *(["-X", "importtime"] if log else []), *_words(name, port)],
-            cwd=ROOT,
-            env=_environment(name, out, port, Path(folder)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
-        os.sched_setaffinity(0, out.cores.load)
-        if name == NOTHING:
-            _, _, used = os.wait4(process.pid, 0)
-            process.returncode = 0
-            return Start(time.perf_counter() - begun_s, used.ru_utime + used.ru_stime)
+        words = [*(["-X", "importtime"] if log else []), *_words(name, port)]
+        environment = _settings(name, out, port, Path(folder)) | dict(settings)
+        begun_s, process = _begin(words, out, environment, said)
         try:
             while not _is_ready(port):
                 if process.poll() is not None or time.perf_counter() - begun_s > _WITHIN_S:
                     raise SystemExit(f"{name} did not become ready")
                 time.sleep(_LOOK_AGAIN_S)
-            return Start(time.perf_counter() - begun_s, _cpu_s(process.pid))
+            yield Start(time.perf_counter() - begun_s, _cpu_s(process.pid)), process.pid
         finally:
             process.kill()
             process.wait()
 
 
+def _begin(
+    words: Sequence[str], out: Outside, settings: Mapping[str, str], said: int | IO[bytes]
+) -> tuple[float, subprocess.Popen[bytes]]:
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("SLUICE_", "PORT", "PYTHON"))}
+    os.sched_setaffinity(0, out.cores.service)  # the child inherits it
+    begun_s = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=plain | dict(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+    )
+    os.sched_setaffinity(0, out.cores.load)
+    return begun_s, process
+
+
 def _words(name: str, port: int) -> list[str]:
-    if name == NOTHING:
-        return ["-c", "pass"]
     return ["-m", "bench.start.bare", str(port)] if name == BARE else ["-m", "app"]
 
 
-def _environment(name: str, out: Outside, port: int, folder: Path) -> dict[str, str]:
-    plain = {key: value for key, value in os.environ.items() if not key.startswith(("SLUICE_", "PORT", "PYTHON"))}
+def _settings(name: str, out: Outside, port: int, folder: Path) -> dict[str, str]:
     if name not in {EMBEDDED, BIGQUERY}:
-        return plain
+        return {}
     settings = service_settings(out.store["grpc"], out.keys_url)
     settings |= {"SLUICE_PORT": str(port)}
     if name == EMBEDDED:
         settings |= {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(folder / "new.duckdb")}
-    return plain | settings
+    return settings
 
 
 def _is_ready(port: int) -> bool:

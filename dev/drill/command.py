@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from dev.child import ChildError
+from dev.drill import consumer
 from dev.drill.catalogue import DRILLS, Drill
 from dev.drill.run_book import RunBookError, laptop_commands, run_book_path, run_commands, section_of
 from dev.drill.system import System, View, running_system
@@ -74,6 +75,8 @@ async def _until_stopped(drill: Drill, port: int, commands: str | None) -> int:
 async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) -> int:
     """Do one drill in `folder`, mended by a person or by `commands`; return the exit status. Raises as the system."""
     settings = {"SLUICE_RECORD": drill.record, VARIABLE: local_secret(folder)}
+    if drill.has_keys:
+        settings |= consumer.admit(folder)
     backoff_s = 10.0 if commands is None else 1.0
     async with running_system(folder, port, settings, drill.max_attempts, backoff_s) as system:
         trickle = Trickle(system)
@@ -100,6 +103,8 @@ def _tell(system: System, drill: Drill, *, is_automatic: bool) -> None:
     exports = " ".join(f"{name}={value}" for name, value in system.variables.items())
     print(f"Something is broken. Page: {system.url}/  Health: {system.url}/health/ready")
     print(f"Run-book: {run_book_path()} (or `sluice drill --run-book`). In another terminal:\n\n  export {exports}\n")
+    if drill.complaint:
+        print(f"{drill.complaint}\n")
     if is_automatic:
         print(f"It is: {drill.about}. It shows: {drill.symptom}. Mending it by {drill.section!r}.")
     else:
@@ -126,7 +131,8 @@ async def _wait_for(
 
 
 def _is_well(view: View) -> bool:
-    return view.is_healthy and view.dead_letters == 0 and view.backlog.oldest_unacked_message_age < 1
+    is_read = view.reader.status == 200
+    return view.is_healthy and is_read and view.dead_letters == 0 and view.backlog.oldest_unacked_message_age < 1
 
 
 async def _all_stored(system: System, trickle: Trickle, publishing: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ The folder of a drill has what a person can change and see, as on Cloud Run:
 service.env    the settings; a change is a deployment, and starts the service again
 running.env    the settings of the service that is ready
 previous.env   the settings before the last deployment of the drill
+grants.json    who may read, in a drill about keys; reader.key: the key that the consumer reads with
 service.pid    the process, while there is one
 service.log    what it has logged since it started last; ended.log: what the one before had
 records.duckdb the store
@@ -13,6 +14,7 @@ records.duckdb the store
 import asyncio
 import os
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,7 @@ import aiohttp
 import msgspec
 
 from dev.child import Child, ChildCommand, Leash
+from dev.drill import consumer
 from dev.local import READY_WITHIN_S, STOP_WITHIN_S, wait_until_ready
 from dev.pubsub.subscription import Backlog
 from dev.stack_settings import Ready
@@ -29,8 +32,19 @@ _LOOK_EVERY_S = 0.05
 _RESTART_AFTER_S = 0.5
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """What a refused caller is told; all that is needed of a problem document."""
+
+    status: int = 200
+    detail: str = ""
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be seen from outside. `health` is None if the service does not answer."""
+    """What can be seen from outside. `health` is None if the service does not answer.
+
+    `reader` is what the feed tells its consumer, `pushes` counts what pushes were answered since the start, and `log`
+    is what the service has logged since it started last.
+    """
 
     health: dict[str, object] | None
     is_healthy: bool
@@ -38,6 +52,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     backlog: Backlog
     dead_letters: int
     rejects: int
+    reader: Problem
+    pushes: Counter[str]
+    log: str
 
 
 class System:
@@ -78,17 +95,27 @@ class System:
         async with self.session.patch(f"http://{self.pubsub.pubsub}/v1/{name}", json=body) as answer:
             answer.raise_for_status()
 
+    async def rotate_keys(self) -> None:
+        """Let the issuer sign with a new key, as Google does regularly."""
+        async with self.session.post(f"{self.pubsub.issuer}/rotate", json={}) as answer:
+            answer.raise_for_status()
+
     async def look(self) -> View:
         """Return what can be seen now."""
         async with self.session.get(f"{self.pubsub.issuer}/subscriptions") as answer:
             backlogs = msgspec.convert((await answer.json())["subscriptions"], list[Backlog])
+        async with self.session.get(f"{self.pubsub.issuer}/stats") as answer:
+            pushes = Counter((await answer.json())["by_status"])
         pushed = next(each for each in backlogs if each.subscription.endswith(f"/{self.pubsub.subscription}"))
         dead = sum(each.num_undelivered_messages for each in backlogs if each is not pushed)
-        health, rejects, is_healthy = None, 0, False
+        health, rejects, is_healthy, reader = None, 0, False, Problem(0)
+        since, headers = {"since": "-PT1H", "limit": "1"}, consumer.headers(self.folder)
         with suppress(aiohttp.ClientError):
             async with self.session.get(f"{self.url}/health/ready?strict=1") as answer:
                 health, is_healthy = await answer.json(), answer.status == 200
-            async with self.session.get(f"{self.url}/v1/rejects", params={"since": "-PT1H", "limit": "1"}) as answer:
+            async with self.session.get(f"{self.url}/v1/records", params=since, headers=headers) as answer:
+                reader = Problem() if answer.status == 200 else msgspec.json.decode(await answer.read(), type=Problem)
+            async with self.session.get(f"{self.url}/v1/rejects", params=since, headers=headers) as answer:
                 rejects = len((await answer.json()).get("records", ()))
         sinks = (health or {}).get("sinks", {})
         return View(
@@ -98,13 +125,22 @@ class System:
             backlog=pushed,
             dead_letters=dead,
             rejects=rejects,
+            reader=reader,
+            pushes=pushes,
+            log=self._log(),
         )
+
+    def _log(self) -> str:
+        with suppress(FileNotFoundError):
+            return (self.folder / "service.log").read_text(errors="replace")
+        return ""
 
     async def stored_ids(self) -> list[str] | None:
         """Return the ids of the whole feed, copies included; None if it cannot be read now."""
         wanted = {"since": "-PT12H", "limit": "all", "format": "ndjson", "fields": "id"}
         with suppress(aiohttp.ClientError):
-            async with self.session.get(f"{self.url}/v1/records", params=wanted) as answer:
+            headers = consumer.headers(self.folder)
+            async with self.session.get(f"{self.url}/v1/records", params=wanted, headers=headers) as answer:
                 if answer.status == 200:
                     return [msgspec.json.decode(line)["id"] for line in (await answer.read()).splitlines()]
         return None

@@ -74,6 +74,20 @@ def test_a_token_is_reused_until_it_nears_its_end() -> None:
     assert issuer.token(ADDRESS, "sluice", PRINCIPAL) != first
 
 
+def test_a_new_key_signs_and_the_one_before_still_verifies() -> None:
+    """As with Google: tokens of the last key are good until they expire, and the key before it is withdrawn."""
+    issuer = Issuer()
+    tokens = [issuer.token(ADDRESS, "sluice", PRINCIPAL)]
+    for _ in range(2):
+        issuer.rotate()
+        tokens.append(issuer.token(ADDRESS, "sluice", PRINCIPAL))
+    assert [jwt.decode_header(token)["kid"] for token in tokens[1:]] == [*issuer.certs()]
+    for token in tokens[1:]:
+        assert jwt.decode(token, certs=issuer.certs(), audience="sluice")["email"] == PRINCIPAL
+    with pytest.raises(ValueError, match="Certificate for key id"):
+        jwt.decode(tokens[0], certs=issuer.certs(), audience="sluice")
+
+
 def test_two_issuers_have_different_keys(issuer: Issuer) -> None:
     """A key is made at start: tokens of another run do not verify."""
     foreign = Issuer().token(ADDRESS, "sluice", PRINCIPAL)
@@ -107,6 +121,20 @@ async def test_the_push_endpoint_can_be_changed(control: aiohttp.ClientSession) 
         async with control.post("push-endpoint", json=body) as response:
             assert response.status == 400
             assert complaint in await response.text()
+
+
+async def test_keys_can_be_rotated(control: aiohttp.ClientSession, issuer: Issuer) -> None:
+    """POST /rotate adds a key to the key set, but not to the copy that is out of date."""
+    async with control.get("certs/first") as response:
+        assert response.headers["Cache-Control"] == "public, max-age=3600"
+        first = await response.json()
+    assert first == issuer.certs()
+    async with control.post("rotate", json={}) as response:
+        assert (await response.json())["keys"] == [*issuer.certs()]
+    (new,) = issuer.certs().keys() - first.keys()
+    assert jwt.decode_header(issuer.token(ADDRESS, "sluice", PRINCIPAL))["kid"] == new
+    async with control.get("certs/first") as response:
+        assert await response.json() == first
 
 
 async def test_a_web_page_cannot_press_the_switches(control: aiohttp.ClientSession) -> None:

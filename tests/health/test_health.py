@@ -164,6 +164,7 @@ async def no_keys() -> FetchedKeys:
 async def test_head_answers_as_get_does_without_the_body(path: str, keys: KeySet | None) -> None:
     """The status and every header are the same, the length included."""
     async with client_of(keys) as client:
+        client.headers["Accept-Encoding"] = "identity"  # or the length is that of the compressed document
         got, head = await client.get(path), await client.head(path)
         assert head.status_code == got.status_code == (503 if keys and path == "/health/ready" else 200)
         assert head.content == b""
