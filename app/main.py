@@ -12,9 +12,12 @@ from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
 from app.erase.endpoint import erasure_routes
+from app.health.backlog import BacklogWatch
+from app.health.backlog_sources import backlog_watch
 from app.health.canary import CanaryWatch
 from app.health.gauges import watch_gauges
-from app.health.probes import About, Health, health_routes
+from app.health.probes import Health, health_routes
+from app.health.readiness import About
 from app.http.cors import cors_config, keep_vary
 from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS
@@ -60,18 +63,19 @@ def create_app(
     query = _query(base) if "query" in roles else None
     canaries = CanaryWatch(query.feed(), settings, base.clock, base.metrics) if query and "ingest" in roles else None
     ingest = _ingest(base, wrap_appender, canaries) if "ingest" in roles else None
+    backlog = backlog_watch(settings, base.clock)
     instance = Instance(
         name=base.telemetry.instance,
         ingest=ingest,
         query=query,
-        health=_health(base, ingest, query),
+        health=_health(base, ingest, query, backlog),
         metrics=base.metrics,
         requests=Requests(base.metrics, base.telemetry.tracing, base.clock),
         outgoing=base.outgoing,
         unread=UnreadBodies(base.clock, settings.server.max_body_bytes),
     )
     agents = AgentService(base.streams) if settings.server.mcp and query is not None else None
-    background = partial(_background, base, ingest, canaries)
+    background = partial(_background, base, ingest, canaries, backlog)
     litestar = Litestar(
         route_handlers=_routes(base, instance, agents),
         exception_handlers=EXCEPTION_HANDLERS,
@@ -163,16 +167,19 @@ def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | No
 
 
 def _background(
-    base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None
+    base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None, backlog: BacklogWatch | None
 ) -> list[Coroutine[Any, Any, None]]:
     return [
         *base.backend.upkeep(base.metrics.expired),
         *(ingest.background() if ingest is not None else []),
         *([canaries.run()] if canaries is not None else []),
+        *([backlog.run()] if backlog is not None else []),
     ]
 
 
-def _health(base: _Base, ingest: IngestService | None, query: QueryService | None) -> Health:
+def _health(
+    base: _Base, ingest: IngestService | None, query: QueryService | None, backlog: BacklogWatch | None
+) -> Health:
     settings = base.settings
     return Health(
         about=About(system=settings.telemetry.system, instance=base.telemetry.instance, store=settings.store.backend),
@@ -181,6 +188,7 @@ def _health(base: _Base, ingest: IngestService | None, query: QueryService | Non
         sinks=ingest.sinks if ingest is not None else {},
         reads=query.health if query is not None else None,
         connections=base.backend.connections,
+        backlog=backlog,
         metrics=base.metrics,
         clock=base.clock,
     )

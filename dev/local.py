@@ -204,6 +204,8 @@ def service_environ(
             "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
             "SLUICE_TOKEN_ISSUER": pubsub.issuer,
             "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
+            # The official emulator does not report one.
+            **({"SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions"} if options.pubsub == "local" else {}),
         }
     )
 

@@ -1,4 +1,9 @@
-"""The health of the service: `probes` for liveness and readiness, `gauges` for metrics, and `canary`.
+"""The health of the service.
 
-The canary measures how long it takes from publication until the feed shows a record.
+probes              liveness and readiness, and their routes
+readiness           what `/health/ready` says
+backlog             what waits in Pub/Sub, read only while a caller looks
+backlog_sources     who tells it: the local Pub/Sub, or Cloud Monitoring
+gauges              metrics
+canary              how long it takes from publication until the feed shows a record
 """

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from litestar import Request, Response, route
 from litestar.params import QueryParameter
-from msgspec import Meta
 
 from app.auth.guard import Identify
+from app.health.backlog import BacklogWatch
+from app.health.readiness import ACTIVE, EXAMPLE, About, Readiness, Reads, Sink, Store, help_link
 from app.http.contract import CONTRACT, JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
@@ -21,76 +22,10 @@ from app.ingest.writer import Writer
 from app.query.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
-from app.stores.sink import SinkState
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
-_ACTIVE = "ACTIVE"
-_WORKING = {_ACTIVE, SinkState.COLUMNS_PENDING.value}
-Since = Annotated[str, Meta(description="When the state began.", extra_json_schema={"format": "date-time"})]
-Detail = Annotated[
-    str | None,
-    Meta(description='The store\'s last message; "" while healthy, null for callers who may not use `/v1`.'),
-]
-Help = Annotated[
-    str | None,
-    Meta(description="The run-book for this state, in the service's repository; null while the component is healthy."),
-]
-
-
-class Reads(msgspec.Struct, frozen=True, kw_only=True):
-    """How queries are answered, by how the last ones ended."""
-
-    state: str
-    since: Since
-    detail: Detail
-    help: Help
-
-
-class Sink(Reads, frozen=True, kw_only=True):
-    """How one table takes rows: a named state, and what waits for it."""
-
-    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer from the store.")]
-    waiting: int
-    oldest_wait_s: float
-    connections: Annotated[int, Meta(description="Open connections for appends; 0 if the store runs in the process.")]
-
-
-class Store(msgspec.Struct, frozen=True, kw_only=True):
-    """Which kind of store it is; `reads` is null where the instance has no part in reading."""
-
-    kind: str
-    reads: Reads | None
-
-
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """Which instance this is, as in its traces and metrics, and the kind of its store."""
-
-    system: str
-    instance: str
-    store: str
-
-
-class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether this instance can serve, and how it is doing."""
-
-    status: Literal["ready", "starting", "draining"]
-    system: str
-    instance: str
-    version: str
-    uptime_s: float
-    in_flight_messages: int
-    in_flight_bytes: int
-    sinks: dict[str, Sink]
-    store: Store
-    counters: dict[str, Any] | None
-
-    @property
-    def has_trouble(self) -> bool:
-        """Whether a table does not accept rows, or queries fail."""
-        states = [sink.state for sink in self.sinks.values()] + ([self.store.reads.state] if self.store.reads else [])
-        return any(state not in _WORKING for state in states) or any(sink.stuck for sink in self.sinks.values())
 
 
 class Keys(Protocol):
@@ -105,7 +40,8 @@ class Health:
     """Derives liveness and readiness from the parts of the instance.
 
     `keys` is None if no token is ever verified, `admission` is None and `sinks` is empty if the instance does not
-    ingest, and `reads` is None if it does not query. `connections` are keyed by table, like `sinks`.
+    ingest. `reads` is None if it does not query, and `backlog` if it cannot be read. `connections` are keyed by table,
+    like `sinks`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an instance
@@ -117,9 +53,11 @@ class Health:
         sinks: Mapping[str, Writer],
         reads: SourceHealth | None,
         connections: Callable[[], Mapping[str, int]],
+        backlog: BacklogWatch | None,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
+        self._backlog = backlog
         self._about, self._admission, self._keys, self._metrics = about, admission, keys, metrics
         self._sinks, self._reads, self._connections = sinks, reads, connections
         self._clock, self._begun_us = clock, clock.elapsed_us()
@@ -149,6 +87,7 @@ class Health:
                 for table, writer in self._sinks.items()
             },
             store=Store(kind=about.store, reads=_reads(self._reads, detailed=detailed) if self._reads else None),
+            backlog=self._backlog.latest() if detailed and self._backlog is not None else None,
             counters=self._metrics.snapshot() if detailed else None,
         )
 
@@ -168,7 +107,7 @@ def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
         state=state,
         since=_instant(health.since_us),
         detail=health.detail if detailed else None,
-        help=_help("stuck-writer") if stuck else None if state == _ACTIVE else _help(f"sink-state-{state}"),
+        help=help_link("stuck-writer") if stuck else None if state == ACTIVE else help_link(f"sink-state-{state}"),
         stuck=stuck,
         waiting=writer.waiting,
         oldest_wait_s=round(writer.oldest_wait_s, 3),
@@ -181,17 +120,12 @@ def _reads(reads: SourceHealth, *, detailed: bool) -> Reads:
         state=reads.state,
         since=_instant(reads.since_us),
         detail=reads.detail if detailed else None,
-        help=None if reads.state == _ACTIVE else _help(f"read-state-{reads.state}"),
+        help=None if reads.state == ACTIVE else help_link(f"read-state-{reads.state}"),
     )
 
 
 def _instant(at_us: int) -> str:
     return from_epoch_us(at_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _help(heading: str) -> str:
-    """Return the link to a heading of the run book, with its anchor as Markdown renderers make it."""
-    return f"docs/runbook.md#{heading.lower()}"
 
 
 _LIVE_CONTRACT = Contract(
@@ -200,33 +134,7 @@ _LIVE_CONTRACT = Contract(
         503: Answer("A writer has stalled.", {"text/plain": media(TEXT)}),
     }
 )
-_READY: dict[str, Any] = {
-    "status": "ready",
-    "system": "orders",
-    "instance": "3f9a1c07",
-    "version": "0.1.0",
-    "uptime_s": 86_400.5,
-    "in_flight_messages": 3,
-    "in_flight_bytes": 4_096,
-    "sinks": {
-        "records": {
-            "state": "NOT_FOUND",
-            "since": "2026-01-31T12:00:00.123Z",
-            "detail": None,
-            "help": _help("sink-state-not_found"),
-            "stuck": False,
-            "waiting": 0,
-            "oldest_wait_s": 0.0,
-            "connections": 1,
-        }
-    },
-    "store": {
-        "kind": "bigquery",
-        "reads": {"state": "ACTIVE", "since": "2026-01-30T12:00:00.456Z", "detail": None, "help": None},
-    },
-    "counters": {"push_answers": {"204": 12}},
-}
-_READY_BODY = {JSON: media(Readiness, _READY)}
+_READY_BODY = {JSON: media(Readiness, EXAMPLE)}
 _READY_CONTRACT = Contract(
     parameters={
         "strict": Parameter(

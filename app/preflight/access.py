@@ -106,7 +106,7 @@ def _telemetry_questions(deployment: Deployment) -> Sequence[Question]:
 
 
 def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
-    """Check that the service may write the metrics and traces that its settings send to Google.
+    """Check that the service may write the metrics and traces that its settings send to Google, and read the backlog.
 
     https://docs.cloud.google.com/stackdriver/docs/reference/telemetry/overview
     """
@@ -117,8 +117,10 @@ def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Findin
     )
     if "cloud" in telemetry.metrics or telemetry.traces == "cloud-otlp":
         wanted.append("roles/serviceusage.serviceUsageConsumer")
+    if telemetry.backlog == "cloud":
+        wanted.append("roles/monitoring.viewer")
     if not wanted:
-        return Held("the service sends neither metrics nor traces to Google")
+        return Held("the service sends neither metrics nor traces to Google, and reads none")
     services = [service for service in (deployment.ingest_service, deployment.service) if service]
     failures = [
         Failed(f"{account} lacks {role}", "`terraform apply`")
@@ -126,7 +128,7 @@ def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Findin
         for role in wanted
         if f"serviceAccount:{account}" not in _members(answers[0], role)
     ]
-    return first_failure(failures, f"the service may write what it sends ({', '.join(wanted)})")
+    return first_failure(failures, f"the service may write and read its telemetry ({', '.join(wanted)})")
 
 
 def token_question(deployment: Deployment) -> Question:
@@ -200,7 +202,7 @@ CHECKS = (
     Ask(
         name="telemetry-account",
         phase="after",
-        about="the account of the service may write its metrics and traces",
+        about="the account of the service may write its metrics and traces, and read the backlog of Pub/Sub",
         questions=_telemetry_questions,
         verdict=judge_telemetry,
     ),

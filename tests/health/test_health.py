@@ -12,7 +12,8 @@ from litestar.connection import ASGIConnection
 
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
 from app.auth.principal import LOCAL_PRINCIPAL, Principal
-from app.health.probes import About, Health, health_routes
+from app.health.probes import Health, health_routes
+from app.health.readiness import About
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.writer import Writer
@@ -50,6 +51,7 @@ def client_of(
         sinks=sinks or {},
         reads=reads,
         connections=lambda: dict.fromkeys(sinks or {}, 2),
+        backlog=None,
         metrics=Metrics(),
         clock=clock or FakeClock(),
     )

@@ -157,6 +157,7 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         "terraform apply",
     ),
     ("the service may not query", "service-account", without("roles/bigquery.jobUser"), "terraform apply"),
+    ("the backlog is not to be read", "telemetry-account", without("roles/monitoring.viewer"), "terraform apply"),
     ("metrics are refused", "telemetry-account", without("roles/telemetry.metricsWriter"), "terraform apply"),
     ("traces are refused", "telemetry-account", without("roles/cloudtrace.agent"), "terraform apply"),
     (

@@ -123,10 +123,13 @@ def test_a_record_type_that_is_elsewhere_is_not_looked_at(capsys: pytest.Capture
 def test_a_service_that_sends_nothing_to_google_needs_no_role_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     """As with metrics that Prometheus scrapes, and traces that go elsewhere."""
     project = new_project()
-    project.environ |= {"SLUICE_METRICS": "prometheus", "SLUICE_TRACES": "none"}
+    project.environ |= {"SLUICE_METRICS": "prometheus", "SLUICE_TRACES": "none", "SLUICE_BACKLOG": ""}
     project.resources[f"{google.RESOURCES}:getIamPolicy"]["bindings"] = []
     _, found = ask(project, capsys, "--only", "telemetry-account")
-    assert found["telemetry-account"] == ("held", "the service sends neither metrics nor traces to Google")
+    assert found["telemetry-account"] == (
+        "held",
+        "the service sends neither metrics nor traces to Google, and reads none",
+    )
 
 
 def test_without_flags_nothing_is_published(capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,6 +144,15 @@ MUTATIONS = [
                 ("apis.tf", '      "telemetry.googleapis.com",\n', ""),
                 ("variables_monitoring.tf", 'default     = ["cloud"]', 'default     = ["prometheus"]'),
             ],
+            "the_service_reads_the_backlog": [
+                ("cloud_run.tf", 'var.backlog ? "cloud" : ""', '""'),
+                ("cloud_run.tf", '"${var.system}-push${stream.suffix}"', '"${var.system}${stream.suffix}"'),
+                ("cloud_run.tf", 'var.backlog ? "roles/monitoring.viewer" : ""', '""'),
+            ],
+            "the_backlog_can_be_left_out": [
+                ("cloud_run.tf", 'var.backlog ? "cloud" : ""', '"cloud"'),
+                ("cloud_run.tf", 'var.backlog ? "roles/monitoring.viewer" : ""', '"roles/monitoring.viewer"'),
+            ],
             "traces_can_go_through_the_telemetry_api": [
                 ("cloud_run.tf", "SLUICE_TRACES              = var.traces", 'SLUICE_TRACES              = "cloud"'),
                 ("cloud_run.tf", ' ? "roles/telemetry.tracesWriter" : ""', ' ? "roles/cloudtrace.agent" : ""'),

@@ -1,0 +1,80 @@
+"""What waits in Pub/Sub: read in the background, and only while a caller looks.
+
+During an outage the service knows only what waits in itself, while the messages that it refused wait in Pub/Sub. The
+numbers never delay a probe, and none depends on them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from app.runtime.clock import MICROSECONDS, Clock
+
+_log = logging.getLogger("sluice.health")
+_DEADLINE_S = 15.0
+
+
+class BacklogError(Exception):
+    """The backlog could not be read; the message says why, and what would help."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One subscription: the messages that are not acknowledged, and the age of the oldest."""
+
+    name: str
+    messages: int
+    oldest_s: float
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waited at a time; an `error` says why there is nothing newer."""
+
+    at: Annotated[
+        str | None,
+        Meta(
+            description="The time of the numbers; null if there are none yet.",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ] = None
+    subscriptions: tuple[Waiting, ...] = ()
+    error: Annotated[str | None, Meta(description="Why the numbers could not be renewed; null if they were.")] = None
+
+
+Read = Callable[[], Awaitable[Backlog]]
+
+
+class BacklogWatch:
+    """Keeps what `read` returned, and reads again if a caller looks and it is older than `period_s`."""
+
+    def __init__(self, read: Read, clock: Clock, *, period_s: float) -> None:
+        self._read, self._clock, self._period_us = read, clock, round(period_s * MICROSECONDS)
+        self._told, self._due_us, self._wanted = Backlog(), clock.elapsed_us(), asyncio.Event()
+
+    def latest(self) -> Backlog:
+        """Return what is known, at once; have it renewed if it is due."""
+        if self._clock.elapsed_us() >= self._due_us:
+            self._wanted.set()
+        return self._told
+
+    async def run(self) -> None:
+        """Read when it is wanted, one reading at a time, until cancelled. A failure is told, and tried again."""
+        while True:
+            await self._wanted.wait()
+            try:
+                async with asyncio.timeout(_DEADLINE_S):
+                    self._told = await self._read()
+            except BacklogError as error:
+                self._tell(str(error))
+            except TimeoutError:
+                self._tell(f"no answer within {_DEADLINE_S:g} s")
+            self._due_us = self._clock.elapsed_us() + self._period_us
+            self._wanted.clear()
+
+    def _tell(self, error: str) -> None:
+        if error != self._told.error:
+            _log.warning("the backlog of Pub/Sub could not be read: %s", error)
+        self._told = msgspec.structs.replace(self._told, error=error)
