@@ -5,15 +5,19 @@ import { count, moment, span } from "./format.js";
 
 const UNKNOWN = "Pub/Sub’s queue is not visible from here";
 
-// Return `backlog` of `/health/ready` in words: {isKnown, messages, words}.
+// Return `backlog` of `/health/ready` in words: {isKnown, messages, oldestS, words}.
 export function backlogOf(backlog) {
-  if (!backlog) return { isKnown: false, messages: 0, words: UNKNOWN };
+  return { isKnown: false, messages: 0, oldestS: 0, ...told(backlog) };
+}
+
+function told(backlog) {
+  if (!backlog) return { words: UNKNOWN };
   const { at, subscriptions, error } = backlog;
-  if (!at) return { isKnown: false, messages: 0, words: error ? `${UNKNOWN}: ${error}` : "Pub/Sub is being asked what waits there" };
+  if (!at) return { words: error ? `${UNKNOWN}: ${error}` : "Pub/Sub is being asked what waits there" };
   const messages = subscriptions.reduce((sum, each) => sum + each.messages, 0);
-  const oldest = Math.max(0, ...subscriptions.map((each) => each.oldest_s ?? 0));
+  const oldestS = Math.max(0, ...subscriptions.map((each) => each.oldest_s ?? 0));
   const since = `at ${moment(hereAt(at))}`;
-  if (messages === 0) return { isKnown: true, messages, words: `No message waited in Pub/Sub ${since}` };
+  if (messages === 0) return { isKnown: true, words: `No message waited in Pub/Sub ${since}` };
   const some = `${count(messages)} ${messages === 1 ? "message" : "messages"} waited in Pub/Sub ${since}`;
-  return { isKnown: true, messages, words: oldest ? `${some}, the oldest for ${span(oldest)}` : some };
+  return { isKnown: true, messages, oldestS, words: oldestS ? `${some}, the oldest for ${span(oldestS)}` : some };
 }

@@ -4,6 +4,7 @@
 import { backlogOf } from "./backlog.js";
 
 const ACTIVE = "ACTIVE";
+const LONG_S = 300; // the oldest message is then beyond what retries and a start explain
 const REJECTS = /_rejected$/;
 const KEPT =
   "Nothing that was acknowledged is lost: Pub/Sub keeps unacknowledged messages and delivers them again. HTTP clients get an error and must send again.";
@@ -35,7 +36,8 @@ export function troublesOf(health) {
   if (sinks.length && queued.messages) sinks[0].words += ` ${queued.words}.`;
   const reads = health.store?.reads;
   const reading = reads && reads.state !== ACTIVE ? [readingTrouble(reads)] : [];
-  return [...sinks, ...reading, ...statusTrouble(health)];
+  const waiting = !sinks.length && queued.oldestS >= LONG_S ? [waitingTrouble(queued)] : [];
+  return [...sinks, ...waiting, ...reading, ...statusTrouble(health)];
 }
 
 function writing(table, sink) {
@@ -58,6 +60,13 @@ function effect(isRejects, isUnknown) {
 function readingTrouble(reads) {
   const words = `${READING[reads.state] ?? UNKNOWN} Readers get errors; records are still stored. Numbers on this page may be outdated or missing.`;
   return { title: `Reading: ${reads.state}`, state: reads.state, short: `Reading is ${reads.state}`, words, ...said(reads), tone: "bad" };
+}
+
+// The tables are well, and messages do not arrive: they are not pushed, or refused before anything is stored.
+function waitingTrouble({ words }) {
+  const why = "They are not pushed to this service, or it refuses the pushes. Messages that wait until the end of their retention are lost.";
+  const help = "docs/runbook.md#the-backlog-grows";
+  return { title: "Messages wait in Pub/Sub", state: "Backlog", short: "Messages wait in Pub/Sub", words: `${words}. ${why}`, ...said({ help }), tone: "bad" };
 }
 
 function statusTrouble({ status }) {
