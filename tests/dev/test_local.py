@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.stores.bigquery.client import TableAddress
@@ -142,8 +143,11 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
         "SLUICE_PUSH_PRINCIPALS": "pusher@example.com",
         "SLUICE_TOKEN_ISSUER": "http://127.0.0.1:2",
         "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
+        "SLUICE_BACKLOG": "http://127.0.0.1:2/subscriptions",
         "SLUICE_SIGNING_SECRET": "a secret",
     }
+    emulator = msgspec.structs.replace(options, pubsub="emulator")
+    assert "SLUICE_BACKLOG" not in service_environ(emulator, READY, 4711, None, "a secret"), "it reports none"
 
 
 def test_the_service_gets_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
