@@ -8,6 +8,25 @@ from collections.abc import Callable
 from app.runtime.clock import MICROSECONDS, Moment, Timer
 
 
+async def settled(most: int = 50) -> None:
+    """Let everything that can run, run: until asyncio's loop has nothing ready, for at most `most` iterations.
+
+    Each iteration asks the kernel for events, which takes longer than what most of them run. What a thread or a socket
+    is still to bring is not waited for.
+    """
+    ready = getattr(asyncio.get_running_loop(), "_ready", None)  # other loops keep theirs to themselves
+    idle = 0
+    for _ in range(most):
+        await asyncio.sleep(0)
+        idle = 0 if ready is None or ready else idle + 1
+        if idle == _IDLE:
+            return
+
+
+_IDLE = 2
+"""So many idle iterations in a row: the kernel may have had an event at the end of the first."""
+
+
 class _FakeTimer:
     def __init__(self, call: Callable[[], None]) -> None:
         self.call: Callable[[], None] | None = call
@@ -64,16 +83,16 @@ class FakeClock:
     async def advance(self, seconds: float) -> None:
         """Move on by `seconds`, waking each sleeper at its time and letting it run."""
         target_us = self._elapsed_us + round(seconds * MICROSECONDS)
-        await self._settle()
+        await settled()
         while self._timers and self._timers[0][0] <= target_us:
             due_us, _, timer = heapq.heappop(self._timers)
             if timer.call is None:
                 continue
             self._move_to(due_us)
             timer.call()
-            await self._settle()
+            await settled()
         self._move_to(target_us)
-        await self._settle()
+        await settled()
 
     async def jump(self, seconds: float) -> None:
         """Move on by `seconds` at once, as if the process had been stopped meanwhile: sleepers wake too late."""
@@ -83,8 +102,3 @@ class FakeClock:
     def _move_to(self, elapsed_us: int) -> None:
         self._now_us += max(elapsed_us - self._elapsed_us, 0)
         self._elapsed_us = max(elapsed_us, self._elapsed_us)
-
-    @staticmethod
-    async def _settle() -> None:
-        for _ in range(50):  # enough iterations of the loop for a chain of awaits to complete
-            await asyncio.sleep(0)

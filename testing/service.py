@@ -97,6 +97,10 @@ async def running(
         ending.cancel()
 
 
+_REAL_S = 0.005  # an ending that waits for a thread alone takes milliseconds: an hour must not pass meanwhile
+
+
 async def _pass_time(clock: FakeClock) -> None:
     while True:
         await clock.advance(1)
+        await asyncio.sleep(_REAL_S)

@@ -17,6 +17,11 @@ class Installed(NamedTuple):
     uv: str
     environ: Mapping[str, str]
 
+    @property
+    def python(self) -> str:
+        """The Python of its environment."""
+        return str(Path(self.environ["UV_TOOL_DIR"]) / "sluice" / "bin" / "python")
+
 
 def build(folder: Path) -> Installed:
     """Build the wheel, to be installed in `folder` with `uv tool install`."""

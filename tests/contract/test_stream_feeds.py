@@ -30,7 +30,7 @@ from testing.clock import FakeClock
 from testing.service import Service, authorization, envelope, running
 from tests.contract.stores import REJECTS, T0_US, Engine
 from tests.contract.test_service import settings_of
-from tests.long_form import IS_LONG
+from tests.long_form import IS_LONG, long
 from tests.streams.market import STREAMS
 
 SEEDS = 20 if IS_LONG else 2
@@ -206,7 +206,7 @@ async def alone(engine: Engine, settings: Settings, sent: Sequence[Delivery]) ->
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-@pytest.mark.parametrize("engine", ["embedded", "bigquery"], indirect=True, scope="session")
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("bigquery", marks=long)], indirect=True, scope="session")
 def test_the_feed_of_each_stream_is_that_of_a_service_of_its_own(engine: Engine, seed: int) -> None:
     """Records and rejects, field by field and each once, though a table was away and acknowledgements were lost."""
     sent = deliveries(Random(seed))

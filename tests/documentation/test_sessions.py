@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from tests.documentation.session import is_shown, session, steps_of, with_table
+from tests.long_form import long
 from tests.rules import ROOT
 
-PAGES = (
-    "README.md",
-    *(f"docs/{name}.md" for name in ("tutorial", "project", "publish", "replay", "follow", "export", "analyse", "mcp")),
-)
+FIRST = ("README.md", "docs/tutorial.md", "docs/export.md")
+"""What a new user reads, and the how-to that reads most of the API."""
+OTHERS = tuple(f"docs/{name}.md" for name in ("project", "publish", "replay", "follow", "analyse", "mcp"))
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*FIRST, *(pytest.param(page, marks=long) for page in OTHERS)])
 def test_every_step_of_the_page_works(page: str, tmp_path: Path) -> None:
     """In an empty folder, in order, with Sluice installed."""
     steps = steps_of(ROOT / page)

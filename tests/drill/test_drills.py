@@ -15,7 +15,10 @@ from dev.drill.catalogue import DRILLS
 from dev.drill.command import rehearse
 from dev.ports import quiet_ports
 from testing.pace import patience_s
+from tests.long_form import long
 
+SHORT = {"setting", "dead-letters", "table", "revoked-key"}
+"""One drill of each kind: the service stands still, messages are put aside, the store refuses, a caller is refused."""
 TIMEOUT_S = patience_s(120)
 """Ends a drill that would never end."""
 
@@ -39,7 +42,7 @@ def drill(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "dev", "drill", "--port", str(quiet_ports(1)[0]), *arguments]
 
 
-@pytest.mark.parametrize("name", DRILLS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SHORT else long) for name in DRILLS])
 def test_the_run_book_mends_it(name: str) -> None:
     """What was published before, meanwhile and afterwards is in the feed exactly once."""
     done = subprocess.run(drill(name, "--mend"), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

@@ -20,6 +20,7 @@ from app.stores.query import Deletion, Query
 from app.stores.sink import QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from testing.google_cloud.project import Project, healthy
 from testing.local_bigquery import Double
+from tests.long_form import long
 from tests.preflight.asking import ask
 
 RECORDS, REJECTS = checked_table(Record), rejects_table()
@@ -54,6 +55,7 @@ def test_statements_and_an_append_hold(place: TableAddress, capsys: pytest.Captu
     access.close()
 
 
+@long
 def test_a_missing_table_fails_both(place: TableAddress, capsys: pytest.CaptureFixture[str]) -> None:
     """The append says which, and what to do; the statements quote BigQuery."""
     project, options = told(place)

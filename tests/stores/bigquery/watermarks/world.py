@@ -18,7 +18,7 @@ from app.stores.bigquery.watermarks.setup import limits_of
 from app.stores.sink import Outcome, RowsRefused, Stored
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement
-from testing.clock import FakeClock
+from testing.clock import FakeClock, settled
 from tests.stores.bigquery.watermarks.processes import (
     INSTANCES,
     RECORDS,
@@ -100,7 +100,7 @@ class World:
         """Tell the client what became of a request, unless its process cannot hear it."""
         if request.owner.is_running and not request.outcome.done():
             request.outcome.set_result(outcome)
-            await turns()
+            await settled(20)
 
     async def live(self, random: Random, seconds: float) -> None:
         """Let instances store messages and readers read; the store treats each request by chance."""
@@ -190,9 +190,3 @@ class World:
             for each in self.requests
             if (each.is_visible and not each.outcome.done() and each.owner.is_running) or each.may_commit(self.now_s)
         ]
-
-
-async def turns() -> None:
-    """Let the loop run until nothing moves."""
-    for _ in range(20):
-        await asyncio.sleep(0)
