@@ -21,7 +21,6 @@ from dev.child import Child, ChildCommand, ChildError, Leash
 from dev.declared import Declared, without_declaration
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
-from dev.local_bigquery.provision import provision, tables_of
 from dev.ports import HOST, choose_port, is_available, port_number, quiet_ports
 from dev.signing import VARIABLE, local_secret
 from dev.stack_settings import Ready
@@ -151,6 +150,8 @@ class LocalStack:
             raise ChildError(f"pubsub reported its address as {line!r}: {error}") from error
 
     async def _start_bigquery(self, leash: Leash, installation: Installation) -> TableAddress:
+        from dev.local_bigquery.provision import provision, tables_of  # noqa: PLC0415 - its client takes half a second
+
         tables = tables_of(self.options.declared)
         running = await LocalBigQuery.start(installation, leash, self.options.store_path)
         self.children.append(running.child)

@@ -15,7 +15,6 @@ from dev.declared import add_declared_arguments, declared_by
 from dev.local_bigquery.errors import LocalBigQueryError
 from dev.local_bigquery.install import Installation, install
 from dev.local_bigquery.process import LocalBigQuery, service_settings
-from dev.local_bigquery.provision import provision, tables_of
 from dev.ports import choose_port, port_number
 from dev.reasons import reason
 from dev.shutdown import stop_requested
@@ -58,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def serve(installation: Installation, args: argparse.Namespace) -> int:
     """Run it until stopped; return 1 if it ended unexpectedly or did not stop cleanly."""
+    from dev.local_bigquery.provision import provision, tables_of  # noqa: PLC0415 - `up` imports this module, too
+
     tables = tables_of(declared_by(args))
     ports = None if args.json else (choose_port(args.port, REST_PORT), choose_port(args.storage_port, STORAGE_PORT))
     with stop_requested() as stop:
