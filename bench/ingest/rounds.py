@@ -126,8 +126,13 @@ async def contenders(field: Field, names: Sequence[str], ack_ms: float) -> Async
         yield [await stack.enter_async_context(running(name, *known[name], field.cores.service)) for name in names]
 
 
-async def compare(names: Sequence[str], cases: Iterable[Case], *, rounds: int, seconds: float) -> list[Cell]:
-    """Load each contender with each case, `rounds` times, in turn; each has one process for all its rounds."""
+async def compare(
+    names: Sequence[str], cases: Iterable[Case], *, rounds: int, seconds: float, rate: float | None = None
+) -> list[Cell]:
+    """Load each contender with each case, `rounds` times, in turn; each has one process for all its rounds.
+
+    With a `rate`, it gets so many messages a second, instead of as many as it takes.
+    """
     cells = dict[tuple[str, Case], Cell]()
     for ack_ms, some in _by_ack(cases).items():
         async with field_of(ack_ms) as field, contenders(field, names, ack_ms) as started:
@@ -137,7 +142,7 @@ async def compare(names: Sequence[str], cases: Iterable[Case], *, rounds: int, s
                 for case in some:
                     for contender in started if number % 2 == 0 else started[::-1]:
                         cell = cells.setdefault((contender.name, case), Cell(contender.name, case))
-                        cell.rounds.append(measured(await one_round(field, contender, case, seconds), case))
+                        cell.rounds.append(measured(await one_round(field, contender, case, seconds, rate), case))
     return list(cells.values())
 
 
