@@ -4,7 +4,7 @@
 
 The same load goes to both services in turn, spread evenly over the ten streams' paths: one record a message, then a
 hundred, then one over a store that takes 100 ms. Each is as much as the service takes with so many messages in flight.
-At last both get the same number of messages a second, more than half of what one stream takes. A ratio is the median of
+Finally both get the same number of messages a second, more than half of what one stream takes. A ratio is the median of
 the pairs of rounds: of the rates, which should be 0.9, and of what a full core would do, which is less noisy. How fast
 a process is differs from start to start, so the services are started several times. Writes bench/results/streams.json.
 """
