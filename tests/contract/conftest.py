@@ -14,21 +14,23 @@ ABOVE_THE_STORES = "above_the_stores"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
-    config.addinivalue_line("markers", f"{ABOVE_THE_STORES}: no store has a part in what the file proves")
+    config.addinivalue_line("markers", f"{ABOVE_THE_STORES}: no store has a part in what the test or file proves")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the tests over BigQuery and say that they need it: what is asked for by name only, pytest does not see.
 
     A query takes a tenth of a second of processor time there. So the short form tries each test on BigQuery with its
-    first case, and all cases on DuckDB; of a file whose subject is decided above the stores, only the first test.
+    first case, and all cases on DuckDB. What is decided above the stores it tries on DuckDB: a test that is marked so,
+    and all but the first of a file that is.
     """
     seen, further = set[object](), list[pytest.Item]()
     for item in items:
         if isinstance(item, pytest.Function) and _parameters(item).get("engine") == "bigquery":
             item.fixturenames.insert(0, "local_bigquery")
             subject = item.module if item.get_closest_marker(ABOVE_THE_STORES) else item.function
-            (further if subject in seen else []).append(item)
+            if subject in seen or any(mark.name == ABOVE_THE_STORES for mark in item.own_markers):
+                further.append(item)
             seen.add(subject)
     if not IS_LONG:
         deselect(config, items, further)

@@ -90,6 +90,7 @@ def test_a_second_run_stores_nothing(engine: Engine, settings: Settings, tmp_pat
     assert [*records.values(), *rejects.values()] == [1, 1, 1, 1]
 
 
+@pytest.mark.above_the_stores
 def test_an_archived_message_is_the_one_that_was_pushed(engine: Engine, settings: Settings, tmp_path: Path) -> None:
     """Its records have the delivery keys of its push, so what is stored already is not stored again."""
     both = b"[" + line(1) + b"," + line(2) + b"]"
@@ -118,6 +119,7 @@ def test_a_seek_stores_no_message_twice(engine: Engine, settings: Settings) -> N
     assert [*rejects.values()] == [1]
 
 
+@pytest.mark.above_the_stores
 def test_without_a_declared_seek_nothing_is_looked_up(engine: Engine, settings: Settings) -> None:
     """The twin: this is what a seek does to a service that does not know of it."""
     for _ in range(2):

@@ -162,6 +162,7 @@ def test_every_row_of_a_cut_reject_is_erased(engine: Engine, store: Store, keys:
     assert rejects_of(service) == []
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize("keys", ROWS_OF_ONE_REJECT, ids=" ".join)
 def test_a_cut_reject_of_another_record_stays_with_its_copies(engine: Engine, store: Store, keys: list[str]) -> None:
     """It mentions the id, so a part of it alone, which is not JSON, would pass for a reject of the record."""
@@ -172,6 +173,7 @@ def test_a_cut_reject_of_another_record_stays_with_its_copies(engine: Engine, st
     assert engine.loop.run(erasure.erase(GONE)).erased == Counts()
 
 
+@pytest.mark.above_the_stores
 def test_a_replay_that_is_rejected_again_is_a_reject_of_its_own(engine: Engine, store: Store) -> None:
     """It has the delivery key of the first, and may have other bytes: they are never joined with those."""
     service = Service(engine, store)
@@ -182,6 +184,7 @@ def test_a_replay_that_is_rejected_again_is_a_reject_of_its_own(engine: Engine, 
     assert engine.loop.run(erasure.count(GONE)) == Counts(rejects=2)
 
 
+@pytest.mark.above_the_stores
 def test_other_bytes_under_the_same_key_are_searched_on_their_own(engine: Engine, store: Store) -> None:
     """Both before the first bytes are complete and after."""
     service = Service(engine, store)
@@ -193,6 +196,7 @@ def test_other_bytes_under_the_same_key_are_searched_on_their_own(engine: Engine
     assert engine.loop.run(erasure.count(GONE)) == Counts(rejects=6)
 
 
+@pytest.mark.above_the_stores
 def test_what_was_answered_before_is_not_answered_again(orders: Service) -> None:
     """Neither from the cache nor by 304: the tag of a closed window is another one after an erasure."""
     client = orders.client()
@@ -207,6 +211,7 @@ def test_what_was_answered_before_is_not_answered_again(orders: Service) -> None
         assert after.headers["etag"] != before.headers["etag"]
 
 
+@pytest.mark.above_the_stores
 def test_a_caller_that_sees_a_part_may_not_erase(orders: Service) -> None:
     """An erasure removes every version, also those that the caller may not see."""
     orders.principals["part"] = principal("part", source="a")
@@ -215,6 +220,7 @@ def test_a_caller_that_sees_a_part_may_not_erase(orders: Service) -> None:
     assert ids(orders.client()) == [GONE, GONE, THERE]
 
 
+@pytest.mark.above_the_stores
 def test_the_log_names_the_caller_and_not_the_record(orders: Service, caplog: pytest.LogCaptureFixture) -> None:
     """A line for each erasure, with a hash by which who knows the id finds it."""
     orders.principals["office"] = Principal("privacy-office", frozenset({"erase"}))

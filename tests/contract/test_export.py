@@ -140,6 +140,7 @@ def test_what_is_not_flat_is_served_as_a_page_serves_it(engine: Engine, form: st
     assert export.content == page.content
 
 
+@pytest.mark.above_the_stores
 def test_an_empty_window_is_an_empty_stream(client: Client) -> None:
     """With its header, and with Arrow's schema."""
     empty = {"since": WINDOW["until"], "until": WINDOW["until"]}
@@ -149,6 +150,7 @@ def test_an_empty_window_is_an_empty_stream(client: Client) -> None:
         assert export.content == page.content
 
 
+@pytest.mark.above_the_stores
 def test_the_closing_line_says_that_nothing_is_missing(client: Client) -> None:
     """In NDJSON an object of its own, in CSV a record with as many cells as the others have."""
     answer = client.get("/v1/records", params={**ALL, "end": "true"})
@@ -165,6 +167,7 @@ def test_the_closing_line_says_that_nothing_is_missing(client: Client) -> None:
     assert client.get("/v1/records", params=ALL).content.count(b"\n") == 3
 
 
+@pytest.mark.above_the_stores
 def test_a_follower_goes_on_behind_an_export(service: Service, client: Client) -> None:
     """The resume cursor reads what came later, and nothing twice."""
     cursor = client.get("/v1/records", params=ALL).headers["sluice-resume-cursor"]
@@ -172,6 +175,7 @@ def test_a_follower_goes_on_behind_an_export(service: Service, client: Client) -
     assert [record["id"] for record in lines(client, cursor=cursor)] == ["later"]
 
 
+@pytest.mark.above_the_stores
 def test_what_a_caller_may_not_see_is_not_exported(service: Service, client: Client) -> None:
     """A grant's filters hold for an export and its count, too."""
     service.principals["Bearer some"] = principal("some", id="id1")
@@ -180,6 +184,7 @@ def test_what_a_caller_may_not_see_is_not_exported(service: Service, client: Cli
     assert answer.headers["sluice-count"] == "1;relation=eq"
 
 
+@pytest.mark.above_the_stores
 def test_the_headers_of_an_export(client: Client) -> None:
     """Nobody keeps it, its length is not known, and a browser saves it under a telling name."""
     answer = client.get("/v1/records", params={**ALL, "format": "csv", "count": "capped"})

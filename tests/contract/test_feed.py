@@ -26,6 +26,7 @@ def test_rows_with_one_stamp_are_told_apart_by_their_keys(shelf: Shelf) -> None:
     assert places(*pages) == [(T0_US, "a"), (T0_US, "b"), (T0_US, "c")]
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize("descending", [False, True])
 def test_copies_with_one_stamp_count_once_even_at_the_edge_of_a_page(shelf: Shelf, *, descending: bool) -> None:
     """Of rows with the same stamp and key, one is served, whatever the limit."""
@@ -47,6 +48,7 @@ def test_copies_with_one_stamp_in_a_later_slice_hide_nothing(shelf: Shelf) -> No
     assert [key for _, key in places(*shelf.scan(page, 4))] == ["k0", "k1", "k2", "x", "y"]
 
 
+@pytest.mark.above_the_stores
 def test_the_resume_cursor_in_the_middle_of_a_walk_stands_at_the_last_row(shelf: Shelf) -> None:
     """It has no end, so what it reads goes on beyond the window."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(4))
@@ -59,6 +61,7 @@ def test_the_resume_cursor_in_the_middle_of_a_walk_stands_at_the_last_row(shelf:
     assert [key for _, key in places(shelf.page(cursor=page.resume_cursor))] == ["k2", "k3"]
 
 
+@pytest.mark.above_the_stores
 def test_the_resume_cursor_of_a_backward_walk_goes_forward_from_its_window(shelf: Shelf) -> None:
     """What is newer than the window comes oldest first."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(6))
@@ -68,6 +71,7 @@ def test_the_resume_cursor_of_a_backward_walk_goes_forward_from_its_window(shelf
     assert [key for _, key in places(shelf.page(cursor=page.resume_cursor))] == ["k3", "k4", "k5"]
 
 
+@pytest.mark.above_the_stores
 def test_a_horizon_behind_the_cursor_gives_nothing_and_the_same_place(shelf: Shelf) -> None:
     """A clock that lags never takes a reader back over rows it has seen."""
     shelf.put([Put(T0_US, "a"), Put(T0_US, "b")])
@@ -79,6 +83,7 @@ def test_a_horizon_behind_the_cursor_gives_nothing_and_the_same_place(shelf: She
     assert page.window == Window(T0_US, T0_US)
 
 
+@pytest.mark.above_the_stores
 def test_resuming_after_a_long_time_reads_no_more_than_a_window_allows(shelf: Shelf) -> None:
     """An old resume cursor catches up window by window, without a pause."""
     shelf.pages = shelf.make_pages(max_window_days=1)
@@ -91,6 +96,7 @@ def test_resuming_after_a_long_time_reads_no_more_than_a_window_allows(shelf: Sh
     assert [key for _, key in places(shelf.page(cursor=first.resume_cursor))] == ["late"]
 
 
+@pytest.mark.above_the_stores
 def test_poll_after_is_a_pause_only_when_everything_settled_was_read(shelf: Shelf) -> None:
     """More pages, or a window that ended before the horizon, mean that there is more to read already."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(3))
@@ -102,6 +108,7 @@ def test_poll_after_is_a_pause_only_when_everything_settled_was_read(shelf: Shel
     assert pause_s == math.ceil(shelf.store.runner.poll_s) >= 1
 
 
+@pytest.mark.above_the_stores
 def test_another_order_than_the_cursors_is_refused(shelf: Shelf) -> None:
     """`order` may be repeated with a cursor, but not changed."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(3))
@@ -113,6 +120,7 @@ def test_another_order_than_the_cursors_is_refused(shelf: Shelf) -> None:
     assert [error.name for error in caught.value.errors] == ["order"]
 
 
+@pytest.mark.above_the_stores
 def test_a_cursor_with_a_window_that_is_too_long_is_refused(shelf: Shelf) -> None:
     """A made-up cursor cannot ask for more than a parameter could."""
     cursor = Cursor(table="records", descending=False, since_us=MIN_US, until_us=MAX_US, after=None)
@@ -150,6 +158,7 @@ def test_a_delivery_is_new_again_after_the_look_back(shelf: Shelf) -> None:
     assert places(page) == [(T0_US, "a"), (T0_US + 2 * LOOKBACK_US + 1, "a")]
 
 
+@pytest.mark.above_the_stores
 def test_rows_are_served_without_the_columns_that_the_page_was_made_with(shelf: Shelf) -> None:
     """A row has the table's columns, in the table's order."""
     shelf.put([Put(T0_US, "a")])

@@ -45,6 +45,7 @@ def test_a_page_has_the_fields_that_were_asked_for(every: Service, fields: str, 
     assert list(found.json().items()) == record
 
 
+@pytest.mark.above_the_stores
 def test_every_format_has_them(every: Service) -> None:
     """As columns of CSV and Arrow, as members of JSON and NDJSON."""
     asked = WINDOW | {"fields": "number,id", "id": "low"}
@@ -62,12 +63,14 @@ def test_every_format_has_them(every: Service) -> None:
     assert found.to_pylist() == [{"number": -5, "id": "low"}]
 
 
+@pytest.mark.above_the_stores
 def test_versions_have_them(every: Service) -> None:
     """All of them alike."""
     found = every.client().get("/v1/records/high?versions=all&fields=site.room").json()
     assert found == {"records": [{"site": {"room": ""}}], "complete": True}
 
 
+@pytest.mark.above_the_stores
 def test_pages_of_a_few_fields_go_on(service: Service) -> None:
     """A cursor needs columns that are not served; other fields may be asked for on the way."""
     client = service.client()

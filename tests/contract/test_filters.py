@@ -164,6 +164,7 @@ def test_several_filters_must_all_be_met(every: Service) -> None:
     assert problem_of(twice)["errors"][0]["message"] == "must be given only once"
 
 
+@pytest.mark.above_the_stores
 def test_filters_page_as_everything_does(every: Service) -> None:
     """Either way, one by one; the link repeats them."""
     for order, ids in (("asc", ["low", "middle", "high"]), ("desc", ["high", "middle", "low"])):
@@ -176,6 +177,7 @@ def test_filters_page_as_everything_does(every: Service) -> None:
         assert found == [{"id": each} for each in ids]
 
 
+@pytest.mark.above_the_stores
 def test_a_cursor_with_other_filters_is_refused(every: Service) -> None:
     """Under others it would pass over records; in another order they are the same."""
     asked = {"number.isnull": "false", "flag": "true"}

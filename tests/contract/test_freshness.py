@@ -1,5 +1,6 @@
 """`freshness=latest` over every store: younger rows too, and nothing is missed for it."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ _OFFSETS = st.integers(0, 9)
 _SLOT_US = 10 * SECOND_US
 
 
+@pytest.mark.above_the_stores
 def test_a_latest_page_shows_what_is_not_settled_yet(service: Service) -> None:
     """Up to what the clocks of other instances may have stamped; the settled page does not have it."""
     young_us = service.store.clock.now_us() + SECOND_US
@@ -38,6 +40,7 @@ def _now(horizon_us: int) -> Now:
     return Now(horizon_us + _SLOT_US, horizon_us, horizon_us + 8 * _SLOT_US)
 
 
+@pytest.mark.above_the_stores
 def test_a_resume_cursor_never_passes_what_is_settled(shelf: Shelf) -> None:
     """However far a latest page reached, in either order, with whatever limit."""
 
@@ -98,6 +101,7 @@ class _Follower:
         return found
 
 
+@pytest.mark.above_the_stores
 def test_whoever_reads_the_latest_reads_what_is_settled_once(shelf: Shelf) -> None:
     """Following the resume cursors of latest and of settled pages, in any order."""
 

@@ -131,6 +131,7 @@ def test_a_uuid_is_found_by_every_text_a_record_may_hold(universal: Service, pat
     assert universal.client().get(f"/v1/records/{path}").status_code == status
 
 
+@pytest.mark.above_the_stores
 def test_without_an_id_there_are_no_routes_by_id(nameless: Service) -> None:
     """The record type decides."""
     client = nameless.client()

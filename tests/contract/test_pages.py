@@ -25,6 +25,7 @@ def _expected_record(number: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.above_the_stores
 def test_a_page_is_served_exactly_as_documented(client: Client) -> None:
     """Flat records, both cursors, the window as resolved, and when to come back."""
     answer = client.get("/v1/records", params=WINDOW)
@@ -51,6 +52,7 @@ def test_a_page_is_served_exactly_as_documented(client: Client) -> None:
     }
 
 
+@pytest.mark.above_the_stores
 def test_a_page_before_the_last_links_to_the_next(client: Client) -> None:
     """The link keeps the other parameters, and following it to the end gives every record once."""
     answer = client.get("/v1/records", params={**WINDOW, "limit": 2, "order": "desc"})
@@ -66,6 +68,7 @@ def test_a_page_before_the_last_links_to_the_next(client: Client) -> None:
     assert last.json()["window"] == WINDOW
 
 
+@pytest.mark.above_the_stores
 def test_following_shows_what_is_new_and_when_to_come_back(service: Service, client: Client) -> None:
     """The resume cursor gives a later record, then an empty page that asks to wait."""
     first = client.get("/v1/records", params={"since": SINCE}).json()
@@ -77,6 +80,7 @@ def test_following_shows_what_is_new_and_when_to_come_back(service: Service, cli
     assert (third["records"], third["poll_after"]) == ([], math.ceil(service.store.runner.poll_s))
 
 
+@pytest.mark.above_the_stores
 def test_ndjson_has_the_records_alone_and_the_cursors_in_headers(client: Client) -> None:
     """By parameter or by Accept, and either pages as JSON does."""
     for asked in ({"params": {"format": "ndjson"}}, {"headers": {"accept": "application/x-ndjson"}}):
@@ -91,6 +95,7 @@ def test_ndjson_has_the_records_alone_and_the_cursors_in_headers(client: Client)
         assert [record["id"] for record in rest.json()["records"]] == ["id2"]
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize(
     "path",
     [
@@ -114,6 +119,7 @@ def test_head_answers_as_get_does_without_the_body(service: Service, path: str) 
     assert int(head.headers["content-length"]) == len(got.content)
 
 
+@pytest.mark.above_the_stores
 def test_a_future_since_gives_an_empty_page_that_resumes_there(service: Service, client: Client) -> None:
     """Nothing before it is ever shown."""
     poll_s = math.ceil(service.store.runner.poll_s)

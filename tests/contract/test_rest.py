@@ -97,6 +97,7 @@ def test_a_path_in_the_rest_is_a_filter(trips: Service, asked: dict[str, str], f
     assert [each["id"] for each in answer.json()["records"]] == found
 
 
+@pytest.mark.above_the_stores
 def test_a_fixed_filter_may_name_a_path_in_the_rest(trips: Service) -> None:
     """And such a caller sees no names of members, which may be those of other records."""
     some = {"Authorization": "some"}

@@ -81,6 +81,7 @@ def test_what_is_pushed_is_read_once_it_is_settled(engine: Engine) -> None:
     run(engine, settings, clock, use_another)
 
 
+@pytest.mark.above_the_stores
 def test_a_record_that_is_posted_can_be_read_back_at_once(engine: Engine) -> None:
     """By its id, and so can its next version."""
 
@@ -154,6 +155,7 @@ def test_a_row_that_the_store_refuses_is_rejected_and_the_others_stored(engine: 
     run(engine, settings_of(engine, PRICED), FakeClock(), use, Careless)
 
 
+@pytest.mark.above_the_stores
 def test_a_replayed_reject_is_stored_after_the_fix_as_the_delivery_that_it_was(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def _values(found: dict[str, Any]) -> dict[Any, Any]:
     return {series["key"]: series["values"] for series in found["series"]}
 
 
+@pytest.mark.above_the_stores
 def test_an_answer_is_served_exactly_as_documented(readings: Readings) -> None:
     """Columns of one length, empty buckets filled in, copies and what lies outside left out."""
     assert readings.ask(f"{WINDOW}&metric=count,avg:number,min:price,max:level") == {
@@ -192,6 +193,7 @@ def test_the_delay_is_what_lies_between_publication_and_the_store(readings: Read
     assert _values(grouped) == {None: {"max:delay": [2400.0, None, None, None]}}
 
 
+@pytest.mark.above_the_stores
 def test_the_last_bucket_is_partial_while_it_fills(readings: Readings) -> None:
     """Where the window ends because nothing later is settled."""
     readings.settle(M0_US + 5 * MINUTE_US + SECOND_US)
@@ -211,6 +213,7 @@ def test_a_bucket_may_begin_long_before_the_window(readings: Readings) -> None:
     ]
 
 
+@pytest.mark.above_the_stores
 def test_what_is_wrong_is_a_problem(readings: Readings) -> None:
     """Every parameter at once, under any method."""
     answer = readings.send("GET", "bucket=PT1S&since=-P1D&by=colour&limit=3")

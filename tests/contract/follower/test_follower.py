@@ -53,6 +53,7 @@ def test_followers_see_each_delivery_exactly_once(engine: Engine, stage: Stage) 
     holds()
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize("beyond_us", [0, 1])
 def test_the_margin_is_exactly_as_long_as_documented(stage: Stage, beyond_us: int) -> None:
     """A row that is committed a microsecond after it can be missed: clocks are as far apart as they may be."""
@@ -66,6 +67,7 @@ def test_the_margin_is_exactly_as_long_as_documented(stage: Stage, beyond_us: in
     assert len(stage.writers.expected(None)) == 1
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize("beyond_us", [0, 1])
 def test_the_look_back_is_exactly_as_long_as_documented(stage: Stage, beyond_us: int) -> None:
     """A copy that comes a microsecond after it is returned again."""
@@ -78,6 +80,7 @@ def test_the_look_back_is_exactly_as_long_as_documented(stage: Stage, beyond_us:
     assert keys(follower) == (["k", "k"] if beyond_us else ["k"])
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize("limit", [1, 1000])
 def test_a_walk_may_go_on_at_an_instance_whose_clock_is_behind(stage: Stage, limit: int) -> None:
     """What the first instance knew to be settled stays so: following resume_cursor shows none of it again."""
@@ -95,6 +98,7 @@ def test_a_walk_may_go_on_at_an_instance_whose_clock_is_behind(stage: Stage, lim
     assert keys(follower) == ["a", "b", "c"]
 
 
+@pytest.mark.above_the_stores
 @pytest.mark.parametrize("pause_us", [0, SETTLE_US + 5 * SECOND_US])
 def test_a_walk_through_the_latest_rows_may_be_left_for_what_is_settled(stage: Stage, pause_us: int) -> None:
     """However long the scan takes, resume_cursor stands before a row that was committed behind its back."""
