@@ -5,15 +5,11 @@ Read `record` (the record type), `main` (the composition root), then the docstri
 main, asgi, server   settings -> application; request dispatch; the process around it (version: the release)
 streams              the record types of a deployment, and which messages each takes
 ingest/              POST /pubsub/push, POST and PUT /v1/records -> rows that are durable before the response
-query/               GET /v1/records and its relatives
+query/               GET /v1/records and its relatives; erase/: DELETE of a record; mcp/: the API as tools for agents
 stores/              where rows live: the seams, DuckDB, BigQuery
-preflight/           whether a deployment can work, and does: Google is asked
-backfill/            files -> the same rows, by a command
-erase/               DELETE /v1/records/{id}, and the command
 schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often
 http/                what all routes share: problems, headers, chunked responses, connections
-mcp/                 agents: the API as tools of the Model Context Protocol
 openapi/, page/      the OpenAPI document and its page; the page for people
 health/, telemetry/  probes, gauges and the canary; metrics, traces and logs
 settings/, runtime/  the environment; clocks, deadlines, threads, memory, Valkey

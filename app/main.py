@@ -11,7 +11,6 @@ from app.asgi import Instance, Sluice, lifespan
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
-from app.erase.endpoint import erasure_routes
 from app.health.backlog import BacklogWatch
 from app.health.backlog_sources import backlog_watch
 from app.health.canary import CanaryWatch
@@ -24,11 +23,12 @@ from app.http.problems import EXCEPTION_HANDLERS
 from app.http.unread_bodies import UnreadBodies
 from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
-from app.mcp.server import AgentService
 from app.openapi.document import document_route
 from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.cache import open_store
+from app.query.erase.endpoint import erasure_routes
+from app.query.mcp.server import AgentService
 from app.query.params.filters import filter_check
 from app.query.setup import QueryService
 from app.runtime.clock import Clock, SystemClock

@@ -45,10 +45,10 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
         "records": {
             "publish": Command("dev.publish", "publish the records of a file or of standard input"),
             "follow": Command("sluice_client.follow_command", "copy the feed into a table of yours, each record once"),
-            "backfill": Command("app.backfill.__main__", "store the records of files"),
+            "backfill": Command("dev.backfill.__main__", "store the records of files"),
             "replay": Command("dev.replay", "publish rejected records again, after a fix"),
             "redrive": Command("dev.redrive", "move dead-lettered messages back to their topic"),
-            "erase": Command("app.erase.__main__", "delete the records of one id from the store"),
+            "erase": Command("app.query.erase.__main__", "delete the records of one id from the store"),
         },
         "a record type": {
             "schema": Command("app.schema.__main__", "print a type's tables and schemas, or compare the live ones"),
@@ -63,7 +63,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "canary": Command("dev.canary", "publish a sample that measures the delay until it is readable"),
         },
         "on Google Cloud": {
-            "preflight": Command("app.preflight.__main__", "ask Google whether a deployment can work, and does"),
+            "preflight": Command("dev.preflight.__main__", "ask Google whether a deployment can work, and does"),
             "install": Command("dev.install.command", "install a deployment step by step; resumes where it stopped"),
             "rollout": Command("dev.rollout.command", "shift traffic to a new revision in steps, or back"),
             "destroy": Command("dev.install.destroy", "delete a deployment, with every record that it stored"),

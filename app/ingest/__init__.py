@@ -8,7 +8,7 @@
     drop known copies     dedupe              by message, since messages are acknowledged
                           earlier             by record, in the table: deliveries of long ago
     decode and validate   records, rows       Message -> rows and rejects
-                          record_splitter     the bytes of each record (compression: gzip, with a limit)
+                          record_splitter     the bytes of each record (app.runtime.compression: gzip, with a limit)
                           record_faults       every error of a record, after its decoder gave the first
                           record_versions     which version a record is, and how it becomes the newest
                           decoding_cost       the cost of decoding JSON, estimated before decoding

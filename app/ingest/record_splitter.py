@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.ingest.compression import GzipError, GzipTooLargeError, inflated
 from app.ingest.decoding_cost import Steps
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import gzip_detail, is_ndjson_type, malformed_detail
 from app.record import RejectReason
+from app.runtime.compression import GzipError, GzipTooLargeError, inflated
 
 _SPACE = b" \t\r\n"
 _LINES_PER_STEP = 1_000

@@ -10,7 +10,7 @@ from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
 from app.ingest.record_faults import MAX_FAULTS, FieldFault
 from app.record import RejectedRecord, RejectReason
-from app.stores.sink import RowEncode, without_lateness
+from app.stores.sink import RowEncode, part_key
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_LISTED, _MAX_ENCODING = 300, 1_000, 300, 40
 _COLUMN_BYTES = 1_000
@@ -138,24 +138,6 @@ UNROUTABLE_PREFIX = prefix_of("")
 def original_key(reject_key: str, stream: str | None) -> str:
     """Return the delivery key that a rejected record had in `stream`, without the prefix."""
     return reject_key.removeprefix(prefix_of(stream or ""))
-
-
-def part_key(delivery_key: str, part: int) -> str:
-    """Return the delivery key of the row that holds this part of a reject.
-
-    The first part keeps the record's key, so that a replay can keep it too. The others append their number, since two
-    rows with the same key would count as copies.
-    """
-    return f"{delivery_key}#{part}" if part else delivery_key
-
-
-def whole_key(row_key: str, part: int) -> str:
-    """Return the delivery key of the record that a row of the rejects belongs to: the inverse of `part_key`.
-
-    A row that was stored again because it was late belongs to the same record.
-    """
-    key = without_lateness(row_key)
-    return key.removesuffix(f"#{part}") if part else key
 
 
 def reject_keys(rejected: Reject, max_part_bytes: int, *, prefix: str) -> list[str]:

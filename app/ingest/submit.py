@@ -16,7 +16,6 @@ from litestar import Request, Response, post, put
 from app.http import paths
 from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, undocumented
 from app.http.problems import FieldError, ProblemError
-from app.ingest.compression import GzipError, GzipTooLargeError, gunzip
 from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.envelope import Message
 from app.ingest.intake import Intake, not_durable
@@ -24,6 +23,7 @@ from app.ingest.payload_hints import is_followed_by_another, is_ndjson_type
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.router import Router
+from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
 from app.schema.ids import read_id
 from app.schema.table import Table
 from app.streams import Streams

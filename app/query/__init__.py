@@ -16,6 +16,8 @@ read                 feed                    slices until the page is full, or i
 write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
 respond              endpoints/              one file per route; `answering`: the caller, and what may be cached
 share                cache                   concurrent equal requests share a response; cached in memory or in Valkey
+erase                erase/                  DELETE /v1/records/{id}, and the command
+agents               mcp/                    the API as tools of the Model Context Protocol
 request lifecycle    reads                   the reads in progress: clients that hang up, stores that give no answer
                      concurrency_limit       the maximum number of exports and tails, in total and per caller
 """

@@ -3,6 +3,7 @@
 clock, time_of_day   a monotonic microsecond clock; the machine's time of day, guarded against jumps
 instants             instants as integers, and the texts a caller may write for one
 deadlines            many deadlines on one timer
+compression          gzip, with a limit
 circuit_breaker      skip a dependency while it fails; best_effort: calls that requests can do without
 declarations         import what a setting names, from the working folder too
 daemon, threads      threads that do not delay the exit; how threads share one processor

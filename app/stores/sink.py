@@ -60,6 +60,24 @@ def without_lateness(delivery_key: str) -> str:
     return _LATENESS.sub("", delivery_key)
 
 
+def part_key(delivery_key: str, part: int) -> str:
+    """Return the delivery key of the row that holds this part of a reject.
+
+    The first part keeps the record's key, so that a replay can keep it too. The others append their number, since two
+    rows with the same key would count as copies.
+    """
+    return f"{delivery_key}#{part}" if part else delivery_key
+
+
+def whole_key(row_key: str, part: int) -> str:
+    """Return the delivery key of the record that a row of the rejects belongs to: the inverse of `part_key`.
+
+    A row that was stored again because it was late belongs to the same record.
+    """
+    key = without_lateness(row_key)
+    return key.removesuffix(f"#{part}") if part else key
+
+
 class StoreError(Exception):
     """A store cannot be opened; the message says what to do."""
 

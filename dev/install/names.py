@@ -29,7 +29,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     reviewers: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     is_approved: bool = False
-    preflight: tuple[str, ...] = (sys.executable, "-P", "-m", "app.preflight")
+    preflight: tuple[str, ...] = (sys.executable, "-P", "-m", "dev.preflight")
 
     @property
     def tfvars(self) -> Path:

@@ -129,7 +129,7 @@ variable "ingest_size" {
 }
 
 variable "erasure" {
-  description = "Whether the service that answers queries may delete rows, with services = \"two\", which DELETE /v1/records/{id} takes. Without it that request ends in 503, and python -m app.erase with an account of yours erases. With \"one\" the service may in any case, as it appends to the same tables."
+  description = "Whether the service that answers queries may delete rows, with services = \"two\", which DELETE /v1/records/{id} takes. Without it that request ends in 503, and sluice erase with an account of yours erases. With \"one\" the service may in any case, as it appends to the same tables."
   type        = bool
   default     = false
 }

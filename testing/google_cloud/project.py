@@ -1,6 +1,6 @@
 """The state of a healthy project, as plain JSON: `resources[host/path]`, and what is computed from a request.
 
-Shapes are those of the references that app/preflight cites. A test breaks a project by changing one of its members.
+Shapes are those of the references that dev/preflight cites. A test breaks a project by changing one of its members.
 """
 
 from base64 import urlsafe_b64encode
@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from app.preflight.project import FIRST_APIS, NEEDED, OTHER_APIS
 from app.schema.table import Table
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
+from dev.preflight.project import FIRST_APIS, NEEDED, OTHER_APIS
 
 PROJECT, NUMBER, REGION, SYSTEM = "my-company-sluice-dev", "100000000001", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"

@@ -1,4 +1,4 @@
-"""Pub/Sub and the service behind it, as far as the journeys of app/preflight ask them: each push is stored at once.
+"""Pub/Sub and the service behind it, as far as the journeys of dev/preflight ask them: each push is stored at once.
 
 A message reaches the subscriptions of its topic whose filter it passes. The path of a push endpoint tells the stream; a
 push without one is rejected. Of filters only `attributes.KEY = "VALUE"`, joined by AND, is understood.

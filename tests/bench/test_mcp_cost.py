@@ -46,7 +46,7 @@ def test_a_ratio_is_of_a_pair() -> None:
 def test_a_real_process_is_measured() -> None:
     """With the setting it holds more than without: the SDK was imported, and only there."""
     allowed = os.sched_getaffinity(0)
-    command = [sys.executable, "-c", "import sys, app.mcp.server; print('mcp' in sys.modules)"]
+    command = [sys.executable, "-c", "import sys, app.query.mcp.server; print('mcp' in sys.modules)"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
     try:
         with served_keys() as keys_url:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from app.preflight.plan import Deployment, read_tfvars
 from app.schema.filters import checked_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.version import VERSION
@@ -17,6 +16,7 @@ from cli.new.origin import PLACEHOLDER, Origin, origin_of
 from cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
 from dev.install.names import read_decisions
 from dev.install.shell import InstallError
+from dev.preflight.plan import Deployment, read_tfvars
 from tests.test_workflows import FOLDER
 
 ROOT = Path(__file__).parent.parent.parent

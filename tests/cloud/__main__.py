@@ -15,7 +15,7 @@ from testing.throwaway import drop_run, new_run, sweep
 from tests.cloud.bound import Bound
 from tests.local_bigquery import PLACE, RUN
 
-TESTS = ("tests/contract", "tests/preflight/test_bigquery.py")
+TESTS = ("tests/contract", "tests/dev/preflight/test_bigquery.py")
 WRONG = 2
 
 

@@ -9,9 +9,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.erase.endpoint import erasure_routes
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.cache import Cache, open_store
+from app.query.erase.endpoint import erasure_routes
 from app.query.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock

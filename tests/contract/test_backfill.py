@@ -20,9 +20,9 @@ from app.settings.load import Settings
 from app.stores.registry import open_backend
 from app.telemetry.metrics import Metrics
 from testing.unwatched import unwatched
-from tests.backfill.archive import PUBLISHED, archived, write_avro
-from tests.backfill.running import STREAMS, record, run, stored_keys, write_lines
 from tests.contract.stores import RECORDS, REJECTS, Engine
+from tests.dev.backfill.archive import PUBLISHED, archived, write_avro
+from tests.dev.backfill.running import STREAMS, record, run, stored_keys, write_lines
 
 TABLES = (RECORDS, REJECTS)
 

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from app.ingest.envelope import Message
-from app.ingest.rejects import Reject, encode_rejects, part_key, whole_key
+from app.ingest.rejects import Reject, encode_rejects
 from app.record import RejectedRecord
-from app.stores.sink import late_key
+from app.stores.sink import late_key, part_key, whole_key
 from tests.ingest.reading import finish
 from tests.ingest.scripted import ScriptedAppender
 

@@ -10,7 +10,7 @@ from dev.install.names import TERRAFORM, value_of, with_value
 from testing.google_cloud.project import Project
 from testing.google_cloud.server import serving
 from tests.dev.install.stage import Stage, new_stage
-from tests.preflight.asking import new_project
+from tests.dev.preflight.asking import new_project
 
 PARTS = 16
 """A run in every part is interrupted at every sixteenth call: at all of them together."""

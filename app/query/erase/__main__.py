@@ -1,0 +1,106 @@
+"""Erase one record from the store that the settings name: `sluice erase --id order-1042`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from app.query.erase.endpoint import AGAIN_S, digest_of, line_of
+from app.query.erase.erasure import Counts, Erasure
+from app.record import RecordTypeError
+from app.runtime.clock import SystemClock
+from app.schema.ids import read_id
+from app.schema.table import rejects_table
+from app.settings.load import Settings, SettingsError, load_settings
+from app.stores.registry import open_backend
+from app.stores.sink import StoreError
+from app.stores.source import QueryError
+from app.streams import load_streams
+
+GOOD, REMAINS, WRONG = 0, 1, 2
+_EPILOG = (
+    "It uses the service's own settings (SLUICE_…). Only one process can open the embedded store: while the "
+    "service runs, use DELETE /v1/records/{id}. The exit status is 0 when nothing remains, 1 when rows remain, "
+    "2 when the command failed."
+)
+
+
+def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[str], str] = input) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="sluice erase")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments), environ, confirm)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the same, with this process's environment and terminal."""
+    return carry_out(args, os.environ, input)
+
+
+def carry_out(options: argparse.Namespace, environ: Mapping[str, str], confirm: Callable[[str], str]) -> int:
+    """Erase what the options name; return the exit status."""
+    try:
+        settings = load_settings(environ)
+        return asyncio.run(_run(settings, options, confirm))
+    except (SettingsError, RecordTypeError, StoreError, QueryError) as error:
+        sys.stderr.write(f"the erasure stopped early: {error}\n")
+        return WRONG
+
+
+async def _run(settings: Settings, options: argparse.Namespace, confirm: Callable[[str], str]) -> int:
+    streams, rejects = load_streams(settings.store), rejects_table()
+    records = streams.table(options.stream)
+    record_id = read_id(records.id, options.id) if records.id else None
+    if record_id is None:
+        sys.stderr.write("no record can have this id: it does not match the record type's id field\n")
+        return WRONG
+    clock = SystemClock()
+    backend = open_backend(settings, (*streams.tables, rejects), clock)
+    try:
+        erasure = Erasure(backend.runner, backend.eraser, records, rejects, clock)
+        counts = await erasure.count(record_id)
+        sys.stdout.write(f"found: {_told(counts)}\n")
+        if options.check:
+            return REMAINS if counts.total else GOOD
+        if not options.yes and not _is_confirmed(counts, confirm):
+            sys.stderr.write("nothing was erased\n")
+            return REMAINS if counts.total else GOOD
+        found = await erasure.erase(record_id)
+        sys.stderr.write(line_of(found, digest_of(record_id), "the command") + "\n")
+        sys.stdout.write(f"erased: {_told(found.erased)}\n")
+        if not found.remaining.total:
+            return GOOD
+        sys.stdout.write(f"REMAINING: {_told(found.remaining)}; run this again in {AGAIN_S // 60} minutes\n")
+        return REMAINS
+    finally:
+        await backend.close()
+
+
+def _is_confirmed(counts: Counts, confirm: Callable[[str], str]) -> bool:
+    try:
+        typed = confirm(f"Erase {_told(counts)} permanently? Type the total number of rows: ")
+    except EOFError:  # no terminal; scripts pass --yes
+        return False
+    return typed.strip() == str(counts.total)
+
+
+def _told(counts: Counts) -> str:
+    return f"{counts.records} rows of records and {counts.rejects} of rejects"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = (
+        "Erase a record: all its versions and copies, and the rejects that contain it (docs/retention.md)."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument("--id", required=True, help="the record's id")
+    parser.add_argument("--stream", default="", help="the stream of the record (default: the first one)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="only count the rows; the exit status is 1 if there are any")
+    what.add_argument("--yes", action="store_true", help="erase without asking")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,185 @@
+"""The route `DELETE /v1/records/{id}`: erase a record. It requires a grant with the scope `erase`."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, delete
+from msgspec import Meta
+
+from app.auth.principal import Principal
+from app.http import paths
+from app.http.contract import CONTRACT, JSON, OF_DEFAULT, PER_STREAM, STREAM, Answer, Contract, media, undocumented
+from app.http.problems import ProblemError
+from app.query.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
+from app.query.reads import Reads
+from app.runtime.clock import Clock
+from app.runtime.instants import SECOND_US
+from app.schema.columns import Column
+from app.schema.ids import read_id
+from app.schema.table import Table
+from app.stores.backend import Eraser
+from app.stores.source import QueryRunner
+from app.streams import Streams
+
+AGAIN_S = HELD_BACK_US[0] // SECOND_US
+_ERASE = {"scope": "erase"}
+_PROBLEMS = {
+    400: "The id in the path is not percent-encoded UTF-8.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not erase, or may read only a part of the records.",
+    404: "No record can have this id.",
+    422: "The search for the record would read too much.",
+    503: "The store is busy or unavailable. Rows that were already erased stay erased; send the request again.",
+    504: "The store took too long; send the request again.",
+}
+_log = logging.getLogger("sluice.audit")
+_Request = Request[Any, Any, Any]
+
+
+class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was erased, and what the store cannot delete yet."""
+
+    erased: Annotated[Counts, Meta(description="Erased rows; 0 if there were none, which is not an error.")]
+    remaining: Annotated[Counts, Meta(description="Rows that were written recently and cannot be deleted yet.")]
+    complete: Annotated[bool, Meta(description="Whether nothing remains.")]
+    retry_after_s: Annotated[
+        int | None, Meta(description="When to send the request again; null if the erasure is complete.")
+    ]
+    other_instances_s: Annotated[float, Meta(description="How long other instances may still serve a cached response.")]
+
+
+_EXAMPLE = {
+    "erased": {"records": 3, "rejects": 1},
+    "remaining": {"records": 0, "rejects": 0},
+    "complete": True,
+    "retry_after_s": None,
+    "other_instances_s": 70.0,
+}
+_CONTRACT = Contract(
+    parameters=paths.RECORD_ID,
+    answers={
+        200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+        202: Answer("Some remain.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+    },
+    problems=_PROBLEMS,
+)
+
+
+class EraseEndpoint:
+    """Erases records. Other instances see an erasure within `others_s` seconds."""
+
+    def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
+        self._erasure, self._id, self._others_s = erasure, id_column, others_s
+        self._running: set[asyncio.Task[Erased]] = set()
+
+    async def answer(self, request: _Request) -> Response[bytes]:
+        """Erase the record whose id is in the path: 200 if nothing remains, else 202.
+
+        An erasure that has begun runs to completion, even if the client disconnects.
+
+        Raises:
+            ProblemError: the caller may not erase, or no record can have the id.
+            QueryError: the store gave no answer.
+        """
+        principal: Principal = request.state.principal
+        if principal.filters:
+            raise ProblemError(
+                "forbidden", "an erasure deletes every version, and this caller may see only some of them"
+            )
+        text = paths.id_in_path(request.scope)
+        record_id = read_id(self._id, text)
+        if record_id is None:
+            raise ProblemError("not_found", f"no record can have the id {text[:128]!r}")
+        task = asyncio.create_task(self._erase(record_id, principal.name))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        found = await asyncio.shield(task)
+        complete = not found.remaining.total
+        body = ErasureAnswer(
+            erased=found.erased,
+            remaining=found.remaining,
+            complete=complete,
+            retry_after_s=None if complete else AGAIN_S,
+            other_instances_s=self._others_s,
+        )
+        headers = {"Cache-Control": "no-store"} | ({} if complete else {"Retry-After": str(AGAIN_S)})
+        return Response(
+            msgspec.json.encode(body),
+            status_code=200 if complete else 202,
+            media_type="application/json",
+            headers=headers,
+        )
+
+    async def _erase(self, record_id: str | int, caller: str) -> Erased:
+        name = digest_of(record_id)
+        try:
+            found = await self._erasure.erase(record_id)
+        except Exception:
+            _log.warning("erasure of id sha256:%s by %s was aborted", name, caller)
+            raise
+        _log.info("%s", line_of(found, name, caller))
+        return found
+
+
+def digest_of(record_id: str | int) -> str:
+    """Return the digest that replaces the id in the log: only someone who knows the id can find the entry."""
+    return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def line_of(found: Erased, digest: str, caller: str) -> str:
+    """Return the log line of an erasure."""
+    return (
+        f"erasure of id sha256:{digest} by {caller}: {found.erased.records} records and {found.erased.rejects} rejects "
+        f"erased, {found.remaining.records} and {found.remaining.rejects} remain"
+    )
+
+
+def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
+    *, runner: QueryRunner, eraser: Eraser, streams: Streams, rejects: Table, clock: Clock, reads: Reads
+) -> list[Any]:
+    """Return the erasure routes; none for records without an id."""
+    endpoints = {
+        name: EraseEndpoint(
+            Erasure(runner, eraser, stream.table, rejects, clock), stream.table.id, eraser.learns_within_s
+        )
+        for name, stream in streams.by_name.items()
+        if stream.table.id is not None
+    }
+    routes: list[Any] = []
+    default = endpoints.get(streams.default.name)
+    if default is not None:
+        routes += _routes(paths.RECORDS, {CONTRACT: _CONTRACT, STREAM: OF_DEFAULT}, lambda _: default, reads)
+    if streams.are_named and endpoints:
+        contracts = dict.fromkeys(endpoints, _CONTRACT)
+        of = partial(paths.of_stream, endpoints)
+        routes += _routes(f"{paths.STREAM}/records", {PER_STREAM: contracts}, of, reads)
+    return routes
+
+
+def _routes(path: str, contract: Mapping[str, Any], of: Callable[[Any], EraseEndpoint], reads: Reads) -> list[Any]:
+    @delete(
+        f"{path}/{{record_id:str}}",
+        operation_id="eraseRecord",
+        summary="Erase a record",
+        description="Permanently deletes every version and copy of the record with this id, and every rejected record "
+        "that contains the id. It needs the scope `erase`, which only a grant can give. If the store cannot delete "
+        "rows that were written recently, the answer is 202 with the number that remain: send the request again after "
+        "`Retry-After`.",
+        tags=["erase"],
+        opt={**_ERASE, **contract},
+        status_code=200,
+    )
+    async def erase_record(request: _Request) -> Response[bytes]:
+        return await reads.answer(request, of(request.scope).answer(request))
+
+    # An id may hold slashes, and the route above ends at the first one.
+    @delete(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_ERASE, **undocumented(contract)}, status_code=200)
+    async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
+        return await reads.answer(request, of(request.scope).answer(request))
+
+    return [erase_record, erase_record_with_slashes]

@@ -1,0 +1,15 @@
+"""Store records that exist as files: `sluice backfill SOURCE --as NAME`.
+
+objects        the files of a source: a path, a folder, a glob, or gs://
+cloud_storage  objects of Cloud Storage, read in pieces
+formats        files to items: NDJSON, and which reader a file needs
+csv_rows       CSV rows as JSON records
+arrow_values   Parquet and Arrow rows as JSON records
+avro_messages  the messages that a Cloud Storage subscription has written
+ledger         the keys of a backfill's records, and which of them are stored
+storing        the loop: items to the service's own ingest pipeline, once each
+run            the store, the pipeline over it, and each file in turn
+progress       the counts, and how they are shown
+
+An item goes through the same pipeline as a pushed message: one validation, the same rejects, a durable append.
+"""
