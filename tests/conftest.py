@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Preparation(), PREPARATION)
 
 
+@pytest.hookimpl(optionalhook=True)  # `make mutants` runs without xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Return one process more than there are cores, as many tests wait for a process or a server; at most five."""
     return min((os.cpu_count() or 1) + 1, 5)

@@ -15,11 +15,13 @@ import msgspec
 from app.auth.api_keys import key_hash, new_key
 from app.auth.principal import SCOPES
 from app.version import VERSION
+from testing.pace import patience_s
 from tests.image.checker import Checker
 from tests.image.docker import Docker
 from tests.image.engine import ROOT, Engine, ImageError, Ran, Start
 
 READY_WITHIN_S = 2.0
+"""The promise, for a machine of usual pace; `patience_s` says from when on a start is refused on this one."""
 _TRIES = 5  # whatever else the machine does makes a start longer, never shorter: the best of them tells
 _NOWHERE = "http://127.0.0.1:9"
 
@@ -78,15 +80,18 @@ def _check(engine: Engine, target: Target, build_args: dict[str, str]) -> None:
     with _looked_into(target) as start:
         _ended_well(target, engine.run(target.name, build_args, start))
     _say(f"{target.name}: holds what it should and nothing else; answers; ends with status 0 after SIGTERM")
-    best_s = float("inf")
+    best_s, most_s = float("inf"), patience_s(READY_WITHIN_S)
     for _ in range(_TRIES):
         ran = engine.run(target.name, build_args, Start(environment=target.environment))
         _ended_well(target, ran)
         best_s = min(best_s, ran.ready_s)
         if best_s < READY_WITHIN_S:
             break
-    _say(f"{target.name}: ready {best_s:.2f} s after the start of the process, of at most {READY_WITHIN_S:g}")
-    if best_s >= READY_WITHIN_S:
+    _say(
+        f"{target.name}: ready {best_s:.2f} s after the start of the process, "
+        f"of {READY_WITHIN_S:g} at full pace and at most {most_s:g} here"
+    )
+    if best_s >= most_s:
         raise ImageError(f"{target.name}: the start takes too long")
 
 

@@ -28,8 +28,9 @@ _SHOW = (
 # Each mutant starts pytest once more, so only the plugins that these tests need are loaded: a tenth of the time.
 _PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 _NO_PLUGINS = ("cacheprovider", "unraisableexception", "threadexception")
-_PYTEST = ["--assert=plain"]
-_PYTEST += [argument for name in (*_PLUGINS, *(f"no:{each}" for each in _NO_PLUGINS)) for argument in ("-p", name)]
+ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+PYTEST = ["--assert=plain"]
+PYTEST += [argument for name in (*_PLUGINS, *(f"no:{each}" for each in _NO_PLUGINS)) for argument in ("-p", name)]
 
 
 def _prepare(name: str, module: Module) -> Path:
@@ -44,7 +45,7 @@ def _prepare(name: str, module: Module) -> Path:
         "source_paths": ["app"],
         "only_mutate": [module.source],
         "also_copy": [part for part in parts if part != "app"],
-        "pytest_add_cli_args": _PYTEST,
+        "pytest_add_cli_args": PYTEST,
         "pytest_add_cli_args_test_selection": [
             str(path.relative_to(ROOT)) for pattern in module.tests for path in sorted(ROOT.glob(pattern))
         ],
@@ -67,8 +68,9 @@ def _run(folder: Path, program: str, *arguments: str) -> str:
         SystemExit: it failed.
     """
     command = ["nice", "-n", "10", str(_BIN / program), *arguments]
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed in {folder}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
     return done.stdout

@@ -1,10 +1,14 @@
-"""How `make mutants` reads and judges mutmut's results, and whether its list of modules is true."""
+"""How `make mutants` reads and judges mutmut's results, and whether its list of modules is true and can be run."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.mutants.__main__ import ENVIRONMENT, PYTEST
 from tests.mutants.plan import EQUIVALENT, MODULES, Equivalent
 from tests.mutants.report import Mutant, details, diffs, judge, statuses, table
 
@@ -81,3 +85,11 @@ def test_an_equivalent_mutant_is_that_of_a_line_that_is_there() -> None:
         for each in known:
             assert each.reason
             assert all(line in source for line in each.removed.splitlines())
+
+
+def test_the_tests_are_collected_with_no_other_plugins() -> None:
+    """What tests/conftest.py asks of a plugin, it must not ask of one that mutmut's runs leave out."""
+    files = [str(path) for module in MODULES.values() for pattern in module.tests for path in ROOT.glob(pattern)]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *PYTEST, *files]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
