@@ -231,6 +231,7 @@ def test_only_what_names_tables_and_columns_is_logged_as_it_is(
     [record] = caplog.records
     assert isinstance(record.args, tuple)
     assert isinstance(record.args[2], TrustedText) is is_trusted
+    assert record.getMessage() == f"table records: {state.value}: a detail"
 
 
 async def test_messages_refused_alone_are_counted_until_one_is_stored() -> None:

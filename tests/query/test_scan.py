@@ -9,9 +9,9 @@ from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint, parse_filters
 from app.query.params.page import CanaryFilter, Now, PageRequest, Window
-from app.query.scan import Scan, position_of, start_scan
+from app.query.scan import Scan, originals, position_of, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
-from app.stores.query import Position
+from app.stores.query import CANDIDATES, IS_COPY, Position
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
 
@@ -204,3 +204,26 @@ def test_what_lies_ahead_holds_the_last_instant_still(ahead: tuple[int, int], *,
     assert scan.remaining == scan.window
     text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
     assert start(PageRequest(since_us=0, cursor=text)).remaining == Window(*ahead)
+
+
+def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> None:
+    """Whoever reads them sees no column of the query's own."""
+    found = [
+        {"ingest_time": time, "delivery_key": key, "id": number, IS_COPY: is_copy, CANDIDATES: 7}
+        for number, (time, key, is_copy) in enumerate(
+            [
+                (1, "a", False),
+                (1, "a", False),  # a copy that no mark says: of one delivery, at one instant
+                (1, "b", False),
+                (2, "b", True),
+                (2, "b", False),  # beside a marked copy, equal to it
+                (3, "b", False),
+                (3, "c", True),
+                (4, "c", False),
+            ]
+        )
+    ]
+    kept = [(1, "a", 0), (1, "b", 2), (3, "b", 5), (4, "c", 7)]
+    assert list(originals(found)) == [
+        {"ingest_time": time, "delivery_key": key, "id": number} for time, key, number in kept
+    ]
