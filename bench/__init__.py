@@ -9,7 +9,7 @@ measured   ingest     the way in: messages a second of one core, beside ceilings
            page       a visit of the page in a real browser
            telemetry  what traces, metrics and logs cost a push
 held to    gate       whether it became slower, for the CI
-made of it report     the tables and plots of bench/README.md
+reported   report     the tables and plots of bench/README.md
            scaling    capacity, cost and limits at other rates: docs/capacity.md, docs/scaling.md
 shared     machine    what a result says of the machine
            usage      what a process uses of it

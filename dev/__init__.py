@@ -11,7 +11,7 @@ The flow, from a publisher to the service under test:
                               /pubsub/push        the service, which checks tokens against dev.issuer
 
 Commands (`python -m dev <command> --help`): `pubsub` starts all of the above (`dev.stack` wires it);
-`publish`, `heartbeat`, `redrive`, `replay` and `token` use the running stack; `demo` and `up` start the service too.
+`publish`, `canary`, `redrive`, `replay` and `token` use the running stack; `demo` and `up` start the service too.
 `drill` breaks one thing on purpose, to be mended with the run-book.
 `backfill` stores records that exist as files, as the service would. `preflight` asks Google whether a deployment can
 work, and does, and `install` makes one.

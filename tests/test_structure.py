@@ -25,7 +25,7 @@ MODULES = sorted(
 PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
 MAPPED = [
     *(ROOT / "app" / folder / "__init__.py" for folder in ("", "health", "http", "ingest", "query", "query/tail")),
-    *(ROOT / "app" / folder / "__init__.py" for folder in ("runtime", "settings", "stores", "telemetry")),
+    *(ROOT / "app" / folder / "__init__.py" for folder in ("page", "runtime", "settings", "stores", "telemetry")),
     *(ROOT / "app/stores" / folder / "__init__.py" for folder in ("bigquery", "duckdb")),
     *(path for path in PACKAGES if path.relative_to(ROOT).parts[0] in {"bench", "client", "testing"}),
 ]
@@ -51,14 +51,19 @@ def code_in_package(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def unmapped(path: Path) -> Iterator[tuple[int, str]]:
-    """A package's docstring names each of its modules and packages."""
-    folder = path.parent
-    words = set(re.findall(r"\w+", ast.get_docstring(ast.parse(path.read_text())) or ""))
+    """A package's docstring names each of its modules and packages, and each row of its table one that is there."""
+    folder, text = path.parent, ast.get_docstring(ast.parse(path.read_text())) or ""
+    words = set(re.findall(r"\w+", text))
     names = {found.stem for found in folder.glob("*.py")} | {
         found.parent.name for found in folder.glob("*/__init__.py")
     }
     for name in sorted(names - words - {"__init__", "__main__"}):
         yield 1, f"the docstring does not name {name}"
+    there = {found.name for found in folder.iterdir()} | names
+    for line in text.splitlines():
+        *cells, _ = re.split(r" {2,}", line.strip())
+        if cells and not any({name.rstrip("/") for name in cell.split(", ")} <= there or "." in cell for cell in cells):
+            yield 1, f"the docstring names what is not there: {line.strip()}"
 
 
 def unfinished(path: Path) -> Iterator[tuple[int, str]]:
@@ -109,6 +114,7 @@ def test_files_keep_the_rules(rule: Rule, files: list[Path]) -> None:
         (too_long, "x = 1\n" * 301, "x = 1\n" * 300),
         (code_in_package, '"""A docstring."""\nimport os', '"""A docstring."""'),
         (unmapped, '"""Names nothing."""', '"""sample  what is checked here"""'),
+        (unmapped, '"""sample  this\n\ngone, sample  that"""', '"""in two columns  sample  this\n\napp.main  that"""'),
         (unfinished, "# TO" + "DO: later", "# done"),
         (sleeps_or_skips, "import time\ntime.sleep(1)", "async def f():\n    await asyncio.sleep(0)"),
         (

@@ -23,6 +23,7 @@
                           sink_health         the state of each table, by its appends and by checks
                           stall_watchdog      whether the store answers at all while messages wait
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
+                          verdict             durable, or the problem that has it delivered again: 429, 503
 
 `contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
 `pipeline` joins the stages from the copies to the append. `rejects` makes rows of records that could not be stored, and

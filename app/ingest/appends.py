@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from opentelemetry.trace import Span
 
 from app.ingest.pending import OnRefused, Pending, Refused
-from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.ingest.sink_health import SinkHealth
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
 from app.runtime.time_of_day import BELIEVED_AFTER_US

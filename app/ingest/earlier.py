@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from app.ingest.envelope import Message
-from app.ingest.retry_policy import Unavailable
 from app.ingest.rows import Rows
+from app.ingest.verdict import Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import HOUR_US, parse_instant
 from app.schema.columns import Kind

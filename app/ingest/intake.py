@@ -11,7 +11,6 @@ from litestar.types import Receive
 
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission, Refusal
-from app.ingest.retry_policy import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
 from app.runtime.ledger import Holding
@@ -110,11 +109,3 @@ def _not_admitted(refusal: Refusal) -> ProblemError:
             return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})
         case _:
             assert_never(refusal)
-
-
-def not_durable(verdict: Unavailable | Throttled) -> ProblemError:
-    """Return the problem for a message that did not become durable."""
-    code = "busy" if isinstance(verdict, Throttled) else "unavailable"
-    wait_s = max(1, round(verdict.retry_after_s))
-    headers, members = {"Retry-After": str(wait_s)}, {"retry_after_s": wait_s}
-    return ProblemError(code, verdict.detail, headers=headers, members=members)

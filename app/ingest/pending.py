@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.retry_policy import DURABLE, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, Throttled, Unavailable, Verdict
 from app.stores.sink import RowError
 
 LATE = Unavailable("the records were not stored within the request's time budget", 1.0)

@@ -16,10 +16,10 @@ from app.ingest.records import Decoded, RecordReader
 from app.ingest.reject_scrubbing import scrubber_of, withheld
 from app.ingest.reject_writer import RejectWriter
 from app.ingest.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined, reject
-from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.undeclared_members import UndeclaredMembers
+from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.writer import Writer
 from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS, Clock

@@ -19,11 +19,11 @@ from app.http.framing import NOSNIFF, check_host
 from app.http.problems import ProblemError, encoded
 from app.ingest.contracts import push_contract
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
-from app.ingest.intake import Intake, not_durable
+from app.ingest.intake import Intake
 from app.ingest.pipeline import Receipt
 from app.ingest.proof import Proofs
-from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.ingest.router import Router
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict, not_durable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
 from app.streams import Streams

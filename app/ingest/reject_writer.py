@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from app.ingest.earlier import EarlierCopies, not_looked_up
 from app.ingest.rejects import Reject, encode_rejects, reject_keys
-from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.time_slicing import CooperativeRunner
+from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.writer import Writer
 from app.runtime.ledger import Holding
 from app.schema.table import REJECTS

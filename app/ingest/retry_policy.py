@@ -1,10 +1,11 @@
-"""The verdict on a message, and what the writer does after each outcome of an append. Pure decisions."""
+"""Decide what the writer does after each outcome of an append. Pure."""
 
 from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
 
+from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.circuit_breaker import backoff_s
 from app.stores.sink import (
     Outcome,
@@ -25,28 +26,6 @@ SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
 CLOCK_PAUSE_S = 10.0  # a wrong clock usually corrects itself
 COLUMNS_WAIT_S = 30.0  # the table is checked this often while it lacks columns
 DISK_PAUSE_S = 5.0  # the disk check ends it sooner, as it runs every 2 s
-
-
-class Durable(msgspec.Struct, frozen=True):
-    """Every row is stored, or its rejection is."""
-
-
-class Unavailable(msgspec.Struct, frozen=True):
-    """Not durable within the budget, though some rows may be stored; the sender should deliver it again."""
-
-    detail: str
-    retry_after_s: float
-
-
-class Throttled(msgspec.Struct, frozen=True):
-    """The store asks for less load; the sender should deliver the message again, later."""
-
-    detail: str
-    retry_after_s: float
-
-
-Verdict = Durable | Unavailable | Throttled
-DURABLE = Durable()
 
 
 class Complete(msgspec.Struct, frozen=True):

@@ -6,10 +6,10 @@ import msgspec
 
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.retry_policy import Throttled, Unavailable
 from app.ingest.routing import Route, Routed, RoutingTable, Unroutable, route_at_once, route_in_steps
 from app.ingest.shares import StreamShares
 from app.ingest.time_slicing import CooperativeRunner
+from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import Holding
 from app.settings.ingest import IngestSettings

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.ingest.retry_policy import Throttled, Trip, Unavailable, trip_for
+from app.ingest.retry_policy import Trip, trip_for
+from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from app.runtime.clock import Clock
 from app.stores.sink import Appender, ColumnsPending, SetupError, SinkState, Stored, TableCheck

@@ -18,11 +18,11 @@ from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, undocume
 from app.http.problems import FieldError, ProblemError
 from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.envelope import Message
-from app.ingest.intake import Intake, not_durable
+from app.ingest.intake import Intake
 from app.ingest.payload_hints import is_followed_by_another, is_ndjson_type
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.router import Router
+from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
 from app.schema.ids import read_id
 from app.schema.table import Table

@@ -11,20 +11,7 @@ from collections.abc import Callable, Sequence
 from app.ingest.appends import GIVEN_UP, Appends
 from app.ingest.pending import Pending, PendingRow, halves, refused_of, rows_of, slots_of
 from app.ingest.repairs import Repairs
-from app.ingest.retry_policy import (
-    Bisect,
-    Complete,
-    Durable,
-    Isolate,
-    Postpone,
-    RejectRows,
-    Repair,
-    Retry,
-    Trip,
-    Unavailable,
-    Verdict,
-    trip_for,
-)
+from app.ingest.retry_policy import Bisect, Complete, Isolate, Postpone, RejectRows, Repair, Retry, Trip, trip_for
 from app.ingest.suspects import (
     AGREEING,
     AGREEING_AT_ONCE,
@@ -40,6 +27,7 @@ from app.ingest.suspects import (
     is_spent,
     suspect_step,
 )
+from app.ingest.verdict import Durable, Unavailable, Verdict
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Uncertain
 
 _log = logging.getLogger("sluice.writer")

@@ -5,7 +5,7 @@ from collections import deque
 
 from app.ingest.decoding_cost import Result, Steps
 from app.ingest.pending import LATE
-from app.ingest.retry_policy import Throttled, Unavailable
+from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
 from app.runtime.ledger import Holding

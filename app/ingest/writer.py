@@ -31,23 +31,11 @@ from app.ingest.pending import (
     verdict_of,
 )
 from app.ingest.repairs import Repairs
-from app.ingest.retry_policy import (
-    Bisect,
-    Complete,
-    Isolate,
-    Postpone,
-    RejectRows,
-    Repair,
-    Retry,
-    Throttled,
-    Trip,
-    Unavailable,
-    Verdict,
-    decide,
-)
+from app.ingest.retry_policy import Bisect, Complete, Isolate, Postpone, RejectRows, Repair, Retry, Trip, decide
 from app.ingest.sink_health import SinkHealth
 from app.ingest.stall_watchdog import StallWatchdog
 from app.ingest.suspect_lane import SuspectLane
+from app.ingest.verdict import Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
 from app.stores.sink import Appender, Outcome, RowError, RowsRefused, Stored, TableCheck, Uncertain

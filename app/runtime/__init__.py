@@ -6,7 +6,7 @@ deadlines            many deadlines on one timer
 compression          gzip, with a limit
 circuit_breaker      skip a dependency while it fails; best_effort: calls that requests can do without
 declarations         import what a setting names, from the working folder too
-daemon, threads      threads that do not delay the exit; how threads share one processor
+threads              threads that do not delay the exit; how threads share one processor
 memory               garbage collection and the allocators
 ledger               the bytes and places that each caller holds
 packages             what to say of a package that is not installed

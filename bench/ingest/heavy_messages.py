@@ -24,8 +24,8 @@ import msgspec
 
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.retry_policy import Throttled
 from app.ingest.setup import Pipelines
+from app.ingest.verdict import Throttled
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger

@@ -13,7 +13,7 @@ from msgspec import Meta
 from app.ingest.batcher import BatchLimits
 from app.ingest.envelope import Message
 from app.ingest.pending import OnRefused, Refused
-from app.ingest.retry_policy import Durable, Unavailable, Verdict
+from app.ingest.verdict import Durable, Unavailable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS

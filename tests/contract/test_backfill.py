@@ -12,8 +12,8 @@ import pytest
 from app.ingest.earlier import copies_after_seek
 from app.ingest.envelope import Message, open_push
 from app.ingest.pipeline import Receipt
-from app.ingest.retry_policy import DURABLE
 from app.ingest.setup import Pipelines
+from app.ingest.verdict import DURABLE
 from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
 from app.settings.load import Settings

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import OnRefused, Refused
-from app.ingest.retry_policy import Durable, Verdict
+from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS
 from app.stores.sink import SinkState

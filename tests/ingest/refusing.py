@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from testing.clock import FakeClock
 from tests.ingest.bench import Bench

@@ -10,8 +10,8 @@ import pytest
 
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
-from app.ingest.retry_policy import DURABLE, Throttled, Unavailable
 from app.ingest.setup import Pipelines
+from app.ingest.verdict import DURABLE, Throttled, Unavailable
 from app.record import Record
 from app.runtime.ledger import Ledger
 from app.schema.table import rejects_table

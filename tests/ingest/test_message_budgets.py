@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.ingest.records import RecordReader
-from app.ingest.retry_policy import DURABLE, Unavailable
+from app.ingest.verdict import DURABLE, Unavailable
 from app.schema.table import records_table
 from tests.ingest.reading import LIMITS, finish, read_message
 from tests.ingest.scripted import ScriptedAppender, turns

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,

@@ -11,11 +11,10 @@ from app.ingest.retry_policy import (
     RejectRows,
     Repair,
     Retry,
-    Throttled,
     Trip,
-    Unavailable,
     decide,
 )
+from app.ingest.verdict import Throttled, Unavailable
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,

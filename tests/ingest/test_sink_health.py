@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Throttled, Trip, Unavailable
+from app.ingest.retry_policy import Trip
 from app.ingest.sink_health import LOOK_AGAIN_S, SinkHealth, watch
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.telemetry.redaction import TrustedText
 from testing.clock import FakeClock

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.suspects import ALONE_REFUSALS, HIGH_DELIVERY_ATTEMPT, SPARE_REFUSALS
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,

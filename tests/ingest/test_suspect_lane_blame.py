@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Unavailable
 from app.ingest.suspects import ALONE_REFUSALS
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import RowsRefused, SetupError, SinkState, Stored
 from tests.ingest.refusing import DOWN, Remote, bad, bench, deliver_until_durable, every, unnamed
 

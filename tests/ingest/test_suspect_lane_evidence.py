@@ -1,6 +1,6 @@
 """What a message brings along when it goes alone: what it was refused for, and what was stored meanwhile."""
 
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.refusing import bench, unnamed

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from app.ingest.decoding_cost import Steps
-from app.ingest.retry_policy import Throttled, Unavailable
 from app.ingest.time_slicing import HEAVY_BYTES, CooperativeRunner
+from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
 from testing.clock import FakeClock

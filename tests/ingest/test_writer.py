@@ -7,8 +7,8 @@ import pytest
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused
-from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
 from app.ingest.suspects import HIGH_DELIVERY_ATTEMPT
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.stores.sink import Outcome, RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns

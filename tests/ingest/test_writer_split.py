@@ -3,7 +3,7 @@
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import DURABLE, Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.stores.sink import Outcome, QuotaExceeded, RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS
 from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench

@@ -45,7 +45,13 @@ MODULES = {
     ),
     "decoder": Module(
         "app/ingest/records.py",
-        ("tests/ingest/test_records*.py", "tests/ingest/test_one_pass.py", "tests/ingest/test_message_budgets.py"),
+        (
+            "tests/ingest/test_records*.py",
+            "tests/ingest/test_record_versions.py",
+            "tests/ingest/test_personal_data.py",
+            "tests/ingest/test_one_pass.py",
+            "tests/ingest/test_message_budgets.py",
+        ),
     ),
 }
 

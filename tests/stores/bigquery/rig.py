@@ -11,7 +11,7 @@ import msgspec
 
 from app.ingest.batcher import BatchLimits
 from app.ingest.pending import Refused
-from app.ingest.retry_policy import Durable, Verdict
+from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS

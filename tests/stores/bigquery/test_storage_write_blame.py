@@ -3,8 +3,8 @@
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Unavailable
 from app.ingest.suspects import SPARE_REFUSALS
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.bigquery.connections import ALONE_US
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored

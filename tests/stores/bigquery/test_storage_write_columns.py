@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import ColumnsPending, SinkState
 from testing.misbehaving.faults import Acknowledge, Fault, in_turn
 from tests.stores.bigquery.rig import RECORDS, Rig, rigged

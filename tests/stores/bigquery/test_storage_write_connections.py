@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.bigquery.connections import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
 from testing.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.bigquery.connection import AppendRequests, Connection

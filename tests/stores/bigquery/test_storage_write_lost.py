@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SinkState
 from testing.misbehaving import faults
 from testing.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn

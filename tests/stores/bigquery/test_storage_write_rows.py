@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SetupError, SinkState
 from testing.misbehaving import faults
 from testing.misbehaving.faults import Fault, Listing, Refuse, in_turn, not_stored

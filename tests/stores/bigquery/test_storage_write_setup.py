@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import SetupError, SinkState
 from testing.misbehaving import faults
 from testing.misbehaving.faults import Acknowledge, Answer, EndStream, Fault, Refuse, by_connection, in_turn, not_stored

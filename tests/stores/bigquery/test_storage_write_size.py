@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from app.ingest.retry_policy import Durable
+from app.ingest.verdict import Durable
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import Fault, by_connection
 from tests.ingest.scripted import turns

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
 from app.ingest.sink_health import LOOK_AGAIN_S, watch
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import SetupError, SinkState
 from testing.misbehaving import faults
 from testing.misbehaving.faults import Answer, Fault, in_turn, not_stored

@@ -3,7 +3,7 @@
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Unavailable
+from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import Fault, Refuse, not_stored
 from tests.stores.bigquery.rig import Rig, rigged

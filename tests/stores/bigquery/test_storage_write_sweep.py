@@ -5,7 +5,7 @@ import random
 import pytest
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Throttled, Unavailable
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
 from testing.misbehaving.faults import Fault, at_random
 from testing.misbehaving.waiting import advance_until

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.ingest.batcher import BatchLimits
-from app.ingest.retry_policy import Durable, Verdict
+from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS

@@ -1,0 +1,35 @@
+"""What became of a message, and the problem for the sender of one that is not durable. Pure."""
+
+import msgspec
+
+from app.http.problems import ProblemError
+
+
+class Durable(msgspec.Struct, frozen=True):
+    """Every row is stored, or its rejection is."""
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """Not durable within the budget, though some rows may be stored; the sender should deliver it again."""
+
+    detail: str
+    retry_after_s: float
+
+
+class Throttled(msgspec.Struct, frozen=True):
+    """The store asks for less load; the sender should deliver the message again, later."""
+
+    detail: str
+    retry_after_s: float
+
+
+Verdict = Durable | Unavailable | Throttled
+DURABLE = Durable()
+
+
+def not_durable(verdict: Unavailable | Throttled) -> ProblemError:
+    """Return the problem for a message that did not become durable."""
+    code = "busy" if isinstance(verdict, Throttled) else "unavailable"
+    wait_s = max(1, round(verdict.retry_after_s))
+    headers, members = {"Retry-After": str(wait_s)}, {"retry_after_s": wait_s}
+    return ProblemError(code, verdict.detail, headers=headers, members=members)
