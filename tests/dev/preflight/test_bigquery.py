@@ -42,11 +42,16 @@ def told(place: TableAddress) -> tuple[Project, list[str]]:
     return project, [option for host, url in endpoints for option in ("--endpoint", f"{host}={url}")]
 
 
-def test_statements_and_an_append_hold(place: TableAddress, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "checks", [["append"], pytest.param(["statements", "append"], marks=long)], ids=["append", "statements"]
+)
+def test_statements_and_an_append_hold(
+    checks: list[str], place: TableAddress, capsys: pytest.CaptureFixture[str]
+) -> None:
     """BigQuery accepts them, and nothing is stored."""
     project, options = told(place)
-    _, found = ask(project, capsys, *options, "--only", "statements", "append")
-    assert {name: kind for name, (kind, _) in found.items()} == {"statements": "held", "append": "held"}, found
+    _, found = ask(project, capsys, *options, "--only", *checks)
+    assert {name: kind for name, (kind, _) in found.items()} == dict.fromkeys(checks, "held"), found
     access = BigQueryClients(place)
     counted = access.client().query_and_wait(
         f"SELECT COUNT(*) AS n FROM `{place.table_id(RECORDS.name)}` WHERE ingest_time > '2000-01-01'"  # noqa: S608 - the test's own table

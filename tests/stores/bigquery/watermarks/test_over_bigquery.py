@@ -77,7 +77,7 @@ async def settles(backend: Backend, *names: str) -> None:
     """Wait until these records are settled."""
     async with asyncio.timeout(patience_s(20)):
         while await settled(backend) != [*names]:
-            await SystemClock().sleep(0.05)
+            await SystemClock().sleep(1)  # each look is two queries, dear ones over local-bigquery
 
 
 async def test_a_row_settles_within_seconds(local_bigquery: "Double") -> None:
