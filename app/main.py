@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Router
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 from app.asgi import Instance, Sluice, lifespan
 from app.auth.key_set import Fetch
@@ -76,7 +78,7 @@ def create_app(
     )
     agents = AgentService(base.streams) if settings.server.mcp and query is not None else None
     background = partial(_background, base, ingest, canaries, backlog)
-    litestar = Litestar(
+    litestar = _Litestar(
         route_handlers=_routes(base, instance, agents),
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[add_rate_limit_headers, *([keep_vary] if settings.auth.cors_origins else [])],
@@ -94,6 +96,17 @@ def create_app(
         request_max_body_size=settings.server.max_body_bytes,
     )
     return Sluice(litestar, instance)
+
+
+class _Litestar(Litestar):
+    """Litestar without its plugins for pydantic and attrs, in whose types no route is written.
+
+    They would import both packages wherever these are installed, as the MCP extra has pydantic: an eighth of a start.
+    """
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True):

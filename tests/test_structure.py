@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -155,6 +156,21 @@ def test_a_store_that_is_not_used_is_not_imported() -> None:
     loaded = run.stdout.split()
     assert "app.main" in loaded
     assert not [name for name in loaded if name.startswith(heavy)]
+
+
+def test_what_no_route_is_written_in_is_not_imported(tmp_path: Path) -> None:
+    """Litestar would import them wherever they are installed, as the tests have them."""
+    program = (
+        "import sys; from app.main import create_app; from app.settings.load import Settings; "
+        "create_app(Settings().replace(data_path=sys.argv[1])); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "data.duckdb")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = run.stdout.split()
+    assert {"duckdb", "litestar"} <= {*loaded}
+    assert not {"attrs", "pydantic"} & {*loaded}
+    assert find_spec("attrs") is not None
+    assert find_spec("pydantic") is not None
 
 
 def test_importing_the_service_does_nothing() -> None:
