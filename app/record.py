@@ -228,9 +228,11 @@ def load_record_type(spec: str) -> RecordType:
         RecordTypeError: nothing can be imported there, or it is neither.
     """
     try:
-        found = import_declaration(spec, form="package.module:Type", example="app.record:Record")
+        record_type = import_declaration(spec, form="package.module:Type", example="app.record:Record")
     except DeclarationError as error:
         raise RecordTypeError(f"SLUICE_RECORD={spec!r} {error}") from error
-    if not is_record_type(found):
-        raise RecordTypeError(f"SLUICE_RECORD={spec!r} is {found!r}: expected a msgspec.Struct, or Versions of one")
-    return found
+    if not is_record_type(record_type):
+        raise RecordTypeError(
+            f"SLUICE_RECORD={spec!r} is {record_type!r}: expected a msgspec.Struct, or Versions of one"
+        )
+    return record_type

@@ -150,11 +150,11 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _max_connections(wanted: int) -> int:
+def _max_connections(setting: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
-        return wanted
-    return min(wanted, max(files - _FILES_FOR_OTHERS, files // 2))
+        return setting
+    return min(setting, max(files - _FILES_FOR_OTHERS, files // 2))
 
 
 async def _accepts_connections(settings: ServerSettings, serving: asyncio.Future[None]) -> bool:

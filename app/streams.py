@@ -156,17 +156,17 @@ def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher |
         )
     if len(declared) > MAX_STREAMS:
         raise StreamsError(f"{len(declared)} streams: expected at most {MAX_STREAMS} in one deployment")
-    found: dict[str, DeclaredStream] = {}
+    streams: dict[str, DeclaredStream] = {}
     problems: list[str] = []
     for name, value in declared.items():
         try:
-            found[name] = _declared(name, value, default_retention_days, hasher)
+            streams[name] = _declared(name, value, default_retention_days, hasher)
         except RecordTypeError as error:
             problems += [f"stream {name!r}: {fault}" for fault in error.faults]
-    problems += _ambiguities(found)
+    problems += _ambiguities(streams)
     if problems:
         raise StreamsError("; ".join(problems))
-    return Streams(found)
+    return Streams(streams)
 
 
 def _imported(spec: str) -> Any:
@@ -206,17 +206,17 @@ def _rules(rules: Any) -> list[tuple[str, Any]]:
 
 
 def _texts(where: str, values: Any) -> tuple[str, ...]:
-    found = _several(values)
-    if not all(isinstance(value, str) and value for value in found):
+    items = _several(values)
+    if not all(isinstance(value, str) and value for value in items):
         raise StreamsError(f"{where} is {values!r:.80}: expected a text, or several")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(items))
 
 
 def _values(where: str, values: Any) -> tuple[Value, ...]:
-    found = _several(values)
-    if not found or not all(isinstance(value, str | int) for value in found):
+    items = _several(values)
+    if not items or not all(isinstance(value, str | int) for value in items):
         raise StreamsError(f"{where} is {values!r:.80}: expected a text, a whole number or a bool, or several of them")
-    return tuple(found)
+    return tuple(items)
 
 
 def _several(values: Any) -> list[Any]:

@@ -52,7 +52,7 @@ def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
     if len(dict(options.filter)) != len(options.filter):
         raise GrantsError("--filter: give each field and operator once; list several values as FIELD.in=a,b")
     key = new_key()
-    wanted = {
+    members = {
         "name": options.name,
         "key_sha256": key_hash(key),
         "scopes": options.scope,
@@ -62,7 +62,7 @@ def _new_key(options: argparse.Namespace, rules: GrantRules) -> int:
         "streams": options.stream or None,
     }
     try:
-        entry = msgspec.convert({name: value for name, value in wanted.items() if value is not None}, Grant)
+        entry = msgspec.convert({name: value for name, value in members.items() if value is not None}, Grant)
     except msgspec.ValidationError as error:
         raise GrantsError(f"{error}; expected a time such as --expires 2027-01-01T00:00:00Z") from None
     if options.into is None:
@@ -114,17 +114,17 @@ def _check(path: str, rules: GrantRules) -> int:
 
 def _line(granted: Granted, now_us: float) -> str:
     principal = granted.principal
-    told = [f"{principal.name}: {', '.join(scope for scope in SCOPES if scope in principal.scopes)}"]
+    parts = [f"{principal.name}: {', '.join(scope for scope in SCOPES if scope in principal.scopes)}"]
     if principal.streams is not None:
-        told.append(f"streams {', '.join(sorted(principal.streams))}")
+        parts.append(f"streams {', '.join(sorted(principal.streams))}")
     if principal.filters:
-        told.append("only " + " and ".join(f"{name}={text}" for name, text in principal.filters))
+        parts.append("only " + " and ".join(f"{name}={text}" for name, text in principal.filters))
     limit = principal.requests_per_minute
-    told.append("no limit" if limit is None else f"{limit} requests per minute")
+    parts.append("no limit" if limit is None else f"{limit} requests per minute")
     if granted.expires_us is not None:
         expires = datetime.fromtimestamp(granted.expires_us / MICROSECONDS, UTC)
-        told.append(f"{'EXPIRED at' if granted.expires_us <= now_us else 'until'} {expires:%Y-%m-%dT%H:%M:%SZ}")
-    return "; ".join(told) + "\n"
+        parts.append(f"{'EXPIRED at' if granted.expires_us <= now_us else 'until'} {expires:%Y-%m-%dT%H:%M:%SZ}")
+    return "; ".join(parts) + "\n"
 
 
 def _rules(environ: Mapping[str, str]) -> GrantRules:

@@ -103,13 +103,13 @@ def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
     problems: list[str] = []
     taken: dict[str, int] = {}
     for index, grant in enumerate(entries):
-        found = [*_identity_problems(grant, rules), *_extent_problems(grant, rules)]
+        faults = [*_identity_problems(grant, rules), *_extent_problems(grant, rules)]
         for member in ("email", "name", "key_sha256"):
             value = getattr(grant, member)
             first = taken.setdefault(f"{member} {value}", index) if value is not None else index
             if first != index:
-                found.append(f"grants[{first}] has the same `{member}`; each must be unique")
-        problems += [f"{_label(index, grant)}: {problem}" for problem in found]
+                faults.append(f"grants[{first}] has the same `{member}`; each must be unique")
+        problems += [f"{_label(index, grant)}: {problem}" for problem in faults]
     if problems:
         more = [f"and {len(problems) - _MAX_ERRORS} more"] if len(problems) > _MAX_ERRORS else []
         raise GrantsError(redacted("; ".join(problems[:_MAX_ERRORS] + more)))

@@ -72,8 +72,8 @@ def read_key_set(body: bytes, cache_control: str) -> FetchedKeys:
     usable = {key_id: pem for key_id, pem in keys.items() if _is_rsa(pem)}
     if not usable:
         raise KeySetError(f"the key set has {len(keys)} members, but no RSA public key or certificate")
-    found = _MAX_AGE.search(cache_control.lower())
-    max_age_s = float(found[1]) if found else DEFAULT_MAX_AGE_S
+    max_age = _MAX_AGE.search(cache_control.lower())
+    max_age_s = float(max_age[1]) if max_age else DEFAULT_MAX_AGE_S
     return FetchedKeys(usable, min(max(max_age_s, MIN_MAX_AGE_S), MAX_MAX_AGE_S))
 
 

@@ -176,12 +176,12 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     Raises:
         ProblemError: missing_token.
     """
-    found = [value for name, value in headers if name == b"authorization"]
-    if not found:
+    values = [value for name, value in headers if name == b"authorization"]
+    if not values:
         raise ProblemError("missing_token", "the request has no Authorization header")
-    if len(found) > 1:
+    if len(values) > 1:
         raise ProblemError("missing_token", "the request has more than one Authorization header")
-    scheme, _, token = found[0].partition(b" ")
+    scheme, _, token = values[0].partition(b" ")
     if scheme.lower() != b"bearer" or not token or len(token) > _MAX_TOKEN_BYTES or not token.isascii():
         raise ProblemError("missing_token", "expected `Authorization: Bearer` and a token")
     return token.decode("ascii")

@@ -52,29 +52,29 @@ class BacklogWatch:
 
     def __init__(self, read: Read, clock: Clock, *, period_s: float) -> None:
         self._read, self._clock, self._period_us = read, clock, round(period_s * MICROSECONDS)
-        self._told, self._due_us, self._wanted = Backlog(), clock.elapsed_us(), asyncio.Event()
+        self._backlog, self._due_us, self._request = Backlog(), clock.elapsed_us(), asyncio.Event()
 
     def latest(self) -> Backlog:
         """Return what is known, at once; have it renewed if it is due."""
         if self._clock.elapsed_us() >= self._due_us:
-            self._wanted.set()
-        return self._told
+            self._request.set()
+        return self._backlog
 
     async def run(self) -> None:
         """Read when it is wanted, one reading at a time, until cancelled. A failure is told, and tried again."""
         while True:
-            await self._wanted.wait()
+            await self._request.wait()
             try:
                 async with asyncio.timeout(_DEADLINE_S):
-                    self._told = await self._read()
+                    self._backlog = await self._read()
             except BacklogError as error:
                 self._tell(str(error))
             except TimeoutError:
                 self._tell(f"no answer within {_DEADLINE_S:g} s")
             self._due_us = self._clock.elapsed_us() + self._period_us
-            self._wanted.clear()
+            self._request.clear()
 
     def _tell(self, error: str) -> None:
-        if error != self._told.error:
+        if error != self._backlog.error:
             _log.warning("the backlog of Pub/Sub could not be read: %s", error)
-        self._told = msgspec.structs.replace(self._told, error=error)
+        self._backlog = msgspec.structs.replace(self._backlog, error=error)

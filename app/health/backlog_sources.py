@@ -37,13 +37,13 @@ _CURES = {
 
 def backlog_watch(settings: Settings, clock: Clock) -> BacklogWatch | None:
     """Return what keeps the backlog; None if `SLUICE_BACKLOG` is empty."""
-    told = settings.telemetry.backlog
-    if not told:
+    source = settings.telemetry.backlog
+    if not source:
         return None
-    if told == CLOUD:
+    if source == CLOUD:
         read, period_s = _Cloud(settings, clock).read, _CLOUD_PERIOD_S
     else:
-        read, period_s = (lambda: _local(told, clock)), _LOCAL_PERIOD_S
+        read, period_s = (lambda: _local(source, clock)), _LOCAL_PERIOD_S
 
     async def in_thread() -> Backlog:
         return await asyncio.to_thread(read)
@@ -68,12 +68,12 @@ def _local(url: str, clock: Clock) -> Backlog:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - settings allow http(s) only
             body = response.read(_MAX_BYTES + 1)
-        found = _read(body, _LocalAll)
+        listing = _read(body, _LocalAll)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise BacklogError(f"the local Pub/Sub did not tell it: {type(error).__name__}: {error}") from error
     waiting = (
         Waiting(_id(each.subscription), each.num_undelivered_messages, round(each.oldest_unacked_message_age, 1))
-        for each in found.subscriptions
+        for each in listing.subscriptions
         if each.push_endpoint
     )
     return Backlog(at=_instant(from_epoch_us(at_us)), subscriptions=tuple(waiting))
@@ -136,13 +136,13 @@ class _Cloud:
 
     def _newest(self, metric: str) -> _Newest:
         body = self._get(self._parameters(metric))
-        found: _Newest = {}
+        newest: _Newest = {}
         for series in _read(body, _Answer).time_series:
             name = series.resource.labels.get("subscription_id", "")
             for point in series.points:
                 one = point.interval.end_time, point.value.int64_value or point.value.double_value
-                found[name] = max(found.get(name, one), one)
-        return found
+                newest[name] = max(newest.get(name, one), one)
+        return newest
 
     def _parameters(self, metric: str) -> dict[str, str]:
         now = from_epoch_us(self._clock.now_us())

@@ -45,7 +45,7 @@ class CanaryWatch:
         self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
         self._columns = tuple(column for column in feed.table.columns if column.name in _COLUMNS)
         self._waiting: dict[str, _Canary] = {}
-        self._told = asyncio.Event()
+        self._change = asyncio.Event()
 
     def stored(self, delivery_key: str, published_us: int) -> None:
         """Start looking for the row with this key, published at `published_us` (microseconds since the epoch).
@@ -62,12 +62,12 @@ class CanaryWatch:
         window = Window(max(min(published_by_us, begun_us), earliest_us), now_us)
         given_up_us = self._clock.elapsed_us() + round(GIVE_UP_S * MICROSECONDS)
         self._waiting[delivery_key] = _Canary(delivery_key, published_us, window, given_up_us)
-        self._told.set()
+        self._change.set()
 
     async def run(self) -> None:
         """Poll the feed while canaries are waiting, until cancelled."""
         while True:
-            await self._told.wait()
+            await self._change.wait()
             while self._waiting:
                 try:
                     await self._look()
@@ -77,23 +77,23 @@ class CanaryWatch:
                     _log.exception("the search for canaries failed")
                 self._give_up()
                 await self._clock.sleep(self._feed.runner.poll_s)
-            self._told.clear()
+            self._change.clear()
 
     async def _look(self) -> None:
         await self._feed.learn_horizon()
         horizon_us = self._feed.horizon_us()
         settled = [each for each in self._waiting.values() if each.window.until_us <= horizon_us]
-        found = await self._read(settled) if settled else set()
+        shown_keys = await self._read(settled) if settled else set()
         for each in settled:
-            if each.delivery_key in found and self._waiting.pop(each.delivery_key, None) is not None:
+            if each.delivery_key in shown_keys and self._waiting.pop(each.delivery_key, None) is not None:
                 delay_us = max(self._clock.now_us() - each.published_us, 0)  # stamped by another machine's clock
                 self._metrics.canary_delay.record(delay_us / MICROSECONDS)
 
-    async def _read(self, wanted: Sequence[_Canary]) -> set[str]:
-        """Read one page of the feed; return the delivery keys of the `wanted` canaries that it shows."""
-        keys = tuple(each.delivery_key for each in wanted)
-        since_us = min(each.window.since_us for each in wanted)
-        until_us = max(each.window.until_us for each in wanted)
+    async def _read(self, canaries: Sequence[_Canary]) -> set[str]:
+        """Read one page of the feed; return the delivery keys of those of `canaries` that it shows."""
+        keys = tuple(each.delivery_key for each in canaries)
+        since_us = min(each.window.since_us for each in canaries)
+        until_us = max(each.window.until_us for each in canaries)
         budget = Budget(
             self._clock,
             max_s=self._settings.query.page_budget_s,

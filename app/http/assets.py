@@ -53,21 +53,21 @@ def asset(body: bytes, media_type: str) -> Asset:
 
 
 def asset_response(
-    request: Request[Any, Any, Any], found: Asset, cache_control: str, headers: dict[str, str] | None = None
+    request: Request[Any, Any, Any], file: Asset, cache_control: str, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
     """Return the response with a file, or 304 if the caller has it; `headers` add to or override the usual ones.
 
     The entity tag names the coding too, as a strong one promises the same bytes.
     """
     is_compressed = _accepts_gzip(request)
-    etag = f'{found.etag[:-1]}-gzip"' if is_compressed else found.etag
+    etag = f'{file.etag[:-1]}-gzip"' if is_compressed else file.etag
     stated = {**SECURITY, "ETag": etag, "Cache-Control": cache_control, **(headers or {})}
     stated["Vary"] = ", ".join(filter(None, (stated.get("Vary"), "Accept-Encoding")))
     if has_current(request, etag):
         return Response(b"", status_code=304, headers=stated)
     if is_compressed:
         stated["Content-Encoding"] = "gzip"
-    return read_response(request, found.compressed if is_compressed else found.body, found.media_type, stated)
+    return read_response(request, file.compressed if is_compressed else file.body, file.media_type, stated)
 
 
 def _accepts_gzip(request: Request[Any, Any, Any]) -> bool:

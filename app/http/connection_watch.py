@@ -81,42 +81,44 @@ class ConnectionWatch:
 
     async def look(self) -> None:
         """Check every connection, and close those that should be closed."""
-        found, self._took_s = await run_in_daemon_thread(self._found, "connections")
+        connections, self._took_s = await run_in_daemon_thread(self._list, "connections")
         # All requests read before the check have reached the loop by now, so `clients` is up to date with it.
         condemned, self._condemned = self._condemned, set()
-        for each in found:
+        for each in connections:
             if each.peer in condemned and _close(each):
                 self._closed_connections["unread"] += 1
-        for each, reason in self._shedder.to_close(found, self._clients, self._clock.elapsed_us()):
+        for each, reason in self._shedder.to_close(connections, self._clients, self._clock.elapsed_us()):
             if each.peer not in condemned and _close(each):
                 self._closed_connections[reason] += 1
                 self._closed += reason == "idle"
-        self._tell(found)
+        self._tell(connections)
 
-    def _found(self) -> tuple[list[Connection], float]:
+    def _list(self) -> tuple[list[Connection], float]:
         """Return the connections, and the CPU time of the check: wall time would grow on a busy machine."""
         begun_s = time.thread_time()
         return _connections(self._port), time.thread_time() - begun_s
 
-    def _tell(self, found: list[Connection]) -> None:
+    def _tell(self, connections: list[Connection]) -> None:
         now_us = self._clock.elapsed_us()
         if not self._closed or (self._told_us is not None and now_us - self._told_us < _TELL_EVERY_S * MICROSECONDS):
             return
-        told = "closed %d idle connections to make room: %d of at most %d were open (SLUICE_MAX_CONNECTIONS, ulimit -n)"
-        _log.warning(told, self._closed, len(found), self._max_connections)
+        message = (
+            "closed %d idle connections to make room: %d of at most %d were open (SLUICE_MAX_CONNECTIONS, ulimit -n)"
+        )
+        _log.warning(message, self._closed, len(connections), self._max_connections)
         self._closed, self._told_us = 0, now_us
 
 
 def _connections(port: int) -> list[Connection]:
     """Return the connections that were accepted on `port`. Blocks for a few microseconds for each open file."""
-    found = []
+    connections = []
     for file in _files():
         with suppress(OSError), _borrowed(file) as handle:
             if _is_at(handle, port):
-                found.append(
+                connections.append(
                     _connection(file, _peer(handle), handle.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _INFO_BYTES))
                 )
-    return found
+    return connections
 
 
 def _close(connection: Connection) -> bool:

@@ -75,9 +75,9 @@ def object_schema(
     description: str | None, /, optional: Mapping[str, Any] | None = None, **required: Any
 ) -> dict[str, Any]:
     """Return the JSON Schema of an object with these members."""
-    told = {} if description is None else {"description": description}
+    about = {} if description is None else {"description": description}
     properties = {**required, **(optional or {})}
-    return {"type": "object", **told, "properties": properties, "required": list(required)}
+    return {"type": "object", **about, "properties": properties, "required": list(required)}
 
 
 TEXT = {"type": "string"}

@@ -50,13 +50,13 @@ class AppendWatch:
         self._metrics.append_size.record(size, table)
         span = None
         if messages:
-            told: dict[str, str | int] = {
+            attributes: dict[str, str | int] = {
                 names.DB_SYSTEM: self._system,
                 names.DB_COLLECTION: table,
                 names.DB_BATCH_SIZE: rows,
                 names.APPEND_SIZE: size,
             }
-            span = self._tracing.append(messages, told)
+            span = self._tracing.append(messages, attributes)
         return Begun(table, self._clock.elapsed_us(), span)
 
     def late(self, table: str, rows: int) -> None:

@@ -115,10 +115,10 @@ def _count(payload: bytes, byte: bytes, most: int) -> int:
 
     Brackets are rare, so finding each costs a fifth of `bytes.count`, which examines every byte.
     """
-    found, place = 0, payload.find(byte)
-    while place >= 0 and found <= most:
-        found, place = found + 1, payload.find(byte, place + 1)
-    return found
+    count, place = 0, payload.find(byte)
+    while place >= 0 and count <= most:
+        count, place = count + 1, payload.find(byte, place + 1)
+    return count
 
 
 def list_weight(columns: tuple[Column, ...], record: Any) -> int:

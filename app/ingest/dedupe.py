@@ -153,10 +153,10 @@ class Dedupe(Generic[Result]):
                 self._stored.forget_before(now_us - self._max_age_us)
 
     def _known(self, key: str) -> tuple[str, Result] | None:
-        found = self._stored.get(key)
-        if found is None or self._elapsed_us() - found.at_us > self._max_age_us:
+        entry = self._stored.get(key)
+        if entry is None or self._elapsed_us() - entry.at_us > self._max_age_us:
             return None
-        return found.value
+        return entry.value
 
 
 _CLAIMED = New()

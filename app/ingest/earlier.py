@@ -36,7 +36,7 @@ class _Search(msgspec.Struct, frozen=True):
 
     published_us: int
     keys: Sequence[str]
-    found: asyncio.Future[frozenset[str]]
+    stored_keys: asyncio.Future[frozenset[str]]
 
 
 class EarlierCopies:
@@ -63,7 +63,7 @@ class EarlierCopies:
         self._waiting[table].append(search)
         if table not in self._searches:
             self._searches[table] = asyncio.create_task(self._answer_all(table))
-        return await search.found
+        return await search.stored_keys
 
     async def _answer_all(self, table: str) -> None:
         """Answer the searches of `table`, one query after the other, until none waits."""
@@ -75,7 +75,7 @@ class EarlierCopies:
         finally:
             del self._searches[table]
             for search in self._waiting.pop(table, ()):  # the task was cancelled
-                search.found.cancel()
+                search.stored_keys.cancel()
 
     async def _answer(self, table: str, searches: Sequence[_Search]) -> None:
         try:
@@ -83,33 +83,33 @@ class EarlierCopies:
             published_us = [search.published_us for search in searches]
             from_us = min(published_us) - self._skew_us
             usually_us = min(max(published_us) + _USUALLY_WITHIN_US, self._clock.now_us())
-            found = await self._found(table, from_us, usually_us, keys)
-            if missing := [key for key in keys if key not in found]:
-                found |= await self._found(table, usually_us, self._clock.now_us() + self._skew_us, missing)
+            stored_keys = await self._look_up(table, from_us, usually_us, keys)
+            if missing := [key for key in keys if key not in stored_keys]:
+                stored_keys |= await self._look_up(table, usually_us, self._clock.now_us() + self._skew_us, missing)
             for search in searches:
-                if not search.found.done():
-                    search.found.set_result(frozenset(found.intersection(search.keys)))
+                if not search.stored_keys.done():
+                    search.stored_keys.set_result(frozenset(stored_keys.intersection(search.keys)))
         except BaseException as error:
             for search in searches:
-                if not search.found.done():
+                if not search.stored_keys.done():
                     if isinstance(error, Exception):
-                        search.found.set_exception(error)
+                        search.stored_keys.set_exception(error)
                     else:
-                        search.found.cancel()
+                        search.stored_keys.cancel()
             if not isinstance(error, Exception):
                 raise
 
-    async def _found(self, table: str, from_us: int, to_us: int, keys: Sequence[str]) -> set[str]:
+    async def _look_up(self, table: str, from_us: int, to_us: int, keys: Sequence[str]) -> set[str]:
         """Return those of `keys` that rows stamped in [from_us, to_us) have. A late row counts under its first key."""
-        found: set[str] = set()
+        stored_keys: set[str] = set()
         for some in _parts(keys):
             padded = [*some, *[some[-1]] * (_next_power_of_two(len(some)) - len(some))]  # few different statements
-            wanted = (*padded, *(late_key(key, 1) for key in padded))
-            condition = Condition("delivery_key", (), "in", Kind.STRING, wanted)
+            candidates = (*padded, *(late_key(key, 1) for key in padded))
+            condition = Condition("delivery_key", (), "in", Kind.STRING, candidates)
             query = Keys(table=table, from_us=from_us, to_us=to_us, conditions=(condition,), purpose="look_up")
             answer = await self._runner.rows(query)
-            found.update(without_lateness(row["delivery_key"]) for row in answer.rows)
-        return found
+            stored_keys.update(without_lateness(row["delivery_key"]) for row in answer.rows)
+        return stored_keys
 
 
 def _together(searches: Iterable[_Search]) -> tuple[list[_Search], list[_Search]]:

@@ -89,7 +89,7 @@ def _hint(payload: bytes | bytearray, error: str, content_type: str) -> str:
 
 
 def _missing_value_hint(payload: bytes | bytearray, place: int) -> str:
-    for found in _NO_VALUE.finditer(payload, max(place - _AROUND, 0), place + _AROUND):
-        if found.start() <= place <= found.end() + 1:
-            return f"{found[0].decode()} is not JSON: send null"
+    for token in _NO_VALUE.finditer(payload, max(place - _AROUND, 0), place + _AROUND):
+        if token.start() <= place <= token.end() + 1:
+            return f"{token[0].decode()} is not JSON: send null"
     return ""

@@ -125,8 +125,8 @@ def halves(slots: Sequence[PendingRow]) -> tuple[Sequence[PendingRow], Sequence[
 
 def refused_of(slots: Sequence[PendingRow], errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
     """Return the refused rows by message; `errors` are by position in `slots`."""
-    found: dict[Pending, list[Refused]] = {}
+    refusals: dict[Pending, list[Refused]] = {}
     for position, error in errors.items():
         pending, index = slots[position]
-        found.setdefault(pending, []).append(Refused(pending.first + index, error))
-    return found
+        refusals.setdefault(pending, []).append(Refused(pending.first + index, error))
+    return refusals

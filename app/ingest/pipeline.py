@@ -197,10 +197,10 @@ class Pipeline:
         self._note_stored(message, rows, refused)
         if not detailed:
             return _STORED
-        gone = {each.index for each in refused}
+        refused_rows = {each.index for each in refused}
         return Receipt(
             verdict,
-            tuple((index, record_id) for index, record_id in rows.ids() if index not in gone),
+            tuple((index, record_id) for index, record_id in rows.ids() if index not in refused_rows),
             (*map(_rejection, rejects), *refused),
             known,
         )
@@ -256,16 +256,16 @@ class Pipeline:
         refused: list[Rejection],
         deadline_us: int,
         holding: Holding | None,
-        found: Sequence[Refused],
+        refusals: Sequence[Refused],
     ) -> Verdict:
-        """Store the rejects of the rows in `found`, which the store has refused, and add them to `refused`.
+        """Store the rejects of the rows in `refusals`, which the store has refused, and add them to `refused`.
 
-        If they exceed the limits of the message, one reject holds the bytes of all of `found`.
+        If they exceed the limits of the message, one reject holds the bytes of all of `refusals`.
         """
         limits = self._limits
         most = limits.max_rejects_per_message - len(refused)
         budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
-        made = [_refusal(message, rows[refusal.position], refusal) for refusal in found]
+        made = [_refusal(message, rows[refusal.position], refusal) for refusal in refusals]
         scrubbed = await self._scrubbed(made, deadline_us, holding)
         if isinstance(scrubbed, Unavailable | Throttled):
             return scrubbed

@@ -132,12 +132,12 @@ class PushEndpoint:
 
     async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
-        told: dict[str, str | int] = {
+        attributes: dict[str, str | int] = {
             names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
             names.MESSAGING_MESSAGE_ID: message.message_id or "",
             names.MESSAGING_BODY_SIZE: len(message.data),
         }
-        span = self._tracing.push(message.parent, headers, arrived_us, told)
+        span = self._tracing.push(message.parent, headers, arrived_us, attributes)
         # The records of a message without a trace of its own refer to this one.
         message = msgspec.structs.replace(message, span=span, trace_id=message.trace_id or trace_id_of(span))
         outcome = "failed"

@@ -85,7 +85,7 @@ def fault_of(error: Exception) -> FieldFault:
 def field_path(message: str) -> str | None:
     """Return the dotted path that an error message of msgspec names, such as `legs[1].origin`."""
     at, named = _PLACE.search(message), _NAMED.search(message)
-    parts = [found for found in (at and at["path"].removeprefix("."), named and named["name"]) if found]
+    parts = [part for part in (at and at["path"].removeprefix("."), named and named["name"]) if part]
     return ".".join(parts) or None
 
 
@@ -133,12 +133,12 @@ class _ListFaults:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield from _of_whole(self._decoder, raw, path)
             return
-        found = False
+        any_fault = False
         for index, item in enumerate(items):
             for fault in self._item.find(bytes(item), f"{path}[{index}]"):
-                found = found or fault is not None
+                any_fault = any_fault or fault is not None
                 yield fault
-        if not found:
+        if not any_fault:
             yield from _of_whole(self._decoder, raw, path)
 
 
@@ -162,11 +162,11 @@ class _StructFaults:
             yield from _of_whole(self._decoder, raw, path)
             return
         yield None
-        found = False
+        any_fault = False
         for fault in self._of_members(members, path):
-            found = found or fault is not None
+            any_fault = any_fault or fault is not None
             yield fault
-        if self._has_code and not found:
+        if self._has_code and not any_fault:
             yield from _of_whole(self._decoder, raw, path)
 
     def _of_members(self, members: dict[str, msgspec.Raw], path: str) -> _Found:

@@ -156,13 +156,13 @@ def _after_value(view: memoryview, start: int) -> int:
         message = str(error)
     else:
         message = "Input data was truncated"  # a value and nothing after it: the array is not closed
-    if found := _ENDED.search(message):
-        end = start + int(found["after"]) - 1
+    if position := _ENDED.search(message):
+        end = start + int(position["after"]) - 1
         if view[end] in b",]":
             return end
         raise _MalformedError(f"JSON is malformed: expected ',' or ']' (byte {end})")
-    if found := _BYTE.search(message):
-        place = start + int(found["byte"])
+    if position := _BYTE.search(message):
+        place = start + int(position["byte"])
         if bytes(view[place : place + 1]) == b"]" and view[start - 1] == ord(","):
             message = "JSON is malformed: trailing comma in array (byte 0)"
         message = _BYTE.sub(f"(byte {place})", message)

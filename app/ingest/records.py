@@ -215,9 +215,9 @@ class RecordReader:
         if self._versions is not None:
             finder, version = self._versions.faults_of(piece, rejected.message.attributes)
         faults = (first,) if finder is None else (yield from finder.all_of(first, piece, examined))
-        found = with_faults(rejected, faults, version)
-        hint = "" if found.faults or found.field else not_an_object_hint(piece, found.message.content_type)
-        return msgspec.structs.replace(found, detail=f"{found.detail} ({hint})") if hint else found
+        whole = with_faults(rejected, faults, version)
+        hint = "" if whole.faults or whole.field else not_an_object_hint(piece, whole.message.content_type)
+        return msgspec.structs.replace(whole, detail=f"{whole.detail} ({hint})") if hint else whole
 
     def _read_large(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> Steps[_Good | Reject]:
         """Read a record that may take long: weigh it first, in separate steps."""

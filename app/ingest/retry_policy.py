@@ -91,8 +91,8 @@ def trip_for(error: SetupError, failures: int) -> Trip:
         full = Unavailable("the store's disk is full: records are refused until space is free", DISK_PAUSE_S)
         return Trip(error.state, error.detail, full)
     pause_s = backoff_s(SETUP_PAUSE_S, PAUSE_MAX_S, failures)
-    told = Unavailable(f"the store is not ready to accept records: {error.state.value}", pause_s)
-    return Trip(error.state, error.detail, told)
+    verdict = Unavailable(f"the store is not ready to accept records: {error.state.value}", pause_s)
+    return Trip(error.state, error.detail, verdict)
 
 
 def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposition:  # noqa: PLR0911 - one for each outcome
@@ -106,8 +106,8 @@ def decide(outcome: Outcome, rows: int, messages: int, failures: int) -> Disposi
                 return RejectRows(known)
             return Bisect() if messages > 1 else Isolate()
         case RowsHeld(positions, detail):
-            told = Unavailable("the store has no column yet for a member of this record", COLUMNS_WAIT_S)
-            return Postpone(positions, detail, told)
+            verdict = Unavailable("the store has no column yet for a member of this record", COLUMNS_WAIT_S)
+            return Postpone(positions, detail, verdict)
         case TooLarge(detail):
             return Bisect() if rows > 1 else RejectRows({0: RowError(f"the row is too large for the store: {detail}")})
         case Uncertain(detail, late):

@@ -55,10 +55,10 @@ class Router:
         if route is None:
             deadline_us = self._clock.elapsed_us() + round(self._limits.request_budget_s * MICROSECONDS)
             steps = route_in_steps(self._table, message, self._limits)
-            found = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
-            if isinstance(found, Unavailable | Throttled):
-                return Receipt(found)
-            route = found
+            outcome = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
+            if isinstance(outcome, Unavailable | Throttled):
+                return Receipt(outcome)
+            route = outcome
         if isinstance(route, Unroutable):
             unroutable = msgspec.structs.replace(message, unroutable=route.detail)
             return await self._default.process(unroutable, holding=holding)

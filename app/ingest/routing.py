@@ -135,25 +135,25 @@ class Agreement:
 
     def __init__(self, table: RoutingTable) -> None:
         self._table, self._count = table, 0
-        self._found: Routed | None = None
+        self._route: Routed | None = None
 
     def add(self, record: bytes) -> Unroutable | None:
         """Add the next record, as JSON; return why the message is unroutable, if it now is."""
         route = self._table.of_record(record, self._count)
         if isinstance(route, Unroutable):
             return route
-        if self._found is not None and route is not self._found:
+        if self._route is not None and route is not self._route:
             return Unroutable(
-                f"record 0 belongs to {self._found.stream}, record {self._count} to {route.stream}: send the records "
+                f"record 0 belongs to {self._route.stream}, record {self._count} to {route.stream}: send the records "
                 "of one stream in one message"
             )
-        self._found = route
+        self._route = route
         self._count += 1
         return None
 
     def route(self) -> Route:
         """Return the stream that all records agree on."""
-        return self._found or self._table.no_stream("the message has no record whose members could tell")
+        return self._route or self._table.no_stream("the message has no record whose members could tell")
 
 
 def route_at_once(table: RoutingTable, message: Message) -> Route | None:

@@ -80,8 +80,8 @@ class SinkHealth:
     def trouble(self, state: SinkState, detail: str) -> None:
         """Record a state that is not ACTIVE."""
         if self.state is not state:
-            told = TrustedText(detail) if state in _TRUSTED else detail
-            _log.warning("table %s: %s: %s", self._table, state.value, told)
+            text = TrustedText(detail) if state in _TRUSTED else detail
+            _log.warning("table %s: %s: %s", self._table, state.value, text)
             self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail
         self._by_look = self._was_quiet = False
@@ -137,7 +137,7 @@ class SinkHealth:
         if len(self.accusers) < _MAX_ACCUSERS:
             self.accusers.add(key)
 
-    def found(self, obstacle: TableCheck, *, idle: bool) -> Trip | None:
+    def record_check(self, obstacle: TableCheck, *, idle: bool) -> Trip | None:
         """Record the result of a table check; return the trip that follows. `idle`: nothing waits or is in flight.
 
         A clean check clears a state that an earlier check set. If an append set it, a clean check lifts only the pause,
@@ -196,7 +196,7 @@ async def watch(writer: "Writer", appender: Appender, clock: Clock) -> None:
     """
     while True:
         try:
-            writer.found(await appender.check())
+            writer.record_check(await appender.check())
         except Exception:  # a defect of the check must not end the watch
             _log.exception("the table could not be checked")
         await writer.health.troubled.wait()

@@ -90,8 +90,8 @@ class Submission:
                 data = gunzip(data, self._max_record_bytes)
             if len(data) > self._max_record_bytes:  # parsing it here would hold up all other requests
                 raise self._too_large()
-            found = _members.decode(data).get(name)
-            text = str(msgspec.json.decode(found)) if found is not None and len(found) <= _MAX_ID_BYTES else ""
+            value = _members.decode(data).get(name)
+            text = str(msgspec.json.decode(value)) if value is not None and len(value) <= _MAX_ID_BYTES else ""
         except msgspec.ValidationError:
             raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong) from None
         except GzipTooLargeError:
@@ -103,8 +103,8 @@ class Submission:
                 )
                 raise _not_that_record(detail, wrong) from None
             return  # the pipeline rejects it with the reason, and keeps it
-        wanted = read_id(self._id, record_id) if self._id else None
-        if self._id is None or found is None or wanted is None or read_id(self._id, text) != wanted:
+        expected = read_id(self._id, record_id) if self._id else None
+        if self._id is None or value is None or expected is None or read_id(self._id, text) != expected:
             raise _not_that_record(f"expected one record whose `{name}` is the id in the path", wrong)
 
     def _too_large(self) -> ProblemError:

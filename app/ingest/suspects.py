@@ -70,8 +70,8 @@ class Suspects:
 
     def find(self, key: str, now_us: int) -> Case:
         """Return the case against a message, or a new one that is not remembered yet."""
-        found = self.by_key.get(key)
-        return Case() if found is None or now_us - found.at_us > _MAX_AGE_US else found
+        suspect = self.by_key.get(key)
+        return Case() if suspect is None or now_us - suspect.at_us > _MAX_AGE_US else suspect
 
     def remember(self, key: str, case: Case, now_us: int) -> None:
         """Remember `case`, if the message has a key; forget the oldest when there are too many."""

@@ -43,7 +43,7 @@ class UndeclaredMembers:
 
         The log line names the message and how many, never a member: undeclared names are content of the record.
         """
-        dropped = unyielded = found = 0
+        dropped = unyielded = count = 0
         for row in rows:
             if row.index in refused:
                 continue
@@ -53,8 +53,8 @@ class UndeclaredMembers:
             for path, _, is_kept in reader.find(row.raw):
                 self._note(path_text(path, with_positions=False), "kept" if is_kept else "dropped")
                 dropped += not is_kept
-                found += 1
-                if found % _YIELD_MEMBERS == 0:
+                count += 1
+                if count % _YIELD_MEMBERS == 0:
                     await asyncio.sleep(0)
             unyielded += len(row.raw)
             if unyielded >= _YIELD_BYTES:
@@ -93,7 +93,7 @@ def _reader_of(table: Table) -> _ReaderOf | None:
 
 def unknown_members(detail: str) -> Iterator[str]:
     """Yield the paths, without positions, of the undeclared members that an error message of msgspec names."""
-    for found in _UNKNOWN.finditer(detail):
-        place = _POSITION.sub("[]", found["place"] or "")
-        name = path_text((found["name"],))
+    for member in _UNKNOWN.finditer(detail):
+        place = _POSITION.sub("[]", member["place"] or "")
+        name = path_text((member["name"],))
         yield f"{place}.{name}" if place else name

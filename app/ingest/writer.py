@@ -165,10 +165,10 @@ class Writer:
         await self._dispatcher.close()
         fail(self._deadlines.close(), _CLOSED)
 
-    def found(self, obstacle: TableCheck) -> None:
+    def record_check(self, obstacle: TableCheck) -> None:
         """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
         idle = not (self._dispatcher.in_flight or len(self._dispatcher) or len(self._lane))
-        if (trip := self.health.found(obstacle, idle=idle)) is not None:
+        if (trip := self.health.record_check(obstacle, idle=idle)) is not None:
             fail(self._dispatcher.take_all(), trip.verdict)
 
     def _hold(self, byte_count: int) -> None:
@@ -276,7 +276,7 @@ class Writer:
         """Remove groups until one has rows whose messages still wait, and return those rows; none if none has."""
         while groups:
             slots = groups.pop()
-            wanted = set(self._appends.still_wanted(messages_of(slots)))
-            if wanted:
-                return [slot for slot in slots if slot[0] in wanted]
+            live = set(self._appends.still_wanted(messages_of(slots)))
+            if live:
+                return [slot for slot in slots if slot[0] in live]
         return ()

@@ -89,11 +89,11 @@ class _Components:
                 return {"$ref": _SCHEMAS + self._component(name, described)}
             case Sent(type_):
                 template = _SENT + self.named("{name}")
-                (made,), found = record_components((type_,), _SCHEMAS + template)
-                return self._add(template, made, found)
+                (made,), components = record_components((type_,), _SCHEMAS + template)
+                return self._add(template, made, components)
             case type():
-                (made,), found = msgspec.json.schema_components((schema,), ref_template=f"{_SCHEMAS}{{name}}")
-                return self._add("{name}", made, found)
+                (made,), components = msgspec.json.schema_components((schema,), ref_template=f"{_SCHEMAS}{{name}}")
+                return self._add("{name}", made, components)
             case dict():
                 return {name: self.refer(value) for name, value in schema.items()}
             case list() | tuple():
@@ -108,16 +108,16 @@ class _Components:
             return made
         known, own = name in self.schemas, self.named(name)
         self._made[name, self.stream] = own  # for those that refer to themselves
-        found = self.refer(described)
-        if not self.stream or (known and self.schemas[name] == found):
+        reference = self.refer(described)
+        if not self.stream or (known and self.schemas[name] == reference):
             own = name
         self._made[name, self.stream] = own
-        self.schemas[own] = found
+        self.schemas[own] = reference
         return own
 
-    def _add(self, template: str, schema: Any, found: Mapping[str, Any]) -> Any:
+    def _add(self, template: str, schema: Any, components: Mapping[str, Any]) -> Any:
         """Add the classes of a type to the components, under the names that `template` gives; return its `schema`."""
-        self.schemas |= {template.format(name=name): _tidy(each) for name, each in found.items()}
+        self.schemas |= {template.format(name=name): _tidy(each) for name, each in components.items()}
         return schema
 
 
@@ -136,7 +136,7 @@ def _typed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _paths(routes: Iterable[BaseRoute], components: _Components) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    by_path: dict[str, Any] = {}
     for each in routes:
         if not isinstance(each, HTTPRoute):
             continue
@@ -145,8 +145,8 @@ def _paths(routes: Iterable[BaseRoute], components: _Components) -> dict[str, An
                 components.stream = stream
                 for method in sorted(handler.http_methods):
                     operation = _operation(path, str(method), handler, contract, components)
-                    found.setdefault(path, {})[method.lower()] = operation
-    return found
+                    by_path.setdefault(path, {})[method.lower()] = operation
+    return by_path
 
 
 def _contracts(path: str, handler: HTTPRouteHandler) -> Iterable[tuple[str, str, Contract]]:
@@ -191,8 +191,8 @@ def _shared(path: str, method: str, response: dict[str, Any]) -> dict[str, Any]:
 
 def described_parameter(name: str, parameter: Parameter) -> dict[str, Any]:
     """Return the description of a parameter, its example and default in its own type."""
-    told = f" By default `{parameter.default}`." if parameter.defers else ""
-    described: dict[str, Any] = {"name": name, "in": parameter.location, "description": parameter.description + told}
+    default = f" By default `{parameter.default}`." if parameter.defers else ""
+    described: dict[str, Any] = {"name": name, "in": parameter.location, "description": parameter.description + default}
     if parameter.location == "path":
         described["required"] = True
     schema = dict(parameter.schema)

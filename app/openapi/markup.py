@@ -43,14 +43,14 @@ def inline(text: str) -> list[Markup]:
     """Return a paragraph's text, with its code and emphasis."""
     parts: list[Markup] = []
     end = 0
-    for found in _INLINE.finditer(text):
-        parts.append(joined(text[end : found.start()]))
-        code, strong, stressed = found.groups()
+    for mark in _INLINE.finditer(text):
+        parts.append(joined(text[end : mark.start()]))
+        code, strong, stressed = mark.groups()
         if code is not None:
             parts.append(element("code", code))
         elif strong is not None:
             parts.append(element("strong", inline(strong)))
         else:
             parts.append(element("em", inline(stressed)))
-        end = found.end()
+        end = mark.end()
     return [*parts, joined(text[end:])]

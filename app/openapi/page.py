@@ -57,9 +57,9 @@ def reference_routes() -> list[HTTPRouteHandler]:
     async def read_asset(request: _Request) -> Response[bytes]:
         if request.path_params["name"] != STYLE:
             raise ProblemError("not_found", "the reference page has no file of this name")
-        found = await page.style()
-        is_named_by_version = request.query_params.get("v") == found.version
-        return asset_response(request, found, FOREVER if is_named_by_version else REVALIDATED)
+        style = await page.style()
+        is_named_by_version = request.query_params.get("v") == style.version
+        return asset_response(request, style, FOREVER if is_named_by_version else REVALIDATED)
 
     return [read_page, read_asset]
 

@@ -76,9 +76,11 @@ def _document(code: str) -> dict[str, Any]:
 
 def sources_of(path: str, operation: Mapping[str, Any]) -> set[str]:
     """Return the names under which an operation may appear in the table of sources, whatever its stream."""
-    asked = {f"?{parameter['name']}" for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
+    parameters = {
+        f"?{parameter['name']}" for parameter in operation.get("parameters", []) if parameter["in"] == "query"
+    }
     guarded = {"/v1"} if path.startswith("/v1/") else set()
-    return {operation["operationId"].removesuffix("Head").partition("_")[0], *operation["tags"], *asked, *guarded}
+    return {operation["operationId"].removesuffix("Head").partition("_")[0], *operation["tags"], *parameters, *guarded}
 
 
 def codes_for(status: int, sources: set[str]) -> list[str]:

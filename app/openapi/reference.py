@@ -53,8 +53,8 @@ def _entry(name: str, title: str) -> Markup:
 
 def _stream(path: str) -> str:
     """Return the stream of a path, for titles that would otherwise be the same."""
-    found = re.match(r"/v1/streams/([^/{]+)/", path)
-    return f" ({found[1]})" if found else ""
+    stream = re.match(r"/v1/streams/([^/{]+)/", path)
+    return f" ({stream[1]})" if stream else ""
 
 
 def _chapter(name: str, title: str, *content: Content) -> Markup:
@@ -80,10 +80,10 @@ def _access(document: _Document) -> Markup:
 
 def _groups(document: _Document) -> Iterator[Markup]:
     for tag in document["tags"]:
-        found = [_operation(document, *each) for each in _operations(document, tag["name"])]
-        if found:
+        operations = [_operation(document, *each) for each in _operations(document, tag["name"])]
+        if operations:
             name = tag["name"]
-            yield _chapter(f"tag-{name}", name.capitalize(), prose(tag["description"]), found)
+            yield _chapter(f"tag-{name}", name.capitalize(), prose(tag["description"]), operations)
 
 
 def _operation(document: _Document, path: str, method: str, operation: _Document) -> Markup:
@@ -115,8 +115,8 @@ def _parameters(parameters: list[_Document]) -> Content:
 
 def _is_described_elsewhere(name: str, names: set[str]) -> bool:
     """Return whether a parameter is a filter of a field whose first filter names the others."""
-    found = _FILTER.fullmatch(name)
-    return found is not None and found[1] in names
+    parts = _FILTER.fullmatch(name)
+    return parts is not None and parts[1] in names
 
 
 def _parameter(parameter: _Document) -> Content:
@@ -150,8 +150,8 @@ def _media(media_type: str, media: _Document) -> Content:
 
 
 def _examples(media: _Document) -> list[_Document]:
-    found = list(media.get("examples", {}).values())
-    return [*found, {"value": media["example"]}] if "example" in media else found
+    examples = list(media.get("examples", {}).values())
+    return [*examples, {"value": media["example"]}] if "example" in media else examples
 
 
 def _example(example: _Document) -> Content:
@@ -165,10 +165,10 @@ def _with_commas(parts: list[Markup]) -> Content:
 
 def _response(document: _Document, status: str, response: _Document) -> Content:
     headers = response.get("headers", {})
-    found = {name: _header(document, each) for name, each in headers.items()}
+    descriptions = {name: _header(document, each) for name, each in headers.items()}
     described = [
         [element("dt", element("code", name)), element("dd", element("p", inline(text)))]
-        for name, text in found.items()
+        for name, text in descriptions.items()
     ]
     listed = [element("p", "Headers:", class_="type"), element("dl", described)] if described else ""
     parts = [prose(response["description"]), _contents(response.get("content", {})), listed]
@@ -201,7 +201,7 @@ def _command(path: str, method: str, operation: _Document, *, needs_token: bool)
 
 
 def _problems(document: _Document) -> Markup:
-    found = [
+    entries = [
         _component(
             f"#/components/examples/{name}",
             element("p", [str(each["value"]["status"]), ": ", each["summary"]]),
@@ -210,15 +210,15 @@ def _problems(document: _Document) -> Markup:
         for name, each in document["components"]["examples"].items()
     ]
     about = "Every error is a problem document (RFC 9457). These are examples, by their code."
-    return _chapter("problems", "Problems", element("p", about), found)
+    return _chapter("problems", "Problems", element("p", about), entries)
 
 
 def _schemas(document: _Document) -> Markup:
-    found = [
+    entries = [
         _component(f"#/components/schemas/{name}", component(schema))
         for name, schema in document["components"]["schemas"].items()
     ]
-    return _chapter("schemas", "Schemas", found)
+    return _chapter("schemas", "Schemas", entries)
 
 
 def _component(reference: str, *content: Content) -> Markup:

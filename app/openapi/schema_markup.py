@@ -66,24 +66,24 @@ def component(schema: Mapping[str, Any]) -> Content:
 
 def _inside(schema: Any) -> Content:
     """Return the members of a schema within another, if it has any of its own."""
-    found = members(schema) if isinstance(schema, Mapping) else ""
-    return element("div", found, class_="inside") if found else ""
+    content = members(schema) if isinstance(schema, Mapping) else ""
+    return element("div", content, class_="inside") if content else ""
 
 
 def _type(schema: Mapping[str, Any]) -> Content:
     choice = next((name for name in _CHOICES if schema.get(name)), None)
-    found: Content
+    content: Content
     if "$ref" in schema:
-        found = link(schema["$ref"])
+        content = link(schema["$ref"])
     elif choice is not None:
-        found = _choice(schema[choice], _CHOICES[choice])
+        content = _choice(schema[choice], _CHOICES[choice])
     elif "const" in schema:
-        found = element("code", _json(schema["const"]))
+        content = element("code", _json(schema["const"]))
     elif "enum" in schema:
-        found = _listed([element("code", _json(each)) for each in schema["enum"]])
+        content = _listed([element("code", _json(each)) for each in schema["enum"]])
     else:
-        found = _of_plain_type(schema)
-    return found
+        content = _of_plain_type(schema)
+    return content
 
 
 def _of_plain_type(schema: Mapping[str, Any]) -> Content:
@@ -112,14 +112,14 @@ def _listed(parts: list[Markup], between: str = " or ") -> Content:
 
 
 def _constraints(schema: Mapping[str, Any]) -> list[Content]:
-    found: list[Content] = [words.format(schema[name]) for name, words in _CONSTRAINTS.items() if name in schema]
+    constraints: list[Content] = [words.format(schema[name]) for name, words in _CONSTRAINTS.items() if name in schema]
     if "pattern" in schema:
-        found.append(["matches ", element("code", schema["pattern"])])
+        constraints.append(["matches ", element("code", schema["pattern"])])
     if schema.get("uniqueItems"):
-        found.append("each item once")
+        constraints.append("each item once")
     if schema.get("additionalProperties") is False:
-        found.append("no other members")
-    return found
+        constraints.append("no other members")
+    return constraints
 
 
 def _examples(examples: list[Any]) -> Markup:

@@ -132,9 +132,9 @@ def page_routes(settings: Settings, streams: Streams) -> list[HTTPRouteHandler]:
 
     @route(PATH + "/{version:str}/{name:str}", http_method=METHODS)
     async def read_file(request: _Request) -> Response[bytes]:
-        found = await page.file(request.path_params["name"])
+        page_file = await page.file(request.path_params["name"])
         is_current = request.path_params["version"] == page.version
-        return asset_response(request, found, FOREVER if is_current else REVALIDATED)
+        return asset_response(request, page_file, FOREVER if is_current else REVALIDATED)
 
     return [read_root, read_file]
 
@@ -145,5 +145,5 @@ def _version(files: Iterable[Asset]) -> str:
 
 def _read_files() -> tuple[dict[str, Asset], str]:
     files = [file for folder in _FOLDERS for file in (_HERE / folder).iterdir() if file.suffix in MEDIA_TYPES]
-    found = {file.name: asset(file.read_bytes(), MEDIA_TYPES[file.suffix]) for file in files}
-    return found, (_HERE / "page.html").read_text(encoding="utf-8")
+    assets = {file.name: asset(file.read_bytes(), MEDIA_TYPES[file.suffix]) for file in files}
+    return assets, (_HERE / "page.html").read_text(encoding="utf-8")

@@ -72,19 +72,19 @@ class Stretches:
         Raises:
             QueryError: the rows could not be counted.
         """
-        found: Stretch | None = None
+        stretch: Stretch | None = None
         while (part := await self._part()) is not None:
-            if part.rows > max_rows and found is None and part.to_us - part.from_us > 1:
+            if part.rows > max_rows and stretch is None and part.to_us - part.from_us > 1:
                 await self._divide(Slice(part.from_us, part.to_us))
-            elif found is None:
-                found = part
-            elif found.rows + part.rows <= max_rows:
-                ends = (part.from_us, found.to_us) if self._descending else (found.from_us, part.to_us)
-                found = Stretch(*ends, found.rows + part.rows)
+            elif stretch is None:
+                stretch = part
+            elif stretch.rows + part.rows <= max_rows:
+                ends = (part.from_us, stretch.to_us) if self._descending else (stretch.from_us, part.to_us)
+                stretch = Stretch(*ends, stretch.rows + part.rows)
             else:
                 self._counted.appendleft(part)
                 break
-        return found
+        return stretch
 
     async def _part(self) -> Stretch | None:
         while not self._counted and (waiting := next(self._slices, None)) is not None:
@@ -125,7 +125,7 @@ class Exports:
         self._limiter = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)
         self._turn = asyncio.Lock()
 
-    async def answer(self, request: Request[Any, Any, Any], wanted: Retrieval) -> StreamedResponse:
+    async def answer(self, request: Request[Any, Any, Any], retrieval: Retrieval) -> StreamedResponse:
         """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
@@ -133,95 +133,95 @@ class Exports:
                 stopping.
             QueryError: the store gave no answer.
         """
-        chosen: StreamFormat = "ndjson" if wanted.format == "json" else wanted.format
-        resume_cursor = wanted.scan.resume_cursor(None, wanted.now.horizon_us)
+        chosen: StreamFormat = "ndjson" if retrieval.format == "json" else retrieval.format
+        resume_cursor = retrieval.scan.resume_cursor(None, retrieval.now.horizon_us)
         headers = {
             "Sluice-Resume-Cursor": resume_cursor,
             "Cache-Control": "private, no-store",
             "Vary": VARY,
-            "Content-Disposition": f'attachment; filename="{_file_name(wanted, chosen)}"',
+            "Content-Disposition": f'attachment; filename="{_file_name(retrieval, chosen)}"',
         }
         if request.method == HttpMethod.HEAD:
             return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
         caller = request.state.principal.name
         self._limiter.check(caller)
-        if wanted.asked.count != "none":
-            headers["Sluice-Count"] = await self._count(wanted)
+        if retrieval.request.count != "none":
+            headers["Sluice-Count"] = await self._count(retrieval)
         body = ExportBody(
             chosen,
-            wanted.view.columns,
+            retrieval.view.columns,
             self._turn,
-            guard=wanted.asked.csv_guard,
-            closing_cursor=resume_cursor if wanted.asked.end else None,
+            guard=retrieval.request.csv_guard,
+            closing_cursor=resume_cursor if retrieval.request.end else None,
             may_pass=not request.state.principal.filters,
         )
-        pieces = self._pieces(caller, wanted, body)
+        pieces = self._pieces(caller, retrieval, body)
         stream = ExportStream(self._reads, await anext(pieces), pieces)
         return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
-    def explained(self, wanted: Retrieval) -> tuple[Export, list[Slice]]:
+    def explained(self, retrieval: Retrieval) -> tuple[Export, list[Slice]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
-        ahead = wanted.scan.remaining
-        return self._query(wanted, ahead), [Slice(ahead.since_us, ahead.until_us)]
+        ahead = retrieval.scan.remaining
+        return self._query(retrieval, ahead), [Slice(ahead.since_us, ahead.until_us)]
 
-    async def _pieces(self, caller: str, wanted: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, caller: str, retrieval: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
         with self._limiter.held(caller):
-            found = _one_ahead(self._batches(wanted))
-            async with aclosing(found), aclosing(body.pieces(found)) as pieces:
+            batches = _one_ahead(self._batches(retrieval))
+            async with aclosing(batches), aclosing(body.pieces(batches)) as pieces:
                 async for piece in pieces:
                     yield piece
 
-    async def _batches(self, wanted: Retrieval) -> AsyncGenerator[bytes, None]:
+    async def _batches(self, retrieval: Retrieval) -> AsyncGenerator[bytes, None]:
         """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
-        ahead, max_rows = wanted.scan.remaining, self._runner.export_rows
+        ahead, max_rows = retrieval.scan.remaining, self._runner.export_rows
         if max_rows is None:
-            async with aclosing(self._runner.arrow(self._query(wanted, ahead))) as whole:
+            async with aclosing(self._runner.arrow(self._query(retrieval, ahead))) as whole:
                 async for piece in whole:
                     if piece != END_OF_STREAM:
                         yield piece
             return
 
         async def count(part: Slice, width_us: int) -> list[tuple[int, int]]:
-            return await self._counted(wanted, part, width_us)
+            return await self._counted(retrieval, part, width_us)
 
         sizer, is_begun = ChunkSizer(max_rows), False
-        descending, first_us = wanted.scan.descending, self._runner.first_slice_us
+        descending, first_us = retrieval.scan.descending, self._runner.first_slice_us
         stretches = Stretches(count, ahead, descending=descending, first_us=first_us)
         while (stretch := await stretches.next(sizer.rows)) is not None:
-            query, size_bytes = self._query(wanted, Window(stretch.from_us, stretch.to_us)), 0
-            async with aclosing(self._runner.arrow(query)) as found:
-                schema = await anext(found)
+            query, size_bytes = self._query(retrieval, Window(stretch.from_us, stretch.to_us)), 0
+            async with aclosing(self._runner.arrow(query)) as batches:
+                schema = await anext(batches)
                 if not is_begun:
                     yield schema
                     is_begun = True
-                async for piece in found:
+                async for piece in batches:
                     if piece != END_OF_STREAM:
                         size_bytes += len(piece)
                         yield piece
             sizer.note(stretch.rows, size_bytes)
 
-    async def _counted(self, wanted: Retrieval, part: Slice, width_us: int) -> list[tuple[int, int]]:
+    async def _counted(self, retrieval: Retrieval, part: Slice, width_us: int) -> list[tuple[int, int]]:
         query = PartCounts(
-            table=wanted.scan.table,
+            table=retrieval.scan.table,
             from_us=part.from_us,
             to_us=part.to_us,
-            conditions=wanted.view.conditions,
-            descending=wanted.scan.descending,
-            after=wanted.scan.after,
+            conditions=retrieval.view.conditions,
+            descending=retrieval.scan.descending,
+            after=retrieval.scan.after,
             width_us=width_us,
         )
         return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
 
-    async def _count(self, wanted: Retrieval) -> str:
+    async def _count(self, retrieval: Retrieval) -> str:
         """Return the `Sluice-Count` of the rows that follow."""
-        scan, is_capped = wanted.scan, wanted.asked.count == "capped"
+        scan, is_capped = retrieval.scan, retrieval.request.count == "capped"
         query = Count(
             table=scan.table,
             from_us=scan.remaining.since_us,
             to_us=scan.remaining.until_us,
-            conditions=wanted.view.conditions,
+            conditions=retrieval.view.conditions,
             lookback_us=self._lookback_us,
             descending=scan.descending,
             after=scan.after,
@@ -231,16 +231,16 @@ class Exports:
         count = (await self._runner.rows(query)).rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
 
-    def _query(self, wanted: Retrieval, window: Window) -> Export:
+    def _query(self, retrieval: Retrieval, window: Window) -> Export:
         return Export(
-            table=wanted.scan.table,
+            table=retrieval.scan.table,
             from_us=window.since_us,
             to_us=window.until_us,
-            conditions=wanted.view.conditions,
+            conditions=retrieval.view.conditions,
             lookback_us=self._lookback_us,
-            columns=tuple(column.name for column in wanted.view.columns),
-            descending=wanted.scan.descending,
-            after=wanted.scan.after,
+            columns=tuple(column.name for column in retrieval.view.columns),
+            descending=retrieval.scan.descending,
+            after=retrieval.scan.after,
         )
 
 
@@ -261,11 +261,11 @@ async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[byte
         await pieces.aclose()
 
 
-def _file_name(wanted: Retrieval, chosen: StreamFormat) -> str:
+def _file_name(retrieval: Retrieval, chosen: StreamFormat) -> str:
     """Return the name for the downloaded file: the table and its window, in ISO 8601's basic format."""
-    window = wanted.scan.window
+    window = retrieval.scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
         for us in (window.since_us, window.until_us)
     )
-    return f"{wanted.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"
+    return f"{retrieval.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"

@@ -59,23 +59,23 @@ class ExportBody:
         self.rows = 0
         """The number of rows written; rows passed through are not counted."""
 
-    async def pieces(self, found: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the body; `found` is a stream's schema and its batches, or empty if there are no rows."""
-        schema = await anext(found, None)
+    async def pieces(self, batches: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the body; `batches` is a stream's schema and its batches, or empty if there are no rows."""
+        schema = await anext(batches, None)
         encoder, passes = await asyncio.to_thread(self._begin, schema)
         begun = encoder.begin()  # sent with the first rows: until then, an error can still be a problem response
         if schema is not None:
-            async with aclosing(found if passes else self._rows_of(schema, found, encoder)) as parts:
+            async with aclosing(batches if passes else self._rows_of(schema, batches, encoder)) as parts:
                 async for part in parts:
                     yield begun + part
                     begun = b""
         yield begun + encoder.end() + self._closing(encoder)
 
     async def _rows_of(
-        self, schema: bytes, found: AsyncGenerator[bytes, None], encoder: RowEncoder
+        self, schema: bytes, batches: AsyncGenerator[bytes, None], encoder: RowEncoder
     ) -> AsyncGenerator[bytes, None]:
         reader = ArrowRows(self._columns)
-        async for batch in found:
+        async for batch in batches:
             piece, schema = schema + batch, b""  # the reader gets the schema from the first piece
             with closing(reader.read(piece)) as lists:
                 while part := await self._written(encoder, lists):
@@ -101,8 +101,8 @@ class ExportBody:
         if self._closing_cursor is None or self._chosen == "arrow":
             return b""
         if self._chosen == "ndjson":
-            told = {"end": True, "records": self.rows, "resume_cursor": self._closing_cursor}
-            return _json.encode(told) + b"\n"
+            line = {"end": True, "records": self.rows, "resume_cursor": self._closing_cursor}
+            return _json.encode(line) + b"\n"
         # As many cells as the header, because CSV readers expect that of every line; names have no commas.
         width = encoder.begin().count(b",") + 1
         cells = ["#end", str(self.rows), self._closing_cursor][:width]
@@ -118,15 +118,15 @@ def _written(encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> tu
     return b"".join(written), count
 
 
-def _is_same(found: bytes, expected: bytes, columns: tuple[Column, ...]) -> bool:
-    """Return whether batches with the schema `found` are valid in a stream with the schema `expected`.
+def _is_same(schema: bytes, expected: bytes, columns: tuple[Column, ...]) -> bool:
+    """Return whether batches with `schema` are valid in a stream with the schema `expected`.
 
     This holds for flat columns only: below a NULL STRUCT, and for a NULL list, a store may emit values that the
     declared schema does not allow.
     """
     if any(column.kind is Kind.STRUCT or column.mode is Mode.REPEATED for column in columns):
         return False
-    return _types(found) == _types(expected)
+    return _types(schema) == _types(expected)
 
 
 def _types(schema: bytes) -> list[tuple[str, str]]:

@@ -219,30 +219,30 @@ class Feed:
 
 
 class _Search:
-    def __init__(self, scan: Scan, view: View, wanted: int) -> None:
-        self.scan, self.view, self._wanted = scan, view, wanted
+    def __init__(self, scan: Scan, view: View, limit: int) -> None:
+        self.scan, self.view, self._limit = scan, view, limit
         # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
         # and a page of few rows among many took half as long again.
         self._drops_canaries = WITHOUT_CANARIES in view.conditions
         self.conditions = tuple(each for each in view.conditions if each != WITHOUT_CANARIES)
         self.rows: list[Row] = []
         self.after = scan.after
-        self.candidates = wanted + wanted // 8 + 8  # a few copies among them need no second query
+        self.candidates = limit + limit // 8 + 8  # a few copies among them need no second query
         self.left_off: Position | None = None
         self.begun = False
 
     @property
     def missing(self) -> int:
         """How many rows are still missing."""
-        return self._wanted - len(self.rows)
+        return self._limit - len(self.rows)
 
-    def take(self, found: list[Row], *, cut: bool) -> bool:
+    def take(self, rows: list[Row], *, cut: bool) -> bool:
         """Add the rows of a query; return whether the page is full. Sets `left_off` if the query ended too early."""
         self.begun = True
         self.left_off = None
-        whole = not cut and (not found or (found[-1][CANDIDATES] < self.candidates and len(found) < self.missing))
-        last = position_of(found[-1]) if found else None
-        self.rows.extend(row for row in originals(found) if not self._is_dropped(row))
+        whole = not cut and (not rows or (rows[-1][CANDIDATES] < self.candidates and len(rows) < self.missing))
+        last = position_of(rows[-1]) if rows else None
+        self.rows.extend(row for row in originals(rows) if not self._is_dropped(row))
         if not whole and last is not None:
             self.after = self.left_off = last
             self.candidates = min(self.candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)

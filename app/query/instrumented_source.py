@@ -178,22 +178,22 @@ class InstrumentedSource:
         return await self._runner.explain(query)
 
     def _begin(self, query: Query) -> _Begun:
-        told = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
-        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(told))
+        attributes = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
+        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(attributes))
 
     def _end(self, begun: _Begun, error: BaseException | None, answer: Answer | None = None) -> None:
         outcome = outcome_of(error)
         took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
         self._metrics.query_duration.record(took_s, begun.purpose, outcome)
         self._health.note(error)
-        told: dict[str, str | int] = {names.OUTCOME: outcome}
+        attributes: dict[str, str | int] = {names.OUTCOME: outcome}
         if answer is not None:
-            told[names.DB_ROWS] = len(answer.rows)
+            attributes[names.DB_ROWS] = len(answer.rows)
             if answer.bytes_processed is not None:
                 self._metrics.query_bytes[begun.purpose] += answer.bytes_processed
-                told[names.BYTES_PROCESSED] = answer.bytes_processed
+                attributes[names.BYTES_PROCESSED] = answer.bytes_processed
         if begun.span is not None:
-            end_span(begun.span, told, None if error is None else outcome)
+            end_span(begun.span, attributes, None if error is None else outcome)
 
 
 def outcome_of(error: BaseException | None) -> str:

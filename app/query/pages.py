@@ -119,8 +119,8 @@ class Pages:
         if request.count == "none":
             return None
         cap = COUNT_CAP if request.count == "capped" else None
-        found = await self.feed.count(scan, view.conditions, cap, budget)
-        return Count(found, "eq") if cap is None or found < cap else Count(cap, "gte")
+        count = await self.feed.count(scan, view.conditions, cap, budget)
+        return Count(count, "eq") if cap is None or count < cap else Count(cap, "gte")
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -162,7 +162,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explanation(
-    wanted: Retrieval,
+    retrieval: Retrieval,
     *,
     fixed: Sequence[Condition],
     plan: Plan,
@@ -170,15 +170,15 @@ def explanation(
     max_bytes: int,
 ) -> Explanation:
     """Return the explanation of a retrieval, whose first query has this `plan`; one may read `max_bytes`."""
-    scan = wanted.scan
+    scan = retrieval.scan
     return Explanation(
         table=scan.table,
         window=_span(scan.window.since_us, scan.window.until_us),
         order="desc" if scan.descending else "asc",
-        fields=[column.name for column in wanted.view.columns],
-        filters=[_filter(each) for each in wanted.asked.conditions],
+        fields=[column.name for column in retrieval.view.columns],
+        filters=[_filter(each) for each in retrieval.request.conditions],
         fixed_filters=[_filter(each) for each in fixed],
-        heartbeat=wanted.asked.canaries.choice,
+        heartbeat=retrieval.request.canaries.choice,
         slices=[_span(part.from_us, part.to_us) for part in slices[:_SHOWN_SLICES]],
         slice_count=len(slices),
         sql=plan.text,

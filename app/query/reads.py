@@ -228,8 +228,8 @@ def problem_of(error: QueryError) -> ProblemError:
     It contains neither SQL nor the store's own messages, which name projects, tables and accounts. Those are logged.
     """
     match error:
-        case LookUpTooExpensiveError(limit_bytes=limit_bytes, found=found, since_us=since_us):
-            missed = "not every version of the record was found" if found else "the record was not found"
+        case LookUpTooExpensiveError(limit_bytes=limit_bytes, row_count=row_count, since_us=since_us):
+            missed = "not every version of the record was found" if row_count else "the record was not found"
             since = to_text(since_us)
             detail = f"{missed} since {since}, and the read limit of one look-up is {limit_bytes} bytes"
             return ProblemError(

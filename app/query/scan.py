@@ -152,13 +152,13 @@ def position_of(row: Row) -> Position:
     return Position(epoch_us(row["ingest_time"]), row["delivery_key"])
 
 
-def originals(found: list[Row]) -> Iterator[Row]:
+def originals(rows: list[Row]) -> Iterator[Row]:
     """Yield the rows that are not copies, without the marker columns.
 
     Two rows of one delivery with the same timestamp are copies of each other. They are adjacent, and one counts.
     """
     previous: tuple[Any, str] | None = None
-    for row in found:
+    for row in rows:
         del row[CANDIDATES]
         place = (row["ingest_time"], row["delivery_key"])
         if not row.pop(IS_COPY) and place != previous:
@@ -176,7 +176,7 @@ class View(msgspec.Struct, frozen=True):
 class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
     """A request for rows: its parameters, the scan, the view of the table, and the format."""
 
-    asked: PageRequest
+    request: PageRequest
     scan: Scan
     view: View
     format: Format

@@ -59,12 +59,12 @@ class Stats:
         if not request.buckets.count:
             return StatsAnswer(_document(request, []))
         conditions = (*fixed, *request.conditions, *request.canaries.conditions)
-        found = await self._runner.rows(self._query(request, conditions))
-        if len(found.rows) <= _ROWS_AT_ONCE:
-            body = _document(request, found.rows)
+        answer = await self._runner.rows(self._query(request, conditions))
+        if len(answer.rows) <= _ROWS_AT_ONCE:
+            body = _document(request, answer.rows)
         else:
-            body = await asyncio.to_thread(_document, request, found.rows)
-        return StatsAnswer(body, found.bytes_processed)
+            body = await asyncio.to_thread(_document, request, answer.rows)
+        return StatsAnswer(body, answer.bytes_processed)
 
     def _query(self, request: StatsRequest, conditions: tuple[Condition, ...]) -> Statistics:
         return Statistics(

@@ -20,22 +20,22 @@ async def run_in_daemon_thread(work: Callable[[], _Result], name: str) -> _Resul
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[_Result] = loop.create_future()
 
-    def settle(found: _Result | None, error: Exception | None) -> None:
+    def settle(result: _Result | None, error: Exception | None) -> None:
         if answer.done():  # the caller was cancelled
             return
         if error is not None:
             answer.set_exception(error)
         else:
-            answer.set_result(found)  # type: ignore[arg-type] # None only where that is what `work` returns
+            answer.set_result(result)  # type: ignore[arg-type] # None only where that is what `work` returns
 
     def run() -> None:
-        found, failure = None, None
+        result, failure = None, None
         try:
-            found = work()
+            result = work()
         except Exception as error:  # raised again where the result is awaited
             failure = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, found, failure)
+            loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await answer

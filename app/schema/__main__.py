@@ -184,19 +184,19 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
 
     name = access.place.table_id(table.name)
     try:
-        found = differences(table, read_table(access, table.name))
+        table_differences = differences(table, read_table(access, table.name))
     except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
         obstacle = setup_error(error, access.place, table.name)
         if missing_part(error) != "table":
             raise _CannotLookError(f"{obstacle.state.value}: {obstacle.detail}") from error
         sys.stdout.write(f"{name}: missing\n  breaks  {obstacle.detail[:1].upper()}{obstacle.detail[1:]}.\n")
         return DIFFERENT
-    words = Counter(difference.word for difference in found)
+    words = Counter(difference.word for difference in table_differences)
     counts = [(words["breaks"], "breaking"), (words["pending"], "pending"), (words["noted"], "noted")]
     counted = ", ".join(f"{count} {word}" for count, word in counts if count)
     must_change = bool(words["breaks"] or words["pending"])
     verdict = ("does not fit" if must_change else "fits") + (f" ({counted})" if counted else "")
-    sys.stdout.write(f"{name}: {verdict}\n{report(found)}")
+    sys.stdout.write(f"{name}: {verdict}\n{report(table_differences)}")
     return DIFFERENT if must_change else SAME
 
 

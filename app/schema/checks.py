@@ -33,9 +33,9 @@ def compile_checks(columns: tuple[Column, ...]) -> RecordCheck:
 
     def check_record(record: Any) -> Unstorable | None:
         for check in checks:
-            found = check(record)
-            if found is not None:
-                return found
+            unstorable = check(record)
+            if unstorable is not None:
+                return unstorable
         return None
 
     return check_record
@@ -57,11 +57,11 @@ def _column_check(column: Column) -> RecordCheck | None:
             return None
         items = enumerate(value) if repeated else ((None, value),)
         for index, item in items:
-            found = inner(item)
-            if found is not None:
+            unstorable = inner(item)
+            if unstorable is not None:
                 position = "" if index is None else f"[{index}]"
-                below = f".{found.path}" if found.path else ""
-                return Unstorable(f"{name}{position}{below}", found.reason)
+                below = f".{unstorable.path}" if unstorable.path else ""
+                return Unstorable(f"{name}{position}{below}", unstorable.reason)
         return None
 
     return check

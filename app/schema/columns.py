@@ -283,8 +283,8 @@ _SCALARS: dict[type[inspect.Type], Kind] = {
 
 def flat(columns: tuple[Column, ...], prefix: str = "") -> list[tuple[str, Column]]:
     """Return every column with its dotted path, nested ones after the STRUCT that holds them."""
-    found: list[tuple[str, Column]] = []
+    entries: list[tuple[str, Column]] = []
     for column in columns:
-        found.append((prefix + column.name, column))
-        found.extend(flat(column.fields, f"{prefix}{column.name}."))
-    return found
+        entries.append((prefix + column.name, column))
+        entries.extend(flat(column.fields, f"{prefix}{column.name}."))
+    return entries

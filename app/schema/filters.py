@@ -89,22 +89,22 @@ def filter_table(table: Table) -> dict[str, FilterField]:
 
 
 def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Faults) -> list[FilterField]:
-    found: list[FilterField] = []
+    fields: list[FilterField] = []
     for column in columns:
         path = prefix + column.name
-        wanted = column.roles & {Role.FILTER, Role.AGGREGATE}
-        if wanted and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
+        roles = column.roles & {Role.FILTER, Role.AGGREGATE}
+        if roles and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
             reason = "a list or a Struct cannot be compared; give the role to a field inside it"
             faults.add(f"{type_name}.{path}", reason)
-        if wanted and path in PARAMETERS:
+        if roles and path in PARAMETERS:
             faults.add(f"{type_name}.{path}", "a parameter has the same name; remove the role")
         if column.mode is Mode.REPEATED and any(inner.roles - PII for _, inner in flat(column.fields)):
             faults.add(f"{type_name}.{path}", "fields inside a list cannot be compared; remove their roles")
-        if wanted and column.kind is not Kind.STRUCT:
-            found.append(_field(path, column))
+        if roles and column.kind is not Kind.STRUCT:
+            fields.append(_field(path, column))
         if column.mode is not Mode.REPEATED:
-            found.extend(_fields(type_name, column.fields, f"{path}.", faults))
-    return found
+            fields.extend(_fields(type_name, column.fields, f"{path}.", faults))
+    return fields
 
 
 def _field(path: str, column: Column) -> FilterField:

@@ -22,10 +22,10 @@ def record_components(
     types: tuple[type[msgspec.Struct], ...], ref_template: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the schemas of record types, references, and those of all classes by name; references as the template."""
-    schemas, found = msgspec.json.schema_components(types, ref_template=ref_template)
+    schemas, components = msgspec.json.schema_components(types, ref_template=ref_template)
     rests = {schema["$ref"]: _rest_name(each) for each, schema in zip(types, schemas, strict=True)}
     return [*schemas], {
-        name: _open(each, rests.get(ref_template.format(name=name), "")) for name, each in found.items()
+        name: _open(each, rests.get(ref_template.format(name=name), "")) for name, each in components.items()
     }
 
 

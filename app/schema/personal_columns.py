@@ -36,14 +36,14 @@ def is_text(column: Column) -> bool:
 
 def _faults(column: Column) -> list[str]:
     """Return why the roles of a column cannot be: its type, or another role that needs the value."""
-    found, others, reasons = column.roles & PII, column.roles - PII, list[str]()
-    if len(found) > 1:
-        reasons.append(f"{' and '.join(sorted(role.value for role in found))} exclude each other")
-    if Role.HASH in found and not is_text(column):
+    personal, others, reasons = column.roles & PII, column.roles - PII, list[str]()
+    if len(personal) > 1:
+        reasons.append(f"{' and '.join(sorted(role.value for role in personal))} exclude each other")
+    if Role.HASH in personal and not is_text(column):
         reasons.append("pii:hash makes a text: declare str, or use pii:redact or pii:drop")
-    if Role.REDACT in found and column.mode is Mode.REQUIRED and not is_text(column):
+    if Role.REDACT in personal and column.mode is Mode.REQUIRED and not is_text(column):
         reasons.append("pii:redact needs a value to store instead: declare str or an optional field, or use pii:drop")
-    if found & {Role.REDACT, Role.DROP} and others:
+    if personal & {Role.REDACT, Role.DROP} and others:
         named = ", ".join(sorted(role.value for role in others))
         reasons.append(f"the value is not stored, so the field cannot have the role {named}; use pii:hash")
     return reasons

@@ -26,11 +26,11 @@ def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) 
                 faults.add(f"{path}.{below}", reason)
     promoted = [column for column in columns if Role.PROMOTED in column.roles]
     lists = [column for column in promoted if column.mode is Mode.REPEATED]
-    for found, most, what in ((promoted, MOST, "fields"), (lists, MOST_LISTS, "lists")):
-        if len(found) > most:
+    for names, most, what in ((promoted, MOST, "fields"), (lists, MOST_LISTS, "lists")):
+        if len(names) > most:
             faults.add(
                 path,
-                f"{len(found)} {what} are promoted, and every query of the rest grows with each; at most {most} can "
+                f"{len(names)} {what} are promoted, and every query of the rest grows with each; at most {most} can "
                 "be: remove the role where no record in the table needs it any more",
             )
 
@@ -43,9 +43,9 @@ def _reasons(column: Column) -> list[str]:
         reasons.append("a Struct cannot be promoted; declare dict[str, Any], or remove the role")
     if Role.REST in column.roles:
         reasons.append("the rest itself cannot be promoted; remove one of the two roles")
-    if found := sorted(role.value for role in column.roles & PII):
+    if roles := sorted(role.value for role in column.roles & PII):
         reasons.append(
-            f"older records hold the value in their rest, where {', '.join(found)} does not apply; remove the role "
+            f"older records hold the value in their rest, where {', '.join(roles)} does not apply; remove the role "
             "promoted, and erase those records"
         )
     return reasons

@@ -38,11 +38,11 @@ class Faults:
     """Collects the faults of a declaration, so that all of them are reported at once."""
 
     def __init__(self) -> None:
-        self._found: dict[str, None] = {}
+        self._faults: dict[str, None] = {}
 
     def __len__(self) -> int:
         """Return how many faults there are."""
-        return len(self._found)
+        return len(self._faults)
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -50,11 +50,11 @@ class Faults:
         try:
             yield
         except RecordTypeError as error:
-            self._found.update(dict.fromkeys(error.faults))
+            self._faults.update(dict.fromkeys(error.faults))
 
     def add(self, path: str, reason: str) -> None:
         """Add the fault of the field at `path`."""
-        self._found[f"{path}: {reason}"] = None
+        self._faults[f"{path}: {reason}"] = None
 
     def report(self) -> None:
         """Raise what was found, if anything was.
@@ -62,8 +62,8 @@ class Faults:
         Raises:
             RecordTypeError: there are faults; each is named once.
         """
-        if self._found:
-            raise RecordTypeError(*self._found)
+        if self._faults:
+            raise RecordTypeError(*self._faults)
 
 
 def reason_for(info: inspect.Type) -> str:

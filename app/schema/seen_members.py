@@ -47,5 +47,5 @@ class SeenMembers:
     @property
     def members(self) -> list[SeenMember]:
         """The members, the most frequent first."""
-        found = [SeenMember(path, outcome, count) for (path, outcome), count in self._counts.items()]
-        return sorted(found, key=lambda each: (-each.count, each.path, each.outcome))
+        members = [SeenMember(path, outcome, count) for (path, outcome), count in self._counts.items()]
+        return sorted(members, key=lambda each: (-each.count, each.path, each.outcome))

@@ -158,15 +158,15 @@ class _Service:
             SuggestError: the service does not answer, or has no such stream.
         """
         below = f"/v1/streams/{options.stream}" if options.stream else "/v1"
-        found = ""
+        suggestion = ""
         if table.rest is not None:
             observed = self._observe(table, f"{below}/records", table.rest.name, options)
-            found = suggestion_text(table, observed, since=options.since)
+            suggestion = suggestion_text(table, observed, since=options.since)
         schema = self._get(f"{below}/schema", _Schema)
         seen = next((each.undeclared_members for each in schema.tables if each.name == table.name), _Undeclared())
         if seen.seen is None:
-            return found + "\n# The service shows seen members only to callers who may read every record.\n"
-        return (found + seen_text(seen.seen, seen.others)).lstrip("\n")
+            return suggestion + "\n# The service shows seen members only to callers who may read every record.\n"
+        return (suggestion + seen_text(seen.seen, seen.others)).lstrip("\n")
 
     def _observe(self, table: Table, path: str, name: str, options: argparse.Namespace) -> Observation:
         observed = Observation(table)
@@ -188,7 +188,7 @@ class _Service:
                 return msgspec.json.decode(response.read(), type=type_)
         except urllib.error.HTTPError as error:
             with error:
-                told = error.read(500).decode(errors="replace")
-            raise SuggestError(f"{self._url}{path.partition('?')[0]} answered {error.code}: {told}") from error
+                body = error.read(500).decode(errors="replace")
+            raise SuggestError(f"{self._url}{path.partition('?')[0]} answered {error.code}: {body}") from error
         except (OSError, msgspec.DecodeError) as error:
             raise SuggestError(f"{self._url} does not answer as the service does: {error}") from error

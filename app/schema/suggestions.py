@@ -117,15 +117,15 @@ def _is(text: str, type_: Any) -> bool:
 
 def _joined(types: Iterable[str]) -> str:
     """Return the declared type that holds values of all these types; Any if only a JSON column does."""
-    found = set(types)
-    if len(found) > 1:
-        found.discard("list[]")  # an empty list fits into any list
-    if len(found) == 1:
-        (word,) = found
+    words = set(types)
+    if len(words) > 1:
+        words.discard("list[]")  # an empty list fits into any list
+    if len(words) == 1:
+        (word,) = words
         if word.startswith("list[") and word != "list[]" and not word.startswith("list[list"):
             return word
         return _ALONE.get(word, word) if word in _DECLARABLE else _JSON_COLUMN
-    together = (word for allowed, word in _TOGETHER if found <= allowed)
+    together = (word for allowed, word in _TOGETHER if words <= allowed)
     return next(together, _JSON_COLUMN)
 
 
@@ -169,13 +169,13 @@ def seen_text(seen: Sequence[SeenMember], others: int) -> str:
 
 def _line(member: Member, described: type[msgspec.Struct], taken: Mapping[str, str], *, is_promoted: bool) -> str:
     """Return the declaration of a member, or a comment that says why there is none."""
-    told = _told(member)
+    counts = _counts_text(member)
     twin = taken.get(member.name.lower())
     problem = name_problem(member.name)
     if twin is not None:
         problem = f"{twin} has this name, in which case does not count"
     if problem is not None:
-        return f"    # {path_text((member.name,))}: {told}; it stays in the rest: {problem}"
+        return f"    # {path_text((member.name,))}: {counts}; it stays in the rest: {problem}"
     word = _joined(member.types) if member.types else _JSON_COLUMN
     is_renamed = described.__struct_fields__ != described.__struct_encode_fields__
     attribute = f"{member.name}_" if keyword.iskeyword(member.name) else member.name
@@ -188,10 +188,10 @@ def _line(member: Member, described: type[msgspec.Struct], taken: Mapping[str, s
     if is_renamed or attribute != member.name:
         factory = "default_factory=list" if is_list else "default=None"
         default = f'msgspec.field({factory}, name="{member.name}")'
-    return f"    {attribute}: {annotation} = {default}  # {told}"
+    return f"    {attribute}: {annotation} = {default}  # {counts}"
 
 
-def _told(member: Member) -> str:
+def _counts_text(member: Member) -> str:
     """Return how often a member occurs, and its types where they do not fit in one."""
     if not member.types:
         return f"{member.count}: only null, so its type is unknown"
@@ -212,7 +212,7 @@ def _taken(table: Table, described: type[msgspec.Struct], place: str) -> dict[st
 
 def _classes(table: Table) -> dict[str, type[msgspec.Struct]]:
     """Return the classes inside a record type by their path, that of the record type being empty."""
-    found: dict[str, type[msgspec.Struct]] = {}
+    classes: dict[str, type[msgspec.Struct]] = {}
 
     def add(info: inspect.Type, place: Path) -> None:
         match info:
@@ -224,9 +224,9 @@ def _classes(table: Table) -> dict[str, type[msgspec.Struct]]:
             case inspect.ListType():
                 add(info.item_type, (*place, 0))
             case inspect.StructType():
-                found[path_text(place, with_positions=False)] = info.cls
+                classes[path_text(place, with_positions=False)] = info.cls
                 for field in info.fields:
                     add(field.type, (*place, field.encode_name))
 
     add(inspect.type_info(table.record_type), ())
-    return found
+    return classes

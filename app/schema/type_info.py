@@ -47,10 +47,10 @@ class _PartByPart:
         origin: Any = get_origin(hint)
         arguments: tuple[Any, ...] = get_args(hint)
         if isinstance(declared := origin or hint, type) and issubclass(declared, msgspec.Struct):
-            described, found = None, len(self._faults)
+            described, fault_count = None, len(self._faults)
             with self._faults.collected():
                 described = self._struct(hint, path, outer)
-                if len(self._faults) == found and hint not in outer:
+                if len(self._faults) == fault_count and hint not in outer:
                     raise refuse(path, _unsupported(error))  # every field is fine, so the whole is not
             return described
         suffix = {list: "[]", dict: ".*"}.get(origin, "")

@@ -70,15 +70,15 @@ class UndeclaredReader:
             msgspec.DecodeError, UnicodeDecodeError: an undeclared value is not valid JSON.
         """
         self._check_unsent(record)
-        found = [*islice(self.find(data), most + 1)]
-        kept = [member for member in found if member.is_kept]
-        if kept and len(found) <= most:
+        members = [*islice(self.find(data), most + 1)]
+        kept = [member for member in members if member.is_kept]
+        if kept and len(members) <= most:
             try:
                 rest = rest_of(kept)
             except msgspec.ValidationError as error:
                 raise RestError(self._rest_name, str(error)) from None
             msgspec.structs.force_setattr(record, self._rest, rest)
-        return len(found)
+        return len(members)
 
     def fill_all(self, records: Sequence[msgspec.Struct], payload: bytes, most: int) -> Sequence[int] | None:
         """Set the rests of `records`, decoded from a JSON array; return the positions of those with undeclared members.
@@ -94,18 +94,18 @@ class UndeclaredReader:
             return ()
         positions = list[int]()
         for position, (record, piece) in enumerate(zip(records, _items.decode(payload), strict=True)):
-            found = self.fill(record, bytes(piece), most)
-            most -= found
+            count = self.fill(record, bytes(piece), most)
+            most -= count
             if most < 0:
                 return None
-            if found:
+            if count:
                 positions.append(position)
         return positions
 
     def rest_in(self, record: msgspec.Struct) -> Members:
         """Return the rest of a record; empty if it has none."""
-        found: Members | None = getattr(record, self._rest) if self._rest else None
-        return found or {}
+        rest: Members | None = getattr(record, self._rest) if self._rest else None
+        return rest or {}
 
     def carry_over(self, rest: Members, record: msgspec.Struct) -> None:
         """Give `record`, made from one with `rest`, that rest, if it would have none: nothing is lost by omission."""
@@ -153,8 +153,8 @@ def _decoded(value: Raw, path: Path) -> Any:
     try:
         return _any.decode(value)
     except msgspec.ValidationError as error:  # a number beyond a float's range
-        told = str(error).partition(" - at ")[0]
-        raise msgspec.ValidationError(f"{told} - at `$.{path_text(path)}`") from None
+        message = str(error).partition(" - at ")[0]
+        raise msgspec.ValidationError(f"{message} - at `$.{path_text(path)}`") from None
 
 
 def _may_have_any(shape: msgspec.json.Decoder[Any], data: bytes) -> bool:
@@ -196,8 +196,8 @@ def _finder(info: inspect.Type) -> _Find | None:
         case inspect.Metadata():
             return _finder(info.type)
         case inspect.UnionType():
-            found = [find for find in map(_finder, info.types) if find is not None]
-            return found[0] if found else None
+            finders = [find for find in map(_finder, info.types) if find is not None]
+            return finders[0] if finders else None
         case inspect.ListType():
             return _list_finder(info)
         case inspect.StructType():

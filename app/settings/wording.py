@@ -49,7 +49,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 def settings_of(rooms: Iterable[type[Room]]) -> dict[str, Setting]:
     """Return every setting of these rooms, by its name."""
-    found = {}
+    settings = {}
     for room in rooms:
         hints = get_type_hints(room, include_extras=True)
         kinds = inspect.type_info(room)
@@ -57,8 +57,8 @@ def settings_of(rooms: Iterable[type[Room]]) -> dict[str, Setting]:
         for field in kinds.fields:
             extra = field.type.extra or {} if isinstance(field.type, inspect.Metadata) else {}
             kind = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
-            found[field.name] = Setting(field.name, hints[field.name], kind, extra.get(FORM, ""))
-    return found
+            settings[field.name] = Setting(field.name, hints[field.name], kind, extra.get(FORM, ""))
+    return settings
 
 
 def _not_among(wrong: str, allowed: list[str], what: str) -> str:

@@ -71,12 +71,12 @@ class QueryTooExpensiveError(QueryError):
 class LookUpTooExpensiveError(QueryTooExpensiveError):
     """A look-up by id did not complete within the time range read so far, and the next stretch is too large to read.
 
-    `found` is how many rows it had found, all of those stamped since `since_us`.
+    `row_count` is how many rows it had found, all of those stamped since `since_us`.
     """
 
-    def __init__(self, limit_bytes: int, needed_bytes: int | None, found: int, since_us: int) -> None:
+    def __init__(self, limit_bytes: int, needed_bytes: int | None, row_count: int, since_us: int) -> None:
         super().__init__(limit_bytes, needed_bytes)
-        self.found, self.since_us = found, since_us
+        self.row_count, self.since_us = row_count, since_us
 
 
 class QueryTimeoutError(QueryError):

@@ -58,10 +58,10 @@ def _own_region() -> str:
     from google.auth.transport.requests import Request
 
     try:
-        found = _metadata.get(Request(), _REGION, retry_count=2)
+        region = _metadata.get(Request(), _REGION, retry_count=2)
     except GoogleAuthError as error:
         raise SettingsError(
             "SLUICE_TELEMETRY_LOCATION must name a Google Cloud region, such as europe-west1, for SLUICE_METRICS=cloud "
             f"and SLUICE_TRACES=cloud-otlp: there is no metadata server that tells it ({type(error).__name__})"
         ) from error
-    return str(found).rpartition("/")[2]
+    return str(region).rpartition("/")[2]

@@ -279,6 +279,6 @@ def instruments_table() -> str:
     for each in CATALOGUE:
         attributes = ", ".join(f"`{name}`" for name in each.attributes)
         bounds = ", ".join(f"{bound:g}" for bound in each.bounds)
-        told = f"{each.description}. {each.meaning}" if each.meaning else f"{each.description}."
-        rows.append(f"| `{each.name}` | {each.kind}, `{each.unit}` | {told} | {attributes} | {bounds} |")
+        description = f"{each.description}. {each.meaning}" if each.meaning else f"{each.description}."
+        rows.append(f"| `{each.name}` | {each.kind}, `{each.unit}` | {description} | {attributes} | {bounds} |")
     return "\n".join(rows) + "\n"

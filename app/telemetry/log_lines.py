@@ -49,22 +49,22 @@ def _parts(error: BaseException) -> Iterator[str]:
 
 def _chain(error: BaseException) -> list[tuple[BaseException, str]]:
     """Return the exceptions that led to `error`, then itself, each with the text that introduces the next one."""
-    found: list[tuple[BaseException, str]] = []
+    chain: list[tuple[BaseException, str]] = []
     waiting: list[tuple[BaseException, str]] = [(error, "")]
     seen: set[int] = set()
-    while waiting and len(found) < _MAX_ERRORS:
+    while waiting and len(chain) < _MAX_ERRORS:
         each, leads = waiting.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
-        found.append((each, leads))
+        chain.append((each, leads))
         if isinstance(each, BaseExceptionGroup):
             waiting.extend((member, "\nOne of the group that follows:\n\n") for member in each.exceptions)
         if each.__cause__ is not None:
             waiting.append((each.__cause__, _CAUSED))
         elif each.__context__ is not None and not each.__suppress_context__:
             waiting.append((each.__context__, _MEANWHILE))
-    return found[::-1]
+    return chain[::-1]
 
 
 OURS = "sluice"
@@ -100,7 +100,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     span_s: int = 0
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The message, with the number of repetitions."""
         if not self.repeated:
             return self.message
@@ -135,7 +135,7 @@ def json_line(line: Line, project: str, labels: Mapping[str, str]) -> str:
     members: dict[str, Any] = {
         "severity": line.severity,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:06d}Z",
-        "message": line.told,
+        "message": line.text,
         "logger": line.logger,
         # The line number is an int64, which Cloud Logging's JSON represents as a string.
         _MEMBER + "sourceLocation": {"file": line.file, "line": str(line.line), "function": line.function},
@@ -160,7 +160,7 @@ def terminal_line(line: Line, *, coloured: bool) -> str:
     if coloured:
         severity = f"\x1b[{_COLOURS[line.severity]}m{severity}\x1b[0m"
     clock = time.strftime("%H:%M:%S", time.localtime(line.time_s))
-    text = f"{clock} {severity} {line.logger.removeprefix(f'{OURS}.'):<{_NAME_WIDTH}} {line.told}"
+    text = f"{clock} {severity} {line.logger.removeprefix(f'{OURS}.'):<{_NAME_WIDTH}} {line.text}"
     return "\n    ".join(f"{text}\n{line.stack}".rstrip("\n").split("\n"))
 
 
@@ -193,5 +193,5 @@ def _argument(value: object) -> object:
 
 def _printable(text: str) -> str:
     """Return `text` with control characters, and those that UTF-8 cannot encode, as escape sequences."""
-    shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    shown = _CONTROL.sub(lambda character: f"\\x{ord(character[0]):02x}", text)
     return shown.encode("utf-8", "backslashreplace").decode()

@@ -52,8 +52,8 @@ class Collection:
     def complete(self, data: MetricsData) -> MetricsData:
         """Return `data` with all histograms that have points; it is never empty, as counters begin at 0."""
         now_ns = time_ns()
-        found = [self._metric(histogram, now_ns) for histogram in self._metrics.histograms]
-        histograms = [metric for metric in found if metric.data.data_points]
+        metrics = [self._metric(histogram, now_ns) for histogram in self._metrics.histograms]
+        histograms = [metric for metric in metrics if metric.data.data_points]
         resource, *others = data.resource_metrics
         scope, *other_scopes = resource.scope_metrics
         scope = replace(scope, metrics=[*scope.metrics, *histograms])
@@ -61,7 +61,7 @@ class Collection:
 
     def _metric(self, histogram: Histogram, now_ns: int) -> Metric:
         instrument = histogram.instrument
-        found = {tuple(attributes.values()): point for attributes, point in histogram.points()}
+        by_attributes = {tuple(attributes.values()): point for attributes, point in histogram.points()}
         empty = Point([0] * (len(instrument.bounds) + 1), least=0.0, greatest=0.0)
         points = [
             HistogramDataPoint(
@@ -75,7 +75,7 @@ class Collection:
                 min=point.least,
                 max=point.greatest,
             )
-            for values, point in (dict.fromkeys(instrument.starts, empty) | found).items()
+            for values, point in (dict.fromkeys(instrument.starts, empty) | by_attributes).items()
         ]
         return Metric(
             name=instrument.name,

@@ -149,10 +149,10 @@ class Metrics:
 
     def rejected_by_reason(self) -> dict[str, int]:
         """Return the number of rejected records by reason, of all streams; none that is 0."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for (reason, _), count in self.rejected_records.items():
-            found[reason] += count
-        return dict(+found)
+            counts[reason] += count
+        return dict(+counts)
 
     def push_answers(self) -> Counter[int | str]:
         """Return the number of pushes by response status."""

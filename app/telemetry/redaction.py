@@ -132,13 +132,13 @@ def cut_inside(text: str, max_chars: int) -> str:
     """Return `text`, shortened in its first half if it is longer than `max_chars`: a stack's end matters most."""
     if len(text) <= max_chars:
         return text
-    told = f"\n… {len(text) - max_chars:,} characters omitted …\n"
-    kept = max(max_chars - len(told), 0)
-    return text[: kept // 4] + told + text[len(text) - (kept - kept // 4) :]
+    note = f"\n… {len(text) - max_chars:,} characters omitted …\n"
+    kept = max(max_chars - len(note), 0)
+    return text[: kept // 4] + note + text[len(text) - (kept - kept // 4) :]
 
 
-def _masked(found: re.Match[str]) -> str:
-    return f"{found[found.lastindex or 0]}…"
+def _masked(secret: re.Match[str]) -> str:
+    return f"{secret[secret.lastindex or 0]}…"
 
 
 _QUOTE_NAMES: tuple[type[BaseException], ...] = (ImportError, NameError, AttributeError, OSError)

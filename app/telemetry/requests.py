@@ -48,8 +48,8 @@ class Requests:
             self._durations.record(took_s, route, method, status, kind)
             if span is not None:
                 span.update_name(f"{method} {route}")
-                told = {names.HTTP_ROUTE: route, names.HTTP_STATUS: status, names.REQUEST_KIND: kind}
-                end_span(span, told, str(status) if status >= 500 or status == _GONE else None)
+                attributes = {names.HTTP_ROUTE: route, names.HTTP_STATUS: status, names.REQUEST_KIND: kind}
+                end_span(span, attributes, str(status) if status >= 500 or status == _GONE else None)
 
 
 def _kind(method: str, *, waits: bool, streams: bool) -> str:

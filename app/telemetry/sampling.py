@@ -26,8 +26,8 @@ class Sampler:
 
     def follows(self, parent: Parent | None) -> bool:
         """Return whether to trace a message: as its publisher decided, or by the ratio if there is no decision."""
-        wanted = self._draw() < self._ratio if parent is None else parent.sampled
-        return wanted and self._messages.take()
+        is_drawn = self._draw() < self._ratio if parent is None else parent.sampled
+        return is_drawn and self._messages.take()
 
     def picks(self, parent: Parent | None) -> bool:
         """Return whether to trace a request: if the caller's trace is recorded, or by the ratio.
@@ -35,8 +35,8 @@ class Sampler:
         An unrecorded trace of the caller does not count as a decision: Cloud Run gives every request a trace and
         records few.
         """
-        wanted = (parent is not None and parent.sampled) or self._draw() < self._ratio
-        return wanted and self._requests.take()
+        is_drawn = (parent is not None and parent.sampled) or self._draw() < self._ratio
+        return is_drawn and self._requests.take()
 
 
 class _Room:

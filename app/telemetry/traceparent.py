@@ -20,5 +20,5 @@ class Parent(msgspec.Struct, frozen=True):
 
 def parse_traceparent(text: str) -> Parent | None:
     """Parse a W3C traceparent; return None if it is not valid."""
-    found = _TRACEPARENT.fullmatch(text)
-    return Parent(found[1], found[2], bool(int(found[3], 16) & 1)) if found else None
+    parts = _TRACEPARENT.fullmatch(text)
+    return Parent(parts[1], parts[2], bool(int(parts[3], 16) & 1)) if parts else None

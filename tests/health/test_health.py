@@ -77,7 +77,7 @@ async def test_a_clock_that_cannot_be_trusted_shows_without_any_message() -> Non
 async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -> None:
     """The platform is told of the instance alone; people and smoke tests may ask for everything."""
     bench = Bench()
-    bench.writer.found(SetupError(SinkState.NOT_FOUND, "no table"))
+    bench.writer.record_check(SetupError(SinkState.NOT_FOUND, "no table"))
     for writer, expected in ((bench.writer, 503), (Bench().writer, 200)):
         async with client_of(None, {"records": writer}) as client:
             assert (await client.get("/health/ready")).status_code == 200
@@ -119,7 +119,7 @@ async def test_reads_that_get_no_answer_show_and_leave_the_instance_ready(error:
 async def test_a_stranger_is_told_the_states_and_not_what_the_store_said() -> None:
     """Its words may name projects and tables; who would be let in to /v1 gets them."""
     bench = Bench()
-    bench.writer.found(SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}"))
+    bench.writer.record_check(SetupError(SinkState.NOT_FOUND, f"there is no table {SECRET}"))
     reads = SourceHealth(bench.clock.now_us)
     reads.note(StoreUnavailableError(f"cannot read {SECRET}"))
     async with client_of(None, {"records": bench.writer}, reads) as client:

@@ -44,7 +44,7 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
     await turns()
     second = bench.submit(b"b")
     await turns()
-    bench.writer.found(MISSING)
+    bench.writer.record_check(MISSING)
     assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
     answer.set_result(Stored())
     assert isinstance(await first, Durable), "what is under way keeps its own outcome"
@@ -53,12 +53,12 @@ async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle
 
 async def test_that_the_table_cannot_be_looked_at_stops_nothing(bench: Bench) -> None:
     """Rows go to another address than looks: the state says so, appends go on, and one that is stored clears it."""
-    bench.writer.found(AWAY)
+    bench.writer.record_check(AWAY)
     assert bench.state() is SinkState.UNREACHABLE
     assert isinstance(await bench.submit(b"a"), Durable)
     assert bench.state() is SinkState.ACTIVE
-    bench.writer.found(AWAY)
-    bench.writer.found(None)
+    bench.writer.record_check(AWAY)
+    bench.writer.record_check(None)
     assert bench.state() is SinkState.ACTIVE, "the next look found it"
 
 
@@ -66,11 +66,11 @@ async def test_a_look_does_not_end_a_pause_it_knows_nothing_about() -> None:
     """A quota that is used up, or a permission to write, cannot be seen on the table."""
     bench = Bench(QuotaExceeded("rows"))
     await bench.submit(b"a")
-    bench.writer.found(None)
+    bench.writer.record_check(None)
     assert bench.state() is SinkState.QUOTA_EXHAUSTED
     bench = Bench(SetupError(SinkState.PERMISSION_DENIED, "may not write"))
     await bench.submit(b"a")
-    bench.writer.found(None)
+    bench.writer.record_check(None)
     assert bench.state() is SinkState.PERMISSION_DENIED
 
 
@@ -78,18 +78,18 @@ async def test_what_an_append_met_is_over_when_one_succeeds_or_nobody_tries_any_
     """A look that finds the table ends the pause; the state does not come and go at each look."""
     bench = Bench(MISSING, MISSING)
     await bench.submit(b"a")
-    bench.writer.found(None)
+    bench.writer.record_check(None)
     assert bench.writer.health.pause() is None
     assert bench.state() is SinkState.NOT_FOUND, "not before an append says so"
     assert isinstance(await bench.submit(b"b"), Unavailable), "a table may be there and not be found, for a while"
-    bench.writer.found(None)
+    bench.writer.record_check(None)
     assert isinstance(await bench.submit(b"c"), Durable)
     assert bench.state() is SinkState.ACTIVE
     bench = Bench(MISSING)
     await bench.submit(b"a")
     for _ in range(3):
         assert bench.state() is SinkState.NOT_FOUND
-        bench.writer.found(None)
+        bench.writer.record_check(None)
     assert bench.state() is SinkState.ACTIVE, "nobody has tried between two looks"
 
 
@@ -98,12 +98,12 @@ async def test_a_table_that_nobody_writes_to_does_not_stay_unreachable() -> None
     bench = Bench(*[Uncertain("gone")] * 9)
     waiting = bench.submit(b"a", budget_s=1.0)
     await bench.clock.advance(0.9)
-    bench.writer.found(None)
+    bench.writer.record_check(None)
     assert bench.state() is SinkState.UNREACHABLE, "an append is under way"
     await bench.clock.advance(30)
     assert isinstance(await waiting, Unavailable)
-    bench.writer.found(None)
-    bench.writer.found(None)
+    bench.writer.record_check(None)
+    bench.writer.record_check(None)
     assert bench.state() is SinkState.ACTIVE
 
 
@@ -128,8 +128,8 @@ async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None
 
 async def test_an_unreachable_look_does_not_hide_what_is_known(bench: Bench) -> None:
     """The older trouble is the one that tells what to do."""
-    bench.writer.found(MISSING)
-    bench.writer.found(AWAY)
+    bench.writer.record_check(MISSING)
+    bench.writer.record_check(AWAY)
     assert bench.state() is SinkState.NOT_FOUND
 
 
@@ -160,8 +160,8 @@ async def test_pauses_grow_and_the_time_left_is_told(bench: Bench) -> None:
     """The second look in a row that finds the same doubles the pause."""
     health = bench.writer.health
     for expected_s in (30.0, 60.0, 120.0):
-        bench.writer.found(MISSING)
-        bench.writer.found(MISSING)  # during a pause it changes nothing
+        bench.writer.record_check(MISSING)
+        bench.writer.record_check(MISSING)  # during a pause it changes nothing
         pause = health.pause()
         assert pause is not None
         assert pause.retry_after_s == expected_s
@@ -172,20 +172,20 @@ async def test_a_table_that_lacks_columns_stays_so_until_a_check_finds_them() ->
     """Stored rows do not show that they came, other trouble comes and goes over it, and it is no pause."""
     health = SinkHealth("records", FakeClock())
     lacking = ColumnsPending(frozenset({"x"}), "it lacks x")
-    assert health.found(lacking, idle=True) is None
+    assert health.record_check(lacking, idle=True) is None
     since_us = health.since_us
     for _ in range(2):
         health.stored()
         assert (health.state, health.detail, health.since_us) == (SinkState.COLUMNS_PENDING, "it lacks x", since_us)
         assert (health.pause(), health.troubled.is_set(), health.takes_rows) == (None, True, True)
     health.trouble(SinkState.UNREACHABLE, "gone")
-    health.found(lacking, idle=False)
+    health.record_check(lacking, idle=False)
     assert health.state.value == "UNREACHABLE", "the table can be read, and appends are still without an answer"
     health.stored()
     assert health.state.value == "COLUMNS_PENDING"
-    health.found(AWAY, idle=True)
+    health.record_check(AWAY, idle=True)
     assert health.state.value == "COLUMNS_PENDING", "a check without an answer shows nothing"
-    health.found(None, idle=False)
+    health.record_check(None, idle=False)
     assert (health.state, health.troubled.is_set()) == (SinkState.ACTIVE, False)
 
 

@@ -19,9 +19,9 @@ LACKING = ColumnsPending(frozenset({"x"}), "it lacks x")
 def test_the_trouble_of_a_check_is_no_pause(state: SinkState) -> None:
     """It is shown, and the next clean check clears it."""
     health = SinkHealth("records", FakeClock())
-    assert health.found(SetupError(state, "of the check"), idle=True) is None
+    assert health.record_check(SetupError(state, "of the check"), idle=True) is None
     assert (health.state, health.detail, health.pause()) == (state, "of the check", None)
-    health.found(None, idle=False)
+    health.record_check(None, idle=False)
     assert health.state is SinkState.ACTIVE
 
 
@@ -29,7 +29,7 @@ def test_a_check_that_wrote_a_row_clears_everything() -> None:
     """It has done what an append does."""
     health = SinkHealth("records", FakeClock())
     health.trip(Trip(SinkState.PERMISSION_DENIED, "no", Unavailable("no", 30.0)))
-    assert health.found(Stored(), idle=False) is None
+    assert health.record_check(Stored(), idle=False) is None
     assert (health.state, health.pause()) == (SinkState.ACTIVE, None)
 
 
@@ -40,7 +40,7 @@ def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -
         if idle is None:
             health.trouble(SinkState.PERMISSION_DENIED, "no")
         else:
-            health.found(None, idle=idle)
+            health.record_check(None, idle=idle)
         states.append(health.state)
     assert states == [*[SinkState.PERMISSION_DENIED] * 5, SinkState.ACTIVE]
 
@@ -48,9 +48,9 @@ def test_two_clean_checks_without_traffic_clear_a_state_that_they_cannot_see() -
 def test_a_table_that_lacks_columns_is_known_at_once_and_whole_when_a_row_with_them_is_stored() -> None:
     """The state has the check's own words; a check that wrote a row has used every column."""
     health = SinkHealth("records", FakeClock())
-    health.found(LACKING, idle=False)
+    health.record_check(LACKING, idle=False)
     assert (health.state, health.detail) == (SinkState.COLUMNS_PENDING, "it lacks x")
-    health.found(Stored(), idle=False)
+    health.record_check(Stored(), idle=False)
     assert (health.state, health.detail) == (SinkState.ACTIVE, "")
 
 
@@ -58,7 +58,7 @@ async def test_after_a_pause_the_columns_that_lack_are_shown_again_and_pauses_be
     """A stored row ends the trouble that made the pause, not the lack: the next pause is a first one."""
     clock = FakeClock()
     health = SinkHealth("records", clock)
-    health.found(LACKING, idle=False)
+    health.record_check(LACKING, idle=False)
     health.trip(Trip(SinkState.QUOTA_EXHAUSTED, "rows", Unavailable("used up", 10.0)))
     await clock.advance(10)
     assert health.circuit.trips == 1
@@ -75,7 +75,7 @@ def test_a_wrong_clock_shows_before_any_message_and_as_long_as_it_is_wrong(obsta
     assert health.state is SinkState.ACTIVE, "nothing is wrong with it yet"
     clock.doubt = "it went back"
     for _ in range(2):
-        health.found(obstacle, idle=True)
+        health.record_check(obstacle, idle=True)
         assert (health.state, health.detail) == (SinkState.CLOCK_WRONG, "it went back")
     clock.doubt = ""
     health.stored()
@@ -87,7 +87,7 @@ def test_a_table_that_is_not_there_is_shown_before_a_wrong_clock() -> None:
     clock = FakeClock()
     health = SinkHealth("records", clock)
     clock.doubt = "it went back"
-    health.found(SetupError(SinkState.NOT_FOUND, "no table"), idle=True)
+    health.record_check(SetupError(SinkState.NOT_FOUND, "no table"), idle=True)
     health.notice_clock()
     assert (health.state, health.detail) == (SinkState.NOT_FOUND, "no table")
 

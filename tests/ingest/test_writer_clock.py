@@ -62,9 +62,9 @@ async def test_a_sound_table_does_not_end_the_trouble_with_the_clock(bench: Benc
     bench.writer.health.notice_clock()
     assert bench.writer.health.detail == "it jumped"
     for _ in range(3):
-        bench.writer.found(look)
+        bench.writer.record_check(look)
         assert bench.state() is SinkState.CLOCK_WRONG
     bench.clock.doubt = ""
     for _ in range(2):
-        bench.writer.found(look)
+        bench.writer.record_check(look)
     assert bench.state() is SinkState.ACTIVE

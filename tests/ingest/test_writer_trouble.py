@@ -255,13 +255,13 @@ async def test_clean_checks_do_not_clear_trouble_while_a_message_waits_for_its_a
     waiting = bench.submit(b"a")
     await bench.clock.advance(0.5)
     for _ in range(3):
-        bench.writer.found(None)
+        bench.writer.record_check(None)
         assert bench.state() is SinkState.UNREACHABLE
     answer.set_result(Uncertain("gone"))
     waiting.cancel()
     await bench.clock.advance(60)
     for _ in range(2):
-        bench.writer.found(None)
+        bench.writer.record_check(None)
     assert bench.state() is SinkState.ACTIVE
 
 
@@ -273,7 +273,7 @@ async def test_an_obstacle_that_a_check_finds_answers_those_who_wait() -> None:
     await turns()
     second = bench.submit(b"b")
     await turns()
-    bench.writer.found(SetupError(SinkState.NOT_FOUND, "no table"))
+    bench.writer.record_check(SetupError(SinkState.NOT_FOUND, "no table"))
     assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
     assert not first.done()
     answer.set_result(Stored())

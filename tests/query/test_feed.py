@@ -137,7 +137,7 @@ def test_a_look_up_says_how_far_it_came(shelf: Shelf) -> None:
     window = Window(T0_US, T0_US + 10 * DAY_US + 1)
     with pytest.raises(LookUpTooExpensiveError) as raised:
         shelf.run(feed.versions("x", window, EVERYTHING, 5))
-    assert raised.value.found == 1
+    assert raised.value.row_count == 1
     assert len(shelf.run(feed.versions("x", window, EVERYTHING, 1))) == 1
 
 

@@ -46,7 +46,7 @@ async def test_a_look_up_that_is_too_large_says_what_it_found_before() -> None:
     runner = Scripted([{"id": "new"}], QueryTooExpensiveError(100, 200))
     with pytest.raises(LookUpTooExpensiveError) as raised:
         await feed_over(runner).versions("x", Window(T0_US, END_US), EVERYTHING, 2)
-    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.found) == (100, 200, 1)
+    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.row_count) == (100, 200, 1)
     assert raised.value.since_us == END_US - MINUTE_US
 
 

@@ -74,13 +74,13 @@ class RowCodec:
         Raises:
             TypeError, ValueError, msgspec.ValidationError: a row has a value that its column does not declare.
         """
-        found = []
+        blocks = []
         for start in range(0, len(rows), _BLOCK_ROWS):
             some = rows[start : start + _BLOCK_ROWS]
             data = msgspec.msgpack.encode([self._plain(row) for _, row in some])
             self._decoder.decode(data)  # a store may return what no type declares, such as a year beyond Python's
-            found.append(Block(some[0][0], some[-1][0], len(some), data))
-        return tuple(found)
+            blocks.append(Block(some[0][0], some[-1][0], len(some), data))
+        return tuple(blocks)
 
     def rows(self, block: Block) -> list[Row]:
         """Return the rows of a block."""

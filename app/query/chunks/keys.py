@@ -52,15 +52,15 @@ class RecentKeys:
 
     def before(self, table: str, at_us: int, lookback_us: int) -> list[Segment] | None:
         """Return the segments with all rows of the look-back before `at_us`, newest first; None if one is missing."""
-        found, reached_us = list[Segment](), at_us
+        segments, reached_us = list[Segment](), at_us
         while reached_us > at_us - lookback_us:
             segment = self._kept.get((table, reached_us))
             if segment is None:
                 return None
             self._kept.move_to_end((table, reached_us))
-            found.append(segment)
+            segments.append(segment)
             reached_us = segment.from_us
-        return found
+        return segments
 
     def add(self, table: str, segment: Segment) -> None:
         """Keep a segment, instead of those that it overlaps."""
@@ -70,8 +70,8 @@ class RecentKeys:
         self._kept[table, segment.to_us] = segment
         self._size += len(segment.low)
         while self._size > self.max_keys:
-            _, gone = self._kept.popitem(last=False)
-            self._size -= len(gone.low)
+            _, evicted = self._kept.popitem(last=False)
+            self._size -= len(evicted.low)
 
     def clear(self) -> None:
         """Drop everything."""
@@ -85,21 +85,21 @@ def copies_in(segment: Segment, earlier: Sequence[Segment], lookback_us: int) ->
     `earlier` are the segments with all rows of the look-back before the segment. Of equal rows, the first counts.
     """
     previous = _previous(set(segment.low), earlier)
-    found = []
+    flags = []
     for low, high, stamp_us in zip(segment.low, segment.high, segment.stamps_us, strict=True):
         last_us = previous.get((low, high))
-        found.append(last_us is not None and stamp_us - last_us <= lookback_us)
+        flags.append(last_us is not None and stamp_us - last_us <= lookback_us)
         previous[low, high] = stamp_us
-    return found
+    return flags
 
 
-def _previous(wanted: set[int], earlier: Sequence[Segment]) -> dict[tuple[int, int], int]:
+def _previous(lower_halves: set[int], earlier: Sequence[Segment]) -> dict[tuple[int, int], int]:
     """Return the last instant of each key whose lower half is wanted; `earlier` is newest first."""
-    found = dict[tuple[int, int], int]()
+    latest_us = dict[tuple[int, int], int]()
     for segment in earlier:
-        if wanted.isdisjoint(segment.low):
+        if lower_halves.isdisjoint(segment.low):
             continue
         for low, high, stamp_us in zip(segment.low, segment.high, segment.stamps_us, strict=True):
-            if low in wanted:
-                found[low, high] = max(stamp_us, found.get((low, high), stamp_us))
-    return found
+            if low in lower_halves:
+                latest_us[low, high] = max(stamp_us, latest_us.get((low, high), stamp_us))
+    return latest_us

@@ -39,16 +39,16 @@ def _test(condition: Condition) -> Test:  # noqa: PLR0911 - one for each operato
         case "ne":
             return lambda row: get(row) != value
         case "in":
-            wanted = frozenset(values)
-            return lambda row: get(row) in wanted
+            allowed = frozenset(values)
+            return lambda row: get(row) in allowed
         case "prefix":
-            return lambda row: (found := get(row)) is not None and found.startswith(value)
+            return lambda row: (cell := get(row)) is not None and cell.startswith(value)
         case "outside":
             low, high = values
-            return lambda row: (found := get(row)) is not None and (found < low or found >= high)
+            return lambda row: (cell := get(row)) is not None and (cell < low or cell >= high)
         case order:
             compare = _ORDER[order]
-            return lambda row: (found := get(row)) is not None and compare(found, value)
+            return lambda row: (cell := get(row)) is not None and compare(cell, value)
 
 
 def _value(condition: Condition) -> _Get:
@@ -56,7 +56,7 @@ def _value(condition: Condition) -> _Get:
     column = _column(condition.path)
     match condition.kind:
         case Kind.TIMESTAMP if condition.operator != "isnull":
-            return lambda row: None if (found := column(row)) is None else epoch_us(found)
+            return lambda row: None if (stamp := column(row)) is None else epoch_us(stamp)
         case Kind.JSON if condition.json_path or condition.operator != "isnull":
             scalar = _scalar_of(condition)
             return lambda row: scalar(column(row))
@@ -84,10 +84,10 @@ def _scalar_of(condition: Condition) -> Callable[[msgspec.Raw | None], Any]:
     wants_text = condition.operator == "prefix"
 
     def scalar(value: msgspec.Raw | None) -> Any:
-        found = None if value is None else _below(value, keys)
-        if found is None:
+        member = None if value is None else _below(value, keys)
+        if member is None:
             return None
-        text = bytes(found).strip()
+        text = bytes(member).strip()
         if wants_number:
             return _number.decode(text) if text[:1] in _DIGITS else None
         if text[:1] == b'"':
@@ -102,14 +102,14 @@ _DIGITS = frozenset(bytes([code]) for code in b"-0123456789")
 
 def _below(value: msgspec.Raw, keys: Sequence[str]) -> msgspec.Raw | None:
     """Return the JSON at a path; digits are the index of a list item, as in SQL."""
-    found: msgspec.Raw | None = value
+    member: msgspec.Raw | None = value
     for key in keys:
-        if found is None:
+        if member is None:
             break
-        begin = bytes(found).lstrip()[:1]
+        begin = bytes(member).lstrip()[:1]
         if key.isascii() and key.isdecimal():
-            items = _items.decode(found) if begin == b"[" else []
-            found = items[int(key)] if int(key) < len(items) else None
+            items = _items.decode(member) if begin == b"[" else []
+            member = items[int(key)] if int(key) < len(items) else None
         else:
-            found = _members.decode(found).get(key) if begin == b"{" else None
-    return found
+            member = _members.decode(member).get(key) if begin == b"{" else None
+    return member

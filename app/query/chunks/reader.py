@@ -51,13 +51,13 @@ class _Range:
 
 async def counted(table: ChunkedTable, query: Count) -> int:
     """Return the number of rows of `query`, all of which are at hand."""
-    wanted, matches, total = _Range(query), row_test(query.conditions), 0
-    at_us, chunks = wanted.first_us, list[Chunk]()
+    bounds, matches, total = _Range(query), row_test(query.conditions), 0
+    at_us, chunks = bounds.first_us, list[Chunk]()
     while at_us is not None and (chunk := table.find(at_us)) is not None:  # all of them now, before anything waits
         chunks.append(chunk)
-        at_us = wanted.after(chunk)
+        at_us = bounds.after(chunk)
     for chunk in chunks:
-        for number, rows in enumerate(wanted.rows(chunk, table.codec), 1):
+        for number, rows in enumerate(bounds.rows(chunk, table.codec), 1):
             total += sum(map(matches, rows))
             if query.cap is not None and total >= query.cap:
                 return query.cap
@@ -71,7 +71,7 @@ class ChunkReader:
 
     def __init__(self, table: ChunkedTable, query: RowQuery, horizon_us: int) -> None:
         self._table, self._query, self._horizon_us = table, query, horizon_us
-        self._wanted, self._matches = _Range(query), row_test(query.conditions)
+        self._bounds, self._matches = _Range(query), row_test(query.conditions)
         self._columns = None if set(query.columns) == set(table.columns) else query.columns
         self._rows = list[Row]()
         self._size, self._is_cut = 0, False
@@ -83,7 +83,7 @@ class ChunkReader:
         Raises:
             QueryError: the store gave no answer.
         """
-        at_us, reads = self._wanted.first_us, 0
+        at_us, reads = self._bounds.first_us, 0
         while at_us is not None:
             chunk = self._table.find(at_us)
             if chunk is None:
@@ -93,12 +93,12 @@ class ChunkReader:
                 return await self._rest(runner, at_us)
             if await self._take(chunk):
                 break
-            at_us = self._wanted.after(chunk)
+            at_us = self._bounds.after(chunk)
         return self._answered(len(self._rows))
 
     async def _read(self, at_us: int, reads: int) -> Chunk | None:
         """Return the chunk at `at_us` from the store; None if the store had better answer the rest of the query."""
-        ahead_us = self._wanted.ahead_us(at_us)
+        ahead_us = self._bounds.ahead_us(at_us)
         if reads == MOST_READS or (reads and is_far(ahead_us, self._table.lengths.typical_us)):
             return None
         descending = self._query.descending
@@ -109,7 +109,7 @@ class ChunkReader:
 
     async def _take(self, chunk: Chunk) -> bool:
         """Add the rows of a chunk; return whether the answer is full."""
-        for number, rows in enumerate(self._wanted.rows(chunk, self._table.codec), 1):
+        for number, rows in enumerate(self._bounds.rows(chunk, self._table.codec), 1):
             for row in filter(self._matches, rows):
                 shown = row if self._columns is None else {name: row[name] for name in self._columns}
                 self._size += len(_encoder.encode(shown))
@@ -125,14 +125,14 @@ class ChunkReader:
 
     async def _rest(self, runner: QueryRunner, at_us: int) -> Answer:
         """Return the answer with what the store finds from `at_us` on."""
-        query, found = self._query, len(self._rows)
+        query, row_count = self._query, len(self._rows)
         self._table.reads["passed_on"] += 1
         rest = msgspec.structs.replace(
             query,
             from_us=query.from_us if query.descending else at_us,
             to_us=at_us + 1 if query.descending else query.to_us,
-            limit=query.limit - found,
-            candidates=query.candidates - found,
+            limit=query.limit - row_count,
+            candidates=query.candidates - row_count,
             max_bytes=None if query.max_bytes is None else max(query.max_bytes - self._size, 1),
         )
         answer = await runner.rows(rest)
@@ -140,7 +140,7 @@ class ChunkReader:
         self._rows += answer.rows
         self._size += answer.fetched_bytes
         self._is_cut = answer.cut
-        return self._answered(found + (answer.rows[-1][CANDIDATES] if answer.rows else 0))
+        return self._answered(row_count + (answer.rows[-1][CANDIDATES] if answer.rows else 0))
 
     def _spend(self, billed: int | None) -> None:
         if billed is not None:

@@ -26,7 +26,7 @@ _LEVEL = 1
 _log = logging.getLogger("sluice.query")
 
 
-class Found(NamedTuple):
+class IndexedChunk(NamedTuple):
     """A chunk, and the keys of its rows."""
 
     chunk: Chunk
@@ -62,7 +62,7 @@ class SharedChunks:
         self._fixed = f"chunk {table.name}\n{columns}"
         self._service = BestEffort(clock, deadline_s=_DEADLINE_S, pause_s=_PAUSE_S, warn=_warn)
 
-    async def get(self, from_us: int) -> Found | None:
+    async def get(self, from_us: int) -> IndexedChunk | None:
         """Return the chunk that begins at `from_us`, or None."""
         digest = self._digest(from_us)
         raw = await self._service.call(lambda: self._server.get(digest))
@@ -70,11 +70,11 @@ class SharedChunks:
             return None
         try:
             entry = await to_thread(lambda: _ENTRY.decode(zlib.decompress(raw)))
-            found = _found(entry)
+            indexed = _indexed_chunk(entry)
         except Exception:  # written by another release or another program
             return None
         is_it = (entry.digest, entry.byteorder, entry.from_us) == (digest, sys.byteorder, from_us)
-        return found if is_it and self._clock.now_us() < entry.expires_us else None
+        return indexed if is_it and self._clock.now_us() < entry.expires_us else None
 
     async def put(self, chunk: Chunk, segment: Segment) -> None:
         """Keep a chunk for the others, for two minutes."""
@@ -98,10 +98,10 @@ class SharedChunks:
         return hashlib.sha256(f"{self._fixed}{self._namespace()}\n{from_us}".encode()).hexdigest()
 
 
-def _found(entry: _Entry) -> Found:
+def _indexed_chunk(entry: _Entry) -> IndexedChunk:
     low, high, stamps_us = array("Q", entry.low), array("Q", entry.high), array("q", entry.stamps_us)
     segment = Segment(entry.from_us, entry.to_us, low, high, stamps_us)
-    return Found(Chunk(entry.from_us, entry.to_us, entry.blocks), segment)
+    return IndexedChunk(Chunk(entry.from_us, entry.to_us, entry.blocks), segment)
 
 
 def _warn(error: Exception) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from app.query.chunks.chunk import Block, Chunk, RowCodec
 from app.query.chunks.keys import Segment, copies_in, segment_of
 from app.query.chunks.plan import Lengths, Sizes, Stretch
-from app.query.chunks.shared import Found, SharedChunks
+from app.query.chunks.shared import IndexedChunk, SharedChunks
 from app.query.chunks.shelf import Shelf
 from app.query.scan import position_of
 from app.schema.table import Table
@@ -99,9 +99,9 @@ class ChunkedTable:
         return Stretch(max(low_us, gap.from_us), min(high_us, gap.to_us, horizon_us))
 
     async def _read(self, stretch: Stretch, generation: int, *, descending: bool) -> Chunk | None:
-        if (found := await self._from_others(stretch)) is not None:
-            self._keep(found, generation)
-            return found.chunk
+        if (indexed := await self._from_others(stretch)) is not None:
+            self._keep(indexed, generation)
+            return indexed.chunk
         self.reads["read"] += 1
         keys = self._shelf.keys
         earlier = keys.before(self.name, stretch.from_us, self._lookback_us)
@@ -122,30 +122,30 @@ class ChunkedTable:
             _log.info("some rows of %s are read without chunks: %s", self.name, error)
             return None
         chunk = Chunk(covered.from_us, covered.to_us, blocks, billed)
-        found = Found(chunk, segment)
-        if self._keep(found, generation) and self._others is not None:
-            giving = asyncio.create_task(self._others.put(*found))  # no reader waits for it
+        indexed = IndexedChunk(chunk, segment)
+        if self._keep(indexed, generation) and self._others is not None:
+            giving = asyncio.create_task(self._others.put(*indexed))  # no reader waits for it
             self._giving.add(giving)
             giving.add_done_callback(self._giving.discard)
         return chunk
 
-    async def _from_others(self, stretch: Stretch) -> Found | None:
+    async def _from_others(self, stretch: Stretch) -> IndexedChunk | None:
         """Return the chunk that begins where `stretch` does, if another instance has read it; else None."""
-        found = None if self._others is None else await self._others.get(stretch.from_us)
+        indexed = None if self._others is None else await self._others.get(stretch.from_us)
         # A longer one would overlap what is at hand, or reach beyond this instance's horizon.
-        if found is None or found.chunk.to_us > stretch.to_us:
+        if indexed is None or indexed.chunk.to_us > stretch.to_us:
             return None
         self.reads["from_others"] += 1
-        return found
+        return indexed
 
-    def _keep(self, found: Found, generation: int) -> bool:
+    def _keep(self, indexed: IndexedChunk, generation: int) -> bool:
         """Keep a chunk whose reading began under `generation`; return whether nothing was erased since."""
-        chunk = found.chunk
+        chunk = indexed.chunk
         self.lengths.note(chunk.to_us - chunk.from_us, chunk.row_count, chunk.size)
         is_current = self._shelf.generation == generation
         if is_current:
             self._shelf.add(self.name, chunk)
-            self._shelf.keys.add(self.name, found.segment)
+            self._shelf.keys.add(self.name, indexed.segment)
         return is_current
 
     async def _fetch(self, stretch: Stretch, lookback_us: int, *, descending: bool) -> "_Fetched":

@@ -128,18 +128,18 @@ class CachedResponder:
             return Response(b"", status_code=304, headers=headers)
         state = "bypass"
         if question.is_fresh:
-            found = await make()
+            cached = await make()
         else:
             cache_state.set("miss")  # of a query, if one is made
-            found, state = await self._cache.answer(question.key, question.ttl_s, make)
+            cached, state = await self._cache.answer(question.key, question.ttl_s, make)
         self._count(state)
-        is_closed = etag is not None and found.is_final
+        is_closed = etag is not None and cached.is_final
         headers = {
-            **found.headers,
+            **cached.headers,
             **keeping_headers(etag if is_closed else None, closed=is_closed),
             **cost_headers(timing, state),
         }
-        return read_response(request, found.body, found.media_type, headers)
+        return read_response(request, cached.body, cached.media_type, headers)
 
     def _count(self, state: str) -> None:
         self._answers[state] += 1

@@ -80,38 +80,41 @@ class PageEndpoint:
         """
         timing, now = Timing(self.answering.clock), self._pages.now()
         query = request.scope["query_string"].decode("latin-1")
-        asked = parse_page_request(query, self.subject, now)
-        scan = self._pages.start(asked, now)
+        page_request = parse_page_request(query, self.subject, now)
+        scan = self._pages.start(page_request, now)
         if scan.window.until_us >= now.horizon_us and await self._pages.learns_more(now):
             now = self._pages.now()
-            asked = parse_page_request(query, self.subject, now)
-            scan = self._pages.start(asked, now)
-        request.scope["state"][paths.WAITS] = bool(asked.wait_s)
-        wanted = Retrieval(
-            asked=asked,
+            page_request = parse_page_request(query, self.subject, now)
+            scan = self._pages.start(page_request, now)
+        request.scope["state"][paths.WAITS] = bool(page_request.wait_s)
+        retrieval = Retrieval(
+            request=page_request,
             scan=scan,
-            view=View(asked.columns, (*asked.conditions, *asked.canaries.conditions, *self._fixed.of(request))),
-            format=choose_format(asked.format, ",".join(request.headers.getall("accept", []))),
+            view=View(
+                page_request.columns,
+                (*page_request.conditions, *page_request.canaries.conditions, *self._fixed.of(request)),
+            ),
+            format=choose_format(page_request.format, ",".join(request.headers.getall("accept", []))),
             now=now,
         )
-        if asked.explain:
-            return await self._explain(request, wanted, timing)
-        if asked.limit is None:
-            return await self._exports.answer(request, wanted)
+        if page_request.explain:
+            return await self._explain(request, retrieval, timing)
+        if page_request.limit is None:
+            return await self._exports.answer(request, retrieval)
 
         async def make() -> CachedAnswer:
-            return await self._made(wanted, timing)
+            return await self._render(retrieval, timing)
 
-        response = await self.answering.answer(request, self._question(request, wanted), timing, make)
+        response = await self.answering.answer(request, self._cache_key(request, retrieval), timing, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
 
-    def _question(self, request: Ask, wanted: Retrieval) -> CacheKey:
-        asked, scan, view = wanted.asked, wanted.scan, wanted.view
+    def _cache_key(self, request: Ask, retrieval: Retrieval) -> CacheKey:
+        page_request, scan, view = retrieval.request, retrieval.scan, retrieval.view
         decided_by = (
             *(self.answering.cache_namespace, self.path, self._version),
-            *(wanted.format, repr(asked.csv_guard), repr(asked.limit), asked.count),
+            *(retrieval.format, repr(page_request.csv_guard), repr(page_request.limit), page_request.count),
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
         if scan.is_fixed:
@@ -124,22 +127,22 @@ class PageEndpoint:
         return CacheKey(
             key=as_key(*decided_by, words, repr(runner.version(self.table.name))),
             etag=None,
-            ttl_s=0.0 if asked.wait_s else runner.open_ttl_s,
-            is_fresh=asked.latest,
+            ttl_s=0.0 if page_request.wait_s else runner.open_ttl_s,
+            is_fresh=page_request.latest,
         )
 
-    async def _made(self, wanted: Retrieval, timing: Timing) -> CachedAnswer:
-        asked, columns = wanted.asked, wanted.view.columns
+    async def _render(self, retrieval: Retrieval, timing: Timing) -> CachedAnswer:
+        page_request, columns = retrieval.request, retrieval.view.columns
         with timing.stage("store"):
-            page = await self._pages.page(asked, wanted.view, wanted.now, timing.add_bytes)
+            page = await self._pages.page(page_request, retrieval.view, retrieval.now, timing.add_bytes)
         with timing.stage("encode"):
-            body = RowFormat(columns).page(page, wanted.format, count=page.count, guard=asked.csv_guard)
+            body = RowFormat(columns).page(page, retrieval.format, count=page.count, guard=page_request.csv_guard)
         headers = {"Sluice-Resume-Cursor": page.resume_cursor}
         if page.next_cursor is not None:
             headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
             headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
-        return CachedAnswer(200, MEDIA_TYPES[wanted.format], headers, body, is_final=not page.is_short)
+        return CachedAnswer(200, MEDIA_TYPES[retrieval.format], headers, body, is_final=not page.is_short)
 
     def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")
@@ -151,24 +154,24 @@ class PageEndpoint:
         path = request.scope.get("root_path", "") + self.path
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
-    async def _explain(self, request: Ask, wanted: Retrieval, timing: Timing) -> Response[bytes]:
+    async def _explain(self, request: Ask, retrieval: Retrieval, timing: Timing) -> Response[bytes]:
         feed = self._pages.feed
         query: RowQuery | Export
-        if wanted.asked.limit is None:
-            query, slices = self._exports.explained(wanted)
+        if retrieval.request.limit is None:
+            query, slices = self._exports.explained(retrieval)
         else:
-            query, slices = feed.explained(wanted.scan, wanted.view, wanted.asked.limit)
+            query, slices = feed.explained(retrieval.scan, retrieval.view, retrieval.request.limit)
         with timing.stage("store"):
             plan = await feed.runner.explain(query)
-        told = explanation(
-            wanted,
+        document = explanation(
+            retrieval,
             fixed=self._fixed.of(request),
             plan=plan,
             slices=slices,
             max_bytes=self._settings.query_max_bytes_billed,
         )
         headers = FRESH | cost_headers(timing, "bypass")
-        return read_response(request, _json.encode(told), MEDIA_TYPES["json"], headers)
+        return read_response(request, _json.encode(document), MEDIA_TYPES["json"], headers)
 
 
 def _names(column: Column) -> str:

@@ -54,20 +54,22 @@ class RecordEndpoint:
         """
         timing = Timing(self._clock)
         query = request.scope["query_string"].decode("latin-1")
-        asked = parse_record_request(query, self.table.columns)
+        record_request = parse_record_request(query, self.table.columns)
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:
             raise _no_record(text)
         now_us = self._clock.now_us()
         window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
-        view = View(asked.columns, (*asked.canaries.conditions, *self._fixed.of(request)))
+        view = View(record_request.columns, (*record_request.canaries.conditions, *self._fixed.of(request)))
         with timing.stage("store"):
-            rows = await self._feed.versions(record_id, window, view, MAX_LIMIT + 1 if asked.all_versions else 1)
+            rows = await self._feed.versions(
+                record_id, window, view, MAX_LIMIT + 1 if record_request.all_versions else 1
+            )
         if not rows:
             raise _no_record(text)
-        served = RowFormat(asked.columns)
-        if asked.all_versions:
+        served = RowFormat(record_request.columns)
+        if record_request.all_versions:
             body = served.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
         else:
             body = served.record(rows[0])

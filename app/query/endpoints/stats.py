@@ -115,22 +115,22 @@ class StatsEndpoint:
         timing = Timing(self.answering.clock)
         query = request.scope["query_string"].decode("latin-1")
         await self._pages.feed.learn_horizon()
-        asked = parse_stats_request(query, self.subject, self._pages.now())
+        stats_request = parse_stats_request(query, self.subject, self._pages.now())
         fixed = self._fixed.of(request)
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
-                found = await self._stats.answer(asked, fixed)
-            timing.add_bytes(found.bytes_processed)
-            return CachedAnswer(200, JSON, {}, found.body)
+                result = await self._stats.answer(stats_request, fixed)
+            timing.add_bytes(result.bytes_processed)
+            return CachedAnswer(200, JSON, {}, result.body)
 
-        return await self.answering.answer(request, self._question(asked, fixed, query), timing, make)
+        return await self.answering.answer(request, self._cache_key(stats_request, fixed, query), timing, make)
 
-    def _question(self, asked: StatsRequest, fixed: tuple[Condition, ...], query: str) -> CacheKey:
+    def _cache_key(self, stats_request: StatsRequest, fixed: tuple[Condition, ...], query: str) -> CacheKey:
         seen = (self.answering.cache_namespace, self.path, self._version, repr(fixed))
-        if asked.is_fixed and not asked.is_open:
+        if stats_request.is_fixed and not stats_request.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
-            etag = weak_etag(REVISION, *seen, repr(asked))
+            etag = weak_etag(REVISION, *seen, repr(stats_request))
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
         runner, table = self._pages.feed.runner, self._pages.feed.table
         return CacheKey(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)

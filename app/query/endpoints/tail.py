@@ -74,13 +74,13 @@ class TailEndpoint:
         """
         query = request.scope["query_string"].decode("latin-1")
         last_event_id = request.headers.get(LAST_EVENT_ID)
-        asked = parse_tail_request(query, last_event_id, self.subject, self.table.name, self._pages.now())
+        tail_request = parse_tail_request(query, last_event_id, self.subject, self.table.name, self._pages.now())
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
-        form = EventFormat(self.table.name, asked.columns, asked.fingerprint)
+        form = EventFormat(self.table.name, tail_request.columns, tail_request.fingerprint)
         subscriber = self._hub.admit(
-            request.state.principal.name, asked.start, form, (*asked.conditions, *self._fixed.of(request))
+            request.state.principal.name, tail_request.start, form, (*tail_request.conditions, *self._fixed.of(request))
         )
         return StreamedResponse(_HEADERS, EVENTS, _Stream(self._hub, subscriber, self._reads))
 

@@ -60,18 +60,18 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
     try:
         erasure = Erasure(backend.runner, backend.eraser, records, rejects, clock)
         counts = await erasure.count(record_id)
-        sys.stdout.write(f"found: {_told(counts)}\n")
+        sys.stdout.write(f"found: {_counts_text(counts)}\n")
         if options.check:
             return REMAINS if counts.total else GOOD
         if not options.yes and not _is_confirmed(counts, confirm):
             sys.stderr.write("nothing was erased\n")
             return REMAINS if counts.total else GOOD
-        found = await erasure.erase(record_id)
-        sys.stderr.write(line_of(found, digest_of(record_id), "the command") + "\n")
-        sys.stdout.write(f"erased: {_told(found.erased)}\n")
-        if not found.remaining.total:
+        outcome = await erasure.erase(record_id)
+        sys.stderr.write(line_of(outcome, digest_of(record_id), "the command") + "\n")
+        sys.stdout.write(f"erased: {_counts_text(outcome.erased)}\n")
+        if not outcome.remaining.total:
             return GOOD
-        sys.stdout.write(f"REMAINING: {_told(found.remaining)}; run this again in {AGAIN_S // 60} minutes\n")
+        sys.stdout.write(f"REMAINING: {_counts_text(outcome.remaining)}; run this again in {AGAIN_S // 60} minutes\n")
         return REMAINS
     finally:
         await backend.close()
@@ -79,13 +79,13 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
 
 def _is_confirmed(counts: Counts, confirm: Callable[[str], str]) -> bool:
     try:
-        typed = confirm(f"Erase {_told(counts)} permanently? Type the total number of rows: ")
+        typed = confirm(f"Erase {_counts_text(counts)} permanently? Type the total number of rows: ")
     except EOFError:  # no terminal; scripts pass --yes
         return False
     return typed.strip() == str(counts.total)
 
 
-def _told(counts: Counts) -> str:
+def _counts_text(counts: Counts) -> str:
     return f"{counts.records} rows of records and {counts.rejects} of rejects"
 
 

@@ -98,11 +98,11 @@ class EraseEndpoint:
         task = asyncio.create_task(self._erase(record_id, principal.name))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        found = await asyncio.shield(task)
-        complete = not found.remaining.total
+        outcome = await asyncio.shield(task)
+        complete = not outcome.remaining.total
         body = ErasureAnswer(
-            erased=found.erased,
-            remaining=found.remaining,
+            erased=outcome.erased,
+            remaining=outcome.remaining,
             complete=complete,
             retry_after_s=None if complete else AGAIN_S,
             other_instances_s=self._others_s,
@@ -118,12 +118,12 @@ class EraseEndpoint:
     async def _erase(self, record_id: str | int, caller: str) -> Erased:
         name = digest_of(record_id)
         try:
-            found = await self._erasure.erase(record_id)
+            outcome = await self._erasure.erase(record_id)
         except Exception:
             _log.warning("erasure of id sha256:%s by %s was aborted", name, caller)
             raise
-        _log.info("%s", line_of(found, name, caller))
-        return found
+        _log.info("%s", line_of(outcome, name, caller))
+        return outcome
 
 
 def digest_of(record_id: str | int) -> str:
@@ -131,11 +131,11 @@ def digest_of(record_id: str | int) -> str:
     return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def line_of(found: Erased, digest: str, caller: str) -> str:
+def line_of(outcome: Erased, digest: str, caller: str) -> str:
     """Return the log line of an erasure."""
     return (
-        f"erasure of id sha256:{digest} by {caller}: {found.erased.records} records and {found.erased.rejects} rejects "
-        f"erased, {found.remaining.records} and {found.remaining.rejects} remain"
+        f"erasure of id sha256:{digest} by {caller}: {outcome.erased.records} records and {outcome.erased.rejects} "
+        f"rejects erased, {outcome.remaining.records} and {outcome.remaining.rejects} remain"
     )
 
 

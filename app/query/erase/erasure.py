@@ -103,7 +103,7 @@ class Erasure:
             QueryError: the store gave no answer.
         """
         records, *_ = await self._span(record_id)
-        return Counts(records=records, rejects=len(await self._found_rejects(record_id)))
+        return Counts(records=records, rejects=len(await self._matching_rejects(record_id)))
 
     async def erase(self, record_id: str | int) -> Erased:
         """Delete every row of the record, and every reject that holds it.
@@ -113,12 +113,12 @@ class Erasure:
         Raises:
             QueryError: the store gave no answer; rows deleted by then are gone, and the call may be repeated.
         """
-        found, first_us, last_us = await self._span(record_id)
+        count, first_us, last_us = await self._span(record_id)
         erased = remaining = 0
-        if found:
+        if count:
             erased = await self._delete(self._records, self._is(record_id), first_us, last_us)
             remaining, *_ = await self._span(record_id)
-        rejects = await self._found_rejects(record_id)
+        rejects = await self._matching_rejects(record_id)
         erased_rejects = await self._delete_rejects(rejects) if rejects else 0
         remaining_rejects = max(len(rejects) - erased_rejects, 0)
         await self._eraser.advance()  # always: an earlier attempt may have failed just before this call
@@ -162,8 +162,8 @@ class Erasure:
                 break
         return erased
 
-    async def _found_rejects(self, record_id: str | int) -> list[_Reject]:
-        found: list[_Reject] = []
+    async def _matching_rejects(self, record_id: str | int) -> list[_Reject]:
+        rejects: list[_Reject] = []
         cut: defaultdict[tuple[str, str | None, int], _CutReject] = defaultdict(_CutReject)
         async for rows in self._suspects(record_id):
             for row in rows:
@@ -173,7 +173,7 @@ class Erasure:
                 reject = _Reject(epoch_us(row["ingest_time"]), row["delivery_key"])
                 if parts == 1:
                     if await self._holds(payload, record_id):
-                        found.append(reject)
+                        rejects.append(reject)
                     continue
                 # A replay that is rejected again keeps the key but not the message id.
                 whole = cut[whole_key(reject.key, part), row["message_id"], parts]
@@ -182,8 +182,8 @@ class Erasure:
                     whole.is_match = await self._holds(readable, record_id)
         for whole in cut.values():  # payloads remain where a part was lost: search the parts that exist
             if whole.is_match or (whole.payloads and await self._holds(whole.joined(), record_id)):
-                found += whole.rows
-        return found
+                rejects += whole.rows
+        return rejects
 
     async def _holds(self, payload: bytes, record_id: str | int) -> bool:
         return await asyncio.to_thread(holds_record, payload, self._id, record_id)

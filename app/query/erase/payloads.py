@@ -41,17 +41,17 @@ def holds_record(payload: bytes, column: Column, record_id: str | int) -> bool:
 
 def _holds(raw: bytes | bytearray, column: Column, record_id: str | int) -> bool:
     try:
-        return any(_is_record(found, column, record_id) for found in _records(raw))
+        return any(_is_record(record, column, record_id) for record in _records(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return any(_mentions(raw, form) for form in forms_of(column, record_id))
 
 
 def _records(raw: bytes | bytearray) -> Iterator[Any]:
     try:
-        found = [msgspec.json.decode(raw)]
+        values = [msgspec.json.decode(raw)]
     except msgspec.DecodeError:  # NDJSON, or not JSON at all
-        found = [msgspec.json.decode(line) for line in raw.splitlines() if line.strip()]
-    for value in found:
+        values = [msgspec.json.decode(line) for line in raw.splitlines() if line.strip()]
+    for value in values:
         if isinstance(value, list):
             yield from value
         else:

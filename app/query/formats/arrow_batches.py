@@ -55,12 +55,12 @@ class ArrowEncoder:
         return END_OF_STREAM
 
 
-def _message(found: Any, *, write_schema: bool) -> bytes:
+def _message(content: Any, *, write_schema: bool) -> bytes:
     from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
 
     sink = io.BytesIO()
     writer = StreamWriter.from_writable(sink)
-    writer.write_stream(found, write_schema=write_schema)
+    writer.write_stream(content, write_schema=write_schema)
     writer.release()  # `close` would add the end marker
     return sink.getvalue()
 
@@ -85,8 +85,8 @@ def _type(column: Column) -> Any:
         Kind.JSON: nanoarrow.string,
         Kind.STRUCT: lambda nullable: nanoarrow.struct(_fields(column.fields), nullable),
     }
-    found = makers[column.kind](nullable=column.mode is Mode.NULLABLE)
-    return nanoarrow.list_(found, nullable=False) if column.mode is Mode.REPEATED else found
+    schema = makers[column.kind](nullable=column.mode is Mode.NULLABLE)
+    return nanoarrow.list_(schema, nullable=False) if column.mode is Mode.REPEATED else schema
 
 
 def _assembled(schema: Any, length: int, buffers: list[Any], children: list[Any]) -> Any:
@@ -100,7 +100,7 @@ def _array(column: Column, schema: Any, values: list[Any]) -> Any:
         return _item_array(column, schema, values)
     lists = [value or () for value in values]  # BigQuery has no NULL lists: they read as empty ones
     offsets = array("i", accumulate(map(len, lists), initial=0))
-    items = _item_array(column, schema.child(0), [item for found in lists for item in found])
+    items = _item_array(column, schema.child(0), [item for each in lists for item in each])
     return _assembled(schema, len(values), [None, offsets], [items])
 
 
@@ -185,8 +185,8 @@ def _decimals(values: list[Decimal]) -> bytes:
 
 
 def _billionths(value: Decimal) -> int:
-    found = int(_exact.multiply(value, _BILLION).to_integral_value())
-    return min(max(found, -_MAX_NUMERIC), _MAX_NUMERIC)
+    billionths = int(_exact.multiply(value, _BILLION).to_integral_value())
+    return min(max(billionths, -_MAX_NUMERIC), _MAX_NUMERIC)
 
 
 _FIXED: dict[Kind, Callable[[list[Any]], Any]] = {

@@ -39,12 +39,12 @@ class ServedRows:
         # The usual page: nothing to convert and all columns requested. Copying takes three times as long as encoding.
         if not self._conversions and all(map(names.__eq__, map(list, rows))):
             return rows
-        found = [{name: row[name] for name in names} for row in rows]
+        objects = [{name: row[name] for name in names} for row in rows]
         for name, convert in self._conversions:
-            for row in found:
+            for row in objects:
                 if row[name] is not None:
                     row[name] = convert(row[name])
-        return found
+        return objects
 
 
 def converter(column: Column) -> Convert | None:
@@ -173,13 +173,13 @@ class CsvEncoder(RowEncoder):
 
 def _leaves(columns: tuple[Column, ...], path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Column]]:
     """Return the columns of the file, each with its path; a list of STRUCTs is one column."""
-    found: list[tuple[tuple[str, ...], Column]] = []
+    leaves: list[tuple[tuple[str, ...], Column]] = []
     for column in columns:
         if column.kind is Kind.STRUCT and column.mode is not Mode.REPEATED:
-            found += _leaves(column.fields, (*path, column.name))
+            leaves += _leaves(column.fields, (*path, column.name))
         else:
-            found.append(((*path, column.name), column))
-    return found
+            leaves.append(((*path, column.name), column))
+    return leaves
 
 
 def _values(rows: list[Row], path: tuple[str, ...], absent: tuple[()] | None) -> list[Any]:

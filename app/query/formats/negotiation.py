@@ -22,7 +22,7 @@ _ACCEPTED: dict[str, tuple[Format, ...]] = {
 }
 
 
-def choose_format(asked: Format | None, accept: str) -> Format:
+def choose_format(parameter: Format | None, accept: str) -> Format:
     """Return the format of the response: the parameter's, or else the one `Accept` prefers, or else JSON.
 
     The most specific range that matches a format determines its quality
@@ -30,15 +30,15 @@ def choose_format(asked: Format | None, accept: str) -> Format:
     full takes precedence, then the order of `_ACCEPTED`. If nothing matches, the format is JSON: a response helps more
     than a 406.
     """
-    if asked is not None:
-        return asked
+    if parameter is not None:
+        return parameter
     # By format: the specificity of the range that matches it, and the quality in that range.
     welcome: dict[Format, tuple[int, float]] = {}
     for item in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in item.split(";"))
-        said = (_specificity(media_type), _quality(parameters))
+        rank = (_specificity(media_type), _quality(parameters))
         for name in _ACCEPTED.get(media_type, ()):
-            welcome[name] = max(welcome.get(name, said), said)
+            welcome[name] = max(welcome.get(name, rank), rank)
     chosen: Format = "json"
     best = (0.0, 0)
     for name in MEDIA_TYPES:

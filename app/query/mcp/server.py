@@ -100,7 +100,7 @@ class AgentService:
         if tool is None:
             return _failed(f"there is no tool {params.name[:100]!r}; the tools are {', '.join(self._tools)}")
         try:
-            reply = await self._asked(tool, params.arguments or {}, context)
+            reply = await self._reply(tool, params.arguments or {}, context)
         except ArgumentsError as error:
             return _failed(str(error))
         except TooLargeError:
@@ -111,7 +111,7 @@ class AgentService:
         return _result(reply)
 
     @staticmethod
-    async def _asked(tool: Tool, given: dict[str, Any], context: "ServerRequestContext[Any, Any]") -> Reply:
+    async def _reply(tool: Tool, given: dict[str, Any], context: "ServerRequestContext[Any, Any]") -> Reply:
         request = tool.request(given)
         outer = context.request.scope  # type: ignore[union-attr]
         return await ask(outer["litestar_app"], outer, request.path, request.query)

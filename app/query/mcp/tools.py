@@ -68,7 +68,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             *(f"{name}: there is no such argument" for name in given if name not in self.arguments),
             *(f"{name}: it is required" for name in self.required if name not in given),
             *(
-                f"{name}: expected {_wanted(self.arguments[name])}"
+                f"{name}: expected {_type_text(self.arguments[name])}"
                 for name, value in given.items()
                 if name in self.arguments and not _fits(value, self.arguments[name])
             ),
@@ -168,9 +168,9 @@ def _described(parameters: Mapping[str, Parameter], names: Sequence[str]) -> dic
 
 
 def _with_default(parameter: Parameter) -> str:
-    told = f" Default: {parameter.default}." if parameter.default else ""
+    default = f" Default: {parameter.default}." if parameter.default else ""
     shown = f" Example: {parameter.example}." if parameter.example and " " not in parameter.example else ""
-    return f"{parameter.description}{told}{shown}"
+    return f"{parameter.description}{default}{shown}"
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
@@ -184,10 +184,10 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     return False
 
 
-def _wanted(schema: Mapping[str, Any]) -> str:
-    wanted = schema.get("type", "string")
-    if wanted == "integer":
+def _type_text(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type", "string")
+    if kind == "integer":
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
-    if wanted == "object":
+    if kind == "object":
         return "an object of texts, numbers and bools"
     return "a text that is not empty" if schema.get("minLength") else "a text"

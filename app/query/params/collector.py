@@ -68,10 +68,10 @@ class Parameters:
             ProblemError: `invalid_parameter`, with an entry for each.
         """
         if self.errors:
-            told = [f"{error.name}: {error.message}" for error in self.errors[:_DETAILED]]
+            messages = [f"{error.name}: {error.message}" for error in self.errors[:_DETAILED]]
             more = ["and more, see `errors`"] if len(self.errors) > _DETAILED else []
             raise ProblemError(
-                "invalid_parameter", "; ".join(told + more), errors=tuple(self.errors), members=self.members
+                "invalid_parameter", "; ".join(messages + more), errors=tuple(self.errors), members=self.members
             )
 
     def _add_filter(self, name: str, text: str) -> None:
@@ -95,8 +95,8 @@ class Parameters:
         close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         filters = filterable(self._fields)
-        told = f"; filters are on {', '.join(filters)}" if filters else ""
-        message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{told}"
+        filters_text = f"; filters are on {', '.join(filters)}" if filters else ""
+        message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{filters_text}"
         self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
 
 
@@ -109,8 +109,8 @@ def parse_nothing(query: str) -> None:
     names = [name[:_SHOWN_LENGTH] for name, _ in parse_qsl(query, keep_blank_values=True)]
     if names:
         errors = tuple(FieldError(name=name, message="the endpoint has no parameters") for name in names[:_MAX_ERRORS])
-        told = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
-        raise ProblemError("invalid_parameter", f"the endpoint has no parameters; remove {told}", errors=errors)
+        listing = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
+        raise ProblemError("invalid_parameter", f"the endpoint has no parameters; remove {listing}", errors=errors)
 
 
 def one_of(description: str, *words: str, example: str, default: str | None = None, defers: bool = False) -> Parameter:

@@ -73,13 +73,13 @@ def parse_filters(fields: Mapping[str, FilterField], pairs: Iterable[tuple[str, 
     Raises:
         FilterError: one of them is none, or has no such value.
     """
-    found = []
+    conditions = []
     for name, text in pairs:
         condition = parse_filter(fields, name, text)
         if condition is None:
             raise FilterError(f"{name}: there is no such field to filter by; there are {', '.join(filterable(fields))}")
-        found.append(condition)
-    return in_order(found)
+        conditions.append(condition)
+    return in_order(conditions)
 
 
 def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Condition | None:
@@ -113,8 +113,8 @@ def fingerprint(conditions: Iterable[Condition], mark: str = "") -> str:
     ordered = in_order(conditions)
     if not ordered and not mark:
         return ""
-    told = repr([(each.path, each.json_path, each.operator, each.values) for each in ordered]) + mark
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    text = repr([(each.path, each.json_path, each.operator, each.values) for each in ordered]) + mark
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def in_order(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -190,24 +190,24 @@ def filter_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]
 
     Those below a JSON column (`data.total.gt`) are only mentioned in its description: they are unbounded.
     """
-    found = {}
+    parameters = {}
     for path, field in fields.items():
         for operator in field.operators:
             name = path if operator == "eq" else f"{path}.{operator}"
             schema, example = _value_schema(field, operator)
-            found[name] = Parameter(_parameter_text(field, operator), example, schema)
-    return found
+            parameters[name] = Parameter(_parameter_text(field, operator), example, schema)
+    return parameters
 
 
 def _parameter_text(field: FilterField, operator: str) -> str:
-    told = f"Only records where {_MEANINGS[operator].format(path=field.path)}."
+    sentence = f"Only records where {_MEANINGS[operator].format(path=field.path)}."
     if operator != "eq":
-        return told
+        return sentence
     others = ", ".join(f"`{field.path}.{other}`" for other in field.operators if other != "eq")
     below = ""
     if field.kind is Kind.JSON:
         below = f" Its members are compared by path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
-    return f"{told} Also: {others}.{below}"
+    return f"{sentence} Also: {others}.{below}"
 
 
 def _value_schema(field: FilterField, operator: str) -> tuple[dict[str, Any], str]:

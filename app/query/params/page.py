@@ -267,15 +267,15 @@ def _chosen(columns: Sequence[Column], paths: list[list[str]], outer: str) -> tu
         if name not in known:
             raise ValueError(f"there is no field {(outer + name)[:100]!r}; there are {', '.join(known)}")
         below.setdefault(name, []).append(rest)
-    found = []
+    selection = []
     for name, rests in below.items():
         column, path = known[name], outer + name
         if [] in rests:
             if len(rests) > 1:
                 raise ValueError(f"{path} is listed more than once")
-            found.append(column)
+            selection.append(column)
         elif not column.fields:
             raise ValueError(f"{path} has no fields of its own; list it as a whole")
         else:
-            found.append(msgspec.structs.replace(column, fields=_chosen(column.fields, rests, f"{path}.")))
-    return tuple(found)
+            selection.append(msgspec.structs.replace(column, fields=_chosen(column.fields, rests, f"{path}.")))
+    return tuple(selection)

@@ -91,7 +91,7 @@ class Reader:
         Raises:
             ProblemError: it has failed for PATIENCE_S.
         """
-        failing_since_us, pause_s, told = None, _FIRST_PAUSE_S, None
+        failing_since_us, pause_s, logged_type = None, _FIRST_PAUSE_S, None
         while True:
             try:
                 async with turn or nullcontext():
@@ -99,8 +99,8 @@ class Reader:
             except QueryError as error:
                 now_us = self._clock.elapsed_us()
                 failing_since_us = now_us if failing_since_us is None else failing_since_us
-                if type(error) is not told:
-                    told = type(error)
+                if type(error) is not logged_type:
+                    logged_type = type(error)
                     _log.warning("a tail query failed and will be retried: %s", error)
                 if now_us + pause_s * MICROSECONDS > failing_since_us + PATIENCE_S * MICROSECONDS:
                     _log.warning("a tail query failed, and the stream ends: %s", error)
@@ -108,7 +108,7 @@ class Reader:
                 await self._clock.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
-                if told is not None:
+                if logged_type is not None:
                     _log.info("a tail query succeeds again")
                 return batch
 

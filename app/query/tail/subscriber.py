@@ -38,7 +38,7 @@ class Subscriber:
     ) -> None:
         self.position, self.form, self.reader = start, form, reader
         self._clock, self._max_s, self._turn, self._room = clock, max_s, turn, room
-        self._told: Position | None = None  # the position in the last event without data
+        self._last_position: Position | None = None  # the position in the last event without data
         self._woken = asyncio.Event()
         self._reason: Reason | None = None
         self._ping_is_due = False
@@ -66,7 +66,7 @@ class Subscriber:
         timers = [self._clock.call_later(self._max_s, lambda: self.end("time")), self._cut_later()]
         try:
             await send(events.opening(self.form, self.position))
-            self._told = self.position
+            self._last_position = self.position
             await send(await self._follow(poller, send))
         finally:
             for timer in timers:
@@ -190,8 +190,8 @@ class Subscriber:
             self.position = max(self.position, recent.reaches)
 
     def _ping(self) -> bytes:
-        moved_to = self.position if self.position != self._told else None
-        self._told = self.position
+        moved_to = self.position if self.position != self._last_position else None
+        self._last_position = self.position
         return events.ping(self.form, moved_to)
 
     def _ping_later(self) -> Timer:

@@ -48,12 +48,12 @@ class StreamEnd(msgspec.Struct, frozen=True):
     @classmethod
     def of_status(cls, status: Status) -> "StreamEnd":
         """Return the end that a google.rpc.Status describes, with the StorageErrors among its details."""
-        found = set()
+        codes = set()
         for detail in status.details:
             error = _StorageError()
             if detail.Is(_StorageError.DESCRIPTOR) and detail.Unpack(error):
-                found.add(error.code)
-        return cls(status.code, status.message[:_MAX_DETAIL], frozenset(found))
+                codes.add(error.code)
+        return cls(status.code, status.message[:_MAX_DETAIL], frozenset(codes))
 
 
 def outcome_of_response(response: Any) -> Outcome:

@@ -163,9 +163,9 @@ class BigQueryClients:
 
 
 def _application_default() -> Credentials:
-    found: Credentials
+    credentials: Credentials
     try:
-        found, _ = google.auth.default(scopes=_SCOPES)
+        credentials, _ = google.auth.default(scopes=_SCOPES)
     except (GoogleAuthError, OSError, ValueError) as error:
         reason = first_line(error).rstrip(".")
         raise AccessError(
@@ -173,6 +173,6 @@ def _application_default() -> Credentials:
             "elsewhere run `gcloud auth application-default login`, or point "
             "GOOGLE_APPLICATION_CREDENTIALS at a readable key file"
         ) from error
-    if isinstance(found, CredentialsWithQuotaProject) and found.quota_project_id is not None:
-        found = found.with_quota_project(None)
-    return found
+    if isinstance(credentials, CredentialsWithQuotaProject) and credentials.quota_project_id is not None:
+        credentials = credentials.with_quota_project(None)
+    return credentials

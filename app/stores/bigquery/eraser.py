@@ -63,16 +63,16 @@ class BigQueryEraser:
         try:
             await run_in_daemon_thread(lambda: self._label(generation), "erasure-label")
         except Exception as error:  # anything that the client raises
-            told = f"the erasure could not be recorded on {self._table}: {first_line(error)}"
-            raise StoreUnavailableError(told) from error
+            message = f"the erasure could not be recorded on {self._table}: {first_line(error)}"
+            raise StoreUnavailableError(message) from error
 
     async def learn(self) -> None:
         """Read the label every minute, until cancelled, to learn of erasures by other instances. Reading it is free."""
         while True:
             try:
                 async with asyncio.timeout(3 * _TIMEOUT_S):
-                    found = await run_in_daemon_thread(self._labelled, "erasure-label")
-                self._generation = max(found, self._generation)
+                    generation = await run_in_daemon_thread(self._labelled, "erasure-label")
+                self._generation = max(generation, self._generation)
             except Exception as error:  # the next read may succeed; the sink states show the fault
                 _log.debug("the label of %s could not be read: %s", self._table, first_line(error))
             await self._clock.sleep(LEARN_EVERY_S)

@@ -55,18 +55,18 @@ def query_error(failure: Exception, place: TableAddress, *, limit_bytes: int, ti
         failure = failure.cause
     match failure:
         case TimeoutError():
-            found: QueryError | None = QueryTimeoutError(timeout_s)
+            error: QueryError | None = QueryTimeoutError(timeout_s)
         case AccessError():
-            found = StoreUnavailableError(str(failure))
+            error = StoreUnavailableError(str(failure))
         case GoogleAuthError():
-            found = StoreUnavailableError(f"BigQuery refuses the Google credentials: {_quoted(failure)}")
+            error = StoreUnavailableError(f"BigQuery refuses the Google credentials: {_quoted(failure)}")
         case RequestException() | ConnectionError():
-            found = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_quoted(failure)}")
+            error = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_quoted(failure)}")
         case GoogleAPICallError():
-            found = _answered(failure, place, limit_bytes=limit_bytes, timeout_s=timeout_s)
+            error = _answered(failure, place, limit_bytes=limit_bytes, timeout_s=timeout_s)
         case _:
-            found = None
-    return found
+            error = None
+    return error
 
 
 def reason_of(failure: Exception) -> str:

@@ -105,18 +105,18 @@ def run_for_rows(client: Client, statement: Statement, place: TableAddress, sett
     # If jobs.query itself breaks off, it is called again under another request id. The outcome of the first call is
     # unknown; at worst, the query is read twice. _Watch repeats the calls for its job and its pages. If they keep
     # failing, that is a RetryError, after which nothing is started again.
-    found = _briefly(_is_broken_connection)(ask)()
-    rows, size_bytes, cut = _fetched(found, row_decoder(found.schema), statement.max_bytes)
-    return Answer(rows, found.total_bytes_processed, size_bytes, cut)
+    result = _briefly(_is_broken_connection)(ask)()
+    rows, size_bytes, cut = _fetched(result, row_decoder(result.schema), statement.max_bytes)
+    return Answer(rows, result.total_bytes_processed, size_bytes, cut)
 
 
 def _fetched(
-    found: Any, decode: Callable[[dict[str, Any]], dict[str, Any]], max_bytes: int | None
+    result: Any, decode: Callable[[dict[str, Any]], dict[str, Any]], max_bytes: int | None
 ) -> tuple[list[Row], int, bool]:
     """Return the rows of an answer up to `max_bytes` of text, their size in bytes, and whether there are more."""
     rows: list[Row] = []
     total_bytes = 0
-    for page in found.pages:  # each of 10 MB at most, fetched when it is reached
+    for page in result.pages:  # each of 10 MB at most, fetched when it is reached
         for row in page.raw_page.get("rows", ()):
             if max_bytes is not None:
                 row_bytes = len(str(row))
@@ -140,8 +140,8 @@ def dry_run(client: Client, statement: Statement, place: TableAddress, settings:
         job_retry=None,
         timeout=_HTTP_TIMEOUT_S,
     )
-    found: int | None = job.total_bytes_processed
-    return found
+    size_bytes: int | None = job.total_bytes_processed
+    return size_bytes
 
 
 def run_for_table(

@@ -27,9 +27,9 @@ async def look_up(read: Read, query: LookUp, source: str, *, is_indexed: bool) -
     Raises:
         QueryError: the store gave no answer.
     """
-    found = await read(render_instants(query, is_cheap=is_indexed))
-    billed = found.bytes_processed or 0
-    instants = [epoch_us(row["ingest_time"]) for row in found.rows]
+    answer = await read(render_instants(query, is_cheap=is_indexed))
+    billed = answer.bytes_processed or 0
+    instants = [epoch_us(row["ingest_time"]) for row in answer.rows]
     if len(instants) > MOST_INSTANTS:  # an id of more rows than can be named
         rest = await read(render_look_up(query, source))
         return Answer(rest.rows, billed + (rest.bytes_processed or 0))

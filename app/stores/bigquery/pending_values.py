@@ -40,11 +40,11 @@ class PendingValues:
         a number that is not finite.
         """
         message = self._message.FromString(row)
-        found = [(field.name, value) for field, value in message.ListFields() if field.name in names]
-        if not found:
+        fields = [(field.name, value) for field, value in message.ListFields() if field.name in names]
+        if not fields:
             return row
         rest: _Rest = _read_rest(getattr(message, self._rest) or "{}")
-        for name, value in found:
+        for name, value in fields:
             column = self._promoted[name]
             if name in rest or not _is_finite(column, value):
                 return None

@@ -261,8 +261,8 @@ def _reader(columns: tuple[Column, ...]) -> Callable[[msgspec.Struct], dict[str,
 
 
 def _converters(columns: Iterable[Column]) -> dict[str, Convert]:
-    found = {column.name: _converter(column) for column in columns}
-    return {name: convert for name, convert in found.items() if convert is not None}
+    converters = {column.name: _converter(column) for column in columns}
+    return {name: convert for name, convert in converters.items() if convert is not None}
 
 
 def _converter(column: Column) -> Convert | None:

@@ -96,7 +96,7 @@ class StorageWriteAppender:
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one request, and return the outcome."""
-        if _stands_in_the_way(self._monitor.found) and (obstacle := await self._obstacle()) is not None:
+        if _stands_in_the_way(self._monitor.result) and (obstacle := await self._obstacle()) is not None:
             return obstacle
         if self._announcing is not None and (unannounced := await self._announcing.obstacle()) is not None:
             return unannounced
@@ -160,15 +160,15 @@ class StorageWriteAppender:
 
     async def check(self) -> TableCheck:
         """Check the live table; return the obstacle to appending, the lack of columns, or None."""
-        found = await asyncio.shield(self._monitor.begin())
-        if self._announcing is not None and not isinstance(found, SetupError):
+        table_check = await asyncio.shield(self._monitor.begin())
+        if self._announcing is not None and not isinstance(table_check, SetupError):
             unannounced = await self._announcing.obstacle()
             if isinstance(unannounced, SetupError):
                 return unannounced
-        if found is None and self._unready:
+        if table_check is None and self._unready:
             self._tries_unready = True  # with the next append
             return ColumnsPending(self._unready, f"{_lack(self._unready)}, as far as BigQuery's append servers know")
-        return found
+        return table_check
 
     async def close(self) -> None:
         """Close the connections; what is in flight is Uncertain."""
@@ -194,8 +194,8 @@ class StorageWriteAppender:
         ended_us = self._monitor.ended_us
         if ended_us is None or self._clock.elapsed_us() - ended_us > _CHECK_HOLDS_US:
             await first_within(self._clock, _LOOK_WAIT_S, self._monitor.begin())
-        found = self._monitor.found
-        return found if isinstance(found, SetupError) and _stands_in_the_way(found) else None
+        table_check = self._monitor.result
+        return table_check if isinstance(table_check, SetupError) and _stands_in_the_way(table_check) else None
 
     async def _second_thought(
         self, outcome: RowsRefused | SetupError, lacking: frozenset[str], begun_us: int
@@ -214,10 +214,10 @@ class StorageWriteAppender:
             self._connections.retire()
         if obstacle is not None:
             return obstacle
-        if is_mismatch and not isinstance(self._monitor.found, SetupError) and self._leaves_more_out(lacking):
+        if is_mismatch and not isinstance(self._monitor.result, SetupError) and self._leaves_more_out(lacking):
             return Uncertain("the table has fewer columns than the connection's schema; sending again without them")
         is_not_found = isinstance(outcome, SetupError) and outcome.state is SinkState.NOT_FOUND
-        if is_not_found and not isinstance(self._monitor.found, SetupError):
+        if is_not_found and not isinstance(self._monitor.result, SetupError):
             return Uncertain(f"the table exists, but a connection did not find it: {outcome.detail}")
         return outcome
 
@@ -237,5 +237,5 @@ def _lack(paths: frozenset[str]) -> str:
     return f"the table lacks the columns {', '.join(sorted(paths))}"
 
 
-def _stands_in_the_way(found: TableCheck) -> bool:
-    return isinstance(found, SetupError) and found.state not in _LOOKING_FAILED
+def _stands_in_the_way(table_check: TableCheck) -> bool:
+    return isinstance(table_check, SetupError) and table_check.state not in _LOOKING_FAILED

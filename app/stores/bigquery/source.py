@@ -134,8 +134,8 @@ class BigQueryRunner:
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
         table_path, billed = await self._over_live_columns(query, jobs.run_for_table)
-        if billed and (asked := streamed_bytes.get()) is not None:
-            asked.append(billed)
+        if billed and (request_bytes := streamed_bytes.get()) is not None:
+            request_bytes.append(billed)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._access.load)
             async with aclosing(read_table(self._access, table_path)) as pieces:

@@ -36,10 +36,10 @@ async def check_table(
             live = await run_in_daemon_thread(lambda: read_table(access, table.name, timeout_s), "table-check")
         all_differences = differences(table, live)
     except Exception as error:  # the last line of defence: any failure of the check becomes a state
-        found = setup_error(error, access.place, table.name)
-        if found.state is SinkState.PERMISSION_DENIED:
+        problem = setup_error(error, access.place, table.name)
+        if problem.state is SinkState.PERMISSION_DENIED:
             access.forget()  # by the next check the credentials may have been fixed
-        return found
+        return problem
     advice = "`python -m app.schema diff` lists all differences; docs/schema-changes.md says how to resolve them"
     name = access.place.table_id(table.name)
     if breaking := [difference for difference in all_differences if difference.breaks]:
@@ -61,8 +61,8 @@ def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S
 
     client = access.client()
     reference = bigquery.DatasetReference(access.place.project, access.place.dataset).table(table)
-    found = client.get_table(reference, retry=None, timeout=timeout_s)  # type: ignore[arg-type] # None: no retries
-    return live_table(found.to_api_repr())
+    live = client.get_table(reference, retry=None, timeout=timeout_s)  # type: ignore[arg-type] # None: no retries
+    return live_table(live.to_api_repr())
 
 
 def setup_error(error: Exception, place: TableAddress, table: str) -> SetupError:
@@ -79,27 +79,27 @@ def setup_error(error: Exception, place: TableAddress, table: str) -> SetupError
 
 
 def _without_token(error: GoogleAuthError, name: str) -> SetupError:
-    said = _line(str(error))
+    reason = _line(str(error))
     if error.retryable or any(isinstance(each, TransportError) for each in _chain(error)):
-        text = f"cannot get an access token to check {name}: {said}"
+        text = f"cannot get an access token to check {name}: {reason}"
         return SetupError(SinkState.UNREACHABLE, text)
-    text = f"BigQuery refuses the credentials, so {name} cannot be checked: {said}"
+    text = f"BigQuery refuses the credentials, so {name} cannot be checked: {reason}"
     return SetupError(SinkState.PERMISSION_DENIED, text)
 
 
 def _answered(error: exceptions.GoogleAPICallError, place: TableAddress, table: str) -> SetupError:
-    name, said = place.table_id(table), _said(error)
+    name, message = place.table_id(table), _message(error)
     if isinstance(error, exceptions.TooManyRequests) or _reason(error) in _QUOTA_REASONS:
-        return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for checking {name} is exhausted: {said}")
+        return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for checking {name} is exhausted: {message}")
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
         text = (
-            f"permission to check {name} is missing: {said} (the service needs roles/bigquery.dataEditor on "
+            f"permission to check {name} is missing: {message} (the service needs roles/bigquery.dataEditor on "
             "the dataset)"
         )
         return SetupError(SinkState.PERMISSION_DENIED, text)
     if (part := missing_part(error)) is not None:
         return SetupError(SinkState.NOT_FOUND, _not_found(part, place, table))
-    answered = f"{place.rest_url} (SLUICE_BIGQUERY_REST_URL) answered {error.code} about {name}: {said}"
+    answered = f"{place.rest_url} (SLUICE_BIGQUERY_REST_URL) answered {error.code} about {name}: {message}"
     not_found = isinstance(error, exceptions.NotFound)
     return SetupError(SinkState.NOT_FOUND if not_found else SinkState.UNREACHABLE, answered)
 
@@ -108,10 +108,10 @@ def missing_part(error: Exception) -> Literal["project", "dataset", "table"] | N
     """Return which part of the table's name BigQuery does not know, according to its answer."""
     if not isinstance(error, exceptions.NotFound | exceptions.BadRequest):
         return None
-    said = _said(error).lower()
+    message = _message(error).lower()
     parts: tuple[Literal["project", "dataset", "table"], ...] = ("project", "dataset", "table")
     for part in parts:
-        if said.startswith((f"not found: {part}", f"invalid {part} id")):
+        if message.startswith((f"not found: {part}", f"invalid {part} id")):
             return part
     return None
 
@@ -139,7 +139,7 @@ def _reason(error: exceptions.GoogleAPICallError) -> str:
     return next((str(each["reason"]) for each in error.errors if isinstance(each, dict) and "reason" in each), "")
 
 
-def _said(error: exceptions.GoogleAPICallError) -> str:
+def _message(error: exceptions.GoogleAPICallError) -> str:
     """Return the server's own message, without the method and address that the client prefixes."""
     words = next((each["message"] for each in error.errors if isinstance(each, dict) and each.get("message")), None)
     return _line(str(words or error.message.partition("prettyPrint=false: ")[2] or error.message))

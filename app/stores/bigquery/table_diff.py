@@ -114,11 +114,11 @@ def differences(table: Table, live: LiveTable) -> list[Difference]:
         text = f"It has the type {live.kind}, which does not allow appends: {_ANEW}."
         return [Difference("table", text, breaks=True)]
     envelope = frozenset(column.name for column in table.envelope)
-    found = _column_differences(table.columns, live.columns, "")
+    column_differences = _column_differences(table.columns, live.columns, "")
     # Every row has an envelope, so without a column of it nothing could be stored.
     columns = [
         msgspec.structs.replace(each, breaks=True, pending=False) if each.pending and each.path in envelope else each
-        for each in found
+        for each in column_differences
     ]
     return [*columns, *_layout_differences(LAYOUT, live)]
 
@@ -197,10 +197,10 @@ def _type_differences(path: str, column: Column, there: LiveColumn) -> Iterator[
 
 
 def _layout_differences(declared: Layout, live: LiveTable) -> Iterator[Difference]:
-    wanted = _partitions(declared.partition_type, declared.partition_column)
-    found = _partitions(live.partition_type, live.partition_column)
-    if found.lower() != wanted.lower():
-        text = f"The table has {found}; the record type requires {wanted}. This cannot be changed: {_ANEW}."
+    expected = _partitions(declared.partition_type, declared.partition_column)
+    actual = _partitions(live.partition_type, live.partition_column)
+    if actual.lower() != expected.lower():
+        text = f"The table has {actual}; the record type requires {expected}. This cannot be changed: {_ANEW}."
         yield Difference("partitioning", text, breaks=True)
     elif declared.require_partition_filter and not live.requires_partition_filter:
         text = (
@@ -225,18 +225,18 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def describe(found: Sequence[Difference]) -> str:
-    """Return `found` as one line of at most MAX_DESCRIPTION characters, saying how many did not fit."""
+def describe(all_differences: Sequence[Difference]) -> str:
+    """Return `all_differences` as one line of at most MAX_DESCRIPTION characters, saying how many did not fit."""
     line = ""
-    for position, difference in enumerate(found):
-        rest = f" And {len(found) - position} more."
+    for position, difference in enumerate(all_differences):
+        rest = f" And {len(all_differences) - position} more."
         if len(line) + len(difference.sentence) + len(rest) >= MAX_DESCRIPTION:
             return (line + rest).strip()
         line += f" {difference.sentence}"
     return line.strip()
 
 
-def report(found: Sequence[Difference]) -> str:
-    """Return `found` as lines, those that break first, then the pending ones; each ends with a line feed."""
-    ordered = sorted(found, key=lambda difference: (not difference.breaks, not difference.pending))
+def report(all_differences: Sequence[Difference]) -> str:
+    """Return `all_differences` as lines, those that break first, then the pending ones; each ends with a line feed."""
+    ordered = sorted(all_differences, key=lambda difference: (not difference.breaks, not difference.pending))
     return "".join(f"  {each.word:7} {each.sentence}\n" for each in ordered)

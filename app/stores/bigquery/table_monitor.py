@@ -21,7 +21,7 @@ class TableMonitor:
 
     def __init__(self, table: Table, check: Check, clock: Clock) -> None:
         self.table, self._check, self._clock = table, check, clock
-        self.found: SetupError | ColumnsPending | None = None
+        self.result: SetupError | ColumnsPending | None = None
         self.missing: frozenset[str] = frozenset()
         self.begun_us: int | None = None
         self.ended_us: int | None = None
@@ -52,13 +52,13 @@ class TableMonitor:
 
     async def _check_once(self) -> SetupError | ColumnsPending | None:
         begun_us = self._clock.elapsed_us()
-        self.found = await self._check()
+        self.result = await self._check()
         self.begun_us, self.ended_us = begun_us, self._clock.elapsed_us()
-        match self.found:
+        match self.result:
             case None:
                 self.missing = frozenset()
             case ColumnsPending(missing):
                 self.missing = missing
             case SetupError():
                 pass
-        return self.found
+        return self.result

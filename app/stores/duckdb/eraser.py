@@ -66,13 +66,13 @@ async def delete_rows(store: EmbeddedStore, query: Deletion) -> int:
 
 
 def _changed(statement: Statement, connection: duckdb.DuckDBPyConnection) -> int:
-    found = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
-    return int(found[0]) if found else 0
+    row = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _generation(connection: duckdb.DuckDBPyConnection) -> int:
-    found = connection.execute(f"SELECT max(number) FROM {STATE} WHERE name = ?", [_GENERATION]).fetchone()  # noqa: S608 - a constant
-    return 0 if found is None or found[0] is None else int(found[0])
+    row = connection.execute(f"SELECT max(number) FROM {STATE} WHERE name = ?", [_GENERATION]).fetchone()  # noqa: S608 - a constant
+    return 0 if row is None or row[0] is None else int(row[0])
 
 
 def _advanced(connection: duckdb.DuckDBPyConnection) -> int:

@@ -90,31 +90,34 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
 
 def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table) -> Fit:
     connection.execute(duckdb_ddl(table))
-    found = fit(table, file_columns(connection, table.name))
-    if found.problems:
+    table_fit = fit(table, file_columns(connection, table.name))
+    if table_fit.problems:
         raise StoreError(
-            f"the table {table.name} in {path} does not fit the record type: {', '.join(found.problems)}. "
+            f"the table {table.name} in {path} does not fit the record type: {', '.join(table_fit.problems)}. "
             "`python -m app.schema migrate --dry-run` says how the file can be changed (docs/schema-changes.md); "
             "or set another SLUICE_DATA_PATH, or move the file away"
         )
-    return found
+    return table_fit
 
 
 def _add_columns(connection: duckdb.DuckDBPyConnection, path: str, fits: Sequence[tuple[Table, Fit]]) -> None:
     """Add the missing columns of all tables as one transaction; no row is rewritten."""
-    if any(found.additions for _, found in fits):
+    if any(table_fit.additions for _, table_fit in fits):
         connection.begin()
-        for table, found in fits:
-            for addition in found.additions:
+        for table, table_fit in fits:
+            for addition in table_fit.additions:
                 connection.execute(addition.statement(table.name))
         connection.commit()
-    for table, found in fits:
-        if found.additions:
-            added = ", ".join(addition.path for addition in found.additions)
+    for table, table_fit in fits:
+        if table_fit.additions:
+            added = ", ".join(addition.path for addition in table_fit.additions)
             _log.warning("table %s in %s: added the columns %s", table.name, path, added)
-        if found.undeclared:
+        if table_fit.undeclared:
             _log.info(
-                "table %s in %s: not declared, so empty in new rows: %s", table.name, path, ", ".join(found.undeclared)
+                "table %s in %s: not declared, so empty in new rows: %s",
+                table.name,
+                path,
+                ", ".join(table_fit.undeclared),
             )
 
 
@@ -161,10 +164,10 @@ class DiskSpace:
         if self._folder is None:
             return None
         try:
-            found = os.statvfs(self._folder)
+            disk = os.statvfs(self._folder)
         except OSError as error:
             return f"the data folder cannot be examined: {error.strerror}"
-        free_bytes = found.f_bavail * found.f_frsize
+        free_bytes = disk.f_bavail * disk.f_frsize
         if free_bytes >= self._min_free_bytes + size_bytes:
             return None
         return (

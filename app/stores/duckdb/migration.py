@@ -54,10 +54,10 @@ def migrate(
     try:
         with duckdb.connect(path, read_only=dry_run) as connection:
             connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'")
-            found = _planned(connection, tables, renames, removals)
-            if dry_run or not found.has_steps:
-                return found
-            return msgspec.structs.replace(found, kept=_replace(connection, Path(path), found))
+            migration = _planned(connection, tables, renames, removals)
+            if dry_run or not migration.has_steps:
+                return migration
+            return msgspec.structs.replace(migration, kept=_replace(connection, Path(path), migration))
     except (duckdb.Error, OSError) as error:
         text = first_line(error)
         hint = ": is a service using it? Stop it first" if "lock" in text.lower() else ""
@@ -92,8 +92,8 @@ def _violated(connection: duckdb.DuckDBPyConnection, planned: Plan) -> list[str]
 
 
 def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
-    found = connection.execute(f"SELECT count(*) FROM {source}").fetchone()  # noqa: S608 - quoted names
-    return int(found[0]) if found else 0
+    row = connection.execute(f"SELECT count(*) FROM {source}").fetchone()  # noqa: S608 - quoted names
+    return int(row[0]) if row else 0
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, path: Path, migration: Migration) -> Path:

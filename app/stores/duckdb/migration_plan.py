@@ -116,10 +116,10 @@ class _Planner:
         old = self._old_by_new.get(path, "")
         if not old.startswith(prefix) or "." in old.removeprefix(prefix):
             return None
-        found = there.pop(old.removeprefix(prefix).lower(), None)
-        if found is not None:
+        source = there.pop(old.removeprefix(prefix).lower(), None)
+        if source is not None:
             self.used.add(old)
-        return found
+        return source
 
     def _undeclared(self, column: FileColumn, prefix: str, owner: str) -> Made | None:
         path = prefix + column.name
@@ -132,9 +132,9 @@ class _Planner:
         return Made(msgspec.structs.replace(column, is_required=False), _access(owner, column.name))
 
     def _column(self, column: Column, now: FileColumn | None, old: FileColumn | None, path: str, owner: str) -> Made:
-        wanted = declared_column(column)
+        target = declared_column(column)
         if owner:
-            wanted = msgspec.structs.replace(wanted, is_required=False)
+            target = msgspec.structs.replace(target, is_required=False)
         source = now or old
         if source is None:
             if column.mode is Mode.REQUIRED:
@@ -142,8 +142,8 @@ class _Planner:
                     f"{path} is declared as required, and the file has no such column: declare it optional, or name "
                     f"the column that it was with --rename OLD={path}"
                 )
-            self.steps.append(f"add     {path} {wanted.type_text}")
-            return Made(wanted, "NULL")
+            self.steps.append(f"add     {path} {target.type_text}")
+            return Made(target, "NULL")
         made = self._value(column, source, path, _access(owner, source.name))
         if old is not None:
             old_path = path[: len(path) - len(column.name)] + old.name
@@ -153,25 +153,25 @@ class _Planner:
             both = f"{made.value} IS NOT NULL AND {other.value} IS NOT NULL"
             self.checks.append(Check(both, f"both {old.name} and {path} have a value"))
             made = Made(made.column, f"COALESCE({made.value}, {other.value})")
-        return self._with_mode(made, source, wanted, path, is_field=bool(owner))
+        return self._with_mode(made, source, target, path, is_field=bool(owner))
 
-    def _with_mode(self, made: Made, source: FileColumn, wanted: FileColumn, path: str, *, is_field: bool) -> Made:
-        if is_field or source.is_required == wanted.is_required:
+    def _with_mode(self, made: Made, source: FileColumn, target: FileColumn, path: str, *, is_field: bool) -> Made:
+        if is_field or source.is_required == target.is_required:
             return made
-        if wanted.is_required:
+        if target.is_required:
             self.steps.append(f"tighten {path} to REQUIRED")
             self.checks.append(Check(f"{made.value} IS NULL", f"{path} has no value, and is declared as required"))
         else:
             self.steps.append(f"relax   {path} to NULLABLE")
-        return Made(msgspec.structs.replace(made.column, is_required=wanted.is_required), made.value)
+        return Made(msgspec.structs.replace(made.column, is_required=target.is_required), made.value)
 
     def _value(self, column: Column, source: FileColumn, path: str, value: str) -> Made:
         """Return the column with the type that is declared, and the expression that makes it of `value`."""
-        wanted = declared_column(column)
-        result = msgspec.structs.replace(wanted, is_required=source.is_required)
-        is_same_shape = (source.is_list, source.type == STRUCT) == (wanted.is_list, wanted.type == STRUCT)
+        target = declared_column(column)
+        result = msgspec.structs.replace(target, is_required=source.is_required)
+        is_same_shape = (source.is_list, source.type == STRUCT) == (target.is_list, target.type == STRUCT)
         if not is_same_shape:
-            text = f"{path} is {source.type_text}, and cannot become {wanted.type_text}: declare another field"
+            text = f"{path} is {source.type_text}, and cannot become {target.type_text}: declare another field"
             self.problems.append(text)
             return Made(result, value)
         before = len(self.checks)

@@ -115,17 +115,17 @@ class Reader:
 
     async def _versions(self, query: LookUp) -> list[Row]:
         """Return the rows of a look-up, from the parts of its range in which the id may have rows, newest first."""
-        found: list[Row] = []
+        rows: list[Row] = []
         beyond_us = query.to_us
         # Each gap is read after the covered range that follows it; an empty one comes before the first covered range.
         gaps = [(query.from_us, query.from_us), *self._ids[query.table].coverage.gaps(query.from_us, query.to_us)]
         for gap_from_us, gap_to_us in reversed(gaps):
-            found += await self._read_parts(query, await self._hits(query, gap_to_us, beyond_us), len(found))
-            found += await self._read_parts(query, [(gap_from_us, gap_to_us)], len(found))
-            if len(found) == query.limit:
+            rows += await self._read_parts(query, await self._hits(query, gap_to_us, beyond_us), len(rows))
+            rows += await self._read_parts(query, [(gap_from_us, gap_to_us)], len(rows))
+            if len(rows) == query.limit:
                 break
             beyond_us = gap_from_us
-        return found
+        return rows
 
     async def _hits(self, query: LookUp, from_us: int, to_us: int) -> list[tuple[int, int]]:
         """Return the parts of a covered range in which the id may have rows, newest first."""
@@ -136,10 +136,10 @@ class Reader:
             return [(from_us, to_us)]
         return [(max(minute * MINUTE_US, from_us), min((minute + 1) * MINUTE_US, to_us)) for minute in minutes]
 
-    async def _read_parts(self, query: LookUp, parts: Sequence[tuple[int, int]], found: int) -> list[Row]:
+    async def _read_parts(self, query: LookUp, parts: Sequence[tuple[int, int]], earlier: int) -> list[Row]:
         rows: list[Row] = []
         for from_us, to_us in parts:
-            missing = query.limit - found - len(rows)
+            missing = query.limit - earlier - len(rows)
             if missing and from_us < to_us:
                 part = msgspec.structs.replace(query, from_us=from_us, to_us=to_us, limit=missing)
                 rows += (await self._queries.rows(self.render(part))).rows
@@ -188,13 +188,13 @@ class Reader:
 def _common(table: Table, lookback_us: int) -> list[Query]:
     names = tuple(column.name for column in table.columns)
     page = RowQuery(table=table.name, from_us=0, to_us=0, lookback_us=lookback_us, columns=names, limit=0, candidates=0)
-    found: list[Query] = [
+    queries: list[Query] = [
         msgspec.structs.replace(page, descending=descending, after=after)
         for after in (None, Position(0, ""))
         for descending in (False, True)
     ]
     if table.id is not None:
-        found.append(
+        queries.append(
             LookUp(
                 table=table.name,
                 from_us=0,
@@ -206,4 +206,4 @@ def _common(table: Table, lookback_us: int) -> list[Query]:
                 limit=0,
             )
         )
-    return found
+    return queries

@@ -159,8 +159,8 @@ WHERE fresh.{_RANGE.replace("AND ", "AND fresh.")}
   AND earlier.rowid <> fresh.rowid
 GROUP BY ALL ORDER BY stamp_us"""  # noqa: S608 - a quoted name
         earliest = {"earliest_us": max(from_us - self.lookback_us, 0), "lookback_us": self.lookback_us}
-        found = await self._run(sql, bounds | earliest)
-        await self._list(from_us, to_us, found)
+        entries = await self._run(sql, bounds | earliest)
+        await self._list(from_us, to_us, entries)
         if generation == self.generation and not self._deletions:  # else the scan may have read what is deleted by now
             self.coverage.add(from_us, to_us)
         if len(self._stamps_us) > _MAX_COPIES:
@@ -168,15 +168,15 @@ GROUP BY ALL ORDER BY stamp_us"""  # noqa: S608 - a quoted name
             self.coverage.remove(0, self._floor_us)
             await self._list(0, self._floor_us, [])
 
-    async def _list(self, from_us: int, to_us: int, found: list[tuple[Any, ...]]) -> None:
+    async def _list(self, from_us: int, to_us: int, entries: list[tuple[Any, ...]]) -> None:
         """List the copies of a range: their stamps, their keys, and whether they are equal to another row in both."""
         name, bounds = _copies(self._table), {"from_us": from_us, "to_us": to_us}
         await self._run(f"DELETE FROM {name} WHERE {_RANGE}", bounds)  # noqa: S608 - a quoted name
-        if found:
+        if entries:
             sql = f"INSERT INTO {name} SELECT make_timestamp(unnest($us::BIGINT[])), unnest($keys)"
-            await self._run(sql, {"us": [us for us, _, _ in found], "keys": [key for _, key, _ in found]})
-        _replace_between(self._stamps_us, from_us, to_us, [us for us, _, _ in found])
-        _replace_between(self._twins_us, from_us, to_us, [us for us, _, is_twin in found if is_twin])
+            await self._run(sql, {"us": [us for us, _, _ in entries], "keys": [key for _, key, _ in entries]})
+        _replace_between(self._stamps_us, from_us, to_us, [us for us, _, _ in entries])
+        _replace_between(self._twins_us, from_us, to_us, [us for us, _, is_twin in entries if is_twin])
 
 
 class IdIndex(_Index):

@@ -178,12 +178,12 @@ class Queries:
         try:
             with _named_errors(), StreamWriter.from_writable(sink) as writer:
                 with attempt.running(cursor):
-                    found = nanoarrow.c_array_stream(cursor.sql(to_duckdb(statement.sql), params=bound(statement)))
-                    schema = found.get_schema()
-                    attempt.hold(found, cursor)
+                    stream = nanoarrow.c_array_stream(cursor.sql(to_duckdb(statement.sql), params=bound(statement)))
+                    schema = stream.get_schema()
+                    attempt.hold(stream, cursor)
                 writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(schema)))
                 yield _taken(sink)
-                while (batch := attempt.next_of(found, cursor)) is not None:
+                while (batch := attempt.next_of(stream, cursor)) is not None:
                     writer.write_array(batch)
                     yield _taken(sink)
             yield _taken(sink)  # the end-of-stream marker, which the writer adds when it is closed

@@ -181,19 +181,19 @@ class EmbeddedStore:
         return await asyncio.wrap_future(self._writer.submit(self._probe, table))
 
     def _probe(self, table: str) -> SetupError | Stored:
-        found: Outcome | None = self._obstacle()
+        outcome: Outcome | None = self._obstacle()
         try:
-            if found is None:
+            if outcome is None:
                 self._connection.execute(f"SELECT 1 FROM {quote(table)} LIMIT 0")  # noqa: S608 - a quoted name
                 write_and_remove(self._connection, self._failed_bytes)
         except duckdb.CatalogException as error:
             return SetupError(SinkState.NOT_FOUND, first_line(error))
         except duckdb.Error as error:
-            found = self._failure(error, self._failed_bytes)
-        if isinstance(found, Uncertain):
-            return SetupError(SinkState.UNREACHABLE, found.detail)
-        if isinstance(found, SetupError):
-            return found
+            outcome = self._failure(error, self._failed_bytes)
+        if isinstance(outcome, Uncertain):
+            return SetupError(SinkState.UNREACHABLE, outcome.detail)
+        if isinstance(outcome, SetupError):
+            return outcome
         self._failed_bytes = MIN_PROBE_BYTES
         return Stored()
 
@@ -210,7 +210,7 @@ class EmbeddedStore:
             raise StoreUnavailableError("the store is closing or reopening")
         try:
             self._connection.begin()
-            found = work(self._connection)
+            result = work(self._connection)
             self._connection.commit()
         except duckdb.Error as error:
             with suppress(duckdb.Error):
@@ -218,7 +218,7 @@ class EmbeddedStore:
             self._failure(error, 0)
             raise StoreUnavailableError(first_line(error)) from error
         self._renew_versions()
-        return found
+        return result
 
     def _renew_versions(self) -> None:
         """Count a change of every table: answers made before it are out of date."""

@@ -82,11 +82,11 @@ def declared_column(column: Column) -> FileColumn:
 
 def fit(table: Table, columns: Iterable[FileColumn]) -> Fit:
     """Compare `table` with the `columns` of the file."""
-    found = list(_compared(table.columns, columns, "", ""))
+    results = list(_compared(table.columns, columns, "", ""))
     return Fit(
-        additions=tuple(each for each in found if isinstance(each, Addition)),
-        undeclared=tuple(each.path for each in found if isinstance(each, _Undeclared)),
-        problems=tuple(each for each in found if isinstance(each, str)),
+        additions=tuple(each for each in results if isinstance(each, Addition)),
+        undeclared=tuple(each.path for each in results if isinstance(each, _Undeclared)),
+        problems=tuple(each for each in results if isinstance(each, str)),
     )
 
 
@@ -114,12 +114,12 @@ def _compared(
 
 
 def _differences(column: Column, there: FileColumn, path: str, target: str) -> Iterator[Addition | _Undeclared | str]:
-    wanted = declared_column(column)
-    if (there.type, there.is_list) != (wanted.type, wanted.is_list):
-        yield f"its column {path} is {there.type_text}, but declared as {wanted.type_text}"
+    declared = declared_column(column)
+    if (there.type, there.is_list) != (declared.type, declared.is_list):
+        yield f"its column {path} is {there.type_text}, but declared as {declared.type_text}"
         return
-    if not target and there.is_required != wanted.is_required:
+    if not target and there.is_required != declared.is_required:
         words = {True: "NOT NULL", False: "NULLABLE"}
-        yield f"its column {path} is {words[there.is_required]}, but declared as {words[wanted.is_required]}"
+        yield f"its column {path} is {words[there.is_required]}, but declared as {words[declared.is_required]}"
     item = ".element" if there.is_list else ""
     yield from _compared(column.fields, there.fields, f"{path}.", f"{target}{quote(column.name)}{item}.")

@@ -33,22 +33,22 @@ class Member(NamedTuple):
 def member_of(column: Column, rest: Column) -> Member:
     """Return the expressions of a promoted column over a row with both columns."""
     own, kept, path = f"`{column.name}`", f"`{rest.name}`", f"'$.{column.name}'"
-    found = f"JSON_QUERY({kept}, {path})"
-    text = f"TO_JSON_STRING({found})"
+    member = f"JSON_QUERY({kept}, {path})"
+    text = f"TO_JSON_STRING({member})"
     if column.mode is Mode.REPEATED:
         return _list_member(column, own, kept, path)
-    value = _converted(column, text, f"JSON_VALUE({kept}, {path})", found)
+    value = _converted(column, text, f"JSON_VALUE({kept}, {path})", member)
     is_taken = f"{own} IS NULL AND ({text} = 'null' OR {value} IS NOT NULL)"
     return Member(f"IF({own} IS NULL, {value}, {own})", f"IF({is_taken}, JSON_REMOVE({kept}, {path}), {kept})")
 
 
 def _list_member(column: Column, own: str, kept: str, path: str) -> Member:
     """Return the expressions of a list: it is taken out as a whole, if every item can be converted."""
-    found = f"JSON_QUERY({kept}, {path})"
-    items = f"UNNEST(JSON_QUERY_ARRAY(IF(STARTS_WITH(TO_JSON_STRING({found}), '['), {found}, NULL)))"
+    member = f"JSON_QUERY({kept}, {path})"
+    items = f"UNNEST(JSON_QUERY_ARRAY(IF(STARTS_WITH(TO_JSON_STRING({member}), '['), {member}, NULL)))"
     value = _converted(column, "TO_JSON_STRING(item)", "JSON_VALUE(item, '$')", "item")
     is_empty = f"IFNULL(ARRAY_LENGTH({own}), 0) = 0"
-    is_list = f"STARTS_WITH(TO_JSON_STRING({found}), '[')"
+    is_list = f"STARTS_WITH(TO_JSON_STRING({member}), '[')"
     is_taken = f"{is_empty} AND {is_list} AND NOT EXISTS (SELECT 1 FROM {items} AS item WHERE {value} IS NULL)"  # noqa: S608 - names of a declaration
     converted = f"ARRAY(SELECT {value} FROM {items} AS item WITH OFFSET AS place ORDER BY place)"  # noqa: S608 - as above
     return Member(
@@ -57,8 +57,8 @@ def _list_member(column: Column, own: str, kept: str, path: str) -> Member:
     )
 
 
-def _converted(column: Column, text: str, value: str, found: str) -> str:  # noqa: C901, PLR0911 - one for each kind
-    """Return the value of JSON: `text` is its text, `value` that of a scalar without quotes, `found` the JSON."""
+def _converted(column: Column, text: str, value: str, member: str) -> str:  # noqa: C901, PLR0911 - one for each kind
+    """Return the value of JSON: `text` is its text, `value` that of a scalar without quotes, `member` the JSON."""
     quoted = f"STARTS_WITH({text}, '\"')"
     match column.kind:
         case Kind.BOOL:
@@ -83,9 +83,9 @@ def _converted(column: Column, text: str, value: str, found: str) -> str:  # noq
         case Kind.TIME:
             return _if(f"{quoted} AND {_like(value, _CLOCK)}", f"SAFE_CAST({value} AS TIME)")
         case Kind.JSON if column.is_object:
-            return _if(f"STARTS_WITH({text}, '{{')", found)
+            return _if(f"STARTS_WITH({text}, '{{')", member)
         case _:  # JSON; a Struct is not promoted
-            return _if(f"{text} != 'null'", found)
+            return _if(f"{text} != 'null'", member)
 
 
 def _numeric(value: str, is_number: str) -> str:

@@ -39,9 +39,9 @@ def page_sql(query: RowQuery, source: str, copies: str | None = None) -> str:
     names, descending = query.columns, query.descending
     direction, last_first = (" DESC", "") if descending else ("", " DESC")
     by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
-    found, is_copy, joined, only = "", "FALSE", "", ""
+    copies_table, is_copy, joined, only = "", "FALSE", "", ""
     if copies != "":
-        found = f", copies AS (\n{_copies_of_candidates(query) if copies is None else _listed_copies(copies)}\n)"
+        copies_table = f", copies AS (\n{_copies_of_candidates(query) if copies is None else _listed_copies(copies)}\n)"
         is_copy, joined, only = "copies.`delivery_key` IS NOT NULL", _JOINED, _ORIGINAL_OR_LAST.format(by_last=by_last)
     return f"""\
 WITH candidate AS (
@@ -51,7 +51,7 @@ WITH candidate AS (
     AND `ingest_time` < @to_us{_beyond(query)}{where_clause(query.conditions)}
   ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
   LIMIT @candidates
-){found}
+){copies_table}
 SELECT {columns_text(names, "candidate.")},
   {is_copy} AS `{IS_COPY}`,
   COUNT(*) OVER () AS `{CANDIDATES}`

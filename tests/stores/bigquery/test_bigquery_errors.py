@@ -227,7 +227,7 @@ async def test_versions_that_are_missing_are_said_to_be() -> None:
     """Where some were found, the record was."""
 
     async def read() -> None:
-        raise LookUpTooExpensiveError(5, None, found=1, since_us=0)
+        raise LookUpTooExpensiveError(5, None, row_count=1, since_us=0)
 
     words = r"^not every version of the record was found since 1970-01-01T00:00:00Z, .* 5 bytes$"
     with pytest.raises(ProblemError, match=words):

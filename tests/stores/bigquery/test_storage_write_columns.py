@@ -14,7 +14,7 @@ PENDING = ColumnsPending(LACKING, "records lacks source")
 async def lacking(rig: Rig) -> None:
     """Let the table lack the column `source`, and the service see it."""
     rig.table, rig.server.lacks = PENDING, LACKING
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
 
 
 def sources(rig: Rig) -> dict[str, str | None]:
@@ -42,7 +42,7 @@ async def test_a_column_that_was_added_is_used_without_a_restart(rig: Rig) -> No
     row = rig.row("new", 0, "new", 0)
     await rig.told(rig.send("a"), rig.send("new"))
     rig.table, rig.server.lacks = None, frozenset()
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     assert rig.stands() is SinkState.ACTIVE
     assert rig.row("new", 0, "new", 0) == row, "the bytes of a row do not depend on the table"
     assert await rig.told(rig.send("new"), rig.send("b")) == [Durable(), Durable()]
@@ -79,19 +79,19 @@ async def test_append_servers_that_do_not_know_a_new_column_yet_stop_nothing(rig
     await lacking(rig)
     await rig.told(rig.send("a"))
     rig.table = None
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     told = await rig.told_later(rig.send("b"), rig.send("new1"))
     assert told[0] == Durable()
     assert isinstance(told[1], Unavailable)
     assert rig.stands() is SinkState.COLUMNS_PENDING
     for _ in range(2):  # a check tries the column again, with the next append
-        rig.writer.found(await rig.appender.check())
+        rig.writer.record_check(await rig.appender.check())
         assert rig.stands() is SinkState.COLUMNS_PENDING
         assert await rig.told_later(rig.send("c")) == [Durable()]
     rig.server.lacks = frozenset()
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     assert await rig.told_later(rig.send("new1")) == [Durable()]
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     assert rig.stands() is SinkState.ACTIVE
     assert sources(rig)["new1"] == "new1"
 

@@ -99,7 +99,7 @@ async def test_a_table_that_is_wrong_is_named_and_heals_without_a_restart(
     assert rig.rejected == []
     assert rig.stands() is table.state
     rig.table = None
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     assert rig.writer.health.pause() is None
     assert await rig.told(rig.send("a", "a1", "a2")) == [Durable()]
     assert rig.stands() is SinkState.ACTIVE
@@ -137,7 +137,7 @@ async def test_a_missing_permission_is_named_and_heals_when_it_is_granted(rig: R
 async def test_a_known_obstacle_is_not_sent_rows(rig: Rig) -> None:
     """While the last look found the table wrong, nothing is appended: the rows wait at the sender."""
     rig.table = MISMATCH
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     assert rig.stands() is SinkState.SCHEMA_MISMATCH
     await rig.clock.advance(31)
     (told,) = await rig.told(rig.send("a"))

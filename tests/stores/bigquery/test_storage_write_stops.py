@@ -21,7 +21,7 @@ AWAY = SetupError(SinkState.UNREACHABLE, "no answer from the REST API")
 async def rest_hangs(rig: Rig) -> None:
     """Let looks take forever, after one that found the REST API away, some time ago."""
     rig.table = AWAY
-    rig.writer.found(await rig.appender.check())
+    rig.writer.record_check(await rig.appender.check())
     await rig.clock.advance(11)
     rig.look_takes_s = 1_000_000
 
