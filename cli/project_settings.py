@@ -27,12 +27,12 @@ def project_settings(folder: Path) -> Mapping[str, str]:
         ProjectSettingsError: the file is no TOML, or a value is neither a text, a number, a bool nor a list of texts.
     """
     try:
-        found = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+        document = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise ProjectSettingsError(f"{FILE}: {error}") from error
-    table = found.get("tool", {}).get("sluice", {})
+    table = document.get("tool", {}).get("sluice", {})
     if not isinstance(table, dict):
         raise ProjectSettingsError(f'{FILE}: [{TABLE}] must be a table, such as record = "orders:Order"')
     return {f"{PREFIX}{name.upper()}": _text(name, value) for name, value in table.items()}

@@ -128,19 +128,19 @@ class Child:
         Raises:
             ChildError: the process ended first, or neither happened within `within_s` seconds.
         """
-        wanted = asyncio.create_task(waiting)
+        waiter = asyncio.create_task(waiting)
         ended = asyncio.create_task(self.process.wait())
         try:
-            await asyncio.wait({wanted, ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-            if wanted.done():
-                return wanted.result()
+            await asyncio.wait({waiter, ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            if waiter.done():
+                return waiter.result()
             if ended.done():
                 raise self._ended()
             raise ChildError(f"{self.name} was not ready within {within_s:g} s{self.tail()}")
         finally:
-            wanted.cancel()
+            waiter.cancel()
             ended.cancel()
-            await asyncio.gather(wanted, ended, return_exceptions=True)
+            await asyncio.gather(waiter, ended, return_exceptions=True)
 
     async def stop(self, within_s: float) -> int:
         """Ask it to end, kill its process group if it does not, and return its exit status."""

@@ -75,8 +75,10 @@ def control_app(
         return web.json_response({"subscriptions": msgspec.to_builtins(backlogs())})
 
     async def token(request: web.Request) -> web.Response:
-        asked = await _decode(request, TokenRequest)
-        minted = issuer.token(defaults.issuer, asked.audience or defaults.audience, asked.email or defaults.principal)
+        token_request = await _decode(request, TokenRequest)
+        minted = issuer.token(
+            defaults.issuer, token_request.audience or defaults.audience, token_request.email or defaults.principal
+        )
         return web.json_response({"token": minted})
 
     async def push_endpoint(request: web.Request) -> web.Response:

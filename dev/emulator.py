@@ -35,8 +35,8 @@ def find_java() -> str:
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home, "bin", "java"))] if home else []
     for candidate in [*candidates, "java"]:
-        if found := shutil.which(candidate):
-            return found
+        if path := shutil.which(candidate):
+            return path
     raise EmulatorError(f"the Pub/Sub emulator needs Java, which was not found: {_HOW_TO_INSTALL}")
 
 
@@ -57,11 +57,11 @@ def _sdk_roots() -> Iterator[Path]:
         return
     yield Path(gcloud).resolve().parent.parent
     # A wrapper script elsewhere: ask it. Slow (a second or two), so asked last.
-    asked = subprocess.run(
+    ended = subprocess.run(
         [gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, check=False
     )
-    if asked.returncode == 0 and asked.stdout.strip():
-        yield Path(asked.stdout.strip())
+    if ended.returncode == 0 and ended.stdout.strip():
+        yield Path(ended.stdout.strip())
 
 
 def free_port(host: str) -> int:
@@ -113,5 +113,5 @@ async def _wait_until_up(process: asyncio.subprocess.Process, host: str, port: i
     except TimeoutError:
         raise EmulatorError(f"the emulator did not answer on port {port} in {START_TIMEOUT_S:g} s") from None
     log.seek(0)
-    said = [line for line in log.read().decode(errors="replace").splitlines() if "xception" in line]
-    raise EmulatorError(f"the emulator exited immediately: {said[-1] if said else 'it printed nothing'}")
+    errors = [line for line in log.read().decode(errors="replace").splitlines() if "xception" in line]
+    raise EmulatorError(f"the emulator exited immediately: {errors[-1] if errors else 'it printed nothing'}")

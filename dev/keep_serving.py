@@ -69,11 +69,11 @@ def how_it_ended(child: Child) -> str:
 
 async def _unless(work: Coroutine[Any, Any, _Result], stop: asyncio.Event) -> _Result | None:
     """Return what `work` returns, or None once `stop` is set."""
-    working, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() and not asked.done() else None
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() and not stopping.done() else None
     finally:
-        for task in (working, asked):
+        for task in (working, stopping):
             task.cancel()
-        await asyncio.gather(working, asked, return_exceptions=True)
+        await asyncio.gather(working, stopping, return_exceptions=True)

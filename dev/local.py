@@ -258,9 +258,9 @@ async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, 
     Raises:
         ChildError: a process of the stack ended unexpectedly.
     """
-    working, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     ended = asyncio.create_task(stack.first_exit())
-    tasks = {working, asked, ended}
+    tasks = {working, stopping, ended}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if working.done() and working.exception() is not None:

@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with subscriber(args.pubsub_host) as pulled_from, publisher(args.pubsub_host) as published_to:
             while not args.max or moved < args.max:
-                wanted = min(_PULL_MESSAGES, args.max - moved) if args.max else _PULL_MESSAGES
-                received = _pull(pulled_from, source, wanted, args.wait_s)
+                count = min(_PULL_MESSAGES, args.max - moved) if args.max else _PULL_MESSAGES
+                received = _pull(pulled_from, source, count, args.wait_s)
                 if not received:
                     break
                 moved += _move(pulled_from, published_to, source, topic, received)
@@ -77,9 +77,9 @@ def without_dead_letter_marks(attributes: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in attributes.items() if not key.startswith(DEAD_LETTER_PREFIX)}
 
 
-def _pull(client: SubscriberClient, source: str, wanted: int, wait_s: float) -> list[ReceivedMessage]:
+def _pull(client: SubscriberClient, source: str, count: int, wait_s: float) -> list[ReceivedMessage]:
     try:
-        answer = client.pull(subscription=source, max_messages=wanted, retry=RETRY, timeout=wait_s)
+        answer = client.pull(subscription=source, max_messages=count, retry=RETRY, timeout=wait_s)
     except DeadlineExceeded:
         return []
     return list(answer.received_messages)

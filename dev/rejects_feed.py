@@ -87,7 +87,7 @@ def _get(url: str, token: str) -> bytes:
             body: bytes = response.read()
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(500).decode(errors="replace")
+            response_text = error.read(500).decode(errors="replace")
         failure = NotFoundError if error.code == http.HTTPStatus.NOT_FOUND else urllib.error.URLError
-        raise failure(f"HTTP {error.code} {said}") from error
+        raise failure(f"HTTP {error.code} {response_text}") from error
     return body

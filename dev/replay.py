@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
         for name in filter(None, (args.stream, args.to)):
             _require(name, streams)
         rows = read_rejects(args.service, args.token, args.since, args.until, args.stream)
-        wanted = (row for row in rows if not args.reason or row.reason in args.reason)
-        rejected = list(assemble(readable(wanted, withheld), incomplete))
+        matching = (row for row in rows if not args.reason or row.reason in args.reason)
+        rejected = list(assemble(readable(matching, withheld), incomplete))
     except (SecretError, StreamError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

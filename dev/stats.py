@@ -31,10 +31,10 @@ class Latencies:
 
     def percentile_s(self, fraction: float) -> float:
         """Return the latency that `fraction` (0..1) of all do not exceed; 0 if there are none."""
-        wanted, seen = fraction * self.count, 0
+        rank, seen = fraction * self.count, 0
         for bucket in sorted(self._buckets):
             seen += self._buckets[bucket]
-            if seen >= wanted:
+            if seen >= rank:
                 return min(math.exp(bucket / _STEPS), self.max_s)
         return 0.0
 

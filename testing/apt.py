@@ -35,8 +35,8 @@ def unpack(package: str, folder: Path, *, with_missing: bool = False) -> Path:
         *("-o", f"APT::Sandbox::User={os.environ.get('USER', 'root')}", "-o", "Acquire::Languages=none"),
         *("-o", "Debug::NoLocking=true"),  # the lock of the installed packages is root's
     )
-    wanted = ("--yes", "--no-install-recommends", "--download-only", "install") if with_missing else ("download",)
-    for command in (("update",), (*wanted, package)):
+    main_command = ("--yes", "--no-install-recommends", "--download-only", "install") if with_missing else ("download",)
+    for command in (("update",), (*main_command, package)):
         _run(package, folder, "apt-get", "-qq", *own, *command)
     files = [*folder.glob("*.deb"), *folder.glob("cache/archives/*.deb")]
     if not any(file.name.startswith(f"{package}_") for file in files):
@@ -50,7 +50,7 @@ def _run(package: str, folder: Path, *command: str) -> None:
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or "").strip().rpartition("\n")[2]
-        raise UnavailableError(f"{command[0]} cannot fetch {package}: {said}") from error
+        last_line = (error.stderr or "").strip().rpartition("\n")[2]
+        raise UnavailableError(f"{command[0]} cannot fetch {package}: {last_line}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{command[0]} did not fetch {package}: {error}") from error

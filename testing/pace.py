@@ -30,12 +30,12 @@ def factor() -> float:
     Raises:
         ValueError: the variable is not a number above 0.
     """
-    told = os.environ.get(VARIABLE)
-    if told is None:
+    text = os.environ.get(VARIABLE)
+    if text is None:
         return scaled(*_measure())
-    value = float(told)
+    value = float(text)
     if not value > 0:
-        raise ValueError(f"{VARIABLE}={told}: must be above 0")
+        raise ValueError(f"{VARIABLE}={text}: must be above 0")
     return value
 
 

@@ -49,7 +49,7 @@ class Throwaway(Double, frozen=True):
 
 def drop_run(place: TableAddress, run: str) -> list[str]:
     """Delete the datasets of a run; return their names."""
-    return _drop(place, lambda _, found: found == run)
+    return _drop(place, lambda _, name_run: name_run == run)
 
 
 def sweep(place: TableAddress, now_s: float) -> list[str]:
@@ -76,6 +76,6 @@ def _labelled(client: bigquery.Client) -> Iterable[str]:
 
 
 def _parts(name: str) -> tuple[int, str]:
-    found = _NAME.fullmatch(name)
-    assert found is not None
-    return int(found[1]), f"{found[1]}_{found[2]}"
+    parts = _NAME.fullmatch(name)
+    assert parts is not None
+    return int(parts[1]), f"{parts[1]}_{parts[2]}"

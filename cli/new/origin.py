@@ -52,8 +52,8 @@ def origin_of(recorded: Any) -> Origin:
     if recorded is None:
         return Origin(requirement=f"sluice=={VERSION}", owner=PLACEHOLDER, ref=tag)
     url = str(recorded["url"])
-    found = _GITHUB.fullmatch(url)
-    owner = found[1] if found else PLACEHOLDER
+    parts = _GITHUB.fullmatch(url)
+    owner = parts[1] if parts else PLACEHOLDER
     if "vcs_info" not in recorded:
         return Origin(requirement=f"sluice @ {url}", owner=owner, ref=tag)
     vcs = recorded["vcs_info"]

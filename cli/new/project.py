@@ -53,9 +53,9 @@ def project_files(system: str, origin: Origin) -> Iterator[tuple[PurePosixPath, 
 def upgraded(text: str, version: str) -> str:
     """Return a file of a project with another version of Sluice wherever it names one."""
 
-    def renewed(found: re.Match[str]) -> str:
-        prefix = found["image"] or found["index"]
-        return f"{prefix}{version}" if prefix else f"{found['tag']}v{version}"
+    def renewed(place: re.Match[str]) -> str:
+        prefix = place["image"] or place["index"]
+        return f"{prefix}{version}" if prefix else f"{place['tag']}v{version}"
 
     return _VERSIONED.sub(renewed, text)
 
@@ -67,8 +67,8 @@ def owned(text: str, owner: str) -> str:
     cannot reach the path.
     """
 
-    def renewed(found: re.Match[str]) -> str:
-        return f"{found['image']}{_image_owner(owner)}" if found["image"] else f"{found['source']}{owner}"
+    def renewed(place: re.Match[str]) -> str:
+        return f"{place['image']}{_image_owner(owner)}" if place["image"] else f"{place['source']}{owner}"
 
     return _LOCAL.sub(rf"\g<name> @ git+https://github.com/{owner}/sluice@v{VERSION}", _OWNED.sub(renewed, text))
 

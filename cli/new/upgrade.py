@@ -34,17 +34,17 @@ def run(args: argparse.Namespace) -> int:
     if args.version is None and args.owner is None:
         print("upgrade: give a version, such as 1.2.3, or --owner", file=sys.stderr)
         return WRONG
-    found = changed = 0
+    mentions = changed = 0
     for path in _files():
         before = path.read_text(encoding="utf-8")
         after = owned(before, args.owner) if args.owner else before
         after = upgraded(after, args.version) if args.version else after
-        found += _names_sluice(before)
+        mentions += _names_sluice(before)
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed += 1
             print(path)
-    if not found:
+    if not mentions:
         print("upgrade: no file here names a version of Sluice; run this in a project's folder", file=sys.stderr)
         return NOTHING
     named = " of ".join(each for each in (args.version, args.owner) if each)

@@ -200,8 +200,8 @@ class AsyncClient:
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield the records of a whole window, each once; `on_end` is told the cursor behind them."""
         steps = exports.records(feed, Range(since, until, cursor), self._retry, fields=fields)
-        async for found in self._connection.run(steps, on_end):
-            for record in found:
+        async for batch in self._connection.run(steps, on_end):
+            for record in batch:
                 yield record
 
     async def publish(self, records: Iterable[Any], *, idempotency_key: str = "", stream: str = "") -> list[Published]:

@@ -82,8 +82,8 @@ class Client:
         self, since: str = "", until: str = "", *, feed: Feed = RECORDS, fields: Sequence[str] = (), order: str = "asc"
     ) -> Iterator[dict[str, Any]]:
         """Yield the records of a window, each once."""
-        found = self.pages(since, until, feed=feed, fields=fields, order=order)
-        return itertools.chain.from_iterable(page.records for page in found)
+        all_pages = self.pages(since, until, feed=feed, fields=fields, order=order)
+        return itertools.chain.from_iterable(page.records for page in all_pages)
 
     def follow(
         self,
@@ -196,8 +196,8 @@ class Client:
     ) -> Iterator[dict[str, Any]]:
         """Yield the records of a whole window, each once; `on_end` is told the cursor behind them."""
         steps = exports.records(feed, Range(since, until, cursor), self._retry, fields=fields)
-        found = self._connection.run(steps, on_end)
-        return (record for batch in found for record in batch)
+        batches = self._connection.run(steps, on_end)
+        return (record for batch in batches for record in batch)
 
     def publish(self, records: Iterable[Any], *, idempotency_key: str = "", stream: str = "") -> list[Published]:
         """Send records, and return what became of each. The same ones under the same key are stored once."""

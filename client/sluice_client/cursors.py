@@ -67,8 +67,8 @@ class SqliteCursor:
         """Return the cursor in the row."""
         try:
             with closing(self._connect()) as database:
-                found = database.execute("SELECT feed, cursor FROM sluice_cursor WHERE name = ?", (self._name,))
-                row = found.fetchone()
+                result = database.execute("SELECT feed, cursor FROM sluice_cursor WHERE name = ?", (self._name,))
+                row = result.fetchone()
         except sqlite3.Error as error:
             raise CursorStoreError(f"{self._path} holds no cursor: {error}") from error
         return _of_feed(row[0], key, row[1], f"{self._path} ({self._name})") if row else ""

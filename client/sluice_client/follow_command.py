@@ -107,15 +107,15 @@ def _token(options: argparse.Namespace) -> Token:
 
 
 def _filters(texts: list[str]) -> dict[str, str]:
-    found = dict[str, str]()
+    filters = dict[str, str]()
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ValueError(f"--where {text}: write FIELD=VALUE")
-        if name in found:
+        if name in filters:
             raise ValueError(f"--where {name} is given twice: the service accepts each filter once")
-        found[name] = value
-    return found
+        filters[name] = value
+    return filters
 
 
 def _explained(error: Exception) -> str:

@@ -130,14 +130,14 @@ class JsonRows:
     def _lists(self, array: Any, column: Column | None) -> _Values:
         item = None if column is None or column.kind is Kind.JSON else column
         values, start = self.column(array.flatten(), item), 0
-        found: _Values = []
+        lists: _Values = []
         for length in array.value_lengths().to_pylist():
             if length is None:
-                found.append(None)
+                lists.append(None)
                 continue
-            found.append(b"[" + b",".join(value or b"null" for value in values[start : start + length]) + b"]")
+            lists.append(b"[" + b",".join(value or b"null" for value in values[start : start + length]) + b"]")
             start += length
-        return found
+        return lists
 
     def _maps(self, array: Any, _: Column | None) -> _Values:
         keys, values = _texts(array.keys, None), self.column(array.items, None)

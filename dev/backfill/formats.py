@@ -89,8 +89,8 @@ def format_of(path: str) -> str | None:
     """Return the format that the name of a file means; None if it means none. `.gz` alone is compressed NDJSON."""
     name = path.rpartition("/")[2].lower()
     stem = name.removesuffix(".gz")
-    found = _SUFFIXES.get(stem.rpartition(".")[2]) if "." in stem else None
-    return "ndjson" if found is None and stem != name else found
+    form = _SUFFIXES.get(stem.rpartition(".")[2]) if "." in stem else None
+    return "ndjson" if form is None and stem != name else form
 
 
 def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Generator[Item, None, None]:
@@ -99,9 +99,9 @@ def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Gener
     Raises:
         SourceError: the file is not of the format, or is damaged; the items before it were yielded.
     """
-    found, row = _FORMATS[form], 0
+    reader, row = _FORMATS[form], 0
     try:
-        read = getattr(import_module(found.module), found.function)
+        read = getattr(import_module(reader.module), reader.function)
         is_compressed = path.lower().endswith(".gz")
         with file, gzip.open(file) if is_compressed else nullcontext(file) as opened:
             for item in cast("Iterator[Item]", read(opened, reading)):

@@ -81,14 +81,14 @@ class Ledger:
         self._note(self._rejected, delivery_key)
 
     def _note(self, marks: defaultdict[str, _Marks], delivery_key: str) -> None:
-        found = _KEY.fullmatch(delivery_key)
-        if found is None:
+        parts = _KEY.fullmatch(delivery_key)
+        if parts is None:
             return
-        digest, row = found["object"], int(found["row"])
-        if found["part"]:
-            self._parts[digest, row].add(int(found["part"]))
+        digest, row = parts["object"], int(parts["row"])
+        if parts["part"]:
+            self._parts[digest, row].add(int(parts["part"]))
         else:
-            marks[digest].put(row, int(found["mark"], 16))
+            marks[digest].put(row, int(parts["mark"], 16))
 
     def state(self, digest: str, row: int, mark: int, *, parts: int = 1) -> State:
         """Return what the store holds of a record, which takes `parts` rows as a reject."""

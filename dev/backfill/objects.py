@@ -32,13 +32,13 @@ def find_objects(source: str, form: str, environ: Mapping[str, str]) -> Sequence
         SourceError: there are none, or the format of a single file is unknown.
     """
     is_remote = source.startswith("gs://")
-    found = [*(_in_bucket(source, form, environ) if is_remote else _on_disk(source, form))]
-    if not found:
+    objects = [*(_in_bucket(source, form, environ) if is_remote else _on_disk(source, form))]
+    if not objects:
         raise SourceError(
             f"{source}: no file to read; names must end in .ndjson, .jsonl, .csv, .parquet, .arrow or .avro (or .gz "
             "after the first three), or pass --format"
         )
-    return sorted(found, key=lambda each: each.path)
+    return sorted(objects, key=lambda each: each.path)
 
 
 def _on_disk(source: str, form: str) -> Iterator[Object]:

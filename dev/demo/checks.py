@@ -107,36 +107,38 @@ def _by_stream_and_place(feeds: Mapping[str, Sequence[Row]]) -> dict[str, dict[P
     return {stream: by_place(rows) for stream, rows in feeds.items()}
 
 
-def each_once(expected: set[Place], found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
+def each_once(expected: set[Place], actual: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
     """Name every record that is missing, duplicated, or unexpected."""
-    for place in sorted(expected - found.keys()):
+    for place in sorted(expected - actual.keys()):
         yield f"{_named(place)}: expected once, found nowhere"
-    for place, rows in found.items():
+    for place, rows in actual.items():
         if place not in expected:
             yield f"{_named(place)}: not expected, found {rows}"
         elif len(rows) != 1:
             yield f"{_named(place)}: expected once, found {len(rows)} times"
 
 
-def in_streams(expected: Mapping[str, set[Place]], found: Mapping[str, Mapping[Place, Sequence[Row]]]) -> Iterator[str]:
+def in_streams(
+    expected: Mapping[str, set[Place]], actual: Mapping[str, Mapping[Place, Sequence[Row]]]
+) -> Iterator[str]:
     """Name every record that is missing from its stream, duplicated, or in a stream where it does not belong."""
     for stream, places in expected.items():
-        yield from (f"{stream}: {line}" for line in each_once(places, found.get(stream, {})))
+        yield from (f"{stream}: {line}" for line in each_once(places, actual.get(stream, {})))
 
 
 def own_rejects(seen: Observed) -> Iterator[str]:
     """Name every stream whose own rejects are not those of all rejects that name it."""
     for stream in STREAMS:
-        wanted = sorted(row["delivery_key"] for row in seen.rejects if row["stream"] == stream)
+        own = sorted(row["delivery_key"] for row in seen.rejects if row["stream"] == stream)
         got = sorted(row["delivery_key"] for row in seen.own_rejects.get(stream, ()))
-        if wanted != got:
-            yield f"{stream}: expected the rejects {wanted}, found {got}"
+        if own != got:
+            yield f"{stream}: expected the rejects {own}, found {got}"
 
 
-def contents(plan: Plan, found: Mapping[str, Mapping[Place, Sequence[Row]]]) -> Iterator[str]:
+def contents(plan: Plan, actual: Mapping[str, Mapping[Place, Sequence[Row]]]) -> Iterator[str]:
     """Name every field whose value differs from the published one."""
     messages = plan.messages
-    for places in found.values():
+    for places in actual.values():
         for (number, position), rows in places.items():
             expected = _good(messages, number, position)
             if expected is None:
@@ -153,9 +155,10 @@ def _differences(name: str, expected: msgspec.Struct, row: Row) -> Iterator[str]
         yield f"{name}: expected {kind.__name__}, found {fields} ({error})"
         return
     for field in kind.__struct_fields__:
-        wanted, got = getattr(expected, field), getattr(record, field)
-        if field not in fields or wanted != got:
-            yield f"{name}, {field}: expected {wanted!r}, found {got if field in fields else 'no such member'!r}"
+        expected_value, got = getattr(expected, field), getattr(record, field)
+        if field not in fields or expected_value != got:
+            shown = got if field in fields else "no such member"
+            yield f"{name}, {field}: expected {expected_value!r}, found {shown!r}"
 
 
 def envelopes(plan: Plan, seen: Observed) -> Iterator[str]:
@@ -166,13 +169,13 @@ def envelopes(plan: Plan, seen: Observed) -> Iterator[str]:
         if number >= len(messages):
             continue
         message, name = messages[number], _named((number, row["message_index"]))
-        wanted = {
+        columns = {
             "message_id": seen.message_ids.get(number),
             "attributes": message.attributes,
             "ordering_key": message.ordering_key or None,
             "subscription_name": seen.subscriptions["" if message.is_shared else message.stream],
         }
-        for column, value in wanted.items():
+        for column, value in columns.items():
             if row.get(column) != value:
                 yield f"{name}, {column}: expected {value!r}, found {row.get(column)!r}"
         for column in ("publish_time", "ingest_time"):
@@ -188,10 +191,10 @@ def order(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{after[1]} of {after[0]} follows {before[1]} of {before[0]}"
 
 
-def rejections(plan: Plan, found: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
+def rejections(plan: Plan, actual: Mapping[Place, Sequence[Row]]) -> Iterator[str]:
     """Name every reject whose stream, reason, field or bytes are not the expected ones."""
     messages = plan.messages
-    for (number, position), rows in found.items():
+    for (number, position), rows in actual.items():
         bad = messages[number].bad.get(position) if number < len(messages) else None
         if bad is None:
             continue

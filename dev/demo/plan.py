@@ -90,8 +90,8 @@ def make_plan(records: Rows, run: str) -> Plan:
         *(_Shape("weather", hour, array=True) for hour in _cut(records.weather, STATIONS)),
         *(_Shape("airports", several, lines=True) for several in _cut(records.airports, AIRPORTS_PER_MESSAGE)),
     ]
-    found = [*mistakes(rows), *mistakes_of_streams(records.weather[0], records.airports[0])]
-    wrong = [_Shape(mistake.stream, mistake=mistake) for mistake in found]
+    all_mistakes = [*mistakes(rows), *mistakes_of_streams(records.weather[0], records.airports[0])]
+    wrong = [_Shape(mistake.stream, mistake=mistake) for mistake in all_mistakes]
     flood = _number(_spread(wrong, _spread(others, shapes)), run, first=0)
     steady = _number([_Shape("flights", [row]) for row in paced], run, first=len(flood))
     return Plan(run=run, flood=flood, steady=steady)

@@ -46,8 +46,8 @@ class Feed:
         Raises:
             FeedError: the response is not a page.
         """
-        asked = parameters | {"limit": str(PAGE_LIMIT)}
-        async with self._session.get(self._url, params=asked) as response:
+        query = parameters | {"limit": str(PAGE_LIMIT)}
+        async with self._session.get(self._url, params=query) as response:
             body = await response.read()
             if response.status != 200:
                 raise FeedError(f"GET {response.url}: HTTP {response.status} {body[:500].decode(errors='replace')}")

@@ -78,8 +78,8 @@ def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:
     for title, row in titled:
         console.print(f"  {title}", markup=False, highlight=False)
         where = f" at {row['field']}" if row["field"] else ""
-        said = f"      {row['reason']}{where}: {row['detail']}"
-        console.print(said, style="dim", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+        line = f"      {row['reason']}{where}: {row['detail']}"
+        console.print(line, style="dim", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
 
 
 def show_checks(console: Console, checks: Sequence[Check]) -> None:
@@ -118,7 +118,10 @@ def curl_lines(url: str, flight_id: str) -> list[str]:
 _POINTS = ("p50", "p95", "p99", "max")
 
 
-def _milliseconds(found: Percentiles | None) -> list[str]:
-    if found is None:
+def _milliseconds(percentiles: Percentiles | None) -> list[str]:
+    if percentiles is None:
         return ["-"] * len(_POINTS)
-    return [f"{seconds * 1000:,.0f} ms" for seconds in (found.p50_s, found.p95_s, found.p99_s, found.max_s)]
+    return [
+        f"{seconds * 1000:,.0f} ms"
+        for seconds in (percentiles.p50_s, percentiles.p95_s, percentiles.p99_s, percentiles.max_s)
+    ]

@@ -158,13 +158,15 @@ async def _all_stored(system: System, trickle: Trickle, publishing: asyncio.Task
 
 async def _verdict(system: System, trickle: Trickle, drill: Drill, outage_s: float) -> int:
     try:
-        found = compare(trickle.published, await system.stored_ids() or ())
+        comparison = compare(trickle.published, await system.stored_ids() or ())
         expired = (await system.look()).backlog.expired_message_count
     except aiohttp.ClientError as error:
         raise ChildError(f"the feed cannot be read: {error}") from error
     print(f"It was: {drill.about}. Run-book: {drill.section!r}. Mended after {outage_s:.1f} s.")
-    if found.is_exact and not expired:
+    if comparison.is_exact and not expired:
         print(f"All {len(trickle.published)} published records are in the feed exactly once.")
         return _MENDED
-    print(f"missing {found.missing}, repeated {found.repeated}, unknown {found.unknown}; expired {expired}")
+    print(
+        f"missing {comparison.missing}, repeated {comparison.repeated}, unknown {comparison.unknown}; expired {expired}"
+    )
     return _FAILED

@@ -29,10 +29,10 @@ def run_book_path() -> Path:
 
 def section_of(document: str, title: str) -> str:
     """Return a section's text without its heading. Raises RunBookError."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", document, re.MULTILINE | re.DOTALL)
-    if found is None:
+    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", document, re.MULTILINE | re.DOTALL)
+    if section is None:
         raise RunBookError(f"the run-book has no section {title!r}")
-    return found[1].strip()
+    return section[1].strip()
 
 
 def laptop_commands(section: str) -> str:

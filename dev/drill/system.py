@@ -137,10 +137,10 @@ class System:
 
     async def stored_ids(self) -> list[str] | None:
         """Return the ids of the whole feed, copies included; None if it cannot be read now."""
-        wanted = {"since": "-PT12H", "limit": "all", "format": "ndjson", "fields": "id"}
+        query = {"since": "-PT12H", "limit": "all", "format": "ndjson", "fields": "id"}
         with suppress(aiohttp.ClientError):
             headers = consumer.headers(self.folder)
-            async with self.session.get(f"{self.url}/v1/records", params=wanted, headers=headers) as answer:
+            async with self.session.get(f"{self.url}/v1/records", params=query, headers=headers) as answer:
                 if answer.status == 200:
                     return [msgspec.json.decode(line)["id"] for line in (await answer.read()).splitlines()]
         return None

@@ -54,9 +54,9 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def compare(published: Iterable[str], stored: Iterable[str]) -> Comparison:
     """Compare what was published with what the feed has."""
-    expected, found = set(published), Counter(stored)
+    expected, counts = set(published), Counter(stored)
     return Comparison(
-        missing=tuple(sorted(expected - found.keys())),
-        repeated=tuple(sorted(name for name, count in found.items() if count > 1)),
-        unknown=tuple(sorted(found.keys() - expected)),
+        missing=tuple(sorted(expected - counts.keys())),
+        repeated=tuple(sorted(name for name, count in counts.items() if count > 1)),
+        unknown=tuple(sorted(counts.keys() - expected)),
     )

@@ -65,8 +65,8 @@ def environments(names: Names, shell: Shell) -> list[str]:
     """Return the environments that the workflows serve."""
     answer = shell.ask("gh", "variable", "list", "--repo", names.repository, "--json", "name,value", expected="[]")
     values = {each["name"]: each["value"] for each in msgspec.json.decode(answer)}
-    found: list[str] = msgspec.json.decode(values.get(ENVIRONMENTS) or "[]")
-    return found
+    listed_names: list[str] = msgspec.json.decode(values.get(ENVIRONMENTS) or "[]")
+    return listed_names
 
 
 def _set(names: Names, shell: Shell, variable: str, value: str, *where: str) -> None:

@@ -54,8 +54,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
 
 def value_of(text: str, name: str, default: str = "") -> str:
     """Return a string of a tfvars file; what is indented belongs to another variable."""
-    found = re.search(rf'^{name}\s*=\s*"([^"]*)"', text, re.MULTILINE)
-    return found[1] if found else default
+    assignment = re.search(rf'^{name}\s*=\s*"([^"]*)"', text, re.MULTILINE)
+    return assignment[1] if assignment else default
 
 
 def with_value(text: str, name: str, value: str) -> str:
@@ -63,7 +63,7 @@ def with_value(text: str, name: str, value: str) -> str:
     line = re.compile(rf'^({name}\s*=\s*)("[^"]*"|\w+)', re.MULTILINE)
     if not line.search(text):
         return f"{text.rstrip()}\n{name} = {value}\n"
-    return line.sub(lambda found: f"{found[1]}{value}", text, count=1)
+    return line.sub(lambda assignment: f"{assignment[1]}{value}", text, count=1)
 
 
 class Decisions(msgspec.Struct, frozen=True):

@@ -34,12 +34,12 @@ def remove_samples(names: Names, shell: Shell) -> None:
 
 def _samples(names: Names, shell: Shell, expected: str) -> list[str]:
     place = (f"--project={names.project}", f"--region={names.region}")
-    asked = (f"--filter={_SAMPLE}", "--format=value(metadata.name)")
+    options = (f"--filter={_SAMPLE}", "--format=value(metadata.name)")
     return [
         revision
         for service in names.services
         for revision in shell.ask(
-            *("gcloud", "run", "revisions", "list", f"--service={service}", *place, *asked), expected=expected
+            *("gcloud", "run", "revisions", "list", f"--service={service}", *place, *options), expected=expected
         ).split()
     ]
 

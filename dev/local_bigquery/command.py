@@ -95,15 +95,15 @@ def _ends_with_input(stop: asyncio.Event) -> Iterator[None]:
 
 async def _until(stop: asyncio.Event, running: LocalBigQuery) -> int:
     """Wait for `stop`; if the process ends first, report it and return 1."""
-    asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(running.child.process.wait())
+    stopping, ended = asyncio.create_task(stop.wait()), asyncio.create_task(running.child.process.wait())
     try:
-        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             _say(f"local-bigquery exited with status {ended.result()}{running.child.tail()}")
             return 1
         return 0
     finally:
-        asked.cancel()
+        stopping.cancel()
         ended.cancel()
 
 

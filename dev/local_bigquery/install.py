@@ -87,16 +87,16 @@ def install(say: Callable[[str], None], folder: Path = FOLDER) -> Installation:
         InstallError: anything else went wrong.
     """
     done = Installation(folder)
-    wanted = _checksum(folder)
-    if _is_done(done, wanted):
+    checksum = _checksum(folder)
+    if _is_done(done, checksum):
         return done
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / ".lock") as lock:
-        if not _is_done(done, wanted):  # another process may have done it while this one waited
+        if not _is_done(done, checksum):  # another process may have done it while this one waited
             done.stamp.unlink(missing_ok=True)
             _install(done, say, lock)
             partial = done.stamp.with_suffix(".partial")
-            partial.write_text(wanted, encoding="utf-8")
+            partial.write_text(checksum, encoding="utf-8")
             partial.replace(done.stamp)
     return done
 
@@ -107,10 +107,10 @@ def _checksum(folder: Path) -> str:
     return hashlib.sha256(content + str(folder).encode()).hexdigest()
 
 
-def _is_done(installation: Installation, wanted: str) -> bool:
+def _is_done(installation: Installation, checksum: str) -> bool:
     if not os.access(installation.python, os.X_OK):  # also when it is a link to a Python that is gone
         return False
-    return installation.stamp.exists() and installation.stamp.read_text(encoding="utf-8") == wanted
+    return installation.stamp.exists() and installation.stamp.read_text(encoding="utf-8") == checksum
 
 
 @contextmanager
@@ -136,10 +136,10 @@ def _install(installation: Installation, say: Callable[[str], None], lock: int) 
 
 
 def _uv_on_path() -> str:
-    found = shutil.which("uv")
-    if found is None:
+    path = shutil.which("uv")
+    if path is None:
         raise InstallError("installing local-bigquery needs uv on PATH: https://docs.astral.sh/uv/")
-    return found
+    return path
 
 
 class _Runner:
@@ -166,8 +166,8 @@ class _Runner:
             check=False,
         )
         if ended.returncode != 0:
-            said = ended.stderr.strip().splitlines()[-_SHOWN_LINES:]
-            raise InstallError("\n  ".join([f"{purpose} failed with status {ended.returncode}:", *said]))
+            lines = ended.stderr.strip().splitlines()[-_SHOWN_LINES:]
+            raise InstallError("\n  ".join([f"{purpose} failed with status {ended.returncode}:", *lines]))
         return ended.stdout
 
 
@@ -201,13 +201,13 @@ def _find_python(run: _Runner, uv: str, downloads: Path, say: Callable[[str], No
 def _place_extensions(run: _Runner, installation: Installation) -> None:
     """Link DuckDB's extensions from their packages to where DuckDB looks, and see that it finds them."""
     described = run("asking DuckDB for its platform", [str(installation.python), "-c", _DESCRIBE])
-    found = msgspec.json.decode(described, type=_DuckDB)
-    target = installation.home / ".duckdb" / "extensions" / found.version / found.platform
+    duckdb = msgspec.json.decode(described, type=_DuckDB)
+    target = installation.home / ".duckdb" / "extensions" / duckdb.version / duckdb.platform
     shutil.rmtree(installation.home, ignore_errors=True)
     target.mkdir(parents=True)
-    files = sorted(Path(found.packages).glob(f"duckdb_extension_*/extensions/{found.version}/*.duckdb_extension"))
+    files = sorted(Path(duckdb.packages).glob(f"duckdb_extension_*/extensions/{duckdb.version}/*.duckdb_extension"))
     if not files:
-        raise InstallError(f"{found.packages} has no extensions for DuckDB {found.version} on {found.platform}")
+        raise InstallError(f"{duckdb.packages} has no extensions for DuckDB {duckdb.version} on {duckdb.platform}")
     for file in files:
         (target / file.name).symlink_to(file)  # 100 MB that need not be there twice
     names = [file.name.partition(".")[0] for file in files]

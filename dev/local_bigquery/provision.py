@@ -47,16 +47,18 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
             try:
                 client.create_table(_declared(place, table), retry=retry, timeout=within_s)
             except Conflict:
-                found = client.get_table(place.table_id(table.name), retry=retry, timeout=within_s)
-                _require_fit(place, table, found)
+                existing_table = client.get_table(place.table_id(table.name), retry=retry, timeout=within_s)
+                _require_fit(place, table, existing_table)
     except GoogleAPIError as error:
         raise ProvisionError(f"the tables of {place.project}.{place.dataset} could not be created: {error}") from error
     finally:
         access.close()
 
 
-def _require_fit(place: TableAddress, table: Table, found: bigquery.Table) -> None:
-    breaking = [each for each in differences(table, live_table(found.to_api_repr())) if each.breaks or each.pending]
+def _require_fit(place: TableAddress, table: Table, existing_table: bigquery.Table) -> None:
+    breaking = [
+        each for each in differences(table, live_table(existing_table.to_api_repr())) if each.breaks or each.pending
+    ]
     if breaking:
         raise ProvisionError(
             f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "

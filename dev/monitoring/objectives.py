@@ -46,12 +46,12 @@ def _slow(instrument: Instrument, bound: float, *matchers: str) -> Count:
 
 
 def _filter(instrument: Instrument, *conditions: str) -> str:
-    told = [
+    terms = [
         f'metric.type="{PROMETHEUS}/{instrument.name}/{instrument.kind}"',
         'resource.type="prometheus_target"',
         'resource.labels.namespace="${system}"',
     ]
-    return " AND ".join([*told, *conditions])
+    return " AND ".join([*terms, *conditions])
 
 
 def _cut(instrument: Instrument, bound: float, *conditions: str) -> dict[str, Any]:

@@ -109,10 +109,10 @@ def _deployment(options: argparse.Namespace, endpoints: Endpoints) -> Deployment
 
 
 def _rate(given: str) -> float:
-    found = _RATE.fullmatch(given)
-    if found is None or not float(found[1]):
+    parts = _RATE.fullmatch(given)
+    if parts is None or not float(parts[1]):
         raise _UsageError(f"--rate {given}: messages a second, such as 1000/s or 5k/s")
-    return float(found[1]) * (1_000 if found[2] else 1)
+    return float(parts[1]) * (1_000 if parts[2] else 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

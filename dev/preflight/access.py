@@ -45,14 +45,14 @@ def judge_agent(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     """
     project, topic, subscription, account = answers
     agent = _agent(deployment, str(project.body.get("name", "")).removeprefix("projects/"))
-    wanted = (
+    needs = (
         (topic, "roles/pubsub.publisher", "the dead-letter topic"),
         (subscription, "roles/pubsub.subscriber", "the push subscription"),
         (account, "roles/iam.serviceAccountTokenCreator", "the push identity"),
     )
     failures = [
         Failed(f"{agent} lacks {role} on {where}", "`terraform apply`")
-        for answer, role, where in wanted
+        for answer, role, where in needs
         if agent not in _members(answer, role)
     ]
     return first_failure(failures, "Pub/Sub's account may forward dead letters and sign pushes")
@@ -88,14 +88,14 @@ def judge_service_account(deployment: Deployment, answers: Sequence[Answer]) -> 
     queries = _account(deployment.service)
     ingests = _account(deployment.ingest_service or deployment.service)
     names = (deployment.table, REJECTS)
-    wanted = [
+    needs = [
         (queries, project, ("roles/bigquery.jobUser",), "the project"),
         *((queries, answer, _READS, name) for answer, name in zip(tables, names, strict=True)),
         *((ingests, answer, _READS[:1], name) for answer, name in zip(tables, names, strict=True)),
     ]
     failures = [
         Failed(f"{account} lacks {roles[0] if account == ingests else roles[-1]} on {where}", "`terraform apply`")
-        for account, answer, roles, where in wanted
+        for account, answer, roles, where in needs
         if not any(f"serviceAccount:{account}" in _members(answer, role) | _members(project, role) for role in roles)
     ]
     return first_failure(failures, f"{' and '.join(dict.fromkeys([ingests, queries]))} may append and query")
@@ -111,24 +111,24 @@ def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Findin
     https://docs.cloud.google.com/stackdriver/docs/reference/telemetry/overview
     """
     telemetry = deployment.settings.telemetry
-    wanted = ["roles/telemetry.metricsWriter"] if "cloud" in telemetry.metrics else []
-    wanted += {"cloud": ["roles/cloudtrace.agent"], "cloud-otlp": ["roles/telemetry.tracesWriter"]}.get(
+    roles = ["roles/telemetry.metricsWriter"] if "cloud" in telemetry.metrics else []
+    roles += {"cloud": ["roles/cloudtrace.agent"], "cloud-otlp": ["roles/telemetry.tracesWriter"]}.get(
         telemetry.traces, []
     )
     if "cloud" in telemetry.metrics or telemetry.traces == "cloud-otlp":
-        wanted.append("roles/serviceusage.serviceUsageConsumer")
+        roles.append("roles/serviceusage.serviceUsageConsumer")
     if telemetry.backlog == "cloud":
-        wanted.append("roles/monitoring.viewer")
-    if not wanted:
+        roles.append("roles/monitoring.viewer")
+    if not roles:
         return Held("the service sends neither metrics nor traces to Google, and reads none")
     services = [service for service in (deployment.ingest_service, deployment.service) if service]
     failures = [
         Failed(f"{account} lacks {role}", "`terraform apply`")
         for account in dict.fromkeys(_account(service) for service in services)
-        for role in wanted
+        for role in roles
         if f"serviceAccount:{account}" not in _members(answers[0], role)
     ]
-    return first_failure(failures, f"the service may write and read its telemetry ({', '.join(wanted)})")
+    return first_failure(failures, f"the service may write and read its telemetry ({', '.join(roles)})")
 
 
 def token_question(deployment: Deployment) -> Question:

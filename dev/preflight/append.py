@@ -55,8 +55,8 @@ async def _append(settings: Settings, table: Table) -> Outcome:
     try:
         async with asyncio.timeout(_WITHIN_S):
             appender = backend.appender(table)
-            found = await appender.check()
-            return await appender.append([]) if found is None or isinstance(found, ColumnsPending) else found
+            obstacle = await appender.check()
+            return await appender.append([]) if obstacle is None or isinstance(obstacle, ColumnsPending) else obstacle
     except TimeoutError:
         return Uncertain(f"no answer within {_WITHIN_S:g} s")
     finally:

@@ -63,10 +63,10 @@ def canary_of(deployment: Deployment, subscription: Mapping[str, Any] | None) ->
             return Failed("the topic of its subscription was deleted", "`terraform apply`")
         if not (subscription.get("pushConfig") or {}).get("pushEndpoint"):
             return NotLooked("its messages are not pushed, so a canary would wait (see `subscription-push`)")
-    found = _own_message(deployment, filter_)
-    if isinstance(found, NotLooked):
-        return found
-    record, attributes = found
+    own = _own_message(deployment, filter_)
+    if isinstance(own, NotLooked):
+        return own
+    record, attributes = own
     data = base64.b64encode(msgspec.json.encode(record)).decode()
     marked = {**attributes, CANARY: "1", SIGNATURE: signature}
     return Canary(topic=topic, message={"data": data, "attributes": marked}, filter=filter_)
@@ -98,32 +98,32 @@ def own_attributes(stream: DeclaredStream, filter_: str) -> dict[str, str]:
 
     Of a filter the first alternative counts, if it has several. A stream without rules is named by an attribute.
     """
-    asked = _asked_by(filter_)
+    terms = _equal_terms(filter_)
     declared = {
-        name: asked[name] if asked.get(name) in values else values[0] for name, values in stream.attributes if values
+        name: terms[name] if terms.get(name) in values else values[0] for name, values in stream.attributes if values
     }
     has_rules = bool(stream.attributes or stream.members or stream.subscriptions)
-    return ({} if has_rules else {ATTRIBUTE: stream.name}) | asked | declared
+    return ({} if has_rules else {ATTRIBUTE: stream.name}) | terms | declared
 
 
-def _asked_by(filter_: str) -> dict[str, str]:
-    asked: dict[str, str] = {}
+def _equal_terms(filter_: str) -> dict[str, str]:
+    terms: dict[str, str] = {}
     for term in _TERM.finditer(filter_.partition(" OR ")[0]):
         if not term["negated"] and term["unequal"] != "!=":
-            asked.setdefault(term["quoted"] or term["key"], term["value"] or "1")
-    return asked
+            terms.setdefault(term["quoted"] or term["key"], term["value"] or "1")
+    return terms
 
 
 def with_members(record: Mapping[str, Any], stream: DeclaredStream) -> dict[str, Any]:
     """Return a record with the members by which it belongs to the stream."""
-    found = dict(record)
+    filled = dict(record)
     for path, values in stream.members:
         *parents, last = path.split(".")
-        node = found
+        node = filled
         for name in parents:
             child = node.get(name)
             node[name] = dict(child) if isinstance(child, Mapping) else {}
             node = node[name]
         if not any(type(node.get(last)) is type(value) and node[last] == value for value in values):
             node[last] = values[0]
-    return found
+    return filled

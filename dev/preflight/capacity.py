@@ -48,11 +48,11 @@ def judge_locations(deployment: Deployment, answers: Sequence[Answer]) -> Findin
             f"the service is in {region}, and its data in {location}: every append and every query goes that far",
             f"choose a `location` with {region} in it, or {region} itself; it can never be changed",
         )
-    found = str(dataset.body.get("location", "")) if dataset.is_good else ""
-    if found and found.upper() != location.upper():
+    actual = str(dataset.body.get("location", "")) if dataset.is_good else ""
+    if actual and actual.upper() != location.upper():
         return Failed(
-            f"the dataset {deployment.dataset_id} exists, in {found}, and `location` is {location}",
-            f'write location = "{found}", or name another `dataset`',
+            f"the dataset {deployment.dataset_id} exists, in {actual}, and `location` is {location}",
+            f'write location = "{actual}", or name another `dataset`',
         )
     return Held(f"the service in {region}, the data in {location}")
 
@@ -103,8 +103,8 @@ def judge_appends(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     if not deployment.rate:
         return _NO_RATE
     metric = _APPENDS + {"EU": "_eu", "US": ""}.get(deployment.location.upper(), "_region")
-    found = _limits(answers[0], [metric], deployment.location.lower())
-    limit = _least([_per_second(unit, value) for unit, value in found])
+    limits = _limits(answers[0], [metric], deployment.location.lower())
+    limit = _least([_per_second(unit, value) for unit, value in limits])
     return _compared("appends", _needed_mb(deployment), None if limit is None else limit / 1e6, "MB/s", metric)
 
 

@@ -47,8 +47,8 @@ class Answer(msgspec.Struct, frozen=True):
     def message(self) -> str:
         """The error as Google words it (https://cloud.google.com/apis/design/errors), on one line."""
         error = self.body.get("error")
-        said = error.get("message", "") if isinstance(error, Mapping) else str(error or "")
-        line = " ".join((said or self.failure).split())
+        text = error.get("message", "") if isinstance(error, Mapping) else str(error or "")
+        line = " ".join((text or self.failure).split())
         return line if len(line) <= _MAX_QUOTED else f"{line[:_MAX_QUOTED]}…"
 
     @property

@@ -97,12 +97,12 @@ def _followed(
     while waiting := [each for each in sent if each.deployment.stream not in findings]:
         for each in waiting:
             try:
-                said = _look(each, google, token)
+                look = _look(each, google, token)
             except _StopError as stopped:
                 findings[each.deployment.stream] = stopped.finding
                 continue
-            if said is not None:
-                findings[each.deployment.stream] = Held(f"{described} was {said}")
+            if look is not None:
+                findings[each.deployment.stream] = Held(f"{described} was {look}")
         if len(findings) < len(deployment.streams):
             time.sleep(_PAUSE_S)
     return of_all_streams({name: findings[name] for name in deployment.streams})
@@ -206,16 +206,16 @@ def _lost(sent: _Sent, answer: Answer, google: Google, token: str) -> Failed:
             cure = f"let its subscription push to {deployment.push_path}: see `subscription-push`"
         return Failed(f"it was rejected: {reason.get('reason')}, {reason.get('detail')}", cure)
     for other in deployment.streams:
-        found = None if other == deployment.stream else _feed(sent, other, google, token)
-        if found is not None and found.is_good and found.body.get("records"):
+        elsewhere = None if other == deployment.stream else _feed(sent, other, google, token)
+        if elsewhere is not None and elsewhere.is_good and elsewhere.body.get("records"):
             return Failed(
                 f"it came to the stream {other}",
                 f"let the subscription push to {deployment.push_path}, and its filter pass the stream's own messages",
             )
-    said = f": {answer.message}" if not answer.is_good else ""
+    detail = f": {answer.message}" if not answer.is_good else ""
     passes = f", whose filter is {sent.canary.filter}" if sent.canary.filter else ""
     return Failed(
-        f"it was published and is not readable after {VISIBLE_WITHIN_S:g} s{said}",
+        f"it was published and is not readable after {VISIBLE_WITHIN_S:g} s{detail}",
         f"see the checks of the subscription{passes}, and /health/ready?strict=1 of the service",
     )
 

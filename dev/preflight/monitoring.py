@@ -105,10 +105,12 @@ def evaluate_tiles(deployment: Deployment, google: Google) -> Finding:
     answer = google.ask(question)
     if (trouble := unreadable(question, answer, ())) is not None:
         return trouble
-    found = [each for each in answer.body.get("dashboards", ()) if str(each.get("displayName")).startswith(_PREFIX)]
-    if not found:
+    dashboards = [
+        each for each in answer.body.get("dashboards", ()) if str(each.get("displayName")).startswith(_PREFIX)
+    ]
+    if not dashboards:
         return Failed("Cloud Monitoring has no dashboard of this system", "`terraform apply`")
-    queries = [(title, query) for each in found for title, query in tile_queries(each)]
+    queries = [(title, query) for each in dashboards for title, query in tile_queries(each)]
     return _evaluated(deployment, google, queries, "tiles")
 
 
@@ -149,11 +151,11 @@ def judge_queries(answers: Sequence[tuple[str, Answer]], what: str) -> Finding:
         if not answer.is_good or answer.body.get("status") != "success"
     ]
     if refused:
-        title, said = refused[0]
+        title, message = refused[0]
         names = ", ".join(dict.fromkeys(name for name, _ in refused))
         return Failed(
             f"Cloud Monitoring refuses {len(refused)} of {len(answers)} queries of {what} ({names}); {title!r} with: "
-            f"{said}".rstrip("."),
+            f"{message}".rstrip("."),
             "`terraform apply`; if it is refused still, report it with --transcript: it would never fire",
         )
     silent = sum(not ((answer.body.get("data") or {}).get("result")) for _, answer in answers)

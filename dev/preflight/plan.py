@@ -173,11 +173,11 @@ def environ_of(service: Mapping[str, Any]) -> dict[str, str]:
     replaced by a text of the same use, so that the rules between settings can be checked.
     """
     containers = (service.get("template") or {}).get("containers") or [{}]
-    found = {}
+    environ = {}
     for each in containers[0].get("env") or ():
         is_secret = "valueSource" in each and each["name"] in VARIABLES
-        found[each["name"]] = _WITHHELD if is_secret else str(each.get("value", ""))
-    return found
+        environ[each["name"]] = _WITHHELD if is_secret else str(each.get("value", ""))
+    return environ
 
 
 def with_service(
@@ -211,28 +211,28 @@ def read_tfvars(text: str) -> dict[str, Any]:
     strings = {name: _STRING.findall(value) for name, value in assigned.items()}
     renamed = {"project_id": "project", "project_number": "number"}
     plain = ("project_id", "project_number", "region", "location", "system", "dataset", "platform_iam")
-    found: dict[str, Any] = {renamed.get(name, name): strings[name][0] for name in plain if strings.get(name)}
+    values: dict[str, Any] = {renamed.get(name, name): strings[name][0] for name in plain if strings.get(name)}
     if strings.get("cpu"):
-        found["cpu"] = int(strings["cpu"][0])
+        values["cpu"] = int(strings["cpu"][0])
     if limit := re.search(r"\bmax\s*=\s*(\d+)", assigned.get("instances", "")):
-        found["max_instances"] = int(limit[1])
+        values["max_instances"] = int(limit[1])
     if streams := _keys(assigned.get("streams", "")):
-        found["planned_streams"] = len(streams)
+        values["planned_streams"] = len(streams)
     if granted := re.match(r"\d+", assigned.get("append_connections", "")):
-        found["append_connections"] = int(granted[0])
+        values["append_connections"] = int(granted[0])
     if most := re.search(rf'\b{MAX_CONNECTIONS}"?\s*=\s*"?(\d+)', assigned.get("settings", "")):
-        found["connections_per_table"] = int(most[1])
-    found["members"] = tuple(
+        values["connections_per_table"] = int(most[1])
+    values["members"] = tuple(
         member for name in ("publishers", "dataset_readers", "invokers") for member in strings.get(name, ())
     )
-    return found
+    return values
 
 
 def _keys(text: str) -> list[str]:
     """Return the keys of a map, without those of the maps in it."""
-    found, depth = list[str](), 0
+    keys, depth = list[str](), 0
     for part in _MAP_PART.finditer(text):
         depth += {"{": 1, "}": -1}.get(part[0], 0)
         if part["key"] and depth == 1:
-            found.append(part["key"])
-    return found
+            keys.append(part["key"])
+    return keys

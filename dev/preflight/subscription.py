@@ -34,25 +34,32 @@ def judge_exists(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     """Check that the subscription exists, is active, never expires, and drops no message."""
     if answers[0].status == 404:
         return Failed(f"there is no subscription {deployment.subscription}", "`terraform apply`")
-    found = answers[0].body
+    subscription = answers[0].body
     failures = []
-    if found.get("state", "ACTIVE") != "ACTIVE":
-        failures.append(Failed(f"the subscription is {found['state']}", "read its error in the console, and apply"))
+    if subscription.get("state", "ACTIVE") != "ACTIVE":
+        failures.append(
+            Failed(f"the subscription is {subscription['state']}", "read its error in the console, and apply")
+        )
     # A stream may share the topic of another, or have one that exists elsewhere.
-    if found.get("topic") == DELETED or (not deployment.stream and found.get("topic") != deployment.topic):
-        failures.append(Failed(f"the subscription is of {found.get('topic')}", "`terraform apply`"))
-    if (found.get("expirationPolicy") or {}).get("ttl"):
+    if subscription.get("topic") == DELETED or (
+        not deployment.stream and subscription.get("topic") != deployment.topic
+    ):
+        failures.append(Failed(f"the subscription is of {subscription.get('topic')}", "`terraform apply`"))
+    if (subscription.get("expirationPolicy") or {}).get("ttl"):
         failures.append(Failed("the subscription expires when it is idle, with its messages", "`terraform apply`"))
-    if "expirationPolicy" not in found:
+    if "expirationPolicy" not in subscription:
         failures.append(Failed("the subscription expires after 31 idle days, with its messages", "`terraform apply`"))
     return first_failure(failures, f"{deployment.subscription.rpartition('/')[2]} is active and never expires")
 
 
-def judge_clocks(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
+def judge_clocks(deployment: Deployment, subscription: Mapping[str, Any]) -> Finding:
     """Compare the ack deadline and the retry back-off with what the service counts on."""
     ingest = deployment.settings.ingest
-    retry = found.get("retryPolicy") or {}
-    live_deadline, live_backoff = found.get("ackDeadlineSeconds", 10), _seconds(retry.get("maximumBackoff", "0s"))
+    retry = subscription.get("retryPolicy") or {}
+    live_deadline, live_backoff = (
+        subscription.get("ackDeadlineSeconds", 10),
+        _seconds(retry.get("maximumBackoff", "0s")),
+    )
     failures = []
     if live_deadline != ingest.ack_deadline_s:
         failures.append(
@@ -73,9 +80,9 @@ def judge_clocks(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
     return first_failure(failures, f"ack deadline {live_deadline} s and back-off up to {live_backoff:g} s, as agreed")
 
 
-def judge_dead_letters(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
+def judge_dead_letters(deployment: Deployment, subscription: Mapping[str, Any]) -> Finding:
     """Check the dead-letter policy."""
-    policy = found.get("deadLetterPolicy") or {}
+    policy = subscription.get("deadLetterPolicy") or {}
     if policy.get("deadLetterTopic") != deployment.dead_letter_topic:
         target = policy.get("deadLetterTopic") or "no topic"
         return Failed(f"what an outage outlasts goes to {target}, not to {deployment.dead_letter_topic}", _APPLY)
@@ -85,9 +92,9 @@ def judge_dead_letters(deployment: Deployment, found: Mapping[str, Any]) -> Find
     return Held(f"after {attempts} attempts messages go to {deployment.dead_letter_topic.rpartition('/')[2]}")
 
 
-def judge_push(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
+def judge_push(deployment: Deployment, subscription: Mapping[str, Any]) -> Finding:
     """Check the endpoint, the wrapping, the filter and the modes that push does not know."""
-    push = found.get("pushConfig") or {}
+    push = subscription.get("pushConfig") or {}
     endpoint = push.get("pushEndpoint", "")
     if not endpoint:
         return Failed(
@@ -95,25 +102,25 @@ def judge_push(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
             "set `pushes = true` once the first deployment has all the traffic, and apply",
         )
     failures = []
-    wanted = f"{deployment.ingest_url}{deployment.push_path}"
-    if endpoint != wanted if deployment.stream else not endpoint.startswith(wanted):
-        failures.append(Failed(f"Pub/Sub pushes to {endpoint}, and the service expects {wanted}", _APPLY))
+    expected = f"{deployment.ingest_url}{deployment.push_path}"
+    if endpoint != expected if deployment.stream else not endpoint.startswith(expected):
+        failures.append(Failed(f"Pub/Sub pushes to {endpoint}, and the service expects {expected}", _APPLY))
     if "noWrapper" in push and not (push["noWrapper"] or {}).get("writeMetadata"):
         failures.append(
             Failed("pushes are unwrapped without metadata: every message would be a 400", "set write_metadata, or wrap")
         )
-    if found.get("filter") and not deployment.stream:
+    if subscription.get("filter") and not deployment.stream:
         failures.append(
-            Failed(f"the filter {found['filter']!r} drops messages unstored", "make a subscription without")
+            Failed(f"the filter {subscription['filter']!r} drops messages unstored", "make a subscription without")
         )
-    if found.get("enableExactlyOnceDelivery"):
+    if subscription.get("enableExactlyOnceDelivery"):
         failures.append(Failed("exactly-once delivery is for pull only", "turn it off: `terraform apply`"))
     return first_failure(failures, f"Pub/Sub pushes {'un' if 'noWrapper' in push else ''}wrapped to {endpoint}")
 
 
-def judge_token(deployment: Deployment, found: Mapping[str, Any]) -> Finding:
+def judge_token(deployment: Deployment, subscription: Mapping[str, Any]) -> Finding:
     """Compare the token's audience and principal with what the service accepts."""
-    auth, push = deployment.settings.auth, found.get("pushConfig") or {}
+    auth, push = deployment.settings.auth, subscription.get("pushConfig") or {}
     token = push.get("oidcToken") or {}
     if not push.get("pushEndpoint"):
         return Held("no push, no token")

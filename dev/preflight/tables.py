@@ -50,9 +50,12 @@ def judge_table(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
         return _no_record_type(error)
     name = str((answer.body.get("tableReference") or {}).get("tableId"))
     (table,) = [each for each in declared if each.name == name]
-    found = differences(table, live_table(answer.body))
-    breaking, pending = [each for each in found if each.breaks], [each for each in found if each.pending]
-    if dearer := [each for each in found if each.path == "clustering" and not breaking and not pending]:
+    table_differences = differences(table, live_table(answer.body))
+    breaking, pending = (
+        [each for each in table_differences if each.breaks],
+        [each for each in table_differences if each.pending],
+    )
+    if dearer := [each for each in table_differences if each.path == "clustering" and not breaking and not pending]:
         return Failed(
             f"{name}: {describe(dearer)}".rstrip("."), '`terraform apply`; docs/schema-changes.md, "clustering"'
         )
@@ -167,10 +170,10 @@ def judge_index(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     if table.id is None:
         return Held(f"{table.name} has no id to look up")
     (answer,) = answers
-    found = [[cell.get("v") for cell in row.get("f", ())] for row in answer.body.get("rows") or ()]
-    active = [float(coverage or 0) for status, coverage in found if status == "ACTIVE"]
+    indexes = [[cell.get("v") for cell in row.get("f", ())] for row in answer.body.get("rows") or ()]
+    active = [float(coverage or 0) for status, coverage in indexes if status == "ACTIVE"]
     if not active:
-        what = f"its status is {found[0][0]}" if found else "there is none"
+        what = f"its status is {indexes[0][0]}" if indexes else "there is none"
         return Failed(
             f"{table.name} needs a search index on {table.id.name}, and {what}: look-ups by id read all of the table",
             "`terraform apply`; without an index, id_index = false",

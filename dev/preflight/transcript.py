@@ -37,9 +37,9 @@ class Redactor:
         return _NUMBER.sub(self._namer("NUMBER"), line)
 
     def _namer(self, kind: str) -> Callable[[re.Match[str]], str]:
-        def named(found: re.Match[str]) -> str:
+        def named(name: re.Match[str]) -> str:
             count = sum(1 for known, _ in self._names if known == kind)
-            return self._names.setdefault((kind, found[0]), f"{kind}-{count + 1}")
+            return self._names.setdefault((kind, name[0]), f"{kind}-{count + 1}")
 
         return named
 

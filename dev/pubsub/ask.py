@@ -51,10 +51,10 @@ def add_actions(parser: argparse.ArgumentParser) -> None:
 
 def seconds(text: str) -> int:
     """Return the seconds of a duration such as 600s, 7d or 31d. Raises ArgumentTypeError."""
-    found = re.fullmatch(r"(\d+)([smhd]?)", text)
-    if found is None:
+    parts = re.fullmatch(r"(\d+)([smhd]?)", text)
+    if parts is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 600s, 12h or 31d")
-    return int(found[1]) * _UNITS_S[found[2] or "s"]
+    return int(parts[1]) * _UNITS_S[parts[2] or "s"]
 
 
 def status(args: argparse.Namespace) -> int:

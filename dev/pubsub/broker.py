@@ -69,20 +69,20 @@ class Broker:
 
     def subscription(self, name: str) -> Subscription:
         """Return a subscription. Raises InvalidArgumentError or NotFoundError."""
-        found = self._subscriptions.get(name)
-        if found is None:
+        subscription = self._subscriptions.get(name)
+        if subscription is None:
             check_name(name, "subscriptions")
             raise NotFoundError(
                 f"subscription {name} does not exist; subscriptions: {', '.join(sorted(self._subscriptions)) or 'none'}"
             )
-        return found
+        return subscription
 
     def pulled_subscription(self, name: str) -> Subscription:
         """Return a subscription that clients may pull. Raises as `subscription`, or FailedPreconditionError."""
-        found = self.subscription(name)
-        if found.settings.push_endpoint:
+        subscription = self.subscription(name)
+        if subscription.settings.push_endpoint:
             raise FailedPreconditionError(f"subscription {name} is pushed to an endpoint and cannot be pulled")
-        return found
+        return subscription
 
     def update_subscription(self, name: str, changes: Mapping[str, Any]) -> SubscriptionSettings:
         """Change members of a subscription's settings, and return them all.

@@ -126,7 +126,7 @@ async def _serve(settings: StackSettings) -> None:
 def _allow_many_connections() -> None:
     """Raise the limit on open files if it is low: macOS starts at 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    files = _WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))

@@ -61,16 +61,16 @@ def check_name(name: str, collection: str) -> str:
     The rules: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names. Raises InvalidArgumentError with the
     violated rule.
     """
-    found = _RESOURCE.fullmatch(name)
-    if not found or found[2] != collection:
+    parts = _RESOURCE.fullmatch(name)
+    if not parts or parts[2] != collection:
         raise InvalidArgumentError(f"{name!r} is not a name like projects/PROJECT/{collection}/NAME")
-    if not _PROJECT_ID.fullmatch(found[1]):
+    if not _PROJECT_ID.fullmatch(parts[1]):
         raise InvalidArgumentError(
-            f"project id {found[1]!r} in {name!r}: lower-case letters, digits and dashes, a letter first"
+            f"project id {parts[1]!r} in {name!r}: lower-case letters, digits and dashes, a letter first"
         )
-    if not _RESOURCE_ID.fullmatch(found[3]) or found[3].startswith("goog"):
+    if not _RESOURCE_ID.fullmatch(parts[3]) or parts[3].startswith("goog"):
         raise InvalidArgumentError(
-            f"{found[3]!r} in {name!r}: 3-255 letters, digits or any of -_.~+%, a letter first, "
+            f"{parts[3]!r} in {name!r}: 3-255 letters, digits or any of -_.~+%, a letter first, "
             "and not starting with goog"
         )
     return name

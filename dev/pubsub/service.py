@@ -97,7 +97,7 @@ class PubsubService:
 
     async def list_subscriptions(self, request: Proto) -> Proto:
         """ListSubscriptionsRequest -> ListSubscriptionsResponse."""
-        every = {found.name: found for found in self.broker.subscriptions(_project(request.project))}
+        every = {each.name: each for each in self.broker.subscriptions(_project(request.project))}
         names, next_token = _page(list(every), request)
         return ListSubscriptionsResponse(
             subscriptions=[_subscription_proto(every[name]) for name in names], next_page_token=next_token

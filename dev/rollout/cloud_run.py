@@ -63,8 +63,8 @@ class CloudRun:
 
     def give(self, shares: dict[str, int]) -> None:
         """Divide the traffic; revisions that are not named share the rest as before."""
-        wanted = ",".join(f"{revision}={percent}" for revision, percent in shares.items())
-        self._run("run", "services", "update-traffic", self.service, f"--to-revisions={wanted}", *self._place)
+        split = ",".join(f"{revision}={percent}" for revision, percent in shares.items())
+        self._run("run", "services", "update-traffic", self.service, f"--to-revisions={split}", *self._place)
 
     def untag(self, tag: str) -> None:
         """Remove a tag, and with it the instances that are kept for its URL."""

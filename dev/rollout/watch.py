@@ -53,11 +53,11 @@ def answers_between(  # noqa: PLR0913 - where, whose, and when
     Raises:
         RolloutError: Cloud Monitoring does not respond, or refuses this caller.
     """
-    wanted = (
+    filter_text = (
         'metric.type = "run.googleapis.com/request_count" AND resource.type = "cloud_run_revision" '
         f'AND resource.labels.service_name = "{service}" AND resource.labels.revision_name = "{revision}"'
     )
-    parameters = {"filter": wanted, "interval.startTime": _instant(begun), "interval.endTime": _instant(ended)}
+    parameters = {"filter": filter_text, "interval.startTime": _instant(begun), "interval.endTime": _instant(ended)}
     path = f"/v3/projects/{urllib.parse.quote(project, safe='')}/timeSeries"
     total = errors = 0
     try:

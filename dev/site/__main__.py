@@ -55,9 +55,9 @@ def main(arguments: list[str]) -> int:
         return 1
     (build / "site").rename(site)
     _use_own_copies(site)
-    found = list(faults(site, build / "pages", navigation_of(CONFIGURATION.read_bytes())))
-    print(*found, sep="\n", end="\n" if found else "")
-    if found:
+    all_faults = list(faults(site, build / "pages", navigation_of(CONFIGURATION.read_bytes())))
+    print(*all_faults, sep="\n", end="\n" if all_faults else "")
+    if all_faults:
         return 1
     if args.archive:
         shutil.make_archive(str(args.archive.with_suffix("")), "zip", args.into, site.name)

@@ -73,28 +73,28 @@ def indented(text: str) -> str:
             width = len(marker[0].lstrip()) if marker else 4  # four also for a list in a quotation: left as it is
             for number in range(token.map[0] + 1, token.map[1]):
                 shifts[number] += 4 - width
-    found: list[str] = []
+    output: list[str] = []
     for number, line in enumerate(lines):
-        if number in parted and found[-1]:
-            found.append("")
-        found.append(" " * shifts[number] + line if line.strip() else line)
-    return "\n".join(found)
+        if number in parted and output[-1]:
+            output.append("")
+        output.append(" " * shifts[number] + line if line.strip() else line)
+    return "\n".join(output)
 
 
 def _rewritten(text: str, document: str, pages: Mapping[str, str], linked: dict[str, str], root: Path) -> str:
     here = posixpath.dirname(pages[document])
 
-    def renewed(found: re.Match[str]) -> str:
-        target, hash_sign, anchor = (found["target"] or "").partition("#")
-        if found["code"] or not target or re.match(r"[a-z]+:", target):
-            return found[0]
+    def renewed(link: re.Match[str]) -> str:
+        target, hash_sign, anchor = (link["target"] or "").partition("#")
+        if link["code"] or not target or re.match(r"[a-z]+:", target):
+            return link[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(document), target))
         if not (root / path).exists():
-            return found[0]  # dead, which the check reports
+            return link[0]  # dead, which the check reports
         place = _place(path, pages, root)
         if place not in pages.values():
             linked[path] = place
-        return f"{found['before']}{posixpath.relpath(place, here or '.')}{hash_sign}{anchor}"
+        return f"{link['before']}{posixpath.relpath(place, here or '.')}{hash_sign}{anchor}"
 
     return _LINK.sub(renewed, _INFO.sub(r"\1", text))
 

@@ -75,10 +75,10 @@ class Check:
         for name, step in steps:
             begun = time.monotonic()
             try:
-                passed, said = True, step()
+                passed, outcome = True, step()
             except SmokeError as error:
-                passed, said = False, str(error)
-            taken.append(Step(name, passed, round(time.monotonic() - begun, 3), said))
+                passed, outcome = False, str(error)
+            taken.append(Step(name, passed, round(time.monotonic() - begun, 3), outcome))
             if not passed:
                 break
         return taken
@@ -148,8 +148,8 @@ class Check:
         if self.id_field is None:
             return "this record type has no id: nothing to look up"
         path = f"{self._api}/records/{quote(str(self.row[self.id_field]), safe='')}"
-        found = self._get(path, {"heartbeat": "include"}).json()
-        if wrong := differences(self.record, found):
+        served = self._get(path, {"heartbeat": "include"}).json()
+        if wrong := differences(self.record, served):
             raise SmokeError(f"GET {path} differs from the record sent: {', '.join(wrong)}")
         return f"GET {path}: as sent"
 
@@ -185,27 +185,27 @@ class Check:
     def _get(self, path: str, parameters: dict[str, str] | None = None) -> Answer:
         return self._good(f"GET {path}", self._client.get(path, parameters))
 
-    def _good(self, asked: str, answer: Answer) -> Answer:
+    def _good(self, request: str, answer: Answer) -> Answer:
         if answer.status != 200:
-            raise refusal(asked, answer, has_token=self._has_token)
+            raise refusal(request, answer, has_token=self._has_token)
         return answer
 
 
 def _trouble(health: dict[str, Any]) -> str:
     """Return the problems that a readiness response reports."""
-    said = [] if health.get("status") == "ready" else [f"the instance is {health.get('status')}"]
+    reasons = [] if health.get("status") == "ready" else [f"the instance is {health.get('status')}"]
     if health.get("status") == "starting":
-        said = ["the instance is starting: it has no keys yet to verify tokens (SLUICE_TOKEN_KEYS_URL)"]
+        reasons = ["the instance is starting: it has no keys yet to verify tokens (SLUICE_TOKEN_KEYS_URL)"]
     for table, sink in health.get("sinks", {}).items():
         if sink["state"] != "ACTIVE" or sink.get("stuck"):
-            said.append(_fault(f"table {table}", sink))
+            reasons.append(_fault(f"table {table}", sink))
     reads = (health.get("store") or {}).get("reads")
     if reads and reads["state"] != "ACTIVE":
-        said.append(_fault("reads", reads))
-    return "; ".join(said) or "the service gives no reason"
+        reasons.append(_fault("reads", reads))
+    return "; ".join(reasons) or "the service gives no reason"
 
 
 def _fault(what: str, standing: dict[str, Any]) -> str:
     detail, help_text = standing.get("detail"), standing.get("help")
-    said = f"{what}: {standing['state']}" + (f", {detail}" if detail else "")
-    return said + (f" (see {help_text})" if help_text else "")
+    text = f"{what}: {standing['state']}" + (f", {detail}" if detail else "")
+    return text + (f" (see {help_text})" if help_text else "")

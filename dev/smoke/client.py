@@ -100,26 +100,26 @@ class Client:
             raise SmokeError(_unreachable(self.url, error, timeout_s)) from error
 
 
-def refusal(asked: str, answer: Answer, *, has_token: bool) -> SmokeError:
-    """Return an error that explains an unexpected response to `asked`."""
-    said = f"{asked} was answered {answer.status}"
+def refusal(request: str, answer: Answer, *, has_token: bool) -> SmokeError:
+    """Return an error that explains an unexpected response to `request`."""
+    text = f"{request} was answered {answer.status}"
     if 300 <= answer.status < 400:
         return SmokeError(
-            f"{said}: redirected to {answer.headers.get('location', 'nowhere')}; give the URL of that service"
+            f"{text}: redirected to {answer.headers.get('location', 'nowhere')}; give the URL of that service"
         )
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
         problem = answer.json()
-        said += f" {problem.get('code', '')}: {problem.get('detail', problem.get('title', ''))}"
-        said += "".join(f"; {each.get('name')}: {each.get('message')}" for each in problem.get("errors", []))
+        text += f" {problem.get('code', '')}: {problem.get('detail', problem.get('title', ''))}"
+        text += "".join(f"; {each.get('name')}: {each.get('message')}" for each in problem.get("errors", []))
         meaning = _MEANINGS.get(answer.status, "")
     elif answer.status in {401, 403} and "html" in answer.headers.get("content-type", ""):
         meaning = _PLATFORM
     else:
-        said += f": {_shortened(answer.body)}" if answer.body else ""
+        text += f": {_shortened(answer.body)}" if answer.body else ""
         meaning = _MEANINGS.get(answer.status, "")
     if answer.status == 401 and not has_token:
         meaning = "the service requires authentication: give --token-command, --token or --api-key (docs/access.md)"
-    return SmokeError(f"{said}. {meaning[:1].upper()}{meaning[1:]}." if meaning else said)
+    return SmokeError(f"{text}. {meaning[:1].upper()}{meaning[1:]}." if meaning else text)
 
 
 def _is_local(host: str) -> bool:

@@ -68,8 +68,8 @@ def _id_schema(document: dict[str, Any], id_field: str, path: str) -> dict[str, 
             schema = schema["anyOf"][0]
         else:
             raise SmokeError(f"the service does not describe a record's {id_field}: {_OWN_FILE}")
-    found: dict[str, Any] = schema["properties"][id_field]
-    return found
+    id_schema: dict[str, Any] = schema["properties"][id_field]
+    return id_schema
 
 
 def _new_id(schema: dict[str, Any], mark: str, id_field: str) -> str:
@@ -84,34 +84,34 @@ def _new_id(schema: dict[str, Any], mark: str, id_field: str) -> str:
     raise SmokeError(f"cannot generate a new {id_field} for this record type: {_OWN_FILE}")
 
 
-def differences(sent: Any, found: Any, path: str = "") -> list[str]:
+def differences(sent: Any, served: Any, path: str = "") -> list[str]:
     """Return the paths at which the record read differs from the one sent; members that were not sent do not count."""
-    match sent, found:
+    match sent, served:
         case dict(), dict():
             return [
                 wrong
                 for name, value in sent.items()
-                for wrong in differences(value, found.get(name), f"{path}.{name}" if path else name)
+                for wrong in differences(value, served.get(name), f"{path}.{name}" if path else name)
             ]
-        case list(), list() if len(sent) == len(found):
+        case list(), list() if len(sent) == len(served):
             return [
                 wrong
-                for index, (one, other) in enumerate(zip(sent, found, strict=True))
+                for index, (one, other) in enumerate(zip(sent, served, strict=True))
                 for wrong in differences(one, other, f"{path}[{index}]")
             ]
         case _:
-            return [] if sent == found or _is_same_text(sent, found) else [path]
+            return [] if sent == served or _is_same_text(sent, served) else [path]
 
 
-def _is_same_text(sent: Any, found: Any) -> bool:
+def _is_same_text(sent: Any, served: Any) -> bool:
     """Return whether two texts are the same instant, or the same number, written differently."""
-    if not (isinstance(sent, str) and isinstance(found, str)):
+    if not (isinstance(sent, str) and isinstance(served, str)):
         return False
     try:
-        return datetime.fromisoformat(sent) == datetime.fromisoformat(found)
+        return datetime.fromisoformat(sent) == datetime.fromisoformat(served)
     except (ValueError, TypeError):
         pass
     try:
-        return Decimal(sent) == Decimal(found)
+        return Decimal(sent) == Decimal(served)
     except InvalidOperation:
         return False

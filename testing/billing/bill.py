@@ -85,10 +85,10 @@ def references(statement: Statement, columns: frozenset[str]) -> list[Reference]
     names = {table.name for table in tree.find_all(exp.Table)} - {cte.alias for cte in tree.find_all(exp.CTE)}
     schema: dict[str, object] = {name: dict.fromkeys(columns, "STRING") for name in names}
     tree = qualify(tree, schema=schema, dialect="bigquery", quote_identifiers=False, validate_qualify_columns=False)
-    found: list[Reference] = []
-    _collect(traverse_scope(tree)[-1], 1, statement.parameters, found)
+    all_references: list[Reference] = []
+    _collect(traverse_scope(tree)[-1], 1, statement.parameters, all_references)
     merged: dict[tuple[Any, ...], Reference] = {}
-    for each in found:
+    for each in all_references:
         key = msgspec.structs.astuple(each)
         place = (key[0], *key[2:])
         times = merged[place].times if place in merged else 0
@@ -96,20 +96,20 @@ def references(statement: Statement, columns: frozenset[str]) -> list[Reference]
     return [*merged.values()]
 
 
-def _collect(scope: Scope, times: int, parameters: Mapping[str, Any], found: list[Reference]) -> None:
+def _collect(scope: Scope, times: int, parameters: Mapping[str, Any], collected: list[Reference]) -> None:
     where = scope.expression.args.get("where")
     tests = list(where.this.flatten()) if where is not None and isinstance(where.this, exp.And) else []
     tests = tests or ([where.this] if where is not None else [])
     for alias, (_, source) in scope.selected_sources.items():
         if isinstance(source, Scope):
-            _collect(source, times, parameters, found)
+            _collect(source, times, parameters, collected)
             continue
         columns = frozenset(column.name for column in scope.source_columns(alias))
         low, high = _bounds(tests, alias, parameters)
         by_id = any(isinstance(each, exp.EQ) and _is(each.this, alias, "id") for each in tests)
-        found.append(Reference(source.name, times, columns, low, high, by_id, _instants(tests, alias, parameters)))
+        collected.append(Reference(source.name, times, columns, low, high, by_id, _instants(tests, alias, parameters)))
     for below in scope.subquery_scopes:
-        _collect(below, times, parameters, found)
+        _collect(below, times, parameters, collected)
 
 
 def _bounds(tests: list[Any], alias: str, parameters: Mapping[str, Any]) -> tuple[int, int]:
@@ -155,11 +155,11 @@ def billed_bytes(statement: Statement, contents: Contents, layout: Layout, now_u
 def upper_bound(statement: Statement, contents: Contents, now_us: int) -> int:
     """Return what BigQuery compares with `maximum_bytes_billed`: whole partitions, as if nothing were clustered."""
     layout = Layout(clustered_by="id", fresh_s=0.0)
-    found = references(statement, frozenset(contents.column_bytes))
+    tables = references(statement, frozenset(contents.column_bytes))
     return round(
         sum(
             each.times * _bytes_of(msgspec.structs.replace(each, by_id=False), contents, layout, now_us)
-            for each in found
+            for each in tables
         )
     )
 

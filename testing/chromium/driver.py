@@ -54,15 +54,15 @@ class Page:
 
     async def until(self, script: str) -> Any:
         """Wait until an expression is true in the page; return its value."""
-        found: Any = None
+        value: Any = None
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                while not (found := await self.run(script)):  # noqa: ASYNC110 - the event is in another process
+                while not (value := await self.run(script)):  # noqa: ASYNC110 - the event is in another process
                     await asyncio.sleep(0.02)
         except TimeoutError:
             shown = await self.run("document.body.innerText")
             raise AssertionError(f"not within {_PATIENCE_S:g} s: {script}\n{shown}\n{self.complaints}") from None
-        return found
+        return value
 
     async def text(self, selector: str) -> str:
         """Return the text of the element that a selector finds."""
@@ -70,8 +70,8 @@ class Page:
 
     async def shows(self, selector: str, words: str, *, whole: bool = False) -> None:
         """Wait until the text of the element that a selector finds contains these words, or is just these."""
-        text, wanted = f"document.querySelector({json.dumps(selector)})?.textContent", json.dumps(words)
-        await self.until(f"{text} === {wanted}" if whole else f"{text}?.includes({wanted})")
+        text, literal = f"document.querySelector({json.dumps(selector)})?.textContent", json.dumps(words)
+        await self.until(f"{text} === {literal}" if whole else f"{text}?.includes({literal})")
 
     async def press(self, key: str, *, shift: bool = False) -> None:
         """Press a key, as `Tab`, `Enter` or a letter."""
@@ -99,8 +99,10 @@ class Page:
 
     async def prefer(self, **features: str) -> None:
         """Set what the system prefers, as `color_scheme="dark"`."""
-        wanted = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()]
-        await self.send("Emulation.setEmulatedMedia", features=wanted)
+        media_features = [
+            {"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()
+        ]
+        await self.send("Emulation.setEmulatedMedia", features=media_features)
 
     async def keep_downloads(self, folder: Path) -> None:
         """Let the page's downloads be files in a folder."""
@@ -118,17 +120,17 @@ class Page:
         nodes = (await self.send("Accessibility.getFullAXTree"))["nodes"]
         return [node for node in nodes if not node.get("ignored")]
 
-    def hear(self, method: str, told: dict[str, Any]) -> None:
+    def hear(self, method: str, event: dict[str, Any]) -> None:
         """Take note of an event."""
         match method:
             case "Network.requestWillBeSent":
-                self.requests.append(told["request"]["url"])
+                self.requests.append(event["request"]["url"])
             case "Runtime.exceptionThrown":
-                self.complaints.append(json.dumps(told["exceptionDetails"]))
-            case "Runtime.consoleAPICalled" if told["type"] in {"error", "warning", "assert"}:
-                self.complaints.append(json.dumps(told["args"]))
-            case "Log.entryAdded" if told["entry"]["level"] in {"error", "warning"}:
-                self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+                self.complaints.append(json.dumps(event["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if event["type"] in {"error", "warning", "assert"}:
+                self.complaints.append(json.dumps(event["args"]))
+            case "Log.entryAdded" if event["entry"]["level"] in {"error", "warning"}:
+                self.complaints.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
 
 
 class Browser:
@@ -154,14 +156,14 @@ class Browser:
     async def listen(self) -> None:
         """Take in answers and events until the connection ends."""
         async for message in self._socket:
-            told = json.loads(message.data)
-            if "id" not in told:
-                if (page := self._pages.get(told.get("sessionId", ""))) is not None:
-                    page.hear(told["method"], told["params"])
-            elif "error" in told:
-                self._waiting.pop(told["id"]).set_exception(AssertionError(told["error"]))
+            event = json.loads(message.data)
+            if "id" not in event:
+                if (page := self._pages.get(event.get("sessionId", ""))) is not None:
+                    page.hear(event["method"], event["params"])
+            elif "error" in event:
+                self._waiting.pop(event["id"]).set_exception(AssertionError(event["error"]))
             else:
-                self._waiting.pop(told["id"]).set_result(told["result"])
+                self._waiting.pop(event["id"]).set_result(event["result"])
 
     @asynccontextmanager
     async def page(self, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:
@@ -182,12 +184,12 @@ def running(program: str) -> Iterator[str]:
     """Run the browser until the block ends, with all processes of its own; the value is the address of its protocol."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         options = [*_OPTIONS, f"--user-data-dir={folder}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        with (Path(folder) / "said").open("wb") as said:
+        with (Path(folder) / "said").open("wb") as log:
             process = subprocess.Popen(
                 [program, *options, "about:blank"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=log,
                 start_new_session=True,
             )
         try:
@@ -199,14 +201,14 @@ def running(program: str) -> Iterator[str]:
 
 def _address(process: subprocess.Popen[bytes], folder: Path) -> str:
     """Wait until the browser has written where it listens."""
-    told = folder / "DevToolsActivePort"
+    port_file = folder / "DevToolsActivePort"
     deadline = time.monotonic() + _PATIENCE_S
-    while not told.exists() or told.read_text().count("\n") < 1:
+    while not port_file.exists() or port_file.read_text().count("\n") < 1:
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
         if process.returncode is not None or time.monotonic() > deadline:
             raise AssertionError(f"the browser did not start: {(folder / 'said').read_text()}")
-    port, path = told.read_text().split()
+    port, path = port_file.read_text().split()
     return f"ws://127.0.0.1:{port}{path}"
 
 

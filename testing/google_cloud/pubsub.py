@@ -60,13 +60,13 @@ class Journeys:
         self._count += 1
         message_id, now = str(self._count), datetime.now(UTC).isoformat()
         row = {"message_id": message_id, "publish_time": now, "ingest_time": now}
-        for path, found in self._project.resources.items():
+        for path, subscription in self._project.resources.items():
             name = path.removeprefix(HOST)
-            if not name.startswith(f"projects/{PROJECT}/subscriptions/") or found.get("topic") != topic:
+            if not name.startswith(f"projects/{PROJECT}/subscriptions/") or subscription.get("topic") != topic:
                 continue
-            if not set(_EQUAL.findall(found.get("filter", ""))) <= set(message["attributes"].items()):
+            if not set(_EQUAL.findall(subscription.get("filter", ""))) <= set(message["attributes"].items()):
                 continue
-            endpoint = (found.get("pushConfig") or {}).get("pushEndpoint", "")
+            endpoint = (subscription.get("pushConfig") or {}).get("pushEndpoint", "")
             stream = endpoint.partition(_PUSH)[2].removeprefix("/")
             if not endpoint:
                 self._kept.setdefault(name, []).append({**message, "messageId": message_id})

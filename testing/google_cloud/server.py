@@ -51,8 +51,8 @@ def reply(  # noqa: PLR0911 - one for each kind
     if path.startswith(f"{USAGE}/v1/") and path.endswith("services:batchGet"):
         states = [{"name": name, "state": project.services[name.rpartition("/")[2]]} for name in query["names"]]
         return 200, {"services": states}
-    if project.journeys is not None and (found := project.journeys(path, query, body)) is not None:
-        return 200, found
+    if project.journeys is not None and (answer := project.journeys(path, query, body)) is not None:
+        return 200, answer
     if body is not None:
         return _computed(project, path, body)
     if path.startswith("bigquery.googleapis.com/"):
@@ -79,8 +79,8 @@ def _computed(project: Project, path: str, body: dict[str, Any]) -> Reply:  # no
         return 200, {"token": project.token(body["audience"])}
     if path.endswith("/prometheus/api/v1/query"):
         if any(part in body["query"] for part in project.refused_queries):
-            said = "the metric may have several monitored resources: pin monitored_resource"
-            return 400, {"status": "error", "errorType": "bad_data", "error": said}
+            error = "the metric may have several monitored resources: pin monitored_resource"
+            return 400, {"status": "error", "errorType": "bad_data", "error": error}
         return 200, {"status": "success", "data": {"resultType": "vector", "result": []}}
     if path.endswith("/jobs"):
         sql = body["configuration"]["query"]["query"]
@@ -95,11 +95,11 @@ def _computed(project: Project, path: str, body: dict[str, Any]) -> Reply:  # no
 def _search_indexes(project: Project, body: dict[str, Any]) -> dict[str, Any]:
     """Return the rows of INFORMATION_SCHEMA.SEARCH_INDEXES that the query of a table asks for."""
     view = f"`{PROJECT}.{SYSTEM}`.INFORMATION_SCHEMA.SEARCH_INDEXES"
-    asked = re.search(rf" FROM {re.escape(view)} WHERE table_name = '(\w+)'$", body["query"])
-    if asked is None or body["useLegacySql"]:
+    query = re.search(rf" FROM {re.escape(view)} WHERE table_name = '(\w+)'$", body["query"])
+    if query is None or body["useLegacySql"]:
         raise ValueError(body)
     rows = [
-        {"f": [{"v": status}, {"v": str(coverage)}]} for status, coverage in project.search_indexes.get(asked[1], ())
+        {"f": [{"v": status}, {"v": str(coverage)}]} for status, coverage in project.search_indexes.get(query[1], ())
     ]
     return {"jobComplete": True, "totalRows": str(len(rows)), "rows": rows}
 

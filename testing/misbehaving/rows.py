@@ -42,12 +42,12 @@ class RowReader:
 def fields_of(schema: DescriptorProto, prefix: str = "") -> set[str]:
     """Return the dotted paths of the fields of a writer schema, at every depth."""
     nested = {each.name: each for each in schema.nested_type}
-    found: set[str] = set()
+    names: set[str] = set()
     for field in schema.field:
-        found.add(prefix + field.name)
+        names.add(prefix + field.name)
         if field.type_name in nested:
-            found |= fields_of(nested[field.type_name], f"{prefix}{field.name}.")
-    return found
+            names |= fields_of(nested[field.type_name], f"{prefix}{field.name}.")
+    return names
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,9 +120,9 @@ class MisbehavingServer:
         await stream.serve()
 
     async def _get_write_stream(self, request: bytes, context: Any) -> bytes:
-        asked = types.GetWriteStreamRequest.pb().FromString(request)
-        found = types.WriteStream.pb()(name=asked.name, type_=types.WriteStream.Type.COMMITTED, location="EU")
-        answer: bytes = found.SerializeToString()
+        get_request = types.GetWriteStreamRequest.pb().FromString(request)
+        stream = types.WriteStream.pb()(name=get_request.name, type_=types.WriteStream.Type.COMMITTED, location="EU")
+        answer: bytes = stream.SerializeToString()
         return answer
 
 

@@ -215,12 +215,12 @@ class Stream:
             case Silence():
                 await asyncio.Event().wait()
             case Remark(updated_schema):
-                said = answers.remark(updated_schema=updated_schema)
-                await self._context.write(said.SerializeToString())
+                response = answers.remark(updated_schema=updated_schema)
+                await self._context.write(response.SerializeToString())
                 await asyncio.Event().wait()
             case Acknowledge(updated_schema=updated_schema) if turn.refusal is None:
-                said = answers.acknowledged(turn.write_stream, updated_schema=updated_schema)
-                await self._context.write(said.SerializeToString())
+                response = answers.acknowledged(turn.write_stream, updated_schema=updated_schema)
+                await self._context.write(response.SerializeToString())
             case Acknowledge() | Refuse():
                 await self._context.write(turn.refusal.SerializeToString())
             case _:

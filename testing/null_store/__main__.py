@@ -81,8 +81,8 @@ async def _listen(tally: Tally) -> tuple[grpc.aio.Server, str]:
 
     async def get_write_stream(request: bytes, _: Any) -> bytes:
         name = types.GetWriteStreamRequest.pb().FromString(request).name
-        found = types.WriteStream.pb()(name=name, type_=types.WriteStream.Type.COMMITTED, location="EU")
-        answer: bytes = found.SerializeToString()
+        stream = types.WriteStream.pb()(name=name, type_=types.WriteStream.Type.COMMITTED, location="EU")
+        answer: bytes = stream.SerializeToString()
         return answer
 
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])

@@ -59,8 +59,8 @@ class NullRest(asyncio.Protocol):
             if end < 0:
                 return
             self._body_at = end + 4
-            said = _LENGTH.search(self._buffer, 0, self._body_at)
-            self._length = int(said[1]) if said else 0
+            length = _LENGTH.search(self._buffer, 0, self._body_at)
+            self._length = int(length[1]) if length else 0
         if len(self._buffer) >= self._body_at + self._length:
             head, body = bytes(self._buffer[: self._body_at]), bytes(self._buffer[self._body_at :])
             self._buffer.clear()

@@ -88,12 +88,12 @@ def records(
         closing, rest, chunk = Closing(), b"", (yield Read())
         while isinstance(chunk, bytes):
             *lines, rest = (rest + closing.feed(chunk)).split(b"\n")
-            found = list(_after(position, lines))
-            if found:
+            batch = list(_after(position, lines))
+            if batch:
                 attempts.succeed()
-                count += len(found)
-                position = (found[-1]["ingest_time"], found[-1]["delivery_key"])
-                yield Emit([_only(record, fields) for record in found])
+                count += len(batch)
+                position = (batch[-1]["ingest_time"], batch[-1]["delivery_key"])
+                yield Emit([_only(record, fields) for record in batch])
             chunk = yield Read()
         ended = None if isinstance(chunk, Broken) else _end("ndjson", closing.line, reply.headers)
         if ended is not None:

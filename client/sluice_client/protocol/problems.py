@@ -29,10 +29,10 @@ class Problem(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """Status, code, and what the service says about it."""
-        said = [self.title, self.detail] if self.detail != self.title else [self.title]
-        said += [f"{each.name}: {each.message}" for each in self.errors if each.message not in self.detail]
+        parts = [self.title, self.detail] if self.detail != self.title else [self.title]
+        parts += [f"{each.name}: {each.message}" for each in self.errors if each.message not in self.detail]
         name = f"{self.status} {self.code}".strip()
-        return ": ".join([name, *(each for each in said if each)])
+        return ": ".join([name, *(each for each in parts if each)])
 
 
 def problem_of(status: int, content: bytes) -> Problem:

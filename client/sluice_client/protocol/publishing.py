@@ -109,8 +109,8 @@ def _send(request: Request, policy: RetryPolicy, count: int) -> Steps[Published,
 def _all_rejected(problem: Problem, count: int) -> list[Published]:
     details = dict[int, list[str]]()
     for fault in problem.errors:
-        found = _INDEX.match(fault.name)
-        details.setdefault(int(found[1]) if found else 0, []).append(fault.message)
+        position = _INDEX.match(fault.name)
+        details.setdefault(int(position[1]) if position else 0, []).append(fault.message)
     return [
         Published(index, "rejected", detail="; ".join(details.get(index, [problem.detail]))) for index in range(count)
     ]

@@ -98,13 +98,13 @@ class Layout:
             ResponseError: the records do not fit the schema otherwise.
         """
         try:
-            found = self._decoder.decode(records)
+            items = self._decoder.decode(records)
         except msgspec.ValidationError as error:
             if "unknown field" in str(error):
                 raise UnknownColumnError(str(error)) from error
             raise ResponseError(f"a record does not fit the schema: {error}") from error
         readers = self._readers
-        return [tuple([read(record) for read in readers]) for record in found]
+        return [tuple([read(record) for read in readers]) for record in items]
 
 
 def _is_within(column: Column, fields: Sequence[str]) -> bool:

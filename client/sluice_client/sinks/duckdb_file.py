@@ -38,8 +38,8 @@ class _Duckdb:
         self._is_open = False
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._connection.execute(statement, parameters).fetchall()
-        return found
+        rows: list[tuple[Any, ...]] = self._connection.execute(statement, parameters).fetchall()
+        return rows
 
     def has_table(self, table: str) -> bool:
         query = "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"

@@ -69,17 +69,17 @@ class ParquetSink:
         """Read the manifest, or begin one."""
         if rewind:
             raise TargetError(f"{self._folder} cannot be rewound: Parquet files have no key that keeps records single")
-        found = self._read()
-        if found is None:
+        manifest = self._read()
+        if manifest is None:
             if any(self._folder.glob("*.parquet")):
                 raise TargetError(f"{self._folder} holds Parquet files that no manifest counts: choose another folder")
             self._save(_Manifest(key, {column.path: column.kind for column in columns}))
-        elif found.feed == key:
-            self._manifest = found
-        elif moved and found.feed.partition("/v1/")[2] == key.partition("/v1/")[2]:
-            self._save(msgspec.structs.replace(found, feed=key))
+        elif manifest.feed == key:
+            self._manifest = manifest
+        elif moved and manifest.feed.partition("/v1/")[2] == key.partition("/v1/")[2]:
+            self._save(msgspec.structs.replace(manifest, feed=key))
         else:
-            raise TargetError(f"{self._folder} follows {found.feed}, not {key}")
+            raise TargetError(f"{self._folder} follows {manifest.feed}, not {key}")
         self._held, self._since_s = ([], self._manifest.cursor), time.monotonic()
         self.widen(columns)
         return self._manifest.cursor
@@ -116,8 +116,8 @@ class ParquetSink:
         rows, cursor = self._held
         if cursor == self._manifest.cursor:
             return
-        found = self._read()
-        if found is None or (found.files, found.cursor) != (self._manifest.files, self._manifest.cursor):
+        manifest = self._read()
+        if manifest is None or (manifest.files, manifest.cursor) != (self._manifest.files, self._manifest.cursor):
             raise TargetError(f"another process follows into {self._folder}")
         files = self._manifest.files
         if rows:

@@ -54,13 +54,13 @@ class SqlSink:
         with self._transaction():
             self._database.execute(sql.create_state())
         with self._transaction():
-            found = self._database.execute(
+            rows = self._database.execute(
                 f"SELECT feed, columns, cursor FROM {sql.STATE} WHERE table_name = ?", [self._table]
             )
-            if not found:
+            if not rows:
                 self._create(key, columns)
             else:
-                feed, stored, self._cursor = found[0]
+                feed, stored, self._cursor = rows[0]
                 self._check(feed, key, moved=moved)
                 self._stored = msgspec.json.decode(stored, type=dict[str, str])
         self.widen(columns)
