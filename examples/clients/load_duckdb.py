@@ -27,10 +27,10 @@ def download(client: httpx.Client, position: dict[str, str], path: Path) -> str:
 def update(client: httpx.Client, store: duckdb.DuckDBPyConnection) -> int:
     """Add what is new and the cursor behind it, in one transaction; return how many records there are now."""
     store.execute("CREATE TABLE IF NOT EXISTS position (cursor VARCHAR)")
-    found = store.execute("SELECT cursor FROM position").fetchone()
+    row = store.execute("SELECT cursor FROM position").fetchone()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "new.arrow"
-        cursor = download(client, {"cursor": found[0]} if found else {"since": START}, path)
+        cursor = download(client, {"cursor": row[0]} if row else {"since": START}, path)
         store.begin()
         for statement in (
             "CREATE TABLE IF NOT EXISTS records AS FROM new WITH NO DATA",

@@ -58,9 +58,9 @@ def find_source(name: str = "flights.csv.zip") -> Path:
 def read_source(path: Path, sha256: str = SOURCE_SHA256) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV, zipped or not; raise SourceError when its checksum is another."""
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise SourceError(f"{path.name} has SHA-256 {found}, expected {sha256}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise SourceError(f"{path.name} has SHA-256 {digest}, expected {sha256}")
     if path.suffix == ".zip":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             content = archive.read("flights.csv")
