@@ -14,7 +14,7 @@ read                 feed                    slices until the page is full, or i
                      export                  the rest of a window; `export_body` writes and sends it
                      tail/                   new records over an open connection
 write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
-respond              endpoints/              one file per route; `answering`: the caller, and what may be cached
+respond              endpoints/              one file per route; `responder`: the caller, and what may be cached
 share                cache                   concurrent equal requests share a response; cached in memory or in Valkey
 erase                erase/                  DELETE /v1/records/{id}, and the command
 agents               mcp/                    the API as tools of the Model Context Protocol

@@ -26,7 +26,7 @@ from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.catalogue import COUNT_CAP
 from app.query.params.page import Window
 from app.query.reads import Reads, StreamedResponse
-from app.query.scan import Retrieval
+from app.query.scan import RowRequest
 from app.query.slices import Slice, feed_slices
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
@@ -60,9 +60,9 @@ class Stretches:
     same timestamp stay together: they were stored as one batch, which is not large.
     """
 
-    def __init__(self, count: CountParts, ahead: Window, *, descending: bool, first_us: int) -> None:
+    def __init__(self, count: CountParts, remaining: Window, *, descending: bool, first_us: int) -> None:
         self._count, self._descending = count, descending
-        whole = Slice(ahead.since_us, ahead.until_us)
+        whole = Slice(remaining.since_us, remaining.until_us)
         self._slices = feed_slices(whole, descending=descending, first_us=first_us, longest_us=None)
         self._counted = deque[Stretch]()
 
@@ -125,7 +125,7 @@ class Exports:
         self._limiter = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)
         self._turn = asyncio.Lock()
 
-    async def answer(self, request: Request[Any, Any, Any], retrieval: Retrieval) -> StreamedResponse:
+    async def answer(self, request: Request[Any, Any, Any], row_request: RowRequest) -> StreamedResponse:
         """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
@@ -133,64 +133,64 @@ class Exports:
                 stopping.
             QueryError: the store gave no answer.
         """
-        chosen: StreamFormat = "ndjson" if retrieval.format == "json" else retrieval.format
-        resume_cursor = retrieval.scan.resume_cursor(None, retrieval.now.horizon_us)
+        chosen: StreamFormat = "ndjson" if row_request.format == "json" else row_request.format
+        resume_cursor = row_request.scan.resume_cursor(None, row_request.now.horizon_us)
         headers = {
             "Sluice-Resume-Cursor": resume_cursor,
             "Cache-Control": "private, no-store",
             "Vary": VARY,
-            "Content-Disposition": f'attachment; filename="{_file_name(retrieval, chosen)}"',
+            "Content-Disposition": f'attachment; filename="{_file_name(row_request, chosen)}"',
         }
         if request.method == HttpMethod.HEAD:
             return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
         caller = request.state.principal.name
         self._limiter.check(caller)
-        if retrieval.request.count != "none":
-            headers["Sluice-Count"] = await self._count(retrieval)
+        if row_request.params.count != "none":
+            headers["Sluice-Count"] = await self._count(row_request)
         body = ExportBody(
             chosen,
-            retrieval.view.columns,
+            row_request.view.columns,
             self._turn,
-            guard=retrieval.request.csv_guard,
-            closing_cursor=resume_cursor if retrieval.request.end else None,
+            guard=row_request.params.csv_guard,
+            closing_cursor=resume_cursor if row_request.params.end else None,
             may_pass=not request.state.principal.filters,
         )
-        pieces = self._pieces(caller, retrieval, body)
+        pieces = self._pieces(caller, row_request, body)
         stream = ExportStream(self._reads, await anext(pieces), pieces)
         return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
-    def explained(self, retrieval: Retrieval) -> tuple[Export, list[Slice]]:
+    def explained(self, row_request: RowRequest) -> tuple[Export, list[Slice]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
-        ahead = retrieval.scan.remaining
-        return self._query(retrieval, ahead), [Slice(ahead.since_us, ahead.until_us)]
+        remaining = row_request.scan.remaining
+        return self._query(row_request, remaining), [Slice(remaining.since_us, remaining.until_us)]
 
-    async def _pieces(self, caller: str, retrieval: Retrieval, body: ExportBody) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, caller: str, row_request: RowRequest, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
         with self._limiter.held(caller):
-            batches = _one_ahead(self._batches(retrieval))
+            batches = _one_ahead(self._batches(row_request))
             async with aclosing(batches), aclosing(body.pieces(batches)) as pieces:
                 async for piece in pieces:
                     yield piece
 
-    async def _batches(self, retrieval: Retrieval) -> AsyncGenerator[bytes, None]:
+    async def _batches(self, row_request: RowRequest) -> AsyncGenerator[bytes, None]:
         """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
-        ahead, max_rows = retrieval.scan.remaining, self._runner.export_rows
+        remaining, max_rows = row_request.scan.remaining, self._runner.export_rows
         if max_rows is None:
-            async with aclosing(self._runner.arrow(self._query(retrieval, ahead))) as whole:
+            async with aclosing(self._runner.arrow(self._query(row_request, remaining))) as whole:
                 async for piece in whole:
                     if piece != END_OF_STREAM:
                         yield piece
             return
 
         async def count(part: Slice, width_us: int) -> list[tuple[int, int]]:
-            return await self._counted(retrieval, part, width_us)
+            return await self._counted(row_request, part, width_us)
 
         sizer, is_begun = ChunkSizer(max_rows), False
-        descending, first_us = retrieval.scan.descending, self._runner.first_slice_us
-        stretches = Stretches(count, ahead, descending=descending, first_us=first_us)
+        descending, first_us = row_request.scan.descending, self._runner.first_slice_us
+        stretches = Stretches(count, remaining, descending=descending, first_us=first_us)
         while (stretch := await stretches.next(sizer.rows)) is not None:
-            query, size_bytes = self._query(retrieval, Window(stretch.from_us, stretch.to_us)), 0
+            query, size_bytes = self._query(row_request, Window(stretch.from_us, stretch.to_us)), 0
             async with aclosing(self._runner.arrow(query)) as batches:
                 schema = await anext(batches)
                 if not is_begun:
@@ -202,26 +202,26 @@ class Exports:
                         yield piece
             sizer.note(stretch.rows, size_bytes)
 
-    async def _counted(self, retrieval: Retrieval, part: Slice, width_us: int) -> list[tuple[int, int]]:
+    async def _counted(self, row_request: RowRequest, part: Slice, width_us: int) -> list[tuple[int, int]]:
         query = PartCounts(
-            table=retrieval.scan.table,
+            table=row_request.scan.table,
             from_us=part.from_us,
             to_us=part.to_us,
-            conditions=retrieval.view.conditions,
-            descending=retrieval.scan.descending,
-            after=retrieval.scan.after,
+            conditions=row_request.view.conditions,
+            descending=row_request.scan.descending,
+            after=row_request.scan.after,
             width_us=width_us,
         )
         return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
 
-    async def _count(self, retrieval: Retrieval) -> str:
+    async def _count(self, row_request: RowRequest) -> str:
         """Return the `Sluice-Count` of the rows that follow."""
-        scan, is_capped = retrieval.scan, retrieval.request.count == "capped"
+        scan, is_capped = row_request.scan, row_request.params.count == "capped"
         query = Count(
             table=scan.table,
             from_us=scan.remaining.since_us,
             to_us=scan.remaining.until_us,
-            conditions=retrieval.view.conditions,
+            conditions=row_request.view.conditions,
             lookback_us=self._lookback_us,
             descending=scan.descending,
             after=scan.after,
@@ -231,16 +231,16 @@ class Exports:
         count = (await self._runner.rows(query)).rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
 
-    def _query(self, retrieval: Retrieval, window: Window) -> Export:
+    def _query(self, row_request: RowRequest, window: Window) -> Export:
         return Export(
-            table=retrieval.scan.table,
+            table=row_request.scan.table,
             from_us=window.since_us,
             to_us=window.until_us,
-            conditions=retrieval.view.conditions,
+            conditions=row_request.view.conditions,
             lookback_us=self._lookback_us,
-            columns=tuple(column.name for column in retrieval.view.columns),
-            descending=retrieval.scan.descending,
-            after=retrieval.scan.after,
+            columns=tuple(column.name for column in row_request.view.columns),
+            descending=row_request.scan.descending,
+            after=row_request.scan.after,
         )
 
 
@@ -261,11 +261,11 @@ async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[byte
         await pieces.aclose()
 
 
-def _file_name(retrieval: Retrieval, chosen: StreamFormat) -> str:
+def _file_name(row_request: RowRequest, chosen: StreamFormat) -> str:
     """Return the name for the downloaded file: the table and its window, in ISO 8601's basic format."""
-    window = retrieval.scan.window
+    window = row_request.scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
         for us in (window.since_us, window.until_us)
     )
-    return f"{retrieval.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"
+    return f"{row_request.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"

@@ -87,19 +87,21 @@ class Feed:
         """
         planned = self._slices(scan, view, limit)
         reading = await self._read(scan, planned, _Search(scan, view, limit + 1), budget)  # one extra: are there more?
-        stopped_at, ahead = reading.stopped_at, scan.remaining
+        stopped_at, remaining = reading.stopped_at, scan.remaining
         edge_us = (
-            (ahead.since_us if scan.descending else ahead.until_us) if stopped_at is None else stopped_at.ingest_us
+            (remaining.since_us if scan.descending else remaining.until_us)
+            if stopped_at is None
+            else stopped_at.ingest_us
         )
-        covered_us = ahead.until_us - edge_us if scan.descending else edge_us - ahead.since_us
+        covered_us = remaining.until_us - edge_us if scan.descending else edge_us - remaining.since_us
         if covered_us > 0:
             self._density.note(fingerprint(view.conditions), covered_us, len(reading.rows))
         return reading
 
     def _slices(self, scan: Scan, view: View, limit: int) -> Iterator[Slice]:
-        runner, ahead = self.runner, scan.remaining
+        runner, remaining = self.runner, scan.remaining
         first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
-        whole = Slice(ahead.since_us, ahead.until_us)
+        whole = Slice(remaining.since_us, remaining.until_us)
         return feed_slices(
             whole,
             descending=scan.descending,
@@ -197,8 +199,8 @@ class Feed:
 
     def explained(self, scan: Scan, view: View, limit: int) -> tuple[RowQuery, list[Slice]]:
         """Return the first query of a page, and the slices to read until it is full."""
-        slices, ahead = [*self._slices(scan, view, limit)], scan.remaining
-        part = slices[0] if slices else Slice(ahead.since_us, ahead.until_us)
+        slices, remaining = [*self._slices(scan, view, limit)], scan.remaining
+        part = slices[0] if slices else Slice(remaining.since_us, remaining.until_us)
         return self._page_query(_Search(scan, view, limit + 1), part, None), slices
 
     def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> RowQuery:

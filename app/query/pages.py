@@ -10,7 +10,7 @@ from app.query.formats.documents import Count, Page
 from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
 from app.query.params.page import Now, PageRequest
 from app.query.reads import Reads
-from app.query.scan import Retrieval, Scan, View, start_scan
+from app.query.scan import RowRequest, Scan, View, start_scan
 from app.query.slices import Slice
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import to_text
@@ -162,23 +162,23 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explanation(
-    retrieval: Retrieval,
+    row_request: RowRequest,
     *,
     fixed: Sequence[Condition],
     plan: Plan,
     slices: Sequence[Slice],
     max_bytes: int,
 ) -> Explanation:
-    """Return the explanation of a retrieval, whose first query has this `plan`; one may read `max_bytes`."""
-    scan = retrieval.scan
+    """Return the explanation of `row_request`, whose first query has this `plan`; one may read `max_bytes`."""
+    scan = row_request.scan
     return Explanation(
         table=scan.table,
         window=_span(scan.window.since_us, scan.window.until_us),
         order="desc" if scan.descending else "asc",
-        fields=[column.name for column in retrieval.view.columns],
-        filters=[_filter(each) for each in retrieval.request.conditions],
+        fields=[column.name for column in row_request.view.columns],
+        filters=[_filter(each) for each in row_request.params.conditions],
         fixed_filters=[_filter(each) for each in fixed],
-        heartbeat=retrieval.request.canaries.choice,
+        heartbeat=row_request.params.canaries.choice,
         slices=[_span(part.from_us, part.to_us) for part in slices[:_SHOWN_SLICES]],
         slice_count=len(slices),
         sql=plan.text,

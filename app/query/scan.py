@@ -173,10 +173,10 @@ class View(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
 
 
-class Retrieval(msgspec.Struct, frozen=True, kw_only=True):
+class RowRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for rows: its parameters, the scan, the view of the table, and the format."""
 
-    request: PageRequest
+    params: PageRequest
     scan: Scan
     view: View
     format: Format

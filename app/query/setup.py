@@ -12,9 +12,9 @@ from app.http import paths
 from app.http.contract import OF_ALL
 from app.query.cache import Cache
 from app.query.chunks.source import with_chunks
-from app.query.endpoints.answering import CachedResponder
 from app.query.endpoints.pages import PageEndpoint, page_contract, page_route
 from app.query.endpoints.record import RecordEndpoint, record_contract, record_routes
+from app.query.endpoints.responder import CachedResponder
 from app.query.endpoints.served import Operation, Served, served_alone, served_per_stream
 from app.query.endpoints.static_response import SCHEMA, SchemaEndpoint, problems_route, schema_contract, schema_route
 from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
@@ -151,7 +151,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
     number after each erasure.
     """
     limits, lookback_s = settings.query, settings.query.dedupe_lookback_s
-    answering = CachedResponder(
+    responder = CachedResponder(
         cache,
         reads,
         clock,
@@ -167,10 +167,10 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
         pages = Pages(feed, settings, clock, reads)
         stats_of = partial(Stats, runner, lookback_s=lookback_s)
         return _StreamEndpoints(
-            records=PageEndpoint(at.records, pages, exports, answering, limits),
-            rejects=PageEndpoint(at.rejects, reject_pages, exports, answering, limits, only),
-            stats=StatsEndpoint(f"{at.records}/stats", stats_of(table), pages, answering, limits),
-            reject_stats=StatsEndpoint(f"{at.rejects}/stats", stats_of(rejects), reject_pages, answering, limits, only),
+            records=PageEndpoint(at.records, pages, exports, responder, limits),
+            rejects=PageEndpoint(at.rejects, reject_pages, exports, responder, limits, only),
+            stats=StatsEndpoint(f"{at.records}/stats", stats_of(table), pages, responder, limits),
+            reject_stats=StatsEndpoint(f"{at.rejects}/stats", stats_of(rejects), reject_pages, responder, limits, only),
             tail=TailEndpoint(pages, reads, limits, Hub(feed, limits, clock, ledger, erasures, tail_limits)),
             schema=SchemaEndpoint((table, at.records), (rejects, at.rejects), seen=metrics.seen_members),
             record=RecordEndpoint(feed, table.id, settings, clock) if table.id is not None else None,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from app.auth.principal import ALL_SCOPES, Principal
-from app.query.endpoints.answering import CachedResponder
+from app.query.endpoints.responder import CachedResponder
 from app.query.endpoints.served import Operation, served_alone
 from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
 from app.query.feed import Feed

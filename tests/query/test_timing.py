@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.endpoints.answering import Timing
+from app.query.endpoints.responder import Timing
 from testing.clock import FakeClock
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"

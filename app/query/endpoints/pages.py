@@ -12,7 +12,8 @@ from app.http.conditional import strong_etag
 from app.http.contract import TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS, read_response
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import (
+from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
+from app.query.endpoints.responder import (
     FRESH,
     REVISION,
     Ask,
@@ -23,7 +24,6 @@ from app.query.endpoints.answering import (
     as_key,
     cost_headers,
 )
-from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
 from app.query.endpoints.served import Operation, Served
 from app.query.export import Exports
 from app.query.formats.documents import Count, RowFormat
@@ -32,7 +32,7 @@ from app.query.pages import Explanation, Pages, explanation
 from app.query.params.catalogue import PAGE_PARAMETERS
 from app.query.params.page import parse_page_request, queryable
 from app.query.reads import Reads
-from app.query.scan import Retrieval, View
+from app.query.scan import RowRequest, View
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.filters import filter_table
@@ -59,12 +59,12 @@ class PageEndpoint:
         path: str,
         pages: Pages,
         exports: Exports,
-        answering: CachedResponder,
+        responder: CachedResponder,
         settings: QuerySettings,
         only: tuple[Condition, ...] = (),
     ) -> None:
         self.table = pages.feed.table
-        self.path, self._pages, self._exports, self.answering = path, pages, exports, answering
+        self.path, self._pages, self._exports, self.responder = path, pages, exports, responder
         self._settings = settings
         fields = filter_table(self.table)
         self.subject = queryable(self.table, settings.max_window_days, only)
@@ -78,7 +78,7 @@ class PageEndpoint:
             ProblemError: a parameter or the cursor is not valid.
             QueryError: the store gave no answer.
         """
-        timing, now = Timing(self.answering.clock), self._pages.now()
+        timing, now = Timing(self.responder.clock), self._pages.now()
         query = request.scope["query_string"].decode("latin-1")
         page_request = parse_page_request(query, self.subject, now)
         scan = self._pages.start(page_request, now)
@@ -87,8 +87,8 @@ class PageEndpoint:
             page_request = parse_page_request(query, self.subject, now)
             scan = self._pages.start(page_request, now)
         request.scope["state"][paths.WAITS] = bool(page_request.wait_s)
-        retrieval = Retrieval(
-            request=page_request,
+        row_request = RowRequest(
+            params=page_request,
             scan=scan,
             view=View(
                 page_request.columns,
@@ -98,23 +98,23 @@ class PageEndpoint:
             now=now,
         )
         if page_request.explain:
-            return await self._explain(request, retrieval, timing)
+            return await self._explain(request, row_request, timing)
         if page_request.limit is None:
-            return await self._exports.answer(request, retrieval)
+            return await self._exports.answer(request, row_request)
 
         async def make() -> CachedAnswer:
-            return await self._render(retrieval, timing)
+            return await self._render(row_request, timing)
 
-        response = await self.answering.answer(request, self._cache_key(request, retrieval), timing, make)
+        response = await self.responder.answer(request, self._cache_key(request, row_request), timing, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
 
-    def _cache_key(self, request: Ask, retrieval: Retrieval) -> CacheKey:
-        page_request, scan, view = retrieval.request, retrieval.scan, retrieval.view
+    def _cache_key(self, request: Ask, row_request: RowRequest) -> CacheKey:
+        page_request, scan, view = row_request.params, row_request.scan, row_request.view
         decided_by = (
-            *(self.answering.cache_namespace, self.path, self._version),
-            *(retrieval.format, repr(page_request.csv_guard), repr(page_request.limit), page_request.count),
+            *(self.responder.cache_namespace, self.path, self._version),
+            *(row_request.format, repr(page_request.csv_guard), repr(page_request.limit), page_request.count),
             *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
         )
         if scan.is_fixed:
@@ -131,18 +131,18 @@ class PageEndpoint:
             is_fresh=page_request.latest,
         )
 
-    async def _render(self, retrieval: Retrieval, timing: Timing) -> CachedAnswer:
-        page_request, columns = retrieval.request, retrieval.view.columns
+    async def _render(self, row_request: RowRequest, timing: Timing) -> CachedAnswer:
+        page_request, columns = row_request.params, row_request.view.columns
         with timing.stage("store"):
-            page = await self._pages.page(page_request, retrieval.view, retrieval.now, timing.add_bytes)
+            page = await self._pages.page(page_request, row_request.view, row_request.now, timing.add_bytes)
         with timing.stage("encode"):
-            body = RowFormat(columns).page(page, retrieval.format, count=page.count, guard=page_request.csv_guard)
+            body = RowFormat(columns).page(page, row_request.format, count=page.count, guard=page_request.csv_guard)
         headers = {"Sluice-Resume-Cursor": page.resume_cursor}
         if page.next_cursor is not None:
             headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
             headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
-        return CachedAnswer(200, MEDIA_TYPES[retrieval.format], headers, body, is_final=not page.is_short)
+        return CachedAnswer(200, MEDIA_TYPES[row_request.format], headers, body, is_final=not page.is_short)
 
     def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")
@@ -154,17 +154,17 @@ class PageEndpoint:
         path = request.scope.get("root_path", "") + self.path
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
-    async def _explain(self, request: Ask, retrieval: Retrieval, timing: Timing) -> Response[bytes]:
+    async def _explain(self, request: Ask, row_request: RowRequest, timing: Timing) -> Response[bytes]:
         feed = self._pages.feed
         query: RowQuery | Export
-        if retrieval.request.limit is None:
-            query, slices = self._exports.explained(retrieval)
+        if row_request.params.limit is None:
+            query, slices = self._exports.explained(row_request)
         else:
-            query, slices = feed.explained(retrieval.scan, retrieval.view, retrieval.request.limit)
+            query, slices = feed.explained(row_request.scan, row_request.view, row_request.params.limit)
         with timing.stage("store"):
             plan = await feed.runner.explain(query)
         document = explanation(
-            retrieval,
+            row_request,
             fixed=self._fixed.of(request),
             plan=plan,
             slices=slices,

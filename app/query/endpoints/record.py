@@ -7,8 +7,8 @@ from app.http import paths
 from app.http.contract import JSON, Answer, Contract, Named, media, object_schema, undocumented
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
-from app.query.endpoints.answering import FRESH, Ask, FixedFilters, Timing, cost_headers
 from app.query.endpoints.openapi import headers_of, row_schema
+from app.query.endpoints.responder import FRESH, Ask, FixedFilters, Timing, cost_headers
 from app.query.endpoints.served import Served
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat

@@ -9,8 +9,8 @@ from app.http.conditional import weak_etag
 from app.http.contract import INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS
 from app.query.cache import CachedAnswer
-from app.query.endpoints.answering import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
+from app.query.endpoints.responder import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.endpoints.served import Operation, Served
 from app.query.pages import Pages
 from app.query.params.catalogue import MAX_GROUPS
@@ -95,13 +95,13 @@ class StatsEndpoint:
         path: str,
         stats: Stats,
         pages: Pages,
-        answering: CachedResponder,
+        responder: CachedResponder,
         settings: QuerySettings,
         only: tuple[Condition, ...] = (),
     ) -> None:
         table = pages.feed.table
         self.path = path
-        self.answering, self._stats, self._pages, self._settings = answering, stats, pages, settings
+        self.responder, self._stats, self._pages, self._settings = responder, stats, pages, settings
         self.subject = queryable(table, settings.max_window_days, only)
         self._fixed, self._version = FixedFilters(self.subject.fields), schema_version(table)
 
@@ -112,7 +112,7 @@ class StatsEndpoint:
             ProblemError: a parameter is not valid.
             QueryError: the store gave no answer.
         """
-        timing = Timing(self.answering.clock)
+        timing = Timing(self.responder.clock)
         query = request.scope["query_string"].decode("latin-1")
         await self._pages.feed.learn_horizon()
         stats_request = parse_stats_request(query, self.subject, self._pages.now())
@@ -124,10 +124,10 @@ class StatsEndpoint:
             timing.add_bytes(result.bytes_processed)
             return CachedAnswer(200, JSON, {}, result.body)
 
-        return await self.answering.answer(request, self._cache_key(stats_request, fixed, query), timing, make)
+        return await self.responder.answer(request, self._cache_key(stats_request, fixed, query), timing, make)
 
     def _cache_key(self, stats_request: StatsRequest, fixed: tuple[Condition, ...], query: str) -> CacheKey:
-        seen = (self.answering.cache_namespace, self.path, self._version, repr(fixed))
+        seen = (self.responder.cache_namespace, self.path, self._version, repr(fixed))
         if stats_request.is_fixed and not stats_request.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             etag = weak_etag(REVISION, *seen, repr(stats_request))

@@ -11,7 +11,7 @@ from app.auth.principal import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.reading import METHODS, read_response
-from app.query.endpoints.answering import FRESH
+from app.query.endpoints.responder import FRESH
 from app.query.params.collector import parse_nothing
 from app.schema.table import schema_version
 from app.streams import Streams

@@ -12,8 +12,8 @@ from litestar.types import Send as ASGISend
 from app.http.conditional import VARY
 from app.http.contract import Answer, Contract, media
 from app.http.reading import METHODS
-from app.query.endpoints.answering import Ask, FixedFilters
 from app.query.endpoints.openapi import headers_of
+from app.query.endpoints.responder import Ask, FixedFilters
 from app.query.endpoints.served import Served
 from app.query.pages import Pages
 from app.query.params.catalogue import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS

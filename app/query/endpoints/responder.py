@@ -118,20 +118,20 @@ class CachedResponder:
         return self._cache_namespace()
 
     async def answer(
-        self, request: Ask, question: CacheKey, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
+        self, request: Ask, cache_key: CacheKey, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
     ) -> Response[bytes]:
-        """Return the response to `question`: from the caller's own copy, from the cache, or from `make`."""
-        etag = question.etag
+        """Return the response of `cache_key`: from the caller's own copy, from the cache, or from `make`."""
+        etag = cache_key.etag
         if etag is not None and has_current(request, etag):
             self._count("revalidated")
             headers = keeping_headers(etag, closed=True) | cost_headers(timing, "revalidated")
             return Response(b"", status_code=304, headers=headers)
         state = "bypass"
-        if question.is_fresh:
+        if cache_key.is_fresh:
             cached = await make()
         else:
             cache_state.set("miss")  # of a query, if one is made
-            cached, state = await self._cache.answer(question.key, question.ttl_s, make)
+            cached, state = await self._cache.answer(cache_key.key, cache_key.ttl_s, make)
         self._count(state)
         is_closed = etag is not None and cached.is_final
         headers = {
