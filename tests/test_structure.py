@@ -32,6 +32,7 @@ MAPPED = [
 ]
 _UNFINISHED = re.compile("TO" + "DO|FIX" + "ME|XX" + "X|raise Not" + "Implemented")
 _PAUSES = re.compile("sleep|skip")
+_PARTICIPLES = {"asked", "found", "gone", "said", "told", "wanted"}
 _ODDS_AND_ENDS = {"utils", "helpers", "manager", "base", "common", "misc"}
 
 
@@ -66,6 +67,19 @@ def unmapped(path: Path) -> Iterator[tuple[int, str]]:
         *cells, _ = re.split(r" {2,}", line.strip())
         if cells and not any({name.rstrip("/") for name in cell.split(", ")} <= there or "." in cell for cell in cells):
             yield 1, f"the docstring names what is not there: {line.strip()}"
+
+
+def participles(path: Path) -> Iterator[tuple[int, str]]:
+    """A value is named by a noun that says what it is, rather than by what happened to it."""
+    source = path.read_text()
+    if not any(name in source for name in _PARTICIPLES):
+        return
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) if name in _PARTICIPLES:
+                yield node.lineno, name
+            case ast.Attribute(attr=name, ctx=ast.Store()) if name.removeprefix("_") in _PARTICIPLES:
+                yield node.lineno, name
 
 
 def unfinished(path: Path) -> Iterator[tuple[int, str]]:
@@ -104,6 +118,7 @@ def sleeps_or_skips(path: Path) -> Iterator[tuple[int, str]]:
         (code_in_package, PACKAGES),
         (unmapped, MAPPED),
         (unfinished, SOURCES),
+        (participles, [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"app", "cli", "client"}]),
         (sleeps_or_skips, [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"testing", "tests"}]),
     ],
     ids=lambda value: getattr(value, "__name__", "files"),
@@ -121,6 +136,9 @@ def test_files_keep_the_rules(rule: Rule, files: list[Path]) -> None:
         (unmapped, '"""Names nothing."""', '"""sample  what is checked here"""'),
         (unmapped, '"""sample  this\n\ngone, sample  that"""', '"""in two columns  sample  this\n\napp.main  that"""'),
         (unfinished, "# TO" + "DO: later", "# done"),
+        (participles, "found = rows()", "rows = found()"),
+        (participles, "def f(wanted): ...", "def f(rows): ..."),
+        (participles, "self._told = 1", "self._message = 1"),
         (sleeps_or_skips, "import time\ntime.sleep(1)", "async def f():\n    await asyncio.sleep(0)"),
         (
             sleeps_or_skips,
