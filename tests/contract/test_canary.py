@@ -282,7 +282,7 @@ def test_who_posts_cannot_mark_a_canary(engine: Engine) -> None:
     async def use(service: Running, clock: FakeClock) -> None:
         headers = {"Sluice-Heartbeat": "1", "Idempotency-Key": "heartbeat:1"}
         assert (await service.client.post("/v1/records", json=GOOD, headers=headers)).status_code == 201
-        await clock.advance(engine.settle_s)
+        await clock.advance(engine.settle_s + 1)
         (record,) = (await service.client.get("/v1/records")).json()["records"]
         assert record["delivery_key"].startswith("http:")
 
