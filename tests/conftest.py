@@ -18,6 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
     long_form.choose(config)
     if config.option.timeout is None:
         config.option.timeout = patience_s(float(config.getini("timeout")))
+    config.addinivalue_line("markers", "slow: takes ten seconds or more, most of them waiting, so it starts first")
     config.pluginmanager.register(Preparation(), PREPARATION)
 
 
@@ -35,9 +36,10 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the long form has."""
+    """Leave out what only the long form has, and start with what is slow, so that no process ends on it alone."""
     if not long_form.IS_LONG:
         long_form.deselect(config, items, [item for item in items if item.get_closest_marker("long")])
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -42,6 +42,7 @@ def test_each_of_two_starts_with_what_terraform_tells_it(role: str) -> None:
     assert settings.auth.api_principals
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_what_one_stores_the_other_shows(local_bigquery: Double, tmp_path: Path) -> None:
     """The smoke test of a deployment passes over two processes; each refuses what is the other's business."""

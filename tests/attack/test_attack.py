@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from testing.pace import patience_s
 from tests.attack import report
@@ -11,6 +12,7 @@ from tests.attack.run import Times, run
 from tests.attack.scene import started
 
 
+@pytest.mark.slow
 async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path) -> None:
     """A few silent sockets and rejected messages hurt nobody; what is told of them comes from both processes."""
     attack = Attack(

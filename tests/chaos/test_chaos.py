@@ -11,6 +11,7 @@ from tests.chaos.run import INSTANCES, Conditions, Run
 from tests.long_form import long
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("watermarks", [False, pytest.param(True, marks=long)], ids=["settle time", "watermarks"])
 async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double, *, watermarks: bool) -> None:
     """Killed, terminated and lied to, two instances lose nothing that they answered, and the feed has each once."""

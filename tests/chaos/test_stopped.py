@@ -120,6 +120,7 @@ def held(row_id: str) -> Fault:
     return Fault(commit_gate=row_id)
 
 
+@pytest.mark.slow
 async def test_what_was_committed_while_the_process_was_stopped_reaches_a_follower_who_had_passed_it(
     local_bigquery: Double,
 ) -> None:

@@ -42,7 +42,9 @@ def drill(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "dev", "drill", "--port", str(quiet_ports(1)[0]), *arguments]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SHORT else long) for name in DRILLS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SHORT else long) for name in DRILLS]
+)
 def test_the_run_book_mends_it(name: str) -> None:
     """What was published before, meanwhile and afterwards is in the feed exactly once."""
     done = subprocess.run(drill(name, "--mend"), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

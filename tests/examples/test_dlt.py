@@ -81,6 +81,7 @@ async def publish(client: httpx.AsyncClient, first: int, count: int) -> None:
     assert (await client.post("/v1/records", json=records)).status_code == 201
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_each_record_is_there_once_over_kills(tmp_path: Path) -> None:
     """Records go on arriving; the load is killed wherever it may be, and started again."""

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.soak import report
 from tests.soak.run import Conditions, Soak
 
 
+@pytest.mark.slow
 async def test_a_short_soak_is_exact_and_sees_inside(tmp_path: Path) -> None:
     """With faults, a pause of the process and a step of its clock, nothing is lost or doubled; figures are there."""
     conditions = Conditions(

@@ -31,6 +31,8 @@ NAMES = {
 }
 """What Terraform fills in."""
 
+pytestmark = pytest.mark.slow  # the service runs for a quarter of a minute before the first
+
 HOUR, DAY = 60, 24 * 60
 # By alert: the trouble in which it fires, and what it is silent in. Each ends with the minutes that matter.
 TROUBLE: dict[str, tuple[Segments, Segments]] = {

@@ -20,6 +20,7 @@ from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
 
 
+@pytest.mark.slow
 async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_at_once() -> None:
     """The client tells it as a cancellation, which is none of the task: whoever waits would never be told."""
     async with connected() as (server, connection):

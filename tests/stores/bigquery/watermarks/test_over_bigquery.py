@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
 from app.schema.table import records_table
@@ -80,6 +82,7 @@ async def settles(backend: Backend, *names: str) -> None:
             await SystemClock().sleep(1)  # each look is two queries, dear ones over local-bigquery
 
 
+@pytest.mark.slow
 async def test_a_row_settles_within_seconds(local_bigquery: "Double") -> None:
     """Also for a reader that stores nothing; when all have left, and when one comes again."""
     place = local_bigquery.fresh(RECORDS, instances_table())
