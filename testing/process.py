@@ -71,11 +71,10 @@ class Process(msgspec.Struct):
 
 
 async def start(**settings: str) -> Process:
-    """Start the service on a free port without waiting for it; settings are named without SLUICE_."""
-    port = free_port()
+    """Start the service without waiting for it; settings are named without SLUICE_, and its port is free by default."""
+    port = settings.setdefault("port", str(free_port()))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
     environment |= {
-        "SLUICE_PORT": str(port),
         "SLUICE_PUSH_PRINCIPALS": tokens.PUSHER,
         "SLUICE_PUSH_AUDIENCE": tokens.AUDIENCE,
         "SLUICE_TOKEN_ISSUER": tokens.ISSUER,
@@ -96,13 +95,21 @@ async def start(**settings: str) -> Process:
 
 @asynccontextmanager
 async def serving(data_path: Path, **settings: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
-    """Run the service until the block ends, however it ends."""
+    """Run the service until the block ends, however it ends; the block begins once it has its key set."""
     with served_keys() as keys_url:
         running = await start(token_keys_url=keys_url, data_path=str(data_path), **settings)
         try:
             await running.line_with("listening")
             async with httpx.AsyncClient(base_url=running.url, timeout=patience_s(30)) as client:
+                await _has_started(client)
                 yield running, client
         finally:
             if running.process.returncode is None:
                 await running.kill()
+
+
+async def _has_started(client: httpx.AsyncClient) -> None:
+    """Wait until the service is no longer starting: it listens before it has fetched the key set."""
+    async with asyncio.timeout(patience_s(30)):
+        while (await client.get("/health/ready")).json()["status"] == "starting":  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)

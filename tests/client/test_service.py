@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import httpx
 import pytest
 
 from examples.flights import load
@@ -157,7 +156,7 @@ async def test_a_column_of_a_new_release_arrives(tmp_path: Path, monkeypatch: py
             await caught_up.wait()
             await service.kill()
             module.write_text(_TYPES.format(side="right: int | None = None", order="note: str | None = None"))
-            async with serving(data, record=record, port=port), httpx.AsyncClient(base_url=service.url) as http:
+            async with serving(data, record=record, port=port) as (_, http):
                 await http.post("/v1/records", json={"id": "b", "side": {"right": 2}, "note": "new"})
                 async with asyncio.timeout(patience_s(60)):
                     while stored[-1] < 2:

@@ -102,7 +102,7 @@ async def test_a_follower_has_every_record_once(tmp_path: Path) -> None:
             await lines_until(follower, lambda lines: told(lines) == 10)
             await service.kill()
             await lines_until(follower, lambda lines: any("asking again" in line for line in lines))
-            async with serving(data, port=port), httpx.AsyncClient(base_url=service.url) as again:
+            async with serving(data, port=port) as (_, again):
                 ids |= await store(again, 1_520, 10)
                 await lines_until(follower, lambda lines: told(lines) == 20)
     with closing(sqlite3.connect(file)) as database:
