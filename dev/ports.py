@@ -23,8 +23,8 @@ def port_number(text: str) -> int:
 def choose_port(wanted: int | None, preferred: int) -> int:
     """Return `wanted` if it is available (else OSError); if it is None, `preferred` or a free port."""
     for port in [preferred, 0] if wanted is None else [wanted]:
-        if listener := _listenable(port):
-            return listener
+        if free := _listenable(port):
+            return free
     raise OSError(f"port {wanted} of {HOST} is in use: choose another with --port")
 
 

@@ -101,14 +101,14 @@ async def serving(data_path: Path, **settings: str) -> AsyncIterator[tuple[Proce
         try:
             await running.line_with("listening")
             async with httpx.AsyncClient(base_url=running.url, timeout=patience_s(30)) as client:
-                await _has_started(client)
+                await _wait_until_started(client)
                 yield running, client
         finally:
             if running.process.returncode is None:
                 await running.kill()
 
 
-async def _has_started(client: httpx.AsyncClient) -> None:
+async def _wait_until_started(client: httpx.AsyncClient) -> None:
     """Wait until the service is no longer starting: it listens before it has fetched the key set."""
     async with asyncio.timeout(patience_s(30)):
         while (await client.get("/health/ready")).json()["status"] == "starting":  # noqa: ASYNC110 - another process

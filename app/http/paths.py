@@ -45,10 +45,10 @@ def of_stream(by_stream: Mapping[str, _Value], scope: Any) -> _Value:
         ProblemError: `not_found`: there is no such stream.
     """
     name = scope["path_params"]["stream"]
-    path = by_stream.get(name)
-    if path is None:
+    value = by_stream.get(name)
+    if value is None:
         raise ProblemError("not_found", f"there is no stream {name[:100]!r}; {STREAMS} lists the streams")
-    return path
+    return value
 
 
 def id_in_path(scope: Any) -> str:

@@ -133,12 +133,12 @@ class _ListFaults:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield from _of_whole(self._decoder, raw, path)
             return
-        any_fault = False
+        has_fault = False
         for index, item in enumerate(items):
             for fault in self._item.find(bytes(item), f"{path}[{index}]"):
-                any_fault = any_fault or fault is not None
+                has_fault = has_fault or fault is not None
                 yield fault
-        if not any_fault:
+        if not has_fault:
             yield from _of_whole(self._decoder, raw, path)
 
 
@@ -162,11 +162,11 @@ class _StructFaults:
             yield from _of_whole(self._decoder, raw, path)
             return
         yield None
-        any_fault = False
+        has_fault = False
         for fault in self._of_members(members, path):
-            any_fault = any_fault or fault is not None
+            has_fault = has_fault or fault is not None
             yield fault
-        if self._has_code and not any_fault:
+        if self._has_code and not has_fault:
             yield from _of_whole(self._decoder, raw, path)
 
     def _of_members(self, members: dict[str, msgspec.Raw], path: str) -> _Found:

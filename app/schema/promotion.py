@@ -26,11 +26,11 @@ def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) 
                 faults.add(f"{path}.{below}", reason)
     promoted = [column for column in columns if Role.PROMOTED in column.roles]
     lists = [column for column in promoted if column.mode is Mode.REPEATED]
-    for names, most, what in ((promoted, MOST, "fields"), (lists, MOST_LISTS, "lists")):
-        if len(names) > most:
+    for some, most, what in ((promoted, MOST, "fields"), (lists, MOST_LISTS, "lists")):
+        if len(some) > most:
             faults.add(
                 path,
-                f"{len(names)} {what} are promoted, and every query of the rest grows with each; at most {most} can "
+                f"{len(some)} {what} are promoted, and every query of the rest grows with each; at most {most} can "
                 "be: remove the role where no record in the table needs it any more",
             )
 

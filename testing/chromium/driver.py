@@ -155,15 +155,15 @@ class Browser:
 
     async def listen(self) -> None:
         """Take in answers and events until the connection ends."""
-        async for message in self._socket:
-            event = json.loads(message.data)
-            if "id" not in event:
-                if (page := self._pages.get(event.get("sessionId", ""))) is not None:
-                    page.hear(event["method"], event["params"])
-            elif "error" in event:
-                self._waiting.pop(event["id"]).set_exception(AssertionError(event["error"]))
+        async for frame in self._socket:
+            message = json.loads(frame.data)
+            if "id" not in message:
+                if (page := self._pages.get(message.get("sessionId", ""))) is not None:
+                    page.hear(message["method"], message["params"])
+            elif "error" in message:
+                self._waiting.pop(message["id"]).set_exception(AssertionError(message["error"]))
             else:
-                self._waiting.pop(event["id"]).set_result(event["result"])
+                self._waiting.pop(message["id"]).set_result(message["result"])
 
     @asynccontextmanager
     async def page(self, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:

@@ -95,11 +95,12 @@ def _computed(project: Project, path: str, body: dict[str, Any]) -> Reply:  # no
 def _search_indexes(project: Project, body: dict[str, Any]) -> dict[str, Any]:
     """Return the rows of INFORMATION_SCHEMA.SEARCH_INDEXES that the query of a table asks for."""
     view = f"`{PROJECT}.{SYSTEM}`.INFORMATION_SCHEMA.SEARCH_INDEXES"
-    query = re.search(rf" FROM {re.escape(view)} WHERE table_name = '(\w+)'$", body["query"])
-    if query is None or body["useLegacySql"]:
+    statement = re.search(rf" FROM {re.escape(view)} WHERE table_name = '(\w+)'$", body["query"])
+    if statement is None or body["useLegacySql"]:
         raise ValueError(body)
     rows = [
-        {"f": [{"v": status}, {"v": str(coverage)}]} for status, coverage in project.search_indexes.get(query[1], ())
+        {"f": [{"v": status}, {"v": str(coverage)}]}
+        for status, coverage in project.search_indexes.get(statement[1], ())
     ]
     return {"jobComplete": True, "totalRows": str(len(rows)), "rows": rows}
 

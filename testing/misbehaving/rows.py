@@ -42,12 +42,12 @@ class RowReader:
 def fields_of(schema: DescriptorProto, prefix: str = "") -> set[str]:
     """Return the dotted paths of the fields of a writer schema, at every depth."""
     nested = {each.name: each for each in schema.nested_type}
-    names: set[str] = set()
+    paths: set[str] = set()
     for field in schema.field:
-        names.add(prefix + field.name)
+        paths.add(prefix + field.name)
         if field.type_name in nested:
-            names |= fields_of(nested[field.type_name], f"{prefix}{field.name}.")
-    return names
+            paths |= fields_of(nested[field.type_name], f"{prefix}{field.name}.")
+    return paths
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):

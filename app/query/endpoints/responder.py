@@ -128,18 +128,18 @@ class CachedResponder:
             return Response(b"", status_code=304, headers=headers)
         state = "bypass"
         if cache_key.is_fresh:
-            cached = await make()
+            content = await make()
         else:
             cache_state.set("miss")  # of a query, if one is made
-            cached, state = await self._cache.answer(cache_key.key, cache_key.ttl_s, make)
+            content, state = await self._cache.answer(cache_key.key, cache_key.ttl_s, make)
         self._count(state)
-        is_closed = etag is not None and cached.is_final
+        is_closed = etag is not None and content.is_final
         headers = {
-            **cached.headers,
+            **content.headers,
             **keeping_headers(etag if is_closed else None, closed=is_closed),
             **cost_headers(timing, state),
         }
-        return read_response(request, cached.body, cached.media_type, headers)
+        return read_response(request, content.body, content.media_type, headers)
 
     def _count(self, state: str) -> None:
         self._answers[state] += 1
