@@ -1,4 +1,4 @@
-"""Rules about the code: sizes, packages, and what a test may not do; and what importing the service costs.
+"""Rules about the code: packages, names, and what a test may not do; and what importing the service costs.
 
 Who may import whom is a contract of import-linter (`make lint`).
 """
@@ -17,7 +17,6 @@ import pytest
 
 from tests.rules import ROOT, SOURCES, Rule, check
 
-MAX_LINES = 300
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "app").rglob("*.py")
@@ -34,13 +33,6 @@ _UNFINISHED = re.compile("TO" + "DO|FIX" + "ME|XX" + "X|raise Not" + "Implemente
 _PAUSES = re.compile("sleep|skip")
 _PARTICIPLES = {"asked", "found", "gone", "said", "told", "wanted"}
 _ODDS_AND_ENDS = {"utils", "helpers", "manager", "base", "common", "misc"}
-
-
-def too_long(path: Path) -> Iterator[tuple[int, str]]:
-    """A file of more than 300 lines has two subjects."""
-    lines = len(path.read_text().splitlines())
-    if lines > MAX_LINES:
-        yield MAX_LINES, f"{lines} lines, at most {MAX_LINES}"
 
 
 def code_in_package(path: Path) -> Iterator[tuple[int, str]]:
@@ -114,7 +106,6 @@ def sleeps_or_skips(path: Path) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("rule", "files"),
     [
-        (too_long, SOURCES),
         (code_in_package, PACKAGES),
         (unmapped, MAPPED),
         (unfinished, SOURCES),
@@ -131,7 +122,6 @@ def test_files_keep_the_rules(rule: Rule, files: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("rule", "breaks", "keeps"),
     [
-        (too_long, "x = 1\n" * 301, "x = 1\n" * 300),
         (code_in_package, '"""A docstring."""\nimport os', '"""A docstring."""'),
         (unmapped, '"""Names nothing."""', '"""sample  what is checked here"""'),
         (unmapped, '"""sample  this\n\ngone, sample  that"""', '"""in two columns  sample  this\n\napp.main  that"""'),
