@@ -25,15 +25,34 @@ MAX_EXAMINED = 10_000
 """The most values that are examined in the refused records of one message: about 10 ms of processor time."""
 _PLACE = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
+# The texts of msgspec that quote no value.
+_WITHOUT_VALUES = re.compile(
+    r"Expected `|Object (?:contains unknown|missing required) field `|Invalid (?:RFC3339|UUID|base64|decimal)"
+    r"|(?:Integer value|Number) out of range"
+)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class FieldFault(NamedTuple):
-    """An error of a record: the path of the field, None for the record itself, and what would be right."""
+    """An error of a record: the path of the field, None for the record itself, and what would be right.
+
+    `quote` is the end of `detail` that may quote a value of the record; empty if no part does.
+    """
 
     field: str | None
     detail: str
+    quote: str = ""
+
+    def without_values(self) -> "FieldFault":
+        """Return the error in words that quote no value."""
+        if not self.quote:
+            return self
+        detail = (
+            f"{self.detail.removesuffix(self.quote)}{self.field or 'the record'} is not valid; the text of the error "
+            "is withheld, as it may quote personal data"
+        )
+        return FieldFault(self.field, detail)
 
 
 class ExaminedValues:
@@ -77,9 +96,20 @@ class FaultFinder:
 
 def fault_of(error: Exception) -> FieldFault:
     """Return the error that the decoder of a record raised, or the record type's own code."""
-    if isinstance(error, msgspec.ValidationError):
-        return FieldFault(field_path(str(error)), str(error))
-    return FieldFault(None, f"the record type raised {type(error).__name__}: {error}")
+    return _below(error, "")
+
+
+def is_of_type_code(error: Exception) -> bool:
+    """Return whether the record type's own code raised `error`: its text may quote anything.
+
+    msgspec wraps a ValueError or a TypeError, which is then the cause. Any other has a frame of that code.
+    """
+    if error.__cause__ is not None:
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and not trace.tb_frame.f_globals["__name__"].startswith("app.")
 
 
 def field_path(message: str) -> str | None:
@@ -91,15 +121,20 @@ def field_path(message: str) -> str | None:
 
 def _below(error: Exception, path: str) -> FieldFault:
     """Return the error of the value at `path` (`.a[1]`), as the decoder of the whole record would put it."""
+    is_own = is_of_type_code(error)
     if isinstance(error, msgspec.ValidationError):
-        message = str(error)
-        place = _PLACE.search(message)
+        message, own = str(error), str(error.__cause__ or error) if is_own else ""
+        place = _PLACE.search(message, len(own))
         key, inner = (place["key"] or "", place["path"]) if place else ("", "")
         where = f" - at `{key}${path}{inner}`" if path or place else ""
-        return fault_of(msgspec.ValidationError((message[: place.start()] if place else message) + where))
-    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):
+        words = message[: place.start()] if place else message
+        detail = words + where
+        quotes = is_own or not _WITHOUT_VALUES.match(words)
+        return FieldFault(field_path(where if is_own else detail), detail, detail if quotes else "")
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError) and not is_own:
         return FieldFault(path.removeprefix(".") or None, f"not valid JSON: {error}")
-    return fault_of(error)
+    detail = f"the record type raised {type(error).__name__}: {error}"
+    return FieldFault(None, detail, detail)
 
 
 class _ValueFaults:

@@ -31,10 +31,10 @@ class _Version(NamedTuple):
 class VersionedError(Exception):
     """A record cannot become one of the newest version; `fault` says why."""
 
-    def __init__(self, field: str | None, detail: str) -> None:
+    def __init__(self, field: str | None, detail: str, quote: str = "") -> None:
         """Keep the error of a field, or of the record if it is None."""
         super().__init__(detail)
-        self.fault = FieldFault(field, detail)
+        self.fault = FieldFault(field, detail, quote)
 
 
 class VersionReader:
@@ -134,7 +134,7 @@ class VersionReader:
             encoded = msgspec.json.encode(made) if isinstance(made, then.type) else None
         except Exception as error:  # any error in the declaration's own code is the record's
             detail = f"the upgrade to version {then.name} raised {type(error).__name__}: {error}"
-            raise VersionedError(None, detail) from None
+            raise VersionedError(None, detail, detail) from None
         if encoded is None:
             returned = type(made).__name__
             raise VersionedError(
@@ -144,7 +144,8 @@ class VersionReader:
             upgraded: msgspec.Struct = then.decoder.decode(encoded)
         except Exception as error:  # likewise
             fault = fault_of(error)
-            raise VersionedError(fault.field, f"after the upgrade to version {then.name}: {fault.detail}") from None
+            detail = f"after the upgrade to version {then.name}: {fault.detail}"
+            raise VersionedError(fault.field, detail, fault.quote) from None
         if version.undeclared is not None and then.undeclared is not None:
             then.undeclared.carry_over(version.undeclared.rest_in(record), upgraded)
         return upgraded

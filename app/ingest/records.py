@@ -14,7 +14,7 @@ import msgspec
 from app.ingest.decoding_cost import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type, malformed_detail, not_an_object_hint
-from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of
+from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of, is_of_type_code
 from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
 from app.ingest.record_versions import VersionedError, VersionReader
 from app.ingest.rejects import Reject, RejectBudget, reject, with_faults
@@ -22,7 +22,7 @@ from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.record import RejectReason
 from app.schema.checks import compile_checks
 from app.schema.columns import Kind
-from app.schema.protection import compile_protection
+from app.schema.protection import compile_protection, holds_personal_data
 from app.schema.table import Table
 from app.schema.undeclared_reader import RestError, undeclared_reader
 from app.settings.ingest import IngestSettings
@@ -51,12 +51,11 @@ class _Good(msgspec.Struct, frozen=True, gc=False):
     has_undeclared: bool
 
 
-class _Fault(NamedTuple):
-    """The fault of a record."""
+class _Refusal(NamedTuple):
+    """Why a record is refused."""
 
     reason: RejectReason
-    field: str | None
-    detail: str
+    fault: FieldFault
 
 
 class RecordReader:
@@ -72,6 +71,7 @@ class RecordReader:
         self._counted = _UNDECLARED_TOO if keeps else _COUNTED_SEVERAL_TIMES
         self._check, self._protect = compile_checks(table.record), compile_protection(table)
         self._columns, self._faults = table.record, FaultFinder(table.record_type, table.record)
+        self._quotes_values = not holds_personal_data(table)
         self._has_typed_lists = has_typed_lists(table.record)
         self._id = table.id.attribute if table.id else None
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
@@ -211,10 +211,12 @@ class RecordReader:
     def _with_all_faults(self, rejected: Reject, piece: bytes, examined: ExaminedValues) -> Steps[Reject]:
         """Return the reject of an invalid record with its other errors, and the name of its version if it has one."""
         finder: FaultFinder | None = self._faults
-        first, version = FieldFault(rejected.field, rejected.detail), ""
+        (first,), version = rejected.faults, ""
         if self._versions is not None:
             finder, version = self._versions.faults_of(piece, rejected.message.attributes)
         faults = (first,) if finder is None else (yield from finder.all_of(first, piece, examined))
+        if not self._quotes_values:
+            faults = tuple(fault.without_values() for fault in faults)
         whole = with_faults(rejected, faults, version)
         hint = "" if whole.faults or whole.field else not_an_object_hint(piece, whole.message.content_type)
         return msgspec.structs.replace(whole, detail=f"{whole.detail} ({hint})") if hint else whole
@@ -236,31 +238,35 @@ class RecordReader:
         self, message: Message, index: int, piece: bytes, encode: RowEncode, *, weighed: int = 0
     ) -> _Good | Reject:
         """Read one record; `weighed` is the weight of a large one, whose depth was already checked."""
-        field: str | None = None
         try:
             read = self._read_good(piece, index, message, encode, weighed)
             if isinstance(read, _Good):
                 return read
-            reason, field, detail = read
-        except msgspec.ValidationError as error:
-            reason, (field, detail) = "invalid", fault_of(error)
+            reason, fault = read
         except VersionedError as error:
-            reason, (field, detail) = "invalid", error.fault
+            reason, fault = "invalid", error.fault
         except RestError as error:
-            reason, field, detail = "invalid", error.name, str(error)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason, detail = "malformed", malformed_detail(piece, error, message.content_type)
+            reason, fault = "invalid", FieldFault(error.name, str(error))
         except RecursionError:
-            reason, detail = "malformed", _TOO_DEEP
+            reason, fault = "malformed", FieldFault(None, _TOO_DEEP)
         except Exception as error:  # any error in a declared type's own code is the record's fault
-            reason, (field, detail) = "invalid", fault_of(error)
-        return reject(message, index, reason, detail, raw=piece, field=field)
+            is_json = isinstance(error, msgspec.ValidationError) or is_of_type_code(error)
+            if is_json or not isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+                reason, fault = "invalid", fault_of(error)
+            else:
+                detail = malformed_detail(piece, error, message.content_type)
+                reason, fault = "malformed", FieldFault(None, detail)
+        rejected = reject(message, index, reason, fault.detail, raw=piece, field=fault.field)
+        return msgspec.structs.replace(rejected, faults=(fault,)) if reason == "invalid" else rejected
 
-    def _read_good(self, piece: bytes, index: int, message: Message, encode: RowEncode, weighed: int) -> _Good | _Fault:
+    def _read_good(
+        self, piece: bytes, index: int, message: Message, encode: RowEncode, weighed: int
+    ) -> _Good | _Refusal:
         """Return the row of a record, or its fault; decoding errors are raised instead."""
         limits = self._limits
         if len(piece) > limits.max_record_bytes:
-            return _Fault("too_large", None, f"{len(piece)} bytes: expected at most {limits.max_record_bytes}")
+            detail = f"{len(piece)} bytes: expected at most {limits.max_record_bytes}"
+            return _Refusal("too_large", FieldFault(None, detail))
         if not weighed and is_deeper(piece, MAX_JSON_DEPTH):
             raise RecursionError
         most = max(limits.max_record_values - weighed, 0) // _UNDECLARED_WEIGHT
@@ -268,16 +274,16 @@ class RecordReader:
         extra = undeclared * _UNDECLARED_WEIGHT + (list_weight(self._columns, record) if self._has_typed_lists else 0)
         if extra and weighed + extra > limits.max_record_values:
             detail = f"the record has more than {limits.max_record_values} values, {self._counted}"
-            return _Fault("too_complex", None, detail)
+            return _Refusal("too_complex", FieldFault(None, detail))
         unstorable = self._check(record)
         if unstorable is not None:
-            return _Fault("invalid", unstorable.path, f"{unstorable.path} {unstorable.reason}")
+            return _Refusal("invalid", FieldFault(unstorable.path, f"{unstorable.path} {unstorable.reason}"))
         if self._protect is not None:
             self._protect(record)
         encoded = encode(record, index, message.delivery_key(index))
         if len(encoded) > limits.max_batch_bytes:
             detail = f"{len(encoded)} bytes as a row: expected at most {limits.max_batch_bytes}"
-            return _Fault("too_large", None, detail)
+            return _Refusal("too_large", FieldFault(None, detail))
         return _Good(getattr(record, self._id) if self._id else None, encoded, extra, undeclared > 0)
 
     def _decode(self, piece: bytes, message: Message, most: int) -> tuple[msgspec.Struct, int]:

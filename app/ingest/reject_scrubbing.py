@@ -5,20 +5,19 @@ every member that the type does not declare becomes the mark, since it may be a 
 read as one object are not kept: the detail says how many there were, and their keyed hash.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.ingest.decoding_cost import Steps
-from app.ingest.record_faults import FieldFault
 from app.ingest.record_versions import VersionedError, VersionReader
 from app.ingest.rejects import Reject
 from app.record import Versions
-from app.schema.columns import PII, Column, Kind, Mode, Role, columns_of, flat
+from app.schema.columns import PII, Column, Kind, Mode, Role
 from app.schema.personal_columns import is_text
 from app.schema.pii import MARK, Hasher
+from app.schema.protection import declared_columns, holds_personal_data
 from app.schema.table import Table
 
 STATE, SCRUBBED, WITHHELD = "sluice-payload", "scrubbed", "withheld"
@@ -26,14 +25,6 @@ STATE, SCRUBBED, WITHHELD = "sluice-payload", "scrubbed", "withheld"
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
-# The texts of msgspec and of app.schema.checks that quote no value. What a type's own code says may quote anything.
-_WITHOUT_VALUES = re.compile(
-    r"Expected `|Object (?:contains unknown|missing required) field `|Invalid (?:RFC3339|UUID|base64|decimal|date|time)"
-    r"|Integer value out of range|unknown version |[\w.\[\]]+ (?:does not fit in 64 bits|has \d|has no UTC|has a UTC"
-    r"|is outside the years|is not a finite|is filled by the service with)"
-)
-_WITHHELD_TEXT = "is not valid; the text of the error is withheld, as it may quote personal data"
-_CAUSE = " The first was "
 
 
 class _Node(NamedTuple):
@@ -48,18 +39,7 @@ _Members = Mapping[str, _Node]
 
 def scrubber_of(table: Table, hasher: Hasher | None) -> "RejectScrubber | None":
     """Return the scrubber of the rejects of `table`; None if no version of its type holds personal data."""
-    return RejectScrubber(_declared(table), table.versions, hasher) if holds_personal_data(table) else None
-
-
-def holds_personal_data(table: Table) -> bool:
-    """Return whether any version of the record type has a field with such a role, stored or dropped."""
-    return any(column.roles & PII for each in _declared(table) for _, column in flat(each))
-
-
-def _declared(table: Table) -> list[tuple[Column, ...]]:
-    """Return the declared columns of each version, or of the only type, with those that are dropped."""
-    types = table.versions.types if table.versions is not None else (table.record_type,)
-    return [columns_of(each) for each in types]
+    return RejectScrubber(declared_columns(table), table.versions, hasher) if holds_personal_data(table) else None
 
 
 class RejectScrubber:
@@ -78,8 +58,7 @@ class RejectScrubber:
         return scrubbed
 
     def scrubbed(self, rejected: Reject) -> Reject:
-        """Return a reject without personal data."""
-        rejected = _with_safe_texts(rejected)
+        """Return a reject without personal data, whose texts were made without values."""
         try:
             raw = msgspec.json.encode(self._object(rejected.raw, self._nodes_of(rejected)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, VersionedError):
@@ -135,29 +114,6 @@ def _marked(rejected: Reject, state: str, raw: bytes) -> Reject:
     attributes = {**rejected.message.attributes, STATE: state}
     message = msgspec.structs.replace(rejected.message, attributes=attributes)
     return msgspec.structs.replace(rejected, message=message, raw=raw)
-
-
-def _with_safe_texts(rejected: Reject) -> Reject:
-    """Return a reject whose texts quote no value."""
-    if rejected.reason == "too_many_rejects":
-        return msgspec.structs.replace(rejected, detail=rejected.detail.partition(_CAUSE)[0])
-    if rejected.reason != "invalid":  # the texts of the service and of the store, about bytes or about stored values
-        return rejected
-    if not rejected.faults:
-        return msgspec.structs.replace(rejected, detail=_safe(rejected.field, rejected.detail))
-    faults = tuple(FieldFault(fault.field, _safe(*fault)) for fault in rejected.faults)
-    detail = rejected.detail.partition(": " + rejected.faults[0].detail)[0]
-    return msgspec.structs.replace(
-        rejected, faults=faults, detail=f"{detail}: " + "; ".join(fault.detail for fault in faults)
-    )
-
-
-def _safe(field: str | None, detail: str) -> str:
-    version = re.match(r"(?:version [^:]{1,100}: )?(?:after the upgrade to version [^:]{1,100}: )?", detail)
-    start = version.end() if version else 0
-    if _WITHOUT_VALUES.match(detail, start):
-        return detail
-    return f"{detail[:start]}{field or 'the record'} {_WITHHELD_TEXT}"
 
 
 def _nodes(columns: tuple[Column, ...]) -> _Members:

@@ -47,13 +47,12 @@ def reject(  # noqa: PLR0913 - the parts of one reject
 
 
 def with_faults(rejected: Reject, faults: Sequence[FieldFault], version: str = "") -> Reject:
-    """Return the reject of a record with these errors, of which `rejected` names the first.
-
-    The detail begins with `version`, which names the version of the record.
-    """
-    cut = tuple(dict.fromkeys(FieldFault(field and field[:_MAX_FIELD], text[:_MAX_LISTED]) for field, text in faults))
-    if len(cut) == 1:  # the texts of `rejected` may be longer
-        return msgspec.structs.replace(rejected, detail=version + rejected.detail) if version else rejected
+    """Return the reject of a record with these errors, whose detail begins with the name of the record's version."""
+    cut = tuple(
+        dict.fromkeys(FieldFault(each.field and each.field[:_MAX_FIELD], each.detail[:_MAX_LISTED]) for each in faults)
+    )
+    if len(cut) == 1:  # its text may be longer than one of several
+        return msgspec.structs.replace(rejected, detail=version + faults[0].detail[:_MAX_DETAIL], faults=())
     number = f"at least {MAX_FAULTS}" if len(cut) == MAX_FAULTS else str(len(cut))
     detail = f"{version}{number} errors: " + "; ".join(fault.detail for fault in cut)
     return msgspec.structs.replace(rejected, detail=detail, faults=cut)

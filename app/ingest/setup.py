@@ -15,7 +15,6 @@ from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
-from app.ingest.reject_scrubbing import holds_personal_data
 from app.ingest.reject_writer import RejectWriter
 from app.ingest.rejects import prefix_of
 from app.ingest.router import Router
@@ -26,6 +25,7 @@ from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.memory import trim_when_idle, trimmer
+from app.schema.protection import holds_personal_data
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender

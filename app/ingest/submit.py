@@ -21,6 +21,7 @@ from app.ingest.envelope import Message
 from app.ingest.intake import Intake
 from app.ingest.payload_hints import is_followed_by_another, is_ndjson_type
 from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.record_faults import FieldFault
 from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
@@ -193,8 +194,9 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
 def _errors(receipt: Receipt) -> Iterator[FieldError]:
     """Yield the errors of each rejected record, named by its position in the request and the field's path."""
     for rejection in receipt.rejected:
-        for field, detail in rejection.faults or ((rejection.field, rejection.detail),):
-            yield FieldError(name=f"[{rejection.index}]" + (f".{field}" if field else ""), message=detail)
+        for fault in rejection.faults or (FieldFault(rejection.field, rejection.detail),):
+            name = f"[{rejection.index}]" + (f".{fault.field}" if fault.field else "")
+            yield FieldError(name=name, message=fault.detail)
 
 
 def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import force_setattr
 
-from app.schema.columns import Column, Kind, Mode, Role, columns_of
+from app.schema.columns import PII, Column, Kind, Mode, Role, columns_of, flat
 from app.schema.pii import MARK, Hasher
 from app.schema.table import Table
 
@@ -19,6 +19,17 @@ def compile_protection(table: Table) -> Protect | None:
     Dropped values have no column, and are removed all the same: an encoder may look at the whole record.
     """
     return _protect(columns_of(table.record_type), table.hasher)
+
+
+def holds_personal_data(table: Table) -> bool:
+    """Return whether any version of the record type has a field with such a role, stored or dropped."""
+    return any(column.roles & PII for columns in declared_columns(table) for _, column in flat(columns))
+
+
+def declared_columns(table: Table) -> list[tuple[Column, ...]]:
+    """Return the declared columns of each version, or of the only type, with those that are dropped."""
+    types = table.versions.types if table.versions is not None else (table.record_type,)
+    return [columns_of(each) for each in types]
 
 
 def _protect(columns: tuple[Column, ...], hasher: Hasher | None) -> Protect | None:

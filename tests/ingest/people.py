@@ -1,5 +1,6 @@
 """A record with personal data in every place that a type can name, and a marker to search for."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +28,19 @@ class Home(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mail: Annotated[str | None, Meta(extra={"sluice": ["pii:hash", "filter"]})] = None
 
 
+CODE_ERRORS: dict[int, Callable[[str], Exception]] = {
+    -1: lambda value: ValueError(f"{value} cannot have -1 visits"),
+    -2: lambda value: ValueError(f"Invalid date of birth: {value}"),
+    -3: lambda value: ValueError(f"phone has 7 digits before the point: {value}"),
+    -4: lambda value: ValueError(f"unknown version {value} - at `$.{value}`"),
+    -5: lambda value: msgspec.ValidationError(f"Expected `{value}`, got `str`"),
+    -6: lambda value: msgspec.DecodeError(f"Object missing required field `{value}`"),
+    -7: KeyError,
+    -8: lambda value: UnicodeDecodeError("utf-8", value.encode(), 0, 1, value),
+}
+"""What a person's own code raises, by the number of visits."""
+
+
 class Person(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A person: what is hashed can be looked up, filtered and grouped by."""
 
@@ -41,9 +55,10 @@ class Person(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     home: Home | None = None
 
     def __post_init__(self) -> None:
-        """Refuse in words that quote a value."""
-        if self.visits < 0:
-            raise ValueError(f"{self.email} cannot have {self.visits} visits")
+        """Refuse in words that quote a value, some of which look like those of msgspec and of the service."""
+        error = CODE_ERRORS.get(self.visits)
+        if error is not None:
+            raise error(self.email)
 
 
 class PersonV1(msgspec.Struct, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import malformed_detail, not_an_object_hint
-from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault
+from app.ingest.record_faults import ExaminedValues, FaultFinder
 from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
 from app.ingest.records import Decoded, RecordReader
 from app.ingest.rejects import Reject, with_faults
@@ -63,7 +63,7 @@ def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
         read = reader._read_one(message, index, piece, encode)
         if isinstance(read, Reject):
             if read.reason == "invalid":
-                first = FieldFault(read.field, read.detail)
+                (first,) = read.faults
                 read = with_faults(read, finish(FINDER.all_of(first, piece, ExaminedValues())))
                 hint = "" if read.faults or read.field else not_an_object_hint(piece, message.content_type)
                 read = msgspec.structs.replace(read, detail=f"{read.detail} ({hint})") if hint else read

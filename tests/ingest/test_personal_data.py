@@ -22,7 +22,7 @@ from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.sink import EmbeddedAppender
 from app.streams import load_streams
 from testing.service import SETTINGS, Service, authorization, envelope, running
-from tests.ingest.people import EMAIL, MARKER, SECRET, VERSIONS, Person, person
+from tests.ingest.people import CODE_ERRORS, EMAIL, MARKER, SECRET, VERSIONS, Person, person
 from tests.ingest.reading import LIMITS, finish, read_message
 
 if TYPE_CHECKING:
@@ -140,12 +140,19 @@ def test_a_type_without_personal_data_has_no_scrubber() -> None:
     assert scrubber_of(records_table(plain), HASHER) is None
 
 
-def test_the_words_of_a_types_own_code_are_withheld() -> None:
-    """They may quote anything; the texts that quote nothing stay."""
-    _, (reject,) = rows_of(msgspec.json.encode(person(visits=-1)))
-    assert reject.detail == (
-        "the record is not valid; the text of the error is withheld, as it may quote personal data"
-    )
+@pytest.mark.parametrize("visits", [*CODE_ERRORS])
+@pytest.mark.parametrize("several", [False, True])
+def test_the_words_of_a_types_own_code_are_withheld(visits: int, *, several: bool) -> None:
+    """They may quote anything, also where they read like those of the decoder or of the service."""
+    sent = person(visits=visits)
+    _, rejects = rows_of(msgspec.json.encode([sent, sent] if several else sent))
+    assert {(each.reason, each.field, each.detail) for each in rejects} == {
+        ("invalid", None, "the record is not valid; the text of the error is withheld, as it may quote personal data")
+    }
+
+
+def test_the_words_that_quote_no_value_stay() -> None:
+    """Those of the decoder, about the type and the place."""
     _, (reject,) = rows_of(msgspec.json.encode(person(visits="x", email="y")))
     assert reject.detail.startswith(
         "2 errors: Expected `int`, got `str` - at `$.visits`; Expected `str` matching regex"
