@@ -28,7 +28,8 @@ from app.settings.store import StoreSettings
 
 MAX_STREAMS = 200
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-Value = str | int | bool
+ATTRIBUTE = "stream"
+"""The attribute of a message that names its stream."""
 
 
 class StreamsError(RecordTypeError):
@@ -42,30 +43,28 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     retention_days   how long its rows are kept; None: SLUICE_RETENTION_DAYS
     subscriptions    the Pub/Sub subscriptions that deliver its messages, as `name` or `projects/…/subscriptions/name`
     attributes       the values of message attributes, such as {"ce-type": "com.example.order"}; all must match
-    members          the values of record members by dotted path, such as {"event.type": "order"}; all must match
 
     Several allowed values are a tuple or a list. A message whose attribute `stream` is the stream's name, or that is
-    pushed to `/pubsub/push/{stream}`, needs no such rule.
+    pushed to `/pubsub/push/{stream}`, needs no such rule. The first stream also takes what no rule names, unless it
+    declares a rule itself.
     """
 
     record: Any
     retention_days: int | None = None
     subscriptions: tuple[str, ...] = ()
     attributes: Mapping[str, str | tuple[str, ...]] = {}
-    members: Mapping[str, Value | tuple[Value, ...]] = {}
 
 
 class DeclaredStream(msgspec.Struct, frozen=True, kw_only=True):
     """A stream as the service uses it: its table, and the normalised rules for its messages.
 
-    In `attributes` and `members`, each name has the tuple of its allowed values.
+    In `attributes`, each name has the tuple of its allowed values.
     """
 
     name: str
     table: Table
     subscriptions: tuple[str, ...] = ()
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    members: tuple[tuple[str, tuple[Value, ...]], ...] = ()
 
 
 class Streams(msgspec.Struct, frozen=True):
@@ -195,13 +194,14 @@ def _declared(name: Any, value: Any, default_retention_days: int, hasher: Hasher
         table=checked_table(stream.record, name=name, retention_days=days, hasher=hasher),
         subscriptions=_texts("subscriptions", stream.subscriptions),
         attributes=tuple((key, _texts(f"attributes[{key!r}]", values)) for key, values in _rules(stream.attributes)),
-        members=tuple((path, _values(f"members[{path!r}]", values)) for path, values in _rules(stream.members)),
     )
 
 
 def _rules(rules: Any) -> list[tuple[str, Any]]:
     if not isinstance(rules, Mapping) or not all(isinstance(key, str) and key for key in rules):
         raise StreamsError(f"{rules!r:.80}: expected a mapping from a name to its value, or to several values")
+    if ATTRIBUTE in rules:
+        raise StreamsError(f"attributes[{ATTRIBUTE!r}]: this attribute holds the name of a stream and needs no rule")
     return sorted(rules.items())
 
 
@@ -210,13 +210,6 @@ def _texts(where: str, values: Any) -> tuple[str, ...]:
     if not all(isinstance(value, str) and value for value in items):
         raise StreamsError(f"{where} is {values!r:.80}: expected a text, or several")
     return tuple(dict.fromkeys(items))
-
-
-def _values(where: str, values: Any) -> tuple[Value, ...]:
-    items = _several(values)
-    if not items or not all(isinstance(value, str | int) for value in items):
-        raise StreamsError(f"{where} is {values!r:.80}: expected a text, a whole number or a bool, or several of them")
-    return tuple(items)
 
 
 def _several(values: Any) -> list[Any]:
@@ -231,7 +224,6 @@ def _ambiguities(streams: Mapping[str, DeclaredStream]) -> Iterator[str]:
             (("subscription", each), f"the subscription {each}") for each in stream.subscriptions
         ]
         own += [(("attributes", stream.attributes), "the same attributes")] if stream.attributes else []
-        own += [(("members", stream.members), "the same members")] if stream.members else []
         for rule, described in own:
             first = taken.setdefault(rule, stream.name)
             if first != stream.name:

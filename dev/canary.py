@@ -12,10 +12,10 @@ from threading import Event
 
 import msgspec
 
-from app.ingest.routing import ATTRIBUTE
 from app.record import RecordTypeError
 from app.schema.example import example_record
 from app.schema.table import Table
+from app.streams import ATTRIBUTE
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.declared import add_declared_arguments, declared_by
 from dev.pubsub.message import Draft

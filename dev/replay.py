@@ -17,9 +17,9 @@ import msgspec
 from app.ingest.proof import DELIVERY_KEY, SIGNATURE, replay_signature
 from app.ingest.reject_scrubbing import STATE, WITHHELD
 from app.ingest.rejects import original_key
-from app.ingest.routing import ATTRIBUTE
 from app.record import REJECT_REASONS
 from app.stores.sink import whole_key
+from app.streams import ATTRIBUTE
 from dev.batches import publish_batches
 from dev.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from dev.pubsub.message import Draft

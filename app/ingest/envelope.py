@@ -50,7 +50,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     within a topic; over HTTP, the caller and its Idempotency-Key. `delivery` is the prefix of its records' delivery
     keys, `key` itself if empty. `replay_of` is the delivery key of the rejected record that the message replays.
     `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.proof). `route` is the
-    stream that the path of its push names, and `unroutable` says why no stream takes it (app.ingest.routing).
+    stream that the path of its push names, and `unroutable` says why no stream takes it (app.ingest.routing). The
+    rejects of one that `may_be_personal` withhold its bytes.
     """
 
     key: str
@@ -60,6 +61,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     unproved: str = ""
     route: str = ""
     unroutable: str = ""
+    may_be_personal: bool = False
     content_type: str = ""
     content_encoding: str = ""
     attributes: Mapping[str, str] = {}

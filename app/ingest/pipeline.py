@@ -79,9 +79,8 @@ class Pipeline:
 
     `dedupe`, `cooperative` and `rejects` are shared by all streams. The keys of a stream other than the default one
     begin with `prefix`, since Pub/Sub may deliver one message to two streams. `earlier` finds records that the table
-    has held for long; without it, only reads recognise copies. `withholds_unroutable` keeps the bytes of messages that
-    no stream takes out of the rejects. `on_canary` is called for each stored canary, with its first record's delivery
-    key and its publish time (microseconds since the epoch).
+    has held for long; without it, only reads recognise copies. `on_canary` is called for each
+    stored canary, with its first record's delivery key and its publish time (microseconds since the epoch).
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -98,13 +97,12 @@ class Pipeline:
         metrics: Metrics,
         prefix: str = "",
         earlier: EarlierCopies | None = None,
-        withholds_unroutable: bool = False,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
         self.stream, self._prefix, self._earlier = table.name, prefix, earlier
         self._limits, self._cooperative = settings.ingest, cooperative
         self._reader = RecordReader(table, appender.encoder, settings.ingest)
-        self._hasher, self._withholds_unroutable = hasher_of(settings.store.pii_secret), withholds_unroutable
+        self._hasher = hasher_of(settings.store.pii_secret)
         self._undeclared, self._scrubber = UndeclaredMembers(table, metrics), scrubber_of(table, self._hasher)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
@@ -229,6 +227,8 @@ class Pipeline:
         self, rejects: Sequence[Reject], deadline_us: int, holding: Holding | None
     ) -> Sequence[Reject] | Unavailable | Throttled:
         """Return rejects without personal data."""
+        if rejects and rejects[0].message.may_be_personal:
+            return [withheld(each, self._hasher) for each in rejects]
         if self._scrubber is None or not rejects:
             return rejects
         return await self._cooperative.run(self._scrubber.all_of(rejects), deadline_us, holding)
@@ -236,7 +236,7 @@ class Pipeline:
     async def _store_unroutable(self, message: Message, deadline_us: int, holding: Holding | None) -> Receipt:
         """Store a message that no stream takes among the rejects, whole."""
         rejected = reject(message, 0, "unroutable", message.unroutable, raw=message.data)
-        if self._withholds_unroutable:
+        if message.may_be_personal:
             rejected = withheld(rejected, self._hasher)
         verdict = await self.rejects.store((rejected,), None, UNROUTABLE_PREFIX, deadline_us, holding)
         return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)

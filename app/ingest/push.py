@@ -190,8 +190,8 @@ def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
 
 _Request = Request[Any, Any, Any]
 _ROUTED = (
-    " The subscription, an attribute or a member of the records tells the stream. A message that no stream takes is "
-    "stored among the rejects (`unroutable`)."
+    " The subscription or an attribute names the stream. A message that no stream takes is stored among the rejects "
+    "(`unroutable`)."
 )
 
 

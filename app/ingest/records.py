@@ -215,7 +215,7 @@ class RecordReader:
         if self._versions is not None:
             finder, version = self._versions.faults_of(piece, rejected.message.attributes)
         faults = (first,) if finder is None else (yield from finder.all_of(first, piece, examined))
-        if not self._quotes_values:
+        if not self._quotes_values or rejected.message.may_be_personal:
             faults = tuple(fault.without_values() for fault in faults)
         whole = with_faults(rejected, faults, version)
         hint = "" if whole.faults or whole.field else not_an_object_hint(piece, whole.message.content_type)

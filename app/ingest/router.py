@@ -1,47 +1,43 @@
 """Hand each message to the pipeline of its stream, within the share that the stream has of what is in flight."""
 
 from collections.abc import Awaitable, Mapping
+from typing import assert_never
 
 import msgspec
 
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.routing import Route, Routed, RoutingTable, Unroutable, route_at_once, route_in_steps
+from app.ingest.routing import Routed, RoutingTable, Unroutable
 from app.ingest.shares import StreamShares
-from app.ingest.time_slicing import CooperativeRunner
-from app.ingest.verdict import Throttled, Unavailable
-from app.runtime.clock import MICROSECONDS, Clock
+from app.ingest.verdict import Throttled
 from app.runtime.ledger import Holding
-from app.settings.ingest import IngestSettings
+from app.schema.protection import holds_personal_data
 from app.streams import Streams
 
 
 class Router:
     """Routes messages. A deployment with a single type has no shares: its stream may use everything."""
 
-    def __init__(  # noqa: PLR0913 - what every message needs
-        self,
-        streams: Streams,
-        pipelines: Mapping[str, Pipeline],
-        *,
-        cooperative: CooperativeRunner,
-        shares: StreamShares,
-        limits: IngestSettings,
-        clock: Clock,
-    ) -> None:
-        self._table, self._pipelines, self._cooperative = RoutingTable(streams), pipelines, cooperative
+    def __init__(self, streams: Streams, pipelines: Mapping[str, Pipeline], shares: StreamShares) -> None:
+        self._table, self._pipelines, self._shares = RoutingTable(streams), pipelines, shares
         self._default = pipelines[streams.default.name]
         self._only = None if streams.are_named else self._default
-        self._limits, self._clock, self._shares = limits, clock, shares
+        self._is_any_personal = any(map(holds_personal_data, streams.tables))
 
     def process(self, message: Message, *, holding: Holding) -> Awaitable[Receipt]:
         """Make a pushed message durable in its stream, or among the rejects; return its receipt."""
         if self._only is not None and not message.route:
             return self._only.process(message, holding=holding)
-        route = route_at_once(self._table, message)
-        if isinstance(route, Routed):
-            return self._shared(self._pipelines[route.stream], message, holding)
-        return self._route(message, route, holding)
+        match self._table.route(message):
+            case Routed(stream, may_be_personal):
+                if may_be_personal:
+                    message = msgspec.structs.replace(message, may_be_personal=True)
+                return self._shared(self._pipelines[stream], message, holding)
+            case Unroutable(detail):
+                message = msgspec.structs.replace(message, unroutable=detail, may_be_personal=self._is_any_personal)
+                return self._default.process(message, holding=holding)
+            case route:
+                assert_never(route)
 
     async def submit(self, message: Message, stream: str, *, digest: str, holding: Holding) -> Receipt:
         """Make a message that was sent to `stream` over HTTP durable, and return the result for each record."""
@@ -49,20 +45,6 @@ class Router:
         if self._only is not None:
             return await pipeline.process(message, digest=digest, detailed=True, holding=holding)
         return await self._shared(pipeline, message, holding, digest=digest, detailed=True)
-
-    async def _route(self, message: Message, route: Route | None, holding: Holding) -> Receipt:
-        """Process a message whose stream takes steps to find, or that no stream takes."""
-        if route is None:
-            deadline_us = self._clock.elapsed_us() + round(self._limits.request_budget_s * MICROSECONDS)
-            steps = route_in_steps(self._table, message, self._limits)
-            outcome = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
-            if isinstance(outcome, Unavailable | Throttled):
-                return Receipt(outcome)
-            route = outcome
-        if isinstance(route, Unroutable):
-            unroutable = msgspec.structs.replace(message, unroutable=route.detail)
-            return await self._default.process(unroutable, holding=holding)
-        return await self._shared(self._pipelines[route.stream], message, holding)
 
     def _shared(
         self, pipeline: Pipeline, message: Message, holding: Holding, *, digest: str = "", detailed: bool = False

@@ -25,7 +25,6 @@ from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.memory import trim_when_idle, trimmer
-from app.schema.protection import holds_personal_data
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
@@ -108,8 +107,6 @@ class Pipelines:
                 metrics=metrics,
                 prefix="" if table is streams.default.table else prefix_of(table.name),
                 earlier=earlier,
-                # A message that no stream takes may be meant for one that holds personal data.
-                withholds_unroutable=any(map(holds_personal_data, streams.tables)),
                 on_canary=on_canary if table is streams.default.table else None,
             )
             for table in streams.tables
@@ -175,10 +172,7 @@ class IngestService:
         self._router = Router(
             streams,
             self.pipelines.by_stream,
-            cooperative=self.pipelines.cooperative,
-            shares=StreamShares(max_messages=ledger.max_places_of_one, max_bytes=ledger.max_bytes_of_one),
-            limits=settings.ingest,
-            clock=clock,
+            StreamShares(max_messages=ledger.max_places_of_one, max_bytes=ledger.max_bytes_of_one),
         )
         self._intake = Intake(
             self.admission,

@@ -1,8 +1,7 @@
 """The canary of a stream, made to come the way of the stream's own messages. Pure.
 
 It goes to the topic of the stream's subscription, with the attributes that the declaration and the subscription's
-filter ask for, and with the members that the declaration asks for. So it comes to its stream where several share a
-topic, too, if the messages of producers do.
+filter ask for. So it comes to its stream where several share a topic, too, if the messages of producers do.
 """
 
 import base64
@@ -13,10 +12,9 @@ from typing import Any
 import msgspec
 
 from app.ingest.proof import CANARY, SIGNATURE
-from app.ingest.routing import ATTRIBUTE
 from app.record import RecordTypeError
 from app.schema.example import example_record
-from app.streams import DeclaredStream
+from app.streams import ATTRIBUTE, DeclaredStream
 from dev.preflight.finding import Failed, NotLooked
 from dev.preflight.plan import Deployment, streams_of
 from dev.preflight.subscription import DELETED
@@ -84,13 +82,7 @@ def _own_message(deployment: Deployment, filter_: str) -> tuple[dict[str, Any], 
         return NotLooked("no valid example can be derived from the record type")
     if not streams.are_named:
         return record, {}
-    stream = streams.by_name[deployment.stream]
-    record = with_members(record, stream)
-    try:
-        msgspec.json.decode(msgspec.json.encode(record), type=table.record_type)
-    except msgspec.ValidationError as error:
-        return NotLooked(f"no example of the record type has the members that the stream declares: {error}")
-    return record, own_attributes(stream, filter_)
+    return record, own_attributes(streams.by_name[deployment.stream], filter_)
 
 
 def own_attributes(stream: DeclaredStream, filter_: str) -> dict[str, str]:
@@ -102,7 +94,7 @@ def own_attributes(stream: DeclaredStream, filter_: str) -> dict[str, str]:
     declared = {
         name: terms[name] if terms.get(name) in values else values[0] for name, values in stream.attributes if values
     }
-    has_rules = bool(stream.attributes or stream.members or stream.subscriptions)
+    has_rules = bool(stream.attributes or stream.subscriptions)
     return ({} if has_rules else {ATTRIBUTE: stream.name}) | terms | declared
 
 
@@ -112,18 +104,3 @@ def _equal_terms(filter_: str) -> dict[str, str]:
         if not term["negated"] and term["unequal"] != "!=":
             terms.setdefault(term["quoted"] or term["key"], term["value"] or "1")
     return terms
-
-
-def with_members(record: Mapping[str, Any], stream: DeclaredStream) -> dict[str, Any]:
-    """Return a record with the members by which it belongs to the stream."""
-    filled = dict(record)
-    for path, values in stream.members:
-        *parents, last = path.split(".")
-        node = filled
-        for name in parents:
-            child = node.get(name)
-            node[name] = dict(child) if isinstance(child, Mapping) else {}
-            node = node[name]
-        if not any(type(node.get(last)) is type(value) and node[last] == value for value in values):
-            node[last] = values[0]
-    return filled

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from app.ingest.routing import ATTRIBUTE
+from app.streams import ATTRIBUTE
 from dev.reasons import reason
 from dev.signing import SecretError, add_secret_argument, canary_attributes
 from dev.smoke.check import Check, Step

@@ -64,12 +64,14 @@ def _delivery(random: Random, number: int) -> Delivery:
     stream = random.choice(["orders", "payments", "visits"])
     records = [_record(random, stream) for _ in range(random.choice([1, 1, 1, 3]))]
     data = msgspec.json.encode(records[0] if len(records) == 1 else records)
-    way = random.choice(["path", "attribute", "member"])
-    if way == "member" and (stream == "visits" or random.random() < 0.2):
-        way = "path"  # visits declare no member; and what is no JSON has none
-        data = data if stream == "visits" else data[: len(data) // 2]
-    attributes = {"stream": stream} if way == "attribute" else None
-    return Delivery(stream, data, number, attributes, way == "path", random.random() < 0.3)
+    if random.random() < 0.1:
+        data = data[: len(data) // 2]  # no JSON
+    # Orders are the first stream, and need no rule; visits declare no attribute of their own.
+    declared: dict[str, dict[str, str] | None] = {"orders": None, "payments": {"ce-type": "payment.made"}}
+    way = random.choice(["path", "attribute", "declared"])
+    attributes = {"stream": stream} if way == "attribute" else declared.get(stream) if way == "declared" else None
+    has_path = way == "path" or (way == "declared" and stream not in declared)
+    return Delivery(stream, data, number, attributes, has_path, random.random() < 0.3)
 
 
 def _record(random: Random, stream: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_a_message_takes_a_topic_that_brings_it_to_its_stream(plan: Plan) -> Non
     for message in plan.messages:
         path = "" if message.is_shared else message.stream
         pushed = Message(key="1", data=message.data, attributes=message.attributes, route=path)
-        route = table.by_envelope(pushed)
+        route = table.route(pushed)
         assert isinstance(route, Unroutable if not message.stream else Routed)
         assert not isinstance(route, Routed) or route.stream == message.stream
         found.add((message.stream, message.is_shared, *message.attributes.keys() & {"stream", "ce-type"}))

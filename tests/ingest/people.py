@@ -79,6 +79,22 @@ VERSIONS = Versions(PersonV1, Person, attribute="person-version")
 STREAMS = {"people": Stream(record=VERSIONS, attributes={"kind": "person"})}
 
 
+class Visit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A type without personal data, whose own check quotes a value."""
+
+    id: str
+    page: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no path."""
+        if not self.page.startswith("/"):
+            raise ValueError(f"{self.page} is no path")
+
+
+AFTER_VISITS = {"visits": Visit, **STREAMS}
+"""The same stream behind one that takes what no rule names."""
+
+
 def person(**changed: Any) -> dict[str, Any]:
     """Return a person whose values of personal data all hold the marker."""
     contact = {"phone": MARKER, "city": "Oslo", "mail": EMAIL}

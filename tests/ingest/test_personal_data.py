@@ -232,6 +232,22 @@ async def test_a_message_that_no_stream_takes_is_withheld_if_any_stream_holds_pe
     assert (reject["reason"], reject["payload"], reject["attributes"][STATE]) == ("unroutable", "", "withheld")
 
 
+async def test_a_reject_of_a_message_that_no_rule_names_is_withheld_if_another_stream_holds_personal_data() -> None:
+    """A person without the attribute comes to the first stream, whose type knows of no personal data."""
+    settings = SETTINGS.replace(streams="tests.ingest.people:AFTER_VISITS", pii_secret=SECRET)
+    async with running(settings) as service:
+        await service.push(person(), message_id="1")
+        await service.push({"id": "x", "page": 7}, message_id="2", stream="visits")
+        await service.push({"id": "x", "page": MARKER}, message_id="3")
+        rejects = (await service.client.get("/v1/rejects")).json()["records"]
+        assert MARKER not in await everything(service)
+    assert [(each["stream"], each["attributes"].get(STATE)) for each in rejects] == [
+        ("visits", "withheld"),
+        ("visits", None),
+        ("visits", "withheld"),
+    ]
+
+
 async def test_a_person_is_erased_with_the_rejects() -> None:
     """By the value, though the table and the rejects hold hashes only."""
     async with running(PEOPLE) as service:

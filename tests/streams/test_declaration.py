@@ -47,16 +47,15 @@ def test_rules_may_be_written_as_one_value_or_as_several() -> None:
     streams = made(
         {
             "a": Stream(record=Order, subscriptions="a-push", attributes={"ce-type": "a"}),  # type: ignore[arg-type] # as people write it
-            "b": Stream(record=Order, subscriptions=["b", "b"], members={"n": [1, True, "x"]}),  # type: ignore[arg-type, dict-item] # likewise
+            "b": Stream(record=Order, subscriptions=["b", "b"], attributes={"n": ["x", "y", "x"]}),  # type: ignore[arg-type, dict-item] # likewise
         }
     )
     assert streams.by_name["a"].subscriptions == ("a-push",)
     assert streams.by_name["a"].attributes == (("ce-type", ("a",)),)
     assert streams.by_name["b"].subscriptions == ("b",)
-    assert streams.by_name["b"].members == (("n", (1, True, "x")),)
+    assert streams.by_name["b"].attributes == (("n", ("x", "y")),)
 
 
-FRACTION: Any = {"t": 1.5}
 _MISTAKES: dict[str, tuple[Any, str]] = {
     "nothing": ({}, "expected a mapping of at least one stream"),
     "no mapping": ([Order], "expected a mapping of at least one stream"),
@@ -72,7 +71,10 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
     "no subscription": ({"a": Stream(record=Order, subscriptions=("",))}, "subscriptions is ('',): expected a text"),
     "no rules": ({"a": Stream(record=Order, attributes="x")}, "expected a mapping from a name to its value"),  # type: ignore[arg-type] # the mistake
     "an attribute": ({"a": Stream(record=Order, attributes={"t": 1})}, "attributes['t'] is 1: expected a text"),  # type: ignore[dict-item] # the mistake
-    "a member": ({"a": Stream(record=Order, members=FRACTION)}, "members['t'] is 1.5: expected a text, a whole number"),
+    "the attribute stream": (
+        {"a": Stream(record=Order, attributes={"stream": "b"})},
+        "attributes['stream']: this attribute holds the name of a stream and needs no rule",
+    ),
     "a subscription twice": (
         {"a": Stream(record=Order, subscriptions=("s",)), "b": Stream(record=Order, subscriptions=("s",))},
         "streams 'a' and 'b' both take the subscription s",
@@ -80,10 +82,6 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
     "attributes twice": (
         {"a": Stream(record=Order, attributes={"t": "x"}), "b": Stream(record=Order, attributes={"t": "x"})},
         "streams 'a' and 'b' both take the same attributes",
-    ),
-    "members twice": (
-        {"a": Stream(record=Order, members={"t": "x"}), "b": Stream(record=Order, members={"t": "x"})},
-        "both take the same members",
     ),
 }
 

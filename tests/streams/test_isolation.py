@@ -122,4 +122,4 @@ async def test_unroutable_messages_do_not_depend_on_the_default_table() -> None:
         sick = asyncio.create_task(push(service, SICK, 1))
         await clock.advance(40)
         assert (await sick).status_code == 503
-        assert (await service.push({"id": "x"}, message_id="7")).status_code == 204
+        assert (await service.push({"id": "x"}, message_id="7", stream="s")).status_code == 204

@@ -23,7 +23,7 @@ async def replay_all(service: Service, monkeypatch: pytest.MonkeyPatch, *argumen
 
 
 async def test_a_replay_brings_each_reject_to_its_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One by its path, one by its members, one by the operator's word; twice is once."""
+    """One by its path, one as no rule names another, one by the operator's word; twice is once."""
     clock, path = FakeClock(), str(tmp_path / "store.duckdb")
     strict = MARKET.replace(data_path=path, max_record_bytes=8)
     order, payment = msgspec.json.encode(ORDER), msgspec.json.encode(PAYMENT)
@@ -31,7 +31,7 @@ async def test_a_replay_brings_each_reject_to_its_stream(tmp_path: Path, monkeyp
     async with running(strict, clock) as service:
         assert (await push_to(service, "payments", payment, "1")).status_code == 204
         assert (await service.push_bytes(order, message_id="2")).status_code == 204
-        assert (await service.push_bytes(lost, message_id="3")).status_code == 204
+        assert (await service.push_bytes(lost, message_id="3", stream="payment")).status_code == 204
     async with running(MARKET.replace(data_path=path), clock) as service:
         rejects = (await service.client.get("/v1/rejects", params={"freshness": "latest"})).json()["records"]
         assert {each["stream"]: each["reason"] for each in rejects} == {

@@ -11,7 +11,7 @@ from tests.streams.service import ORDER, PAYMENT, VISIT, market, push_to, record
 
 
 async def test_each_message_is_stored_in_its_own_stream() -> None:
-    """By a member, an attribute, the path, and over HTTP; `/v1/records` is the first stream."""
+    """By no rule at all, an attribute, the path, and over HTTP; `/v1/records` is the first stream."""
     async with market() as service:
         assert (await service.push(ORDER, message_id="1")).status_code == 204
         assert (await service.push(PAYMENT, message_id="2", ce_type="payment.made")).status_code == 204
@@ -31,7 +31,7 @@ async def test_every_way_out_is_there_for_each_stream() -> None:
     async with market() as service:
         client = service.client
         await service.push(ORDER, message_id="1")
-        await service.push(PAYMENT, message_id="2")
+        await service.push(PAYMENT, message_id="2", stream="payments")
         assert (await client.get("/v1/streams/payments/records/7")).json()["number"] == 7
         assert (await client.get("/v1/streams/orders/records/o1")).json()["total"] == 12.5
         assert (await client.get("/v1/streams/visits/records/o1")).status_code == 404
@@ -62,7 +62,8 @@ async def test_a_reject_is_of_its_stream() -> None:
     async with market() as service:
         assert (await push_to(service, "orders", b'{"kind":"order"}', "1")).status_code == 204
         assert (await push_to(service, "payments", b'{"number":"x"}', "1")).status_code == 204
-        assert (await service.push({"kind": "else"}, message_id="1")).status_code == 204
+        misspelt = await service.push(PAYMENT, message_id="1", stream="payment", ce_type="payment.made")
+        assert misspelt.status_code == 204
         assert [each["field"] for each in await records_of(service, "orders", "rejects")] == ["order_id"]
         (payment,) = await records_of(service, "payments", "rejects")
         assert (payment["reason"], payment["stream"], payment["field"]) == ("invalid", "payments", "number")
@@ -75,7 +76,7 @@ async def test_a_reject_is_of_its_stream() -> None:
             (None, "unroutable"),
         ]
         assert everyone[2]["detail"] == (
-            "the members of record 0 (kind) match no stream; the streams are orders, payments, visits"
+            "there is no stream 'payment', which the attribute stream names; the streams are orders, payments, visits"
         )
         stats = await service.client.get("/v1/streams/payments/rejects/stats", params={"by": "reason"})
         assert stats.json()["series"][0]["records"] == 1
@@ -88,7 +89,7 @@ async def test_one_message_may_be_of_two_streams_and_each_counts_its_own_copies(
         for _ in range(2):
             assert (await push_to(service, "visits", both)).status_code == 204
             assert (await push_to(service, "orders", both)).status_code == 204  # which rejects it
-            assert (await service.push_bytes(both)).status_code == 204  # and which no stream takes
+            assert (await service.push_bytes(both, stream="visit")).status_code == 204  # and which no stream takes
         assert len(await records_of(service, "visits")) == 1
         assert len(await records_of(service, "orders", "rejects")) == 1
         everyone = (await service.client.get("/v1/rejects", params={"freshness": "latest"})).json()["records"]
@@ -165,7 +166,7 @@ async def test_an_erasure_is_of_one_stream() -> None:
     """The same id may mean something else in another stream; a reject of none may be anyone's."""
     async with market() as service:
         await service.push({**ORDER, "order_id": "7"}, message_id="1")
-        await service.push(PAYMENT, message_id="2")
+        await service.push(PAYMENT, message_id="2", stream="payments")
         await push_to(service, "payments", b'{"number":7,"at":"never"}', "3")
         await push_to(service, "orders", b'{"order_id":"7","total":"much"}', "4")
         answer = await service.client.delete("/v1/streams/payments/records/7")
@@ -179,7 +180,7 @@ async def test_health_and_metrics_tell_the_streams_apart() -> None:
     """A state for each table, and counts by stream."""
     async with market() as service:
         await service.push(ORDER, message_id="1")
-        await service.push({"kind": "else"}, message_id="2")
+        await service.push(ORDER, message_id="2", stream="order")
         await push_to(service, "payments", b"{", "3")
         ready = (await service.client.get("/health/ready")).json()
         assert list(ready["sinks"]) == ["orders", "payments", "visits", "records_rejected"]
