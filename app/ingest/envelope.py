@@ -26,7 +26,8 @@ MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
 MAX_ATTRIBUTES_LENGTH = 128_000
 # The data is base64, so only the attributes, whose length is limited, can contain these. A million of them would take
 # half a second to decode, on the event loop.
-_STRUCTURE, _MAX_STRUCTURE, _SMALL_BYTES = (b'"', b",", b"[", b"{"), 4 * MAX_ATTRIBUTES_LENGTH, 128 * 1024
+_STRUCTURE, _MAX_STRUCTURE = (b'"', b",", b"[", b"{"), 4 * MAX_ATTRIBUTES_LENGTH
+_FIND_FIRST = 1_000  # over base64, `count` takes up to 30 times as long as `find`; most pushes have 30 quotes
 _METADATA = b"x-goog-pubsub-"
 _MESSAGE_ID = _METADATA + b"message-id"
 _TRACEPARENT = "googclient_traceparent"  # where Pub/Sub's client libraries put the publisher's trace
@@ -145,7 +146,7 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
     """
     if _MESSAGE_ID in headers:
         return _open_unwrapped(headers, body, proofs, route)
-    if len(body) > _SMALL_BYTES and sum(map(body.count, _STRUCTURE)) > _MAX_STRUCTURE:
+    if len(body) > _MAX_STRUCTURE and sum(_occurrences(body, byte) for byte in _STRUCTURE) > _MAX_STRUCTURE:
         raise EnvelopeError("expected a Pub/Sub push body, but it has more members than any push message")
     try:
         wrapped = _wrapped.decode(body)
@@ -169,6 +170,16 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
         proofs=proofs,
         route=route,
     )
+
+
+def _occurrences(body: bytes, byte: bytes) -> int:
+    """Return how often `byte` occurs, fast if it is rare."""
+    at = -1
+    for count in range(_FIND_FIRST):
+        at = body.find(byte, at + 1)
+        if at < 0:
+            return count
+    return _FIND_FIRST + body.count(byte, at + 1)
 
 
 def _ordering_key(message: _WrappedMessage) -> str | None:

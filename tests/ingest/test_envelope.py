@@ -2,10 +2,11 @@
 
 import base64
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from app.ingest.envelope import EnvelopeError, Message, open_push
+from app.ingest.envelope import MAX_ATTRIBUTES_LENGTH, EnvelopeError, Message, open_push
 from app.telemetry.traceparent import Parent, parse_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -265,3 +266,39 @@ def test_attributes_full_of_quotes_are_taken_beside_much_data() -> None:
     message = f'"messageId":"1","publishTime":"2026-01-31T12:00:00Z","data":"{data}","attributes":{{{attributes}}}'
     body = f'{{"message":{{{message}}}}}'
     assert len(open_push({}, body.encode()).attributes) == 100
+
+
+def test_the_most_structure_that_attributes_can_have_is_taken_and_one_more_is_not() -> None:
+    """A character of an attribute is at most four of quotes, commas and brackets."""
+    head, tail = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z","ordering_key":"', b'"}}'
+    commas = b"," * (4 * MAX_ATTRIBUTES_LENGTH - sum((head + tail).count(byte) for byte in (b'"', b",", b"{")))
+    assert open_push({}, head + commas + tail).ordering_key == commas.decode()
+    with pytest.raises(EnvelopeError, match="more members than any push message"):
+        open_push({}, head + commas + b"," + tail)
+
+
+class SearchedBody(bytes):
+    """A body that notes how it is searched."""
+
+    def __init__(self, *_: object) -> None:
+        self.searches = list[str]()
+
+    def find(self, *arguments: Any) -> int:
+        """Note it."""
+        self.searches.append("find")
+        return super().find(*arguments)
+
+    def count(self, *arguments: Any) -> int:
+        """Note it."""
+        self.searches.append("count")
+        return super().count(*arguments)
+
+
+@pytest.mark.parametrize(("length", "searches"), [(4 * MAX_ATTRIBUTES_LENGTH, set()), (1_000_000, {"find"})])
+def test_much_data_is_not_counted_byte_by_byte(length: int, searches: set[str]) -> None:
+    """Counting took as long as decoding it; a body of at most 512,000 bytes cannot have too much structure anyway."""
+    head = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z","data":"'
+    body = SearchedBody(head + b"A" * ((length - len(head) - 3) // 4 * 4) + b'"}}')
+    body = SearchedBody(body + b" " * (length - len(body)))
+    assert open_push({}, body).data
+    assert (len(body), set(body.searches)) == (length, searches)
