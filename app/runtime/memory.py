@@ -22,11 +22,13 @@ from app.runtime.threads import run_in_daemon_thread
 _OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5
 # glibc raises this threshold whenever a larger block is freed, up to 32 MiB, and allocates later blocks from its
 # arenas. A text of 28 MiB then leaves a hole there that the next one rarely fits. Under messages of that size the
-# process used 520-720 MiB, and 390-460 with the threshold fixed (docs/attacks.md, gzip-of-geojson).
-_LARGE_BLOCK_BYTES = 1024 * 1024
+# process used 520-720 MiB, and 390-460 with the threshold fixed (docs/attacks.md, gzip-of-geojson). Batches of arrays
+# stay below it, and glibc keeps so much at the end of the heap instead of 128 KiB. Mapping and returning the memory of
+# each batch took 7 % of the processor time of arrays.
+_LARGE_BLOCK_BYTES, _FREE_HEAP_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
 # One for each of twenty threads kept 35-50 MiB; two keep 12-15 (docs/soak.md). The event loop does most of the work.
 _ARENAS = 2
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 # https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files, and version 1
 _LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _LOOK_EVERY_S = 1.0
@@ -44,13 +46,14 @@ def search_seldom_for_cycles() -> None:
 def return_large_blocks() -> bool:
     """Have the C library return large blocks to the system when they are freed; return False if it is not glibc.
 
-    Call it before any thread starts. The environment takes precedence (MALLOC_ARENA_MAX, MALLOC_MMAP_THRESHOLD_).
+    Call it before any thread starts. The environment takes precedence (MALLOC_ARENA_MAX and so on).
     """
     try:
         set_option = ctypes.CDLL(None).mallopt  # https://man7.org/linux/man-pages/man3/mallopt.3.html
     except (AttributeError, OSError):
         return False
     options = {
+        _M_TRIM_THRESHOLD: (_FREE_HEAP_BYTES, "MALLOC_TRIM_THRESHOLD_"),
         _M_MMAP_THRESHOLD: (_LARGE_BLOCK_BYTES, "MALLOC_MMAP_THRESHOLD_"),
         _M_ARENA_MAX: (_ARENAS, "MALLOC_ARENA_MAX"),
     }
