@@ -145,10 +145,13 @@ def _require(name: str, streams: Sequence[str]) -> None:
 
 
 def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:
-    """Drop a gzip attribute if the payload is a single record of a compressed message, stored decompressed."""
-    if original.get("content-encoding", "").lower() == "gzip" and not payload.startswith(_GZIP):
-        return {key: value for key, value in original.items() if key != "content-encoding"}
-    return original
+    """Return the attributes of a replay: without the service's mark on scrubbed payloads, which no replay can prove.
+
+    A single record of a compressed message is stored decompressed, so it loses the attribute that says gzip.
+    """
+    is_decompressed = original.get("content-encoding", "").lower() == "gzip" and not payload.startswith(_GZIP)
+    without = {STATE, "content-encoding"} if is_decompressed else {STATE}
+    return {name: value for name, value in original.items() if name not in without}
 
 
 def _draft(rejected: Rejected, secret: str) -> Draft:

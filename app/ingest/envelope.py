@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.ingest.proof import NO_PROOFS, POWERFUL, Proofs
+from app.ingest.proof import NO_PROOFS, Proofs
 from app.record import CANARY_PREFIX
 from app.runtime.instants import epoch_us
 from app.schema.checks import instant_problem
@@ -242,17 +242,14 @@ def message_of(  # noqa: PLR0913 - the parts of one message
     traceparent = attributes.get(_TRACEPARENT)
     parent = parse_traceparent(traceparent) if traceparent else None
     key = f"{message_id}:{published_us}"
-    delivery = replay_of = unproved = ""
-    if attributes and not POWERFUL.isdisjoint(attributes):
-        powers = proofs.powers(attributes, data)
-        attributes, replay_of, unproved = powers.attributes, powers.replay_of, powers.unproved
-        delivery = CANARY_PREFIX + key if powers.is_canary else ""
+    powers = proofs.powers(attributes, data)
+    attributes = powers.attributes
     return Message(
         key=key,
-        delivery=delivery,
+        delivery=CANARY_PREFIX + key if powers.is_canary else "",
         data=data,
-        replay_of=replay_of,
-        unproved=unproved,
+        replay_of=powers.replay_of,
+        unproved=powers.unproved,
         route=route,
         content_type=attributes.get("content-type", ""),
         content_encoding=attributes.get("content-encoding", ""),

@@ -6,7 +6,8 @@
 Any publisher can set an attribute, and either of these hides records from the feed. So they count only with a
 `sluice-signature` made with the deployment's secret (`SLUICE_SIGNING_SECRET`). A canary may carry
 `SLUICE_HEARTBEAT_SIGNATURE` instead, which proves nothing else. Signatures are removed before attributes are stored, so
-readers never see one.
+readers never see one. Any other attribute whose name begins with `sluice-` is stored under `unsigned-sluice-…`: what
+the service itself writes under that prefix, such as `sluice-payload` on rejects, cannot be forged.
 """
 
 import hashlib
@@ -19,12 +20,12 @@ from app.record import CANARY_PREFIX
 
 CANARY, DELIVERY_KEY, SIGNATURE = "sluice-heartbeat", "sluice-delivery-key", "sluice-signature"
 MAX_KEY_LENGTH = 200
-POWERFUL = frozenset({CANARY, DELIVERY_KEY, SIGNATURE})
-"""A message without any of these is an ordinary one."""
+_RESERVED, _UNSIGNED, _MAX_NAME_BYTES = "sluice-", "unsigned-", 256
+"""Pub/Sub limits names, and a replay must not exceed that: https://cloud.google.com/pubsub/quotas#resource_limits."""
 
 
 class Powers(msgspec.Struct, frozen=True):
-    """The powers of a message, and its attributes without the signature.
+    """The powers of a message, and the attributes to be stored.
 
     `unproved` names the attribute that has no power without a valid signature, for the log and a metric.
     """
@@ -65,19 +66,35 @@ class Proofs:
 
     def powers(self, attributes: Mapping[str, str], data: bytes) -> Powers:
         """Return what a message with these attributes and payload may do."""
-        others = {name: value for name, value in attributes.items() if name != SIGNATURE}
+        if not any(name.startswith(_RESERVED) for name in attributes):
+            return Powers(attributes)
         signature, key = attributes.get(SIGNATURE, ""), attributes.get(DELIVERY_KEY, "")
         if key and self._is_replay(signature, key, data):
-            return Powers(others, key.startswith(CANARY_PREFIX), key)
+            is_canary = key.startswith(CANARY_PREFIX)
+            proved = {DELIVERY_KEY, CANARY} if is_canary else {DELIVERY_KEY}
+            return Powers(_stored(attributes, proved), is_canary, key)
         beats = bool(attributes.get(CANARY))
         if beats and any(_same(signature, right) for right in self._canaries):
-            return Powers(others, is_canary=True)
-        return Powers(others, unproved=CANARY if beats else DELIVERY_KEY if key else "")
+            return Powers(_stored(attributes, {CANARY}), is_canary=True)
+        return Powers(_stored(attributes, set()), unproved=CANARY if beats else DELIVERY_KEY if key else "")
 
     def _is_replay(self, signature: str, key: str, data: bytes) -> bool:
         if not self._secret or not signature or len(key) > MAX_KEY_LENGTH:
             return False
         return _same(signature, replay_signature(self._secret, key, data))
+
+
+def _stored(attributes: Mapping[str, str], proved: set[str]) -> dict[str, str]:
+    """Return the attributes without the signature, where those of the reserved names but the proved get another."""
+    return {
+        name if name in proved or not name.startswith(_RESERVED) else _unsigned(name): value
+        for name, value in attributes.items()
+        if name != SIGNATURE
+    }
+
+
+def _unsigned(name: str) -> str:
+    return (_UNSIGNED + name).encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _same(given: str, right: str) -> bool:

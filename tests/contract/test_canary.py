@@ -266,9 +266,9 @@ def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None
         records = (await service.client.get("/v1/records")).json()["records"]
         assert [record["id"] for record in records] == ["0", "1", "2"]
         assert [record["attributes"] for record in records] == [
-            {"sluice-heartbeat": "1"},
-            {"sluice-heartbeat": "1"},
-            {"sluice-delivery-key": "heartbeat:1:0:0"},
+            {"unsigned-sluice-heartbeat": "1"},
+            {"unsigned-sluice-heartbeat": "1"},
+            {"unsigned-sluice-delivery-key": "heartbeat:1:0:0"},
         ]
         metrics = service.app.instance.metrics
         assert (seen(service), metrics.canaries_missed, metrics.unproved_messages) == (0, 0, 3)

@@ -128,6 +128,14 @@ async def test_a_whole_message_is_published_as_it_came(subscribed: Broker, rejec
     assert (message.data, dict(message.attributes)) == (data, attributes | proof)
 
 
+async def test_a_scrubbed_record_is_published_without_the_mark(subscribed: Broker, rejects: Rejects) -> None:
+    """A replay cannot prove it, so the service would store it under another name."""
+    rejects.add("1:5:0", b"{}", attributes={"sluice-payload": "scrubbed", "k": "v"})
+    assert await replay(rejects) == 0
+    (message,) = messages(subscribed)
+    assert set(message.attributes) == {"k", "sluice-delivery-key", "sluice-signature"}
+
+
 async def test_each_record_returns_to_its_stream(subscribed: Broker, rejects: Rejects) -> None:
     """The attribute names the stream, and the key is the one that the record had in it, over all its parts."""
     rejects.streams = ["orders", "payments"]

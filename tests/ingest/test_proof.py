@@ -1,5 +1,6 @@
 """Attributes that hide records from readers have power with a signature, and none without."""
 
+import base64
 from typing import Any
 
 import msgspec
@@ -23,6 +24,15 @@ def opened(attributes: dict[str, str], proofs: Proofs = PROOFS) -> list[Message]
     headers |= {name.encode(): value.encode() for name, value in attributes.items()}
     body = msgspec.json.encode({"message": inner | {"publishTime": time}})
     return [open_push({}, body, proofs), open_push(headers, DATA, proofs)]
+
+
+def stored(attributes: dict[str, str], proved: set[str]) -> dict[str, str]:
+    """Return the attributes to be stored."""
+    return {
+        name if name in proved or not name.startswith("sluice-") else f"unsigned-{name}": value
+        for name, value in attributes.items()
+        if name != SIGNATURE
+    }
 
 
 def signed(key: str, data: bytes = DATA, secret: str = SECRET) -> dict[str, str]:
@@ -49,7 +59,7 @@ def test_a_signed_mark_has_its_power(attributes: dict[str, str], keys: tuple[str
         assert (message.delivery_key(0), message.delivery_key(1)) == keys
         assert message.is_canary == keys[1].startswith("heartbeat:")
         assert (message.key, message.unproved) == (OWN, "")
-        assert message.attributes == {name: value for name, value in attributes.items() if name != SIGNATURE}
+        assert message.attributes == stored(attributes, {"sluice-delivery-key", *[CANARY] * message.is_canary})
 
 
 @pytest.mark.parametrize("proofs", [PROOFS, NO_PROOFS], ids=["secret", "no secret"])
@@ -75,11 +85,29 @@ def test_a_signed_mark_has_its_power(attributes: dict[str, str], keys: tuple[str
     ],
 )
 def test_a_mark_without_proof_has_none(proofs: Proofs, attributes: dict[str, str], unproved: str) -> None:
-    """Missing, cut, of another secret, key, payload or purpose: an ordinary message, which keeps the mark it has."""
+    """Missing, cut, of another secret, key, payload or purpose: an ordinary message, whose mark has another name."""
     for message in opened(attributes, proofs)[: 1 if "é" in str(attributes) else 2]:
         assert [message.delivery_key(0), message.is_canary] == [f"{OWN}:0", False]
         assert message.unproved == unproved
-        assert message.attributes == {name: value for name, value in attributes.items() if name != SIGNATURE}
+        assert message.attributes == stored(attributes, set())
+
+
+@pytest.mark.parametrize("proved", [{}, {"sluice-heartbeat": "1", "sluice-signature": BEATS}, signed("6:1:2")])
+def test_no_signature_covers_another_attribute_of_the_reserved_names(proved: dict[str, str]) -> None:
+    """What the service writes on rejects is forged by nobody; the new name fits into a replay."""
+    attributes = {"sluice-payload": "withheld", "sluice-" + "é" * 120 + "abcdefghi": "long", "payload": "mine"} | proved
+    others = {"unsigned-sluice-payload": "withheld", "unsigned-sluice-" + "é" * 120: "long", "payload": "mine"}
+    for message in opened(attributes):
+        assert {name: value for name, value in message.attributes.items() if name not in proved} == others
+
+
+async def test_a_publisher_cannot_make_its_rejects_unreplayable() -> None:
+    """The mark of withheld bytes is the service's own; theirs is stored beside the bytes under another name."""
+    async with running() as service:
+        assert (await service.push({"id": 7}, sluice_payload="withheld")).status_code == 204
+        (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
+    assert reject["attributes"] == {"unsigned-sluice-payload": "withheld"}
+    assert base64.b64decode(reject["payload"]) == b'{"id":7}'
 
 
 def test_without_a_secret_no_signature_is_valid() -> None:
