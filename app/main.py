@@ -201,6 +201,7 @@ def _health(
         sinks=ingest.sinks if ingest is not None else {},
         reads=query.health if query is not None else None,
         connections=base.backend.connections,
+        obstacle=base.backend.obstacle,
         backlog=backlog,
         metrics=base.metrics,
         clock=base.clock,

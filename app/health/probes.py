@@ -22,6 +22,7 @@ from app.ingest.writer import Writer
 from app.query.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
+from app.stores.sink import SetupError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
@@ -41,7 +42,7 @@ class Health:
 
     `keys` is None if no token is ever verified, `admission` is None and `sinks` is empty if the instance does not
     ingest. `reads` is None if it does not query, and `backlog` if it cannot be read. `connections` are keyed by table,
-    like `sinks`.
+    like `sinks`. `obstacle` is that of the Backend.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an instance
@@ -53,13 +54,14 @@ class Health:
         sinks: Mapping[str, Writer],
         reads: SourceHealth | None,
         connections: Callable[[], Mapping[str, int]],
+        obstacle: Callable[[], SetupError | None],
         backlog: BacklogWatch | None,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._backlog = backlog
         self._about, self._admission, self._keys, self._metrics = about, admission, keys, metrics
-        self._sinks, self._reads, self._connections = sinks, reads, connections
+        self._sinks, self._reads, self._connections, self._obstacle = sinks, reads, connections, obstacle
         self._clock, self._begun_us = clock, clock.elapsed_us()
         self.is_draining = False
 
@@ -74,6 +76,7 @@ class Health:
     def readiness(self, *, detailed: bool) -> Readiness:
         """Return the current readiness; `detailed` adds the store's messages and the counters."""
         about, admission, connections = self._about, self._admission, self._connections()
+        self._notice_trouble()
         return Readiness(
             status=self._status(),
             system=about.system,
@@ -91,6 +94,14 @@ class Health:
             counters=self._metrics.snapshot() if detailed else None,
         )
 
+    def _notice_trouble(self) -> None:
+        # Each append checks the clock and the store itself, so without traffic only this report can be out of date.
+        obstacle = self._obstacle()
+        for writer in self._sinks.values():
+            writer.health.notice_clock()
+            if obstacle is not None:
+                writer.record_check(obstacle)
+
     def _status(self) -> Literal["ready", "starting", "draining"]:
         if self.is_draining:
             return "draining"
@@ -98,10 +109,7 @@ class Health:
 
 
 def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
-    # Checked here rather than by a timer: each append checks the clock itself, so without traffic only this report can
-    # be out of date.
     health, stuck = writer.health, writer.progress.stuck_s is not None
-    health.notice_clock()
     state = health.state.value
     return Sink(
         state=state,

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from app.ingest.writer import Writer
 
 LOOK_AGAIN_S = 30.0
-DISK_AGAIN_S = 2.0  # a disk check costs almost nothing, and space may be freed at any moment
+DISK_AGAIN_S = 2.0  # a disk check costs almost nothing, and space may be freed or the file put back at any moment
 _log = logging.getLogger("sluice.writer")
 _MAX_ACCUSERS = 100
 # States that a table check can clear. Only an append shows that writing is forbidden or over quota.
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 _TAKES_ROWS = {SinkState.ACTIVE, SinkState.COLUMNS_PENDING}
-_TRUSTED = _SEEN_ON_THE_TABLE | {SinkState.PERMISSION_DENIED, SinkState.COLUMNS_PENDING}
+_ON_THE_DISK = {SinkState.DISK_FULL, SinkState.FILE_MISSING}
+_TRUSTED = _SEEN_ON_THE_TABLE | {SinkState.PERMISSION_DENIED, SinkState.COLUMNS_PENDING, SinkState.FILE_MISSING}
 
 
 class SinkHealth:
@@ -200,4 +201,4 @@ async def watch(writer: "Writer", appender: Appender, clock: Clock) -> None:
         except Exception:  # a defect of the check must not end the watch
             _log.exception("the table could not be checked")
         await writer.health.troubled.wait()
-        await clock.sleep(DISK_AGAIN_S if writer.health.state is SinkState.DISK_FULL else LOOK_AGAIN_S)
+        await clock.sleep(DISK_AGAIN_S if writer.health.state in _ON_THE_DISK else LOOK_AGAIN_S)

@@ -7,7 +7,7 @@ import msgspec
 
 from app.schema.table import Table
 from app.stores.query import Deletion
-from app.stores.sink import Appender
+from app.stores.sink import Appender, SetupError
 from app.stores.source import QueryError, QueryRunner
 
 
@@ -54,6 +54,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
     the store's background tasks; its argument is called with a table's name and the number of expired rows deleted.
+    `obstacle` returns what bars every table as far as a glance shows; it must not block.
     """
 
     name: str
@@ -64,3 +65,4 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     upkeep: Callable[[Callable[[str, int], None]], list[Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
     connections: Callable[[], Mapping[str, int]]
+    obstacle: Callable[[], SetupError | None] = lambda: None

@@ -93,6 +93,8 @@ class SinkState(enum.Enum):
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
     QUOTA_EXHAUSTED = "QUOTA_EXHAUSTED"
     DISK_FULL = "DISK_FULL"
+    FILE_MISSING = "FILE_MISSING"
+    """The embedded store's open file is not the one at its path: what is written to it is lost with the process."""
     UNREACHABLE = "UNREACHABLE"
     CLOCK_WRONG = "CLOCK_WRONG"
     """Nothing is stamped, because this instance's time of day cannot be trusted (app.runtime.time_of_day)."""

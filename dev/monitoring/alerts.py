@@ -165,7 +165,7 @@ ALERTS = (
     Alert(
         name="sink-setup",
         title="A table accepts no rows until an operator acts",
-        query=_state("NOT_FOUND|PERMISSION_DENIED|SCHEMA_MISMATCH"),
+        query=_state("FILE_MISSING|NOT_FOUND|PERMISSION_DENIED|SCHEMA_MISMATCH"),
         text="The label `state` says what is wrong. Messages wait in Pub/Sub meanwhile.",
         pages=True,
         for_s=120,

@@ -41,6 +41,7 @@ def client_of(
     sinks: dict[str, Writer] | None = None,
     reads: SourceHealth | None = None,
     clock: FakeClock | None = None,
+    obstacle: SetupError | None = None,
     **headers: str,
 ) -> httpx.AsyncClient:
     """Return a client of an application of the health routes, without sinks and reads by default."""
@@ -51,6 +52,7 @@ def client_of(
         sinks=sinks or {},
         reads=reads,
         connections=lambda: dict.fromkeys(sinks or {}, 2),
+        obstacle=lambda: obstacle,
         backlog=None,
         metrics=Metrics(),
         clock=clock or FakeClock(),

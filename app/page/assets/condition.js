@@ -16,6 +16,7 @@ const WRITING = {
   QUOTA_EXHAUSTED: "The store’s quota for appends is exhausted. It usually recovers within minutes.",
   UNREACHABLE: "The store does not answer appends.",
   DISK_FULL: "The disk of the store is full or nearly full.",
+  FILE_MISSING: "The store’s file was deleted, moved or replaced. Do not stop the service before the file is put back.",
 };
 const READING = {
   UNREACHABLE: "The store does not answer queries.",

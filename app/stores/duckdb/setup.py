@@ -50,4 +50,5 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         close=close,
         system="duckdb",
         connections=dict,  # none: the store is a part of this process
+        obstacle=store.obstacle,
     )

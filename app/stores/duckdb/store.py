@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import duckdb
@@ -22,6 +23,7 @@ from app.stores.duckdb.file import (
     MIN_PROBE_BYTES,
     DiskSpace,
     EmbeddedLimits,
+    file_identity,
     is_about_room,
     open_file,
     write_and_remove,
@@ -64,6 +66,7 @@ class EmbeddedStore:
         limits: EmbeddedLimits,
     ) -> None:
         self._connection, self._path, self._tables = connection, path, tables
+        self._identity, self._log = file_identity(path), Path(f"{path}.wal")
         self._clock, self._disk = clock, DiskSpace(path, limits.min_free_bytes)
         # Stamps that are not yet known to be durable, oldest first: a dict keeps the order of insertion.
         self._in_flight_us: dict[str, dict[int, None]] = {table.name: {} for table in tables}
@@ -119,12 +122,15 @@ class EmbeddedStore:
         # When the checkpoint after a commit fails, DuckDB invalidates the database, although the commit is durable.
         if self._is_invalid and self._reopen() and self._holds(table, stamp_us, len(rows)):
             return Stored()
-        return outcome
+        return self.obstacle() or outcome
 
     def _insert(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
         text = "[" + b",".join(rows).decode() + "]"
         try:
             self._connection.execute(insert_sql, {"ingest_us": stamp_us, "rows": text})
+            if self._identity is not None and not self._log.exists():
+                # A checkpoint has merged the write-ahead log, or it was deleted with acknowledged rows in it.
+                self._connection.execute("CHECKPOINT")
         except (duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException) as error:
             return RowsRefused({}) if len(rows) > 1 else _refused(error)
         except duckdb.CatalogException as error:
@@ -141,10 +147,19 @@ class EmbeddedStore:
             return SetupError(SinkState.DISK_FULL, first_line(error))
         return Uncertain(first_line(error))
 
+    def obstacle(self) -> SetupError | None:
+        """Return FILE_MISSING if the file at the path is not the open one; None otherwise. May run on any thread."""
+        if file_identity(self._path) == self._identity:
+            return None
+        detail = f"{self._path} was deleted, moved or replaced while the service had it open"
+        return SetupError(SinkState.FILE_MISSING, detail)
+
     def _obstacle(self) -> Uncertain | SetupError | None:
-        """Return why nothing can be written now: the store is closing, short of disk space, or invalid."""
+        """Return why nothing can be written now: the store is closing, without its file, short of space, or invalid."""
         if self._is_closing:
             return Uncertain("the store is closing")
+        if (missing := self.obstacle()) is not None:
+            return missing
         shortage = self._disk.shortage()
         if shortage is not None:
             return SetupError(SinkState.DISK_FULL, shortage)
@@ -157,7 +172,7 @@ class EmbeddedStore:
 
         The write-ahead log restores what was durable; the clock is advanced past it.
         """
-        if not self._queries.disconnect():
+        if self.obstacle() is not None or not self._queries.disconnect():  # a new file would be an empty one
             return False
         self._shut()
         try:
@@ -165,6 +180,7 @@ class EmbeddedStore:
         except StoreError as error:
             _log.warning("cannot reopen the database: %s", error)
             return False
+        self._identity = file_identity(self._path)
         self._queries.connect(self._connection)
         self.reader.reset()
         self._is_invalid = False
@@ -206,6 +222,8 @@ class EmbeddedStore:
         return await asyncio.wrap_future(self._writer.submit(self._write, work))
 
     def _write(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
+        if (missing := self.obstacle()) is not None:
+            raise StoreUnavailableError(missing.detail)
         if self._is_closing or (self._is_invalid and not self._reopen()):
             raise StoreUnavailableError("the store is closing or reopening")
         try:
@@ -285,6 +303,8 @@ class EmbeddedStore:
                 _log.warning("closing while a write is in progress; acknowledged rows are durable")
 
     def _shut(self) -> None:
+        if self.obstacle() is not None:
+            return  # the last checkpoint would delete the write-ahead log of whatever is at the path now
         with suppress(duckdb.Error):
             self._connection.close()
 
