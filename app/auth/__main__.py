@@ -119,6 +119,8 @@ def _line(granted: Granted, now_us: float) -> str:
         parts.append(f"streams {', '.join(sorted(principal.streams))}")
     if principal.filters:
         parts.append("only " + " and ".join(f"{name}={text}" for name, text in principal.filters))
+    if not principal.hashed_filters:
+        parts.append("no filters on hashed fields")
     limit = principal.requests_per_minute
     parts.append("no limit" if limit is None else f"{limit} requests per minute")
     if granted.expires_us is not None:

@@ -37,6 +37,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     key_sha256: str | None = None
     scopes: tuple[str, ...] = ()
     filters: dict[str, str] = {}
+    hashed_filters: bool = True
     streams: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     expires: Annotated[datetime, Meta(tz=True)] | None = None
@@ -128,6 +129,7 @@ def _granted(grant: Grant, default_limit: int) -> Granted:
         name=grant.email or grant.name or "",
         scopes=frozenset(cast("tuple[Scope, ...]", grant.scopes)),
         filters=tuple(sorted(grant.filters.items())),  # equal filters, however written, share cache entries
+        hashed_filters=grant.hashed_filters,
         requests_per_minute=limit or None,
         streams=None if grant.streams is None else frozenset(grant.streams),
     )
@@ -177,6 +179,11 @@ def _extent_problems(grant: Grant, rules: GrantRules) -> list[str]:
         problems.append("`filters` cannot be combined with the scope erase: an erasure deletes every version")
     elif grant.filters and not wrong_streams:
         problems += _filter_problems(grant, rules)
+    if not grant.hashed_filters and not {"write", "erase"}.isdisjoint(grant.scopes):
+        problems.append(
+            "`hashed_filters` = false cannot be combined with the scopes write and erase: whoever stores or erases a "
+            "guess learns its hash"
+        )
     if grant.requests_per_minute is not None and grant.requests_per_minute < 0:
         problems.append("`requests_per_minute` must be at least 0 (0 means no limit)")
     return problems

@@ -17,6 +17,7 @@ class Principal(msgspec.Struct, frozen=True):
     `filters` are its fixed filters, as raw query parameters such as ("source", "a") or ("country.in", "NO,SE"):
     records that do not match all of them do not exist for it. They apply to reads, not to writes.
     `requests_per_minute` limits its reads; None means no limit. `streams` are those that it may use; None means all.
+    Without `hashed_filters` its own filters may not be on hashed fields, as they tell whether a guess is right.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Principal(msgspec.Struct, frozen=True):
     filters: tuple[tuple[str, str], ...] = ()
     requests_per_minute: int | None = None
     streams: frozenset[str] | None = None
+    hashed_filters: bool = True
 
     def may_use(self, stream: str) -> bool:
         """Return whether it may read and write the stream."""

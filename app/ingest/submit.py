@@ -26,6 +26,8 @@ from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
 from app.schema.ids import read_id
+from app.schema.pii import Hasher
+from app.schema.protection import holds_personal_data
 from app.schema.table import Table
 from app.streams import Streams
 from app.telemetry.traceparent import parse_traceparent
@@ -47,6 +49,8 @@ class Submission:
         self.table, self._id, self._intake, self._router = table, table.id, intake, router
         self._pipeline, self._max_record_bytes = pipeline, max_record_bytes
         self._version_attribute = "" if table.versions is None else table.versions.attribute
+        # Anyone could test guesses of a dropped or redacted value against a digest without a key.
+        self._hasher = table.hasher if holds_personal_data(table) else None
 
     async def take(self, request: _Request, record_id: str | None = None) -> Response[bytes]:
         """Store the records of `request`; with `record_id`, the one record of that id.
@@ -57,7 +61,7 @@ class Submission:
         caller = request.state.principal.name
         body, holding = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
         try:
-            message, digest = _message(request, body, self._version_attribute)
+            message, digest = _message(request, body, self._version_attribute, self._hasher)
             if record_id is not None:
                 self._check_id(message, record_id)
             known = self._pipeline.digest(message.key)
@@ -121,10 +125,11 @@ def _not_that_record(detail: str, wrong: FieldError) -> ProblemError:
     return ProblemError("id_mismatch", detail, errors=(wrong,))
 
 
-def _message(request: _Request, body: bytes, version_attribute: str) -> tuple[Message, str]:
+def _message(request: _Request, body: bytes, version_attribute: str, hasher: Hasher | None) -> tuple[Message, str]:
     """Return the message of a request, and the digest that distinguishes it from others with the same key.
 
-    A header `version_attribute`, which names the version of the records, becomes the attribute of that name.
+    A header `version_attribute`, which names the version of the records, becomes the attribute of that name. A `hasher`
+    keys the digest that readers see in delivery keys.
     """
     headers = request.headers
     key, delivery, digest = f"http:{uuid.uuid4().hex}", "", ""
@@ -146,7 +151,7 @@ def _message(request: _Request, body: bytes, version_attribute: str) -> tuple[Me
         )
         how += (version,) if version else ()
         digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
-        delivery = "http:" + _hash(key, digest)
+        delivery = "http:" + _hash(key, digest, hasher=hasher)
     parent, span = parse_traceparent(headers.get("traceparent", "")), current_span()
     message = Message(
         key=key,
@@ -161,8 +166,9 @@ def _message(request: _Request, body: bytes, version_attribute: str) -> tuple[Me
     return message, digest
 
 
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+def _hash(*parts: str, hasher: Hasher | None = None) -> str:
+    data = "\0".join(parts).encode()
+    return (hashlib.sha256(data).hexdigest() if hasher is None else hasher.digest(data))[:32]
 
 
 def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[bytes]:

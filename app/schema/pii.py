@@ -30,7 +30,11 @@ class Hasher:
 
     def of_bytes(self, data: bytes) -> str:
         """Return the hash of bytes."""
-        return _PREFIX + hmac.digest(self._key, data, "sha256").hex()
+        return _PREFIX + self.digest(data)
+
+    def digest(self, data: bytes) -> str:
+        """Return the HMAC-SHA-256 of bytes, as 64 hexadecimal digits."""
+        return hmac.digest(self._key, data, "sha256").hex()
 
     def __repr__(self) -> str:
         """Do not show the key."""

@@ -116,7 +116,7 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
     settings = granting(
         tmp_path,
         email_grant(scopes=["rejects", "read"], requests_per_minute=0),
-        key_grant(filters={"source": "x"}, expires="2001-01-01T00:00:00Z"),
+        key_grant(filters={"source": "x"}, hashed_filters=False, expires="2001-01-01T00:00:00Z"),
         key_grant("sluice_2", name="b", scopes=["write"], expires="2999-01-01T00:00:00Z"),
     )
     environ = {"SLUICE_API_PRINCIPALS": OWNER, "SLUICE_REQUESTS_PER_MINUTE": "7", "SLUICE_BACKEND": "bigquery"}
@@ -124,7 +124,8 @@ def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.splitlines() == [
         f"{OWNER}: read, write, rejects, metrics; 7 requests per minute",
         f"{READER}: read, rejects; no limit",
-        "partner-a: read; only source=x; 7 requests per minute; EXPIRED at 2001-01-01T00:00:00Z",
+        "partner-a: read; only source=x; no filters on hashed fields; 7 requests per minute; "
+        "EXPIRED at 2001-01-01T00:00:00Z",
         "b: write; 7 requests per minute; until 2999-01-01T00:00:00Z",
     ]
 

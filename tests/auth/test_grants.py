@@ -80,6 +80,10 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
         key_grant(scopes=["read", "rejects"], filters={"source": "a"}),
         _ENTRY + "`filters` cannot be combined with the scope rejects: a rejected record has no fields to filter by",
     ),
+    "no hashed filters, but writes": (
+        key_grant(scopes=["read", "write"], hashed_filters=False),
+        _ENTRY + "`hashed_filters` = false cannot be combined with the scopes write and erase",
+    ),
     "negative limit": (
         key_grant(requests_per_minute=-1),
         _ENTRY + "`requests_per_minute` must be at least 0 (0 means no limit)",

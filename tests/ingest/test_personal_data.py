@@ -3,6 +3,7 @@
 import gzip
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -22,6 +23,7 @@ from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.sink import EmbeddedAppender
 from app.streams import load_streams
 from testing.service import SETTINGS, Service, authorization, envelope, running
+from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
 from tests.ingest.people import CODE_ERRORS, EMAIL, MARKER, SECRET, VERSIONS, Person, person
 from tests.ingest.reading import LIMITS, finish, read_message
 
@@ -295,6 +297,50 @@ async def test_nothing_that_the_service_stores_answers_or_logs_holds_personal_da
     texts += [str(msgspec.json.decode(msgspec.json.encode(reject["payload"]), type=bytes)) for reject in rejects]
     assert [text for text in texts if MARKER in text] == []
     assert HASHER(EMAIL) in served
+
+
+async def test_a_delivery_key_tests_no_guess_of_a_value_that_is_not_stored() -> None:
+    """The key of an idempotent request depends on the secret, and on nothing that differs between instances."""
+
+    async def keys_of(secret: str) -> list[str]:
+        async with running(PEOPLE.replace(pii_secret=secret)) as service:
+            sent = [person(born=1970), person(born=1971), person(visits="x", born=1970)]
+            answers = [
+                await service.client.post("/v1/records", json=each, headers={"Idempotency-Key": str(number)})
+                for number, each in enumerate(sent)
+            ]
+            assert [answer.status_code for answer in answers] == [201, 201, 422]
+            (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
+        return [*(answer.json()["records"][0]["delivery_key"] for answer in answers[:2]), reject["delivery_key"]]
+
+    first, again, other = await keys_of(SECRET), await keys_of(SECRET), await keys_of(SECRET[::-1])
+    assert first == again
+    assert len({*first, *other}) == 6
+
+
+async def test_a_grant_can_forbid_filters_on_hashed_fields(tmp_path: Path) -> None:
+    """They say whether a guess is right; so do look-ups by a hashed id. Other filters, and reads, are allowed."""
+    file, owner = tmp_path / "grants.json", {"Authorization": f"Bearer {OTHER_KEY}"}
+    grants = (key_grant(hashed_filters=False), key_grant(OTHER_KEY, name="owner", scopes=["read", "write"]))
+    file.write_bytes(document(*grants))
+    settings = PEOPLE.replace(grants_file=str(file), api_audience="https://api.example")
+    async with running(settings) as service:
+        client = service.client
+        assert (await client.post("/v1/records", json=person(), headers=owner)).status_code == 201
+        client.headers["Authorization"] = f"Bearer {KEY}"
+        for path in ("/v1/records", "/v1/records/stats", "/v1/records/tail"):
+            for name, value in (("email", EMAIL), ("email.ne", HASHER(EMAIL)), ("home.mail.in", "a,b")):
+                refused = await client.get(path, params={name: value})
+                assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        refused = await client.get(f"/v1/records/{MARKER}")
+        assert (refused.status_code, refused.json()["detail"]) == (
+            403,
+            "partner-a may not filter by or look up id: the values are hashed",
+        )
+        shown = await client.get("/v1/records", params={"limit": "all", "format": "ndjson"})
+        assert HASHER(EMAIL) in shown.text
+        allowed = await client.get("/v1/records", params={"email": EMAIL}, headers=owner)
+        assert len(allowed.json()["records"]) == 1
 
 
 async def test_a_hashed_value_is_found_by_the_value_and_by_its_hash() -> None:

@@ -35,7 +35,6 @@ from app.query.reads import Reads
 from app.query.scan import RowRequest, View
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
-from app.schema.filters import filter_table
 from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Condition, Export, RowQuery
@@ -66,9 +65,8 @@ class PageEndpoint:
         self.table = pages.feed.table
         self.path, self._pages, self._exports, self.responder = path, pages, exports, responder
         self._settings = settings
-        fields = filter_table(self.table)
         self.subject = queryable(self.table, settings.max_window_days, only)
-        self._fixed = FixedFilters(fields)
+        self._fixed = FixedFilters(self.table)
         self._version = schema_version(self.table)
 
     async def answer(self, request: Ask) -> Response[Any]:
@@ -86,6 +84,7 @@ class PageEndpoint:
             now = self._pages.now()
             page_request = parse_page_request(query, self.subject, now)
             scan = self._pages.start(page_request, now)
+        self._fixed.check(request, (condition.path for condition in page_request.conditions))
         request.scope["state"][paths.WAITS] = bool(page_request.wait_s)
         row_request = RowRequest(
             params=page_request,

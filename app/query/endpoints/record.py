@@ -21,7 +21,6 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US, clamp
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
-from app.schema.filters import filter_table
 from app.schema.ids import read_id
 from app.settings.load import Settings
 
@@ -43,7 +42,7 @@ class RecordEndpoint:
         self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
         # Instances' clocks differ: a row's timestamp may be slightly ahead of this instance's clock.
         self._ahead_us = round(settings.store.clock_skew_s * SECOND_US) + 1
-        self._fixed = FixedFilters(filter_table(self.table))
+        self._fixed = FixedFilters(self.table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
         """Return the record whose id is in the path: freshly read, including rows that are not settled yet.
@@ -55,6 +54,7 @@ class RecordEndpoint:
         timing = Timing(self._clock)
         query = request.scope["query_string"].decode("latin-1")
         record_request = parse_record_request(query, self.table.columns)
+        self._fixed.check(request, (self._id.name,))
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:

@@ -1,7 +1,7 @@
 """What all responses of the query side share: the caller's fixed filters, caching, and the headers for both."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,13 +10,16 @@ from litestar import Request, Response
 
 from app.auth.principal import Principal
 from app.http.conditional import VARY, keeping_headers
+from app.http.problems import ProblemError
 from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer
 from app.query.instrumented_source import cache_state
 from app.query.params.filters import parse_filters
 from app.query.reads import Reads
 from app.runtime.clock import Clock
-from app.schema.filters import FilterField
+from app.schema.columns import Role, flat
+from app.schema.filters import filter_table
+from app.schema.table import Table
 from app.stores.query import Condition
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
@@ -157,20 +160,33 @@ def cost_headers(timing: Timing, state: str) -> dict[str, str]:
 
 
 class FixedFilters:
-    """Knows the conditions that apply to every request of a caller: those of its grant."""
+    """Knows what the grant of a caller says about filters on one table."""
 
-    def __init__(self, fields: Mapping[str, FilterField]) -> None:
-        self._fields = fields
+    def __init__(self, table: Table) -> None:
+        self._fields = filter_table(table)
+        self._hashed = {path for path, column in flat(table.columns) if Role.HASH in column.roles}
         self._known: dict[tuple[tuple[str, str], ...], tuple[Condition, ...]] = {(): ()}
 
     def of(self, request: Ask) -> tuple[Condition, ...]:
-        """Return the conditions; they were validated when the grants were read."""
+        """Return the conditions of every request of the caller; they were validated when the grants were read."""
         principal: Principal = request.state.principal
         if principal.filters not in self._known:
             if len(self._known) > 1_000:  # including those of grants no longer in force
                 self._known = {(): ()}
             self._known[principal.filters] = parse_filters(self._fields, principal.filters)
         return self._known[principal.filters]
+
+    def check(self, request: Ask, paths: Iterable[str]) -> None:
+        """Check that the caller may filter by the fields at these paths, or look them up.
+
+        Raises:
+            ProblemError: forbidden, because a field is hashed and the grant has `hashed_filters` = false.
+        """
+        principal: Principal = request.state.principal
+        refused = [] if principal.hashed_filters else sorted(self._hashed.intersection(paths))
+        if refused:
+            detail = f"{principal.name} may not filter by or look up {', '.join(refused)}: the values are hashed"
+            raise ProblemError("forbidden", detail)
 
 
 def as_key(*parts: str) -> str:

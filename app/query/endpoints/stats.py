@@ -103,7 +103,7 @@ class StatsEndpoint:
         self.path = path
         self.responder, self._stats, self._pages, self._settings = responder, stats, pages, settings
         self.subject = queryable(table, settings.max_window_days, only)
-        self._fixed, self._version = FixedFilters(self.subject.fields), schema_version(table)
+        self._fixed, self._version = FixedFilters(table), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
         """Return the statistics that `request` asks for.
@@ -116,6 +116,7 @@ class StatsEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         await self._pages.feed.learn_horizon()
         stats_request = parse_stats_request(query, self.subject, self._pages.now())
+        self._fixed.check(request, (condition.path for condition in stats_request.conditions))
         fixed = self._fixed.of(request)
 
         async def make() -> CachedAnswer:

@@ -63,7 +63,7 @@ class TailEndpoint:
     def __init__(self, pages: Pages, reads: Reads, settings: QuerySettings, hub: Hub) -> None:
         self.table = pages.feed.table
         self.subject = queryable(self.table, settings.max_window_days)
-        self._fixed = FixedFilters(self.subject.fields)
+        self._fixed = FixedFilters(self.table)
         self._pages, self._reads, self._hub = pages, reads, hub
 
     def answer(self, request: Ask) -> Response[bytes]:
@@ -75,6 +75,7 @@ class TailEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         last_event_id = request.headers.get(LAST_EVENT_ID)
         tail_request = parse_tail_request(query, last_event_id, self.subject, self.table.name, self._pages.now())
+        self._fixed.check(request, (condition.path for condition in tail_request.conditions))
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
