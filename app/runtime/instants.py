@@ -54,7 +54,7 @@ def parse_instant(text: str, now_us: int) -> int:
     """Return the instant that `text` names: RFC 3339 with an offset, a negative duration, or `now`.
 
     A duration is ISO 8601 (https://www.rfc-editor.org/rfc/rfc3339#appendix-A) and counts from `now_us`; one that
-    reaches before the year 0001 stops there. Digits after the sixth decimal are dropped, never rounded.
+    reaches before the year 0001 stops there. It is rounded to the microsecond, half up, as msgspec rounds a record's.
 
     Raises:
         InstantError: the text is neither, or its date does not exist.
@@ -100,4 +100,4 @@ def _duration_us(text: str) -> int:
 
 
 def _fraction_us(digits: str | None) -> int:
-    return int((digits or "")[:6].ljust(6, "0"))
+    return (int((digits or "")[:7].ljust(7, "0")) + 5) // 10
