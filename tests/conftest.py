@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests import long_form
 from tests.local_bigquery import PREPARATION, Preparation, local_bigquery
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.local_bigquery.errors import LocalBigQueryError, NoPythonError
+from sluice.local.bigquery.errors import LocalBigQueryError, NoPythonError
 
 if TYPE_CHECKING:
-    from testing.local_bigquery import Double
+    from tests.support.local_bigquery import Double
 
 PLACE, RUN = "TEST_BIGQUERY_PLACE", "TEST_BIGQUERY_RUN"
 """Set by `make test-cloud`: a project to use instead, and the name of the run."""
@@ -32,7 +32,7 @@ class Preparation:
         asking = any("local_bigquery" in getattr(item, "fixturenames", ()) for item in session.items)
         if not asking or session.config.option.collectonly or PLACE in os.environ:
             return
-        from dev.local_bigquery.install import install  # noqa: PLC0415 - only for the tests that need it
+        from sluice.local.bigquery.install import install  # noqa: PLC0415 - only for the tests that need it
 
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         try:
@@ -53,7 +53,7 @@ def local_bigquery(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     preparation = request.config.pluginmanager.get_plugin(PREPARATION)
     assert isinstance(preparation, Preparation)
     give_up_over(preparation.trouble, required=bool(os.environ.get(REQUIRED)))
-    from testing.local_bigquery import running  # noqa: PLC0415 - only for the tests that need it
+    from tests.support.local_bigquery import running  # noqa: PLC0415 - only for the tests that need it
 
     with running(tmp_path_factory.mktemp("local-bigquery")) as double:
         double.drop(double.place)  # every table makes every query slower, and each test has its own
@@ -64,7 +64,7 @@ def _throwaway() -> "Double":
     import msgspec  # noqa: PLC0415 - as above
 
     from app.stores.bigquery.client import TableAddress  # noqa: PLC0415 - as above
-    from testing.throwaway import Throwaway  # noqa: PLC0415 - as above
+    from tests.support.throwaway import Throwaway  # noqa: PLC0415 - as above
 
     return Throwaway(msgspec.json.decode(os.environ[PLACE], type=TableAddress), os.environ[RUN])
 

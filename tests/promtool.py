@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testing import apt
+from tests.support import apt
 
 REQUIRED = "REQUIRE_PROMTOOL"
 PACKAGE = "prometheus"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TREES = ("app", "bench", "client", "dev", "examples", "testing", "tests")
+TREES = ("app", "bench", "client", "examples", "sluice", "tests")
 SOURCES = sorted(path for tree in TREES for path in (ROOT / tree).rglob("*.py"))
 DOCUMENTS = sorted(
     path

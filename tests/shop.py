@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from app.runtime.clock import MICROSECONDS
-from testing.clock import FakeClock
-from testing.service import Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import Service, running
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "api.md"
 NOON_US = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()) * MICROSECONDS

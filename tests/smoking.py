@@ -1,4 +1,4 @@
-"""`python -m dev smoke`, run as a person does, and how it ended."""
+"""`sluice smoke`, run as a person does, and how it ended."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 
 OPEN = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
 """What there is in the environment."""
@@ -33,7 +33,7 @@ class Ended(msgspec.Struct):
 async def smoke(*arguments: str, **environment: str) -> Ended:
     """Run the command as a person does, with nothing in the environment but what is given."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dev", "smoke", *arguments),
+        *(sys.executable, "-m", "sluice", "smoke", *arguments),
         cwd=ROOT,
         env=OPEN | environment,
         stdout=asyncio.subprocess.PIPE,

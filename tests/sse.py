@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from testing.clock import FakeClock
-from testing.pace import patience_s
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
 
 
 class Event(NamedTuple):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from testing.clock import FakeClock
-from testing.service import running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import running
 from tests.auth.callers import KEY, OWNER, granting, key_grant, signed_in
 from tests.documents import Block, Shown, blocks
 from tests.shop import DOCUMENT, shop

@@ -7,8 +7,8 @@ import pytest
 
 from app.runtime.instants import DAY_US
 from app.stores.source import END_OF_STREAM
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
 
 TEXT = DOCUMENT.read_text()

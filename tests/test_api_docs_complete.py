@@ -36,7 +36,7 @@ from app.record import RejectedRecord
 from app.schema import filters as schema_filters
 from app.schema.columns import Column, Kind, Mode
 from app.settings.load import Settings
-from testing.service import running
+from sluice.testing.service import running
 from tests.documents import blocks
 from tests.shop import DOCUMENT
 

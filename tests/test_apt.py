@@ -6,9 +6,9 @@ from types import ModuleType
 import pytest
 from _pytest.outcomes import Failed, Skipped
 
-from testing.chromium import program as chromium
 from tests import promtool
 from tests.page import program as page_program
+from tests.support.chromium import program as chromium
 
 
 @pytest.mark.parametrize("uses", [(promtool, promtool), (page_program, chromium)], ids=["promtool", "chromium"])

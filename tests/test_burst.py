@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from app.runtime.clock import SystemClock
-from testing.misbehaving.faults import Fault
-from testing.misbehaving.server import misbehaving
-from testing.process import serving
-from testing.service import authorization, envelope
+from sluice.testing.misbehaving.faults import Fault
+from sluice.testing.misbehaving.server import misbehaving
+from sluice.testing.process import serving
+from sluice.testing.service import authorization, envelope
 
 PUSHES = 10_000
 RECORD = b'{"id": "a", "timestamp": "2026-01-31T12:00:00Z"}'

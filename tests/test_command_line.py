@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from app.version import VERSION
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.long_form import long
 
 
@@ -46,7 +46,7 @@ def test_any_other_argument_is_an_error_with_the_usage(argument: str) -> None:
     assert f"unrecognized arguments: {argument}" in ended.stderr
 
 
-@pytest.mark.parametrize("module", ["app.settings", "app.schema", "app.auth", "app.telemetry", "dev"])
+@pytest.mark.parametrize("module", ["app.settings", "app.schema", "app.auth", "app.telemetry"])
 def test_every_command_has_help(module: str) -> None:
     """It ends well and prints the usage; an unknown argument is an error."""
     ended = run(module, "--help")

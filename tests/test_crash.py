@@ -11,9 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from testing.pace import patience_s
-from testing.process import serving, start
-from testing.service import authorization, envelope
+from sluice.testing.pace import patience_s
+from sluice.testing.process import serving, start
+from sluice.testing.service import authorization, envelope
 
 KILLS = 4
 PUSHERS = 20

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from app.schema.table import RECORDS
-from dev.install import github
-from dev.install.command import STEPS
-from dev.install.names import BRANCHES
+from sluice.ops.install import github
+from sluice.ops.install.command import STEPS
+from sluice.ops.install.names import BRANCHES
 from tests.documents import blocks
 
 ROOT = Path(__file__).parent.parent

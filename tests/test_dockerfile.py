@@ -11,7 +11,7 @@ import pytest
 
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import Settings, load_settings
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.image.inside import ACCOUNT, FILES
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -153,7 +153,14 @@ def tracked() -> list[str]:
 def test_only_the_service_is_sent_to_the_build() -> None:
     """No history, tests, caches, data, settings or keys: nothing that is not named."""
     sent = {path for path in tracked() if not ignored(path)}
-    assert {path.partition("/")[0] for path in sent} == {"LICENSE", "app", "client", "pyproject.toml", "uv.lock"}
+    assert {path.partition("/")[0] for path in sent} == {
+        "LICENSE",
+        "app",
+        "client",
+        "pyproject.toml",
+        "sluice",
+        "uv.lock",
+    }
     assert [path for path in sent if path.startswith("client/")] == ["client/pyproject.toml"]
     for path in (
         *(".git/config", ".env", ".venv/bin/python", ".mypy_cache/3.13/app.json", "tests/test_dockerfile.py"),
@@ -175,6 +182,6 @@ def sources() -> Iterator[str]:
 def test_what_is_copied_exists_and_is_sent() -> None:
     """A name that is misspelt, or left out of the build, would only be noticed there."""
     found = [source for source in sources() if "*" not in source]
-    assert {"app/", "LICENSE", "client/pyproject.toml", "pyproject.toml", "uv.lock"} == set(found)
+    assert {"app/", "LICENSE", "client/pyproject.toml", "pyproject.toml", "sluice/__init__.py", "uv.lock"} == set(found)
     assert all((ROOT / source).exists() and not ignored(source.rstrip("/")) for source in found)
     assert all((ROOT / file).is_file() and not ignored(file) for file in FILES)

@@ -11,7 +11,7 @@ import pytest
 from app.schema.table import records_table
 from app.settings.load import VARIABLES
 from bench.scaling import prices
-from testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS, running
 from tests.documents import code_blocks, readme_module
 from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of
 
@@ -115,7 +115,7 @@ async def test_the_readmes_api_lines_are_answered() -> None:
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^curl '(http://127\.0\.0\.1:8080[^']*)'(.*)$", text, re.MULTILINE)
     assert len(lines) == 4
-    settings = SETTINGS.replace(record="examples.flights.record:Flight")
+    settings = SETTINGS.replace(record="sluice.local.flights.record:Flight")
     statuses = []
     async with running(settings) as service:
         for url, rest in lines:
@@ -156,5 +156,5 @@ def test_the_price_of_a_bigquery_subscription_is_its_list_price() -> None:
 def test_the_readmes_type_is_the_one_of_a_new_project() -> None:
     """What the README shows, `sluice new` writes."""
     (shown,) = code_blocks(ROOT / "README.md", "python")
-    written = (ROOT / "cli" / "new" / "template" / "orders.py").read_text()
+    written = (ROOT / "sluice" / "cli" / "new" / "template" / "orders.py").read_text()
     assert written.endswith(shown)

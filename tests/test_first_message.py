@@ -17,9 +17,9 @@ from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients
-from testing.local_bigquery import Double
-from testing.service import SETTINGS, authorization, envelope, running
+from sluice.testing.service import SETTINGS, authorization, envelope, running
 from tests.documents import blocks
+from tests.support.local_bigquery import Double
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "deploy.md"
 (BLOCK,) = (block.text for block in blocks(DOCUMENT) if "gcloud pubsub topics publish $TOPIC" in block.text)

@@ -11,8 +11,8 @@ from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.key_set import FetchedKeys, KeySetError
 from app.main import create_app
 from app.record import RecordTypeError
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, authorization, envelope, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import document, email_grant, granting, key_grant, write
 
 

@@ -1,7 +1,6 @@
 """The pages for operators, and docs/quality.md, say what is so: figures, paths, headings, and our commands."""
 
 import argparse
-import importlib
 import re
 import shlex
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from bench.scaling import capacity, operations_tables, scaling_tables
 from bench.scaling.prices import prices
-from dev.__main__ import COMMANDS
+from sluice.cli.commands import all_commands
 from tests.telemetry.monitoring import anchors
 
 ROOT = Path(__file__).parent.parent
@@ -25,9 +24,9 @@ _PATH = re.compile(r"`((?:tests|bench|docs|app|infra)/[\w./-]+)`")
 
 
 def commands(document: str) -> list[list[str]]:
-    """Return the arguments of each `python -m dev …` that a document's blocks of shell show."""
+    """Return the arguments of each `sluice …` that a document's blocks of shell show."""
     shell = "".join(re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
-    found = re.findall(r"-m dev ([^|)#\n]+)", shell)
+    found = re.findall(r"-m sluice ([^|)#\n]+)", shell)
     return [shlex.split(each.replace("$", "")) for each in found]
 
 
@@ -117,20 +116,20 @@ def test_the_run_book_is_two_pages() -> None:
 
 
 def test_commands_of_ours_are_understood() -> None:
-    """Whoever copies a `python -m dev …` out of a run-book is not told that an option is unknown."""
+    """Whoever copies a `sluice …` out of a run-book is not told that an option is unknown."""
     shown = commands("".join(page.read_text() for page in PAGES))
     assert {command[0] for command in shown} >= {"replay", "redrive", "publish"}
     for name, *arguments in shown:
         parser = argparse.ArgumentParser(exit_on_error=False)
-        importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+        dict(all_commands())[name].load().add_arguments(parser)
         joined = re.sub(r"--since -P", "--since=-P", shlex.join(arguments))
         parser.parse_args(shlex.split(joined))
 
 
 def test_a_command_with_an_unknown_option_is_noticed() -> None:
     """The check above can fail."""
-    ((name, *arguments),) = commands("```sh\n.venv/bin/python -m dev redrive --everything\n```\n")
+    ((name, *arguments),) = commands("```sh\n.venv/bin/sluice redrive --everything\n```\n")
     parser = argparse.ArgumentParser()
-    importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+    dict(all_commands())[name].load().add_arguments(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(arguments)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server  # noqa: F401 - fixtures
 
 WINDOW = "/v1/records?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z"

@@ -1,4 +1,4 @@
-"""`python -m dev smoke`, against real processes that work."""
+"""`sluice smoke`, against real processes that work."""
 
 import re
 import signal
@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from testing import tokens
-from testing.pace import patience_s
-from testing.process import ROOT, serving
+from sluice.testing import tokens
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT, serving
 from tests.smoking import OPEN, smoke
 
 READER = "reader@project.iam.gserviceaccount.com"
@@ -46,7 +46,7 @@ async def test_a_stream_is_tested_by_its_own_paths(tmp_path: Path) -> None:
 
 async def test_an_id_that_might_be_a_real_records_is_not_made_up(tmp_path: Path) -> None:
     """Flights' ids follow a pattern: the report asks for a file, and with one it passes."""
-    async with serving(tmp_path / "store.duckdb", record="examples.flights.record:Flight") as (running, client):
+    async with serving(tmp_path / "store.duckdb", record="sluice.local.flights.record:Flight") as (running, client):
         ended = await smoke("--url", running.url, "--json")
         assert "cannot generate a new id for this record type: give your own record" in ended.step("schema")
         document = (await client.get("/openapi/openapi.json")).json()
@@ -112,12 +112,12 @@ async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Pat
 
 
 def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
-    """`python -m dev up` says where things are, and they are there; a record is published, pushed and read as a canary.
+    """`sluice up` says where things are, and they are there; a record is published, pushed and read as a canary.
 
     SIGTERM ends it all.
     """
     arguments = ["up", "--port", "0", "--data-path", str(tmp_path / "store.duckdb")]
-    with subprocess.Popen([sys.executable, "-m", "dev", *arguments], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-m", "sluice", *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         shown = ""
         while "Ctrl-C stops everything" not in shown:
@@ -131,7 +131,7 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             broker = re.search(r"PUBSUB_EMULATOR_HOST=(\S+)  project (\S+), topic (\S+)", shown)
             assert broker is not None
             topic = f"projects/{broker[2]}/topics/{broker[3]}"
-            command = (sys.executable, "-m", "dev", "smoke", "--url", places["API"].removesuffix("/v1/records"))
+            command = (sys.executable, "-m", "sluice", "smoke", "--url", places["API"].removesuffix("/v1/records"))
             environment = OPEN | {"PUBSUB_EMULATOR_HOST": broker[1]}
             for way in ([], ["--topic", topic, "--secret-file", str(tmp_path / "signing-secret")]):
                 run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)

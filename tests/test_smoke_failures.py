@@ -1,4 +1,4 @@
-"""`python -m dev smoke` against services that do not work: it says what is wrong, and in time."""
+"""`sluice smoke` against services that do not work: it says what is wrong, and in time."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dev.__main__ import main
+from sluice.__main__ import main
 from tests.answering import answering
 from tests.smoking import smoke
 

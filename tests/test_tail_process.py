@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from testing.pace import patience_s
-from testing.process import serving
+from sluice.testing.pace import patience_s
+from sluice.testing.process import serving
 from tests.sse import Event, EventSource
 
 PATH = "/v1/records/tail"

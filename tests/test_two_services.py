@@ -8,10 +8,10 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
-from testing.local_bigquery import Double
-from testing.process import serving
-from testing.service import authorization, envelope
+from sluice.testing.process import serving
+from sluice.testing.service import authorization, envelope
 from tests.smoking import smoke
+from tests.support.local_bigquery import Double
 from tests.terraform.mutation import FOLDER
 from tests.test_terraform import environment
 

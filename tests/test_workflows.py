@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.settings.load import VARIABLES
-from dev.__main__ import COMMANDS
+from sluice.cli.commands import all_commands
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github" / "workflows"
@@ -186,15 +186,19 @@ def test_what_bootstrap_trusts_are_these_workflows() -> None:
 
 @each_workflow
 def test_make_targets_and_commands_that_are_named_exist(path: Path) -> None:
-    """`make x` is in the Makefile, and each option of `python -m dev x` is one of its own."""
+    """`make x` is in the Makefile, and each option of `sluice x` is one of its own."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for step in steps(path):
         run = step.get("run", "").replace("\\\n", " ")
         assert set(re.findall(r"\bmake ([a-z-]+)", run)) <= targets
-        for command, rest in re.findall(r"python -m dev (\w+)(.*)", run):
-            assert command in COMMANDS
+        for command, rest in re.findall(r"sluice (\w+)(.*)", run):
+            assert command in dict(all_commands())
             asked = subprocess.run(
-                [sys.executable, "-m", "dev", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+                [sys.executable, "-m", "sluice", command, "--help"],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
             )
             options = re.findall(r"(?<!\w)--[a-z-]+", rest.partition("|")[0])
             assert options

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.pace import patience_s
-from testing.process import free_port
+from sluice.testing.pace import patience_s
+from sluice.testing.process import free_port
 
 REQUIRED = "REQUIRE_VALKEY"
 PROGRAMS = ("valkey-server", "redis-server")

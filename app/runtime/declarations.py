@@ -26,6 +26,8 @@ def import_declaration(spec: str, *, form: str, example: str) -> Any:
         return getattr(import_module(module_name), name)
     except ModuleNotFoundError as error:
         missing = f"no module {error.name!r} is installed, or in {folder}"
+        if module_name.partition(".")[0] == "app" and os.path.isdir("app"):  # noqa: PTH112 - like the folder above
+            missing = f"the folder {folder}{os.sep}app has the name of Sluice's own package: rename it"
         raise DeclarationError(f"cannot be imported: {missing}") from error
     except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         raise DeclarationError(f"cannot be imported: {error}") from error

@@ -59,7 +59,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     signing_secret: Annotated[
         str,
         Meta(
-            description="The key that signs replays and canaries; `python -m dev replay` and `canary` use "
+            description="The key that signs replays and canaries; `sluice replay` and `canary` use "
             "it (security.md). At least 16 characters, preferably 32 random bytes in hexadecimal. "
             "Empty: a replay gets a new delivery key."
         ),

@@ -1,6 +1,6 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`python -m app.telemetry` prints them as the table of docs/metrics.md; `python -m dev.monitoring` writes alerts,
+`python -m app.telemetry` prints them as the table of docs/metrics.md; `python -m sluice.ops.monitoring` writes alerts,
 boards and objectives from them. A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
 valid label. So every receiver keeps both, whether it translates OpenTelemetry's names or not
 (docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.

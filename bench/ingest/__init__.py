@@ -7,7 +7,7 @@ measured             compare         `make bench-ingest`: messages a second of e
                      streams         `make bench-streams`: ten busy streams against a single type (ten_streams: which)
                      push_handlers   `make bench-push`: the ways to answer a push, beside a bare function
                      heavy_messages  `make bench-heavy`: what one heavy message costs (heavy_cases: which)
-who is measured      contenders      each as a process of its own on one core, and the null store (testing.null_store)
+who is measured      contenders      each as a process of its own on one core, and the null store
                      ceilings        what no service can exceed
 what they are given  messages        the pushes: their size, how many records, how many at once
                      load            the load: plain sockets and epoll, closed or open

@@ -20,11 +20,11 @@ import uvloop
 from app.runtime.clock import SystemClock
 from bench.machine import machine
 from bench.places import RESULTS
-from testing.misbehaving.faults import Fault
-from testing.misbehaving.plain_client import calling
-from testing.misbehaving.server import misbehaving
-from testing.process import serving
-from testing.service import authorization, envelope
+from sluice.testing.misbehaving.faults import Fault
+from sluice.testing.misbehaving.plain_client import calling
+from sluice.testing.misbehaving.server import misbehaving
+from sluice.testing.process import serving
+from sluice.testing.service import authorization, envelope
 
 RECORD = b'{"id": "a", "timestamp": "2026-01-31T12:00:00Z", "data": {"total": 12.5}}'
 RESULT = RESULTS / "append_latency.json"

@@ -14,8 +14,8 @@ from app.http.paths import PUSH
 from bench.ingest.ceilings import CEILINGS
 from bench.ingest.ten_streams import STREAMS
 from bench.places import ROOT
-from testing import tokens
-from testing.process import free_port
+from sluice.testing import tokens
+from sluice.testing.process import free_port
 
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.02
@@ -59,7 +59,7 @@ class Store:
     @asynccontextmanager
     async def open(cls, core: list[int]) -> AsyncIterator[Self]:
         """Run it until the block ends."""
-        process = await start([sys.executable, "-m", "testing.null_store"], core, talks=True)
+        process = await start([sys.executable, "-m", "sluice.testing.null_store"], core, talks=True)
         try:
             urls = await _line(process, dict[str, str])
             yield cls(process, urls["grpc"], urls["rest"])

@@ -41,7 +41,7 @@ from bench.ingest.contenders import Cores, running
 from bench.ingest.heavy_cases import CASES
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load, order_of
-from testing.unwatched import unwatched
+from tests.support.unwatched import unwatched
 
 _AT_ONCE = 10
 

@@ -13,8 +13,8 @@ from bench.ingest.contenders import PATHS, SLUICE, TEN_STREAMS, TODAY, Contender
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
 from bench.places import ROOT
-from testing.process import served_keys
-from testing.service import authorization
+from sluice.testing.process import served_keys
+from sluice.testing.service import authorization
 
 _WARM_UP_S = 0.5
 _LONGEST_S = 30.0

@@ -24,9 +24,9 @@ from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.query.rows import build_rows
 from bench.report.results import PageVisit, PageVisits
-from testing.chromium.driver import Page, connected, running
-from testing.chromium.program import program
-from testing.process import serving
+from sluice.testing.process import serving
+from tests.support.chromium.driver import Page, connected, running
+from tests.support.chromium.program import program
 
 RESULT = RESULTS / "page.json"
 ROWS = 1_000_000

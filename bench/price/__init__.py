@@ -1,4 +1,4 @@
-"""What reading costs on BigQuery, by the model of testing/billing.
+"""What reading costs on BigQuery, by the model of tests/support/billing.
 
 readers    those whose bill is compared: followers, a dashboard, a walk of a day, look-ups by id
 at_hand    how long a page takes from a chunk at hand

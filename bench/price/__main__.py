@@ -1,7 +1,7 @@
 """What reading costs on BigQuery, by a model of its bill: `python -m bench.price`, `make bench-price` (five minutes).
 
 Readers run in virtual time over the service's own code and a table of 1 KB records; each statement that they send is
-parsed, and billed by the rules of testing/billing/bill.py. Writes bench/results/price.json.
+parsed, and billed by the rules of tests/support/billing/bill.py. Writes bench/results/price.json.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.price.at_hand import pages_at_hand
 from bench.price.readers import READERS, Way, price_of
-from testing.billing.bill import Layout
+from tests.support.billing.bill import Layout
 
 RATES = (1_000, 10_000)
 DENSE = 100_000  # where only the last way is worth a look, and only for readers who are alone

@@ -15,7 +15,7 @@ from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.price.freshness import Freshness, ages
 from bench.price.readers import Way, price_of
-from testing.billing.bill import Layout
+from tests.support.billing.bill import Layout
 
 _RATE = 1_000
 _READERS = ("a follower, by pages", "ten followers", "a dashboard, every 5 s")

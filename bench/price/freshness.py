@@ -18,7 +18,7 @@ from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
-from testing.local_bigquery import running
+from tests.support.local_bigquery import running
 
 RECORDS = records_table(Record)
 _WRITERS, _APPENDS_PER_S, _WARM_S, _FOR_S = 3, 5, 5, 60

@@ -19,9 +19,9 @@ from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
 from bench.scaling import prices
-from testing.billing.bill import Layout
-from testing.billing.store import BilledStore
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
+from tests.support.billing.bill import Layout
+from tests.support.billing.store import BilledStore
 
 RECORDS = records_table(Record)
 MONTH_S = 30 * 86_400

@@ -1,4 +1,4 @@
-"""The table of what reading costs on BigQuery, by the model of testing/billing."""
+"""The table of what reading costs on BigQuery, by the model of tests/support/billing."""
 
 from bench.report.figures import table
 from bench.report.results import Fresh, Price, PriceCell

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.ingest.cells import Round
 from bench.ingest.messages import Case
-from testing.billing.bill import Layout
+from tests.support.billing.bill import Layout
 
 Said = TypeVar("Said")
 Machine = dict[str, Any]

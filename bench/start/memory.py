@@ -35,8 +35,8 @@ from bench.ingest.rounds import load
 from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.usage import Watch
-from testing.process import served_keys
-from testing.service import authorization
+from sluice.testing.process import served_keys
+from sluice.testing.service import authorization
 
 RESULT = RESULTS / "memory.json"
 LOAD, BURST = Case(), Case(record_bytes=10_000, in_flight=1_000)

@@ -29,7 +29,7 @@ from bench.ingest.contenders import Cores, service_settings
 from bench.machine import machine_before
 from bench.places import RESULTS, ROOT
 from bench.start.import_times import read_imports, summary
-from testing.process import free_port, served_keys
+from sluice.testing.process import free_port, served_keys
 
 RESULT = RESULTS / "start.json"
 EMBEDDED, BIGQUERY, BARE, NOTHING = "sluice, embedded", "sluice, bigquery", "bare", "python -c pass"
@@ -61,7 +61,7 @@ def outside() -> Iterator[Outside]:
     """Run the null store and serve the keys, on the load's core, until the block ends."""
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, cores.load)
-    command = [sys.executable, "-m", "testing.null_store"]
+    command = [sys.executable, "-m", "sluice.testing.null_store"]
     with (
         served_keys() as keys_url,
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as store,

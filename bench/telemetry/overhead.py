@@ -29,8 +29,8 @@ from bench.ingest.messages import Case
 from bench.ingest.rounds import load, order_of
 from bench.machine import machine_before
 from bench.places import RESULTS
-from testing import tokens
-from testing.process import free_port, served_keys
+from sluice.testing import tokens
+from sluice.testing.process import free_port, served_keys
 
 RESULT = RESULTS / "telemetry.json"
 CASE = Case(in_flight=1_024)  # more than wait for the store at any time, so that the core is what limits

@@ -16,7 +16,7 @@ from app.server import serve
 from app.settings.load import load_settings
 from app.stores.sink import Appender
 from app.telemetry.logs import configure_logging
-from testing.null_store.appender import NullAppender
+from sluice.testing.null_store.appender import NullAppender
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import requests
 from google.auth import jwt
 
-from testing.tokens import ISSUER, PUSHER
+from sluice.testing.tokens import ISSUER, PUSHER
 
 _MAX_REMEMBERED = 1_024
 

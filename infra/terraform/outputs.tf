@@ -98,7 +98,7 @@ output "pushes" {
 }
 
 output "dead_letter_subscription" {
-  description = "What python -m dev redrive reads; of several streams, the dead letters of that one (dead_letter_subscriptions has all)."
+  description = "What sluice redrive reads; of several streams, the dead letters of that one (dead_letter_subscriptions has all)."
   value       = google_pubsub_subscription.dead_letters[local.shown_stream].id
 }
 
@@ -113,7 +113,7 @@ output "push_subscriptions" {
 }
 
 output "dead_letter_subscriptions" {
-  description = "By stream, what python -m dev redrive reads."
+  description = "By stream, what sluice redrive reads."
   value       = { for name, subscription in google_pubsub_subscription.dead_letters : name => subscription.id }
 }
 
@@ -133,7 +133,7 @@ output "pii_secret" {
 }
 
 output "heartbeat_signature" {
-  description = "What proves a canary to the service: SLUICE_HEARTBEAT_SIGNATURE, for python -m dev canary and smoke --topic."
+  description = "What proves a canary to the service: SLUICE_HEARTBEAT_SIGNATURE, for sluice canary and smoke --topic."
   value       = local.heartbeat_signature
 }
 

@@ -123,7 +123,7 @@ resource "google_pubsub_topic" "dead_letters" {
   depends_on = [google_project_service.used]
 }
 
-# A topic keeps nothing by itself: this is what keeps dead letters until somebody looks (python -m dev redrive).
+# A topic keeps nothing by itself: this is what keeps dead letters until somebody looks (sluice redrive).
 resource "google_pubsub_subscription" "dead_letters" {
   for_each = local.streams
 

@@ -124,7 +124,7 @@ variable "unacked_days" {
 }
 
 variable "dead_letter_days" {
-  description = "How long dead letters are kept for `python -m dev redrive`."
+  description = "How long dead letters are kept for `sluice redrive`."
   type        = number
   default     = 31
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import schemathesis
 
 from app.http.problems import CATALOGUE, MEDIA_TYPE
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 
 _EVENTS = "text/event-stream"
 _EVENTS_S = patience_s(10)

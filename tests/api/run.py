@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from testing import tokens
-from testing.instance import instance
-from testing.pace import patience_s
-from testing.process import ROOT
+from sluice.testing import tokens
+from sluice.testing.instance import instance
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"

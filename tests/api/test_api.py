@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.api.run import DOCUMENT, fuzz, service, unexpected
 from tests.api.streams import STREAMS
 from tests.long_form import IS_LONG

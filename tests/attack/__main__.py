@@ -7,7 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.attack import report
 from tests.attack.plan import ATTACKS, Attack, UnknownAttackError, chosen
 from tests.attack.run import Outcome, Times, run

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from testing.instance import Resources, reset_peak, resources
+from sluice.testing.instance import Resources, reset_peak, resources
 
 _LOOK_EVERY_S = 0.1
 

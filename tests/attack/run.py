@@ -9,8 +9,8 @@ from typing import Self
 
 import msgspec
 
-from testing.pace import patience_s
-from testing.process import ROOT
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT
 from tests.attack.client import READY, Job, Sent
 from tests.attack.memory import Memory
 from tests.attack.neighbours import Neighbours

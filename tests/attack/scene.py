@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import duckdb
 import msgspec
 
-from testing.instance import Caller, Instance, instance
+from sluice.testing.instance import Caller, Instance, instance
 from tests.attack.plan import Attack
 
 CALLERS = (
@@ -48,7 +48,7 @@ def found(url: str, tokens_file: Path | None, issuer: str | None, pid: int | Non
     """Return a service that runs already, on this machine.
 
     `tokens_file` is JSON, caller -> bearer token; a caller without one sends none. The pushes' token may come from a
-    local `issuer` (`python -m dev pubsub`) instead.
+    local `issuer` (`sluice pubsub`) instead.
 
     Raises:
         NotHereError: the service or the issuer is not at a loopback address.

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.attack import report
 from tests.attack.plan import Attack, Hold, Repeat
 from tests.attack.run import Times, run

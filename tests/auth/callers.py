@@ -11,7 +11,7 @@ from app.auth.grants import CheckFilters, GrantRules
 from app.http import paths
 from app.settings.auth import AuthSettings
 from app.settings.load import Settings
-from testing.service import SETTINGS, Service, authorization
+from sluice.testing.service import SETTINGS, Service, authorization
 
 KEY = "sluice_" + "k" * 43
 OTHER_KEY = "sluice_" + "o" * 43

@@ -2,7 +2,7 @@ import hashlib
 import re
 
 from app.auth.api_keys import is_key, key_hash, new_key, redacted
-from testing import tokens
+from sluice.testing import tokens
 
 
 def test_a_key_is_256_random_bits_after_a_prefix() -> None:

@@ -16,7 +16,7 @@ from app.runtime.instants import DAY_US, HOUR_US
 from app.runtime.valkey import connect
 from app.settings.fields import MIB
 from app.settings.query import QuerySettings
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

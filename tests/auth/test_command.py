@@ -16,7 +16,7 @@ from app.auth.grants import read_grants
 from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.principal import Principal
 from app.settings.load import Settings
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, document, email_grant, granting, key_grant
 from tests.documents import code_blocks
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_wrong_is_told_with_status_2(
 def test_filters_are_checked_against_the_record_type(tmp_path: Path) -> None:
     """What the default record has not, another may have."""
     file = granting(tmp_path, key_grant(filters={"carrier": "UA"})).auth.grants_file
-    assert main(["check", file], {"SLUICE_RECORD": "examples.flights.record:Flight"}) == 0
+    assert main(["check", file], {"SLUICE_RECORD": "sluice.local.flights.record:Flight"}) == 0
 
 
 @pytest.mark.parametrize("module", ["app", "app.auth"])

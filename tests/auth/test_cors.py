@@ -8,7 +8,7 @@ import pytest
 from app.http import paths
 from app.http.cors import EXPOSED
 from app.settings.load import SettingsError, load_settings
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import bearing, granting, key_grant
 
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"

@@ -7,7 +7,7 @@ import pytest
 
 from app.auth.grants import GrantsError
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.auth.callers import KEY, OWNER, READER, RULES, document, email_grant, key_grant, remove, write
 
 

@@ -24,8 +24,8 @@ from app.auth.key_set import (
     read_key_set,
 )
 from app.auth.tokens import TokenVerifier
-from testing import tokens
-from testing.clock import FakeClock
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, bearer
 
 _PEM = tokens.key_pair()[1]

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from app.auth.key_set import COOL_DOWN_S, STALE_S, FetchedKeys, KeySet, KeySetError
-from testing.clock import FakeClock
-from testing.tokens import key_pair
+from sluice.testing.clock import FakeClock
+from sluice.testing.tokens import key_pair
 
 _PEM = key_pair()[1]
 

@@ -6,8 +6,8 @@ import pytest
 
 from app.http import paths
 from app.settings.fields import MIB
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
 from tests.telemetry.scripted_runner import metered
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server

@@ -15,10 +15,10 @@ from app.auth.principal import SCOPES
 from app.http import paths
 from app.main import create_app
 from app.query.params.filters import FilterError
-from testing import tokens
-from testing.clock import FakeClock
-from testing.pace import patience_s
-from testing.service import GOOD, SETTINGS, authorization, envelope, running
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
+from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.auth.callers import (
     KEY,
     OTHER_KEY,

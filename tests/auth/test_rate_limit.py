@@ -13,8 +13,8 @@ from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, RateLimit, RateLimitS
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS
 from app.runtime.valkey import connect
-from testing.clock import FakeClock
-from testing.pace import patience_s
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

@@ -9,7 +9,7 @@ import pytest
 from bench.ingest import rounds
 from bench.ingest.load import Order
 from bench.ingest.messages import Case
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 
 
 @asynccontextmanager

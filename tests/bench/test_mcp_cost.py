@@ -9,7 +9,7 @@ import pytest
 from bench.ingest.contenders import Cores
 from bench.start.mcp_cost import DOCUMENT, MEASURES, OFF, ON, Process, compared, read, start, with_table
 from bench.start.time_to_ready import EMBEDDED, Outside
-from testing.process import served_keys
+from sluice.testing.process import served_keys
 
 
 def test_the_page_is_what_the_result_says() -> None:

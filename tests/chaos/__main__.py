@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 from app.stores.bigquery.client import TableAddress
-from dev.declared import Declared
-from dev.local_bigquery.errors import LocalBigQueryError
-from dev.local_bigquery.install import install
-from dev.local_bigquery.provision import tables_of
-from testing.local_bigquery import running
+from sluice.local.bigquery.errors import LocalBigQueryError
+from sluice.local.bigquery.install import install
+from sluice.local.bigquery.provision import tables_of
+from sluice.local.declared import Declared
 from tests.chaos.plan import make_plan
 from tests.chaos.report import complaint, summary
 from tests.chaos.run import INSTANCES, Conditions, Run
+from tests.support.local_bigquery import running
 
 OUTAGES, CUTS, MAX_QUOTA = 2, 6, 2
 

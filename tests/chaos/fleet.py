@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from testing.pace import patience_s
-from testing.process import Process, start
+from sluice.testing.pace import patience_s
+from sluice.testing.process import Process, start
 from tests.chaos.ledger import Stop
 
 _LISTENS_WITHIN_S = patience_s(60.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.chaos.fleet import Fleet
 
 _TRANSIENT = {429, 500, 502, 503, 504}

@@ -11,9 +11,9 @@ import msgspec
 
 from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from testing import tokens
-from testing.misbehaving.wire import Wire
-from testing.process import served_keys
+from sluice.testing import tokens
+from sluice.testing.misbehaving.wire import Wire
+from sluice.testing.process import served_keys
 from tests.chaos.driver import Driver
 from tests.chaos.fleet import Fleet, fleet
 from tests.chaos.ledger import Evidence, Reading, violations

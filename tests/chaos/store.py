@@ -9,12 +9,12 @@ import grpc.aio
 import msgspec
 
 from app.runtime.clock import MICROSECONDS, Clock
-from testing.misbehaving import answers
-from testing.misbehaving.faults import Arrival, EndStream, Fault
-from testing.misbehaving.rows import Row
-from testing.misbehaving.server import MisbehavingServer
-from testing.misbehaving.stream import Stream, _EndError, _Turn
-from testing.pace import patience_s
+from sluice.testing.misbehaving import answers
+from sluice.testing.misbehaving.faults import Arrival, EndStream, Fault
+from sluice.testing.misbehaving.rows import Row
+from sluice.testing.misbehaving.server import MisbehavingServer
+from sluice.testing.misbehaving.stream import Stream, _EndError, _Turn
+from sluice.testing.pace import patience_s
 
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _MAX_ROWS, _MAX_BYTES = 4_000, 3_500_000  # local-bigquery receives 4 MiB

@@ -2,13 +2,13 @@
 
 import pytest
 
-from dev.declared import Declared
-from dev.local_bigquery.provision import tables_of
-from testing.local_bigquery import Double
-from testing.pace import patience_s
+from sluice.local.bigquery.provision import tables_of
+from sluice.local.declared import Declared
+from sluice.testing.pace import patience_s
 from tests.chaos.plan import make_plan
 from tests.chaos.run import INSTANCES, Conditions, Run
 from tests.long_form import long
+from tests.support.local_bigquery import Double
 
 
 @pytest.mark.slow

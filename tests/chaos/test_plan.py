@@ -5,7 +5,7 @@ import signal
 
 import msgspec
 
-from testing.misbehaving.faults import Arrival, Fault
+from sluice.testing.misbehaving.faults import Arrival, Fault
 from tests.chaos.plan import AT_STORE, CutReads, Kill, Outage, Plan, make_plan
 from tests.chaos.weather import Weather
 

@@ -15,16 +15,16 @@ import pytest
 
 from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from dev.declared import Declared
-from dev.local_bigquery.provision import tables_of
-from testing.local_bigquery import Double
-from testing.misbehaving.faults import Arrival, Fault
-from testing.misbehaving.waiting import until
-from testing.process import served_keys
-from testing.service import authorization, envelope
+from sluice.local.bigquery.provision import tables_of
+from sluice.local.declared import Declared
+from sluice.testing.misbehaving.faults import Arrival, Fault
+from sluice.testing.misbehaving.waiting import until
+from sluice.testing.process import served_keys
+from sluice.testing.service import authorization, envelope
 from tests.chaos.fleet import Fleet, Instance
 from tests.chaos.reader import Follower
 from tests.chaos.store import ForwardingServer
+from tests.support.local_bigquery import Double
 
 SETTINGS = {
     "backend": "bigquery",

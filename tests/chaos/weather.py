@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from testing.misbehaving import faults
-from testing.misbehaving.faults import Arrival, Cut, EndStream, Fault, Freeze, Listing, Silence, not_stored
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import Arrival, Cut, EndStream, Fault, Freeze, Listing, Silence, not_stored
 
 _ENDINGS = (
     faults.DRAINING,

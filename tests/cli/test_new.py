@@ -11,12 +11,12 @@ import pytest
 from app.schema.filters import checked_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.version import VERSION
-from cli.__main__ import main
-from cli.new.origin import PLACEHOLDER, Origin, origin_of
-from cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
-from dev.install.names import read_decisions
-from dev.install.shell import InstallError
-from dev.preflight.plan import Deployment, read_tfvars
+from sluice.__main__ import main
+from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
+from sluice.cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
+from sluice.ops.install.names import read_decisions
+from sluice.ops.install.shell import InstallError
+from sluice.ops.preflight.plan import Deployment, read_tfvars
 from tests.test_workflows import FOLDER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -123,7 +123,7 @@ def test_the_installation_and_the_preflight_know_the_system(tmp_path: Path) -> N
 
 def test_install_finds_the_outputs_that_it_reads() -> None:
     """Those of the module, under the same names."""
-    from dev.install.github import FROM_BOOTSTRAP, FROM_TERRAFORM, OF_REPOSITORY  # noqa: PLC0415 - its constants only
+    from sluice.ops.install.github import FROM_BOOTSTRAP, FROM_TERRAFORM, OF_REPOSITORY  # noqa: PLC0415 - its constants only
 
     assert {*FROM_TERRAFORM.values(), "pushes"} <= set(blocks("output", FILES["infra/terraform/outputs.tf"]))
     bootstrap = blocks("output", FILES["infra/terraform/bootstrap/main.tf"])
@@ -227,7 +227,7 @@ def test_the_closing_words_name_what_lacks_an_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And the command, which does what they say; then the project is as if its owner had been known."""
-    monkeypatch.setattr("cli.new.command.installed_origin", lambda: NOBODY)
+    monkeypatch.setattr("sluice.cli.new.command.installed_origin", lambda: NOBODY)
     assert main(["new", str(tmp_path / "orders")], {}) == 0
     (named,) = re.findall(r"in its place in (.*):$", capsys.readouterr().out, re.MULTILINE)
     lacking = {path.relative_to(tmp_path / "orders").parts[0] for path in lacking_in(tmp_path / "orders")}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import main
-from cli.project_settings import ProjectSettingsError, project_settings
+from sluice.__main__ import main
+from sluice.cli.project_settings import ProjectSettingsError, project_settings
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import main
-from cli.commands import all_commands
-from cli.parser import parser_of, whole_parser
+from sluice.__main__ import main
+from sluice.cli.commands import all_commands
+from sluice.cli.parser import parser_of, whole_parser
 
 COMMANDS = dict(all_commands())
 NONSENSE = "?no:such/thing"
@@ -65,6 +65,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if name.startswith(("SLUICE_", "PUBSUB_")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "app").mkdir()
     monkeypatch.setattr(sys, "path", [*sys.path])
     with Path(os.devnull).open(encoding="utf-8") as empty:
         monkeypatch.setattr(sys, "stdin", empty)
@@ -76,6 +77,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("line", "status", "said"),
     [
         ("up --record nope:X", 1, "no module 'nope' is installed, or in "),
+        ("up --record app.orders:Order", 1, "/app has the name of Sluice's own package: rename it"),
         ("up --record orders", 1, "must be package.module:Type"),
         ("up --data-path /proc/x/y.duckdb", 1, "up: /proc/x: No such file or directory"),
         ("demo --exit --flights 3", 2, "demo: 3 flights: the demonstration needs at least 100"),

@@ -9,14 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dev.ports import quiet_ports
-from testing.pace import patience_s
+from sluice.local.ports import quiet_ports
+from sluice.testing.pace import patience_s
 from tests.cli.wheel import ROOT, Installed
 
 _EVERY_HELP = """
 import os, sys
 from contextlib import suppress
-from cli.__main__ import main
+from sluice.__main__ import main
 for name in sys.argv[1:]:
     with suppress(SystemExit):
         main([name, "--help"], os.environ)
@@ -40,16 +40,12 @@ def test_the_wheel_holds_what_the_service_needs_and_no_test(installed: Installed
         "--others",
         "--exclude-standard",
         "app",
-        "cli",
-        "dev",
-        "testing",
-        "examples/flights",
-        "examples/__init__.py",
+        "sluice",
     ]
     known = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     client = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "sluice_client"]
     known += subprocess.run(client, cwd=ROOT / "client", capture_output=True, text=True, check=True).stdout.split()
-    assert {name for name in names if ".dist-info/" not in name} == {*known, "dev/drill/runbook.md"}
+    assert {name for name in names if ".dist-info/" not in name} == {*known, "sluice/ops/drill/runbook.md"}
 
 
 def test_every_command_has_help_where_only_the_wheel_is(installed: Installed, tmp_path: Path) -> None:
@@ -97,7 +93,7 @@ def test_a_new_project_passes_its_own_tests(installed: Installed, tmp_path: Path
 
 async def test_packages_of_the_users_own_do_not_take_the_place_of_ours(installed: Installed, tmp_path: Path) -> None:
     """Many projects have an `app`; the record type in the working folder is found all the same."""
-    for name in ("app", "cli", "dev", "testing"):
+    for name in ("app", "cli", "dev", "examples", "testing"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('this is not the service')")
     (tmp_path / "visits.py").write_text(

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from testing.pace import patience_s
-from testing.process import ROOT
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT
 
 _WAIT_S = 60
 

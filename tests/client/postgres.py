@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
-from testing import apt
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
+from tests.support import apt
 
 REQUIRED = "REQUIRE_POSTGRES"
 PACKAGE = "postgresql"

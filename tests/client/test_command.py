@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.auth.api_keys import key_hash, new_key
-from testing.http_server import Handler, serving_http
-from testing.process import serving
+from sluice.testing.http_server import Handler, serving_http
+from sluice.testing.process import serving
 from tests.client.command import Ended, command, line_with, run
 
 

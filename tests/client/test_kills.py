@@ -11,9 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from testing import process as service_process
-from testing.pace import patience_s
-from testing.process import Process, served_keys
+from sluice.testing import process as service_process
+from sluice.testing.pace import patience_s
+from sluice.testing.process import Process, served_keys
 from tests.client.command import line_with, run, start
 from tests.client.targets import Target, duckdb_target, parquet_target, sqlite_target
 from tests.long_form import IS_LONG, long

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from sluice.testing.process import ROOT
 from sluice_client import Client
 from sluice_client.connection import USER_AGENT
 from sluice_client.errors import ProblemError, ResponseError, UnreachableError
 from sluice_client.protocol.effects import Broken, Reply
 from sluice_client.protocol.rate_limit import exhausted_for_s, retry_after_s
 from sluice_client.protocol.retry import Again, Refused, RetryPolicy, decide
-from testing.process import ROOT
 from tests.client.scripted import page, problem, scripted
 
 POLICY = RetryPolicy()

@@ -9,13 +9,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from examples.flights import load
+from sluice.local.flights import load
+from sluice.testing.pace import patience_s
+from sluice.testing.process import serving
 from sluice_client import AsyncClient, Client, Feed, FileCursor, ProblemError
-from testing.pace import patience_s
-from testing.process import serving
 
 _FLIGHTS = 1_500
-STREAMS = "examples.flights.streams:STREAMS"
+STREAMS = "sluice.local.flights.streams:STREAMS"
 
 
 @pytest.fixture

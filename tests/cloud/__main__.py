@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from app.stores.bigquery.client import AccessError, TableAddress
-from testing.throwaway import drop_run, new_run, sweep
 from tests.cloud.bound import Bound
 from tests.local_bigquery import PLACE, RUN
+from tests.support.throwaway import drop_run, new_run, sweep
 
-TESTS = ("tests/contract", "tests/dev/preflight/test_bigquery.py")
+TESTS = ("tests/contract", "tests/ops/preflight/test_bigquery.py")
 WRONG = 2
 
 

@@ -14,10 +14,10 @@ from google.cloud import bigquery
 
 from app.schema.table import rejects_table
 from app.stores.bigquery.client import BigQueryClients
-from testing.local_bigquery import Double
-from testing.process import ROOT
-from testing.throwaway import LABEL, LABEL_VALUE, LIVES_S, Throwaway, drop_run, new_run, sweep
+from sluice.testing.process import ROOT
 from tests.cloud.bound import QUERIES_PER_TEST, Bound
+from tests.support.local_bigquery import Double
+from tests.support.throwaway import LABEL, LABEL_VALUE, LIVES_S, Throwaway, drop_run, new_run, sweep
 
 FEW = "tests/contract/test_round_trip.py"
 

@@ -13,11 +13,11 @@ from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.registry import open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
-from testing.clock import FakeClock
-from testing.local_bigquery import Double
-from testing.misbehaving.plain_client import Unstamped
-from testing.throwaway import Throwaway
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving.plain_client import Unstamped
 from tests.contract.stores import T0_US, set_back
+from tests.support.local_bigquery import Double
+from tests.support.throwaway import Throwaway
 
 _DEFAULT = Settings()
 

@@ -9,7 +9,7 @@ from app.query.chunks.source import ChunkedSource
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.stores.source import QueryRunner
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryEngine, MemoryUnderTest
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US

@@ -11,7 +11,7 @@ from app.settings.load import Settings
 from app.stores.registry import OPENERS
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import T0_US, set_back
 from tests.stores.memory.store import MemoryAppender, MemoryStore
 

@@ -21,7 +21,7 @@ from app.stores.query import Condition, RowQuery
 from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.long_form import examples
 
 T0_US = 1_700_000_000 * SECOND_US

@@ -23,9 +23,9 @@ from app.schema.table import Table, records_table
 from app.stores.query import Condition
 from app.stores.sink import Outcome, RowsRefused, SetupError, SinkState, Stored
 from app.stores.source import StoreUnavailableError
-from testing.unwatched import unwatched
 from tests.contract.stores import RECORDS, REJECTS, Engine, Store, every_row
 from tests.encoding import encoded, whole_envelope
+from tests.support.unwatched import unwatched
 
 
 class Priced(msgspec.Struct, forbid_unknown_fields=True):

@@ -19,10 +19,10 @@ from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
 from app.telemetry.metrics import Metrics
-from testing.unwatched import unwatched
 from tests.contract.stores import RECORDS, REJECTS, Engine
-from tests.dev.backfill.archive import PUBLISHED, archived, write_avro
-from tests.dev.backfill.running import STREAMS, record, run, stored_keys, write_lines
+from tests.ops.backfill.archive import PUBLISHED, archived, write_avro
+from tests.ops.backfill.running import STREAMS, record, run, stored_keys, write_lines
+from tests.support.unwatched import unwatched
 
 TABLES = (RECORDS, REJECTS)
 

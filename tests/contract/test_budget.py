@@ -9,7 +9,7 @@ from app.query.params.page import Now, Window
 from app.runtime.instants import HOUR_US
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import Put, Shelf, in_window, places
 from tests.contract.stores import T0_US, Engine, law

@@ -9,10 +9,10 @@ import pytest
 
 from app.health.canary import GIVE_UP_S
 from app.runtime.instants import SECOND_US, epoch_us, to_text
-from testing.clock import FakeClock
-from testing.null_store.appender import NullAppender
-from testing.service import CANARY, SECRET
-from testing.service import Service as Running
+from sluice.testing.clock import FakeClock
+from sluice.testing.null_store.appender import NullAppender
+from sluice.testing.service import CANARY, SECRET
+from sluice.testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of

@@ -7,7 +7,7 @@ import pytest
 
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.service import SINCE, WINDOW, Service, lasting_headers
 from tests.contract.stores import T0_US, Engine
 from tests.contract.watched import Watched

@@ -7,7 +7,7 @@ import pytest
 
 from app.runtime.clock import MICROSECONDS
 from app.stores.source import QueryRunner
-from testing.misbehaving.waiting import advance_until
+from sluice.testing.misbehaving.waiting import advance_until
 from tests.contract.service import SINCE, WINDOW, Service
 from tests.contract.stores import T0_US, Engine
 from tests.contract.watched import Watched

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.query.cursor import Cursor, encode_cursor
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.service import SINCE, UNTIL, WINDOW, Client, Service, lasting_headers, problem_of
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine

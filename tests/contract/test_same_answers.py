@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from app.record import Record, RejectedRecord
-from testing.local_bigquery import Double
 from tests.contract.bigquery import BigQueryEngine
 from tests.contract.service import WINDOW, Client, Service, lasting_headers
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine, Engine
+from tests.support.local_bigquery import Double
 
 _DATA: list[Any] = [
     None,

@@ -12,15 +12,15 @@ import pytest
 from app.schema.table import Table, records_table
 from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
-from dev import rejects_feed
-from dev.__main__ import main
-from dev.pubsub.broker import Broker
-from dev.pubsub.message import Message
-from dev.pubsub.server import PubsubServer
-from dev.pubsub.subscription import SubscriptionSettings
-from testing import tokens
-from testing.clock import FakeClock
-from testing.service import SECRET, Service, running
+from sluice.__main__ import main
+from sluice.local.pubsub.broker import Broker
+from sluice.local.pubsub.message import Message
+from sluice.local.pubsub.server import PubsubServer
+from sluice.local.pubsub.subscription import SubscriptionSettings
+from sluice.ops import rejects_feed
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import SECRET, Service, running
 from tests.contract.records import Brief, Wordy
 from tests.contract.stores import RECORDS, REJECTS, Engine
 from tests.contract.test_append import PRICED, TOO_MUCH
@@ -159,7 +159,7 @@ def test_a_row_that_the_store_refuses_is_rejected_and_the_others_stored(engine: 
 def test_a_replayed_reject_is_stored_after_the_fix_as_the_delivery_that_it_was(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`python -m dev replay` takes the reasons and the window it is told; played twice, a record is read once."""
+    """`sluice replay` takes the reasons and the window it is told; played twice, a record is read once."""
     brief, wordy = records_table(Brief), records_table(Wordy)
 
     async def reject(service: Service) -> None:

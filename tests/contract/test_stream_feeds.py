@@ -26,8 +26,8 @@ from app.stores.sink import (
     Uncertain,
 )
 from app.streams import load_streams
-from testing.clock import FakeClock
-from testing.service import Service, authorization, envelope, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import Service, authorization, envelope, running
 from tests.contract.stores import REJECTS, T0_US, Engine
 from tests.contract.test_service import settings_of
 from tests.long_form import IS_LONG, long

@@ -3,7 +3,7 @@
 import pytest
 
 from app.runtime.instants import SECOND_US, to_text
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US

@@ -19,7 +19,7 @@ from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind, Mode
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import Table, records_table
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.gaps import OTHERWISE_BELOW_THE_TOP
 from tests.contract.service import Service
 from tests.contract.stores import REJECTS, T0_US, Engine, law

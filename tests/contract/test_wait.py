@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.runtime.instants import SECOND_US
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.service import SINCE, WINDOW, Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine

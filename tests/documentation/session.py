@@ -20,8 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from testing.pace import patience_s
-from testing.process import free_port
+from sluice.testing.pace import patience_s
+from sluice.testing.process import free_port
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`(?P<path>[\w./-]+\.\w+)`:\s*$")
@@ -29,10 +29,10 @@ _SERVICE, _PUBSUB = "127.0.0.1:8080", "127.0.0.1:8085"
 _SERVES = {"sluice up": "Ctrl-C stops everything", "sluice demo": "Serving until Ctrl-C"}
 """What runs until Ctrl-C, and what it prints once it serves."""
 _FASTER = {"sluice demo": " --flights 300"}
-"""The demonstration as a whole is run by the tests of dev/demo."""
+"""The demonstration as a whole is run by the tests of sluice/local/demo."""
 _ELSEWHERE = ("uv tool install", "make demo\nmake test")
-"""Left out: tests/cli installs the wheel, and the tests of dev/demo run the demonstration; here, the commands are those
-of this environment. `make test` runs this."""
+"""Left out: tests/cli installs the wheel, and tests/local runs the demonstration; here, the commands are those of this
+environment. `make test` runs this."""
 _RUN = "uv run "
 _STOP = "with Ctrl-C"
 _PATIENCE_S = patience_s(60.0)

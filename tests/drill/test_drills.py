@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from dev.drill.catalogue import DRILLS
-from dev.drill.command import rehearse
-from dev.ports import quiet_ports
-from testing.pace import patience_s
+from sluice.local.ports import quiet_ports
+from sluice.ops.drill.catalogue import DRILLS
+from sluice.ops.drill.command import rehearse
+from sluice.testing.pace import patience_s
 from tests.long_form import long
 
 SHORT = {"setting", "dead-letters", "table", "revoked-key"}
@@ -39,7 +39,7 @@ call("acknowledge", {"ackIds": [message["ackId"]]})
 
 def drill(*arguments: str) -> list[str]:
     """Return the command line of a drill."""
-    return [sys.executable, "-P", "-m", "dev", "drill", "--port", str(quiet_ports(1)[0]), *arguments]
+    return [sys.executable, "-P", "-m", "sluice", "drill", "--port", str(quiet_ports(1)[0]), *arguments]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dev.drill.catalogue import DRILLS
-from dev.drill.run_book import RunBookError, laptop_commands, run_book_path, run_commands, section_of
-from dev.drill.trickle import Comparison, compare
+from sluice.ops.drill.catalogue import DRILLS
+from sluice.ops.drill.run_book import RunBookError, laptop_commands, run_book_path, run_commands, section_of
+from sluice.ops.drill.trickle import Comparison, compare
 
 DOCUMENT = run_book_path().read_text()
 

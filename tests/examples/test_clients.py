@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from examples.clients import load_duckdb
-from testing.pace import patience_s
-from testing.process import ROOT, serving
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT, serving
 
 DAY = ("2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z")
 

@@ -12,8 +12,8 @@ import duckdb
 import httpx
 import pytest
 
-from testing.pace import patience_s
-from testing.process import ROOT, serving
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT, serving
 from tests.long_form import IS_LONG
 from tests.streams.service import MARKET, ORDER, PAYMENT
 

@@ -15,9 +15,9 @@ import pytest
 
 from app.record import Envelope
 from app.schema.columns import columns_of
-from examples.flights import build, load
-from examples.flights.record import Flight, Movement, Schedule
-from examples.flights.streams import Airport, Weather
+from sluice.local.flights import build, load
+from sluice.local.flights.record import Flight, Movement, Schedule
+from sluice.local.flights.streams import Airport, Weather
 
 README = load.DATA_PATH.with_name("README.md").read_text(encoding="utf-8")
 

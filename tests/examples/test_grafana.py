@@ -11,7 +11,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from ruamel.yaml import YAML
 
-from testing.service import Service, running
+from sluice.testing.service import Service, running
 from tests.auth.callers import KEY, bearing, granting, key_grant
 from tests.documents import code_blocks
 from tests.rules import ROOT

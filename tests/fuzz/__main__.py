@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.api.run import fuzz as ask_by_document
 from tests.fuzz.requests import AREAS
 from tests.fuzz.run import fuzz, keep

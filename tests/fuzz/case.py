@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from testing import tokens
+from sluice.testing import tokens
 
 MESSAGE_ID = "$message-id"
 """In a body: replaced by an id that no earlier message had."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from testing import tokens
+from sluice.testing import tokens
 from tests.fuzz.case import Asked, Case, Raw, Token
 
 _CLAIMS: st.SearchStrategy[Mapping[str, Any]] = st.dictionaries(

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import httpx
 
-from testing.instance import Caller, Instance, complaints, instance, resources
-from testing.pace import patience_s
+from sluice.testing.instance import Caller, Instance, complaints, instance, resources
+from sluice.testing.pace import patience_s
 from tests.fuzz.case import Asked, Case, request_bytes
 from tests.fuzz.oracle import NARROW, NARROW_SOURCE, wrong
 from tests.fuzz.wire import dump, exchange

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.http.problems import MEDIA_TYPE
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.fuzz.case import Asked, Case, Kept, Raw, Token, request_bytes
 from tests.fuzz.oracle import NARROW, wrong
 from tests.fuzz.requests import AREAS

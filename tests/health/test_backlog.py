@@ -17,9 +17,9 @@ from google.cloud import monitoring_v3
 from app.health.backlog import Backlog, BacklogError, BacklogWatch, Waiting
 from app.health.backlog_sources import MESSAGES, OLDEST, backlog_watch
 from app.settings.load import Settings
-from testing.clock import FakeClock
-from testing.http_server import Handler, serving_http
-from testing.service import SETTINGS, authorization, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.http_server import Handler, serving_http
+from sluice.testing.service import SETTINGS, authorization, running
 
 KEYED = SETTINGS.replace(api_principals=("reader@example.com",))
 CLOUD = SETTINGS.replace(backlog="cloud", telemetry_project="shop", backlog_subscriptions=("orders-push", "a.b"))

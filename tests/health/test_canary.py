@@ -13,7 +13,7 @@ from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.source import StoreUnavailableError
 from app.telemetry.metrics import Metrics
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 POLL_S = 5.0
 

@@ -23,7 +23,7 @@ from app.stores.sink import SetupError, SinkState
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
 
 SECRET = "my-project.events.records"

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.stores.sink import SetupError, SinkState
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, Service
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, Service
 from tests.auth.callers import bearing, granting, key_grant, signed_in
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import Sinks, scripted

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from testing.process import Process, serving
+from sluice.testing.process import Process, serving
 from tests.long_form import IS_LONG
 from tests.raw_client import connected, many, peak_bytes, read_to_end, status
 

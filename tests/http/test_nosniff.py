@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar.routes import HTTPRoute
 
-from testing.service import GOOD, SETTINGS, Service, authorization, running
+from sluice.testing.service import GOOD, SETTINGS, Service, authorization, running
 
 _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": "a"}
 

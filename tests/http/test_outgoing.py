@@ -10,7 +10,7 @@ import pytest
 
 from app.http.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
 from app.settings.server import ServerSettings
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 STALL_S = 0.02
 

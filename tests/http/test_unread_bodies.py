@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from app.http.unread_bodies import UnreadBodies
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 
 class Sender:

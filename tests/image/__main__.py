@@ -15,7 +15,7 @@ import msgspec
 from app.auth.api_keys import key_hash, new_key
 from app.auth.principal import SCOPES
 from app.version import VERSION
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.image.checker import Checker
 from tests.image.docker import Docker
 from tests.image.engine import ROOT, Engine, ImageError, Ran, Start

@@ -11,7 +11,7 @@ import subprocess
 from itertools import chain
 from pathlib import Path
 
-from testing.process import free_port
+from sluice.testing.process import free_port
 from tests.image.engine import ROOT, ImageError, Ran, Start
 
 _COMPRESSED = re.compile(r"^compressed +([\d.]+) MB", re.MULTILINE)

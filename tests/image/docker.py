@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain
 from threading import Event
 
-from testing.process import free_port
+from sluice.testing.process import free_port
 from tests.image.engine import ROOT, ImageError, Ran, Start
 
 _HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108

@@ -13,13 +13,14 @@ from pathlib import Path
 ACCOUNT = 10_001
 SERVICE, PACKAGES = Path("/srv/sluice"), Path("/opt/venv")
 BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "git")
-OUR_TOOLS = ("bench", "cli", "dev", "testing", "tests")
+OUR_TOOLS = ("bench", "tests")
 OF_LAPTOPS = ("aiohttp", "google.cloud.pubsub_v1", "shtab")
 NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", *OUR_TOOLS, *OF_LAPTOPS)
 EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "mcp", "opentelemetry.exporter.otlp")
 ONLY_FULL = ("duckdb", "sqlglot")
 FILES = (
     "LICENSE",
+    "sluice/__init__.py",
     "app/openapi/page.html",
     "app/openapi/reference.css",
     "app/page/page.html",

@@ -9,9 +9,9 @@ from app.ingest.verdict import Durable, Verdict
 from app.ingest.writer import Writer, WriterLimits
 from app.runtime.clock import MICROSECONDS
 from app.stores.sink import SinkState
-from testing.clock import FakeClock
-from testing.unwatched import unwatched
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
+from tests.support.unwatched import unwatched
 
 ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
 

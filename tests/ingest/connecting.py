@@ -9,11 +9,11 @@ import grpc.aio
 
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import Outcome, Stored
-from testing.clock import FakeClock
-from testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
-from testing.misbehaving.server import MisbehavingServer, misbehaving
-from testing.misbehaving.waiting import until
-from testing.misbehaving.wire import Link
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
+from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
+from sluice.testing.misbehaving.waiting import until
+from sluice.testing.misbehaving.wire import Link
 from tests.ingest.scripted import turns
 
 

@@ -8,7 +8,7 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.dispatcher import Dispatcher, SharedTarget
 from app.ingest.pending import Pending
 from app.runtime.clock import MICROSECONDS
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 ACK_S = 0.016

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from app.stores.bigquery.connection import Connection
 from app.stores.bigquery.connections import Connections
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, turns
 

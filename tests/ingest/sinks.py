@@ -9,8 +9,8 @@ import msgspec
 from app.schema.table import RECORDS, Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
-from testing.clock import FakeClock
-from testing.service import SETTINGS, Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender
 
 

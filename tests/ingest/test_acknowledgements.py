@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
-from testing.service import GOOD, SETTINGS
+from sluice.testing.service import GOOD, SETTINGS
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.dedupe import Dedupe, InFlight, Memory, New, Seen
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 
 def memory(clock: FakeClock, max_weight: int = 3) -> Dedupe[str]:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from app.stores.sink import Stored
-from testing.clock import FakeClock
-from testing.service import GOOD
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted
 

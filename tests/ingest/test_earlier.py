@@ -16,7 +16,7 @@ from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epo
 from app.settings.load import Settings
 from app.stores.query import Keys
 from app.stores.source import Answer, QueryRunner, StoreUnavailableError
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 NOW_US = 1_769_860_800 * SECOND_US
 

@@ -19,9 +19,9 @@ from app.settings.load import Settings
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, Stored
 from app.streams import single_stream
 from app.telemetry.metrics import Metrics
-from testing.clock import FakeClock
-from testing.unwatched import unwatched
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import ScriptedAppender
+from tests.support.unwatched import unwatched
 
 MIB = 1024**2
 LARGE = {f"name{number}": "x" * 1_000 for number in range(100)}

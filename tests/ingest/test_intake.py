@@ -11,7 +11,7 @@ from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.intake import Intake
 from app.runtime.ledger import Holding
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 Receiving = Callable[[], Awaitable[Any]]

@@ -22,8 +22,8 @@ from app.ingest.payload_hints import (
     STRING_HINT,
     malformed_detail,
 )
-from testing.process import ROOT
-from testing.service import running
+from sluice.testing.process import ROOT
+from sluice.testing.service import running
 from tests.ingest.reading import GOOD, read
 
 _NDJSON = "application/x-ndjson"

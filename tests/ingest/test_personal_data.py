@@ -22,7 +22,7 @@ from app.schema.table import records_table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.sink import EmbeddedAppender
 from app.streams import load_streams
-from testing.service import SETTINGS, Service, authorization, envelope, running
+from sluice.testing.service import SETTINGS, Service, authorization, envelope, running
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
 from tests.ingest.people import CODE_ERRORS, EMAIL, MARKER, SECRET, VERSIONS, Person, person
 from tests.ingest.reading import LIMITS, finish, read_message

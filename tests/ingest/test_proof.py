@@ -8,8 +8,8 @@ import pytest
 
 from app.ingest.envelope import Message, open_push
 from app.ingest.proof import CANARY, NO_PROOFS, SIGNATURE, Proofs, canary_signature, replay_signature
-from testing.service import CANARY as BEAT
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.service import CANARY as BEAT
+from sluice.testing.service import GOOD, SETTINGS, running
 
 SECRET = "sixteen characters at least"
 PROOFS, DATA = Proofs(SECRET), b"{}"

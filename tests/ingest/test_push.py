@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from testing import tokens
-from testing.service import GOOD, envelope, running
+from sluice.testing import tokens
+from sluice.testing.service import GOOD, envelope, running
 
 
 async def test_an_unexpected_failure_is_500_and_says_nothing_of_it(

@@ -5,7 +5,7 @@ import gzip
 import msgspec
 import pytest
 
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.ingest.test_submit import OTHER, stored
 
 _LINE = msgspec.json.encode(GOOD)

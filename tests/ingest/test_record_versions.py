@@ -14,7 +14,7 @@ from app.ingest.records import RecordReader
 from app.ingest.rejects import Reject
 from app.record import Versions
 from app.schema.table import records_table
-from testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS, running
 from tests.ingest.reading import LIMITS, read_message
 from tests.ingest.scripted import ScriptedAppender
 from tests.ingest.versions import BY_ATTRIBUTE, BY_MEMBER, SENT, OrderV1, OrderV2, OrderV3

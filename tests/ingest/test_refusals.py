@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from app.stores.sink import QuotaExceeded, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
-from testing import tokens
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, authorization, envelope
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, authorization, envelope
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.sinks import scripted, status_and_code
 

@@ -2,7 +2,7 @@
 
 from app.ingest.dispatcher import SharedTarget
 from app.runtime.clock import MICROSECONDS
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.desk import ACK_S, Desk
 
 

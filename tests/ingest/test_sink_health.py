@@ -9,7 +9,7 @@ from app.ingest.sink_health import LOOK_AGAIN_S, SinkHealth, watch
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from app.telemetry.redaction import TrustedText
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
 

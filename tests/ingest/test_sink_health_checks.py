@@ -8,7 +8,7 @@ from app.ingest.retry_policy import Trip
 from app.ingest.sink_health import DISK_AGAIN_S, LOOK_AGAIN_S, SinkHealth, watch
 from app.ingest.verdict import Unavailable
 from app.stores.sink import ColumnsPending, SetupError, SinkState, Stored, TableCheck
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import turns
 

@@ -17,7 +17,7 @@ from app.stores.sink import (
     TooLarge,
     Uncertain,
 )
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
 
 LIMIT_S = 300.0

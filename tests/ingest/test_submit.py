@@ -12,8 +12,8 @@ import pytest
 
 from app.schema.table import RECORDS, Table
 from app.stores.sink import Appender, QuotaExceeded, SetupError, SinkState, Stored
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, Service, running
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 
 OTHER = {**GOOD, "id": "b"}

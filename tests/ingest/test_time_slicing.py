@@ -11,7 +11,7 @@ from app.ingest.time_slicing import HEAVY_BYTES, CooperativeRunner
 from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 _LATER_US = 10**9

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import pytest
 
-from testing.service import SETTINGS, Service, running
+from sluice.testing.service import SETTINGS, Service, running
 
 _ID = msgspec.Meta(extra={"sluice": ["id"]})
 

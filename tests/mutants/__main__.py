@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from testing.pace import factor
+from sluice.testing.pace import factor
 from tests.mutants.plan import EQUIVALENT, FLOOR_PERCENT, MODULES, Module
 from tests.mutants.report import Verdict, details, diffs, judge, statuses, table
 

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from testing.instance import Caller, Instance, instance
-from testing.pace import patience_s
+from sluice.testing.instance import Caller, Instance, instance
+from sluice.testing.pace import patience_s
 
 REQUIRED = "REQUIRE_CLIENT_GENERATORS"
 PACKAGE = "sluice_client_of_{}"

@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from app.http.problems import CATALOGUE, MEDIA_TYPE
 from app.main import create_app
 from app.openapi.document import make_document
-from testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS, running
 
 # Routes that are not in the document, and why.
 UNDOCUMENTED = {
@@ -73,7 +73,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     return jsonschema_rs.validator_for(whole, validate_formats=True)
 
 
-@pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight"])
+@pytest.mark.parametrize("record", ["app.record:Record", "sluice.local.flights.record:Flight"])
 async def test_the_document_is_valid(record: str) -> None:
     """By the specification's own schema of OpenAPI 3.1, and each schema in it by JSON Schema's."""
     document = await document_of(record)
@@ -101,7 +101,7 @@ def unnamed(schema: Any) -> Iterator[dict[str, Any]]:
         yield from unnamed(child)
 
 
-@pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight"])
+@pytest.mark.parametrize("record", ["app.record:Record", "sluice.local.flights.record:Flight"])
 async def test_every_object_has_one_name(record: str) -> None:
     """A generated client's class is named after its component: none is inlined, and no title is another name."""
     document = await document_of(record)
@@ -113,7 +113,7 @@ async def test_every_object_has_one_name(record: str) -> None:
     assert len({name.replace(".", "").lower() for name in named}) == len(named)
 
 
-@pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight"])
+@pytest.mark.parametrize("record", ["app.record:Record", "sluice.local.flights.record:Flight"])
 async def test_every_example_fits_its_schema(record: str) -> None:
     """Of parameters, of what is sent and of what is answered."""
     document = await document_of(record)
@@ -202,7 +202,7 @@ async def test_what_needs_a_token_says_so() -> None:
 
 async def test_the_record_type_is_in_the_document() -> None:
     """What may be posted is the JSON Schema of the declaration, with its descriptions."""
-    document = await document_of("examples.flights.record:Flight")
+    document = await document_of("sluice.local.flights.record:Flight")
     post, put = document["paths"]["/v1/records"]["post"], document["paths"]["/v1/records/{record_id}"]["put"]
     one, several = post["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
     assert several["items"] == one

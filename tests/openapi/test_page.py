@@ -15,8 +15,8 @@ import pytest
 from msgspec import Meta, Struct
 
 from app.http.conditional import strong_etag
-from testing.process import ROOT, serving
-from testing.service import SETTINGS, running
+from sluice.testing.process import ROOT, serving
+from sluice.testing.service import SETTINGS, running
 
 ID = {"sluice": ["id"]}
 

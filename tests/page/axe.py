@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from testing.chromium.driver import Page
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.page.program import REQUIRED
+from tests.support.chromium.driver import Page
 
 LOCK = ROOT / ".github" / "axe"
 CACHE = ROOT / ".cache" / "axe"

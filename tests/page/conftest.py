@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.chromium.driver import Page, connected, running
 from tests.page.program import program
+from tests.support.chromium.driver import Page, connected, running
 
 ARTEFACTS = Path(os.environ.get("ARTEFACTS") or Path(__file__).parent.parent / ".artefacts")
 BROWSER = "browser"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from testing.chromium.driver import Page
+from tests.support.chromium.driver import Page
 
 # A rule is a part of an address and what becomes of a request there: "hang", "gone", or a function of the answer's
 # body that returns another body, or a [status, body].

@@ -11,10 +11,10 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from testing import apt
-from testing.chromium.driver import connected, running
-from testing.chromium.program import program
-from testing.process import ROOT, free_port
+from sluice.testing.process import ROOT, free_port
+from tests.support import apt
+from tests.support.chromium.driver import connected, running
+from tests.support.chromium.program import program
 
 FOLDER = ROOT / "docs"
 MOST_BYTES = 200_000
@@ -51,7 +51,7 @@ def main() -> None:
         raise SystemExit(f"needs a Chromium, on PATH or named by CHROMIUM: {error}") from None
     port, folder = free_port(), tempfile.mkdtemp()
     demo = subprocess.Popen(
-        [sys.executable, "-m", "dev", "demo", "--port", str(port), "--data-path", f"{folder}/demo.duckdb"],
+        [sys.executable, "-m", "sluice", "demo", "--port", str(port), "--data-path", f"{folder}/demo.duckdb"],
         cwd=ROOT,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

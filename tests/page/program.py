@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from testing import apt
-from testing.chromium import program as chromium
+from tests.support import apt
+from tests.support.chromium import program as chromium
 
 REQUIRED = "REQUIRE_CHROMIUM"
 

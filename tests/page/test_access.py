@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant, write
 from tests.page.visits import SHOWN, check_quiet, post, push, visit
+from tests.support.chromium.driver import Page
 
 ASKED = "!document.querySelector('#entry').hidden"
 

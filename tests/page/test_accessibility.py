@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from testing.chromium.driver import Page
-from testing.process import ROOT, serving
+from sluice.testing.process import ROOT, serving
 from tests.page.axe import violations
 from tests.page.test_access import ASKED, grants
 from tests.page.visits import SHOWN, fill, visit
+from tests.support.chromium.driver import Page
 
 PALETTE = (ROOT / "app" / "page" / "assets" / "palette.css").read_text()
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "radio", "checkbox", "dialog", "DisclosureTriangle"}

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.auth.callers import KEY
 from tests.page.outages import intercept, problem, rule
 from tests.page.test_access import ASKED, enter, grants
 from tests.page.visits import SHOWN, button, check_quiet, choose, fill, post, press, visit
 from tests.streams.service import MARKET, ORDER, PAYMENT
+from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 QUERY = "location.search"

@@ -7,8 +7,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from testing.chromium.driver import Page
 from tests.rules import ROOT
+from tests.support.chromium.driver import Page
 
 
 @pytest.fixture(scope="module")

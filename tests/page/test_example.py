@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from app.settings.load import Settings
-from testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS, running
 from tests.documents import readme_module
 from tests.page import declared
 
 TYPES = [
     "app.record:Record",
-    "examples.flights.record:Flight",
+    "sluice.local.flights.record:Flight",
     "orders:Order",
     *(f"tests.page.declared:{name}" for name in ("Sale", "Quoted", "Nameless", "Patterned")),
 ]

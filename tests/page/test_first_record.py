@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from testing.chromium.driver import Page
-from testing.process import ROOT, serving
+from sluice.testing.process import ROOT, serving
 from tests.documents import code_blocks
 from tests.page.visits import check_quiet, visit
+from tests.support.chromium.driver import Page
 
 COMMAND = "#first-record code"
 ROWS = "document.querySelectorAll('#records tbody tr').length"
@@ -30,7 +30,7 @@ async def check_the_command(tab: Page, data_path: Path, **settings: str) -> None
         check_quiet(tab, process)
 
 
-@pytest.mark.parametrize("record", ["app.record:Record", "examples.flights.record:Flight", *AWKWARD])
+@pytest.mark.parametrize("record", ["app.record:Record", "sluice.local.flights.record:Flight", *AWKWARD])
 async def test_the_command_stores_a_record(tab: Page, tmp_path: Path, record: str) -> None:
     """Of any declared type, with the characters that a shell would take for its own."""
     await check_the_command(tab, tmp_path / "data.duckdb", record=record)

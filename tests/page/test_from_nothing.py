@@ -6,9 +6,9 @@ import re
 import signal
 from pathlib import Path
 
-from testing.chromium.driver import Page
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.cli.wheel import ROOT, build
+from tests.support.chromium.driver import Page
 
 SCRIPT = ROOT / "tests" / "cli" / "from_nothing.sh"
 MOST_COMMANDS, WITHIN_S = 12, 600

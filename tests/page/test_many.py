@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from bench.query.rows import SOURCES, build_rows
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.page.outages import intercept, rule
 from tests.page.visits import SHOWN, check_quiet
+from tests.support.chromium.driver import Page
 
 ROWS = 1_000_000
 WATCH = """

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.page.outages import check_no_reassurance, intercept, problem, rule, sink
 from tests.page.test_accessibility import NAMED, level, name, role
 from tests.page.visits import check_quiet, fill, post, visit
+from tests.support.chromium.driver import Page
 
 WELL = "document.querySelector('#state').textContent === 'Ready' && document.querySelector('#alarm').hidden"
 ALARM = "document.querySelector('#alarm').innerText"

@@ -4,9 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.page.visits import check_quiet, fill, post, visit
+from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 

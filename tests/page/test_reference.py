@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.page.axe import violations
 from tests.page.visits import check_quiet
 from tests.streams.service import MARKET
+from tests.support.chromium.driver import Page
 
 OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
 GROUND = "getComputedStyle(document.body).backgroundColor"

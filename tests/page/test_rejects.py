@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 
-from testing.chromium.driver import Page
-from testing.process import serving
-from testing.service import authorization, envelope
+from sluice.testing.process import serving
+from sluice.testing.service import authorization, envelope
 from tests.page.visits import button, check_quiet, press, visit
+from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 FIRST = "document.querySelector('#records tbody button')?.textContent"

@@ -6,8 +6,8 @@ import pytest
 
 from app.page.routes import welcome
 from app.streams import load_streams
-from testing.process import ROOT
-from testing.service import SETTINGS, running
+from sluice.testing.process import ROOT
+from sluice.testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
 from tests.streams.service import MARKET
 

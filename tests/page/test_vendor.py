@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 
 PAGE = ROOT / "app" / "page"
 VENDOR = PAGE / "vendor"

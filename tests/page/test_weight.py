@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from testing.chromium.driver import Page
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.page.visits import fill, visit
+from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 REJECTED = "document.querySelectorAll('#rejected tbody tr').length"

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import msgspec
 
-from testing.chromium.driver import Page
-from testing.process import Process
-from testing.service import authorization, envelope
+from sluice.testing.process import Process
+from sluice.testing.service import authorization, envelope
+from tests.support.chromium.driver import Page
 
 SHOWN = (
     "!document.querySelector('#board').hidden && document.querySelectorAll('#plots canvas').length > 0"

@@ -17,9 +17,9 @@ from app.runtime.instants import DAY_US, HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import Answer, LearnHorizon, Plan, Row
-from testing.clock import FakeClock
-from testing.pace import patience_s
-from testing.process import free_port
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
+from sluice.testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US

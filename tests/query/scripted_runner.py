@@ -10,7 +10,7 @@ from app.query.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, Row
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryUnderTest
 from tests.contract.shelf import FIELDS, LOOKBACK_S
 from tests.contract.stores import RECORDS, T0_US

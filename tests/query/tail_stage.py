@@ -15,7 +15,7 @@ from app.runtime.ledger import Ledger
 from app.settings.load import Settings
 from app.stores.query import Condition, Position
 from app.stores.source import Answer, Row
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.query.feed import Budget
 from app.stores.source import Answer
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 
 def budget(clock: FakeClock | None = None) -> Budget:

@@ -11,7 +11,7 @@ import pytest
 from litestar.stores.memory import MemoryStore
 
 from app.query.cache import _ENTRY, PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"', "Link": "</é>"}, b"\x00{}")
 

@@ -11,7 +11,7 @@ import pytest
 from app.http.problems import ProblemError
 from app.query.cache import BoundedMemoryStore, Cache, CachedAnswer, CacheState
 from app.stores.source import QueryTimeoutError
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"{}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from litestar.stores.base import Store
 
 from app.query.cache import ENTRY_BYTES, BoundedMemoryStore, open_store
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 _ROOM = 5 * ENTRY_BYTES
 _STEPS = st.lists(

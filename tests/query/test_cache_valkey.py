@@ -8,8 +8,8 @@ import pytest
 
 from app.query.cache import PAUSE_S, Cache, CachedAnswer, open_store
 from app.settings.load import SettingsError
-from testing.clock import FakeClock
-from testing.pace import patience_s
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]

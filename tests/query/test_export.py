@@ -18,8 +18,8 @@ from app.query.reads import Reads, StreamedResponse
 from app.runtime.instants import to_text
 from app.settings.server import ServerSettings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
-from testing.clock import FakeClock
-from testing.process import serving
+from sluice.testing.clock import FakeClock
+from sluice.testing.process import serving
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
 from tests.query.export_server import Exporting, ScriptedRunner, exporting

@@ -3,7 +3,7 @@
 import json
 
 from app.http.outgoing import PIECE_BYTES
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.service import GOOD, SETTINGS, running
 
 LARGE = {"data": "x" * 200_000}
 

@@ -10,8 +10,8 @@ from litestar import Response
 
 from app.http.problems import ProblemError
 from app.query.reads import Reads
-from testing.clock import FakeClock
-from testing.process import serving
+from sluice.testing.clock import FakeClock
+from sluice.testing.process import serving
 from tests.ingest.scripted import turns
 
 

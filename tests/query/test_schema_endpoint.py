@@ -11,9 +11,9 @@ from app.query.endpoints.static_response import SchemaEndpoint, schema_contract,
 from app.record import load_record_type
 from app.schema.filters import filter_table
 from app.schema.table import records_table, rejects_table, schema_version
-from testing.service import GOOD, running
+from sluice.testing.service import GOOD, running
 
-FLIGHTS = records_table(load_record_type("examples.flights.record:Flight"))
+FLIGHTS = records_table(load_record_type("sluice.local.flights.record:Flight"))
 
 
 async def test_the_schema_tells_the_columns_of_both_tables() -> None:

@@ -12,8 +12,8 @@ from app.query.tail.poller import PATIENCE_S
 from app.query.tail.subscriber import PING_S
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
-from testing.clock import FakeClock
-from testing.pace import patience_s
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at

@@ -12,7 +12,7 @@ from app.query.endpoints.tail import EVENTS
 from app.query.params.catalogue import TAIL_PARAMETERS
 from app.query.reads import Reads
 from app.runtime.instants import to_text
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.application import application, principal, query_application
 from tests.contract.service import default_record
 from tests.contract.shelf import envelope

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.endpoints.responder import Timing
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _METRIC = f"{_TOKEN}(?:;{_TOKEN}={_TOKEN})*"

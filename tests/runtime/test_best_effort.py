@@ -3,7 +3,7 @@
 import asyncio
 
 from app.runtime.best_effort import WARN_EVERY_S, BestEffort
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 PAUSE_S = 5.0
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState, backoff_s
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
 _STEPS = st.lists(

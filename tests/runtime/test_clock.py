@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.runtime.clock import MICROSECONDS, Moment, SystemClock
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 
 def test_stamps_only_grow() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS, Timer
 from app.runtime.deadlines import Deadlines, set_within
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.long_form import examples
 
 

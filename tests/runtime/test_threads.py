@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.runtime.threads import shorten_switch_interval, started_in_the_background
-from testing.process import serving
+from sluice.testing.process import serving
 
 linux = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="NOT tested here: only Linux knows SCHED_BATCH")
 

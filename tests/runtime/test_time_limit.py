@@ -8,7 +8,7 @@ import pytest
 
 from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import Deadlines, TimeLimit
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
 

@@ -18,7 +18,7 @@ from app.schema.__main__ import main
 from app.schema.example import example_record
 from app.schema.table import records_table
 from app.settings.load import Settings
-from testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS, running
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 
@@ -26,7 +26,7 @@ _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 @pytest.mark.parametrize("derivation", _DERIVATIONS)
 def test_each_derivation_is_printed_for_another_record(derivation: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--record` names the type whose derivation is printed, and it is whole: SQL or JSON."""
-    assert main(["--record", "examples.flights.record:Flight", derivation]) == 0
+    assert main(["--record", "sluice.local.flights.record:Flight", derivation]) == 0
     printed = capsys.readouterr().out
     assert "carrier" in printed
     if derivation == "duckdb":
@@ -117,7 +117,7 @@ def test_wrong_arguments_show_the_usage(arguments: list[str], capsys: pytest.Cap
 
 def test_the_module_reads_sluice_record() -> None:
     """Run as a module, the command takes the record type from the environment and exits with its status."""
-    for record, status in [("examples.flights.record:Flight", 0), ("no.such:Type", 2)]:
+    for record, status in [("sluice.local.flights.record:Flight", 0), ("no.such:Type", 2)]:
         ran = subprocess.run(
             [sys.executable, "-m", "app.schema", "bigquery"],
             env={**os.environ, "SLUICE_RECORD": record},

@@ -15,7 +15,7 @@ from app.schema.table import Table, records_table, rejects_table
 from app.stores.bigquery.proto_rows import protobuf_descriptor
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, quote
-from examples.flights.record import Flight
+from sluice.local.flights.record import Flight
 from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of
 

@@ -15,8 +15,8 @@ from app.schema.__main__ import main
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.table_layout import duckdb_ddl
-from examples.flights.record import Flight
-from testing.pace import patience_s
+from sluice.local.flights.record import Flight
+from sluice.testing.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def _flights_of_last_year() -> dict[str, Any]:
 def test_the_document_shows_what_is_printed() -> None:
     """docs/schema-changes.md has the very lines, and the status is 1."""
     with serving_tables({"records": found(_flights_of_last_year())}) as server:
-        ran = _run(_environ(server, SLUICE_RECORD="examples.flights.record:Flight"), "diff")
+        ran = _run(_environ(server, SLUICE_RECORD="sluice.local.flights.record:Flight"), "diff")
     assert (ran.returncode, ran.stderr) == (1, "")
     assert f"\n```text\n{ran.stdout}```\n" in (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
 
@@ -140,7 +140,7 @@ def test_the_rejects_can_be_looked_at_alone(arguments: list[str], capsys: pytest
 @pytest.mark.parametrize("before", [True, False])
 def test_another_record_type_is_compared(capsys: pytest.CaptureFixture[str], *, before: bool) -> None:
     """`--record` may stand on either side of `diff`."""
-    option = ["--record", "examples.flights.record:Flight"]
+    option = ["--record", "sluice.local.flights.record:Flight"]
     with serving_tables(FITTING) as server:
         assert main([*option, "diff"] if before else ["diff", *option], _environ(server)) == 1
     assert "breaks  carrier is missing from the table" in capsys.readouterr().out

@@ -58,7 +58,7 @@ class Constrained(msgspec.Struct, forbid_unknown_fields=True):
     [
         records_table(Record),
         records_table(Everything),
-        records_table(load_record_type("examples.flights.record:Flight")),
+        records_table(load_record_type("sluice.local.flights.record:Flight")),
         rejects_table(),
     ],
     ids=lambda table: table.record_type.__name__,

@@ -6,7 +6,7 @@ import pytest
 from app.record import Record
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.bigquery.table_layout import LAYOUT
-from examples.flights.record import Flight
+from sluice.local.flights.record import Flight
 
 
 class _WithoutId(msgspec.Struct, forbid_unknown_fields=True):

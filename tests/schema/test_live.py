@@ -13,7 +13,7 @@ from app.record import Record
 from app.schema.columns import Mode, flat
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.bigquery.table_diff import MAX_DESCRIPTION, Difference, describe, differences, live_table, report
-from examples.flights.record import Flight
+from sluice.local.flights.record import Flight
 from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of
 from tests.table_server import resource_of

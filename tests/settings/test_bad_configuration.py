@@ -9,7 +9,7 @@ import pytest
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.long_form import long
 from tests.table_server import Answer, bigquery_settings, found, no_table, refused, resource_of
 
@@ -48,7 +48,7 @@ DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.re
             marks=long,
         ),
         pytest.param(
-            GOOD, {"record": "examples.flights.record:Flight"}, "SCHEMA_MISMATCH", ["carrier"], id="record type"
+            GOOD, {"record": "sluice.local.flights.record:Flight"}, "SCHEMA_MISMATCH", ["carrier"], id="record type"
         ),
         pytest.param(
             GOOD | {"records": DENIED},

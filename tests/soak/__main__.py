@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from testing.process import ROOT
+from sluice.testing.process import ROOT
 from tests.soak import report
 from tests.soak.run import Conditions, Soak
 

@@ -4,7 +4,7 @@ import time
 
 from google.auth import crypt, jwt
 
-from testing import tokens
+from sluice.testing import tokens
 
 MAX_AGE_S = 60
 """How long the service may keep a key set."""

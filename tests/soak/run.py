@@ -18,10 +18,10 @@ import duckdb
 import httpx
 import msgspec
 
-from testing import tokens
-from testing.instance import Resources, complaints, resources
-from testing.pace import patience_s
-from testing.process import ROOT, free_port, served_keys
+from sluice.testing import tokens
+from sluice.testing.instance import Resources, complaints, resources
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT, free_port, served_keys
 from tests.chaos.ledger import Evidence, Reading, violations
 from tests.chaos.plan import make_plan
 from tests.chaos.reader import Follower

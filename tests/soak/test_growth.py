@@ -5,7 +5,7 @@ import random
 import msgspec
 import pytest
 
-from testing.instance import Resources
+from sluice.testing.instance import Resources
 from tests.soak.faults import Inside
 from tests.soak.growth import MIB, TOLERANCES, Tolerance, after_warm_up, slope, trend
 from tests.soak.report import failures, parts, summary

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from google.auth import jwt
 
-from testing.process import served_keys
+from sluice.testing.process import served_keys
 from tests.soak.issuer import AHEAD_S, MAX_AGE_S, RotatingIssuer
 
 

@@ -21,7 +21,7 @@ from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
 from app.stores.sql.statement import Statement
-from testing.misbehaving.rows import RowReader
+from sluice.testing.misbehaving.rows import RowReader
 from tests.encoding import encoded, whole_envelope
 from tests.long_form import examples
 

@@ -12,7 +12,7 @@ from app.settings.load import Settings
 from app.stores.query import Position
 from app.stores.sink import STALE_US, Fence, Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
 from app.stores.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
 

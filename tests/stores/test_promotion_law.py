@@ -27,12 +27,12 @@ from app.stores.query import RowQuery
 from app.stores.registry import open_backend
 from app.stores.sink import RowsHeld, Stored
 from app.stores.source import QueryRunner
-from testing.clock import FakeClock
-from testing.local_bigquery import Double
+from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings
 from tests.contract.stores import T0_US
 from tests.encoding import encoded, whole_envelope
 from tests.long_form import examples
+from tests.support.local_bigquery import Double
 
 _PROMOTED = Meta(extra={"sluice": ["promoted"]})
 MEMBERS: dict[str, Any] = {

@@ -10,7 +10,7 @@ from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
 from app.stores.sink import StoreError
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 TABLES = (records_table(Record), rejects_table())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from testing.service import SETTINGS, Service, authorization, envelope, running
+from sluice.testing.service import SETTINGS, Service, authorization, envelope, running
 
 MARKET = SETTINGS.replace(streams="tests.streams.market:STREAMS")
 ORDER = {"order_id": "o1", "kind": "order", "total": 12.5}

@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from app.schema.table import Table
 from app.stores.sink import Appender, Outcome, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
-from testing.clock import FakeClock
-from testing.service import SETTINGS, Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import SETTINGS, Service, running
 from tests.streams.service import push_to
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testing.clock import FakeClock
-from testing.service import Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import Service, running
 from tests.contract.test_service import replayed
 from tests.streams.service import MARKET, ORDER, PAYMENT, push_to, records_of
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from testing.service import GOOD, running
+from sluice.testing.service import GOOD, running
 from tests.streams.service import ORDER, PAYMENT, VISIT, market, push_to, records_of
 
 

@@ -10,7 +10,7 @@ import grpc
 from google.cloud.trace_v2 import types as trace
 from google.protobuf.empty_pb2 import Empty
 
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.telemetry.otlp_receiver import OtlpReceiver
 from tests.telemetry.otlp_rules import Rules
 from tests.telemetry.seen_spans import Seen, seen

@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 
 from app.telemetry.metric_collection import Collection, observe
 from app.telemetry.metrics import Metrics
-from testing.service import Service
+from sluice.testing.service import Service
 
 
 class Point(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import promql_parser
 from app.stores.query import Purpose
 from app.stores.sink import SinkState
 from app.telemetry.instruments import BY_NAME, Instrument
-from dev.monitoring.promql import FOREIGN
+from sluice.ops.monitoring.promql import FOREIGN
 
 RESOURCE_LABELS = {"project_id", "location", "cluster", "namespace", "job", "instance"}  # prometheus_target's
 _VALUES = {

@@ -15,14 +15,14 @@ from app.stores.backend import Backend
 from app.stores.registry import open_backend
 from app.stores.sink import Appender, RowsHeld, SetupError, SinkState
 from app.stores.source import Answer, StoreUnavailableError
-from testing.clock import FakeClock
-from testing.pace import patience_s
-from testing.service import CANARY, GOOD, Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
+from sluice.testing.service import CANARY, GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import MeteredRunner
 from tests.telemetry.watched_service import measured
 
-PUBLISHED_US = 1_769_860_800_123_000  # the publish time of testing.service.envelope
+PUBLISHED_US = 1_769_860_800_123_000  # the publish time of sluice.testing.service.envelope
 Series = tuple[str, tuple[tuple[str, str], ...]]
 Samples = dict[Series, float]
 """The value of each series, as Prometheus names and labels them."""

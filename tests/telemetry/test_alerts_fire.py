@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dev.monitoring.google import alerts
-from dev.monitoring.promql import FOREIGN
+from sluice.ops.monitoring.google import alerts
+from sluice.ops.monitoring.promql import FOREIGN
 from tests import promtool
 from tests.telemetry.cloud_servers import serving_cloud
 from tests.telemetry.monitoring import queries_of_tiles, read

@@ -9,9 +9,9 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
 from app.stores.source import StoreUnavailableError
 from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
-from testing.clock import FakeClock
-from testing.pace import patience_s
-from testing.service import CANARY, GOOD, Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
+from sluice.testing.service import CANARY, GOOD, Service, running
 from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 

@@ -7,8 +7,8 @@ import pytest
 from app.telemetry.instruments import CATALOGUE
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
-from testing.clock import FakeClock
-from testing.service import GOOD, Service, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import metered
 from tests.telemetry.watched_service import measured, traced

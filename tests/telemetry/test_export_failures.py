@@ -21,9 +21,9 @@ from app.runtime.clock import SystemClock
 from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
-from testing.pace import patience_s
-from testing.process import free_port
-from testing.service import GOOD, authorization, envelope, running
+from sluice.testing.pace import patience_s
+from sluice.testing.process import free_port
+from sluice.testing.service import GOOD, authorization, envelope, running
 from tests.telemetry.cloud_servers import CloudServer, Fault
 from tests.telemetry.watched_service import EXPORTING, caller, traced
 

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from app.auth.api_keys import new_key
-from testing.process import ROOT, Process, free_port, serving, start
-from testing.service import authorization, envelope
+from sluice.testing.process import ROOT, Process, free_port, serving, start
+from sluice.testing.service import authorization, envelope
 
 SECRET = "Violet-Crumble-4711"
 _SERVES_QUIETLY = re.compile(r"\d\d:\d\d:\d\d INFO     sluice     \S.*")

@@ -13,8 +13,8 @@ from msgspec import Meta
 from app.http.problems import EXCEPTION_HANDLERS
 from app.ingest.sink_health import SinkHealth
 from app.stores.sink import SinkState
-from testing.clock import FakeClock
-from testing.service import SETTINGS, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import SETTINGS, running
 from tests.telemetry.logged import read
 
 NAME = "patient-4711"

@@ -15,8 +15,8 @@ from app.query.instrumented_source import ReadState
 from app.stores.sink import SinkState
 from app.telemetry.instruments import CATALOGUE
 from app.telemetry.instruments import instruments_table as printed
-from dev.monitoring.__main__ import FOLDER, files
-from dev.monitoring.promql import FOREIGN
+from sluice.ops.monitoring.__main__ import FOLDER, files
+from sluice.ops.monitoring.promql import FOREIGN
 from tests.telemetry.monitoring import Monitoring, anchors, queries_of_panels, queries_of_tiles, read, wrong
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -29,7 +29,7 @@ def copy_of(monitoring: Monitoring) -> Monitoring:
 
 
 def test_the_files_are_what_the_declarations_make() -> None:
-    """`python -m dev.monitoring` writes them, and nobody else; no file is left over."""
+    """`python -m sluice.ops.monitoring` writes them, and nobody else; no file is left over."""
     made = files()
     assert {path.name for path in FOLDER.glob("*.json")} == set(made)
     for name, text in made.items():

@@ -22,7 +22,7 @@ from app.stores.source import (
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing, inside
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.telemetry.scripted_runner import ScriptedRunner
 
 QUERY = LookUp(

@@ -10,7 +10,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from testing.service import GOOD, SETTINGS, authorization, envelope, running
+from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.telemetry.watched_service import caller
 
 

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from app.telemetry.instruments import CATALOGUE, Instrument
-from testing.service import GOOD, SETTINGS, authorization, running
+from sluice.testing.service import GOOD, SETTINGS, authorization, running
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
 from tests.telemetry.scripted_runner import metered
 from tests.telemetry.watched_service import AT_GOOGLE

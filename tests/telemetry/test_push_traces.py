@@ -8,8 +8,8 @@ import pytest
 
 from app.stores.sink import Stored, Uncertain
 from app.telemetry import attributes as names
-from testing.clock import FakeClock
-from testing.service import GOOD, Service, authorization, envelope, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, Service, authorization, envelope, running
 from tests.ingest.scripted import turns
 from tests.ingest.sinks import scripted
 from tests.telemetry.cloud_servers import CloudServer

@@ -9,7 +9,7 @@ import pytest
 
 from app.stores.source import QueryTimeoutError, StoreUnavailableError
 from app.telemetry import attributes as names
-from testing.service import GOOD, authorization, envelope, running
+from sluice.testing.service import GOOD, authorization, envelope, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import ScriptedRunner, over
 from tests.telemetry.watched_service import EXPORTING, caller, traced

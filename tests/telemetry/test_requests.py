@@ -8,9 +8,9 @@ import pytest
 
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, Service, authorization, running
-from testing.unwatched import untraced
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, Service, authorization, running
+from tests.support.unwatched import untraced
 from tests.telemetry.collected import collect, values
 
 DURATION = "http_server_request_duration_seconds"

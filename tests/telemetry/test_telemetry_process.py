@@ -18,10 +18,10 @@ from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from dev.stack import running as running_pubsub
-from dev.stack_settings import StackSettings
-from testing.process import free_port, serving, start
-from testing.service import GOOD, authorization, envelope
+from sluice.local.stack import running as running_pubsub
+from sluice.local.stack_settings import StackSettings
+from sluice.testing.process import free_port, serving, start
+from sluice.testing.service import GOOD, authorization, envelope
 from tests.telemetry.cloud_servers import WITHIN_S, CloudServer
 from tests.telemetry.watched_service import EXPORTING, caller
 

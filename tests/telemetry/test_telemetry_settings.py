@@ -7,7 +7,7 @@ import pytest
 
 from app.main import create_app
 from app.settings.load import SettingsError, load_settings
-from testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS, running
 
 ENVIRON = {"SLUICE_PUSH_PRINCIPALS": "a@b.example", "SLUICE_PUSH_AUDIENCE": "sluice"}
 

@@ -9,8 +9,8 @@ from opentelemetry import trace
 
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.telemetry.tracing import trace_id_of
-from testing.clock import FakeClock
-from testing.service import authorization, envelope
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import authorization, envelope
 from tests.ingest.scripted import ScriptedAppender
 from tests.ingest.sinks import scripted
 from tests.telemetry.cloud_servers import CloudServer

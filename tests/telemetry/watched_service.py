@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.settings.load import Settings
-from testing.service import SETTINGS
+from sluice.testing.service import SETTINGS
 
 AT_GOOGLE = {"telemetry_project": "p", "telemetry_location": "europe-west1"}
 SUBSCRIPTION = "projects/p/subscriptions/s"

@@ -14,9 +14,9 @@ from app.schema.table import records_table
 from app.stores.query import Condition, Export, LookUp, Query, RowQuery
 from app.stores.source import QueryTooExpensiveError
 from app.stores.sql.statement import Statement, render
-from testing.billing.bill import LEAST_BYTES, Contents, Layout, billed_bytes, references, upper_bound
-from testing.billing.store import COLUMN_BYTES, BilledStore
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
+from tests.support.billing.bill import LEAST_BYTES, Contents, Layout, billed_bytes, references, upper_bound
+from tests.support.billing.store import COLUMN_BYTES, BilledStore
 
 RECORDS = records_table(Record)
 NOON_US = 1_767_268_800_000_000

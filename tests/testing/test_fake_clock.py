@@ -2,7 +2,7 @@
 
 import asyncio
 
-from testing.clock import FakeClock, settled
+from sluice.testing.clock import FakeClock, settled
 
 
 async def test_a_chain_of_awaits_is_through_when_its_time_has_passed() -> None:

@@ -6,9 +6,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from testing.clock import FakeClock
-from testing.misbehaving import faults
-from testing.misbehaving.faults import (
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import (
     Cut,
     EndStream,
     Fault,
@@ -16,9 +16,9 @@ from testing.misbehaving.faults import (
     Silence,
     in_turn,
 )
-from testing.misbehaving.plain_client import calling
-from testing.misbehaving.server import misbehaving
-from testing.misbehaving.waiting import until
+from sluice.testing.misbehaving.plain_client import calling
+from sluice.testing.misbehaving.server import misbehaving
+from sluice.testing.misbehaving.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from google.cloud.bigquery_storage_v1 import types
 from google.rpc import status_pb2
 
-from testing.clock import FakeClock
-from testing.misbehaving import faults
-from testing.misbehaving.faults import (
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import (
     Acknowledge,
     Fault,
     Listing,
@@ -21,9 +21,9 @@ from testing.misbehaving.faults import (
     in_turn,
     not_stored,
 )
-from testing.misbehaving.plain_client import STREAM, calling
-from testing.misbehaving.server import MisbehavingServer, misbehaving
-from testing.misbehaving.waiting import until
+from sluice.testing.misbehaving.plain_client import STREAM, calling
+from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
+from sluice.testing.misbehaving.waiting import until
 
 
 async def test_without_a_fault_rows_are_stored_in_order_and_acknowledged() -> None:

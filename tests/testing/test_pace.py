@@ -2,7 +2,7 @@
 
 import pytest
 
-from testing import pace
+from sluice.testing import pace
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from app.auth.key_set import KeySet
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from testing import tokens
-from testing.clock import FakeClock
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
 
 Headers = list[tuple[bytes, bytes]]
 POLICY = TokenPolicy(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=frozenset({tokens.PUSHER}), leeway_s=10)

@@ -7,9 +7,9 @@ from google.auth import jwt
 from app.auth.key_set import FetchedKeys, KeySet
 from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.problems import ProblemError
-from testing import tokens
-from testing.clock import FakeClock
-from testing.tokens import claims, token
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
+from sluice.testing.tokens import claims, token
 from tests.auth.tokens.forge import NOW, POLICY, bearer, ready_keys, signed, verifier
 
 

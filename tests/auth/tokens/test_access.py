@@ -16,8 +16,8 @@ from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
 from app.settings.auth import AuthSettings
 from app.settings.query import QuerySettings
-from testing import tokens
-from testing.clock import FakeClock
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, ready_keys, verifier
 
 SHOP = "https://shop.example"

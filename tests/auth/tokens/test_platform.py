@@ -5,8 +5,8 @@ import pytest
 
 from app.auth.tokens import PLATFORM_MARKER
 from app.http.problems import ProblemError
-from testing import tokens
-from testing.tokens import claims, token
+from sluice.testing import tokens
+from sluice.testing.tokens import claims, token
 from tests.auth.tokens.forge import GOOD_HEADER, NOW, POLICY, bearer, part, refusal, signed, verifier
 
 TRUST = msgspec.structs.replace(POLICY, trust_platform=True)

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
 from app.auth.tokens import PLATFORM_MARKER, TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from testing import tokens
-from testing.clock import FakeClock
-from testing.tokens import claims, token
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
+from sluice.testing.tokens import claims, token
 from tests.auth.tokens.forge import GOOD_HEADER, NOW, POLICY, Headers, bearer, hmac_signed, part, refusal, signed
 
 _PUBLIC_PEM = tokens.key_pair()[1].encode()

@@ -12,10 +12,10 @@ import pytest
 from app.auth.key_set import COOL_DOWN_S, FetchedKeys, KeySet
 from app.auth.tokens import MAX_REMEMBERED_S, TokenPolicy, TokenVerifier
 from app.http.problems import ProblemError
-from testing import tokens
-from testing.clock import FakeClock
-from testing.service import GOOD, Service, envelope, running
-from testing.tokens import claims, token
+from sluice.testing import tokens
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, Service, envelope, running
+from sluice.testing.tokens import claims, token
 from tests.auth.tokens.forge import NOW, POLICY, Headers, bearer, ready_keys, signed, verifier
 from tests.auth.tokens.test_platform import TRUST, marked
 from tests.auth.tokens.test_refused import INVALID, UNLISTED, UNUSABLE

@@ -2,7 +2,7 @@
 
 from app.runtime.instants import SECOND_US
 from app.settings.load import Settings
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import T0_US
 
 # As tight as the settings may be (app/settings/rules.py): with one second less, commits would be missed.

@@ -15,7 +15,7 @@ from app.stores.duckdb.sink import EmbeddedAppender
 from app.stores.query import Position
 from app.stores.sink import Appender, Stored
 from app.stores.sql.statement import Statement
-from testing.service import Service, running
+from sluice.testing.service import Service, running
 from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS

@@ -17,7 +17,7 @@ from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.stores.query import IS_COPY, Export, Position, Query, RowQuery
 from app.stores.source import Answer
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.shelf import LOOKBACK_US, Put, envelope, originals
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded

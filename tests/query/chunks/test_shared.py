@@ -12,7 +12,7 @@ from app.query.chunks.keys import segment_of
 from app.query.chunks.plan import Stretch
 from app.query.chunks.shared import TTL_S, SharedChunks
 from app.schema.table import Table, rejects_table
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.shelf import Put, originals
 from tests.contract.stores import RECORDS, T0_US
 from tests.query.chunks.test_keys import SPAN, STEP_US, Told, places_of

@@ -5,7 +5,7 @@ from app.query.chunks.plan import Stretch
 from app.query.chunks.shelf import Shelf
 from app.runtime.instants import MAX_US, MIN_US
 from app.stores.query import Position
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 
 def chunk(from_us: int, to_us: int, size: int = 1_000) -> Chunk:

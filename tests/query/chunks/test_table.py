@@ -16,7 +16,7 @@ from app.settings.load import Settings
 from app.stores.query import Export, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
 from app.telemetry.metrics import Metrics
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.shelf import LOOKBACK_US, envelope
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded

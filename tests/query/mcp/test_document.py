@@ -11,7 +11,7 @@ import pytest
 from app.query.mcp.inner import MAX_ANSWER_BYTES
 from app.query.mcp.server import MAX_REQUEST_BYTES
 from app.query.mcp.tools import DEFAULT_LIMIT, MAX_LIMIT
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.documents import code_blocks
 from tests.page.visits import post
 from tests.query.mcp.test_endpoint import KEY, OTHER_KEY, grants

@@ -16,8 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from app.query.mcp.inner import MAX_ANSWER_BYTES
 from app.settings.load import SettingsError, load_settings
-from testing.process import Process, serving
-from testing.service import SETTINGS, running
+from sluice.testing.process import Process, serving
+from sluice.testing.service import SETTINGS, running
 from tests.page.visits import post
 
 KEY = "sluice_" + "a" * 43

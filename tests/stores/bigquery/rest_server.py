@@ -13,9 +13,9 @@ from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Export, RowQuery
-from testing.clock import FakeClock
-from testing.http_server import Handler, serving_http
-from testing.pace import patience_s
+from sluice.testing.clock import FakeClock
+from sluice.testing.http_server import Handler, serving_http
+from sluice.testing.pace import patience_s
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}

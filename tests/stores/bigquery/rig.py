@@ -20,11 +20,11 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.table_monitor import TableMonitor
 from app.stores.sink import ColumnsPending, SetupError, SinkState, fence
-from testing.clock import FakeClock
-from testing.misbehaving.server import MisbehavingServer, misbehaving
-from testing.misbehaving.waiting import advance_until, until
-from testing.unwatched import unwatched
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
+from sluice.testing.misbehaving.waiting import advance_until, until
 from tests.encoding import encoded
+from tests.support.unwatched import unwatched
 
 BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
 LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)

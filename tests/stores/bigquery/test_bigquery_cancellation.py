@@ -13,7 +13,7 @@ from app.stores.bigquery import source as module
 from app.stores.bigquery.client import AccessError
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import QueryTimeoutError, StoreBusyError
-from testing.process import serving
+from sluice.testing.process import serving
 from tests.stores.bigquery.rest_server import (
     DATASET,
     EXPORT,

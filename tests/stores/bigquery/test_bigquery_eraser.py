@@ -10,7 +10,7 @@ from app.stores.backend import HeldBackError
 from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
 from app.stores.query import Deletion
 from app.stores.source import StoreUnavailableError
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 
 DELETE = Deletion(table="records", first_us=0, last_us=1, conditions=())
 BUFFERED = (

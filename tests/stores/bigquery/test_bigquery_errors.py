@@ -20,8 +20,8 @@ from app.stores.source import (
     StoreBusyError,
     StoreUnavailableError,
 )
-from testing.clock import FakeClock
-from testing.process import free_port
+from sluice.testing.clock import FakeClock
+from sluice.testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.stores.bigquery.rest_server import (
     DATASET,

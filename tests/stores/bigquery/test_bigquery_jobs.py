@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from app.runtime.instants import HOUR_US, SECOND_US
 from app.stores.source import StoreUnavailableError
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
 from tests.stores.bigquery.rest_server import (

@@ -26,12 +26,12 @@ from app.stores.query import Condition, Count, Export, LookUp, Metric, Query, Ro
 from app.stores.registry import open_backend
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
 from app.stores.sql.projection import source_text
-from testing.clock import FakeClock
-from testing.local_bigquery import Double
+from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings
 from tests.contract.stores import T0_US
 from tests.encoding import encoded, whole_envelope
 from tests.journeys import Gate, Journey, JourneyLater, Leg, LegLater
+from tests.support.local_bigquery import Double
 
 FIRST, LATER = records_table(Journey), records_table(JourneyLater)
 NAMES = tuple(column.name for column in LATER.columns)

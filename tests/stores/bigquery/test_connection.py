@@ -10,12 +10,12 @@ import pytest
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import SetupError, SinkState, Stored, Uncertain
 from app.stores.stamping import ClockTroubleError
-from testing.clock import FakeClock
-from testing.misbehaving import answers
-from testing.misbehaving.faults import EndStream, Fault, Remark, not_stored
-from testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
-from testing.misbehaving.server import misbehaving
-from testing.misbehaving.waiting import until
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving import answers
+from sluice.testing.misbehaving.faults import EndStream, Fault, Remark, not_stored
+from sluice.testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
+from sluice.testing.misbehaving.server import misbehaving
+from sluice.testing.misbehaving.waiting import until
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
 

@@ -3,9 +3,9 @@
 import asyncio
 
 from app.stores.sink import Stored, Uncertain
-from testing.misbehaving.faults import Fault, Refuse, in_turn, not_stored
-from testing.misbehaving.plain_client import Unstamped, row
-from testing.misbehaving.waiting import until
+from sluice.testing.misbehaving.faults import Fault, Refuse, in_turn, not_stored
+from sluice.testing.misbehaving.plain_client import Unstamped, row
+from sluice.testing.misbehaving.waiting import until
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
 

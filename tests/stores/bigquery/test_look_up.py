@@ -18,7 +18,7 @@ from app.stores.bigquery.cost_limits import Trust, is_short, job_config
 from app.stores.query import Condition, Export, LookUp, RowQuery
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement, render
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import T0_US
 from tests.long_form import examples
 from tests.stores.duckdb.indexed import LOOKBACK_US, NAMES, SPAN, STEP_US, Indexed

@@ -20,11 +20,11 @@ from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Deletion, RowQuery
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
-from testing.clock import FakeClock
-from testing.local_bigquery import Double
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import T0_US
 from tests.encoding import encoded, whole_envelope
 from tests.stores.bigquery.test_columns_pending import append, opened
+from tests.support.local_bigquery import Double
 
 _Promoted = Meta(extra={"sluice": ["promoted"]})
 _Rest = Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})]

@@ -15,7 +15,7 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner, read_table
 from app.stores.source import END_OF_STREAM, StoreUnavailableError, streamed_bytes
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.stores.bigquery.rest_server import (
     DATASET,
     EXPORT,

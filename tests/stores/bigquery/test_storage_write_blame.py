@@ -7,8 +7,8 @@ from app.ingest.suspects import SPARE_REFUSALS
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.bigquery.connections import ALONE_US
 from app.stores.sink import SinkState
-from testing.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored
-from testing.misbehaving.waiting import advance_until
+from sluice.testing.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored
+from sluice.testing.misbehaving.waiting import advance_until
 from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import Rig, rigged
 

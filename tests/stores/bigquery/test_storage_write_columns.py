@@ -4,7 +4,7 @@ import msgspec
 
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import ColumnsPending, SinkState
-from testing.misbehaving.faults import Acknowledge, Fault, in_turn
+from sluice.testing.misbehaving.faults import Acknowledge, Fault, in_turn
 from tests.stores.bigquery.rig import RECORDS, Rig, rigged
 
 LACKING = frozenset({"source"})

@@ -8,8 +8,8 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.bigquery.connections import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
-from testing.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn
-from testing.misbehaving.waiting import until
+from sluice.testing.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn
+from sluice.testing.misbehaving.waiting import until
 from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import APPEND_DEADLINE_S, Rig, rigged
 

@@ -11,8 +11,8 @@ from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.bigquery.connection import AppendRequests, Connection
 from app.stores.sink import SinkState
-from testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
-from testing.misbehaving.waiting import advance_until, until
+from sluice.testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
+from sluice.testing.misbehaving.waiting import advance_until, until
 from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
 

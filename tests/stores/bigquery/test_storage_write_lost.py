@@ -6,9 +6,9 @@ import pytest
 
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SinkState
-from testing.misbehaving import faults
-from testing.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn
-from testing.misbehaving.waiting import advance_until, until
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn
+from sluice.testing.misbehaving.waiting import advance_until, until
 from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, Rig
 
 INTERNAL = EndStream("INTERNAL", "Internal error encountered.")

@@ -4,8 +4,8 @@ import pytest
 
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SetupError, SinkState
-from testing.misbehaving import faults
-from testing.misbehaving.faults import Fault, Listing, Refuse, in_turn, not_stored
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import Fault, Listing, Refuse, in_turn, not_stored
 from tests.stores.bigquery.rig import Rig
 
 UNLISTED = not_stored(Refuse("INVALID_ARGUMENT", "Request contains an invalid argument."))

@@ -4,8 +4,17 @@ import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import SetupError, SinkState
-from testing.misbehaving import faults
-from testing.misbehaving.faults import Acknowledge, Answer, EndStream, Fault, Refuse, by_connection, in_turn, not_stored
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import (
+    Acknowledge,
+    Answer,
+    EndStream,
+    Fault,
+    Refuse,
+    by_connection,
+    in_turn,
+    not_stored,
+)
 from tests.stores.bigquery.rig import Rig
 
 MISSING = SetupError(SinkState.NOT_FOUND, "there is no table p.d.records")

@@ -8,7 +8,7 @@ import pytest
 
 from app.ingest.verdict import Durable
 from app.stores.sink import SinkState
-from testing.misbehaving.faults import Fault, by_connection
+from sluice.testing.misbehaving.faults import Fault, by_connection
 from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import Rig, rigged
 

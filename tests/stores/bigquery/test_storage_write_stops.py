@@ -9,9 +9,9 @@ from app.ingest.batcher import BatchLimits
 from app.ingest.sink_health import LOOK_AGAIN_S, watch
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import SetupError, SinkState
-from testing.misbehaving import faults
-from testing.misbehaving.faults import Answer, Fault, in_turn, not_stored
-from testing.misbehaving.waiting import until
+from sluice.testing.misbehaving import faults
+from sluice.testing.misbehaving.faults import Answer, Fault, in_turn, not_stored
+from sluice.testing.misbehaving.waiting import until
 from tests.stores.bigquery.rig import Rig, rigged
 
 SINGLE = BatchLimits(max_rows=1, max_bytes=1_000_000)

@@ -5,7 +5,7 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SinkState
-from testing.misbehaving.faults import Fault, Refuse, not_stored
+from sluice.testing.misbehaving.faults import Fault, Refuse, not_stored
 from tests.stores.bigquery.rig import Rig, rigged
 
 BIG = BatchLimits(max_rows=5_000, max_bytes=9_000_000)

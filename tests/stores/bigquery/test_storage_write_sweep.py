@@ -7,8 +7,8 @@ import pytest
 from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import SinkState
-from testing.misbehaving.faults import Fault, at_random
-from testing.misbehaving.waiting import advance_until
+from sluice.testing.misbehaving.faults import Fault, at_random
+from sluice.testing.misbehaving.waiting import advance_until
 from tests.long_form import IS_LONG
 from tests.stores.bigquery.rig import Message, Rig, rigged
 

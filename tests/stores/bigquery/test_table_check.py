@@ -13,7 +13,7 @@ from app.schema.table import records_table
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.table_check import check_table, missing_part, setup_error
 from app.stores.sink import ColumnsPending, SetupError, SinkState
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.table_server import Answer, TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[3]

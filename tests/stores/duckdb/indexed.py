@@ -13,7 +13,7 @@ from app.stores.duckdb.file import EmbeddedLimits
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.query import Condition, Count, Deletion, Export, LookUp, Metric, Query, RowQuery, Statistics
 from app.stores.sink import Stored
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded, whole_envelope
 

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 
 from app.stores.duckdb.file import DiskSpace
-from testing.clock import FakeClock
-from testing.process import Process, serving
-from testing.service import GOOD, SETTINGS, authorization, envelope, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.process import Process, serving
+from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.long_form import long
 
 MIB = 1024**2

@@ -7,7 +7,7 @@ import pytest
 from app.settings.load import Settings
 from app.stores.duckdb.setup import memory_share_bytes, open_backend
 from app.stores.duckdb.store import EmbeddedStore
-from testing.clock import FakeClock
+from sluice.testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 
 MIB = 1024**2

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from app.stores.sink import Stored
-from testing.clock import FakeClock
-from testing.pace import patience_s
-from testing.process import Process, serving
-from testing.service import GOOD, SETTINGS, authorization, envelope, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
+from sluice.testing.process import Process, serving
+from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.long_form import long
 from tests.stores.duckdb.test_store import RECORDS, opened, row
 

@@ -12,8 +12,8 @@ from app.stores.duckdb.eraser import Retention
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored
 from app.stores.sql.statement import Statement
-from testing.clock import FakeClock
-from testing.service import GOOD, SETTINGS, running
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
 
 NOW_US = 1_800_000_000_000_000

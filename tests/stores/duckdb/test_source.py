@@ -15,8 +15,8 @@ import sqlglot
 from app.stores.duckdb.source import _READERS, Queries, to_duckdb
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement
-from testing.misbehaving.waiting import until
-from testing.pace import patience_s
+from sluice.testing.misbehaving.waiting import until
+from sluice.testing.pace import patience_s
 
 ENDLESS = """SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS x
 CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS y WHERE MOD(x * y, 7) = 3"""

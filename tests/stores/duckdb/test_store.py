@@ -20,8 +20,8 @@ from app.stores.duckdb.sink import EmbeddedAppender
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.sql.statement import Statement
-from testing.clock import FakeClock
-from testing.pace import patience_s
+from sluice.testing.clock import FakeClock
+from sluice.testing.pace import patience_s
 from tests.encoding import encoded, whole_envelope
 
 RECORDS, REJECTS = records_table(Record), rejects_table()

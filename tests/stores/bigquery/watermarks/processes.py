@@ -22,9 +22,9 @@ from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.bigquery.watermarks.setup import announcing_of
 from app.stores.sink import Outcome, Uncertain, fence
 from app.stores.stamping import ClockTroubleError, Stamp
-from testing.clock import FakeClock
-from testing.unwatched import unwatched
+from sluice.testing.clock import FakeClock
 from tests.encoding import encoded
+from tests.support.unwatched import unwatched
 
 if TYPE_CHECKING:
     from tests.stores.bigquery.watermarks.world import World

@@ -18,11 +18,11 @@ from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.query import RowQuery
 from app.stores.registry import open_backend
 from app.stores.sink import SetupError, SinkState, Stored
-from testing.pace import patience_s
+from sluice.testing.pace import patience_s
 from tests.encoding import encoded
 
 if TYPE_CHECKING:
-    from testing.local_bigquery import Double
+    from tests.support.local_bigquery import Double
 
 RECORDS = records_table(Record)
 

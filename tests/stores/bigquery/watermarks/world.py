@@ -18,7 +18,7 @@ from app.stores.bigquery.watermarks.setup import limits_of
 from app.stores.sink import Outcome, RowsRefused, Stored
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement
-from testing.clock import FakeClock, settled
+from sluice.testing.clock import FakeClock, settled
 from tests.stores.bigquery.watermarks.processes import (
     INSTANCES,
     RECORDS,

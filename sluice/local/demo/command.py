@@ -1,0 +1,125 @@
+"""`sluice demo`: three streams of real data through the whole system, and a check that all of it arrived.
+
+start the system ──> publish as fast as possible ──> publish at an even pace ──> deliver some twice
+                          (the feeds are followed meanwhile)
+──> read everything again ──> compare with the plan ──> show it ──> serve until Ctrl-C (--exit: end)
+"""
+
+import argparse
+import asyncio
+import itertools
+import sys
+from pathlib import Path
+
+import aiohttp
+from google.api_core.exceptions import GoogleAPICallError
+from rich.console import Console
+
+from sluice.local.bigquery.errors import LocalBigQueryError
+from sluice.local.child import ChildError
+from sluice.local.declared import Declared
+from sluice.local.demo.plan import Plan, Rows, make_plan
+from sluice.local.demo.readback import FeedError
+from sluice.local.demo.report import show_checks, show_figures, show_invitation, show_rejects
+from sluice.local.demo.run import Result, new_run_id, run_plan
+from sluice.local.environment import (
+    LocalStack,
+    StackOptions,
+    add_stack_arguments,
+    installed,
+    serve_until,
+    unless_stopped,
+)
+from sluice.local.flights import load
+from sluice.local.flights.record import Flight
+from sluice.local.reasons import reason
+from sluice.local.shutdown import stop_requested
+
+DECLARED = Declared(streams="sluice.local.flights.streams:STREAMS")
+DATA_PATH = Path("data/demo.duckdb")
+INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `sluice demo`."""
+    parser.add_argument("--exit", action="store_true", help="end after the checks: 0 if all held, else 1")
+    parser.add_argument(
+        "--flights", type=_count, metavar="N", help="publish N flights and N observations of the weather (default: all)"
+    )
+    parser.add_argument("--data-path", type=Path, default=DATA_PATH, help="the store (default: %(default)s)")
+    add_stack_arguments(parser)
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demonstration; 0 if every check held, 1 if not, 2 for a wrong command line."""
+    console = Console()
+    try:
+        plan = make_plan(rows(args.flights), new_run_id())
+    except ValueError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    try:
+        options = StackOptions(
+            declared=DECLARED,
+            data_path=args.data_path,
+            port=args.port,
+            pubsub=args.pubsub,
+            bigquery=installed(args.backend, console.print),
+            log_dir=args.data_path.with_suffix(".logs"),
+        )
+        return asyncio.run(demonstrate(console, options, plan, ends=args.exit))
+    except LocalBigQueryError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.status
+    except (ChildError, FeedError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
+        print(f"demo: {reason(error)}", file=sys.stderr)
+        return 1
+
+
+def rows(flights: int | None) -> Rows:
+    """Return the records of the demonstration: as many flights and as many observations of the weather; None: all."""
+    hours = sorted(load.weather_rows(), key=lambda row: (row["observed_time"], row["origin"]))
+    return Rows(
+        flights=list(itertools.islice(load.rows(), flights)),
+        weather=hours[: None if flights is None else flights],
+        airports=list(load.airport_rows()),
+    )
+
+
+async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, ends: bool) -> int:
+    """Start the system, run the plan, show the result; then serve, or end."""
+    with stop_requested() as stop:
+        bigquery = "" if options.bigquery is None else ", local-bigquery"
+        console.print(f"Starting the local Pub/Sub{bigquery} and the service …")
+        async with LocalStack(options) as stack:
+            console.print(f"The service is at {stack.url}, its log in {options.log_dir}", highlight=False)
+            result = await unless_stopped(run_plan(console, stack, plan), stack, stop)
+            if result is None:
+                return INTERRUPTED
+            status = show_result(console, stack, plan, result)
+            if not ends:
+                console.print("\nServing until Ctrl-C.")
+                status = max(status, await serve_until(stack, stop))
+    for name, left in stack.exit_statuses.items():
+        if left != 0:
+            console.print(f"{name}: expected to end with status 0, found {left}", style="bold red")
+            status = 1
+    return status
+
+
+def show_result(console: Console, stack: LocalStack, plan: Plan, result: Result) -> int:
+    """Show all results of the run; return 0 if every check held, else 1."""
+    show_rejects(console, result.rejected)
+    show_figures(console, result.figures)
+    show_checks(console, result.checks)
+    flight_id = next(
+        flight.id for message in plan.messages for flight in message.good.values() if isinstance(flight, Flight)
+    )
+    show_invitation(console, stack.url, flight_id, stack.options.store_path)
+    return 0 if all(check.holds for check in result.checks) else 1

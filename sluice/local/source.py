@@ -1,0 +1,89 @@
+"""The sources of the pusher's deliveries."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from sluice.local.pubsub.broker import Broker
+from sluice.local.pubsub.message import Delivery
+from sluice.local.pubsub.waiting import wait_ready
+
+LEASE_MARGIN_S = 10.0
+"""A push ends at the ack deadline, and its lease a little later, so that the pusher decides the outcome."""
+
+
+class Source(Protocol):
+    """A subscription as the pusher sees it. The local broker is one, the official emulator another."""
+
+    async def ready(self) -> None:
+        """Wait until `take` would return something."""
+        ...
+
+    def take(self, max_messages: int) -> Sequence[Delivery]:
+        """Lease up to `max_messages`, without waiting."""
+        ...
+
+    def ack(self, delivery: Delivery) -> None:
+        """Settle a delivery for good."""
+        ...
+
+    def nack(self, delivery: Delivery) -> None:
+        """Give a delivery back."""
+        ...
+
+    def backlog(self) -> int | None:
+        """Return the number of unacknowledged messages, or None if unknown."""
+        ...
+
+    def moved(self, endpoint: str) -> None:
+        """Note where deliveries are pushed from now on."""
+        ...
+
+    def dead_lettered(self) -> int | None:
+        """Return the number of messages sent to the dead-letter topic, or None if unknown."""
+        ...
+
+
+class LocalSource:
+    """A subscription of a broker in the same process."""
+
+    def __init__(self, broker: Broker, subscription: str, ack_deadline_s: float) -> None:
+        """Lease from `subscription`. Raises NotFoundError when there is none."""
+        self._broker = broker
+        self._name = subscription
+        self._subscription = broker.subscription(subscription)
+        self._lease_s = ack_deadline_s + LEASE_MARGIN_S
+
+    def set_ack_deadline(self, ack_deadline_s: float) -> None:
+        """Lease for another deadline from now on."""
+        self._lease_s = ack_deadline_s + LEASE_MARGIN_S
+
+    async def ready(self) -> None:
+        """Wait until `take` would return something."""
+        await wait_ready(self._broker, self._name)
+
+    def take(self, max_messages: int) -> Sequence[Delivery]:
+        """Lease up to `max_messages`, without waiting."""
+        return self._broker.pull(self._name, max_messages, self._lease_s)
+
+    def ack(self, delivery: Delivery) -> None:
+        """Settle a delivery for good."""
+        self._subscription.ack(delivery.ack_id, self._broker.now_us())
+
+    def nack(self, delivery: Delivery) -> None:
+        """Give a delivery back."""
+        self._subscription.nack(delivery.ack_id, self._broker.now_us())
+
+    def moved(self, endpoint: str) -> None:
+        """Note the endpoint in the subscription, where GetSubscription reads it."""
+        settings = self._subscription.settings
+        self._subscription.settings = msgspec.structs.replace(settings, push_endpoint=endpoint)
+
+    def backlog(self) -> int:
+        """Return how many messages are not acknowledged."""
+        return self._subscription.backlog
+
+    def dead_lettered(self) -> int:
+        """Return how many messages went to the dead-letter topic."""
+        return self._subscription.dead_lettered

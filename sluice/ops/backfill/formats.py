@@ -1,0 +1,134 @@
+"""Read the items of a file: its format by its name, and NDJSON, the simplest of them.
+
+An item is what becomes one message: the bytes of a record, or an archived message.
+"""
+
+import gzip
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from importlib import import_module
+from typing import IO, NamedTuple, cast
+
+import msgspec
+
+from app.ingest.envelope import Message
+from app.ingest.proof import Proofs
+from app.record import RejectReason
+from app.runtime.packages import missing_package
+from app.schema.table import Table
+
+_PIECE_BYTES = 1024**2
+
+
+class SourceError(Exception):
+    """A source cannot be read, or not any further; the message names the object and what to do."""
+
+
+class Fault(NamedTuple):
+    """Why no record could be made of a part of a file."""
+
+    reason: RejectReason
+    detail: str
+
+
+class Item(msgspec.Struct, frozen=True):
+    """The bytes of one record, and its number in the object, counted from 0.
+
+    `message` is the archived message itself, which has a key of its own. With a `fault`, `data` are the bytes as they
+    are in the file.
+    """
+
+    row: int
+    data: bytes
+    message: Message | None = None
+    fault: Fault | None = None
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What readers need to know besides the file.
+
+    A record longer than `max_record_bytes` is cut there, and rejected. `naive_as_utc`: timestamps of Parquet and Arrow
+    that have no time zone are in UTC.
+    """
+
+    table: Table
+    proofs: Proofs
+    max_record_bytes: int
+    naive_as_utc: bool = False
+
+
+class _Format(NamedTuple):
+    module: str
+    function: str
+    extra: bool = False
+
+
+_FORMATS = {
+    "ndjson": _Format("sluice.ops.backfill.formats", "read_ndjson"),
+    "csv": _Format("sluice.ops.backfill.csv_rows", "read_csv"),
+    "parquet": _Format("sluice.ops.backfill.arrow_values", "read_parquet", extra=True),
+    "arrow": _Format("sluice.ops.backfill.arrow_values", "read_arrow", extra=True),
+    "avro": _Format("sluice.ops.backfill.avro_messages", "read_avro", extra=True),
+}
+FORMATS = tuple(_FORMATS)
+_SUFFIXES = {
+    "ndjson": "ndjson",
+    "jsonl": "ndjson",
+    "csv": "csv",
+    "parquet": "parquet",
+    "arrow": "arrow",
+    "arrows": "arrow",
+    "feather": "arrow",
+    "ipc": "arrow",
+    "avro": "avro",
+}
+
+
+def format_of(path: str) -> str | None:
+    """Return the format that the name of a file means; None if it means none. `.gz` alone is compressed NDJSON."""
+    name = path.rpartition("/")[2].lower()
+    stem = name.removesuffix(".gz")
+    form = _SUFFIXES.get(stem.rpartition(".")[2]) if "." in stem else None
+    return "ndjson" if form is None and stem != name else form
+
+
+def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Generator[Item, None, None]:
+    """Yield the items of a file of this format, and close the file.
+
+    Raises:
+        SourceError: the file is not of the format, or is damaged; the items before it were yielded.
+    """
+    reader, row = _FORMATS[form], 0
+    try:
+        read = getattr(import_module(reader.module), reader.function)
+        is_compressed = path.lower().endswith(".gz")
+        with file, gzip.open(file) if is_compressed else nullcontext(file) as opened:
+            for item in cast("Iterator[Item]", read(opened, reading)):
+                row = item.row + 1
+                yield item
+    except ModuleNotFoundError as error:
+        raise SourceError(missing_package(f"{path}: {form}", error, "backfill")) from error
+    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(f"{path}: cannot be read as {form} after {row} records: {text}") from error
+
+
+def read_ndjson(file: IO[bytes], reading: Reading) -> Iterator[Item]:
+    """Yield each line that is not blank."""
+    most, row = reading.max_record_bytes, 0
+    while line := file.readline(most + 2):
+        record = line.strip()
+        if len(line) > most and not line.endswith(b"\n"):
+            _skip_line(file)
+            yield Item(row, line[:most], fault=Fault("too_large", f"a line of more than {most} bytes; it was cut"))
+        elif record:
+            yield Item(row, record)
+        else:
+            continue
+        row += 1
+
+
+def _skip_line(file: IO[bytes]) -> None:
+    while (piece := file.readline(_PIECE_BYTES)) and not piece.endswith(b"\n"):
+        pass

@@ -1,0 +1,249 @@
+"""Store items through the ingest pipeline, each once, however often and however late the backfill is run again.
+
+Before the first append, the keys of the backfill's own rows are read from the table and from the rejects; an item whose
+key is there is skipped. They are read again while the backfill runs, so that another run of the same name is noticed
+before its rows leave the look-back. Archived messages have keys of their own, which EarlierCopies looks up in batches.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Generator, Sequence
+from contextlib import aclosing
+from typing import assert_never
+
+import msgspec
+
+from app.ingest.envelope import Message
+from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.query.arrow_rows import rows_of_arrow
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.instants import DAY_US
+from app.schema.columns import Kind
+from app.schema.table import REJECTS, Table
+from app.settings.load import Settings
+from app.stores.query import Condition, Keys
+from app.stores.sink import without_lateness
+from app.stores.source import QueryRunner
+from sluice.ops.backfill.formats import Item, SourceError
+from sluice.ops.backfill.ledger import Ledger, State, mark_of, message_key, object_digest, prefix_of
+from sluice.ops.backfill.progress import Progress
+
+_BATCH_BYTES = 8 * 1024**2
+_RETRY_S, _MAX_RETRY_S = 0.2, 10.0
+_LOOK_AGAIN_S = 0.25
+_NDJSON = "application/x-ndjson"
+
+
+class StoppedError(Exception):
+    """The backfill cannot go on; the message says why. Stored records stay, and a second run continues."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The name of the data, and how it is read: `rate` is the most records a second, 0 for any number.
+
+    A dry run only validates. `naive_as_utc` is that of Reading. Up to `batch_records` records are in flight.
+    """
+
+    name: str
+    rate: float = 0.0
+    is_dry_run: bool = False
+    naive_as_utc: bool = False
+    batch_records: int = 2_000
+
+
+class Backfill:
+    """One run of a backfill into the stream of `table`; `prefix` is that of the stream's rejects."""
+
+    def __init__(  # noqa: PLR0913 - the parts of one run
+        self,
+        plan: Plan,
+        *,
+        pipeline: Pipeline,
+        runner: QueryRunner,
+        table: Table,
+        prefix: str,
+        settings: Settings,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._plan, self._pipeline, self._runner, self._table = plan, pipeline, runner, table
+        self._prefix, self._clock, self._progress, self._settings = prefix, clock, progress, settings
+        self._counts, self._ledger = progress.counts, Ledger()
+        self._key_column = tuple(column for column in table.envelope if column.name == "delivery_key")
+        self._part_bytes = pipeline.rejects.max_part_bytes
+        lookback_us = round(settings.query.dedupe_lookback_s * MICROSECONDS)
+        self._refresh_us = lookback_us // 3
+        # After a refresh, a batch must end well within the look-back, or the rows of another run would go unnoticed.
+        self._patience_us = min(round(settings.ingest.stuck_s * MICROSECONDS), lookback_us // 3)
+        self._read_to_us = self._refreshed_us = self._next_us = 0
+        self._durable_us = clock.elapsed_us()
+
+    async def prepare(self) -> None:
+        """Read which records are stored. Wait for appends of a killed run first: they may still be committed.
+
+        Raises:
+            QueryError: the store does not say.
+        """
+        if self._plan.is_dry_run:
+            return
+        begun_us = self._clock.now_us()
+        tables = (self._table.name, REJECTS)
+        if any(self._runner.horizon_us(table) < begun_us for table in tables):
+            settle_s = self._settings.store.settle_s
+            self._progress.say(f"waiting {settle_s:g} s for appends of an earlier run that may still be committed")
+        while any(self._runner.horizon_us(table) < begun_us for table in tables):
+            await self._clock.sleep(_LOOK_AGAIN_S)
+        days = self._table.retention_days or self._settings.store.retention_days
+        self._read_to_us = begun_us - max(days, self._settings.store.retention_days) * DAY_US
+        await self._refresh()
+
+    async def run(self, path: str, items: Generator[Item, None, None], position: Callable[[], int]) -> None:
+        """Store the items of one object; `position` returns how many bytes of the source are read.
+
+        Raises:
+            SourceError: the object cannot be read any further; the items before are stored.
+            StoppedError: the store accepts nothing, or the object has changed since an earlier run.
+            QueryError: the store does not say what it holds.
+        """
+        digest = object_digest(path)
+        reading = asyncio.create_task(asyncio.to_thread(self._take, items, position))
+        try:
+            while True:
+                batch, failure, read_bytes = await reading
+                if batch and failure is None:
+                    reading = asyncio.create_task(asyncio.to_thread(self._take, items, position))
+                await self._store_all(path, digest, batch)
+                self._progress.show(read_bytes, path)
+                if failure is not None:
+                    raise failure
+                if not batch:
+                    return
+        finally:
+            await asyncio.wait([reading])
+            items.close()
+
+    def _take(
+        self, items: Generator[Item, None, None], position: Callable[[], int]
+    ) -> tuple[list[Item], SourceError | None, int]:
+        """Return the next items, bounded by number and bytes, the error that ended the reading, and the position."""
+        most = self._plan.batch_records
+        if self._plan.rate:
+            most = max(1, min(most, int(self._plan.rate)))
+        batch, left = list[Item](), _BATCH_BYTES
+        try:
+            for item in items:
+                batch.append(item)
+                left -= len(item.data)
+                if left <= 0 or len(batch) >= most:
+                    break
+        except SourceError as error:
+            return batch, error, position()
+        return batch, None, position()
+
+    async def _store_all(self, path: str, digest: str, batch: Sequence[Item]) -> None:
+        if not batch:
+            return
+        if not self._plan.is_dry_run and self._clock.now_us() - self._refreshed_us > self._refresh_us:
+            await self._refresh()
+        new = [(item, message) for item in batch if (message := self._message(path, digest, item)) is not None]
+        await self._pace(len(new))
+        self._durable_us = self._clock.elapsed_us()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item, message in new:
+                    group.create_task(self._store(path, item, message))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    def _message(self, path: str, digest: str, item: Item) -> Message | None:
+        """Return the message of an item; None if the store holds its record, or its rejection."""
+        if item.message is not None:
+            return item.message
+        mark, parts = mark_of(item.data), max(-(-len(item.data) // self._part_bytes), 1)
+        match state := self._ledger.state(digest, item.row, mark, parts=parts):
+            case State.NEW:
+                key = message_key(self._plan.name, digest, item.row, mark)
+                # A line is one record, whatever it begins with. The usual one needs no type to be read as such.
+                return Message(key=key, data=item.data, content_type="" if item.data[:1] == b"{" else _NDJSON)
+            case State.STORED:
+                self._counts.known += 1
+                return None
+            case State.REJECTED:
+                self._counts.rejected_before += 1
+                return None
+            case State.CHANGED:
+                raise StoppedError(
+                    f"{path} has changed: its record {item.row} is not the one that --as {self._plan.name} has stored "
+                    "from there. Backfill a changed file under another name, or only its new records as another file"
+                )
+        assert_never(state)
+
+    async def _store(self, path: str, item: Item, message: Message) -> None:
+        """Store a message, as often as it takes.
+
+        Raises:
+            StoppedError: nothing has become durable for too long.
+        """
+        pause_s = _RETRY_S
+        while True:
+            # The pipeline remembers a message that is in the files twice, and answers with its first receipt.
+            is_repeated = self._pipeline.digest(message.key) is not None
+            receipt = await self._offer(item, message)
+            match receipt.verdict:
+                case Durable():
+                    self._durable_us = self._clock.elapsed_us()
+                    self._count(path, item.row, receipt, is_repeated=is_repeated)
+                    return
+                case Unavailable(detail=detail) | Throttled(detail=detail):
+                    waited_us = self._clock.elapsed_us() - self._durable_us
+                    if waited_us > self._patience_us:
+                        raise StoppedError(f"nothing was stored for {waited_us // MICROSECONDS} s: {detail}")
+                    await self._clock.sleep(pause_s * (0.5 + random.random()))
+                    pause_s = min(2 * pause_s, _MAX_RETRY_S)
+
+    async def _offer(self, item: Item, message: Message) -> Receipt:
+        if item.fault is not None:
+            return await self._pipeline.refuse(message, item.fault.reason, item.fault.detail)
+        return await self._pipeline.process(message, detailed=True)
+
+    def _count(self, path: str, row: int, receipt: Receipt, *, is_repeated: bool) -> None:
+        if is_repeated:
+            self._counts.known += len(receipt.stored) + receipt.known + len(receipt.rejected)
+            return
+        self._counts.stored += len(receipt.stored)
+        self._counts.known += receipt.known
+        for rejection in receipt.rejected:
+            self._progress.reject(path, row, rejection)
+
+    async def _pace(self, records: int) -> None:
+        """Wait until `records` more are within the rate."""
+        if self._plan.rate and records:
+            now_us = self._clock.elapsed_us()
+            if self._next_us > now_us:
+                await self._clock.sleep((self._next_us - now_us) / MICROSECONDS)
+            self._next_us = max(self._next_us, now_us) + round(records * MICROSECONDS / self._plan.rate)
+
+    async def _refresh(self) -> None:
+        """Read the keys of this backfill that were stored since the last time, by whichever run."""
+        now_us = self._clock.now_us()
+        own = prefix_of(self._plan.name)
+        for table, beginning, note in (
+            (self._table.name, own, self._note_stored),
+            (REJECTS, self._prefix + own, self._note_rejected),
+        ):
+            condition = Condition("delivery_key", (), "prefix", Kind.STRING, (beginning,))
+            query = Keys(table=table, from_us=self._read_to_us, to_us=now_us, conditions=(condition,))
+            async with aclosing(self._runner.arrow(query)) as pieces:
+                async for rows in rows_of_arrow(self._key_column, pieces):
+                    for row in rows:
+                        note(row["delivery_key"])
+        # What was stamped before this may become visible later: it is read again next time.
+        self._read_to_us = min(self._runner.horizon_us(self._table.name), self._runner.horizon_us(REJECTS), now_us)
+        self._refreshed_us = now_us
+
+    def _note_stored(self, delivery_key: str) -> None:
+        self._ledger.note_stored(without_lateness(delivery_key))
+
+    def _note_rejected(self, delivery_key: str) -> None:
+        self._ledger.note_rejected(without_lateness(delivery_key).removeprefix(self._prefix))

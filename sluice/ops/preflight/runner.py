@@ -1,0 +1,121 @@
+"""Make checks: ask their questions, and judge the answers."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import assert_never
+
+import msgspec
+
+from app.record import RecordTypeError
+from app.telemetry.redaction import first_line
+from sluice.ops.preflight.check import Act, Ask, Check, of_all_streams, unreadable
+from sluice.ops.preflight.finding import Finding, NotLooked
+from sluice.ops.preflight.google import Answer, Google, NoCredentialsError, Question
+from sluice.ops.preflight.plan import Deployment, settings_trouble, streams_of, with_service
+from sluice.ops.preflight.service import INGEST, service_question
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request of a check: its first line, and what it was answered."""
+
+    request: str
+    status: int
+    message: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One check and its finding."""
+
+    check: Check
+    finding: Finding
+    asked: tuple[Asked, ...] = ()
+
+
+class _Recorder:
+    """Notes the requests for the transcript, without their bodies, which may hold more than is needed."""
+
+    def __init__(self, google: Google) -> None:
+        self._google = google
+        self.asked: list[Asked] = []
+
+    def ask(self, question: Question) -> Answer:
+        answer = self._google.ask(question)
+        request = f"{question.method} {question.host}/{question.path}"
+        self.asked.append(Asked(request, answer.status, answer.message))
+        return answer
+
+    def ask_service(self, url: str, query: Mapping[str, str], token: str) -> Answer:
+        answer = self._google.ask_service(url, query, token)
+        self.asked.append(Asked(f"GET {url}", answer.status, answer.message))
+        return answer
+
+
+def make(checks: Iterable[Check], deployment: Deployment, google: Google, flags: Collection[str]) -> Iterator[Result]:
+    """Yield the result of each check in turn.
+
+    Raises:
+        NoCredentialsError: Google cannot be asked at all.
+    """
+    checks = list(checks)
+    blocked: dict[str, NotLooked] = {}
+    if any(check.phase == "after" for check in checks):
+        deployment, blocked = _with_service(deployment, google)
+    for check in checks:
+        recorder = _Recorder(google)
+        finding = blocked.get(check.needs) or _made(check, deployment, recorder, flags)
+        yield Result(check, finding, tuple(recorder.asked))
+
+
+def _with_service(deployment: Deployment, google: Google) -> tuple[Deployment, dict[str, NotLooked]]:
+    """Return the deployment with its service, and what cannot be looked at, by what a check needs."""
+    question = service_question(deployment)
+    answer = google.ask(question)
+    if not answer.is_good:
+        why = unreadable(question, answer, {404}) or NotLooked("there is no service yet (see `service`)")
+        return deployment, {"service": why, "settings": why, "streams": why}
+    ingest = google.ask(service_question(deployment, INGEST))  # there is none unless `services = "two"`
+    deployment = with_service(deployment, answer.body, ingest.body if ingest.is_good else None)
+    if settings_trouble(deployment):
+        why = NotLooked("the service's settings are not understood (see `settings`)")
+        return deployment, {"settings": why, "streams": why}
+    if not deployment.settings.store.streams:
+        return deployment, {}
+    try:
+        names = tuple(streams_of(deployment).by_name)
+    except RecordTypeError as error:
+        return deployment, {
+            "streams": NotLooked(
+                f"the streams of the service cannot be loaded here, where their files must be: {error}"
+            )
+        }
+    return msgspec.structs.replace(deployment, streams=names, stream=names[0]), {}
+
+
+def _made(check: Check, deployment: Deployment, google: Google, flags: Collection[str]) -> Finding:
+    try:
+        match check:
+            case Ask() if check.needs == "streams":
+                each = {name: msgspec.structs.replace(deployment, stream=name) for name in deployment.streams}
+                return of_all_streams({name: _judged(check, one, google) for name, one in each.items()})
+            case Ask():
+                return _judged(check, deployment, google)
+            case Act():
+                if check.flag and check.flag not in flags:
+                    return NotLooked(f"it writes: give --{check.flag.replace('_', '-')}")
+                return check.run(deployment, google)
+            case _:
+                assert_never(check)
+    except NoCredentialsError:
+        raise
+    except Exception as error:  # the last line of defence: one check's defect does not hide the others
+        return NotLooked(f"an answer was not as documented: {type(error).__name__}: {first_line(error)}")
+
+
+def _judged(check: Ask, deployment: Deployment, google: Google) -> Finding:
+    answers = []
+    for question in check.questions(deployment):
+        answer = google.ask(question)
+        trouble = None if check.tolerates else unreadable(question, answer, check.judges)
+        if trouble is not None:
+            return trouble
+        answers.append(answer)
+    return check.verdict(deployment, answers)

@@ -1,0 +1,30 @@
+"""Doubles of what surrounds the service: the tests, the benchmarks and tests of your own record type import them.
+
+    from sluice.testing.clock import FakeClock
+    from sluice.testing.service import SETTINGS, running
+
+    async def test_an_order_is_served() -> None:
+        settings = SETTINGS.replace(record="orders:Order")
+        async with running(settings, FakeClock()) as service:
+            assert (await service.push({"id": "a", "timestamp": "2026-01-31T12:00:00Z"})).status_code == 204
+            assert (await service.client.get("/v1/records")).json()["records"][0]["id"] == "a"
+
+the service     service         the application in the loop of the test, and pushes to it
+                process         the application as a process, and its key set over HTTP
+                instance        the same for long runs: a log file, callers with API keys, memory from /proc
+what is around  clock           FakeClock: time passes when the test says so
+                tokens          an issuer: its keys, and signed tokens with any claims
+                null_store      stores that acknowledge and keep nothing
+                misbehaving     a BigQueryWrite server that fails as a script says
+                local_bigquery  an independent BigQuery as a process
+                billing         a model of what BigQuery bills, over tables that take no room
+                google_cloud    a project on Google Cloud, as its REST APIs describe it
+                throwaway       datasets in a real project that are deleted after the run
+                http_server     an HTTP server in a thread
+                chromium        a headless browser
+                apt             programs of the distribution, unpacked without being installed
+                unwatched       metrics and traces that are not exported
+how long        pace            time limits that grow on a slow machine
+
+`app/` imports none of it, and it is not in the image. docs/testing.md shows more.
+"""

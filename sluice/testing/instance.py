@@ -1,0 +1,157 @@
+"""The service as one real process with a log file, callers of its own, and what /proc tells about it.
+
+process.py reads the log as it comes. Here the process may write any amount without a reader, and may run with a
+limit on open files. It has a caller for each role that long runs need.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from app.auth.api_keys import key_hash, new_key
+from sluice.testing import tokens
+from sluice.testing.pace import patience_s
+from sluice.testing.process import ROOT, free_port, served_keys
+
+_DAY_S = 86_400
+_START_S, _STOP_S = 30.0, 30.0
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A holder of an API key: its name, scopes and fixed filters."""
+
+    name: str
+    scopes: tuple[str, ...]
+    filters: Mapping[str, str] = {}
+
+
+class Instance(msgspec.Struct):
+    """A running service. `keys` has the API key of each caller by name."""
+
+    url: str
+    pid: int
+    folder: Path
+    log: Path
+    keys: Mapping[str, str]
+    push_token: str
+    process: "subprocess.Popen[bytes]"
+
+    def terminate(self) -> int:
+        """End it as the platform does; return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            return self.process.wait(patience_s(_STOP_S))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def complaints(self) -> list[str]:
+        """Return the lines of its log that tell of a defect: unexpected errors, and lines in another form."""
+        return complaints(self.log.read_text(errors="replace"))
+
+
+def complaints(log: str) -> list[str]:
+    """Return the lines of a log that no request may cause, whatever it holds."""
+    marks = ("Traceback", "unexpected failure", '"severity":"CRITICAL"', "panicked at")
+    return [line for line in log.splitlines() if any(mark in line for mark in marks) or not line.startswith("{")]
+
+
+@contextmanager
+def instance(
+    folder: Path, callers: tuple[Caller, ...] = (), *, open_files: int = 0, **settings: str
+) -> Iterator[Instance]:
+    """Run the service over an embedded store in `folder` until the block ends; settings are named without SLUICE_.
+
+    `open_files` is its limit of open files (`ulimit -n`); 0 leaves the shell's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = {caller.name: new_key() for caller in callers}
+    grants = folder / "grants.json"
+    grants.write_bytes(msgspec.json.encode({"grants": [_grant(caller, keys[caller.name]) for caller in callers]}))
+    with served_keys() as keys_url:
+        url = f"http://127.0.0.1:{free_port()}"
+        environment = _environment(url, folder, grants if callers else None, keys_url, settings)
+        command = [sys.executable, "-P", "-m", "app"]
+        if open_files:
+            command = ["/bin/sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files), *command]
+        log = folder / "service.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        token = tokens.token(exp=int(time.time()) + _DAY_S)
+        running = Instance(url, process.pid, folder, log, keys, token, process)
+        try:
+            _wait_until_ready(running)
+            yield running
+        finally:
+            running.terminate()
+
+
+def _grant(caller: Caller, key: str) -> dict[str, object]:
+    entry = {"name": caller.name, "key_sha256": key_hash(key), "scopes": caller.scopes, "requests_per_minute": 0}
+    return entry | ({"filters": caller.filters} if caller.filters else {})
+
+
+def _environment(
+    url: str, folder: Path, grants: Path | None, keys_url: str, settings: Mapping[str, str]
+) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
+    own = {
+        "port": url.rpartition(":")[2],
+        "data_path": str(folder / "sluice.duckdb"),
+        "push_principals": tokens.PUSHER,
+        "push_audience": tokens.AUDIENCE,
+        "token_issuer": tokens.ISSUER,
+        "token_keys_url": keys_url,
+    }
+    if grants is not None:
+        own["grants_file"] = str(grants)
+    return environment | {f"SLUICE_{name.upper()}": value for name, value in (own | dict(settings)).items()}
+
+
+def _wait_until_ready(running: Instance) -> None:
+    until_s = time.monotonic() + patience_s(_START_S)
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:  # it does not listen at once
+        while time.monotonic() < until_s and running.process.poll() is None:
+            try:
+                if client.get(f"{running.url}/health/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                continue
+    raise AssertionError(f"the service did not start: {running.log.read_text(errors='replace')[-2_000:]}")
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a process holds: resident memory now and at most since it was reset, open files, threads."""
+
+    rss_bytes: int
+    peak_bytes: int
+    descriptors: int
+    threads: int
+
+
+def resources(pid: int) -> Resources:
+    """Read what /proc tells of a process.
+
+    Raises:
+        OSError: there is no such process, or no /proc.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    kib = {name: int(status[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM")}
+    descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    return Resources(kib["VmRSS"], kib["VmHWM"], descriptors, int(status["Threads"]))
+
+
+def reset_peak(pid: int) -> None:
+    """Count a process's peak of memory from now on (proc(5): clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -1,0 +1,68 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.runtime.clock import SystemClock
+from sluice.local.pubsub.broker import Broker
+from sluice.local.pubsub.server import PubsubServer
+from sluice.local.pubsub.subscription import SubscriptionSettings
+from tests.local.clock import ManualClock
+from tests.local.endpoint import Endpoint, serving
+
+TOPIC = "projects/sluice-local/topics/events"
+SUBSCRIPTION = "projects/sluice-local/subscriptions/events-pull"
+SECRET = "what this deployment signs with"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Return a clock that stands still."""
+    return ManualClock()
+
+
+@pytest.fixture
+def broker(clock: ManualClock) -> Broker:
+    """A broker with one topic, on a clock that stands still."""
+    made = Broker(clock.now_us)
+    made.create_topic(TOPIC)
+    return made
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    """Serve a push endpoint that stores everything, until told otherwise."""
+    async with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def live_broker() -> Broker:
+    """Return an empty broker on the system's clock."""
+    return Broker(SystemClock().now_us)
+
+
+@pytest.fixture
+def subscribed(live_broker: Broker) -> Broker:
+    """Return a broker with a topic and a pull subscription, which keeps what is published."""
+    live_broker.create_topic(TOPIC)
+    live_broker.create_subscription(SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC))
+    return live_broker
+
+
+@pytest.fixture
+def signing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the secret that canaries and replays are signed with into the environment."""
+    monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
+
+
+@pytest.fixture
+async def pubsub_host(live_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """The address of a local Pub/Sub in this process, which google-cloud-pubsub's clients will use."""
+    server = PubsubServer(live_broker)
+    port = await server.start("127.0.0.1", 0)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
+    monkeypatch.setenv("PUBSUB_PROJECT_ID", "sluice-local")
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.close()

@@ -1,0 +1,162 @@
+"""Child processes start, are watched, and never outlive their parent."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sluice.local.child import GATE, Child, ChildCommand, ChildError, Leash
+from sluice.local.leash import end_processes, read_leash
+from sluice.testing.pace import patience_s
+
+WITHIN_S = patience_s(60.0)
+
+# Connects to the test and stays: the connection ends when the process does.
+CONNECTS = """
+import signal, socket, sys
+if "stubborn" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(b"!")
+connection.recv(1)
+"""
+
+PARENT = f"""
+import asyncio, sys
+from sluice.local.child import Child, ChildCommand, Leash
+from sluice.testing.pace import patience_s
+
+async def main():
+    async with Leash() as leash:
+        command = ChildCommand(name="child", arguments=["-c", {CONNECTS!r}, sys.argv[1]])
+        await Child.start(command, leash, None)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Return a socket that child processes connect to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(WITHIN_S)
+        yield server
+
+
+def connection_of_child(listener: socket.socket) -> socket.socket:
+    """Wait until a child has connected and is running."""
+    connection, _ = listener.accept()
+    connection.settimeout(WITHIN_S)
+    assert connection.recv(1) == b"!"
+    return connection
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Wait until the process at the other end is gone."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_children_do_not_outlive_a_killed_parent(listener: socket.socket) -> None:
+    """When the parent is killed with SIGKILL, its children end by themselves."""
+    port = str(listener.getsockname()[1])
+    starting = subprocess.Popen([sys.executable, "-c", PARENT, port])
+    with starting as parent, connection_of_child(listener) as connection:
+        parent.send_signal(signal.SIGKILL)
+        assert parent.wait(WITHIN_S) == -signal.SIGKILL
+        assert has_ended(connection)
+
+
+@pytest.mark.parametrize(("line", "printed"), [(b"", b""), (b"\n", b"ran\n")])
+def test_a_program_runs_only_when_it_is_let_in(line: bytes, printed: bytes) -> None:
+    """A child whose parent died before it was put on the leash never becomes its program."""
+    program = [sys.executable, "-c", "print('ran')"]
+    ended = subprocess.run([*GATE, *program], input=line, stdout=subprocess.PIPE, timeout=WITHIN_S, check=False)
+    assert ended.stdout == printed
+
+
+def test_a_stubborn_process_is_killed(listener: socket.socket) -> None:
+    """A process that ignores SIGTERM gets SIGKILL when the grace period is over."""
+    port = str(listener.getsockname()[1])
+    arguments = [sys.executable, "-c", CONNECTS, port, "stubborn"]
+    with subprocess.Popen(arguments, start_new_session=True) as process, connection_of_child(listener):
+        end_processes([process.pid], grace_s=0.1)
+        assert process.wait(WITHIN_S) == -signal.SIGKILL
+
+
+def test_a_process_that_is_gone_is_passed_over(listener: socket.socket) -> None:
+    """Ending a process that has ended already does no harm, and the next one is still ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait(WITHIN_S)
+    port = str(listener.getsockname()[1])
+    starting = subprocess.Popen([sys.executable, "-c", CONNECTS, port], start_new_session=True)
+    with starting as process, connection_of_child(listener):
+        end_processes([gone.pid, process.pid], grace_s=0.1)
+        assert process.wait(WITHIN_S) in {-signal.SIGTERM, -signal.SIGKILL}
+
+
+def test_the_leash_holds_what_was_not_released() -> None:
+    """Processes are ended in the order in which they were put on the leash; a released one is not."""
+    assert read_leash(["+11\n", "+12\n", "+13\n", "-12\n", "-99\n"]) == [11, 13]
+
+
+@pytest.mark.parametrize(
+    ("handler", "within_s", "status"),
+    [("lambda *_: sys.exit(7)", WITHIN_S, 7), ("signal.SIG_IGN", 0.1, -signal.SIGKILL)],
+    ids=["polite", "stubborn"],
+)
+async def test_a_child_is_stopped_with_sigterm_and_else_killed(
+    tmp_path: Path, handler: str, within_s: float, status: int
+) -> None:
+    """Stopping waits for the end and says how it ended."""
+    code = f"import signal, sys; signal.signal(signal.SIGTERM, {handler}); print('up', flush=True); signal.pause()"
+    async with Leash() as leash:
+        command = ChildCommand(name="child", arguments=["-c", code], reads_output=True)
+        child = await Child.start(command, leash, tmp_path)
+        assert await child.first_line(WITHIN_S) == b"up\n"
+        assert await child.stop(within_s) == status
+
+
+async def test_a_child_that_ends_too_early_is_reported_with_its_log(tmp_path: Path) -> None:
+    """Waiting for a child that ends raises its name, its status and the end of its log."""
+    code = "import sys; sys.exit('the disk is full')"
+    async with Leash() as leash:
+        command = ChildCommand(name="service", arguments=["-c", code], reads_output=True)
+        child = await Child.start(command, leash, tmp_path)
+        with pytest.raises(ChildError, match=r"(?s)service exited with status 1 .*the disk is full"):
+            await child.first_line(WITHIN_S)
+        await child.stop(WITHIN_S)
+
+
+async def test_a_child_that_is_late_is_reported(tmp_path: Path) -> None:
+    """Waiting for longer than allowed raises the child's name and the time."""
+    async with Leash() as leash:
+        command = ChildCommand(name="sleeper", arguments=["-c", "import signal; signal.pause()"])
+        child = await Child.start(command, leash, tmp_path)
+        with pytest.raises(ChildError, match=r"sleeper was not ready within 0\.01 s"):
+            await child.require(asyncio.Event().wait(), 0.01)
+        await child.stop(WITHIN_S)
+
+
+async def test_another_program_than_python_is_a_child_too(tmp_path: Path) -> None:
+    """It gets its arguments; that it died of SIGTERM counts as asked where the command says so."""
+    async with Leash() as leash:
+        for dies, status in ((False, -signal.SIGTERM), (True, 0)):
+            command = ChildCommand(
+                name="shell",
+                executable="/bin/sh",
+                arguments=["-c", "echo $0; exec tail -f /dev/null", "up"],
+                reads_output=True,
+                dies_of_sigterm=dies,
+            )
+            child = await Child.start(command, leash, tmp_path)
+            assert await child.first_line(WITHIN_S) == b"up\n"
+            assert await child.stop(WITHIN_S) == status

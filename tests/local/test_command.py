@@ -1,0 +1,129 @@
+"""`python -m sluice` as a person types it."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from google.auth import jwt
+
+from sluice.__main__ import main
+from sluice.local import clients
+from sluice.local.pubsub.message import Draft
+from tests.local.endpoint import TIMEOUT_S, Endpoint
+
+
+async def dev(*arguments: str) -> Process:
+    """Start `python -m sluice` with these arguments."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sluice", *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_pubsub(*arguments: str) -> AsyncIterator[tuple[Process, dict[str, Any]]]:
+    """Run `sluice pubsub` and yield it with what its line says."""
+    process = await dev("pubsub", "--port", "0", "--issuer-port", "0", *arguments)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(TIMEOUT_S):
+            yield process, msgspec.json.decode(await process.stdout.readline())
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+def publish(ready: dict[str, Any], *data: bytes) -> None:
+    """Publish one message for each payload."""
+    topic = clients.topic_path(ready["project"], ready["topic"])
+    with clients.publisher(ready["pubsub"]) as client:
+        clients.publish(client, topic, [Draft(one, {"source": "test"}, "k") for one in data])
+
+
+async def test_pubsub_serves_pushes_and_ends_cleanly(endpoint: Endpoint) -> None:
+    """One line when ready; a published message is pushed with a verifiable token; SIGTERM is exit 0."""
+    async with (
+        running_pubsub("--push-endpoint", endpoint.url, "--enable-ordering", "--audience", "aud") as (process, ready),
+        aiohttp.ClientSession() as session,
+    ):
+        assert ready["ready"] is True
+        assert ready["keys_url"] == f"{ready['issuer']}/certs"
+        assert {name: ready[name] for name in ("audience", "topic", "subscription", "project")} == {
+            "audience": "aud",
+            "topic": "events",
+            "subscription": "events-push",
+            "project": "sluice-local",
+        }
+        await asyncio.to_thread(publish, ready, b"a", b"b")
+        first, second = await endpoint.received(2)
+        assert [push.envelope["message"]["orderingKey"] for push in (first, second)] == ["k", "k"]
+        assert first.envelope["subscription"] == "projects/sluice-local/subscriptions/events-push"
+        async with session.get(ready["keys_url"]) as response:
+            claims = jwt.decode(first.headers["Authorization"].removeprefix("Bearer "), certs=await response.json())
+        assert (claims["aud"], claims["email"], claims["iss"]) == ("aud", ready["principal"], ready["issuer"])
+        token = await dev("token", "--issuer", ready["issuer"])
+        printed, _ = await token.communicate()
+        assert f"Bearer {printed.decode().strip()}" == first.headers["Authorization"]
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+async def test_unwrapped_without_dead_letters(endpoint: Endpoint) -> None:
+    """--unwrapped pushes the payload itself; an empty --dead-letter-topic makes none."""
+    arguments = ("--push-endpoint", endpoint.url, "--unwrapped", "--dead-letter-topic", "")
+    async with running_pubsub(*arguments) as (process, ready), aiohttp.ClientSession() as session:
+        await asyncio.to_thread(publish, ready, b"raw")
+        (push,) = await endpoint.received(1)
+        assert push.body == b"raw"
+        assert push.headers["source"] == "test"
+        assert push.headers["x-goog-pubsub-ordering-key"] == "k"
+        assert push.headers["Authorization"].startswith("Bearer ")
+        async with session.get(f"http://{ready['pubsub']}/v1/projects/sluice-local/topics") as response:
+            assert len((await response.json())["topics"]) == 1
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--ack-deadline", "5"], "--ack-deadline 5: must be 10-600"),
+        (["--max-attempts", "1"], "--max-attempts 1: must be 5-100"),
+        (["--push-endpoint", "localhost:8080"], "is not an http:// or https:// URL"),
+        (["--topic", "x"], "3-255 letters"),
+        (["--min-backoff-ms", "0"], "0 < min <= max"),
+        (["--host", "203.0.113.1"], "assign requested address"),
+    ],
+)
+def test_pubsub_says_what_is_wrong_with_its_options(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing starts, status 1, one line."""
+    assert main(["pubsub", "--port", "0", "--issuer-port", "0", *arguments]) == 1
+    assert complaint in (said := capsys.readouterr().err)
+    assert len(said.splitlines()) == 1
+
+
+async def test_a_taken_port_is_an_error(endpoint: Endpoint) -> None:
+    """The port is named, and the process ends instead of hanging."""
+    port = endpoint.url.split(":")[2].split("/")[0]
+    process = await dev("pubsub", "--port", port, "--issuer-port", "0")
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert "address already in use" in said.decode()
+    assert "Traceback" not in said.decode()
+
+
+def test_token_without_an_issuer_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 1 and a hint."""
+    assert main(["token", "--issuer", "http://127.0.0.1:1"]) == 1
+    assert "`sluice pubsub` starts an issuer" in capsys.readouterr().err
+    assert main(["token", "--issuer", "file:///etc/passwd"]) == 1
+    assert "is not an http:// URL" in capsys.readouterr().err

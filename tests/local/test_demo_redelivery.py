@@ -1,0 +1,32 @@
+"""The second delivery that the demonstration makes is the same delivery to the service."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from app.ingest.envelope import open_push
+from sluice.local.demo.plan import Planned
+from sluice.local.demo.publish import push_body
+from sluice.local.pubsub.message import MICROSECONDS, Delivery, Message
+from sluice.local.push_request import wrapped
+from tests.encoding import whole_envelope
+
+SUBSCRIPTION = "projects/p/subscriptions/s"
+PUBLISHED = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("ordering_key", ["", "UA"])
+def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
+    """The service opens the repeated push as the message that the pusher delivered, the second time."""
+    planned = Planned(
+        number=7, stream="flights", is_shared=False, data=b'{"a":1}', attributes={"run": "r"}, ordering_key=ordering_key
+    )
+    published_us = round(PUBLISHED.timestamp() * MICROSECONDS)
+    message = Message(planned.data, planned.attributes, ordering_key, "1042", published_us)
+    body, _ = wrapped(SUBSCRIPTION, with_attempt=True)(Delivery("lease", message, 1))
+    first = open_push({}, body)
+    row = msgspec.to_builtins(whole_envelope(first))
+    second = open_push({}, push_body(planned, row))
+    assert second == msgspec.structs.replace(first, delivery_attempt=2)
+    assert second.delivery_key(0) == first.delivery_key(0)

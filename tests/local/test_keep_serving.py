@@ -1,0 +1,137 @@
+"""`up` survives a service that ends: it says so, starts it again, and no message is lost or doubled."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sluice.testing.pace import patience_s
+
+WITHIN_S = 120.0
+
+
+class Up:
+    """A running `sluice up`, with what it has said so far."""
+
+    def __init__(self, process: Process, folder: Path) -> None:
+        self.process, self.folder, self.said = process, folder, ""
+
+    async def until(self, words: str, *, count: int = 1) -> str:
+        """Read on until it has said `words` so often; return all that it said."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(patience_s(WITHIN_S)):
+            while self.said.count(words) < count:
+                line = await self.process.stdout.readline()
+                assert line, self.said
+                self.said += line.decode()
+        return self.said
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        (found,) = re.findall(r"look at it +(http://\S+)/", self.said)
+        return str(found)
+
+    def service(self) -> int:
+        """Return the process id of the service."""
+        (found,) = (pid for pid in children(self.process.pid) if command(pid)[-2:] == ["-m", "app"])
+        return found
+
+    async def publish(self, number: int) -> None:
+        """Publish a record with the command, as a person does."""
+        (broker,) = re.findall(r"PUBSUB_EMULATOR_HOST=(\S+)", self.said)
+        publisher = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sluice", "publish", "--pubsub-host", broker), stdin=-1, stdout=-3
+        )
+        await publisher.communicate(b'{"id": "r%d", "timestamp": "2026-01-31T12:00:00Z"}' % number)
+        assert publisher.returncode == 0
+
+
+def children(parent: int) -> Iterator[int]:
+    """Yield the processes that `parent` started."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and f"\nPPid:\t{parent}\n" in (entry / "status").read_text():
+                yield int(entry.name)
+
+
+def command(pid: int) -> list[str]:
+    """Return the command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+
+
+@contextlib.asynccontextmanager
+async def running_up(folder: Path, **environ: str) -> AsyncIterator[Up]:
+    """Run `sluice up` over a new store."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sluice", "up", "--port", "0", "--data-path", str(folder / "store.duckdb")),
+        env=os.environ | environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    up = Up(process, folder)
+    try:
+        yield up
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the service's process in /proc")
+
+
+async def test_a_killed_service_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Killed twice with records on their way; each is in the feed once, and Ctrl-C ends everything with status 0."""
+    async with running_up(tmp_path) as up:
+        await up.until("Ctrl-C stops everything")
+        for kill in (1, 2):
+            await up.publish(2 * kill)
+            os.kill(up.service(), signal.SIGKILL)
+            await up.publish(2 * kill + 1)
+            said = await up.until("the service is ready again", count=kill)
+            assert said.count("the service was ended by SIGKILL") == kill
+        async with httpx.AsyncClient(base_url=up.url) as client, asyncio.timeout(patience_s(WITHIN_S)):
+            found: list[str] = []
+            while len(found) < 4:
+                found = [each["id"] for each in (await client.get("/v1/records")).json()["records"]]
+        assert sorted(found) == ["r2", "r3", "r4", "r5"]
+        up.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(patience_s(WITHIN_S)):
+            assert await up.process.wait() == 0
+
+
+async def test_a_service_that_cannot_start_is_not_started_for_ever(tmp_path: Path) -> None:
+    """Its file is gone and cannot be made again: the service says why, and `up` ends with status 1."""
+    async with running_up(tmp_path) as up:
+        await up.until("Ctrl-C stops everything")
+        os.kill(up.service(), signal.SIGSTOP)  # it does not write to the file below
+        pid = up.service()
+        (tmp_path / "store.duckdb").write_bytes(b"this is no database" * 1000)
+        os.kill(pid, signal.SIGKILL)
+        await up.until("it is not started again: mend the cause")
+        assert "cannot start: " in up.said
+        async with asyncio.timeout(patience_s(WITHIN_S)):
+            assert await up.process.wait() == 1
+
+
+async def test_it_can_be_stopped_while_the_service_is_away(tmp_path: Path) -> None:
+    """Without waiting for the service to come back."""
+    async with running_up(tmp_path) as up:
+        await up.until("Ctrl-C stops everything")
+        os.kill(up.service(), signal.SIGKILL)
+        await up.until("starting it again")
+        up.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(patience_s(WITHIN_S)):
+            await up.process.wait()
+        rest = await up.process.stdout.read() if up.process.stdout else b""
+        assert up.process.returncode == 0, up.said + rest.decode()
+        assert "Traceback" not in up.said + rest.decode()

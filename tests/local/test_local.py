@@ -1,0 +1,197 @@
+"""Ports are chosen, the wiring is right, and work ends when a process of the stack does."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.stores.bigquery.client import TableAddress
+from sluice.local.bigquery.command import describe_place
+from sluice.local.bigquery.install import Installation
+from sluice.local.bigquery.process import service_settings
+from sluice.local.child import Child, ChildCommand, ChildError, Leash
+from sluice.local.declared import Declared
+from sluice.local.environment import LocalStack, StackOptions, service_environ, unless_stopped
+from sluice.local.ports import choose_port, quiet_ports
+from sluice.local.stack_settings import Ready
+from sluice.local.up import describe
+from sluice.testing.pace import patience_s
+
+WITHIN_S = patience_s(60.0)
+
+READY = Ready(
+    pubsub="127.0.0.1:1",
+    issuer="http://127.0.0.1:2",
+    keys_url="http://127.0.0.1:2/certs",
+    audience="somebody",
+    principal="pusher@example.com",
+    topic="events",
+    subscription="events-push",
+    project="p",
+)
+
+PLACE = TableAddress(
+    project="local",
+    dataset="sluice",
+    location=None,
+    rest_url="http://127.0.0.1:5",
+    storage_url="http://127.0.0.1:6",
+)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Return a socket that child processes connect to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(WITHIN_S)
+        yield server
+
+
+async def value(of: int) -> int:
+    """Return what was given, as work that ends at once."""
+    return of
+
+
+async def failure() -> None:
+    """Raise, as work that meets a process that is gone."""
+    raise ConnectionResetError
+
+
+@asynccontextmanager
+async def stack_of(code: str, folder: Path) -> AsyncIterator[LocalStack]:
+    """Run a stack of one process until the block ends."""
+    async with Leash() as leash:
+        stack = LocalStack(StackOptions())
+        stack.children = [await Child.start(ChildCommand(name="service", arguments=["-c", code]), leash, folder)]
+        yield stack
+        await stack.children[0].stop(WITHIN_S)
+
+
+async def test_work_ends_with_its_value_or_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no process ends, its own failure is raised; interrupted by the stop event it gives None."""
+    monkeypatch.setattr("sluice.local.environment.NEWS_WITHIN_S", 0.01)
+    async with stack_of("import signal; signal.pause()", tmp_path) as stack:
+        stop = asyncio.Event()
+        assert await unless_stopped(value(3), stack, stop) == 3
+        with pytest.raises(ConnectionResetError):
+            await unless_stopped(failure(), stack, stop)
+        stop.set()
+        assert await unless_stopped(asyncio.Event().wait(), stack, stop) is None
+
+
+@pytest.mark.parametrize("work", [asyncio.Event().wait, failure], ids=["waiting", "failing"])
+async def test_work_ends_when_a_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[], Coroutine[Any, Any, Any]]
+) -> None:
+    """A process that ends by itself is what is reported, also when the work failed because of it."""
+    monkeypatch.setattr("sluice.local.environment.NEWS_WITHIN_S", WITHIN_S)
+    async with stack_of("import sys; sys.exit(3)", tmp_path) as stack:
+        with pytest.raises(ChildError, match="service exited with status 3"):
+            await unless_stopped(work(), stack, asyncio.Event())
+
+
+def test_a_port_that_is_taken_is_refused_or_avoided(listener: socket.socket) -> None:
+    """A port that was asked for and is taken is an error; a preferred one is replaced. A free one is kept."""
+    taken = listener.getsockname()[1]
+    with pytest.raises(OSError, match=f"port {taken} .* is in use"):
+        choose_port(taken, preferred=8080)
+    free = choose_port(None, preferred=taken)
+    assert free not in {taken, 0}
+    assert choose_port(free, preferred=0) == choose_port(None, preferred=free) == free
+
+
+async def test_a_port_that_is_taken_after_it_was_chosen_is_replaced(
+    listener: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stacks that start at once choose the same preferred ports; the slower one takes others."""
+    taken = listener.getsockname()[1]
+    monkeypatch.setattr("sluice.local.environment.choose_port", lambda *_, **__: taken)
+    async with Leash() as leash:
+        stack = LocalStack(StackOptions(log_dir=tmp_path))
+        stack.url = "http://127.0.0.1:1"
+        await stack._start_pubsub(leash)
+        assert [child.name for child in stack.children] == ["pubsub"]
+        assert str(taken) not in {stack.pubsub.pubsub.rpartition(":")[2], stack.pubsub.issuer.rpartition(":")[2]}
+        await stack._stop()
+    assert stack.exit_statuses == {"pubsub": 0}
+
+
+def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service gets the pusher's audience, principal and keys, and no foreign $PORT."""
+    for name in [name for name in os.environ if name.startswith("SLUICE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PORT", "1234")
+    monkeypatch.setenv("SLUICE_TOKEN_ISSUER", "https://accounts.google.com")
+    monkeypatch.setenv("UNRELATED", "kept")
+    options = StackOptions(declared=Declared("package.module:Type"), data_path=Path("there/store.duckdb"))
+    environ = service_environ(options, READY, 4711, None, "a secret")
+    assert "PORT" not in environ
+    assert environ["UNRELATED"] == "kept"
+    assert {name: value for name, value in environ.items() if name.startswith("SLUICE_")} == {
+        "SLUICE_HOST": "127.0.0.1",
+        "SLUICE_PORT": "4711",
+        "SLUICE_RECORD": "package.module:Type",
+        "SLUICE_BACKEND": "embedded",
+        "SLUICE_DATA_PATH": "there/store.duckdb",
+        "SLUICE_PUSH_AUDIENCE": "somebody",
+        "SLUICE_PUSH_PRINCIPALS": "pusher@example.com",
+        "SLUICE_TOKEN_ISSUER": "http://127.0.0.1:2",
+        "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
+        "SLUICE_BACKLOG": "http://127.0.0.1:2/subscriptions",
+        "SLUICE_SIGNING_SECRET": "a secret",
+    }
+    emulator = msgspec.structs.replace(options, pubsub="emulator")
+    assert "SLUICE_BACKLOG" not in service_environ(emulator, READY, 4711, None, "a secret"), "it reports none"
+
+
+def test_the_service_gets_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the options: streams and a single type exclude each other, whatever the caller's environment says."""
+    monkeypatch.setenv("SLUICE_RECORD", "mine:Type")
+    monkeypatch.setenv("SLUICE_STREAMS", "mine:STREAMS")
+    for declared, name in ((Declared(streams="a:B"), "SLUICE_STREAMS"), (Declared("a:B"), "SLUICE_RECORD")):
+        environ = service_environ(StackOptions(declared=declared), READY, 4711, None, "a secret")
+        given = {
+            variable: value for variable, value in environ.items() if value in {"a:B", "mine:Type", "mine:STREAMS"}
+        }
+        assert given == {name: "a:B"}
+
+
+def test_up_names_the_topics_of_the_streams() -> None:
+    """Beside the one that they share, to which a message says its stream."""
+    stack = LocalStack(StackOptions(declared=Declared(streams="shop:STREAMS")))
+    stack.url, stack.pubsub, stack.streams = "http://127.0.0.1:3", READY, ("orders", "payments")
+    shown = describe(stack)
+    assert "topic events (with the attribute `stream`)\n               topic events.orders\n" in shown
+    assert "records      shop:STREAMS, stored in" in shown
+    assert "topic events.payments\n" in shown
+
+
+def test_the_service_stores_in_bigquery_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's settings take the place of the embedded ones, whatever the caller's environment says."""
+    monkeypatch.setenv("SLUICE_BIGQUERY_PROJECT", "somebody-elses")
+    environ = service_environ(StackOptions(), READY, 4711, PLACE, "a secret")
+    assert environ.items() >= service_settings(PLACE).items()
+    assert environ["SLUICE_PUSH_AUDIENCE"] == "somebody"
+
+
+def test_up_says_where_bigquery_is() -> None:
+    """With a local-bigquery, how to look into it is shown too; without one, nothing of the kind."""
+    stack = LocalStack(StackOptions(bigquery=Installation(Path("somewhere"))))
+    stack.url, stack.pubsub, stack.place = "http://127.0.0.1:3", READY, PLACE
+    assert "stored in data/sluice.bigquery\n" in describe(stack)
+    assert describe_place(PLACE) in describe(stack)
+    stack.place = None
+    assert "bq --api" not in describe(stack)
+
+
+def test_free_ports_are_all_different() -> None:
+    """None of them is one that the system gives to outgoing connections."""
+    ports = quiet_ports(50)
+    assert len(set(ports)) == 50
+    assert all(20_000 <= port < 32_000 for port in ports)

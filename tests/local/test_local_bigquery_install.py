@@ -1,0 +1,214 @@
+"""local-bigquery is installed once, whole, and from hashed packages; what stands in the way is said in one message.
+
+A script takes uv's place: it writes down how it was called and makes an environment whose Python is a script too.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from _pytest.outcomes import Failed, Skipped
+
+import sluice.local.bigquery.install
+from sluice.__main__ import main
+from sluice.local.bigquery.errors import InstallError, NoPythonError
+from sluice.local.bigquery.install import REQUIREMENTS, Installation, install
+from tests.local_bigquery import give_up_over
+
+UV = """#!/bin/sh
+echo "$* [VIRTUAL_ENV=$VIRTUAL_ENV PYENV_VERSION=$PYENV_VERSION]" >>"$FAKE/calls"
+for last; do :; done
+case "$1 $2" in
+"--version "*) echo "uv 99.0.0" ;;
+"python find") cat "$FAKE/interpreter" ;;
+"python install") mv "$FAKE/downloadable" "$FAKE/interpreter" ;;
+"venv "*) rm -rf "$last"; mkdir -p "$last/bin"; cp "$FAKE/python" "$last/bin/python" ;;
+"pip sync") if [ -e "$FAKE/broken" ]; then rm "$FAKE/broken"; echo "error: no route to the index" >&2; exit 2; fi ;;
+esac
+"""
+PYTHON = """#!/bin/sh
+[ "$#" = 2 ] && { echo "$DUCKDB"; exit; }
+[ "$3" = icu ] && grep -q "the extension" "$HOME/.duckdb/extensions/v9/an_os/icu.duckdb_extension"
+"""
+
+
+class Fake:
+    """A folder of scripts, and of files that decide what they do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.said = folder, list[str]()
+        self.installation = Installation(folder / "installed")
+
+    def write(self, name: str, text: str = "") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def install(self) -> Installation:
+        return install(self.said.append, self.installation.folder)
+
+    def calls(self, of: str = "") -> list[str]:
+        """Return how uv was called, as far as the calls began so."""
+        path = self.folder / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if line.startswith(of) and not line.startswith("--version")]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Put the scripts where they are found; there is a Python, and the packages have an extension."""
+    fake = Fake(tmp_path)
+    fake.write("bin/uv", UV)
+    fake.write("python", PYTHON)
+    fake.write("interpreter", "/the/python3.13")
+    fake.write("packages/duckdb_extension_icu/extensions/v9/icu.duckdb_extension", "the extension")
+    described = f'{{"version": "v9", "platform": "an_os", "packages": "{tmp_path / "packages"}"}}'
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "FAKE": str(tmp_path), "DUCKDB": described}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return fake
+
+
+def test_everything_is_installed_once_from_wheels_that_were_hashed(fake: Fake) -> None:
+    """A Python is found, an environment made of it, and filled with what is pinned; a second call runs nothing."""
+    installed = fake.install()
+    find, venv, sync = (re.sub(r" \[.*", "", call) for call in fake.calls())
+    assert find == "python find --system >=3.13,<3.15"
+    assert venv == f"venv --quiet --clear --python /the/python3.13 {installed.folder / 'env'}"
+    assert sync.startswith("pip sync --quiet --require-hashes --only-binary :all: --python ")
+    assert sync.endswith(f"{installed.python} {REQUIREMENTS}")
+    home = installed.home  # not the user's
+    assert home.is_relative_to(fake.installation.folder)
+    assert (home / ".duckdb/extensions/v9/an_os/icu.duckdb_extension").read_text() == "the extension"
+    fake.install()
+    assert (len(fake.calls()), len(fake.said)) == (3, 1)
+
+
+def change_the_packages(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pin something else."""
+    monkeypatch.setattr(sluice.local.bigquery.install, "REQUIREMENTS", fake.write("other.txt", "other==1"))
+
+
+def lose_the_python(fake: Fake, _: pytest.MonkeyPatch) -> None:
+    """Leave a link to a Python that is gone."""
+    fake.installation.python.unlink()
+    fake.installation.python.symlink_to(fake.folder / "gone")
+
+
+def move_the_folder(fake: Fake, _: pytest.MonkeyPatch) -> None:
+    """Move it: environments hold absolute paths."""
+    fake.installation = Installation(fake.installation.folder.rename(fake.folder / "moved"))
+
+
+@pytest.mark.parametrize("change", [change_the_packages, lose_the_python, move_the_folder])
+def test_what_is_not_as_it_should_be_is_installed_again(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, change: Callable[[Fake, pytest.MonkeyPatch], None]
+) -> None:
+    """Other packages, a Python that is gone, another place: each means a new environment."""
+    fake.install()
+    change(fake, monkeypatch)
+    fake.install()
+    assert len(fake.calls("venv")) == 2
+
+
+def test_an_installation_that_was_interrupted_is_begun_again(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ended half-way does not count, even when the packages are those of an earlier whole one."""
+    fake.install()
+    fake.write("broken")
+    with monkeypatch.context() as patch:
+        change_the_packages(fake, patch)
+        with pytest.raises(InstallError, match=r"installing its packages failed .*\n *error: no route to the index"):
+            fake.install()
+    fake.install()
+    assert len(fake.calls("pip sync")) == 3
+
+
+def test_two_at_a_time_install_once(fake: Fake) -> None:
+    """The second waits for the first and finds it done."""
+    threads = [threading.Thread(target=fake.install) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fake.calls("venv")) == 1
+
+
+def test_all_of_pyenvs_pythons_are_looked_at(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pyenv runs only the chosen ones; and the caller's own environment is not the one that is meant."""
+    fake.write("bin/pyenv", "#!/bin/sh\necho 3.11.7; echo 3.13.0\n")
+    monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
+    fake.install()
+    assert all(call.endswith("[VIRTUAL_ENV= PYENV_VERSION=3.11.7:3.13.0]") for call in fake.calls())
+
+
+def test_a_python_is_downloaded_where_there_is_none(fake: Fake) -> None:
+    """It is put with the rest, and the person is told."""
+    (fake.folder / "interpreter").rename(fake.folder / "downloadable")
+    fake.install()
+    assert [call.partition(" [")[0] for call in fake.calls("python")] == [
+        "python find --system >=3.13,<3.15",
+        "python install --no-bin 3.13",
+        "python find --system >=3.13,<3.15",
+    ]
+    assert "downloading Python 3.13" in fake.said[0]
+
+
+def test_without_a_python_the_message_says_how_to_get_one(fake: Fake) -> None:
+    """It names the versions, what was tried, and what to do."""
+    (fake.folder / "interpreter").unlink()
+    with pytest.raises(NoPythonError, match=r"needs Python >=3\.13.*downloading it failed(.|\n)*pyenv install 3\.13"):
+        fake.install()
+    assert not fake.installation.stamp.exists()
+
+
+def test_without_extensions_the_message_says_for_what(fake: Fake) -> None:
+    """A platform without wheels is named."""
+    (fake.folder / "packages/duckdb_extension_icu/extensions/v9/icu.duckdb_extension").unlink()
+    with pytest.raises(InstallError, match="has no extensions for DuckDB v9 on an_os"):
+        fake.install()
+
+
+@pytest.mark.parametrize(("error", "status"), [(NoPythonError("no Python"), 3), (InstallError("no network"), 1)])
+@pytest.mark.parametrize("command", [["bigquery"], ["up", "--backend", "bigquery"], ["demo", "--backend", "bigquery"]])
+def test_every_command_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    error: InstallError,
+    status: int,
+) -> None:
+    """One message, and a status that tells a missing Python from other trouble."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sluice.local.bigquery.command.install", fail)
+    monkeypatch.setattr("sluice.local.environment.install", fail)
+    assert main(command) == status
+    assert capsys.readouterr().err == f"{command[0]}: {error}\n"
+
+
+def test_tests_are_skipped_only_where_there_is_no_python() -> None:
+    """Loudly; and not where local-bigquery is required, nor over any other trouble."""
+    with pytest.raises(Skipped, match=r"NOT tested here: what needs a BigQuery\. No snakes"):
+        give_up_over(NoPythonError("No snakes"), required=False)
+    for trouble, required in ((NoPythonError("No snakes"), True), (InstallError("no network"), False)):
+        with pytest.raises(Failed, match=str(trouble)):
+            give_up_over(trouble, required=required)
+    give_up_over(None, required=True)
+
+
+def test_what_is_pinned_is_what_was_asked_for() -> None:
+    """Every package has its hashes, the versions are those asked for, and no package index is written down."""
+    text = REQUIREMENTS.read_text()
+    pinned = re.findall(r"^([a-z0-9-]+==[^ \n]+).*\\\n +--hash=sha256:", text, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[a-z]", text, re.MULTILINE))
+    for name in ("requirements.in", "overrides.txt"):
+        asked = re.findall(r"^[a-z].*", REQUIREMENTS.with_name(name).read_text(), re.MULTILINE)
+        assert asked
+        assert set(asked) <= set(pinned)
+    assert "://" not in text

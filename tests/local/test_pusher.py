@@ -1,0 +1,205 @@
+"""The pusher against a real HTTP server that nacks, stalls, or is not there yet."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from unittest.mock import ANY
+
+import pytest
+
+from sluice.local.emulator import free_port
+from sluice.local.flow import PushFlow
+from sluice.local.pubsub.broker import Broker
+from sluice.local.pubsub.message import Draft
+from sluice.local.pubsub.subscription import SubscriptionSettings
+from sluice.local.push_request import wrapped
+from sluice.local.pusher import Pusher
+from sluice.local.source import LocalSource
+from tests.local.conftest import TOPIC
+from tests.local.endpoint import Endpoint, Push, eventually, serving
+
+NAME = "projects/sluice-local/subscriptions/events-push"
+DEAD = "projects/sluice-local/topics/events-dead"
+DEAD_NAME = "projects/sluice-local/subscriptions/events-dead-sub"
+
+
+@pytest.fixture
+def push_broker(live_broker: Broker) -> Broker:
+    """A broker with a topic and a dead-letter topic."""
+    live_broker.create_topic(TOPIC)
+    live_broker.create_topic(DEAD)
+    live_broker.create_subscription(SubscriptionSettings(name=DEAD_NAME, topic=DEAD))
+    return live_broker
+
+
+@contextlib.asynccontextmanager
+async def pushing(
+    broker: Broker,
+    url: str,
+    *,
+    ack_deadline_s: float = 10.0,
+    max_attempts: int = 100,
+    min_backoff_s: float = 0.005,
+    max_backoff_s: float = 0.02,
+) -> AsyncIterator[Pusher]:
+    """Run a pusher with short pauses over a new push subscription."""
+    broker.create_subscription(
+        SubscriptionSettings(
+            name=NAME,
+            topic=TOPIC,
+            dead_letter_topic=DEAD,
+            max_attempts=max_attempts,
+            push_endpoint=url,
+        )
+    )
+    pusher = Pusher(
+        source=LocalSource(broker, NAME, ack_deadline_s),
+        endpoint=url,
+        build=wrapped(NAME, with_attempt=True),
+        token=lambda: "the-token",
+        flow=PushFlow(min_backoff_s=min_backoff_s, max_backoff_s=max_backoff_s, max_window=64),
+        ack_deadline_s=ack_deadline_s,
+        now_us=broker.now_us,
+    )
+    task = asyncio.create_task(pusher.run())
+    try:
+        yield pusher
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled(), "the pusher never ends by itself"
+
+
+def publish(broker: Broker, count: int) -> list[str]:
+    """Publish numbered messages and return their ids."""
+    return broker.publish(TOPIC, [Draft(b"%d" % number) for number in range(count)])
+
+
+async def test_every_message_is_pushed_once_with_the_token(push_broker: Broker, endpoint: Endpoint) -> None:
+    """A thousand messages arrive once each, authenticated, and leave no backlog."""
+    async with pushing(push_broker, endpoint.url) as pusher:
+        ids = publish(push_broker, 1000)
+        pushes = await endpoint.received(1000)
+        await eventually(lambda: pusher.stats.acked == 1000)
+        snapshot = pusher.snapshot()
+    assert Counter(push.message_id for push in pushes) == Counter(ids)
+    assert {push.headers["Authorization"] for push in pushes} == {"Bearer the-token"}
+    assert {push.headers["Content-Type"] for push in pushes} == {"application/json"}
+    assert {push.envelope["deliveryAttempt"] for push in pushes} == {1}
+    assert snapshot == {
+        "delivered": 1000,
+        "acked": 1000,
+        "nacked": 0,
+        "by_status": {"204": 1000},
+        "publish_to_ack_ms": ANY,
+        "request_ms": ANY,
+        "endpoint": endpoint.url,
+        "window": 64,
+        "in_flight": 0,
+        "backoff_ms": 0,
+        "backlog": 0,
+        "dead_lettered": 0,
+    }
+    assert snapshot["publish_to_ack_ms"]["count"] == 1000
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 203, 206, 301, 307, 400, 401, 403, 413, 429, 500, 503])
+async def test_only_the_documented_statuses_acknowledge(push_broker: Broker, endpoint: Endpoint, status: int) -> None:
+    """Every other answer, a redirect too, brings the message back with the next attempt number."""
+    answered = [status] if status in {200, 201, 202, 204} else [status, 204]
+    answers = iter(answered)
+
+    async def answer(_: Push) -> int:
+        return next(answers)
+
+    endpoint.answer = answer
+    async with pushing(push_broker, endpoint.url) as pusher:
+        publish(push_broker, 1)
+        await eventually(lambda: pusher.stats.acked == 1)
+    assert [push.envelope["deliveryAttempt"] for push in endpoint.pushes] == [1, 2][: len(answered)]
+    assert pusher.stats.by_status == Counter(map(str, answered))
+
+
+async def test_no_answer_within_the_ack_deadline_is_a_nack(push_broker: Broker, endpoint: Endpoint) -> None:
+    """The ack deadline is the request's timeout; the stalled request does not hold the others up."""
+    stalled = asyncio.Event()
+
+    async def answer(push: Push) -> int:
+        if push.envelope["deliveryAttempt"] == 1 and push.envelope["message"]["data"] == "MA==":
+            await stalled.wait()
+        return 204
+
+    endpoint.answer = answer
+    async with pushing(push_broker, endpoint.url, ack_deadline_s=0.2) as pusher:
+        publish(push_broker, 20)
+        await eventually(lambda: pusher.stats.acked == 20)
+        assert pusher.stats.by_status == {"204": 20, "timeout": 1}
+        stalled.set()
+
+
+async def test_pushing_begins_when_the_endpoint_comes_up(push_broker: Broker) -> None:
+    """Connection refused is a nack like any other: nothing is lost while the service starts."""
+    port = free_port("127.0.0.1")
+    async with pushing(push_broker, f"http://127.0.0.1:{port}/pubsub/push") as pusher:
+        publish(push_broker, 10)
+        await eventually(lambda: pusher.stats.by_status["connection"] >= 3)
+        async with serving(port):
+            await eventually(lambda: pusher.stats.acked == 10)
+
+
+async def test_a_new_endpoint_is_used_at_once(push_broker: Broker, endpoint: Endpoint) -> None:
+    """Changing the endpoint ends the minute-long pause the old one had earned."""
+    nowhere = f"http://127.0.0.1:{free_port('127.0.0.1')}/pubsub/push"
+    async with pushing(push_broker, nowhere, min_backoff_s=60, max_backoff_s=60) as pusher:
+        publish(push_broker, 3)
+        await eventually(lambda: pusher.stats.by_status["connection"] >= 1)
+        pusher.set_endpoint(endpoint.url)
+        await eventually(lambda: pusher.stats.acked == 3)
+
+
+async def test_poison_goes_to_the_dead_letter_topic_and_the_rest_gets_through(
+    push_broker: Broker, endpoint: Endpoint
+) -> None:
+    """A message that is always nacked is dead-lettered after its attempts; the others are stored."""
+
+    async def answer(push: Push) -> int:
+        return 500 if push.envelope["message"]["data"] == "Nw==" else 204  # b"7"
+
+    endpoint.answer = answer
+    async with pushing(push_broker, endpoint.url, max_attempts=5) as pusher:
+        publish(push_broker, 50)
+        await eventually(lambda: pusher.snapshot()["backlog"] == 0)
+        snapshot = pusher.snapshot()
+    assert (snapshot["acked"], snapshot["nacked"], snapshot["dead_lettered"]) == (49, 5, 1)
+    (dead,) = push_broker.pull(DEAD_NAME, 10)
+    assert dead.message.data == b"7"
+    assert dead.message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
+
+
+async def test_a_nack_pauses_all_messages(push_broker: Broker, endpoint: Endpoint) -> None:
+    """After a nack nothing at all is pushed until the pause is over."""
+
+    async def answer(_: Push) -> int:
+        return 503
+
+    endpoint.answer = answer
+    async with pushing(push_broker, endpoint.url, max_backoff_s=60) as pusher:
+        publish(push_broker, 100)
+        # 5 ms doubles to over 300 ms in seven pauses; a window of three is pushed between two of them.
+        await eventually(lambda: pusher.snapshot()["backoff_ms"] >= 300)
+        assert len(endpoint.pushes) <= 8 * 3
+
+
+async def test_what_is_in_flight_at_the_end_is_not_acknowledged(push_broker: Broker, endpoint: Endpoint) -> None:
+    """Stopping the pusher abandons its requests; their messages stay in the backlog."""
+
+    async def answer(_: Push) -> int:
+        await asyncio.Event().wait()
+        return 204
+
+    endpoint.answer = answer
+    async with pushing(push_broker, endpoint.url):
+        publish(push_broker, 2)
+        await endpoint.received(2)
+    assert push_broker.subscription(NAME).backlog == 2

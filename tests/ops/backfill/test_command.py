@@ -1,0 +1,103 @@
+"""`sluice backfill`: what it says, its exit status, a kill, and a store that another process has open."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluice.ops.backfill.__main__ import GOOD, REJECTED, STOPPED, main
+from sluice.testing.process import ROOT
+from tests.ops.backfill.running import record, write_lines
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Give the settings of a new store."""
+    return {"SLUICE_DATA_PATH": str(tmp_path / "data.duckdb")}
+
+
+def test_the_summary_and_the_status(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for scripts, the first rejects for people, and a status that says whether all is stored."""
+    good = write_lines(tmp_path / "good.ndjson", [record(1)])
+    bad = write_lines(tmp_path / "bad.ndjson", [record(2), {"id": 3}])
+    assert main([str(good), "--as", "good"], environ) == GOOD
+    assert capsys.readouterr().out == "1 stored, 0 already there, 0 rejected\n"
+    assert main([str(bad), "--as", "bad"], environ) == REJECTED
+    told = capsys.readouterr()
+    assert told.out == "1 stored, 0 already there, 1 rejected\n"
+    assert "rejected: bad.ndjson, record 1: invalid `id`" in told.err
+    assert main([str(bad), "--as", "bad"], environ) == REJECTED
+    assert capsys.readouterr().out == "0 stored, 1 already there, 1 rejected (1 of them before)\n"
+    assert main([str(tmp_path / "*.ndjson"), "--as", "dry", "--dry-run"], environ) == REJECTED
+    assert capsys.readouterr().out == "valid: 2 records; to be rejected: 1\n"
+
+
+def test_a_stream_has_records_and_rejects_of_its_own(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One NAME may be backfilled into two streams; each knows its own rejects again."""
+    environ["SLUICE_STREAMS"] = "tests.streams.market:STREAMS"
+    source = write_lines(tmp_path / "a.ndjson", [{"order_id": "a"}, {"page": "/"}])
+    for _ in range(2):
+        for stream in ("orders", "visits"):
+            assert main([str(source), "--as", "both", "--stream", stream], environ) == REJECTED
+    first, again = (
+        "1 stored, 0 already there, 1 rejected\n",
+        "0 stored, 1 already there, 1 rejected (1 of them before)\n",
+    )
+    assert capsys.readouterr().out == 2 * first + 2 * again
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.csv", "--as", "n"], "nowhere.csv: there is no such file or folder"),
+        (["README.md", "--as", "n"], "README.md: its name does not say what it is; pass --format"),
+        (["docs/decisions", "--as", "n"], "docs/decisions: no file to read"),
+        (["gs:///x", "--as", "n"], "expected gs://bucket/prefix"),
+        (["x", "--as", "n", "--stream", "none"], "there is no stream 'none'"),
+    ],
+)
+def test_a_mistake_is_named(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """Before anything is opened."""
+    assert main(arguments, environ) == STOPPED
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["x", "--as", "a/b"], ["x"], ["x", "--as", "n", "--rate", "0"]])
+def test_a_bad_option_is_an_error(environ: dict[str, str], arguments: list[str]) -> None:
+    """As argparse says it."""
+    with pytest.raises(SystemExit):
+        main(arguments, environ)
+
+
+def test_a_killed_run_is_continued(environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGKILL in the middle; meanwhile the file is in use, which is said plainly; then the rest follows."""
+    source = write_lines(tmp_path / "a.ndjson", [record(n, data="x" * 1_000) for n in range(1_000)])
+    command = [sys.executable, "-m", "sluice.ops.backfill", str(source), "--as", "killed", "--rate", "50"]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL) as process:
+        log = Path(environ["SLUICE_DATA_PATH"] + ".wal")
+        while not (log.exists() and log.stat().st_size > 250_000):  # the tables, and two batches of records
+            assert process.poll() is None
+            try:
+                process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        assert main([str(source), "--as", "killed"], environ) == STOPPED
+        assert "Another process has the file open: stop the service first" in capsys.readouterr().err
+        process.kill()
+    assert main([str(source), "--as", "killed"], environ) == GOOD
+    out = capsys.readouterr().out
+    told = re.fullmatch(r"([0-9]+) stored, ([0-9]+) already there, 0 rejected\n", out)
+    assert told is not None, out
+    stored, known = int(told[1]), int(told[2])
+    assert known > 0
+    assert stored + known == 1_000
+    assert main([str(source), "--as", "killed"], environ) == GOOD
+    assert capsys.readouterr().out == "0 stored, 1,000 already there, 0 rejected\n"

@@ -1,0 +1,108 @@
+"""`sluice canary`: what it publishes is valid, and marked."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from app.ingest.proof import canary_signature
+from app.record import Record
+from sluice.__main__ import main
+from sluice.local.pubsub.broker import Broker
+from tests.local.conftest import SECRET, SUBSCRIPTION, TOPIC
+from tests.streams.market import Order
+from tests.streams.service import MARKET
+
+STREAMS = MARKET.store.streams
+
+pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
+
+
+class Coded(msgspec.Struct, forbid_unknown_fields=True):
+    """A record of whose code no example can be guessed."""
+
+    code: Annotated[str, Meta(pattern="^(?=b)[0-9]{7}$")]
+
+
+async def beat(*arguments: str) -> int:
+    """Run the command beside the server."""
+    return await asyncio.to_thread(main, ["canary", *arguments])
+
+
+async def test_a_valid_record_is_published_with_the_mark(
+    subscribed: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record type's example, or the one of a file."""
+    assert await beat() == 0
+    assert capsys.readouterr().out == f"published a canary to {TOPIC}\n"
+    file = tmp_path / "record.json"
+    file.write_text('{"id": "mine", "timestamp": "2026-01-31T12:00:00Z"}\n')
+    assert await beat("--data", str(file)) == 0
+    first, second = (delivery.message for delivery in subscribed.pull(SUBSCRIPTION, 10))
+    assert (
+        first.attributes
+        == second.attributes
+        == {
+            "sluice-heartbeat": "1",
+            "sluice-signature": canary_signature(SECRET),
+        }
+    )
+    assert [msgspec.json.decode(each.data, type=Record).id for each in (first, second)] == ["order-1042", "mine"]
+
+
+async def test_with_streams_it_belongs_to_the_default_one(
+    subscribed: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is of that type, and an attribute names the stream, whose topic it need not be published to."""
+    monkeypatch.setenv("SLUICE_STREAMS", STREAMS)
+    assert await beat() == 0
+    (delivery,) = subscribed.pull(SUBSCRIPTION, 10)
+    assert delivery.message.attributes["stream"] == "orders"
+    assert msgspec.json.decode(delivery.message.data, type=Order).kind == "order"
+    capsys.readouterr()
+    assert await beat("--print", "--record", "app.record:Record") == 0
+    assert msgspec.json.decode(capsys.readouterr().out, type=Record).id == "order-1042", "an option goes before"
+
+
+async def test_it_can_be_printed_for_a_scheduler(subscribed: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bytes that would be published, of whichever record type; nothing is."""
+    assert await beat("--print", "--record", "sluice.local.flights.record:Flight") == 0
+    assert isinstance(msgspec.json.decode(capsys.readouterr().out), dict)
+    assert subscribed.pull(SUBSCRIPTION, 10) == []
+
+
+async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the interval that is asked for."""
+    waited: list[float] = []
+
+    class Ended:
+        def wait(self, seconds: float) -> bool:
+            waited.append(seconds)
+            return len(waited) == 3
+
+    monkeypatch.setattr("sluice.ops.canary.Event", Ended)
+    assert await beat("--every", "60") == 0
+    assert waited == [60, 60, 60]
+    assert len(subscribed.pull(SUBSCRIPTION, 10)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--every", "0"], "must be more than 0 seconds"),
+        (["--data", "missing.json"], "missing.json"),
+        (["--data", "pyproject.toml"], "pyproject.toml is not a valid record of app.record:Record"),
+        (["--record", "app.record:Missing"], "cannot be imported"),
+        (["--record", "tests.ops.test_canary:Coded"], "give one with --data FILE"),
+        (["--pubsub-host", "127.0.0.1:1"], "Pub/Sub does not answer"),
+    ],
+)
+async def test_what_cannot_be_published_is_told(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is."""
+    assert await beat(*arguments) == 1
+    assert told in capsys.readouterr().err
