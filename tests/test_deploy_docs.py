@@ -114,7 +114,7 @@ def test_the_variables_that_are_set_are_those_that_workflows_read() -> None:
     written = {github.ENVIRONMENTS, *github.FROM_TERRAFORM, *github.FROM_BOOTSTRAP}
     written |= {f"{name}_{environment.upper()}" for name in github.OF_REPOSITORY for environment in BRANCHES}
     chosen = {"SMOKE_DATA", "OBSERVE_S", "TEST_PROJECT", "TEST_LOCATION", "TEST_IDENTITY"}
-    assert read - written == chosen | {"TEST_WORKLOAD_IDENTITY_PROVIDER", "PAGES"}
+    assert read - written == chosen | {"TEST_WORKLOAD_IDENTITY_PROVIDER", "NIGHTLY", "PAGES"}
     assert written <= read
     listed = set(re.findall(r"`([A-Z][A-Z_]+)`", "".join(re.findall(r"^\| `[A-Z].*? \|", TEXT, re.MULTILINE))))
     assert read <= listed

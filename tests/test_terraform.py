@@ -153,11 +153,8 @@ def test_the_table_function_returns_each_delivery_once() -> None:
 
 
 def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
-    """The roles on the project in the configuration are those in the condition of bootstrap/identities.tf.
-
-    One more is there, which older versions granted: the apply identity has to take it back.
-    """
-    granted = {"roles/monitoring.metricWriter"}
+    """The roles on the project in the configuration are those in the condition of bootstrap/identities.tf."""
+    granted = set[str]()
     for path in FOLDER.glob("*.tf"):
         for block in re.findall(
             r'^resource "google_project_iam_member" .*?^}', path.read_text(), re.MULTILINE | re.DOTALL
@@ -166,16 +163,6 @@ def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
     listed = re.search(r"granted_on_project = \[(.*?)\]", text_of("bootstrap/identities.tf"), re.DOTALL)
     assert listed is not None
     assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
-
-
-def test_an_upgrade_deletes_no_history_of_metrics() -> None:
-    """A descriptor that Terraform destroys takes its metric's points along: the old ones are forgotten instead."""
-    text = text_of("monitoring.tf")
-    assert 'resource "google_monitoring_metric_descriptor"' not in text
-    removed = re.search(r"^removed \{.*?^\}", text, re.MULTILINE | re.DOTALL)
-    assert removed is not None
-    assert "from = google_monitoring_metric_descriptor.service" in removed[0]
-    assert "destroy = false" in removed[0]
 
 
 @pytest.mark.parametrize("root", [FOLDER, FOLDER / "bootstrap"], ids=["root", "bootstrap"])
@@ -192,35 +179,6 @@ def test_no_right_is_given_that_no_test_looks_at(root: Path) -> None:
     assert [name for name in given if not re.search(rf"{re.escape(name)}\b", asserted)] == []
     roles = {role for path in root.glob("*.tf") for role in re.findall(r'"(roles/\w+)"', path.read_text())}
     assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}, "basic roles are for nobody"
-
-
-def looped(over: str) -> set[str]:
-    """Return the addresses of the resources whose `for_each` matches."""
-    return {
-        f"{kind}.{name}"
-        for path in FOLDER.glob("*.tf")
-        for kind, name, loop in re.findall(
-            r'^resource "(\w+)" "(\w+)" {\n  for_each = (.*)$', path.read_text(), re.MULTILINE
-        )
-        if re.search(over, loop)
-    }
-
-
-def test_what_was_single_is_moved_and_not_replaced() -> None:
-    """Each resource that became one for each service has its former address, or the same keys as before."""
-    moved = dict(re.findall(r"moved {\n  from = (\S+)\n  to   = (\S+)\n}", text_of("services.tf")))
-    assert moved == {name: f'{name}["main"]' for name in moved}
-    single = looped(r"local\.services(?! : {)|google_(service_account|cloud_run_v2_service)\.\w+$")
-    assert single == moved.keys() | {"google_secret_manager_secret_iam_member.pii"}, "which was never single"
-    assert 'prefix      = ""' in text_of("services.tf")
-
-
-def test_a_single_type_is_the_stream_records() -> None:
-    """Each resource that became one for each stream has its former address, or the same keys as before."""
-    text = text_of("streams.tf")
-    moved = re.findall(r'moved {\n  from = \S+\n  to   = (\S+)\["records"\]\n}', text)
-    assert len(moved) == text.count("moved {")
-    assert looped(r"local\.(streams|own_topics)|google_pubsub_\w+\.\w+$") == set(moved)
 
 
 def test_no_key_is_ever_made() -> None:

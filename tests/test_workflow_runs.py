@@ -117,9 +117,47 @@ def test_a_signed_and_attested_image_may_be_deployed(tmp_path: Path) -> None:
     assert (tmp_path / "output.txt").read_text() == f"image={IMAGE}\n"
     calls = (tmp_path / "calls.txt").read_text()
     assert f"cosign verify {IMAGE} --certificate-oidc-issuer=https://token.actions.githubusercontent.com" in calls
-    assert f"--certificate-identity={SIGNER}" in calls
     assert "--certificate-github-workflow-repository=me/it --certificate-github-workflow-ref=refs/heads/main" in calls
     assert all(part in calls for part in (".SBOM.SPDX", ".Provenance.SLSA"))
+
+
+WORKFLOW = "https://github.com/them/sluice/.github/workflows/deploy.yml"
+# Compares the identity in the certificate, as the real one does.
+COSIGN = """for each; do
+  case $each in --certificate-identity-regexp=*) grep -qE "${each#*=}" <<<"$SIGNED"; exit ;; esac
+done
+exit 1"""
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("signer", "signed", "may"),
+    [
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/tags/v1.3.0", True),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/tags/v1.2.9", True),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@{'c0ffee' * 6}c0ff", True),
+        ("refs/heads/main", f"{WORKFLOW}@refs/heads/main", True),
+        ("refs/heads/main", f"{WORKFLOW}@refs/heads/develop", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/heads/main", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/tags/v1.2.9-of-mine", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW.replace('them', 'me')}@refs/tags/v1.2.9", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW.replace('deploy.yml', 'deploy-yml')}@refs/tags/v1.2.9", False),
+        ("refs/tags/v1.3.0", f"https://example.com/?{WORKFLOW}@refs/tags/v1.2.9", False),
+    ],
+)
+def test_an_image_of_an_earlier_release_can_be_deployed_again(
+    signer: str, signed: str, *, may: bool, tmp_path: Path
+) -> None:
+    """By its digest, if any release of the workflow whose steps run has signed it; a branch is no release."""
+    done = run_step(
+        *("Verify the image", tmp_path, {"cosign": COSIGN, "docker": ATTESTED}),
+        REPOSITORY=REPOSITORY,
+        SERVICE="sluice",
+        GIVEN=IMAGE,
+        SIGNER=f"{WORKFLOW}@{signer}",
+        SIGNED=signed,
+    )
+    assert (done.returncode == 0) is may, done.stderr
 
 
 @needs_jq
@@ -166,6 +204,47 @@ def test_the_signer_is_the_workflow_whose_steps_run(tmp_path: Path) -> None:
             "Authorization: Bearer t https://token.example/?v=1&audience=sigstore"
             in (tmp_path / "calls.txt").read_text()
         )
+
+
+@needs_jq
+@pytest.mark.parametrize(("relies", "makes"), [("true", True), ("false", False)])
+def test_the_ids_are_indexed_where_the_service_relies_on_it(relies: str, *, makes: bool, tmp_path: Path) -> None:
+    """With the record types and the tables of the service's own settings; a secret among them is left alone."""
+    settings = {"SLUICE_STREAMS": "shop.streams:STREAMS", "SLUICE_BIGQUERY_DATASET": "d", "SLUICE_HOST": "0.0.0.0"}  # noqa: S104 - as on Cloud Run
+    env: list[dict[str, object]] = [
+        {"name": name, "value": value} for name, value in {**settings, "SLUICE_ID_INDEX": relies}.items()
+    ]
+    env += [{"name": "SLUICE_BIGQUERY_LOCATION"}, {"name": "SLUICE_SIGNING_SECRET", "valueFrom": {}}]
+    described = {"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+    programs = {
+        "gcloud": f"echo '{msgspec.json.encode(described).decode()}'",
+        ".venv/bin/sluice": 'env | grep ^SLUICE_ | sort >"$RUNNER_TEMP/seen.txt"',
+    }
+    done = run_step(*("Index the ids", tmp_path, programs), SERVICE="sluice", PROJECT="p", REGION="r")
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls.txt").read_text().splitlines()
+    assert calls[0] == "gcloud run services describe sluice --format=json --project=p --region=r"
+    assert calls[1:] == (["sluice schema index --apply"] if makes else [])
+    if makes:
+        assert (tmp_path / "seen.txt").read_text().split() == [
+            *("SLUICE_BIGQUERY_DATASET=d", "SLUICE_BIGQUERY_LOCATION=", "SLUICE_ID_INDEX=true"),
+            "SLUICE_STREAMS=shop.streams:STREAMS",
+        ]
+
+
+@needs_jq
+def test_an_index_that_fails_stops_the_deployment(tmp_path: Path) -> None:
+    """Before there is anything to roll back; a rollback by digest does not ask for one."""
+    env = [{"name": "SLUICE_ID_INDEX", "value": "true"}]
+    described = {"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+    programs = {"gcloud": f"echo '{msgspec.json.encode(described).decode()}'", ".venv/bin/sluice": "exit 2"}
+    done = run_step(*("Index the ids", tmp_path, programs), SERVICE="sluice", PROJECT="p", REGION="r")
+    assert done.returncode == 2
+    names = {step["name"]: step for step in jobs(FOLDER / "deploy.yml")["deploy"]["steps"]}
+    assert names["Index the ids"]["if"] == "${{ !inputs.image }}"
+    order = list(names)
+    assert order.index("Sign in to Google Cloud") < order.index("Index the ids")
+    assert order.index("Index the ids") < order.index("Write down who has the traffic")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from sluice.cli.commands import all_commands
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github" / "workflows"
+TEMPLATE = ROOT / "sluice" / "cli" / "new" / "template" / "github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 TERRAFORM = ROOT / "infra" / "terraform"
 ENVIRONMENTS = {"develop": "dev", "staging": "staging", "main": "prod"}
@@ -117,11 +118,18 @@ def test_there_are_no_keys(path: Path) -> None:
 
 
 def test_every_push_is_tested() -> None:
-    """Each branch, whatever changed, and each pull request; a run that a deployment waits for is not cancelled."""
+    """Each branch, whatever changed, and each pull request."""
     workflow = parsed(FOLDER / "ci.yml")
     assert workflow["on"]["push"] == {"branches": ["**"]}
     assert workflow["on"]["pull_request"] is None
-    assert "github.sha" in workflow["concurrency"]["group"]
+
+
+@pytest.mark.parametrize("folder", [FOLDER, TEMPLATE], ids=["ours", "a project's"])
+def test_a_run_that_a_deployment_waits_for_is_not_cancelled(folder: Path) -> None:
+    """The next push to the branch is in another group, and only runs of pull requests are cancelled."""
+    concurrency = parsed(folder / "ci.yml")["concurrency"]
+    assert concurrency["group"].endswith("-${{ github.event_name == 'pull_request' && github.ref || github.sha }}")
+    assert concurrency["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
 
 
 def test_no_measurement_stands_before_a_deployment() -> None:
@@ -206,9 +214,11 @@ def test_make_targets_and_commands_that_are_named_exist(path: Path) -> None:
 
 
 def test_every_long_proof_runs_each_night() -> None:
-    """Those that `make test` has in a short form only, or not at all."""
+    """Those that `make test` has in a short form only, or not at all, where the variable NIGHTLY asks for them."""
+    for job in jobs(FOLDER / "nightly.yml").values():
+        assert job["if"] == "vars.NIGHTLY == 'on' || github.event_name == 'workflow_dispatch'"
     matrix = jobs(FOLDER / "nightly.yml")["proofs"]["strategy"]["matrix"]["include"]
-    assert {each["target"] for each in matrix} == {"mutants", "test-long", "chaos", "fuzz"}
+    assert {each["target"] for each in matrix} == {"mutants", "test-long", "chaos", "fuzz", "attack", "soak", "load"}
     makefile = (ROOT / "Makefile").read_text()
     for each in matrix:
         recipe = re.search(rf"^{each['target']}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Print a derivation of the record type, compare the live tables with it, or migrate the embedded store's file."""
+"""Print a derivation of the record type, compare or index the live tables, or migrate the embedded store's file."""
 
 import argparse
 import json
@@ -46,6 +46,19 @@ exit status: {SAME} the tables fit, {DIFFERENT} a column or a table is missing o
 It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
 and _LOCATION. It uses the application-default credentials (`gcloud auth application-default login`), which need only
 roles/bigquery.metadataViewer on the dataset."""
+_INDEX = "print the statement that makes the search index on the id (BigQuery), or run it"
+_ABOUT_INDEX = """\
+Print the statement that makes the search index on the id of each table of records, or with --apply run it. The index
+finds an id of any age at a low cost. Where it exists, the statement changes nothing."""
+_AFTER_INDEX = f"""\
+exit status: {SAME} the statements are printed, or every index exists, {UNKNOWN} one could not be made
+
+BigQuery fills the index by itself. That of a table of less than about 10 GB is TEMPORARILY DISABLED, which is as it
+should be: BigQuery reads such a table without one.
+
+It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
+and _LOCATION. --apply uses the application-default credentials, which need roles/bigquery.jobUser on the project and
+roles/bigquery.dataEditor on the tables."""
 _SUGGEST = "print the fields to declare for members that arrive undeclared"
 _ABOUT_SUGGEST = """\
 Print, as Python, the fields to declare for the undeclared members that the newest records have kept: a type that
@@ -100,25 +113,33 @@ def run(args: argparse.Namespace) -> int:
 def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print what the options ask for; return the exit status."""
     try:
-        if options.derivation == "migrate":
-            return migrate_command.migrate_file(options, environ)
-        if options.derivation == "diff":
-            tables = [] if options.rejects else tables_of(options, environ)
-            settings = _settings(environ, project=options.project, dataset=options.dataset)
-            of_instances = [instances_table()] if settings.store.watermarks != "off" else []
-            return _diff([*tables, rejects_table(), *of_instances], settings)
-        if options.derivation == "suggest":
-            declared = tuple(tables_of(options, environ))
-            sys.stdout.write(suggest_command.run(options, only_table(declared), declared, environ))
-            return SAME
-        table = rejects_table() if options.rejects else only_table(tables_of(options, environ))
-        sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
+        return _dispatch(options, environ)
     except ModuleNotFoundError as error:
         sys.stderr.write(missing_package(options.derivation, error) + "\n")
         return UNKNOWN
     except (RecordTypeError, SettingsError, suggest_command.SuggestError) as error:
         sys.stderr.write(f"{error}\n")
         return UNKNOWN
+
+
+def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    match options.derivation:
+        case "migrate":
+            return migrate_command.migrate_file(options, environ)
+        case "diff":
+            tables = [] if options.rejects else tables_of(options, environ)
+            settings = _settings(environ, project=options.project, dataset=options.dataset)
+            of_instances = [instances_table()] if settings.store.watermarks != "off" else []
+            return _diff([*tables, rejects_table(), *of_instances], settings)
+        case "index":
+            settings = _settings(environ, project=options.project, dataset=options.dataset)
+            return _index(tables_of(options, environ), settings, apply=options.apply)
+        case "suggest":
+            declared = tuple(tables_of(options, environ))
+            sys.stdout.write(suggest_command.run(options, only_table(declared), declared, environ))
+        case _:
+            table = rejects_table() if options.rejects else only_table(tables_of(options, environ))
+            sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
     return SAME
 
 
@@ -137,8 +158,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     diff.add_argument(
         "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
     )
-    diff.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
-    diff.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
+    index = commands.add_parser(
+        "index", help=_INDEX, description=_ABOUT_INDEX, epilog=_AFTER_INDEX, formatter_class=_RAW
+    )
+    add_type_arguments(index, "; without it, all of them")
+    index.add_argument("--apply", action="store_true", help="run the statements")
+    for command in (diff, index):
+        command.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
+        command.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
     suggest = commands.add_parser(
         "suggest", help=_SUGGEST, description=_ABOUT_SUGGEST, epilog=_AFTER_SUGGEST, formatter_class=_RAW
     )
@@ -173,6 +200,30 @@ def _diff(tables: list[Table], settings: Settings) -> int:
             return UNKNOWN
         finally:
             access.close()
+
+
+def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
+    from app.stores.bigquery.client import BigQueryClients, TableAddress  # noqa: PLC0415 - as above
+    from app.stores.bigquery.search_index import run_ddl, search_index_ddl  # noqa: PLC0415 - as above
+
+    logging.getLogger("google").setLevel(logging.ERROR)
+    access = BigQueryClients(TableAddress.of(settings.store))
+    ids = {access.place.table_id(table.name): table.id for table in tables if table.id is not None}
+    if not ids:
+        sys.stderr.write("no table of records has an id: there is nothing to index\n")
+    try:
+        for name, column in ids.items():
+            statement = search_index_ddl(column, name)
+            if apply:
+                run_ddl(access, statement)
+            sys.stdout.write(f"{name}: has its search index\n" if apply else f"{statement};\n")
+    except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
+        reason, *_ = str(error).splitlines()
+        sys.stderr.write(f"{name}: its search index could not be made: {reason}\n")
+        return UNKNOWN
+    finally:
+        access.close()
+    return SAME
 
 
 class _CannotLookError(Exception):

@@ -42,7 +42,7 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Every table of records has a search index on its id, so a look-up by id of any age is cheap "
-            "(BigQuery; Terraform makes the indexes and sets this)."
+            "(BigQuery; `sluice schema index` makes the indexes, and Terraform sets this)."
         ),
     ] = False
     caller_bytes_per_hour: Annotated[

@@ -171,7 +171,7 @@ LIMITS = {
         whose=Whose.OURS,
         source=_SETTINGS,
         known="the code",
-        remedy="the search index that Terraform makes (`id_index`); `SLUICE_LOOK_UP_MAX_BYTES_BILLED`",
+        remedy="the search index of `sluice schema index`; `SLUICE_LOOK_UP_MAX_BYTES_BILLED`",
         of_reading=True,
     ),
     "metrics": Limit(

@@ -28,10 +28,6 @@ locals {
       retention_days = 1
     } },
   )
-
-  id_types = { for name, table in local.tables : name => one([
-    for column in jsondecode(file(table.schema)) : column.type if contains(table.id, column.name)
-  ]) if fileexists(table.schema) }
 }
 
 resource "google_bigquery_dataset" "main" {
@@ -75,29 +71,6 @@ resource "google_bigquery_table" "main" {
         : "There is no ${each.value.schema}: write to it what python -m app.schema --stream ${each.key} bigquery prints, or name another schema_file."
       )
     }
-  }
-}
-
-# By which an id of any age is found: the blocks of a table lie by time, and say nothing of ids. BigQuery fills the index
-# by itself, of tables above some 10 GB, and charges for its storage only. There is no resource for one, so a job makes it.
-resource "google_bigquery_job" "id_index" {
-  for_each = var.id_index ? { for name, table in local.tables : name => one(table.id) if length(table.id) > 0 } : {}
-
-  # A table that was made anew needs its index again, and no two jobs may have one name.
-  job_id   = "${var.system}-id-index-${each.key}-${each.value}-${google_bigquery_table.main[each.key].creation_time}"
-  location = var.location
-
-  query {
-    query = join(" ", [
-      "CREATE SEARCH INDEX IF NOT EXISTS `${each.value}_index`",
-      "ON `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_table.main[each.key].table_id}`(`${each.value}`)",
-      "OPTIONS (${local.id_types[each.key] == "INTEGER" ? "data_types = ['INT64']" : "analyzer = 'NO_OP_ANALYZER'"})",
-    ])
-    use_legacy_sql = false
-
-    # What makes a table or an index may say neither.
-    create_disposition = ""
-    write_disposition  = ""
   }
 }
 

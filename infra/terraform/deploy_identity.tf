@@ -38,3 +38,22 @@ resource "google_service_account_iam_member" "deploy_as_service" {
   role               = "roles/iam.serviceAccountUser"
   member             = google_service_account.deploy.member
 }
+
+# After an apply it makes the search index of each table of records (`sluice schema index`), for which there is no
+# resource. It may already let any image run as the service, so these are no rights beyond.
+resource "google_bigquery_table_iam_member" "deploy_index" {
+  for_each = toset([for name, table in local.tables : name if var.id_index && length(table.id) > 0])
+
+  dataset_id = google_bigquery_table.main[each.key].dataset_id
+  table_id   = google_bigquery_table.main[each.key].table_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.deploy.member
+}
+
+resource "google_project_iam_member" "deploy_index" {
+  count = var.id_index ? 1 : 0
+
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = google_service_account.deploy.member
+}

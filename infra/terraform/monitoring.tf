@@ -32,16 +32,6 @@ locals {
   })) : slo.name => slo }
 }
 
-# Versions before this one declared descriptors of metrics that are no longer written. They are forgotten rather than
-# destroyed: a descriptor that is deleted takes the history of its metric with it.
-removed {
-  from = google_monitoring_metric_descriptor.service
-
-  lifecycle {
-    destroy = false
-  }
-}
-
 resource "google_monitoring_alert_policy" "main" {
   for_each = local.alerts
 

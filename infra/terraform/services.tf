@@ -61,35 +61,3 @@ resource "google_service_account" "service" {
   account_id   = each.value.account
   display_name = "The service ${each.value.name}: ${join(" and ", concat(each.value.ingests ? ["appends records"] : [], each.value.queries ? ["answers queries"] : []))}"
 }
-
-# Before services could be two, these were single.
-
-moved {
-  from = google_service_account.service
-  to   = google_service_account.service["main"]
-}
-
-moved {
-  from = google_cloud_run_v2_service.main
-  to   = google_cloud_run_v2_service.main["main"]
-}
-
-moved {
-  from = google_cloud_run_v2_service_iam_member.deploy
-  to   = google_cloud_run_v2_service_iam_member.deploy["main"]
-}
-
-moved {
-  from = google_service_account_iam_member.deploy_as_service
-  to   = google_service_account_iam_member.deploy_as_service["main"]
-}
-
-moved {
-  from = google_secret_manager_secret_iam_member.grants
-  to   = google_secret_manager_secret_iam_member.grants["main"]
-}
-
-moved {
-  from = google_secret_manager_secret_iam_member.signing
-  to   = google_secret_manager_secret_iam_member.signing["main"]
-}

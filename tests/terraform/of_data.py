@@ -102,12 +102,14 @@ MUTATIONS = [
             "protection_can_be_taken_off_for_a_tear_down": [
                 ("bigquery.tf", "deletion_protection      = var.deletion_protection", "deletion_protection = true")
             ],
-            "an_index_finds_the_ids": [
-                ("bigquery.tf", 'create_disposition = ""', 'create_disposition = "CREATE_IF_NEEDED"'),
+            "whoever_deploys_indexes_the_ids": [
+                ("deploy_identity.tf", "if var.id_index && length(table.id) > 0", "if var.id_index"),
+                ("deploy_identity.tf", '"roles/bigquery.dataEditor"', '"roles/bigquery.dataViewer"'),
+                ("deploy_identity.tf", '"roles/bigquery.jobUser"', '"roles/bigquery.admin"'),
                 ("cloud_run.tf", "= tostring(var.id_index)", '= "false"'),
             ],
             "the_index_may_be_left_out": [
-                ("bigquery.tf", "for_each = var.id_index ? {", "for_each = true ? {"),
+                ("deploy_identity.tf", "if var.id_index && length(table.id) > 0", "if length(table.id) > 0"),
                 ("cloud_run.tf", "= tostring(var.id_index)", '= "true"'),
             ],
             "a_type_without_an_id_has_no_index": [

@@ -8,12 +8,6 @@ from tests.terraform.mutation import mutations_of
 _STREAMS, _CHECKS, _CHECKS_OF_SERVICE = "streams.tf", "variables_streams.tf", "variables_service.tf"
 
 
-def _not_moved(former: str, now: str) -> tuple[str, str, str]:
-    return _STREAMS, f'moved {{\n  from = {former}\n  to   = {now}["records"]\n}}\n', ""
-
-
-_PUBSUB = "google_pubsub_"
-
 MUTATIONS = [
     *mutations_of(
         "streams",
@@ -32,16 +26,8 @@ MUTATIONS = [
                     '${google_bigquery_table.main["records"].table_id}"\n',
                 ),
             ],
-            "each_stream_has_an_index_of_its_own_id": [
-                ("bigquery.tf", '== "INTEGER" ?', '== "STRING" ?'),
-                ("bigquery.tf", "=> one(table.id) if length", '=> "id" if length'),
-            ],
             "a_stream_may_have_no_id": [
-                (
-                    "bigquery.tf",
-                    "one(table.id) if length(table.id) > 0",
-                    'try(table.id[0], "payment_id") if name != "records_rejected"',
-                ),
+                ("deploy_identity.tf", "&& length(table.id) > 0", '&& name != "records_rejected"'),
             ],
             "each_stream_is_pushed_to_its_own_path": [
                 (_STREAMS, '"/pubsub/push/${name}" : "/pubsub/push"', '"/pubsub/push" : "/pubsub/push"'),
@@ -225,28 +211,11 @@ MUTATIONS = [
         },
     ),
     *mutations_of(
-        "moved",
+        "from_one_type",
         {
-            "before": [("tests/before_streams/main.tf", 'name  = "sluice-push"', 'name = "sluice.records-push"')],
-            "a_single_type_keeps_all_it_has": [
-                _not_moved(f"{_PUBSUB}topic.records", f"{_PUBSUB}topic.main"),
-                _not_moved(f"{_PUBSUB}schema.records[0]", f"{_PUBSUB}schema.main"),
-                _not_moved(f"{_PUBSUB}subscription.push", f"{_PUBSUB}subscription.push"),
-                _not_moved(
-                    f"{_PUBSUB}subscription_iam_member.dead_letter_subscriber",
-                    f"{_PUBSUB}subscription_iam_member.dead_letter_subscriber",
-                ),
-                _not_moved(f"{_PUBSUB}topic.dead_letters", f"{_PUBSUB}topic.dead_letters"),
-                _not_moved(
-                    f"{_PUBSUB}topic_iam_member.dead_letter_publisher",
-                    f"{_PUBSUB}topic_iam_member.dead_letter_publisher",
-                ),
-                _not_moved(f"{_PUBSUB}subscription.dead_letters", f"{_PUBSUB}subscription.dead_letters"),
-                _not_moved("google_bigquery_routine.records_between", "google_bigquery_routine.between"),
-            ],
+            "a_single_type": [(_STREAMS, 'suffix         = name == "records" ?', 'suffix = name == "" ?')],
             "several_streams_destroy_nothing": [
-                (_STREAMS, 'prefix         = name == "records" ? "" :', 'prefix = name == "" ? "" :'),
-                (_STREAMS, 'suffix         = name == "records" ?', 'suffix = name == "" ?'),
+                (_STREAMS, 'name == "records" ? "" : ".${name}"', 'local.has_streams ? ".${name}" : ""'),
                 (_STREAMS, 'name == "records" && try(var.streams[name].topic_schema, null) == null', "false"),
             ],
         },

@@ -19,6 +19,7 @@ horizons         watermarks          how far instances have settled, written and
 erasing          eraser              deletes rows, and notifies the other instances
 
 the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions and clustering
+                 search_index        the search index on the id: its statement, and running it
                  table_diff          the live table against the declaration
                  table_check         the resulting sink state, or the columns that the table lacks
                  table_monitor       the latest check, for appends and queries alike

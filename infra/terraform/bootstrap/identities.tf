@@ -9,7 +9,6 @@ locals {
     "roles/bigquery.jobUser",
     "roles/bigquery.readSessionUser",
     "roles/cloudtrace.agent",
-    "roles/monitoring.metricWriter", # no longer granted: to be taken back where an older version did
     "roles/monitoring.viewer",
     "roles/serviceusage.serviceUsageConsumer",
     "roles/telemetry.metricsWriter",

@@ -46,25 +46,16 @@ run "each_stream_has_a_table_of_its_own" {
   }
 }
 
-run "each_stream_has_an_index_of_its_own_id" {
-  command = plan
-
-  assert {
-    condition     = { for name, job in google_bigquery_job.id_index : name => regex("ON `.*$", job.query[0].query) } == { records = "ON `my-project.sluice.records`(`id`) OPTIONS (analyzer = 'NO_OP_ANALYZER')", payments = "ON `my-project.sluice.payments`(`payment_id`) OPTIONS (data_types = ['INT64'])" }
-    error_message = "A number is indexed as one."
-  }
-}
-
 run "a_stream_may_have_no_id" {
   command = plan
 
   variables {
-    streams = { records = {}, payments = { schema_file = "tests/payments.schema.json", record_id = "" } }
+    streams = { records = {}, visits = { schema_file = "table.schema.json" }, payments = { schema_file = "tests/payments.schema.json", record_id = "" } }
   }
 
   assert {
-    condition     = keys(google_bigquery_job.id_index) == ["records"]
-    error_message = "There is nothing to look up by."
+    condition     = keys(google_bigquery_table_iam_member.deploy_index) == ["records", "visits"]
+    error_message = "There is nothing to look up by, and nothing to index."
   }
 }
 

@@ -57,22 +57,22 @@ run "protection_can_be_taken_off_for_a_tear_down" {
   }
 }
 
-run "an_index_finds_the_ids" {
+run "whoever_deploys_indexes_the_ids" {
   command = plan
 
   assert {
-    condition     = keys(google_bigquery_job.id_index) == ["records"] && google_bigquery_job.id_index["records"].query[0].query == "CREATE SEARCH INDEX IF NOT EXISTS `id_index` ON `my-project.sluice.records`(`id`) OPTIONS (analyzer = 'NO_OP_ANALYZER')"
+    condition     = keys(google_bigquery_table_iam_member.deploy_index) == ["records"] && google_bigquery_table_iam_member.deploy_index["records"].table_id == "records" && google_bigquery_table_iam_member.deploy_index["records"].role == "roles/bigquery.dataEditor" && google_bigquery_table_iam_member.deploy_index["records"].member == google_service_account.deploy.member
     error_message = "Of records, and not of rejects, which have no id."
   }
 
   assert {
-    condition     = google_bigquery_job.id_index["records"].query[0].create_disposition == "" && google_bigquery_job.id_index["records"].query[0].write_disposition == "" && !google_bigquery_job.id_index["records"].query[0].use_legacy_sql
-    error_message = "BigQuery refuses either of a job that makes an index."
+    condition     = google_project_iam_member.deploy_index[0].role == "roles/bigquery.jobUser" && google_project_iam_member.deploy_index[0].member == google_service_account.deploy.member
+    error_message = "The statement is a query of the project."
   }
 
   assert {
     condition     = local.env["main"]["SLUICE_ID_INDEX"] == "true"
-    error_message = "The service relies on it."
+    error_message = "The service relies on the index."
   }
 }
 
@@ -84,8 +84,8 @@ run "the_index_may_be_left_out" {
   }
 
   assert {
-    condition     = length(google_bigquery_job.id_index) == 0 && local.env["main"]["SLUICE_ID_INDEX"] == "false"
-    error_message = "Then the service must not rely on it."
+    condition     = length(google_bigquery_table_iam_member.deploy_index) + length(google_project_iam_member.deploy_index) == 0 && local.env["main"]["SLUICE_ID_INDEX"] == "false"
+    error_message = "Then the service must not rely on it, and nobody needs the rights to make it."
   }
 }
 
@@ -98,7 +98,7 @@ run "a_type_without_an_id_has_no_index" {
   }
 
   assert {
-    condition     = length(google_bigquery_job.id_index) == 0
+    condition     = length(google_bigquery_table_iam_member.deploy_index) == 0
     error_message = "There is nothing to look up by."
   }
 

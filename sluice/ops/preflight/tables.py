@@ -172,11 +172,13 @@ def judge_index(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
     (answer,) = answers
     indexes = [[cell.get("v") for cell in row.get("f", ())] for row in answer.body.get("rows") or ()]
     active = [float(coverage or 0) for status, coverage in indexes if status == "ACTIVE"]
+    if any(status == "TEMPORARILY DISABLED" for status, _ in indexes):
+        return Held(f"the search index of {table.name} waits until the table has about 10 GB, as it should")
     if not active:
         what = f"its status is {indexes[0][0]}" if indexes else "there is none"
         return Failed(
             f"{table.name} needs a search index on {table.id.name}, and {what}: look-ups by id read all of the table",
-            "`terraform apply`; without an index, id_index = false",
+            "`sluice schema index --apply`; without an index, id_index = false",
         )
     return Held(f"the search index of {table.name} covers {max(active):g} % of it")
 

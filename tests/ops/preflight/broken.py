@@ -128,7 +128,7 @@ BROKEN: list[tuple[str, str, Break, str]] = [
         "a search index that is gone",
         "id-index",
         lambda p: p.search_indexes.update(records=[("PERMANENTLY DISABLED", 0.0)]),
-        "terraform apply",
+        "sluice schema index --apply",
     ),
     ("kept for ever", "table-rejects", inside(_REJECTS, "timePartitioning", expirationMs=None), "retention_days"),
     (
