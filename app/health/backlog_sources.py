@@ -55,7 +55,7 @@ class _LocalOne(msgspec.Struct):
     subscription: str
     num_undelivered_messages: int
     oldest_unacked_message_age: float
-    push_endpoint: str
+    is_push: bool
 
 
 class _LocalAll(msgspec.Struct):
@@ -63,7 +63,7 @@ class _LocalAll(msgspec.Struct):
 
 
 def _local(url: str, clock: Clock) -> Backlog:
-    """Return what the local Pub/Sub tells of the subscriptions that it pushes; dead letters wait for people."""
+    """Return the backlog of the push subscriptions, paused ones included; dead letters wait for people."""
     at_us = clock.now_us()
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - settings allow http(s) only
@@ -74,7 +74,7 @@ def _local(url: str, clock: Clock) -> Backlog:
     waiting = (
         Waiting(_id(each.subscription), each.num_undelivered_messages, round(each.oldest_unacked_message_age, 1))
         for each in listing.subscriptions
-        if each.push_endpoint
+        if each.is_push
     )
     return Backlog(at=_instant(from_epoch_us(at_us)), subscriptions=tuple(waiting))
 

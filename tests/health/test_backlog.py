@@ -201,12 +201,14 @@ async def test_a_source_that_hangs_delays_no_probe() -> None:
 
 
 async def test_only_those_who_may_read_are_told() -> None:
-    """Names of subscriptions are nobody else's business; and nobody else makes the service ask."""
+    """Others make the service ask nothing. A paused subscription counts, one for dead letters does not."""
     asked: list[str] = []
 
     def respond(path: str) -> tuple[int, bytes]:
         asked.append(path)
-        return 200, msgspec.json.encode({"subscriptions": [ONE]})
+        return 200, msgspec.json.encode(
+            {"subscriptions": [ONE, ONE | {"subscription": "dead-letters", "is_push": False}]}
+        )
 
     with serve(respond) as url:
         async with running(KEYED.replace(backlog=f"{url}/subscriptions")) as service:
@@ -222,7 +224,8 @@ ONE = {
     "subscription": "projects/sluice-local/subscriptions/orders-push",
     "num_undelivered_messages": 3,
     "oldest_unacked_message_age": 4.06,
-    "push_endpoint": "http://127.0.0.1:8080/pubsub/push",
+    "push_endpoint": "",
+    "is_push": True,
 }
 
 

@@ -75,3 +75,24 @@ class Underivable(Struct, forbid_unknown_fields=True):
 
     id: Annotated[str, Meta(pattern="^(?=b)[A-Z]{3}$", extra={"sluice": ["id"]})]
     total: int
+
+
+class Customer(Struct, forbid_unknown_fields=True):
+    """Who ordered."""
+
+    name: str
+
+
+class Order(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Nested and empty fields before the plain ones, and the time of the event last."""
+
+    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
+    customer: Customer
+    tags: list[str]
+    note: str | None = None
+    hints: dict[str, Any] | None = None
+    country: Annotated[str, Meta(extra={"sluice": ["filter", "aggregate"]})]
+    total_cents: Annotated[int, Meta(extra={"sluice": ["filter"]})]
+    channel: str
+    is_paid: bool = False
+    placed_time: Annotated[datetime, Meta(tz=True)]

@@ -189,13 +189,13 @@ async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
 async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> None:
-    """The real service, whose file may grow no more: what it calls that is what the page says."""
+    """The real service, whose file may grow no more: what it calls that is what the page says, and no rate is there."""
     import resource  # noqa: PLC0415 - not everywhere
 
     async with serving(tmp_path / "data.duckdb") as (process, client):
         await post(client, {"id": "a"})
         await visit(tab, process)
-        await tab.until(WELL)
+        await tab.until(f"{WELL} && {figure('incoming')}.includes('/s')")
         resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         posting = asyncio.create_task(post(client, {"id": "b"}))
         await tab.until("document.querySelector('#alarm h2')?.textContent.startsWith('Writing records: ')")
@@ -203,18 +203,21 @@ async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> Non
         assert state != "ACTIVE"
         await tab.until(f"document.querySelector('#state').textContent === '{state}'")
         await check_no_reassurance(tab)
+        await tab.until(f"{figure('incoming')}.startsWith('Storing\\n?\\n')")
+        await tab.shows("#health dd", state, whole=True)
         posting.cancel()
         await asyncio.gather(posting, return_exceptions=True)
 
 
 async def test_what_waits_in_pubsub_is_told_where_it_is_known(tab: Page, tmp_path: Path) -> None:
-    """In its tile and, in an outage, in the banner, with the time of the numbers."""
+    """In its tile and, in an outage or after a minute, in the banner, with the time of the numbers."""
     at = datetime.now(UTC).isoformat()
     waiting = [
         {"name": "orders", "messages": 1200, "oldest_s": 340.0},
         {"name": "more", "messages": 34, "oldest_s": 2.0},
     ]
     known = json.dumps({"at": at, "subscriptions": waiting, "error": None})
+    tone = "document.querySelector('#alarm').dataset.tone"
     async with serving(tmp_path / "data.duckdb") as (process, client):
         await post(client, {"id": "a"})
         await intercept(tab)
@@ -227,7 +230,11 @@ async def test_what_waits_in_pubsub_is_told_where_it_is_known(tab: Page, tmp_pat
         await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {known}; }}"))
         await tab.until("document.querySelector('#alarm h2')?.textContent === 'Messages wait in Pub/Sub'")
         await tab.shows("#alarm code", "docs/runbook.md#the-backlog-grows", whole=True)
+        assert await tab.run(tone) == "bad"
         await check_no_reassurance(tab)
+        a_minute = known.replace("340.0", "61.0")
+        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {a_minute}; }}"))
+        await tab.until(f"{tone} === 'warn' && document.querySelector('#state').textContent === 'Backlog'")
         nothing = json.dumps({"at": None, "subscriptions": [], "error": "the service may not read metrics"})
         await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {nothing}; }}"))
         await tab.shows("[data-figure=waiting]", "not visible from here: the service may not read metrics")

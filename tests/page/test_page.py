@@ -36,7 +36,7 @@ async def test_everything_that_is_stored_is_shown(tab: Page, tmp_path: Path, art
         assert "Rejected26.3 % of all" in figures
         plots = await tab.run("[...document.querySelectorAll('[role=img]')].map((each) => each.ariaLabel)")
         assert [plot.partition(".")[0] for plot in plots] == [
-            *("Records stored per second", "From publication to the store", "Rejected, by reason", "Records over time")
+            *("Records stored", "From publication to the store", "Rejected, by reason", "Records over time")
         ]
         assert "2 rejected: invalid 2." in plots[2]
         assert "30 records, most of them where source is checkout." in plots[3]

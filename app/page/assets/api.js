@@ -29,14 +29,18 @@ export class Problem extends Error {
   // Say it in a sentence or two.
   get sentence() {
     const { title, detail, errors = [] } = this.document;
-    const said = errors.length ? errors.map((error) => `${error.name}: ${error.message}`).join("; ") : detail;
-    return [title || `The service answered ${this.status}`, said].filter(Boolean).map(asSentence).join(" ");
+    const said = errors.map((error) => ended(`${error.name}: ${error.message}`)); // a name keeps its first letter
+    return [asSentence(title || `the service answered ${this.status}`), ...(errors.length ? said : [asSentence(detail ?? "")])].filter(Boolean).join(" ");
   }
 }
 
-function asSentence(text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+// Return a text with a capital letter and a full stop; nothing stays nothing.
+export function asSentence(text) {
+  return text && ended(text.charAt(0).toUpperCase() + text.slice(1));
+}
+
+function ended(text) {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
 export function hasKey() {

@@ -2,11 +2,12 @@
 // pointer, and all of them as a table.
 
 import { make, say, table } from "./dom.js";
-import { moment, tick } from "./format.js";
-import { colour, faded } from "./palette.js";
+import { moment, span, tick } from "./format.js";
+import { colour } from "./palette.js";
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const HEIGHT = 190;
+const HANDFUL = 12;
 // Steps between the ticks of an axis of whole numbers: 1, 2, 5, 10 and so on.
 const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 const drawn = new Set();
@@ -29,12 +30,10 @@ export class Chart {
   #size = null; // watches how large the plot may be
   #parts;
 
-  // `format` makes text of a number; `isBars` stacks the series, of whole numbers, as bars instead of drawing lines.
-  constructor(title, { format, tickFormat = format, isBars = false, empty = "Nothing in this time." }) {
+  // `format` makes text of a number.
+  constructor(title, { format, empty = "Nothing in this time." }) {
     this.title = title;
     this.format = format;
-    this.tickFormat = tickFormat;
-    this.isBars = isBars;
     this.empty = empty;
     const parts = {
       moment: make("p", { className: "moment" }),
@@ -54,17 +53,17 @@ export class Chart {
     drawn.add(this);
   }
 
-  // Show numbers: `times` in seconds since 1970, `window` the two ends, and series of {label, values, isDashed,
-  // isFilled, whole}, the largest first; `whole` is what the legend says of the whole time, else it is the latest
-  // number. `summary` says in a sentence what there is to see.
-  show({ times, window, series, summary }) {
-    this.#data = { times, window, series, summary };
+  // Show numbers of buckets of `bucketS`: `times` in seconds since 1970, and series of {label, values, isDashed, whole},
+  // the largest first; `whole` is what the legend says of the whole time, else it is the latest number. `isCounted`: they
+  // are counts, which stand on each other as bars; others are lines. `summary` says in a sentence what there is to see.
+  show({ times, bucketS, series, summary, isCounted = false }) {
+    this.#data = { times, bucketS, series, isCounted };
     this.#setBusy(false);
     say(this.#parts.empty.firstChild, this.empty);
     const hasNumbers = series.some(({ values }) => values.some((value) => value !== null && value !== 0));
     this.#parts.empty.hidden = hasNumbers;
     this.#parts.canvas.setAttribute("aria-label", `${this.title}. ${hasNumbers ? summary : this.empty}`);
-    const shape = JSON.stringify(series.map(({ label, isDashed, isFilled }) => [label, isDashed, isFilled]));
+    const shape = JSON.stringify([isCounted, series.map(({ label, isDashed }) => [label, isDashed])]);
     if (this.#plot === null || shape !== this.#shape) {
       this.#shape = shape;
       this.draw();
@@ -120,15 +119,15 @@ export class Chart {
 
   // Bars stand on each other: what is drawn is the sum up to each, the highest first, so that lower ones cover it.
   #columns() {
-    const { times, series } = this.#data;
-    if (!this.isBars) return [times, ...series.map(({ values }) => values)];
+    const { times, series, isCounted } = this.#data;
+    if (!isCounted) return [times, ...series.map(({ values }) => values)];
     const sums = [];
     for (const { values } of series) sums.push(values.map((value, at) => value + (sums.at(-1)?.[at] ?? 0)));
     return [times, ...sums.reverse()];
   }
 
   #options() {
-    const { series } = this.#data;
+    const { series, isCounted } = this.#data;
     const [text, grid] = [colour("quiet"), colour("line")];
     const axis = { stroke: text, font: FONT, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     const lines = series.map((each, index) => this.#line(each, index));
@@ -137,28 +136,33 @@ export class Chart {
       height: HEIGHT,
       padding: [6, 14, 0, 0],
       legend: { show: false },
-      cursor: { sync: { key: "time" }, drag: { x: false, y: false }, y: false, points: { show: !this.isBars } },
+      cursor: { sync: { key: "time" }, drag: { x: false, y: false }, y: false, points: { show: !isCounted } },
       scales: {
-        x: { range: () => this.#data.window },
+        x: { range: () => this.#ends() },
         y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] },
       },
       axes: [
         { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, at, __, ___, step) => at.map((each) => tick(each, step)) },
-        { ...axis, size: 56, space: 34, incrs: this.isBars ? WHOLE : undefined, values: (_, at) => at.map((each) => this.tickFormat(each)) },
+        { ...axis, size: 56, space: 34, incrs: isCounted ? WHOLE : undefined, values: (_, at) => at.map((each) => this.format(each)) },
       ],
-      series: [{}, ...(this.isBars ? lines.reverse() : lines)],
+      series: [{}, ...(isCounted ? lines.reverse() : lines)],
       hooks: { setCursor: [() => this.#readOut()] },
     };
   }
 
-  #line({ label, isDashed, isFilled }, index) {
+  // Whole buckets: the one that is still filling has room for its bar.
+  #ends() {
+    const { times, bucketS } = this.#data;
+    return [times[0] ?? 0, (times.at(-1) ?? 0) + bucketS];
+  }
+
+  #line({ label, isDashed }, index) {
     const stroke = colour(`tone-${(index % 8) + 1}`);
-    if (this.isBars) {
-      const paths = uPlot.paths.bars({ size: [0.85, 28], align: 1 });
+    if (this.#data.isCounted) {
+      const paths = uPlot.paths.bars({ size: [0.85, 28, 2], align: 1 });
       return { label, stroke, fill: stroke, width: 0, paths, points: { show: false } };
     }
-    const fill = isFilled ? faded(stroke, 0.14) : undefined;
-    return { label, stroke, fill, width: 2, dash: isDashed ? [6, 4] : undefined, points: { show: true, size: 5, fill: stroke, filter: alone } };
+    return { label, stroke, width: 2, dash: isDashed ? [6, 4] : undefined, points: { show: true, size: 7, fill: stroke, filter: dots } };
   }
 
   #makeLegend() {
@@ -172,9 +176,10 @@ export class Chart {
 
   // Say the numbers under the pointer; without one, the latest there are.
   #readOut() {
-    const { times, series } = this.#data;
+    const { times, bucketS, series, isCounted } = this.#data;
     const under = this.#plot?.cursor.idx ?? null;
-    say(this.#parts.moment, under === null || under >= times.length ? "" : moment(times[under] * 1000));
+    const isUnder = under !== null && under < times.length;
+    say(this.#parts.moment, isUnder ? moment(times[under] * 1000) : isCounted ? `in each ${span(bucketS)}` : "");
     this.#parts.legend.querySelectorAll("b").forEach((place, index) => {
       const { values, whole } = series[index];
       const found = under === null ? (whole ?? values.findLast((value) => value !== null)) : values[under];
@@ -202,9 +207,11 @@ export class Chart {
   }
 }
 
-// Return the places of the values without a neighbour: no line goes through them, so they need a point to be seen.
-function alone(plot, index) {
+// Return the places of the values that need a dot to be seen: those without a neighbour, through which no line goes, and
+// all of a handful.
+function dots(plot, index) {
   const values = plot.data[index];
   const isMissing = (at) => (values[at] ?? null) === null;
-  return values.flatMap((_, at) => (!isMissing(at) && isMissing(at - 1) && isMissing(at + 1) ? [at] : []));
+  const places = values.flatMap((_, at) => (isMissing(at) ? [] : [at]));
+  return places.length <= HANDFUL ? places : places.filter((at) => isMissing(at - 1) && isMissing(at + 1));
 }

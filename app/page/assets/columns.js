@@ -5,12 +5,15 @@ import { moment, value } from "./format.js";
 import { changeView, correctView, view } from "./view.js";
 
 const STORED = "ingest_time"; // by which the service itself sorts
-const MOST = 3; // of the record's own that are shown if nobody chose, besides its id and a preview of JSON
+const MOST = 3; // of the record's own that are shown if nobody chose, besides its id and the time of the event
 const NUMBERS = new Set(["INT64", "FLOAT64", "NUMERIC"]);
 
 export class Columns {
   #schema;
   #offered; // what may be chosen: not the first column, which is always shown
+  #usual = []; // the paths that are shown if nobody chose
+  #narrow = ""; // the one of them that narrow screens have room for, too
+  #boxes = [];
   #changed;
 
   // `changed(isOtherOrder)` is called when there are other columns, or they sort in another way.
@@ -23,6 +26,7 @@ export class Columns {
     const known = this.#offered.map(({ path }) => path);
     const { columns, sort } = view();
     if (columns?.some((path) => !known.includes(path))) correctView({ columns: columns.filter((path) => known.includes(path)) });
+    this.#findUsual([]);
     if (sort !== null && ![this.#first, ...known].includes(sort.replace(/^-/, ""))) correctView({ sort: null });
   }
 
@@ -56,65 +60,62 @@ export class Columns {
     return withKeys.sort(([one], [other]) => nullsLast(one, other) ?? sign * compare(one, other)).map(([, record]) => record);
   }
 
-  // Return the columns of the table: {head, kind, sort, onSort, cell}; `open(record, name)` makes what opens a record.
-  shown(open) {
+  // Return the columns of the table of `records`: {head, kind, sort, onSort, cell}; `open(record, name)` makes what opens
+  // a record.
+  shown(records, open) {
+    this.#findUsual(records);
     const named = (record) => open(record, this.#schema.id === null ? moment(record[STORED]) : value(record[this.#schema.id]));
     const first = { ...this.#head(this.#first), kind: this.#schema.id === null ? "time" : "", cell: named };
-    return [first, ...(view().columns === null ? this.#usual() : this.#chosen())];
+    return [first, ...(view().columns ?? this.#usual).map((path) => this.#column(path))];
   }
 
   // Return the boxes by which columns are chosen.
   chooser() {
-    const boxes = this.#offered.map(({ path }) => {
-      const box = make("input", { type: "checkbox", value: path, checked: this.#isShown(path), onchange: () => this.#choose(boxes) });
-      return box;
-    });
-    const usual = make("button", { type: "button", onclick: () => this.#reset(boxes) }, "The usual ones");
-    const list = boxes.map((box) => make("label", {}, box, box.value));
+    this.#boxes = this.#offered.map(({ path }) => make("input", { type: "checkbox", value: path, onchange: () => this.#choose() }));
+    this.#check();
+    const usual = make("button", { type: "button", onclick: () => this.#reset() }, "The usual ones");
+    const list = this.#boxes.map((box) => make("label", {}, box, box.value));
     return make("fieldset", { className: "boxes" }, make("legend", {}, `Besides ${this.#first === STORED ? "the time" : this.#first}`), ...list, usual);
   }
 
-  #isShown(path) {
-    return view().columns === null ? this.#usualPaths().includes(path) : view().columns.includes(path);
+  #check() {
+    for (const box of this.#boxes) box.checked = (view().columns ?? this.#usual).includes(box.value);
   }
 
-  #choose(boxes) {
-    changeView({ columns: boxes.filter(({ checked }) => checked).map((box) => box.value) });
+  #choose() {
+    changeView({ columns: this.#boxes.filter(({ checked }) => checked).map((box) => box.value) });
     this.#changed(false);
   }
 
-  #reset(boxes) {
+  #reset() {
     changeView({ columns: null });
-    for (const box of boxes) box.checked = this.#isShown(box.value);
+    this.#check();
     this.#changed(false);
   }
 
-  #chosen() {
-    return view().columns.map((path) => {
-      const { type } = this.#offered.find((column) => column.path === path);
-      const kind = NUMBERS.has(type) ? "number" : type === "JSON" || type === "STRUCT" ? "preview" : "";
-      return { ...this.#head(path), kind, cell: (record) => text(at(record, path), type) };
-    });
+  #column(path) {
+    const column = this.#offered.find((each) => each.path === path);
+    const kinds = [
+      ...(path === STORED ? ["time"] : isNested(column) ? ["preview"] : NUMBERS.has(column.type) ? ["number"] : []),
+      ...(view().columns === null && path !== STORED && path !== this.#narrow ? ["wide"] : []),
+    ];
+    return { ...this.#head(path), kind: kinds.join(" "), cell: (record) => text(at(record, path), column.type) };
   }
 
-  #usual() {
-    return this.#usualPaths().map((path, index) => {
-      const { type } = this.#offered.find((column) => column.path === path);
-      const isPreview = type === "JSON" || type === "STRUCT";
-      const isFirst = index === (this.#schema.id === null ? 0 : 1); // of its own: narrow screens have room for one
-      const kind = path === STORED ? "time" : `${isPreview ? "preview " : ""}${isFirst && !isPreview ? "" : "wide"}`.trim();
-      return { ...this.#head(path), kind, cell: (record) => text(at(record, path), type) };
-    });
-  }
-
-  #usualPaths() {
-    const own = this.#schema.columns.filter(({ path, is_added: isAdded }) => !isAdded && !path.includes("."));
-    const isPlain = ({ type, is_id: isId }) => !isId && type !== "JSON" && type !== "STRUCT";
-    const isTime = ({ type }) => type === "TIMESTAMP";
-    const plain = own.filter(isPlain).sort((a, b) => isTime(a) - isTime(b)).slice(0, MOST);
-    const preview = own.find(({ type }) => type === "JSON" || type === "STRUCT");
+  // Find what is shown of `records` if nobody chose: the time of the event and the plain fields, before nested ones;
+  // and what has no value in any of them only where nothing has.
+  #findUsual(records) {
+    const own = this.#schema.columns.filter(({ path, is_id: isId, is_added: isAdded }) => !isId && !isAdded && !path.includes("."));
+    const filled = own.filter(({ path }) => records.some((record) => isFilled(record[path])));
+    const offered = filled.length ? filled : own;
+    const time = offered.find(({ type }) => type === "TIMESTAMP");
+    const others = offered.filter((column) => column !== time);
+    const plain = others.filter((column) => !isNested(column)).slice(0, MOST);
+    const nested = others.filter(isNested).slice(0, plain.length < MOST ? 1 : 0);
     const stored = this.#schema.id === null ? [] : [STORED];
-    return [...stored, ...plain.map(({ path }) => path), ...(preview ? [preview.path] : [])];
+    this.#usual = [...stored, ...[time, ...plain, ...nested].filter(Boolean).map(({ path }) => path)];
+    this.#narrow = (plain[0] ?? time ?? nested[0])?.path ?? "";
+    this.#check();
   }
 
   #head(path) {
@@ -136,6 +137,15 @@ export class Columns {
 // Return what stands at a path of a record.
 function at(record, path) {
   return path.split(".").reduce((found, step) => found?.[step], record);
+}
+
+// Return whether a cell of it would be JSON.
+function isNested({ type, mode }) {
+  return type === "JSON" || type === "STRUCT" || mode === "REPEATED";
+}
+
+function isFilled(found) {
+  return found !== null && found !== undefined && found !== "" && !(typeof found === "object" && Object.keys(found).length === 0);
 }
 
 function text(found, type) {

@@ -1,10 +1,12 @@
 // What is wrong with the service, from what `/health/ready` says, in words for people. A state whose name is not known
 // here is a trouble all the same: only ACTIVE is none.
 
+import { asSentence } from "./api.js";
 import { backlogOf } from "./backlog.js";
 
 const ACTIVE = "ACTIVE";
-const LONG_S = 300; // the oldest message is then beyond what retries and a start explain
+const LATE_S = 60; // the oldest message is then later than deliveries are
+const LONG_S = 300; // and then beyond what retries and a start explain
 const REJECTS = /_rejected$/;
 const KEPT =
   "Nothing that was acknowledged is lost: Pub/Sub keeps unacknowledged messages and delivers them again. HTTP clients get an error and must send again.";
@@ -15,6 +17,7 @@ const WRITING = {
   SCHEMA_MISMATCH: "The table does not fit the record type that is deployed.",
   QUOTA_EXHAUSTED: "The store’s quota for appends is exhausted. It usually recovers within minutes.",
   UNREACHABLE: "The store does not answer appends.",
+  CLOCK_WRONG: "The time of day of this instance jumped. A jump that lasts is accepted after 15 seconds.",
   DISK_FULL: "The disk of the store is full or nearly full.",
   FILE_MISSING: "The store’s file was deleted, moved or replaced. Do not stop the service before the file is put back.",
 };
@@ -29,15 +32,15 @@ const STATUS = {
 };
 const UNKNOWN = "This page does not know the reported state; see the run-book.";
 
-// Return the troubles, the worst first: {title, state, short, words, since, detail, help, tone}. `short` fits into a
-// tile; `since`, `detail` and `help` are as the service says them, or null.
+// Return the troubles, the worst first: {title, state, short, words, since, detail, help, tone, stops}. `short` fits into
+// a tile; `since`, `detail` and `help` are as the service says them, or null; `stops` is the table that takes no rows.
 export function troublesOf(health) {
   const sinks = Object.entries(health.sinks ?? {}).flatMap(([name, sink]) => writing(name, sink));
   const queued = backlogOf(health.backlog);
   if (sinks.length && queued.messages) sinks[0].words += ` ${queued.words}.`;
   const reads = health.store?.reads;
   const reading = reads && reads.state !== ACTIVE ? [readingTrouble(reads)] : [];
-  const waiting = !sinks.length && queued.oldestS >= LONG_S ? [waitingTrouble(queued)] : [];
+  const waiting = !sinks.length && queued.oldestS >= LATE_S ? [waitingTrouble(queued)] : [];
   return [...sinks, ...waiting, ...reading, ...statusTrouble(health)];
 }
 
@@ -47,15 +50,15 @@ function writing(table, sink) {
   const state = sink.state === ACTIVE ? "stuck" : sink.state;
   const why = sink.state === ACTIVE ? "" : (WRITING[sink.state] ?? UNKNOWN);
   const stuck = sink.stuck ? "Messages have waited too long without any answer from the store, so the liveness probe fails and the platform replaces this instance." : "";
-  const words = [why, stuck, effect(isRejects, why === UNKNOWN)].filter(Boolean).join(" ");
+  const isStopped = why !== UNKNOWN && state !== "COLUMNS_PENDING"; // what an unknown state stops, nobody here knows
+  const words = [why, stuck, isStopped ? effect(isRejects) : KEPT].filter(Boolean).join(" ");
   const short = `Writing ${isRejects ? "rejects " : ""}is ${state}`;
-  return [{ title: `Writing ${table}: ${state}`, state, short, words, ...said(sink), tone: "bad" }];
+  return [{ title: `Writing ${table}: ${state}`, state, short, words, ...said(sink), tone: "bad", stops: isStopped ? table : null }];
 }
 
-function effect(isRejects, isUnknown) {
-  if (isUnknown) return KEPT; // whether anything is stored meanwhile, such a state alone does not tell
+function effect(isRejects) {
   if (isRejects) return "Messages with a bad record cannot be acknowledged and are delivered again; other messages are stored.";
-  return `This instance stores nothing. ${KEPT}`;
+  return `Nothing is stored in this table. ${KEPT}`;
 }
 
 function readingTrouble(reads) {
@@ -64,10 +67,11 @@ function readingTrouble(reads) {
 }
 
 // The tables are well, and messages do not arrive: they are not pushed, or refused before anything is stored.
-function waitingTrouble({ words }) {
+function waitingTrouble({ words, oldestS }) {
   const why = "They are not pushed to this service, or it refuses the pushes. Messages that wait until the end of their retention are lost.";
   const help = "docs/runbook.md#the-backlog-grows";
-  return { title: "Messages wait in Pub/Sub", state: "Backlog", short: "Messages wait in Pub/Sub", words: `${words}. ${why}`, ...said({ help }), tone: "bad" };
+  const tone = oldestS >= LONG_S ? "bad" : "warn";
+  return { title: "Messages wait in Pub/Sub", state: "Backlog", short: "Messages wait in Pub/Sub", words: `${words}. ${why}`, ...said({ help }), tone };
 }
 
 function statusTrouble({ status }) {
@@ -87,12 +91,8 @@ export function unknownTrouble(problem, at) {
   const words = [isGone ? problem.document.detail : problem.sentence, at ? "The data below is outdated." : ""];
   return {
     ...{ title, state: "No answer", short: "The service does not answer", detail: null, help: null, tone: "bad" },
-    words: words.filter(Boolean).map(sentence).join(" "),
+    words: words.filter(Boolean).map(asSentence).join(" "),
     since: at ? new Date(at).toISOString() : null,
     isHere: true, // its time is this computer's
   };
-}
-
-function sentence(text) {
-  return /[.!?]$/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }

@@ -1,6 +1,6 @@
 // The values of a field with their counts, of the records that meet the other filters; each is a filter to add.
 
-import { Problem, ask } from "./api.js";
+import { Problem } from "./api.js";
 import { byId, make } from "./dom.js";
 import { NONE, count, moment, value } from "./format.js";
 import { inPeriod, period } from "./period.js";
@@ -47,7 +47,7 @@ export class Facets {
     const { signal } = (facet.running = new AbortController());
     list.replaceChildren(make("p", { className: "quiet hint" }, "Counting …"));
     try {
-      const found = await ask(inStream("records/stats"), asked, { signal });
+      const found = await this.#filters.ask(inStream("records/stats"), asked, { signal });
       this.#show(facet, found, window);
     } catch (problem) {
       if (problem.name === "AbortError") return;

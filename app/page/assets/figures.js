@@ -10,13 +10,14 @@ const UNKNOWN = "?";
 export class Figures {
   #tiles = {};
   #cause = "";
+  #unknown = [];
 
   // `named` are pairs of a name and the title of its tile.
   constructor(place, named) {
     for (const [name, title] of named) {
       const parts = { value: make("dd", { className: "value" }), note: make("dd", { className: "note" }), age: make("dd", { className: "age" }) };
       const element = make("div", { "data-figure": name }, make("dt", {}, title), ...Object.values(parts));
-      this.#tiles[name] = { ...parts, element, state: "waiting", words: "", at: 0, isOld: false };
+      this.#tiles[name] = { ...parts, name, element, state: "waiting", words: "", at: 0, isOld: false };
       this.#show(this.#tiles[name]);
       place.append(element);
     }
@@ -41,10 +42,12 @@ export class Figures {
     }
   }
 
-  // Something is wrong with the service, or with what the page knows of it; "": all is well.
-  doubt(cause) {
-    if (cause === this.#cause) return;
+  // Something is wrong with the service, or with what the page knows of it; "": all is well. The numbers of the tiles
+  // `unknown` were true until then.
+  doubt(cause, unknown = []) {
+    if (cause === this.#cause && unknown.length === this.#unknown.length) return;
     this.#cause = cause;
+    this.#unknown = unknown;
     this.showAges();
   }
 
@@ -61,13 +64,14 @@ export class Figures {
   }
 
   #show(tile) {
-    const { element, value, note, age, state, words, number, unit, at, isOld } = tile;
+    const { name, element, value, note, age, state, words, number, unit, at, isOld } = tile;
     const isTold = state === "told";
-    const shown = isTold ? number : state === "waiting" ? WAITING : UNKNOWN;
-    const text = shown + (isTold ? unit : "");
+    const isKnown = isTold && !this.#unknown.includes(name);
+    const shown = isKnown ? number : state === "waiting" ? WAITING : UNKNOWN;
+    const text = shown + (isKnown ? unit : "");
     if (value.dataset.said !== text) {
       value.dataset.said = text;
-      value.replaceChildren(shown, ...(isTold && unit && number !== NONE ? [make("small", {}, unit)] : []));
+      value.replaceChildren(shown, ...(isKnown && unit && number !== NONE ? [make("small", {}, unit)] : []));
     }
     const cause = this.#cause || (isOld ? "not refreshed" : "");
     say(note, isTold ? (cause ? tile.doubt(cause) : tile.noted()) : words);

@@ -1,5 +1,6 @@
 // What the records have to meet: filters by field, as the API takes them, shown as chips that can be taken away.
 
+import { Problem, ask, asSentence } from "./api.js";
 import { announce, byId, make } from "./dom.js";
 import { changeView, correctView, view } from "./view.js";
 
@@ -16,10 +17,15 @@ const WORDS = {
 };
 const MOST_USEFUL = ["eq", "ne", "prefix", "gte", "lte", "gt", "lt", "in", "isnull"];
 
+// The code of a problem that a filter's chip already tells.
+export const REFUSED = "filter_refused";
+
 export class Filters {
   #columns;
   #changed;
   #controls = {};
+  #refused = {}; // by the name of a filter: what the service says against its value
+  #added = ""; // the text that was added last; it stays in its box until the service takes it
 
   // `columns` are those of /v1/schema; `changed()` is called when there are other filters.
   constructor(columns, changed) {
@@ -38,6 +44,34 @@ export class Filters {
   // Return the filters as parameters of a request; without those of one field, if one is named.
   parameters(without = "") {
     return view().filters.filter(([name]) => !without || partsOf(name)[0] !== without);
+  }
+
+  // Ask for what meets the filters. One that the service refuses is told by its chip alone, whoever asks.
+  async ask(path, parameters, options) {
+    try {
+      const found = await ask(path, parameters, options);
+      this.#judge(parameters, []);
+      return found;
+    } catch (problem) {
+      const errors = (problem instanceof Problem && problem.document.errors) || [];
+      const isOfFilters = errors.every(({ name }) => view().filters.some(([other]) => other === name));
+      if (!errors.length || !isOfFilters) throw problem;
+      this.#judge(parameters, errors);
+      throw new Problem(problem.status, { title: "a filter is not valid", code: REFUSED });
+    }
+  }
+
+  // Mark those of the filters in a request that the service refuses.
+  #judge(parameters, errors) {
+    const { value } = this.#controls;
+    if (!errors.length && value.value === this.#added) value.value = "";
+    if (!errors.length) this.#added = "";
+    const before = JSON.stringify(this.#refused);
+    for (const [name] of parameters) delete this.#refused[name];
+    for (const { name, message } of errors) this.#refused[name] = message;
+    if (JSON.stringify(this.#refused) === before) return;
+    this.#show();
+    for (const { name, message } of errors) announce(`The filter ${name} is not valid. ${asSentence(message)}`);
   }
 
   // Let the records meet one filter more; it takes the place of another one of the same name, as a request has each once.
@@ -98,7 +132,7 @@ export class Filters {
     const path = [field.value, ...(parts.inside.hidden || !inside.value ? [] : [inside.value])].join(".");
     const isPresence = parts.value.hidden;
     const text = isPresence ? String(operator.value === "isnull") : value.value;
-    value.value = "";
+    this.#added = isPresence ? "" : text;
     this.add(`${path}.${isPresence ? "isnull" : operator.value}`, text);
   }
 
@@ -109,6 +143,7 @@ export class Filters {
   }
 
   #change(filters) {
+    this.#refused = {};
     changeView({ filters });
     this.#show();
     this.#changed();
@@ -121,7 +156,8 @@ export class Filters {
       ...view().filters.map(([name, value]) => {
         const label = labelOf(name, value);
         const remove = make("button", { type: "button", "aria-label": `Remove the filter: ${label}`, onclick: () => this.#remove(name) }, "✕");
-        return make("li", {}, label, remove);
+        const refused = this.#refused[name];
+        return make("li", { "data-tone": refused && "bad" }, make("span", {}, refused ? `${label}. ${asSentence(refused)}` : label), remove);
       }),
     );
   }

@@ -1,10 +1,10 @@
 // The state of the instance that answers: whether it can serve, and how the tables of its store take rows.
 
 import { hereAt } from "./api.js";
+import { troublesOf } from "./condition.js";
 import { byId, make, say, table } from "./dom.js";
 import { NONE, count, moment, span } from "./format.js";
 
-const STATUSES = { ready: "Ready", starting: "Starting", draining: "Shutting down" };
 const STORES = { embedded: "Embedded (DuckDB)", bigquery: "BigQuery" };
 const ACTIVE = "ACTIVE";
 
@@ -13,7 +13,7 @@ export function showInstance(found, welcome) {
   const rows = Object.entries(found.sinks ?? {}).map(sinkRow);
   if (found.store?.reads) rows.push(readsRow(found.store.reads));
   const facts = [
-    ["Status", STATUSES[found.status] ?? found.status],
+    ["Status", troublesOf(found)[0]?.state ?? "Ready"],
     ["Store", STORES[found.store?.kind] ?? found.store?.kind],
     ["Roles", welcome?.roles.join(" and ")],
     ["System", found.system],

@@ -8,7 +8,7 @@ import { setUpDetails } from "./details.js";
 import { announce, byId, make, say, showTrouble } from "./dom.js";
 import { setUpEntry, showEntry, showForget } from "./entry.js";
 import { Facets } from "./facets.js";
-import { Filters } from "./filters.js";
+import { Filters, REFUSED } from "./filters.js";
 import { ago, moment } from "./format.js";
 import { showInstance } from "./instance.js";
 import { Overview } from "./overview.js";
@@ -31,10 +31,13 @@ const OF_STREAM = [
   ...["details-list", "details-actions"],
 ];
 const OF_SERVICE = ["health", "alarm"];
+const SECTIONS = ["overview", "records", "stats", "rejects"];
 const NOTHING_SEEN = { found: null, at: 0, problem: null };
 
 let welcome = null;
-let board = null; // what shows records; null while nobody is known, or the instance serves none
+// What shows records: {overview, sections, facets, table}, of which only the first is there until the record type is
+// known; null while nobody is known, or the instance serves none.
+let board = null;
 let isLocked = false; // a key is waited for
 let health = NOTHING_SEEN; // what the service said of itself last, when, and why not since
 const updated = {}; // when each section of the board was, by this computer's clock
@@ -79,7 +82,8 @@ function showCondition() {
   else if (!found) showState("Connecting", "quiet");
   else if (isOld) showState(`As of ${moment(at)}`, "warn");
   else showState("Ready", "good");
-  board?.overview.doubt(troubles[0]?.short ?? (found && !isOld ? "" : "The state of the service is unknown"));
+  const cause = troubles[0]?.short ?? (found && !isOld ? "" : "The state of the service is unknown");
+  board?.overview.doubt(cause, troubles.some(({ stops }) => stops && stops === board.table));
 }
 
 function showState(words, tone) {
@@ -96,7 +100,7 @@ function showAges() {
   showCondition();
   showAlarmAges();
   board?.overview.showAges((name) => limitMs(name === "waiting" ? watchS() : roundS()));
-  const times = board ? Object.keys(board.sections).map((section) => updated[section] ?? 0) : [health.at];
+  const times = board ? SECTIONS.map((section) => updated[section] ?? 0) : [health.at];
   const oldest = Math.min(...times);
   const isOld = Date.now() - oldest > limitMs(roundS());
   byId("freshness").dataset.tone = oldest && isOld ? "warn" : "";
@@ -110,7 +114,7 @@ async function round(signal) {
     welcome ??= await ask("", [], { signal });
     knowStreams(welcome.links);
     showSections();
-    if (board === null && !isLocked && welcome.roles.includes("query")) {
+    if (!board?.facets && !isLocked && welcome.roles.includes("query")) {
       if (welcome.needs_key && !hasKey()) lock(null);
       else await openBoard(signal);
     }
@@ -137,8 +141,15 @@ async function round(signal) {
   return waitS;
 }
 
-// Make what shows records, once it is known what a record is.
+// Make what shows records: the overview at once, the rest when it is known what a record is.
 async function openBoard(signal) {
+  board ??= { overview: new Overview(welcome, (counted) => board.sections.rejects.showReasons(counted)), sections: {}, facets: null };
+  showPeriod();
+  if (health.found) board.overview.showWaiting(health.found, health.at);
+  showCondition();
+  byId("opening").hidden = true;
+  byId("board").hidden = false;
+  showForget();
   await findStreams(signal);
   const { tables } = await ask(inStream("schema"), [], { signal });
   const [records, rejects] = ["records", "rejects"].map((name) => tables.find(({ path }) => path === `/${inStream(name)}`));
@@ -147,21 +158,18 @@ async function openBoard(signal) {
     board.sections.records.reset();
     again();
   });
-  const rejected = new Rejects(rejects, again, welcome.roles.includes("ingest"));
-  const overview = new Overview(welcome, (counted) => rejected.showReasons(counted));
+  const { overview } = board;
   const told = { saw: (instant) => overview.sawRecord(instant), trace: welcome.trace };
-  const sections = {
+  board.sections = {
     overview,
     records: new Records(records, filters, again, told),
     stats: new Stats(records, filters, again),
-    rejects: rejected,
+    rejects: new Rejects(rejects, again, welcome.roles.includes("ingest")),
   };
-  board = { overview, sections, facets: new Facets(records, filters) };
-  showPeriod();
-  if (health.found) overview.showWaiting(health.found, health.at);
+  board.facets = new Facets(records, filters);
+  board.table = records.name;
+  byId("board").dataset.open = "";
   showCondition();
-  byId("board").hidden = false;
-  showForget();
 }
 
 // What stands below the board is shown when the board is: it would be pushed away.
@@ -173,7 +181,7 @@ function settle() {
 function failed(problem, name = "", section = null) {
   if (problem.name === "AbortError") return 0;
   if (!(problem instanceof Problem)) throw problem; // a mistake of the page's own: for the console
-  const isTold = problem.status === 0 && health.problem !== null; // by the banner
+  const isTold = (problem.status === 0 && health.problem !== null) || problem.code === REFUSED; // by the banner, or a filter
   section?.fail(problem);
   if (problem.status === 401) lock(hasKey() ? problem : null);
   else if (section) showTrouble(name, isTold ? null : problem);
@@ -184,6 +192,7 @@ function failed(problem, name = "", section = null) {
 function showSections() {
   const serves = welcome.roles.includes("query");
   byId("problems-link").hidden = !serves || welcome.needs_key;
+  if (!serves) byId("opening").hidden = true;
   showNotice(serves ? "" : "This instance stores records but serves none, because its role query is off. Its state is below.");
 }
 
@@ -199,7 +208,7 @@ function lock(problem) {
   refresher.stop(); // or its answer would be shown after the clearing
   forgetKey();
   forgetStreams();
-  byId("board").hidden = true;
+  byId("board").hidden = byId("opening").hidden = true;
   closeBoard([...OF_STREAM, ...OF_SERVICE]); // nothing of what one key may see is shown to the next
   health = NOTHING_SEEN;
   watcher.now(); // with the rights of nobody
@@ -215,7 +224,7 @@ function closeBoard(places) {
     byId(id).replaceChildren();
     byId(id).removeAttribute("aria-busy");
   }
-  for (const name of ["overview", "records", "stats", "rejects"]) showTrouble(name, null);
+  for (const name of SECTIONS) showTrouble(name, null);
   for (const name of Object.keys(updated)) delete updated[name];
 }
 
@@ -236,7 +245,7 @@ function setUpControls() {
   });
   setUpPeriod(() => {
     for (const name of Object.keys(updated)) delete updated[name];
-    board?.sections.records.reset();
+    board?.sections.records?.reset();
     refresher.now();
     showAges();
   });

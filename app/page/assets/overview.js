@@ -10,7 +10,6 @@ import { NONE, ago, count, durationS, moment, percent, rate, span } from "./form
 import { inPeriod, period } from "./period.js";
 import { inStream, isDefaultStream } from "./streams.js";
 
-const LEAST_COVERED = 0.3; // of a bucket at an edge of the window; with less, its rate says nothing
 const RECENT_S = 60; // what "now" is, for a number
 const FINE = "PT10S"; // buckets that tell the last minute from the one before
 const RECENT = [["since", "-PT2M"], ["bucket", FINE], ["metric", "count"]];
@@ -32,12 +31,12 @@ export class Overview {
   constructor(welcome, countedRejects) {
     this.#welcome = welcome;
     this.#countedRejects = countedRejects;
-    this.incoming = new Chart("Records stored per second", { format: (n) => `${rate(n)}/s`, tickFormat: rate });
+    this.incoming = new Chart("Records stored", { format: count });
     this.delay = new Chart("From publication to the store", {
       format: span,
       empty: "No published messages in this time. Records sent over HTTP have no delay.",
     });
-    this.rejected = new Chart("Rejected, by reason", { format: count, isBars: true, empty: "No reject was stored in this time." });
+    this.rejected = new Chart("Rejected, by reason", { format: count, empty: "No reject was stored in this time." });
     const cards = [this.incoming, this.delay, this.rejected].map(({ element }) => make("div", { className: "card" }, element));
     byId("plots").replaceChildren(...cards);
     byId("figures").replaceChildren();
@@ -99,10 +98,11 @@ export class Overview {
     );
   }
 
-  // Something is wrong with the service, or with what the page knows of it; "": all is well.
-  doubt(cause) {
+  // Something is wrong with the service, or with what the page knows of it; "": all is well. `isStopped`: no records are
+  // stored, so the rate of the last minute says nothing of now.
+  doubt(cause, isStopped) {
     this.#cause = cause;
-    this.#figures.doubt(cause);
+    this.#figures.doubt(cause, isStopped ? ["incoming"] : []);
     this.#showFirstSteps();
   }
 
@@ -147,7 +147,7 @@ export class Overview {
   }
 
   #showRate(found) {
-    const latest = recentRate(found.series[0]?.values.count ?? [], edges(found).covered);
+    const latest = recentRate(found);
     const words = () => `in the last minute; ${this.#lastText()}`;
     this.#figures.tell("incoming", rate(latest), "/s", words, (cause) => `${cause}; ${this.#lastText("last known record")}`);
   }
@@ -160,29 +160,27 @@ export class Overview {
   }
 
   #showStored(found) {
-    const { times, ends, covered, bucketS } = edges(found);
-    const { count: counts, "p50:delay": half, "p95:delay": most } = found.series[0]?.values ?? {};
+    const { times, until, bucketS } = edges(found);
+    const { count: counts = [], "p50:delay": half, "p95:delay": most } = found.series[0]?.values ?? {};
     const none = times.map(() => null);
-    const rates = (counts ?? none).map((number, at) => (covered[at] < LEAST_COVERED * bucketS ? null : number / covered[at]));
-    const highest = Math.max(0, ...rates.filter((each) => each !== null));
+    const total = found.series[0]?.records ?? 0;
     this.incoming.show({
-      ...{ times, window: ends },
-      series: [{ label: "Records", values: rates, isFilled: true }],
-      summary: `At most ${rate(highest)} a second.`,
+      ...{ times, bucketS, isCounted: true },
+      series: [{ label: "Records", values: counts, whole: total }],
+      summary: `${count(total)} records, at most ${count(Math.max(0, ...counts))} in ${span(bucketS)}.`,
     });
     const at = (most ?? none).findLastIndex((each) => each !== null);
     const [late, typical] = at < 0 ? [null, null] : [most[at], half[at]];
     this.delay.show({
-      ...{ times, window: ends },
+      ...{ times, bucketS },
       series: [
         { label: "Median", values: half ?? none },
         { label: "95th percentile", values: most ?? none, isDashed: true },
       ],
       summary: `Recently half of the records were stored within ${span(typical)}, 95 of 100 within ${span(late)}.`,
     });
-    const total = found.series[0]?.records ?? 0;
     this.#stored = total;
-    this.#noteLast(counts ?? [], times, ends[1], bucketS);
+    this.#noteLast(counts, times, until, bucketS);
     this.#figures.tell("stored", count(total), "", () => (total === 1 ? "record in this time" : "records in this time"));
     // Of the last time in which something came, which may be long ago.
     const isNow = at >= 0 && serviceNow() / 1000 - times[at] < RECENT_S + bucketS;
@@ -205,7 +203,7 @@ export class Overview {
   }
 
   #showRejected(found) {
-    const { times, ends } = edges(found);
+    const { times, bucketS } = edges(found);
     const series = found.series.map(({ key, values, records }) => ({
       label: key.replaceAll("_", " "),
       values: values.count,
@@ -213,7 +211,7 @@ export class Overview {
     }));
     const total = found.series.reduce((sum, { records }) => sum + records, 0);
     const reasons = found.series.map(({ key, records }) => `${key.replaceAll("_", " ")} ${records}`).join(", ");
-    this.rejected.show({ times, window: ends, series, summary: `${total} rejected: ${reasons}.` });
+    this.rejected.show({ times, bucketS, series, summary: `${total} rejected: ${reasons}.`, isCounted: true });
     this.#rejects = total;
     this.#countedRejects(found.series.map(({ key, records }) => [key, records]));
     this.#tellRejected();
@@ -235,21 +233,16 @@ export class Overview {
   }
 }
 
-// Return when buckets begin, the ends of the window, and how many seconds of each bucket lie in it.
+// Return when buckets begin, their length, and the end of the window, in seconds.
 export function edges({ buckets, bucket, window }) {
-  const bucketS = durationS(bucket);
   const times = buckets.map((start) => Date.parse(start) / 1000);
-  const ends = [Date.parse(window.since) / 1000, Date.parse(window.until) / 1000];
-  const covered = times.map((start) => Math.min(start + bucketS, ends[1]) - Math.max(start, ends[0]));
-  return { times, ends, covered, bucketS };
+  return { times, bucketS: durationS(bucket), until: Date.parse(window.until) / 1000 };
 }
 
-// Return the rate of about the last minute.
-function recentRate(counts, covered) {
-  let [records, seconds] = [0, 0];
-  for (let at = counts.length - 1; at >= 0 && seconds < RECENT_S; at -= 1) {
-    records += counts[at];
-    seconds += covered[at];
-  }
-  return seconds > 0 ? records / seconds : 0;
+// Return the rate of about the last minute; the last bucket is still filling.
+function recentRate(found) {
+  const { times, until } = edges(found);
+  const from = times.findLastIndex((start) => until - start >= RECENT_S);
+  const counts = (found.series[0]?.values.count ?? []).slice(Math.max(from, 0));
+  return counts.reduce((sum, number) => sum + number, 0) / (until - (times[from] ?? times[0]) || 1);
 }

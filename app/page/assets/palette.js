@@ -38,8 +38,3 @@ export function colour(name) {
   probe.remove();
   return found;
 }
-
-// Return `rgb(…)` with an opacity.
-export function faded(rgb, opacity) {
-  return rgb.replace(/^rgb\((.*)\)$/, `rgb($1 / ${opacity})`).replaceAll(",", " ");
-}

@@ -98,7 +98,7 @@ export class Records {
   #page(signal) {
     const cursor = this.#cursors.at(-1);
     const which = cursor ? [["cursor", cursor]] : [...inPeriod(period()), ["order", this.#columns.order]];
-    return ask(inStream("records"), [...which, ["limit", this.#rows], ...this.#filters.parameters()], { signal });
+    return this.#filters.ask(inStream("records"), [...which, ["limit", this.#rows], ...this.#filters.parameters()], { signal });
   }
 
   // Look a record up by its id, whenever it was stored: all its versions, the newest first.
@@ -163,7 +163,7 @@ export class Records {
       list.replaceChildren(make("p", { className: "empty" }, this.#emptyText()));
       return;
     }
-    const columns = this.#columns.shown((record, name) => this.#opener(record, name));
+    const columns = this.#columns.shown(this.#records, (record, name) => this.#opener(record, name));
     const heads = columns.map(({ head, ...how }) => ({ text: head, ...how }));
     const isOldestFirst = this.#columns.order === "asc";
     const found = this.#id && isOldestFirst ? this.#records.toReversed() : this.#records;

@@ -1,6 +1,5 @@
 // A plot of one's own: a number of the records that meet the filters, for each value of a field.
 
-import { ask } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, make, showTrouble } from "./dom.js";
 import { amount, count, span, value } from "./format.js";
@@ -57,23 +56,19 @@ export class Stats {
       this.#note.hidden = true;
     }
     this.#asked = JSON.stringify(asked);
-    const found = await ask(inStream("records/stats"), asked, { signal });
-    const { times, ends, covered, bucketS } = edges(found);
-    // A count of a part of a bucket would look as if less came in; but where there is nothing else, it is news.
-    const isPart = (at) => covered[at] < 0.999 * bucketS;
-    const hasWhole = found.series.some(({ values }) => values[metric].some((each, at) => each && !isPart(at)));
-    const isCut = (at) => metric === "count" && hasWhole && isPart(at);
+    const found = await this.#filters.ask(inStream("records/stats"), asked, { signal });
+    const { times, bucketS } = edges(found);
+    const isCounted = metric === "count";
     const shown = found.series.slice(0, MOST_LINES);
     const series = shown.map(({ key, values, records }, index) => ({
       label: by ? value(key) : this.#metric.selectedOptions[0].label,
-      values: values[metric].map((each, at) => (each === null || isCut(at) ? null : Number(each))), // decimals are texts
-      whole: metric === "count" ? records : undefined,
-      isDashed: index >= MOST_LINES / 2,
-      isFilled: !by && metric === "count",
+      values: values[metric].map((each) => (each === null ? null : Number(each))), // decimals are texts
+      whole: isCounted ? records : undefined,
+      isDashed: !isCounted && index >= MOST_LINES / 2,
     }));
     const total = found.series.reduce((sum, { records }) => sum + records, 0);
     const largest = by && shown.length ? `, most of them where ${by} is ${value(shown[0].key)}` : "";
-    this.#chart.show({ times, window: ends, series, summary: `${count(total)} records${largest}.` });
+    this.#chart.show({ times, bucketS, isCounted, series, summary: `${count(total)} records${largest}.` });
     const others = found.series.length - shown.length + found.omitted_groups;
     this.#note.hidden = others === 0;
     this.#note.textContent = others ? `${count(others)} more values of ${by}, with fewer records, are not shown.` : "";

@@ -54,6 +54,8 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """How many were dropped unacknowledged, at the end of the retention."""
     message_retention_duration: float
     push_endpoint: str
+    is_push: bool
+    """Whether it was made to be pushed; its endpoint may have been removed since."""
 
 
 class _Entry:
@@ -81,7 +83,7 @@ class Subscription:
         `forward_dead(settings, message, attempts)` publishes to the dead-letter topic and returns whether it
         succeeded.
         """
-        self.settings = settings
+        self.settings, self._is_push = settings, bool(settings.push_endpoint)
         self.watchers: set[Callable[[], None]] = set()
         self.dead_lettered = 0
         self.expired = 0
@@ -113,6 +115,7 @@ class Subscription:
             expired_message_count=self.expired,
             message_retention_duration=self.settings.retention_s,
             push_endpoint=self.settings.push_endpoint,
+            is_push=self._is_push,
         )
 
     @property

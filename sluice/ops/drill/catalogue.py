@@ -114,10 +114,10 @@ DRILLS = {
     ),
     "paused": Drill(
         about="the push endpoint was removed, and the retention is ten minutes",
-        symptom="no pushes; all states are ACTIVE, and the oldest message gets older",
+        symptom="no pushes; all states are ACTIVE, and the oldest message gets older, which the page shows",
         section="The backlog grows",
         break_it=_paused,
-        is_broken=lambda view: view.is_healthy and view.backlog.oldest_unacked_message_age > 1,
+        is_broken=lambda view: view.is_healthy and view.waiting_s > 1,
     ),
     "dead-letters": Drill(
         about="the push endpoint has a wrong path, and messages use up their five attempts",

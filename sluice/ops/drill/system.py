@@ -42,14 +42,16 @@ class Problem(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What can be seen from outside. `health` is None if the service does not answer.
 
-    `reader` is what the feed tells its consumer, `pushes` counts what pushes were answered since the start, and `log`
-    is what the service has logged since it started last.
+    `waiting_s` is the age of Pub/Sub's oldest message by the service's own report, which its page shows. `reader` is
+    what the feed tells its consumer, `pushes` counts what pushes were answered since the start, and `log` is what the
+    service has logged since it started last.
     """
 
     health: dict[str, object] | None
     is_healthy: bool
     states: frozenset[str]
     backlog: Backlog
+    waiting_s: float
     dead_letters: int
     rejects: int
     reader: Problem
@@ -118,11 +120,13 @@ class System:
             async with self.session.get(f"{self.url}/v1/rejects", params=since, headers=headers) as answer:
                 rejects = len((await answer.json()).get("records", ()))
         sinks = (health or {}).get("sinks", {})
+        waiting = ((health or {}).get("backlog") or {}).get("subscriptions", ())
         return View(
             health=health,
             is_healthy=is_healthy,
             states=frozenset(sink["state"] for sink in sinks.values()),
             backlog=pushed,
+            waiting_s=max((each["oldest_s"] for each in waiting), default=0.0),
             dead_letters=dead,
             rejects=rejects,
             reader=reader,
@@ -181,6 +185,7 @@ def _connections(folder: Path, port: int, pubsub: Ready) -> dict[str, str]:
         "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
         "SLUICE_TOKEN_ISSUER": pubsub.issuer,
         "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
+        "SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions",
     }
 
 

@@ -160,10 +160,14 @@ class Browser:
             if "id" not in message:
                 if (page := self._pages.get(message.get("sessionId", ""))) is not None:
                     page.hear(message["method"], message["params"])
-            elif "error" in message:
-                self._waiting.pop(message["id"]).set_exception(AssertionError(message["error"]))
+                continue
+            answer = self._waiting.pop(message["id"])
+            if answer.done():
+                continue  # its caller no longer waits
+            if "error" in message:
+                answer.set_exception(AssertionError(message["error"]))
             else:
-                self._waiting.pop(message["id"]).set_result(message["result"])
+                answer.set_result(message["result"])
 
     @asynccontextmanager
     async def page(self, width: int = 1280, height: int = 900) -> AsyncIterator[Page]:
