@@ -271,7 +271,7 @@ def test_a_commit_without_tests_is_not_deployed(tmp_path: Path) -> None:
 def test_every_service_goes_back_even_if_one_cannot(services: str, tmp_path: Path) -> None:
     """The rollback of the first may fail; that of the second is tried all the same, and the step fails."""
     done = run_step(
-        *("Roll back", tmp_path, {".venv/bin/python": "[[ $* != *--service=sluice-ingest* ]]"}),
+        *("Roll back", tmp_path, {".venv/bin/sluice": "[[ $* != *--service=sluice-ingest* ]]"}),
         PROJECT="p",
         REGION="r",
         SERVICES=f" {services}",
