@@ -1,10 +1,9 @@
-"""Ask Google whether a deployment can work, and whether it does: `sluice preflight --tfvars FILE`."""
+"""Ask Google whether a deployment works: `sluice preflight --tfvars FILE`."""
 
 import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from sluice.ops.preflight.finding import Failed, Held, NotLooked, text, word
 from sluice.ops.preflight.google import Endpoints, Google, NoCredentialsError, RestClient
 from sluice.ops.preflight.plan import Deployment, read_tfvars
 from sluice.ops.preflight.runner import Result, make
-from sluice.ops.preflight.transcript import transcript
 
 GOOD, BAD, WRONG = 0, 1, 2
 _EPILOG = f"""\
@@ -23,7 +21,6 @@ asked
 
 It asks as you, with the application-default credentials (`gcloud auth application-default login`), and changes
 nothing unless --canary or --dead-letter is given."""
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(k?)(?:/s)?")
 
 
 class _UsageError(Exception):
@@ -47,18 +44,14 @@ def carry_out(options: argparse.Namespace, google: Google | None) -> int:
     try:
         checks = _chosen(options)
         if options.list:
-            sys.stdout.write("".join(f"{check.phase:<6} {check.name:<25} {check.about}\n" for check in checks))
+            sys.stdout.write("".join(f"{check.name:<25} {check.about}\n" for check in checks))
             return GOOD
         endpoints = Endpoints(dict(each.split("=", 1) for each in options.endpoint))
-        deployment = _deployment(options, endpoints)
+        deployment = _deployment(options)
         results = _report(checks, deployment, google or RestClient(endpoints, deployment.project), options)
     except (_UsageError, NoCredentialsError) as error:
         sys.stderr.write(f"{error}\n")
         return WRONG
-    if options.transcript:
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        options.transcript.write_text(transcript(deployment, results, when), encoding="utf-8")
-        sys.stdout.write(f"the transcript is in {options.transcript}; read it before you attach it\n")
     bad = (Failed, NotLooked) if options.strict else (Failed,)
     return BAD if any(isinstance(result.finding, bad) for result in results) else GOOD
 
@@ -81,14 +74,10 @@ def _chosen(options: argparse.Namespace) -> list[Check]:
     names = {check.name for check in CHECKS}
     if unknown := sorted(set(options.only) - names):
         raise _UsageError(f"there is no check {', '.join(unknown)}; --list names them")
-    return [
-        check
-        for check in CHECKS
-        if options.phase in (None, check.phase) and (not options.only or check.name in options.only)
-    ]
+    return [check for check in CHECKS if not options.only or check.name in options.only]
 
 
-def _deployment(options: argparse.Namespace, endpoints: Endpoints) -> Deployment:
+def _deployment(options: argparse.Namespace) -> Deployment:
     named: dict[str, Any] = {}
     if options.tfvars is not None:
         try:
@@ -96,45 +85,29 @@ def _deployment(options: argparse.Namespace, endpoints: Endpoints) -> Deployment
         except (OSError, ValueError) as error:
             raise _UsageError(f"--tfvars {options.tfvars}: {error}") from error
     given: Mapping[str, Any] = vars(options)
-    plain = ("project", "region", "location", "system", "service_name", "dataset", "reader", "record_bytes")
+    plain = ("project", "region", "system", "service_name", "dataset", "reader")
     named |= {name: given[name] for name in plain if given[name] is not None}
     if missing := [f"--{name}" for name in ("project", "region") if not named.get(name)]:
         raise _UsageError(f"give --tfvars infra/terraform/environments/NAME.tfvars, or {' and '.join(missing)}")
-    return Deployment(
-        **named,
-        rate=_rate(options.rate) if options.rate else None,
-        rest_url=endpoints.url("bigquery.googleapis.com"),
-        storage_url=endpoints.url("bigquerystorage.googleapis.com"),
-    )
-
-
-def _rate(given: str) -> float:
-    parts = _RATE.fullmatch(given)
-    if parts is None or not float(parts[1]):
-        raise _UsageError(f"--rate {given}: messages a second, such as 1000/s or 5k/s")
-    return float(parts[1]) * (1_000 if parts[2] else 1)
+    return Deployment(**named)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = (
-        "Ask Google itself whether a deployment can work (before the first apply) and whether it does (after it). "
+        "Ask Google itself whether a deployment works, as far as `terraform apply` does not tell. "
         "One line a check: held, failed with the cure, or not looked at and why."
     )
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("phase", nargs="?", choices=("before", "after"), help="only the checks of this phase")
     parser.add_argument("--tfvars", type=Path, metavar="FILE", help="read the names from an environment's variables")
     for option, help_text in (
-        ("project", "the project (default: from --tfvars, like the next five)"),
+        ("project", "the project (default: from --tfvars, like the next three)"),
         ("region", "where the service runs"),
-        ("location", "where the dataset is"),
         ("system", "the name of the system"),
         ("dataset", "the dataset"),
     ):
         parser.add_argument(f"--{option}", help=help_text)
     parser.add_argument("--service", dest="service_name", help="the Cloud Run service (default: the system's name)")
-    parser.add_argument("--rate", help="check the quotas for so many messages a second, such as 1000/s")
-    parser.add_argument("--record-bytes", type=int, metavar="N", help="the size of a record (default: 1024)")
     parser.add_argument("--reader", metavar="EMAIL", help="an account that may read, and that you may impersonate")
     parser.add_argument(
         "--canary", action="store_true", help="publish a canary to each stream and follow it to its feed"
@@ -145,7 +118,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="CHECK", help="only these checks")
     parser.add_argument("--list", action="store_true", help="list the checks and make none")
     parser.add_argument("--strict", action="store_true", help="what could not be looked at counts as failed")
-    parser.add_argument("--transcript", type=Path, metavar="FILE", help="write a redacted report for an issue")
     parser.add_argument(
         "--endpoint",
         action="append",

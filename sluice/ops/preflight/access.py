@@ -1,4 +1,4 @@
-"""After: what Pub/Sub's own account may do, and whether a reader's token opens the API. Pure."""
+"""What Pub/Sub's own account may do, and whether a reader's token opens the API. Pure."""
 
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,14 @@ import msgspec
 
 from app.schema.table import REJECTS
 from sluice.ops.preflight.check import Ask, first_failure
-from sluice.ops.preflight.finding import Failed, Finding, Held, NotLooked
+from sluice.ops.preflight.finding import Failed, Finding, NotLooked
 from sluice.ops.preflight.google import Answer, Question
 from sluice.ops.preflight.plan import Deployment
 from sluice.ops.preflight.subscription import PUBSUB
-from sluice.ops.preflight.tables import BIGQUERY
 
 _READS = ("roles/bigquery.dataEditor", "roles/bigquery.dataViewer")
 """Either lets an account read a table; the first one lets it append, too."""
+BIGQUERY = "bigquery.googleapis.com"
 CREDENTIALS = "iamcredentials.googleapis.com"
 
 
@@ -101,36 +101,6 @@ def judge_service_account(deployment: Deployment, answers: Sequence[Answer]) -> 
     return first_failure(failures, f"{' and '.join(dict.fromkeys([ingests, queries]))} may append and query")
 
 
-def _telemetry_questions(deployment: Deployment) -> Sequence[Question]:
-    return [_project_policy(deployment.project)]
-
-
-def judge_telemetry(deployment: Deployment, answers: Sequence[Answer]) -> Finding:
-    """Check that the service may write the metrics and traces that its settings send to Google, and read the backlog.
-
-    https://docs.cloud.google.com/stackdriver/docs/reference/telemetry/overview
-    """
-    telemetry = deployment.settings.telemetry
-    roles = ["roles/telemetry.metricsWriter"] if "cloud" in telemetry.metrics else []
-    roles += {"cloud": ["roles/cloudtrace.agent"], "cloud-otlp": ["roles/telemetry.tracesWriter"]}.get(
-        telemetry.traces, []
-    )
-    if "cloud" in telemetry.metrics or telemetry.traces == "cloud-otlp":
-        roles.append("roles/serviceusage.serviceUsageConsumer")
-    if telemetry.backlog == "cloud":
-        roles.append("roles/monitoring.viewer")
-    if not roles:
-        return Held("the service sends neither metrics nor traces to Google, and reads none")
-    services = [service for service in (deployment.ingest_service, deployment.service) if service]
-    failures = [
-        Failed(f"{account} lacks {role}", "`terraform apply`")
-        for account in dict.fromkeys(_account(service) for service in services)
-        for role in roles
-        if f"serviceAccount:{account}" not in _members(answers[0], role)
-    ]
-    return first_failure(failures, f"the service may write and read its telemetry ({', '.join(roles)})")
-
-
 def token_question(deployment: Deployment) -> Question:
     """Return the question for an ID token of the reader, with the audience of the API.
 
@@ -185,7 +155,6 @@ def _claims(token: str) -> dict[str, Any]:
 CHECKS = (
     Ask(
         name="pubsub-account",
-        phase="after",
         needs="streams",
         about="Pub/Sub's own account may forward dead letters and sign pushes",
         questions=_agent_questions,
@@ -193,22 +162,13 @@ CHECKS = (
     ),
     Ask(
         name="service-account",
-        phase="after",
         needs="streams",
         about="the account of the service may append to the tables and run queries",
         questions=_service_questions,
         verdict=judge_service_account,
     ),
     Ask(
-        name="telemetry-account",
-        phase="after",
-        about="the account of the service may write its metrics and traces, and read the backlog of Pub/Sub",
-        questions=_telemetry_questions,
-        verdict=judge_telemetry,
-    ),
-    Ask(
         name="reader",
-        phase="after",
         about="tokens of --reader have the audience and the e-mail that the service accepts",
         questions=_token_questions,
         verdict=judge_reader,

@@ -9,7 +9,6 @@ from sluice.ops.preflight.finding import Failed, Finding, Held, NotLooked
 from sluice.ops.preflight.google import Answer, Google, Question
 from sluice.ops.preflight.plan import Deployment
 
-Phase = Literal["before", "after"]
 Needs = Literal["nothing", "service", "settings", "streams"]
 """What must have been read before a check can be made.
 
@@ -24,7 +23,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    phase: Phase
     about: str
     questions: Callable[[Deployment], Sequence[Question]]
     verdict: Callable[[Deployment, Sequence[Answer]], Finding]
@@ -37,7 +35,6 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     """A check in several steps. Without its `flag`, if it has one, it is not run, because it writes."""
 
     name: str
-    phase: Phase
     about: str
     run: Callable[[Deployment, Google], Finding]
     flag: str = ""

@@ -7,7 +7,6 @@ own application-default credentials, an `http` address is a double on this machi
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -17,18 +16,17 @@ _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One request. A GET of a list is asked until its last page; its members are then in one answer."""
+    """One request."""
 
     host: str
     path: str
     body: Mapping[str, Any] | None = None
-    query: tuple[tuple[str, str], ...] = ()
     method: Literal["GET", "POST"] = "GET"
 
     @property
     def key(self) -> str:
         """What tells it from others: equal reads are asked once."""
-        return f"{self.method} {self.host}/{self.path}?{urlencode(self.query)} {json.dumps(self.body, sort_keys=True)}"
+        return f"{self.method} {self.host}/{self.path} {json.dumps(self.body, sort_keys=True)}"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -105,7 +103,7 @@ class RestClient:
         """
         if question.key in self._read:
             return self._read[question.key]
-        answer = self._pages(question) if question.method == "GET" else self._send(question, question.query)
+        answer = self._send(question)
         if question.method == "GET":
             self._read[question.key] = answer
         return answer
@@ -127,17 +125,7 @@ class RestClient:
             body = {"error": {"message": f"{body.get('title', '')}: {body.get('detail', '')}"}}
         return Answer(response.status_code, body)
 
-    def _pages(self, question: Question) -> Answer:
-        answer = self._send(question, question.query)
-        whole = dict(answer.body)
-        while answer.is_good and answer.body.get("nextPageToken"):
-            token = str(answer.body["nextPageToken"])
-            answer = self._send(question, (*question.query, ("pageToken", token)))
-            for name, members in answer.body.items():
-                whole[name] = [*whole.get(name, ()), *members] if isinstance(members, list) else members
-        return msgspec.structs.replace(answer, body=whole) if answer.is_good else answer
-
-    def _send(self, question: Question, query: tuple[tuple[str, str], ...]) -> Answer:
+    def _send(self, question: Question) -> Answer:
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - `--list` needs no extra
         from requests import RequestException  # noqa: PLC0415 - likewise
 
@@ -146,7 +134,6 @@ class RestClient:
             response = self._session(url).request(
                 question.method,
                 url,
-                params=list(query),
                 json=question.body,
                 headers={"x-goog-user-project": self._project},
                 timeout=TIMEOUT_S,

@@ -1,4 +1,4 @@
-"""After: a canary followed from topic to feed, and a dead letter followed back to its topic. Both publish.
+"""A canary followed from topic to feed, and a dead letter followed back to its topic. Both publish.
 
 The messages are canaries: stored like any record, and left out of reads. They are signed with the signature that the
 service itself has, and need a reader, whose token opens the API. Of several streams, each is followed on its own way;
@@ -229,7 +229,6 @@ def _times(row: Mapping[str, Any], visible_s: float) -> str:
 CHECKS = (
     Act(
         name="canary",
-        phase="after",
         needs="streams",
         about="a canary is stored and readable within a minute (publishes one to each stream: --canary)",
         run=follow_canary,
@@ -237,7 +236,6 @@ CHECKS = (
     ),
     Act(
         name="dead-letter",
-        phase="after",
         needs="streams",
         about="a dead letter is kept and can be replayed (publishes one, which raises its alert: --dead-letter)",
         run=follow_dead_letter,

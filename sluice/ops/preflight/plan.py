@@ -9,16 +9,11 @@ import msgspec
 from app.record import RecordTypeError
 from app.schema.table import RECORDS
 from app.settings.load import PREFIX, VARIABLES, Settings, SettingsError, load_settings
-from app.settings.store import StoreSettings
 from app.streams import Streams, load_streams
 
 _ASSIGNMENT = re.compile(r"^(\w+)\s*=\s*(.*?)(?=^\w+\s*=|\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
-_MAP_PART = re.compile(r'"(?:[^"\\]|\\.)*"(?!\s*=)|"?(?P<key>\w+)"?\s*=|[{}]')
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
-DEFAULT_INSTANCES = 10
-DEFAULT_CONNECTIONS = StoreSettings().bigquery_max_connections
-MAX_CONNECTIONS = "SLUICE_BIGQUERY_MAX_CONNECTIONS"
 _WITHHELD = "a secret, of which only the use is known here"
 """Longer than the least length of any secret, so that a rule on it holds."""
 
@@ -26,41 +21,25 @@ _WITHHELD = "a secret, of which only the use is known here"
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """The names by which Terraform makes everything (infra/terraform/names.tf), and what is known so far.
 
-    `rate` is messages a second, None if none was given. `members` are IAM members outside of the project that the
-    variables name. `service` is the resource of the running service and `environ` its environment, both None before the
+    `service` is the resource of the running service and `environ` its environment, both None before the
     first apply. `ingest_service` is the one that gets the pushes, if that is another (`services = "two"`).
 
     `streams` are the names that SLUICE_STREAMS declares, the default one first; a single type has one empty name.
     `stream` is the one that is looked at.
-
-    The variables also tell the `planned_streams`, the `connections_per_table` for appends that an instance may open,
-    and the `append_connections` that BigQuery grants the project: None is what every project has.
     """
 
     project: str
     region: str
-    location: str = "EU"
     system: str = "sluice"
     service_name: str = ""
     dataset: str = ""
     number: str = ""
-    platform_iam: str = "off"
-    members: tuple[str, ...] = ()
-    max_instances: int = DEFAULT_INSTANCES
-    cpu: int = 1
-    rate: float | None = None
-    record_bytes: int = 1024
     reader: str = ""
-    rest_url: str = "https://bigquery.googleapis.com"
-    storage_url: str = "https://bigquerystorage.googleapis.com"
     service: Mapping[str, Any] | None = None
     ingest_service: Mapping[str, Any] | None = None
     environ: Mapping[str, str] | None = None
     streams: tuple[str, ...] = ("",)
     stream: str = ""
-    planned_streams: int = 1
-    connections_per_table: int = DEFAULT_CONNECTIONS
-    append_connections: int | None = None
 
     @property
     def name(self) -> str:
@@ -196,43 +175,16 @@ def with_service(
         ingest_service=ingest,
         environ=environ,
         dataset=environ.get("SLUICE_BIGQUERY_DATASET") or deployment.dataset,
-        location=environ.get("SLUICE_BIGQUERY_LOCATION") or deployment.location,
-        platform_iam=environ.get("SLUICE_PLATFORM_IAM") or deployment.platform_iam,
     )
 
 
 def read_tfvars(text: str) -> dict[str, Any]:
     """Return those variables of a tfvars file that a Deployment knows, by its own names.
 
-    Only strings and numbers, lists of strings, `instances`, and the names of `streams` are read; that is all that is
-    needed of the language.
+    Only strings are read; that is all that is needed of the language.
     """
     assigned = {name: value.strip() for name, value in _ASSIGNMENT.findall(_COMMENT.sub("", text))}
     strings = {name: _STRING.findall(value) for name, value in assigned.items()}
     renamed = {"project_id": "project", "project_number": "number"}
-    plain = ("project_id", "project_number", "region", "location", "system", "dataset", "platform_iam")
-    values: dict[str, Any] = {renamed.get(name, name): strings[name][0] for name in plain if strings.get(name)}
-    if strings.get("cpu"):
-        values["cpu"] = int(strings["cpu"][0])
-    if limit := re.search(r"\bmax\s*=\s*(\d+)", assigned.get("instances", "")):
-        values["max_instances"] = int(limit[1])
-    if streams := _keys(assigned.get("streams", "")):
-        values["planned_streams"] = len(streams)
-    if granted := re.match(r"\d+", assigned.get("append_connections", "")):
-        values["append_connections"] = int(granted[0])
-    if most := re.search(rf'\b{MAX_CONNECTIONS}"?\s*=\s*"?(\d+)', assigned.get("settings", "")):
-        values["connections_per_table"] = int(most[1])
-    values["members"] = tuple(
-        member for name in ("publishers", "dataset_readers", "invokers") for member in strings.get(name, ())
-    )
-    return values
-
-
-def _keys(text: str) -> list[str]:
-    """Return the keys of a map, without those of the maps in it."""
-    keys, depth = list[str](), 0
-    for part in _MAP_PART.finditer(text):
-        depth += {"{": 1, "}": -1}.get(part[0], 0)
-        if part["key"] and depth == 1:
-            keys.append(part["key"])
-    return keys
+    plain = ("project_id", "project_number", "region", "system", "dataset")
+    return {renamed.get(name, name): strings[name][0] for name in plain if strings.get(name)}

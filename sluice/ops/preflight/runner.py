@@ -1,6 +1,6 @@
 """Make checks: ask their questions, and judge the answers."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import assert_never
 
 import msgspec
@@ -9,17 +9,9 @@ from app.record import RecordTypeError
 from app.telemetry.redaction import first_line
 from sluice.ops.preflight.check import Act, Ask, Check, of_all_streams, unreadable
 from sluice.ops.preflight.finding import Finding, NotLooked
-from sluice.ops.preflight.google import Answer, Google, NoCredentialsError, Question
+from sluice.ops.preflight.google import Google, NoCredentialsError
 from sluice.ops.preflight.plan import Deployment, settings_trouble, streams_of, with_service
 from sluice.ops.preflight.service import INGEST, service_question
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """One request of a check: its first line, and what it was answered."""
-
-    request: str
-    status: int
-    message: str
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -27,26 +19,6 @@ class Result(msgspec.Struct, frozen=True):
 
     check: Check
     finding: Finding
-    asked: tuple[Asked, ...] = ()
-
-
-class _Recorder:
-    """Notes the requests for the transcript, without their bodies, which may hold more than is needed."""
-
-    def __init__(self, google: Google) -> None:
-        self._google = google
-        self.asked: list[Asked] = []
-
-    def ask(self, question: Question) -> Answer:
-        answer = self._google.ask(question)
-        request = f"{question.method} {question.host}/{question.path}"
-        self.asked.append(Asked(request, answer.status, answer.message))
-        return answer
-
-    def ask_service(self, url: str, query: Mapping[str, str], token: str) -> Answer:
-        answer = self._google.ask_service(url, query, token)
-        self.asked.append(Asked(f"GET {url}", answer.status, answer.message))
-        return answer
 
 
 def make(checks: Iterable[Check], deployment: Deployment, google: Google, flags: Collection[str]) -> Iterator[Result]:
@@ -55,14 +27,9 @@ def make(checks: Iterable[Check], deployment: Deployment, google: Google, flags:
     Raises:
         NoCredentialsError: Google cannot be asked at all.
     """
-    checks = list(checks)
-    blocked: dict[str, NotLooked] = {}
-    if any(check.phase == "after" for check in checks):
-        deployment, blocked = _with_service(deployment, google)
+    deployment, blocked = _with_service(deployment, google)
     for check in checks:
-        recorder = _Recorder(google)
-        finding = blocked.get(check.needs) or _made(check, deployment, recorder, flags)
-        yield Result(check, finding, tuple(recorder.asked))
+        yield Result(check, blocked.get(check.needs) or _made(check, deployment, google, flags))
 
 
 def _with_service(deployment: Deployment, google: Google) -> tuple[Deployment, dict[str, NotLooked]]:

@@ -1,4 +1,4 @@
-"""After: the Cloud Run service as it runs, and the settings that it has. Pure."""
+"""The Cloud Run service as it runs, and the settings that it has. Pure."""
 
 from collections.abc import Sequence
 
@@ -108,7 +108,6 @@ def judge_settings(deployment: Deployment, _: Sequence[Answer]) -> Finding:
 CHECKS = (
     Ask(
         name="service",
-        phase="after",
         needs="nothing",
         about="the service is ready, runs your image, and its newest revision has the traffic",
         questions=_questions,
@@ -117,7 +116,6 @@ CHECKS = (
     ),
     Ask(
         name="settings",
-        phase="after",
         needs="service",
         about="the service's settings agree, and exactly one gate is closed",
         questions=lambda _: [],

@@ -1,4 +1,4 @@
-"""After: the push subscription against the service's clocks, its identity and its table of answers. Pure.
+"""The push subscription against the service's clocks, its identity and its table of answers. Pure.
 
 The resource is https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription.
 """
@@ -145,13 +145,12 @@ def _seconds(duration: str) -> float:
 
 
 def _ask(name: str, about: str, judge: Judge) -> Ask:
-    return Ask(name=name, phase="after", needs="streams", about=about, questions=_questions, verdict=_verdict(judge))
+    return Ask(name=name, needs="streams", about=about, questions=_questions, verdict=_verdict(judge))
 
 
 CHECKS = (
     Ask(
         name="subscription",
-        phase="after",
         needs="streams",
         about="the push subscription is active and never expires",
         questions=_questions,

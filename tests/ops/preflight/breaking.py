@@ -7,7 +7,6 @@ from tests.support.google_cloud import project as google
 from tests.support.google_cloud.project import Project
 
 Break = Callable[[Project], Any]
-_QUOTAS = f"{google.USAGE}/v1beta1/projects/{google.PROJECT}/services/%s/consumerQuotaMetrics"
 
 
 def change(path: str, **members: Any) -> Break:
@@ -54,29 +53,3 @@ def without(role: str) -> Break:
 def variables(**values: str) -> Break:
     """Change settings of the running service."""
     return lambda project: project.environ.update(values)
-
-
-def together(*breaks: Break) -> Break:
-    """Break several things, which are wrong only together."""
-    return lambda project: [each(project) for each in breaks]
-
-
-def policy(constraint: str, *rules: dict[str, Any]) -> Break:
-    """Set an organisation policy."""
-    return change(f"{google.POLICIES}/{constraint}:getEffectivePolicy", spec={"rules": list(rules)})
-
-
-def quota(service: str, limit: str) -> Break:
-    """Lower the last bucket of a service's quota."""
-    metric = ("metrics", 0, "consumerQuotaLimits", 0, "quotaBuckets", -1)
-    return inside(_QUOTAS % service, *metric, effectiveLimit=limit)
-
-
-def column(path: str, at: int, **members: Any) -> Break:
-    """Change a column of a table."""
-    return inside(path, "schema", "fields", at, **members)
-
-
-def disable(api: str) -> Break:
-    """Switch an API off."""
-    return lambda project: project.services.update({api: "DISABLED"})

@@ -1,4 +1,4 @@
-"""With several streams, checks of tables and subscriptions look at all of them, and name the one that is wrong."""
+"""With several streams, checks of subscriptions and accounts look at all of them, and name the one that is wrong."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -59,11 +59,6 @@ def _other_path(project: Project) -> None:
     push["pushEndpoint"] = push["pushEndpoint"].removesuffix("/payments")
 
 
-def _kept_like_the_others(project: Project) -> None:
-    kept = project.resources[f"{google.DATASET}/tables/payments"]["timePartitioning"]
-    kept["expirationMs"] = str(google.RETENTION_DAYS * 86_400_000)
-
-
 def _lost(path: str) -> Callable[[Project], Any]:
     return lambda project: project.resources.pop(path)
 
@@ -75,8 +70,6 @@ def _unbound(path: str) -> Callable[[Project], Any]:
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
-        ("table-records", _lost(f"{google.DATASET}/tables/payments")),
-        ("table-records", _kept_like_the_others),
         ("subscription", _lost(f"{google.SUBSCRIPTION}.payments")),
         (
             "subscription",

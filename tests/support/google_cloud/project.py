@@ -4,7 +4,7 @@ Shapes are those of the references that the preflight cites. A test breaks a pro
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,6 @@ import msgspec
 from app.schema.table import Table
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
-from sluice.ops.preflight.project import FIRST_APIS, NEEDED, OTHER_APIS
 
 PROJECT, NUMBER, REGION, SYSTEM = "my-company-sluice-dev", "100000000001", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"
@@ -28,10 +27,6 @@ SUBSCRIPTION = f"pubsub.googleapis.com/v1/{_P}/subscriptions/{SYSTEM}-push"
 DEAD_TOPIC = f"pubsub.googleapis.com/v1/{_P}/topics/{SYSTEM}-dead-letters"
 ACCOUNT = f"iam.googleapis.com/v1/{_P}/serviceAccounts/{PUSHER}"
 RESOURCES = f"cloudresourcemanager.googleapis.com/v3/{_P}"
-BILLING = f"cloudbilling.googleapis.com/v1/{_P}/billingInfo"
-USAGE = "serviceusage.googleapis.com"
-POLICIES = f"orgpolicy.googleapis.com/v2/{_P}/policies"
-MONITORING = "monitoring.googleapis.com"
 DATASET = f"bigquery.googleapis.com/bigquery/v2/{_P}/datasets/{SYSTEM}"
 ENVIRON = {
     "SLUICE_RECORD": "app.record:Record",
@@ -69,20 +64,14 @@ ON_PROJECT = (
 class Project(msgspec.Struct):
     """Everything that can be asked of one project. Each member is changed in place.
 
-    `off` are disabled APIs, which answer as Google does; `forbidden` are paths that the caller may not ask;
-    `refused_queries` are fragments of PromQL that Cloud Monitoring does not accept. `search_indexes` are the status and
-    the coverage of each index, by table. `journeys` answers what is not a resource: pubsub.py.
+    `off` are disabled APIs, which answer as Google does; `forbidden` are paths that the caller may not ask. `journeys`
+    answers what is not a resource: pubsub.py.
     """
 
     resources: dict[str, dict[str, Any]]
     environ: dict[str, str]
-    services: dict[str, str]
-    permissions: set[str]
     off: set[str] = msgspec.field(default_factory=set)
     forbidden: set[str] = msgspec.field(default_factory=set)
-    refused_queries: list[str] = msgspec.field(default_factory=list)
-    refused_statements: list[str] = msgspec.field(default_factory=list)
-    search_indexes: dict[str, list[tuple[str, float]]] = msgspec.field(default_factory=dict)
     may_impersonate: bool = True
     make_token: Callable[[str], str] | None = None
     journeys: Callable[[str, dict[str, list[str]], dict[str, Any] | None], dict[str, Any] | None] | None = None
@@ -109,8 +98,6 @@ def healthy(*tables: Table) -> Project:
     tables = (*tables, instances_table())
     resources: dict[str, dict[str, Any]] = {
         RESOURCES: {"name": f"projects/{NUMBER}", "projectId": PROJECT, "state": "ACTIVE"},
-        BILLING: {"projectId": PROJECT, "billingEnabled": True, "billingAccountName": "billingAccounts/0-0-0"},
-        f"run.googleapis.com/v1/{_P}/locations": {"locations": [{"locationId": REGION}, {"locationId": "us-east1"}]},
         RUN: _service(),
         SUBSCRIPTION: _subscription(),
         f"{SUBSCRIPTION}:getIamPolicy": _policy("roles/pubsub.subscriber"),
@@ -125,14 +112,8 @@ def healthy(*tables: Table) -> Project:
             )
             for table in tables
         },
-        **_quotas(),
-        **_monitoring(),
     }
-    for constraint in ("run.managed.requireInvokerIam", "iam.allowedPolicyMemberDomains", "gcp.resourceLocations"):
-        resources[f"{POLICIES}/{constraint}:getEffectivePolicy"] = {"name": f"{_P}/policies/{constraint}", "spec": {}}
-    services = dict.fromkeys((*FIRST_APIS, *OTHER_APIS), "ENABLED")
-    indexes = {table.name: [("ACTIVE", 99.5)] for table in tables if table.id is not None}
-    return Project(resources, dict(ENVIRON), services, set(NEEDED), search_indexes=indexes)
+    return Project(resources, dict(ENVIRON))
 
 
 def _service() -> dict[str, Any]:
@@ -183,54 +164,3 @@ def _table(table: Table) -> dict[str, Any]:
     resource["timePartitioning"]["expirationMs"] = str((table.retention_days or RETENTION_DAYS) * 86_400_000)
     reference = {"projectId": PROJECT, "datasetId": SYSTEM, "tableId": table.name}
     return {"type": "TABLE", "tableReference": reference, "schema": {"fields": bigquery_schema(table)}, **resource}
-
-
-def _quotas() -> dict[str, dict[str, Any]]:
-    def metrics(metric: str, unit: str, *buckets: Mapping[str, Any]) -> dict[str, Any]:
-        limit = {"metric": metric, "unit": unit, "quotaBuckets": list(buckets)}
-        return {"metrics": [{"metric": metric, "consumerQuotaLimits": [limit]}]}
-
-    path = f"{USAGE}/v1beta1/{_P}/services/%s/consumerQuotaMetrics"
-    region = {"region": REGION}
-    return {
-        path % "bigquerystorage.googleapis.com": metrics(
-            "bigquerystorage.googleapis.com/write/append_bytes_eu",
-            "1/min/{project}",
-            {"effectiveLimit": "180000000000"},
-        ),
-        path % "pubsub.googleapis.com": metrics(
-            "pubsub.googleapis.com/regionalpushsubscriber",
-            "1/min/{project}/{region}",
-            {"effectiveLimit": "1000"},
-            {"effectiveLimit": "8400000", "dimensions": region},
-        ),
-        path % "run.googleapis.com": metrics(
-            "run.googleapis.com/cpu_allocation",
-            "1/{project}/{region}",
-            {"effectiveLimit": "20000", "dimensions": region},
-        ),
-    }
-
-
-def _monitoring() -> dict[str, dict[str, Any]]:
-    channel = f"{_P}/notificationChannels/1"
-    policies = [
-        {
-            "displayName": f"Sluice: {title}",
-            "userLabels": {"product": "sluice"},
-            "enabled": True,
-            "notificationChannels": [channel],
-            "conditions": [{"displayName": title, "conditionPrometheusQueryLanguage": {"query": query}}],
-        }
-        for title, query in (("Messages are stored late", "sum(rate(late[5m])) > 1"), ("Backlog", "max(backlog) > 120"))
-    ]
-    query = {"timeSeriesQuery": {"prometheusQuery": "sum(rate(stored[1m]))"}}
-    tiles = [{"widget": {"title": "Throughput", "xyChart": {"dataSets": [query]}}}]
-    board = {"displayName": "Sluice", "mosaicLayout": {"tiles": tiles}}
-    return {
-        f"{MONITORING}/v3/{_P}/alertPolicies": {"alertPolicies": policies},
-        f"{MONITORING}/v3/{_P}/notificationChannels": {
-            "notificationChannels": [{"name": channel, "displayName": "data-team", "enabled": True, "type": "email"}]
-        },
-        f"{MONITORING}/v1/{_P}/dashboards": {"dashboards": [board]},
-    }
