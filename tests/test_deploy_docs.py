@@ -9,9 +9,6 @@ import msgspec
 import pytest
 
 from app.schema.table import RECORDS
-from sluice.ops.install import github
-from sluice.ops.install.command import STEPS
-from sluice.ops.install.names import BRANCHES
 from tests.documents import blocks
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +16,7 @@ DOCUMENT = ROOT / "docs" / "deploy.md"
 TEXT = DOCUMENT.read_text()
 SHELL = "\n".join(block.text for block in blocks(DOCUMENT) if block.language == "sh").replace("\\\n", " ")
 TERRAFORM = ROOT / "infra" / "terraform"
+_OF_REPOSITORY = ("PLAN_IDENTITY", "WORKLOAD_IDENTITY_PROVIDER")
 
 
 def declared(kind: str, *folders: Path) -> set[str]:
@@ -53,12 +51,15 @@ def test_variables_of_terraform_exist() -> None:
 
 
 def test_outputs_of_terraform_exist() -> None:
-    """Those that the document reads, and those that the installation reads; one of them is of two services only."""
-    bootstrap = {*github.FROM_BOOTSTRAP.values(), *github.OF_REPOSITORY.values()}
-    main = set(re.findall(r"terraform output (?:-raw )?(\w+)", SHELL + TEXT))
-    assert len(main) >= 4
+    """Those of both folders that the document reads."""
+    main = set(re.findall(r"terraform output (?:-raw )?([a-z]\w+)", SHELL + TEXT)) | set(
+        re.findall(r"^main \w+ (\w+)$", SHELL, re.MULTILINE)
+    )
+    bootstrap = set(re.findall(r"\(first (\w+)\)", SHELL))
+    assert len(main) >= 10
+    assert len(bootstrap) == 3
+    assert main <= declared("output", TERRAFORM)
     assert bootstrap <= declared("output", TERRAFORM / "bootstrap")
-    assert main | {*github.FROM_TERRAFORM.values()} <= declared("output", TERRAFORM)
 
 
 def test_resources_that_are_named_exist() -> None:
@@ -107,20 +108,15 @@ def test_history_is_copied_into_every_column() -> None:
 
 
 def test_the_variables_that_are_set_are_those_that_workflows_read() -> None:
-    """The installation sets each variable of the workflows, but for those with a choice; the document lists all."""
+    """The commands set each variable of the workflows, but for those with a choice; the table lists all."""
     folder = ROOT / ".github" / "workflows"
     workflows = "\n".join(path.read_text() for path in folder.glob("*.yml"))
     read = set(re.findall(r"\bvars\.([A-Z]\w+)", workflows))
-    written = {github.ENVIRONMENTS, *github.FROM_TERRAFORM, *github.FROM_BOOTSTRAP}
-    written |= {f"{name}_{environment.upper()}" for name in github.OF_REPOSITORY for environment in BRANCHES}
+    suffixed = {f"{name}_{each}" for name in _OF_REPOSITORY for each in ("DEV", "STAGING", "PROD")}
+    written = {name for name in re.findall(r"(?:gh variable set|main) ([A-Z_]+)", SHELL + TEXT) if name[-1] != "_"}
+    written |= suffixed
     chosen = {"SMOKE_DATA", "OBSERVE_S", "TEST_PROJECT", "TEST_LOCATION", "TEST_IDENTITY"}
     assert read - written == chosen | {"TEST_WORKLOAD_IDENTITY_PROVIDER", "NIGHTLY", "PAGES"}
     assert written <= read
     listed = set(re.findall(r"`([A-Z][A-Z_]+)`", "".join(re.findall(r"^\| `[A-Z].*? \|", TEXT, re.MULTILINE))))
     assert read <= listed
-
-
-def test_every_step_of_the_installation_is_described() -> None:
-    """In its order."""
-    table = TEXT.partition("| step | what it does |")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `([a-z-]+)` \| ", table, re.MULTILINE) == [step.name for step in STEPS]

@@ -67,12 +67,10 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "canary": Command("sluice.ops.canary", "publish a sample that measures the delay until it is readable"),
         },
         "on Google Cloud": {
-            "preflight": Command("sluice.ops.preflight.__main__", "ask Google whether a deployment can work, and does"),
-            "install": Command(
-                "sluice.ops.install.command", "install a deployment step by step; resumes where it stopped"
+            "preflight": Command(
+                "sluice.ops.preflight.__main__", "ask Google whether a deployment works, and follow a record"
             ),
             "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
-            "destroy": Command("sluice.ops.install.destroy", "delete a deployment, with every record that it stored"),
         },
         "of this command": {
             "completion": Command(

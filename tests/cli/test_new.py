@@ -14,8 +14,6 @@ from app.version import VERSION
 from sluice.__main__ import main
 from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
 from sluice.cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
-from sluice.ops.install.names import read_decisions
-from sluice.ops.install.shell import InstallError
 from sluice.ops.preflight.plan import Deployment, read_tfvars
 from tests.test_workflows import FOLDER
 
@@ -107,27 +105,10 @@ def test_an_environment_gives_every_variable_that_has_no_default(environment: st
     assert required <= set(re.findall(r"^(\w+)\s*=", text, re.MULTILINE)) <= set(variables)
 
 
-def test_the_installation_and_the_preflight_know_the_system(tmp_path: Path) -> None:
-    """By the tfvars, which both read; the names of topic, table and service follow from it."""
-    for path, text in FILES.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text.replace("my-company", "acme").replace("example.com", "acme.test"))
-    assert read_decisions(tmp_path, "dev").services == ("orders",)
-    tfvars = tmp_path / "infra" / "terraform" / "environments" / "dev.tfvars"
-    assert Deployment(**read_tfvars(tfvars.read_text())).topic == "projects/acme-orders-dev/topics/orders"
-    used = tmp_path / "infra" / "terraform" / "main.tf"
-    used.write_text(used.read_text().replace("github.com/shop/", "github.com/OWNER/"))
-    with pytest.raises(InstallError, match=r"main\.tf lacks the account .*: run `sluice upgrade --owner NAME`"):
-        read_decisions(tmp_path, "dev")
-
-
-def test_install_finds_the_outputs_that_it_reads() -> None:
-    """Those of the module, under the same names."""
-    from sluice.ops.install.github import FROM_BOOTSTRAP, FROM_TERRAFORM, OF_REPOSITORY  # noqa: PLC0415 - its constants only
-
-    assert {*FROM_TERRAFORM.values(), "pushes"} <= set(blocks("output", FILES["infra/terraform/outputs.tf"]))
-    bootstrap = blocks("output", FILES["infra/terraform/bootstrap/main.tf"])
-    assert {*FROM_BOOTSTRAP.values(), *OF_REPOSITORY.values()} <= set(bootstrap)
+def test_the_preflight_knows_the_system(tmp_path: Path) -> None:
+    """By the tfvars; the names of topic, table and service follow from it."""
+    text = FILES["infra/terraform/environments/dev.tfvars"].replace("my-company", "acme")
+    assert Deployment(**read_tfvars(text)).topic == "projects/acme-orders-dev/topics/orders"
 
 
 def blocks(kind: str, text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-# What `sluice install` and people read.
+# What docs/deploy.md and people read.
 
 output "service_url" {
   description = "Where the API is."
@@ -6,37 +6,37 @@ output "service_url" {
 }
 
 output "service_name" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.service_name
 }
 
 output "ingest_service_name" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.ingest_service_name
 }
 
 output "region" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.region
 }
 
 output "image_repository" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.image_repository
 }
 
 output "project" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.project
 }
 
 output "deploy_identity" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.deploy_identity
 }
 
 output "api_audience" {
-  description = "Read by `sluice install`, for the variables of GitHub."
+  description = "For the variables of GitHub."
   value       = module.sluice.api_audience
 }
 

@@ -6,7 +6,7 @@ variable "project_id" {
 }
 
 variable "project_number" {
-  description = "Its number; `sluice install` writes it."
+  description = "Its number."
   type        = string
 }
 
@@ -26,7 +26,7 @@ variable "environment" {
 }
 
 variable "system" {
-  description = "What the service is called, with which every other name begins; `sluice install` and the preflight read it in the tfvars."
+  description = "What the service is called, with which every other name begins; the preflight reads it in the tfvars."
   type        = string
 }
 
@@ -53,7 +53,7 @@ variable "operations_url" {
 }
 
 variable "pushes" {
-  description = "Whether Pub/Sub pushes to the service; `sluice install` sets it once the first image is deployed."
+  description = "Whether Pub/Sub pushes to the service: set it once the first image is deployed."
   type        = bool
   default     = false
 }
