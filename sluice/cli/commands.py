@@ -68,7 +68,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
         },
         "on Google Cloud": {
             "preflight": Command(
-                "sluice.ops.preflight.__main__", "ask Google whether a deployment works, and follow a record"
+                "sluice.ops.preflight.__main__", "follow a record through a deployment on Google Cloud"
             ),
             "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
         },

@@ -105,7 +105,7 @@ def test_an_environment_gives_every_variable_that_has_no_default(environment: st
     assert required <= set(re.findall(r"^(\w+)\s*=", text, re.MULTILINE)) <= set(variables)
 
 
-def test_the_preflight_knows_the_system(tmp_path: Path) -> None:
+def test_the_preflight_knows_the_system() -> None:
     """By the tfvars; the names of topic, table and service follow from it."""
     text = FILES["infra/terraform/environments/dev.tfvars"].replace("my-company", "acme")
     assert Deployment(**read_tfvars(text)).topic == "projects/acme-orders-dev/topics/orders"

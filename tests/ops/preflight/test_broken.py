@@ -20,14 +20,6 @@ def test_everything_holds_in_a_healthy_project(capsys: pytest.CaptureFixture[str
     assert {name: kind for name, (kind, _) in found.items()} == dict.fromkeys(ONLINE, "held")
 
 
-def test_the_index_of_a_small_table_is_as_it_should_be(capsys: pytest.CaptureFixture[str]) -> None:
-    """BigQuery disables it for the time being, and reads the table without one."""
-    project = new_project()
-    project.search_indexes.update(records=[("TEMPORARILY DISABLED", 0.0)])
-    status, found = ask(project, capsys, "--only", "id-index")
-    assert (status, found["id-index"][0]) == (GOOD, "held")
-
-
 @pytest.mark.parametrize(("name", "broken", "cure"), [pytest.param(n, b, c, id=i) for i, n, b, c in BROKEN])
 def test_what_is_broken_fails_its_check(
     capsys: pytest.CaptureFixture[str], name: str, broken: Break, cure: str
