@@ -72,7 +72,7 @@ async def test_ready_needs_a_key_set() -> None:
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     async with running() as service:
         await service.push(GOOD)
-        answer = await service.client.get("/health/ready")
+        answer = await service.started()
         assert (answer.status_code, answer.json()["status"]) == (200, "ready")
         assert answer.json()["counters"]["push_answers"] == {"204": 1}
         assert set(answer.json()["sinks"]) == {"records", "records_rejected"}

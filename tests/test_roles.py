@@ -65,7 +65,7 @@ async def test_an_instance_builds_the_halves_of_its_roles(
         async with running(
             SETTINGS.replace(**settings, roles=roles, cache_url=cache_url, push_principals=())
         ) as service:
-            answer = await service.client.get("/health/ready")
+            answer = await service.started()
             assert (answer.status_code, answer.json()["status"]) == (200, "ready")
             assert set(answer.json()["sinks"]) == ({table.name for table in TABLES} if "ingest" in roles else set())
             assert (answer.json()["store"]["reads"] is not None) == ("query" in roles)

@@ -27,6 +27,7 @@ from app.telemetry.metrics import Metrics
 from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
+_FIRST_CHECK_US = 10 * MICROSECONDS
 
 
 class Keys(Protocol):
@@ -105,7 +106,14 @@ class Health:
     def _status(self) -> Literal["ready", "starting", "draining"]:
         if self.is_draining:
             return "draining"
-        return "ready" if self._keys is None or self._keys.is_ready else "starting"
+        has_keys = self._keys is None or self._keys.is_ready
+        return "ready" if has_keys and self._knows_tables() else "starting"
+
+    def _knows_tables(self) -> bool:
+        """Return whether the first check of each table has ended, or has taken too long to wait for."""
+        if self._clock.elapsed_us() - self._begun_us >= _FIRST_CHECK_US:
+            return True
+        return all(writer.health.is_checked for writer in self._sinks.values())
 
 
 def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
@@ -186,11 +194,11 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         operation_id="ready",
         summary="Report whether this instance can serve, and the health of its store",
         description="Use it as the start-up probe, and to inspect an instance. It answers 503 only while the instance "
-        "itself cannot serve: it has no key set yet, its key set expired over a day ago, or it is shutting "
-        "down. A store that is not ACTIVE shows in the body but does not make the instance unready, "
-        "because that would only cut off readers. With `strict=1`, for people and smoke tests, it answers "
-        "503 then too, except in `COLUMNS_PENDING`, which stops only records that use a missing column. Every "
-        "caller sees the states; only callers who may use `/v1` see `detail`.",
+        "itself cannot serve: it has no key set yet, its key set expired over a day ago, it has not checked its "
+        "tables yet (for 10 seconds at most), or it is shutting down. A store that is not ACTIVE shows in the body but "
+        "does not make the instance unready, because that would only cut off readers. With `strict=1`, for people and "
+        "smoke tests, it answers 503 then too, except in `COLUMNS_PENDING`, which stops only records that use a "
+        "missing column. Every caller sees the states; only callers who may use `/v1` see `detail`.",
         tags=["operations"],
         opt={CONTRACT: _READY_CONTRACT},
     )

@@ -42,6 +42,8 @@ class SinkHealth:
         self.detail = ""
         self.since_us = clock.now_us()
         self.circuit = CircuitBreaker(clock.elapsed_us)
+        self.is_checked = False
+        """Whether a check of the table has ended, with whatever result."""
         self.appends_stored = 0
         self.accusers: set[str] = set()
         self.accused_since_us = 0
@@ -146,6 +148,7 @@ class SinkHealth:
         without traffic. A check that has written a row (Stored) clears both. A lack of columns is a clean check.
         CLOCK_WRONG is not cleared while the clock is still wrong.
         """
+        self.is_checked = True
         if not isinstance(obstacle, SetupError) and self._clock.trouble():
             self.notice_clock()
             return None

@@ -51,6 +51,12 @@ class Service(msgspec.Struct):
         body = msgspec.json.encode(records[0] if len(records) == 1 else records)
         return await self.push_bytes(body, message_id=message_id, **attributes)
 
+    async def started(self) -> httpx.Response:
+        """Return the answer of `/health/ready` once the service has checked its tables."""
+        while (answer := await self.client.get("/health/ready")).json()["status"] == "starting":  # noqa: ASYNC110 - checks of tables run in threads
+            await asyncio.sleep(0.01)
+        return answer
+
     async def push_bytes(self, data: bytes, message_id: str = "1", **attributes: str) -> httpx.Response:
         """Push `data` in a wrapped message; attributes are named with `_` for `-`."""
         body = envelope(data, message_id, {name.replace("_", "-"): value for name, value in attributes.items()})

@@ -76,11 +76,31 @@ async def test_a_clock_that_cannot_be_trusted_shows_without_any_message() -> Non
         assert (await client.get("/health/ready?strict=1")).status_code == 503
 
 
+@pytest.mark.parametrize("found", [None, SetupError(SinkState.UNREACHABLE, "no answer")])
+async def test_an_instance_is_ready_once_it_has_checked_its_tables(found: SetupError | None) -> None:
+    """Whatever the check finds; one that does not end is waited for ten seconds."""
+    clock, bench, other = FakeClock(), Bench(), Bench()
+    async with client_of(None, {"records": bench.writer, "rejects": other.writer}, clock=clock) as client:
+
+        async def status() -> tuple[int, str]:
+            answer = await client.get("/health/ready")
+            return answer.status_code, answer.json()["status"]
+
+        bench.writer.record_check(found)
+        await clock.advance(9.9)
+        assert await status() == (503, "starting")
+        await clock.advance(0.1)
+        assert await status() == (200, "ready")
+    async with client_of(None, {"records": bench.writer}) as client:
+        assert await status() == (200, "ready")
+
+
 async def test_strict_readiness_answers_503_where_a_table_does_not_take_rows() -> None:
     """The platform is told of the instance alone; people and smoke tests may ask for everything."""
-    bench = Bench()
+    bench, well = Bench(), Bench()
     bench.writer.record_check(SetupError(SinkState.NOT_FOUND, "no table"))
-    for writer, expected in ((bench.writer, 503), (Bench().writer, 200)):
+    well.writer.record_check(None)
+    for writer, expected in ((bench.writer, 503), (well.writer, 200)):
         async with client_of(None, {"records": writer}) as client:
             assert (await client.get("/health/ready")).status_code == 200
             assert (await client.get("/health/ready?strict=0")).status_code == 200

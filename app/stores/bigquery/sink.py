@@ -8,6 +8,7 @@ This module combines the parts: `proto_rows` encodes, `connection` is one stream
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ from app.stores.stamping import AttemptStamp
 _log = logging.getLogger("sluice.storage_write")
 _LOOKING_FAILED = {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}
 _LOOK_WAIT_S = 3.0  # by then BigQuery has nearly always answered, and the append has time left
+_UNKNOWN = re.compile(r"no such field: (\w+)", re.IGNORECASE)
 _CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected, the table is not checked for each half
 
 
@@ -202,9 +204,11 @@ class StorageWriteAppender:
     ) -> Outcome:
         """Check the table before blaming the rows or the set-up.
 
-        `lacking` is what the connection left out, and `begun_us` when the append began.
+        `lacking` is what the connection left out, and `begun_us` when the append began. A row that is refused for a
+        column that the table lacks is not at fault, whether the store names the schema or the row.
         """
-        is_mismatch = isinstance(outcome, SetupError) and outcome.state is SinkState.SCHEMA_MISMATCH
+        unknown = self._unknown_columns(outcome) - lacking
+        is_mismatch = bool(unknown) or (isinstance(outcome, SetupError) and outcome.state is SinkState.SCHEMA_MISMATCH)
         if is_mismatch:  # a check from before the append may not have seen the change
             await self._monitor.since(begun_us, _LOOK_WAIT_S)
         obstacle = await self._obstacle()
@@ -214,19 +218,33 @@ class StorageWriteAppender:
             self._connections.retire()
         if obstacle is not None:
             return obstacle
-        if is_mismatch and not isinstance(self._monitor.result, SetupError) and self._leaves_more_out(lacking):
+        if not self._monitor.has_answer and isinstance(outcome, RowsRefused):
+            return Uncertain(f"rows are not rejected before the table was checked: {outcome.detail}")
+        is_mismatch = is_mismatch or (isinstance(outcome, RowsRefused) and bool(self._monitor.missing - lacking))
+        if is_mismatch and not isinstance(self._monitor.result, SetupError) and self._leaves_more_out(lacking, unknown):
             return Uncertain("the table has fewer columns than the connection's schema; sending again without them")
         is_not_found = isinstance(outcome, SetupError) and outcome.state is SinkState.NOT_FOUND
         if is_not_found and not isinstance(self._monitor.result, SetupError):
             return Uncertain(f"the table exists, but a connection did not find it: {outcome.detail}")
         return outcome
 
-    def _leaves_more_out(self, lacking: frozenset[str]) -> bool:
-        """Return whether the next connection leaves out more than one that left out `lacking`, and was refused."""
+    def _leaves_more_out(self, lacking: frozenset[str], unknown: frozenset[str]) -> bool:
+        """Return whether the next connection leaves out more than one that left out `lacking`, and was refused.
+
+        `unknown` are the columns that the refusal names; empty if it names none.
+        """
         if not self._monitor.missing - lacking:
             # The REST API shows columns that the append servers do not know yet.
-            self._unready, self._tries_unready = self._last_lacking - self._monitor.missing, False
+            self._unready = (unknown | self._unready if unknown else self._last_lacking) - self._monitor.missing
+            self._tries_unready = False
         return bool((self._monitor.missing | self._unready) - lacking)
+
+    def _unknown_columns(self, outcome: RowsRefused | SetupError) -> frozenset[str]:
+        """Return the declared columns that the store does not know, according to a refusal that names rows."""
+        if not isinstance(outcome, RowsRefused):
+            return frozenset()
+        named = {match[1].casefold() for error in outcome.errors.values() if (match := _UNKNOWN.match(error.detail))}
+        return frozenset(column.name for column in self._table.columns if column.name.casefold() in named)
 
     def _open_connection(self) -> Connection:
         channel = self._access.channel(self._channel_options)

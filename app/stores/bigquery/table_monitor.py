@@ -16,13 +16,14 @@ class TableMonitor:
 
     `missing` are the dotted paths of the optional columns that the table lacks. A check that fails does not change
     them. `begun_us` is when the latest complete check began, and `ended_us` when it ended (the clock's `elapsed_us`);
-    None before the first.
+    None before the first. `has_answer` says whether any check has found which columns it has.
     """
 
     def __init__(self, table: Table, check: Check, clock: Clock) -> None:
         self.table, self._check, self._clock = table, check, clock
         self.result: SetupError | ColumnsPending | None = None
         self.missing: frozenset[str] = frozenset()
+        self.has_answer = False
         self.begun_us: int | None = None
         self.ended_us: int | None = None
         self._checking: asyncio.Task[SetupError | ColumnsPending | None] | None = None
@@ -56,9 +57,9 @@ class TableMonitor:
         self.begun_us, self.ended_us = begun_us, self._clock.elapsed_us()
         match self.result:
             case None:
-                self.missing = frozenset()
+                self.missing, self.has_answer = frozenset(), True
             case ColumnsPending(missing):
-                self.missing = missing
+                self.missing, self.has_answer = missing, True
             case SetupError():
                 pass
         return self.result

@@ -1,6 +1,6 @@
 """What the server says, in BigQuery's types."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -46,6 +46,14 @@ def rows_refused(write_stream: str, bad: Iterable[int], count: int, listing: Lis
     )
     for index in listed:
         answer.row_errors.add(index=index, code="FIELDS_ERROR", message=f"row {index} cannot be stored")
+    return answer
+
+
+def columns_unknown(write_stream: str, unknown: Mapping[int, str]) -> Any:
+    """Return the answer to an append whose rows at these positions use a column that the table lacks."""
+    answer = Response(write_stream=write_stream, error=_status("INVALID_ARGUMENT", "Rows are invalid"))
+    for index, name in unknown.items():
+        answer.row_errors.add(index=index, code="FIELDS_ERROR", message=f"no such field: {name}.")
     return answer
 
 

@@ -36,6 +36,8 @@ class MisbehavingServer:
         """How a new stream ends before anything is read of it."""
         self.lacks: frozenset[str] = frozenset()
         """The dotted paths of columns that the table lacks: a request whose writer schema has one is refused."""
+        self.names_rows = False
+        """Whether it refuses the rows that use such a column by name instead of the schema, as local-bigquery does."""
         self.speaks_first = False
         """Whether a new stream begins with an acknowledgement, before any request."""
         self.max_request_bytes = MAX_REQUEST_BYTES

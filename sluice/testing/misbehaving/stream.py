@@ -128,7 +128,7 @@ class Stream:
         fault = self._server.decide(arrival)
         if fault.at_once and isinstance(fault.answer, EndStream) and not self._early_end.done():
             self._early_end.set_result(fault.answer)
-        refusal = self._refusal(request.write_stream, arrival, fault)
+        refusal = self._refusal(request.write_stream, arrival, rows, fault)
         stores = fault.stores and refusal is None
         self._turns.put_nowait(
             _Turn(
@@ -167,7 +167,7 @@ class Stream:
             self._violation(str(error))
             return None
 
-    def _refusal(self, write_stream: str, arrival: Arrival, fault: Fault) -> Any:
+    def _refusal(self, write_stream: str, arrival: Arrival, rows: tuple[Row, ...], fault: Fault) -> Any:
         """Return what the server has to object to the request by itself, or None."""
         server = self._server
         if arrival.byte_count > server.max_request_bytes:
@@ -175,7 +175,11 @@ class Stream:
                 self._violation(f"a request of {arrival.byte_count} bytes")
             text = f"AppendRows request too large: {arrival.byte_count} limit {server.max_request_bytes}"
             return answers.refused(write_stream, Refuse("INVALID_ARGUMENT", text))
-        if self.descriptors and server.lacks & fields_of(self.descriptors[-1]):
+        if server.names_rows:
+            unknown = {index: min(found) for index, row in enumerate(rows) if (found := server.lacks & row.keys())}
+            if unknown:
+                return answers.columns_unknown(write_stream, unknown)
+        elif self.descriptors and server.lacks & fields_of(self.descriptors[-1]):
             return answers.refused(write_stream, EXTRA_FIELDS)
         if isinstance(fault.answer, Refuse):
             return answers.refused(write_stream, fault.answer)

@@ -24,7 +24,7 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Count, Export, LookUp, Metric, Query, RowQuery, Statistics
 from app.stores.registry import open_backend
-from app.stores.sink import ColumnsPending, RowsHeld, Stored
+from app.stores.sink import ColumnsPending, RowsHeld, Stored, Uncertain
 from app.stores.sql.projection import source_text
 from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings
@@ -169,6 +169,18 @@ async def test_every_read_goes_on_before_and_after_the_table_has_the_columns(loc
             assert after["price below 9"] == 1
             assert after["without a gate"] == 3
             assert after["stats"] == [(1.5, 1, 1.5), (None, 2, None)]
+    finally:
+        local_bigquery.drop(place)
+
+
+async def test_a_table_that_lacks_columns_blames_no_record_before_the_first_look(local_bigquery: Double) -> None:
+    """local-bigquery names the rows ("no such field: price."): they are sent again, and then wait for the column."""
+    place, clock = local_bigquery.fresh(FIRST, rejects_table()), FakeClock(T0_US)
+    try:
+        async with opened(place, LATER, clock) as new:
+            assert isinstance(await append(new, LATER, NEW), Uncertain)
+            assert isinstance(await append(new, LATER, NEW), RowsHeld)
+            assert await append(new, LATER, OLD) == Stored()
     finally:
         local_bigquery.drop(place)
 

@@ -1,9 +1,10 @@
 """The error matrix: a table that lacks an optional column, and gets it while the service runs."""
 
 import msgspec
+import pytest
 
 from app.ingest.verdict import Durable, Unavailable
-from app.stores.sink import ColumnsPending, SinkState
+from app.stores.sink import ColumnsPending, SetupError, SinkState
 from sluice.testing.misbehaving.faults import Acknowledge, Fault, in_turn
 from tests.stores.bigquery.rig import RECORDS, Rig, rigged
 
@@ -93,6 +94,45 @@ async def test_append_servers_that_do_not_know_a_new_column_yet_stop_nothing(rig
     assert await rig.told_later(rig.send("new1")) == [Durable()]
     rig.writer.record_check(await rig.appender.check())
     assert rig.stands() is SinkState.ACTIVE
+    assert sources(rig)["new1"] == "new1"
+
+
+@pytest.mark.parametrize("look_takes_s", [0.0, 5.0])
+async def test_a_row_refused_for_a_column_before_the_first_look_is_no_reject(rig: Rig, look_takes_s: float) -> None:
+    """Nothing has shown yet that the table lacks it: its message waits for the look, and then for the column."""
+    rig.table, rig.server.lacks, rig.server.names_rows = PENDING, LACKING, True
+    rig.look_takes_s = look_takes_s
+    told = await rig.told_later(rig.send("a"), rig.send("new"))
+    assert told[0] == Durable()
+    assert isinstance(told[1], Unavailable)
+    assert rig.rejected == []
+    assert rig.stands() is SinkState.COLUMNS_PENDING
+
+
+async def test_without_any_look_no_row_is_a_reject(rig: Rig) -> None:
+    """The store names a bad row, but what the table lacks is unknown: 503, until a look has an answer."""
+    rig.table = SetupError(SinkState.UNREACHABLE, "no answer")
+    (told,) = await rig.told_later(rig.send("bad"))
+    assert isinstance(told, Unavailable)
+    rig.table = None
+    await rig.clock.advance(60)
+    assert await rig.told_later(rig.send("bad")) == [Durable()]
+    assert rig.rejected == ["bad"]
+
+
+async def test_a_row_refused_for_a_column_that_a_look_shows_waits_for_it(rig: Rig) -> None:
+    """The append servers know of it later than the REST API: the column is left out until it goes through."""
+    rig.writer.record_check(await rig.appender.check())
+    assert await rig.told(rig.send("a")) == [Durable()]
+    rig.server.lacks, rig.server.names_rows = LACKING, True
+    told = await rig.told_later(rig.send("b"), rig.send("new1"))
+    assert told[0] == Durable()
+    assert isinstance(told[1], Unavailable)
+    assert rig.rejected == []
+    assert rig.stands() is SinkState.COLUMNS_PENDING
+    rig.server.lacks = frozenset()
+    rig.writer.record_check(await rig.appender.check())
+    assert await rig.told_later(rig.send("new1")) == [Durable()]
     assert sources(rig)["new1"] == "new1"
 
 
