@@ -66,3 +66,15 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     close: Callable[[], Awaitable[None]]
     connections: Callable[[], Mapping[str, int]]
     obstacle: Callable[[], SetupError | None] = lambda: None
+
+
+MARKS = ("delivery_key", "ingest_time", "message_index")
+"""Columns that every table of records has, and hardly any other."""
+
+
+def undeclared_table(place: str, name: str, rows: int) -> str:
+    """Return the warning about a table of records that no stream declares; `place` identifies it for people."""
+    return (
+        f"table {place}: {rows:,} rows that no stream declares, so no answer has them. Declare a stream named {name} "
+        "for them (docs/streams.md), or drop the table"
+    )

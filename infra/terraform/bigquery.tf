@@ -120,6 +120,15 @@ resource "google_bigquery_table_iam_member" "service" {
   member     = google_service_account.service[each.value.service].member
 }
 
+# The names and columns of the dataset's tables: at its start the service reports records that no stream declares.
+resource "google_bigquery_dataset_iam_member" "service" {
+  for_each = local.services
+
+  dataset_id = google_bigquery_dataset.main.dataset_id
+  role       = "roles/bigquery.metadataViewer"
+  member     = google_service_account.service[each.key].member
+}
+
 # Running queries, and reading large results, are rights on a project. Appends need neither.
 resource "google_project_iam_member" "service_bigquery" {
   for_each = merge([

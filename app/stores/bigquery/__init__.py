@@ -23,4 +23,5 @@ the table        table_layout        the schema JSON that `bq` and Terraform acc
                  table_diff          the live table against the declaration
                  table_check         the resulting sink state, or the columns that the table lacks
                  table_monitor       the latest check, for appends and queries alike
+                 table_listing       tables of records that no stream declares
 """

@@ -14,9 +14,10 @@ from app.stores.bigquery.eraser import BigQueryEraser
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.table_check import check_table
+from app.stores.bigquery.table_listing import warn_of_undeclared_tables
 from app.stores.bigquery.table_monitor import TableMonitor
 from app.stores.bigquery.watermarks.announcing import Announcing
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks.marks import INSTANCES, instances_table
 from app.stores.bigquery.watermarks.setup import announcing_of
 from app.stores.sink import fence
 
@@ -70,6 +71,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         """Return the background tasks; partitions expire by themselves."""
         roles = settings.server.roles
         return [
+            warn_of_undeclared_tables(access, {table.name for table in tables} | {INSTANCES}),
             *([eraser.learn()] if "query" in roles else []),
             # An instance joins before its first message, which need not wait then.
             *([announcing.join()] if announcing is not None and "ingest" in roles else []),

@@ -15,6 +15,7 @@ import msgspec
 from app.runtime.clock import Clock
 from app.runtime.instants import MINUTE_US
 from app.schema.table import Table
+from app.stores.backend import MARKS, undeclared_table
 from app.stores.duckdb.row_index import DATABASE, index_ddl
 from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
 from app.stores.duckdb.table_layout import duckdb_ddl, quote
@@ -74,7 +75,9 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
         connection.execute(_SET_UP)
         connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
         connection.execute(_DDL_OF_STATE)
-        _add_columns(connection, path, [(table, _fit(connection, path, table)) for table in tables])
+        _warn_of_undeclared_tables(connection, path, tables)
+        is_only = len(tables) <= 2  # the last are the rejects
+        _add_columns(connection, path, [(table, _fit(connection, path, table, is_only=is_only)) for table in tables])
         for table in tables:
             _advance(connection, table, clock)
             for statement in index_ddl(table):
@@ -88,15 +91,18 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
     return connection
 
 
-def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table) -> Fit:
+def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table, *, is_only: bool) -> Fit:
     connection.execute(duckdb_ddl(table))
     table_fit = fit(table, file_columns(connection, table.name))
+    advice = _rename_advice(table_fit.renames, "" if is_only else f" --stream {table.name}")
     if table_fit.problems:
         raise StoreError(
             f"the table {table.name} in {path} does not fit the record type: {', '.join(table_fit.problems)}. "
-            "`python -m app.schema migrate --dry-run` says how the file can be changed (docs/schema-changes.md); "
-            "or set another SLUICE_DATA_PATH, or move the file away"
+            f"{advice}`sluice migrate --dry-run` says how the file can be changed (docs/schema-changes.md); or set "
+            "another SLUICE_DATA_PATH, or move the file away"
         )
+    if advice:
+        _log.warning("table %s in %s: %s", table.name, path, advice.rstrip())
     return table_fit
 
 
@@ -119,6 +125,30 @@ def _add_columns(connection: duckdb.DuckDBPyConnection, path: str, fits: Sequenc
                 path,
                 ", ".join(table_fit.undeclared),
             )
+
+
+def _rename_advice(renames: Sequence[tuple[str, str]], options: str) -> str:
+    """Return a sentence about fields that may have been renamed; "" if there are none."""
+    if not renames:
+        return ""
+    fields = ", ".join(f"{old} was renamed to {new}" for old, new in renames)
+    options += "".join(f" --rename {old}={new}" for old, new in renames)
+    return (
+        f"If {fields}, stop the service and run `sluice migrate{options}`; until then no answer has the older values. "
+    )
+
+
+def _warn_of_undeclared_tables(connection: duckdb.DuckDBPyConnection, path: str, tables: Sequence[Table]) -> None:
+    declared = {table.name.lower() for table in tables}
+    marks = ", ".join(f"'{mark}'" for mark in MARKS)
+    holders = connection.execute(
+        "SELECT table_name FROM duckdb_columns() WHERE database_name = current_database() "  # noqa: S608 - constants
+        f"AND column_name IN ({marks}) GROUP BY table_name HAVING count(*) = {len(MARKS)} ORDER BY table_name"
+    ).fetchall()
+    for (name,) in holders:
+        (rows,) = connection.execute(f"SELECT count(*) FROM {quote(name)}").fetchone() or (0,)  # noqa: S608 - quoted
+        if rows and name.lower() not in declared:
+            _log.warning("%s", undeclared_table(f"{name} in {path}", name, rows))
 
 
 def _advance(connection: duckdb.DuckDBPyConnection, table: Table, clock: Clock) -> None:

@@ -2,10 +2,11 @@
 
 A column that rows may lack is *added* when the file is opened. A column that only the file has is *noted*: it stays
 empty in new rows, so an older image can open the file of a newer one. Any other difference is a *problem*: it is
-refused at opening, and `python -m app.schema migrate` resolves it.
+refused at opening, and `sluice migrate` resolves it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 import msgspec
@@ -47,11 +48,15 @@ class Addition(msgspec.Struct, frozen=True):
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table of the file differs from its declaration: paths to add, paths that only it has, and sentences."""
+    """How a table of the file differs from its declaration: paths to add, paths that only it has, and sentences.
+
+    `renames` are pairs of an undeclared path and a lacking one of its type: possibly one field under two names.
+    """
 
     additions: tuple[Addition, ...] = ()
     undeclared: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 def file_column(name: str, type_: Any, *, is_required: bool = False) -> FileColumn:
@@ -85,35 +90,75 @@ def fit(table: Table, columns: Iterable[FileColumn]) -> Fit:
     results = list(_compared(table.columns, columns, "", ""))
     return Fit(
         additions=tuple(each for each in results if isinstance(each, Addition)),
-        undeclared=tuple(each.path for each in results if isinstance(each, _Undeclared)),
-        problems=tuple(each for each in results if isinstance(each, str)),
+        undeclared=tuple(each.path for each in results if isinstance(each, _Undeclared) and not each.problem),
+        problems=tuple(problem for each in results if (problem := _problem(each))),
+        renames=tuple(_renames(results)),
     )
 
 
 class _Undeclared(msgspec.Struct, frozen=True):
     path: str
+    column: FileColumn
+    problem: str
+
+
+class _Lacking(msgspec.Struct, frozen=True):
+    path: str
+    column: Column
+    problem: str
+
+
+_Difference = Addition | _Lacking | _Undeclared | str
+
+
+def _problem(difference: _Difference) -> str:
+    match difference:
+        case Addition():
+            return ""
+        case _Lacking() | _Undeclared():
+            return difference.problem
+        case _:
+            return difference
+
+
+def _renames(differences: Sequence[_Difference]) -> Iterator[tuple[str, str]]:
+    """Yield each undeclared path with the lacking one beside it that has its type and the most similar name."""
+    pairs = [
+        (SequenceMatcher(None, old.path, new.path).ratio(), old.path, new.path)
+        for old in differences
+        for new in differences
+        if isinstance(old, _Undeclared)
+        and isinstance(new, Addition | _Lacking)
+        and old.path.rpartition(".")[0] == new.path.rpartition(".")[0]
+        and old.column.type_text == declared_column(new.column).type_text
+    ]
+    paired = set[str]()
+    for _, old_path, new_path in sorted(pairs, reverse=True):
+        if not paired & {old_path, new_path}:
+            paired |= {old_path, new_path}
+            yield old_path, new_path
 
 
 def _compared(
     declared: tuple[Column, ...], columns: Iterable[FileColumn], prefix: str, target: str
-) -> Iterator[Addition | _Undeclared | str]:
+) -> Iterator[_Difference]:
     remaining = {column.name.lower(): column for column in columns}  # DuckDB's names are case-insensitive
     for column in declared:
         path, there = prefix + column.name, remaining.pop(column.name.lower(), None)
         if there is not None:
             yield from _differences(column, there, path, target)
         elif column.mode is Mode.REQUIRED:
-            yield f"it lacks the column {path}, which is declared as required, so older rows would have no value"
+            problem = f"it lacks the column {path}, which is declared as required, so older rows would have no value"
+            yield _Lacking(path, column, problem)
         else:
             yield Addition(path, target + quote(column.name), column)
     for there in remaining.values():
-        if there.is_required:
-            yield f"its column {prefix}{there.name} is NOT NULL but not declared, so no row could be stored"
-        else:
-            yield _Undeclared(prefix + there.name)
+        path = prefix + there.name
+        problem = f"its column {path} is NOT NULL but not declared, so no row could be stored"
+        yield _Undeclared(path, there, problem if there.is_required else "")
 
 
-def _differences(column: Column, there: FileColumn, path: str, target: str) -> Iterator[Addition | _Undeclared | str]:
+def _differences(column: Column, there: FileColumn, path: str, target: str) -> Iterator[_Difference]:
     declared = declared_column(column)
     if (there.type, there.is_list) != (declared.type, declared.is_list):
         yield f"its column {path} is {there.type_text}, but declared as {declared.type_text}"

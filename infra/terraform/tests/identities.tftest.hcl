@@ -48,6 +48,11 @@ run "the_service_may_do_what_it_does" {
   }
 
   assert {
+    condition     = [for grant in google_bigquery_dataset_iam_member.service : "${grant.role} ${grant.member}"] == ["roles/bigquery.metadataViewer ${google_service_account.service["main"].member}"]
+    error_message = "The names and columns of the dataset's tables, and nothing in them."
+  }
+
+  assert {
     condition     = google_secret_manager_secret_iam_member.grants["main"].role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.grants["main"].member == google_service_account.service["main"].member && google_secret_manager_secret_iam_member.grants["main"].secret_id == google_secret_manager_secret.grants.id
     error_message = "It reads its own secret."
   }

@@ -16,6 +16,7 @@ from app.runtime.clock import SystemClock
 from app.schema.columns import Mode
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.file import file_columns
+from app.stores.duckdb.migration import migrate
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_diff import declared_column, fit
 from app.stores.duckdb.table_layout import duckdb_ddl
@@ -115,6 +116,65 @@ def test_a_process_that_is_killed_after_adding_leaves_a_file_that_opens(tmp_path
     store.close()
 
 
+class Before(msgspec.Struct, forbid_unknown_fields=True):
+    """A record before two of its fields are renamed."""
+
+    id: str
+    colour: str | None = None
+    size: int | None = None
+    gone: str | None = None
+
+
+class After(msgspec.Struct, forbid_unknown_fields=True):
+    """The same record, and a field of a type that no other had."""
+
+    id: str
+    color: str | None = None
+    size_cm: int | None = None
+    price: float | None = None
+
+
+async def test_a_renamed_optional_field_is_named_with_the_command(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each lacking column with the undeclared one of its type whose name is most similar; the command merges them."""
+    path, table = tmp_path / "data.duckdb", records_table(After)
+    await stored(path, records_table(Before), Before(id="a", colour="red", size=5, gone="x"))
+    await stored(path, table, After(id="b", color="blue"))
+    assert [line for line in caplog.messages if "sluice migrate" in line] == [
+        f"table records in {path}: If colour was renamed to color, size was renamed to size_cm, stop the service and "
+        "run `sluice migrate --rename colour=color --rename size=size_cm`; until then no answer has the older values."
+    ]
+    migrate(str(path), [table], {"size": "size_cm", "colour": "color"}, set(), dry_run=False)
+    assert [(row["color"], row["size_cm"]) for row in await rows(path, table)] == [("red", 5), ("blue", None)]
+
+
+def test_the_command_names_the_stream_where_there_are_several(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Fields of several tables cannot be told apart otherwise."""
+    path = str(tmp_path / "data.duckdb")
+    for kind in (Before, After):
+        tables = (records_table(kind, name="orders"), FIRST, rejects_table())
+        EmbeddedStore.open(path, tables, SystemClock()).close()
+    assert "`sluice migrate --stream orders --rename colour=color" in caplog.text
+
+
+async def test_rows_of_a_table_that_no_stream_declares_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the cure; an empty table and one that holds no records are not."""
+    path = tmp_path / "data.duckdb"
+    await stored(path, FIRST, Journey("a", Leg("LHR"), []), Journey("b", Leg("LHR"), []))
+    opened(path, records_table(Journey, name="payments")).close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE notes AS SELECT 1 AS delivery_key")
+    caplog.clear()
+    opened(path, records_table(Journey, name="orders")).close()
+    assert caplog.messages == [
+        f"table records in {path}: 2 rows that no stream declares, so no answer has them. Declare a stream named "
+        "records for them (docs/streams.md), or drop the table"
+    ]
+
+
 class Renamed(msgspec.Struct, forbid_unknown_fields=True):
     """The first record with changes that are not additive."""
 
@@ -132,8 +192,9 @@ def test_a_change_that_is_not_additive_names_the_command_and_changes_nothing(tmp
     for words in (
         "it lacks the column identity, which is declared as required",
         "its column id is NOT NULL but not declared",
+        "If id was renamed to identity, stop the service and run `sluice migrate --rename id=identity`;",
         "its column first is STRUCT(origin VARCHAR), but declared as VARCHAR",
-        "`python -m app.schema migrate --dry-run`",
+        "`sluice migrate --dry-run`",
         "SLUICE_DATA_PATH",
     ):
         assert words in str(raised.value)
