@@ -154,11 +154,6 @@ bench-query: setup ## Measure queries over HTTP: pages, 304, exports and their m
 	@$(PYTHON) -m bench.query.api $(ARGS)
 	@$(PYTHON) -m bench.report
 
-.PHONY: bench-page
-bench-page: setup ## Measure a visit of the page over a million records, in a headless Chromium (bench/README.md).
-	@$(PYTHON) -m bench.page.visits $(ARGS)
-	@$(PYTHON) -m bench.report
-
 .PHONY: bench-price
 bench-price: setup ## Reckon what reading costs on BigQuery, by a model of what it bills (bench/README.md).
 	@$(PYTHON) -m bench.price $(ARGS)
@@ -173,10 +168,6 @@ bench-fresh: setup ## Measure how old the feed over BigQuery is, with watermarks
 bench-gate: setup ## Check for slowdowns, by ratios within one run (ARGS=--strict: longer, with the promised limits).
 	@$(PYTHON) -m bench.gate $(ARGS)
 
-.PHONY: bench-push
-bench-push: setup ## Measure the ways to answer a push (docs/decisions/0001-push-endpoint.md).
-	@$(PYTHON) -m bench.ingest.push_handlers $(ARGS)
-
 .PHONY: bench-streams
 bench-streams: setup ## Measure what ten streams on one core cost, against a single type (docs/performance.md).
 	@$(PYTHON) -m bench.ingest.streams $(ARGS)
@@ -184,15 +175,6 @@ bench-streams: setup ## Measure what ten streams on one core cost, against a sin
 .PHONY: bench-heavy
 bench-heavy: setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
 	@$(PYTHON) -m bench.ingest.heavy_messages $(ARGS)
-
-.PHONY: bench-insert
-bench-insert: setup ## Measure the ways to insert into DuckDB (docs/decisions/0002-rows-travel-as-json-to-duckdb.md).
-	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/bench "$$uv" sync --quiet --locked --all-extras --group bench
-	@.cache/bench/bin/python -m bench.embedded.insert $(ARGS)
-
-.PHONY: bench-pages
-bench-pages: setup ## Measure pages of a million rows, by each query (docs/decisions/0004-what-a-copy-is.md).
-	@$(PYTHON) -m bench.embedded.feed_pages $(ARGS)
 
 .PHONY: bench-embedded
 bench-embedded: setup ## Measure reads of the embedded store at three million rows (docs/performance.md; ARGS="--against DIR").

@@ -5,8 +5,7 @@ measured   ingest     the way in: messages a second of one core, beside ceilings
            query      the way out, over HTTP: pages, look-ups, 304, exports, many clients
            start      time to start, imports, memory
            price      what reading costs on BigQuery, by a model of its bill
-           embedded   the embedded store by itself: inserts, and the queries of pages
-           page       a visit of the page in a real browser
+           embedded   the embedded store at millions of rows
            telemetry  what traces, metrics and logs cost a push
 held to    gate       whether it became slower, for the CI
 reported   report     the tables and plots of bench/README.md

@@ -5,7 +5,6 @@ measured             compare         `make bench-ingest`: messages a second of e
                      workers         … what a second core is worth
                      append_latency  `make bench-append`: what is added for one message a second
                      streams         `make bench-streams`: ten busy streams against a single type (ten_streams: which)
-                     push_handlers   `make bench-push`: the ways to answer a push, beside a bare function
                      heavy_messages  `make bench-heavy`: what one heavy message costs (heavy_cases: which)
 who is measured      contenders      each as a process of its own on one core, and the null store
                      ceilings        what no service can exceed

@@ -13,7 +13,6 @@ from bench.report.results import Results
 MOST_ADDED_MS, AT_LOAD = 10.0, 0.5
 READY_WITHIN_S = {"embedded": 1.0, "bigquery": 1.5}
 MOST_IDLE_MB = 120.0
-MOST_SHIFT = 0.01  # what nobody sees; below 0.1 is "good" (https://web.dev/articles/cls)
 _MB = 1024**2 / 1e6  # in a MiB
 _COMPARED: dict[str, Callable[[float, float], bool]] = {
     "at least": operator.ge,
@@ -55,7 +54,7 @@ class Bound(msgspec.Struct, frozen=True):
 
 def bounds(results: Results) -> list[Bound]:
     """Return every bound, in the order in which they matter."""
-    return [*_rates(results), *_added(results), *_ready(results), *_held(results), *_page(results)]
+    return [*_rates(results), *_added(results), *_ready(results), *_held(results)]
 
 
 def must_reach(results: Results) -> list[str]:
@@ -94,11 +93,3 @@ def _held(results: Results) -> Iterator[Bound]:
         held = stores.get(store)
         what = f"growth from one burst to the next, by the line through eight, {store}"
         yield Bound(what, "at most", margin, "MiB", held.growth_rss if held else None)
-
-
-def _page(results: Results) -> Iterator[Bound]:
-    found = results.page.median if results.page else None
-    over = "the page over a million records"
-    yield Bound(f"{over}: first content", "at most", 1_000.0, "ms", found.first_content_ms if found else None)
-    yield Bound(f"{over}: scripts as sent", "at most", 150.0, "kB", found.script_bytes / 1e3 if found else None)
-    yield Bound(f"{over}: layout shift", "at most", MOST_SHIFT, "", found.layout_shift if found else None)

@@ -46,7 +46,6 @@ TABLES = {
     "imports": Table("start", "bench-start", service.imports),
     "memory": Table("memory", "bench-start", service.memory),
     "query": Table("api", "bench-query", service.query),
-    "page": Table("page", "bench-page", service.page),
     "price": Table("price", "bench-price", price.price),
     "fresh": Table("fresh", "bench-fresh", price.fresh),
     "machines": Table(_EVERYTHING, "bench", service.machines),

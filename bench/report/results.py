@@ -234,25 +234,6 @@ class Fresh(msgspec.Struct, frozen=True):
     cells: list[FreshCell]
 
 
-class PageVisit(msgspec.Struct, frozen=True):
-    """One visit of the page in a browser: milliseconds, bytes as sent, and the layout shift (no unit)."""
-
-    first_content_ms: float
-    complete_ms: float
-    script_bytes: int
-    all_bytes: int
-    layout_shift: float
-
-
-class PageVisits(msgspec.Struct, frozen=True):
-    """page.json (bench/page/visits): each visit, and the median of each number."""
-
-    machine: Machine
-    rows: int
-    visits: list[PageVisit]
-    median: PageVisit
-
-
 class Results(msgspec.Struct, frozen=True):
     """Everything; each field is the file of its name."""
 
@@ -264,7 +245,6 @@ class Results(msgspec.Struct, frozen=True):
     api: Api | None = None
     price: Price | None = None
     fresh: Fresh | None = None
-    page: PageVisits | None = None
 
 
 def read(folder: Path) -> Results:
@@ -282,7 +262,6 @@ def read(folder: Path) -> Results:
         api=_file(folder / "api.json", Api),
         price=_file(folder / "price.json", Price),
         fresh=_file(folder / "fresh.json", Fresh),
-        page=_file(folder / "page.json", PageVisits),
     )
 
 

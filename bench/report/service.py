@@ -3,7 +3,7 @@
 import msgspec
 
 from bench.report.figures import figure, load_text, machine_text, share, table
-from bench.report.results import Api, Latency, Memory, PageVisits, Results, Starts, Workers
+from bench.report.results import Api, Latency, Memory, Results, Starts, Workers
 from bench.scaling import prices
 
 _DEAREST = 8
@@ -109,24 +109,6 @@ def query(found: Api) -> list[str]:
             rows.append((name, figure(one.p50_ms), figure(one.p99_ms), store, figure(ready.p50_ms) if ready else ""))
     head = ("answer", "p50, ms", "p99, ms", "store part, p50", "constant response, p50")
     return table(head, rows)
-
-
-def page(found: PageVisits) -> list[str]:
-    """Return what a visit of the page takes."""
-    named = (
-        ("first content, ms", "first_content_ms", 1.0),
-        ("complete, ms", "complete_ms", 1.0),
-        ("scripts as sent, kB", "script_bytes", 1e-3),
-        ("scripts, styles and the page as sent, kB", "all_bytes", 1e-3),
-        ("layout shift", "layout_shift", 1.0),
-    )
-    rows = []
-    for what, name, unit in named:
-        values = [getattr(each, name) * unit for each in found.visits]
-        rows.append(
-            (what, figure(getattr(found.median, name) * unit), f"{figure(min(values))} to {figure(max(values))}")
-        )
-    return table((f"over {found.rows:,} records", f"median of {len(found.visits)}", "between"), rows)
 
 
 def machines(results: Results) -> list[str]:

@@ -11,13 +11,6 @@ from bench.ingest.messages import Case
 from bench.report.ingest import IN_HUNDREDS
 from bench.report.results import Results, read
 
-PAGE_VISIT = {
-    "first_content_ms": 1_000.0,
-    "complete_ms": 1_500.0,
-    "script_bytes": 151_000,
-    "all_bytes": 160_000,
-    "layout_shift": 0.01,
-}
 AT_HAND = {"rows": 1_000, "p50_ms": 7.0, "p95_ms": 16.0, "cold_queries": 1}
 MACHINE = {"cpus": 2, "machine": "x86_64", "python": "3.13.1", "load_average": [0.1, 0.2]}
 RATES = {"bare": 40_000, "waiting": 20_000, "litestar route": 12_000, SLUICE: 16_000, FLASK: 500, FASTAPI: 1_600}
@@ -107,7 +100,6 @@ def made_up() -> dict[str, dict[str, Any]]:
                 for watermarks, dollars in (("off", 115.25), ("read", None))
             ],
         },
-        "page": {"machine": MACHINE, "rows": 1_000_000, "visits": [PAGE_VISIT] * 3, "median": PAGE_VISIT},
         "api": {"machine": MACHINE, "rows": 1_000_000, "pages": answers, "page_ceilings": answers},
     }
 

@@ -4,7 +4,6 @@ import httpx
 import pytest
 
 from bench.ingest.ceilings import CEILINGS, SHORT, application
-from bench.ingest.push_handlers import CONTENDERS
 
 
 @pytest.mark.parametrize("name", [*CEILINGS, SHORT])
@@ -21,8 +20,3 @@ async def test_the_short_way_is_for_pushes_only() -> None:
     transport = httpx.ASGITransport(application(SHORT, ack_ms=1.0))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/pubsub/push")).status_code == 405
-
-
-def test_the_ways_to_answer_a_push_are_ceilings() -> None:
-    """Each is one that can be run."""
-    assert set(CONTENDERS.values()) <= {*CEILINGS, SHORT}

@@ -98,9 +98,6 @@ def test_bounds_are_held_against_what_was_measured(results: Results) -> None:
         ("at most", 120.0, True),
         ("at most", 5.0, None),
         ("at most", 5.0, True),
-        ("at most", 1_000.0, True),
-        ("at most", 150.0, False),
-        ("at most", 0.01, True),
     ]
     lines = must_reach(results)
     assert "| resident memory when idle, bigquery | at most 120 MB | 105 MB | yes |" in lines, "100 MiB are 104.9 MB"
