@@ -46,3 +46,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Have the garbage collector pass over what is there until the end: thousands of tests, and all they import."""
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Let the end of the process collect them after all: DuckDB reports each object that is left as leaked."""
+    gc.unfreeze()
+    gc.callbacks.clear()  # Hypothesis' own, which keeps what it can reach
