@@ -1,6 +1,5 @@
 """The pages for operators, and docs/quality.md, say what is so: figures, paths, headings, and our commands."""
 
-import argparse
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from bench.scaling import capacity, operations_tables, scaling_tables
 from bench.scaling.prices import prices
 from sluice.cli.commands import all_commands
+from sluice.cli.parser import join_durations, parser_of
 from tests.telemetry.monitoring import anchors
 
 ROOT = Path(__file__).parent.parent
@@ -26,8 +26,8 @@ _PATH = re.compile(r"`((?:tests|bench|docs|app|infra)/[\w./-]+)`")
 def commands(document: str) -> list[list[str]]:
     """Return the arguments of each `sluice …` that a document's blocks of shell show."""
     shell = "".join(re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
-    found = re.findall(r"-m sluice ([^|)#\n]+)", shell)
-    return [shlex.split(each.replace("$", "")) for each in found]
+    found = re.findall(r"(?:^|[ (=])sluice ([a-z][^|)#<>\n]*)", shell, re.MULTILINE)
+    return [join_durations(shlex.split(each.replace("$", ""))) for each in found]
 
 
 each_page = pytest.mark.parametrize(
@@ -120,16 +120,13 @@ def test_commands_of_ours_are_understood() -> None:
     shown = commands("".join(page.read_text() for page in PAGES))
     assert {command[0] for command in shown} >= {"replay", "redrive", "publish"}
     for name, *arguments in shown:
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        dict(all_commands())[name].load().add_arguments(parser)
-        joined = re.sub(r"--since -P", "--since=-P", shlex.join(arguments))
-        parser.parse_args(shlex.split(joined))
+        parser, _ = parser_of(name, dict(all_commands())[name])
+        parser.parse_args(arguments)
 
 
 def test_a_command_with_an_unknown_option_is_noticed() -> None:
     """The check above can fail."""
-    ((name, *arguments),) = commands("```sh\n.venv/bin/sluice redrive --everything\n```\n")
-    parser = argparse.ArgumentParser()
-    dict(all_commands())[name].load().add_arguments(parser)
+    ((name, *arguments),) = commands("```sh\nsluice redrive --everything\n```\n")
+    parser, _ = parser_of(name, dict(all_commands())[name])
     with pytest.raises(SystemExit):
         parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Make an API key, or check a file of grants: `python -m app.auth new-key --name partner-a --scope read`."""
+"""Make an API key, or check a file of grants: `sluice keys new-key --name partner-a --scope read`."""
 
 import argparse
 import os

@@ -20,6 +20,6 @@
       plain_values, pattern: the simplest value of a type; a text that a regular expression matches
     declared_tables, migrate_command: the tables that a command line means; the migration of the embedded store's file
 
-`python -m app.schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences,
+`sluice schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences,
 and `… suggest` the fields to declare for undeclared members.
 """

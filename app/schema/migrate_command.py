@@ -1,4 +1,4 @@
-"""`python -m app.schema migrate`: change the file of the embedded store to fit the record types."""
+"""`sluice migrate`: change the file of the embedded store to fit the record types."""
 
 import argparse
 import sys

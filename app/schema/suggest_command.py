@@ -1,4 +1,4 @@
-"""`python -m app.schema suggest`: the fields to declare for members that arrive and are not declared.
+"""`sluice schema suggest`: the fields to declare for members that arrive and are not declared.
 
 It reads the rests of the newest records, from the store that the settings name or, with `--url`, from the service.
 """

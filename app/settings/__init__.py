@@ -1,4 +1,4 @@
-"""Configuration, read once from the environment: `python -m app.settings` prints every setting.
+"""Configuration, read once from the environment: `sluice settings` prints every setting.
 
 load                                              Settings, by room, and how they are read
 store, ingest, query, auth, telemetry, server     the rooms

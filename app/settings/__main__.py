@@ -1,4 +1,4 @@
-"""The settings by room: `python -m app.settings` prints them, and docs/settings.md is that output."""
+"""The settings by room: `sluice settings` prints them, and docs/settings.md is that output."""
 
 import argparse
 import inspect

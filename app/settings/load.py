@@ -72,7 +72,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
     if unknown:
         raise SettingsError(
-            f"unknown setting {', '.join(map(_with_closest, unknown))}; `python -m app.settings` lists all settings"
+            f"unknown setting {', '.join(map(_with_closest, unknown))}; `sluice settings` lists all settings"
         )
     given = list(_given(environ))
     try:

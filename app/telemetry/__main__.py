@@ -1,4 +1,4 @@
-"""`python -m app.telemetry` prints every metric as the Markdown table of docs/metrics.md."""
+"""`sluice metrics` prints every metric as the Markdown table of docs/metrics.md."""
 
 import argparse
 import sys

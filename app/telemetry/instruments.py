@@ -1,6 +1,6 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`python -m app.telemetry` prints them as the table of docs/metrics.md; `python -m sluice.ops.monitoring` writes alerts,
+`sluice metrics` prints them as the table of docs/metrics.md; `python -m sluice.ops.monitoring` writes alerts,
 boards and objectives from them. A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
 valid label. So every receiver keeps both, whether it translates OpenTelemetry's names or not
 (docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.
@@ -82,7 +82,7 @@ MEMBERS_UNDECLARED = Instrument(
     unit="{member}",
     description="Undeclared members of stored and rejected records, by outcome and stream",
     meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, those "
-    "that its errors name. `/v1/schema` names them, and `python -m app.schema suggest` prints the fields to declare.",
+    "that its errors name. `/v1/schema` names them, and `sluice schema suggest` prints the fields to declare.",
     attributes=("outcome", "stream"),
 )
 ROWS_EXPIRED = Instrument(

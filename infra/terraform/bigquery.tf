@@ -67,8 +67,8 @@ resource "google_bigquery_table" "main" {
     precondition {
       condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], each.value.id), jsondecode(file(each.value.schema))[*].name)) == 0, false)
       error_message = (fileexists(each.value.schema)
-        ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what python -m app.schema bigquery prints, with the column that record_id names (\"\" if the type has no id)."
-        : "There is no ${each.value.schema}: write to it what python -m app.schema --stream ${each.key} bigquery prints, or name another schema_file."
+        ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what sluice schema bigquery prints, with the column that record_id names (\"\" if the type has no id)."
+        : "There is no ${each.value.schema}: write to it what sluice schema --stream ${each.key} bigquery prints, or name another schema_file."
       )
     }
   }

@@ -26,7 +26,7 @@ from sluice.local.signing import VARIABLE, local_secret
 from sluice.local.stack_settings import Ready
 
 SERVICE_PORT, PUBSUB_PORT, ISSUER_PORT = 8080, 8085, 8086
-"""The preferred ports, if they are free; the other `python -m sluice` commands try them first."""
+"""The preferred ports, if they are free; the other commands try them first."""
 BIGQUERY_OUTSTANDING = 1_000
 """The most pushes in flight while responses come within a second."""
 READY_WITHIN_S = 60.0

@@ -72,6 +72,7 @@ def test_the_demonstration_runs(installed: Installed, tmp_path: Path) -> None:
     done = sluice(installed, tmp_path, "demo", "--exit", "--flights", "100")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "data" / "demo.duckdb").exists()
+    assert "curl" not in done.stdout  # the service has ended
 
 
 def test_a_new_project_passes_its_own_tests(installed: Installed, tmp_path: Path) -> None:
@@ -87,6 +88,7 @@ def test_a_new_project_passes_its_own_tests(installed: Installed, tmp_path: Path
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+    assert "Warning" not in done.stdout + done.stderr
     table = sluice(installed, tmp_path / "orders", "schema", "bigquery")
     assert table.stdout == (tmp_path / "orders" / "infra" / "terraform" / "table.schema.json").read_text()
 

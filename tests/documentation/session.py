@@ -30,9 +30,9 @@ _SERVES = {"sluice up": "Ctrl-C stops everything", "sluice demo": "Serving until
 """What runs until Ctrl-C, and what it prints once it serves."""
 _FASTER = {"sluice demo": " --flights 300"}
 """The demonstration as a whole is run by the tests of sluice/local/demo."""
-_ELSEWHERE = ("uv tool install", "make demo\nmake test")
+_ELSEWHERE = ("uv tool install", "make demo")
 """Left out: tests/cli installs the wheel, and tests/local runs the demonstration; here, the commands are those of this
-environment. `make test` runs this."""
+environment."""
 _RUN = "uv run "
 _STOP = "with Ctrl-C"
 _PATIENCE_S = patience_s(60.0)

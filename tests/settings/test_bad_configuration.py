@@ -43,7 +43,7 @@ DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.re
             GOOD | {"records": FOREIGN},
             {},
             "SCHEMA_MISMATCH",
-            ["timestamp", "python -m app.schema diff"],
+            ["timestamp", "sluice schema diff"],
             id="foreign table",
             marks=long,
         ),

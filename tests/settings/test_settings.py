@@ -54,7 +54,7 @@ def test_unknown_settings_are_refused_by_name() -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings({"SLUICE_PROT": "1", "SLUICE_": "2", "SLUICE_HOST": "localhost"})
     assert str(refused.value) == (
-        "unknown setting SLUICE_, SLUICE_PROT (did you mean SLUICE_PORT?); `python -m app.settings` lists all settings"
+        "unknown setting SLUICE_, SLUICE_PROT (did you mean SLUICE_PORT?); `sluice settings` lists all settings"
     )
 
 
@@ -261,10 +261,10 @@ def test_settings_go_by_their_names_whatever_their_rooms() -> None:
 
 
 def test_the_document_is_what_the_module_prints() -> None:
-    """docs/settings.md is a title and what `python -m app.settings` prints, one row for each setting."""
+    """docs/settings.md is a title and what `sluice settings` prints, one row for each setting."""
     ran = subprocess.run([sys.executable, "-m", "app.settings"], capture_output=True, text=True, check=True)
     assert _DOCUMENT.read_text(encoding="utf-8") == _TITLE + ran.stdout, (
-        "run: (printf '# Settings\\n\\n'; python -m app.settings) > docs/settings.md"
+        "run: (printf '# Settings\\n\\n'; sluice settings) > docs/settings.md"
     )
     assert ran.stdout.count("\n| `SLUICE_") == len(Settings().flat())
     assert "| `SLUICE_ROLES` | `ingest,query` |" in ran.stdout

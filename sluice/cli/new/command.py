@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 README.md has the rest, up to the deployment.""")
     if ownerless:
         print(f"""
-A laptop needs no more. Docker, GitHub and Terraform need the account that publishes Sluice on GitHub.
+`sluice up` needs no more. uv, Docker, GitHub and Terraform need the account that publishes Sluice on GitHub.
 {PLACEHOLDER}, or a path of this machine, is in its place in {", ".join(sorted(ownerless))}:
 
   sluice upgrade --owner NAME   writes it into every file""")

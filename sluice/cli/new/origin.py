@@ -47,10 +47,14 @@ def installed_origin() -> Origin:
 
 
 def origin_of(recorded: Any) -> Origin:
-    """Return the origin that a direct_url.json records; None: a package index, by its version."""
+    """Return the origin that a direct_url.json records.
+
+    None: a package index. No index has a Sluice that is published by us, so a project names the repository's tag.
+    """
     tag = f"v{VERSION}"
     if recorded is None:
-        return Origin(requirement=f"sluice=={VERSION}", owner=PLACEHOLDER, ref=tag)
+        requirement = f"sluice @ git+https://github.com/{PLACEHOLDER}/sluice@{tag}"
+        return Origin(requirement=requirement, owner=PLACEHOLDER, ref=tag)
     url = str(recorded["url"])
     parts = _GITHUB.fullmatch(url)
     owner = parts[1] if parts else PLACEHOLDER

@@ -19,7 +19,6 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{1,19}[a-z0-9]")
 _VERSIONED = re.compile(
     r"(?P<image>ghcr\.io/[\w.-]+/sluice:)\d+\.\d+\.\d+"
     r"|(?P<tag>(?:ref=|/sluice/\.github/workflows/\w+\.yml@|/sluice/blob/|/sluice(?:\.git)?@))(?:v\d+\.\d+\.\d+|[0-9a-f]{40})"
-    r"|(?P<index>sluice(?:\[[a-z,]+\])?==)\d+\.\d+\.\d+"
 )
 
 _OWNED = re.compile(r"(?:(?P<image>ghcr\.io/)|(?P<source>github\.com/|uses: ))[\w.-]+(?=/sluice(?![\w-]))")
@@ -54,8 +53,7 @@ def upgraded(text: str, version: str) -> str:
     """Return a file of a project with another version of Sluice wherever it names one."""
 
     def renewed(place: re.Match[str]) -> str:
-        prefix = place["image"] or place["index"]
-        return f"{prefix}{version}" if prefix else f"{place['tag']}v{version}"
+        return f"{place['image']}{version}" if place["image"] else f"{place['tag']}v{version}"
 
     return _VERSIONED.sub(renewed, text)
 

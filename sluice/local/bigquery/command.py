@@ -118,7 +118,7 @@ def describe_place(place: TableAddress) -> str:
 def describe_settings(place: TableAddress) -> str:
     """Return the settings for a service that stores there, in shell syntax."""
     exports = [f"    export {name}={value}" for name, value in service_settings(place).items()]
-    return "\n".join(["  A service of your own stores there with", *exports, "    .venv/bin/python -m app", ""])
+    return "\n".join(["  A service of your own stores there with", *exports, "    sluice serve", ""])
 
 
 def bq_command(place: TableAddress) -> str:

@@ -102,8 +102,10 @@ async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, en
             result = await unless_stopped(run_plan(console, stack, plan), stack, stop)
             if result is None:
                 return INTERRUPTED
-            status = show_result(console, stack, plan, result)
+            status = show_result(console, result)
+            console.print(f"\nThe records are in {stack.options.store_path}.", markup=False, highlight=False)
             if not ends:
+                show_invitation(console, stack.url, _first_flight_id(plan))
                 console.print("\nServing until Ctrl-C.")
                 status = max(status, await serve_until(stack, stop))
     for name, left in stack.exit_statuses.items():
@@ -113,13 +115,15 @@ async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, en
     return status
 
 
-def show_result(console: Console, stack: LocalStack, plan: Plan, result: Result) -> int:
+def show_result(console: Console, result: Result) -> int:
     """Show all results of the run; return 0 if every check held, else 1."""
     show_rejects(console, result.rejected)
     show_figures(console, result.figures)
     show_checks(console, result.checks)
-    flight_id = next(
+    return 0 if all(check.holds for check in result.checks) else 1
+
+
+def _first_flight_id(plan: Plan) -> str:
+    return next(
         flight.id for message in plan.messages for flight in message.good.values() if isinstance(flight, Flight)
     )
-    show_invitation(console, stack.url, flight_id, stack.options.store_path)
-    return 0 if all(check.holds for check in result.checks) else 1

@@ -1,7 +1,6 @@
 """The output of the demonstration on the terminal."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -94,9 +93,9 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
             console.print(f"         and {len(check.problems) - SHOWN_PROBLEMS:,} more")
 
 
-def show_invitation(console: Console, url: str, flight_id: str, data_path: Path) -> None:
-    """Show commands worth trying."""
-    console.print(f"\nThe records are in {data_path}. Worth trying:", markup=False, highlight=False)
+def show_invitation(console: Console, url: str, flight_id: str) -> None:
+    """Show commands to try while the service runs."""
+    console.print("Try:")
     for line in curl_lines(url, flight_id):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""`python -m app.schema migrate`: what the file does not gain at opening is changed in a copy, and nothing is lost."""
+"""`sluice migrate`: what the file does not gain at opening is changed in a copy, and nothing is lost."""
 
 import os
 import signal

@@ -223,7 +223,7 @@ def test_a_file_of_another_record_type_is_refused_with_the_differences(tmp_path:
     for words in (
         "records in",
         "lacks the column extra",
-        "python -m app.schema migrate --dry-run",
+        "sluice migrate --dry-run",
         "timestamp is TIMESTAMP, but declared as VARCHAR",
         "SLUICE_DATA_PATH",
     ):
