@@ -220,8 +220,10 @@ class StorageWriteAppender:
             return obstacle
         if not self._monitor.has_answer and isinstance(outcome, RowsRefused):
             return Uncertain(f"rows are not rejected before the table was checked: {outcome.detail}")
-        is_mismatch = is_mismatch or (isinstance(outcome, RowsRefused) and bool(self._monitor.missing - lacking))
-        if is_mismatch and not isinstance(self._monitor.result, SetupError) and self._leaves_more_out(lacking, unknown):
+        if isinstance(outcome, RowsRefused) and self._monitor.missing - lacking:
+            is_mismatch = True
+        is_checked = not isinstance(self._monitor.result, SetupError)
+        if (unknown or (is_mismatch and is_checked)) and self._leaves_more_out(lacking, unknown):
             return Uncertain("the table has fewer columns than the connection's schema; sending again without them")
         is_not_found = isinstance(outcome, SetupError) and outcome.state is SinkState.NOT_FOUND
         if is_not_found and not isinstance(self._monitor.result, SetupError):

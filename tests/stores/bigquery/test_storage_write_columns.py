@@ -120,17 +120,19 @@ async def test_without_any_look_no_row_is_a_reject(rig: Rig) -> None:
     assert rig.rejected == ["bad"]
 
 
-async def test_a_row_refused_for_a_column_that_a_look_shows_waits_for_it(rig: Rig) -> None:
+@pytest.mark.parametrize("look", [None, SetupError(SinkState.UNREACHABLE, "no answer")], ids=["shown", "no answer"])
+async def test_a_row_refused_for_a_column_that_a_look_shows_waits_for_it(rig: Rig, look: SetupError | None) -> None:
     """The append servers know of it later than the REST API: the column is left out until it goes through."""
     rig.writer.record_check(await rig.appender.check())
     assert await rig.told(rig.send("a")) == [Durable()]
-    rig.server.lacks, rig.server.names_rows = LACKING, True
+    rig.server.lacks, rig.server.names_rows, rig.table = LACKING, True, look
+    await rig.clock.advance(20)
     told = await rig.told_later(rig.send("b"), rig.send("new1"))
     assert told[0] == Durable()
     assert isinstance(told[1], Unavailable)
     assert rig.rejected == []
     assert rig.stands() is SinkState.COLUMNS_PENDING
-    rig.server.lacks = frozenset()
+    rig.server.lacks, rig.table = frozenset(), None
     rig.writer.record_check(await rig.appender.check())
     assert await rig.told_later(rig.send("new1")) == [Durable()]
     assert sources(rig)["new1"] == "new1"
