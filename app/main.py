@@ -230,7 +230,6 @@ def _routes(base: _Base, instance: Instance, agents: AgentService | None) -> lis
             eraser=base.backend.eraser,
             streams=base.streams,
             rejects=base.rejects,
-            clock=base.clock,
             reads=query.reads,
         )
     return [*routes, Router("/", route_handlers=guarded, guards=[base.auth.guard])]

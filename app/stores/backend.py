@@ -8,11 +8,7 @@ import msgspec
 from app.schema.table import Table
 from app.stores.query import Deletion
 from app.stores.sink import Appender, SetupError
-from app.stores.source import QueryError, QueryRunner
-
-
-class HeldBackError(QueryError):
-    """The store cannot delete rows yet that were just written; nothing was deleted."""
+from app.stores.source import QueryRunner
 
 
 class Eraser(Protocol):
@@ -34,7 +30,6 @@ class Eraser(Protocol):
         """Delete rows; return how many were removed.
 
         Raises:
-            HeldBackError: some of the rows cannot be deleted yet.
             QueryError: the store gave no answer.
         """
         ...

@@ -77,9 +77,7 @@ def query_application(
         erasures=lambda: eraser.generation if eraser else 0,
     )
     if eraser is not None:
-        routes += erasure_routes(
-            runner=runner, eraser=eraser, streams=of_table(records), rejects=REJECTS, clock=clock, reads=reads
-        )
+        routes += erasure_routes(runner=runner, eraser=eraser, streams=of_table(records), rejects=REJECTS, reads=reads)
     return QueryApplication(routes, reads)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from app.query.erase.endpoint import AGAIN_S, digest_of, line_of
+from app.query.erase.endpoint import digest_of, line_of
 from app.query.erase.erasure import Counts, Erasure
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
@@ -58,7 +58,7 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
     clock = SystemClock()
     backend = open_backend(settings, (*streams.tables, rejects), clock)
     try:
-        erasure = Erasure(backend.runner, backend.eraser, records, rejects, clock)
+        erasure = Erasure(backend.runner, backend.eraser, records, rejects)
         counts = await erasure.count(record_id)
         sys.stdout.write(f"found: {_counts_text(counts)}\n")
         if options.check:
@@ -71,7 +71,7 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
         sys.stdout.write(f"erased: {_counts_text(outcome.erased)}\n")
         if not outcome.remaining.total:
             return GOOD
-        sys.stdout.write(f"REMAINING: {_counts_text(outcome.remaining)}; run this again in {AGAIN_S // 60} minutes\n")
+        sys.stdout.write(f"REMAINING: {_counts_text(outcome.remaining)}, stored meanwhile; run this again\n")
         return REMAINS
     finally:
         await backend.close()

@@ -15,10 +15,8 @@ from app.auth.principal import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, OF_DEFAULT, PER_STREAM, STREAM, Answer, Contract, media, undocumented
 from app.http.problems import ProblemError
-from app.query.erase.erasure import HELD_BACK_US, Counts, Erased, Erasure
+from app.query.erase.erasure import Counts, Erased, Erasure
 from app.query.reads import Reads
-from app.runtime.clock import Clock
-from app.runtime.instants import SECOND_US
 from app.schema.columns import Column
 from app.schema.ids import read_id
 from app.schema.table import Table
@@ -26,7 +24,7 @@ from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
 from app.streams import Streams
 
-AGAIN_S = HELD_BACK_US[0] // SECOND_US
+_AGAIN_S = 60  # a delivery in flight is stored by then
 _ERASE = {"scope": "erase"}
 _PROBLEMS = {
     400: "The id in the path is not percent-encoded UTF-8.",
@@ -42,10 +40,10 @@ _Request = Request[Any, Any, Any]
 
 
 class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was erased, and what the store cannot delete yet."""
+    """What was erased, and what was stored meanwhile."""
 
     erased: Annotated[Counts, Meta(description="Erased rows; 0 if there were none, which is not an error.")]
-    remaining: Annotated[Counts, Meta(description="Rows that were written recently and cannot be deleted yet.")]
+    remaining: Annotated[Counts, Meta(description="Rows that were stored while the erasure ran.")]
     complete: Annotated[bool, Meta(description="Whether nothing remains.")]
     retry_after_s: Annotated[
         int | None, Meta(description="When to send the request again; null if the erasure is complete.")
@@ -64,7 +62,7 @@ _CONTRACT = Contract(
     parameters=paths.RECORD_ID,
     answers={
         200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
-        202: Answer("Some remain.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+        202: Answer("Some were stored meanwhile.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
     },
     problems=_PROBLEMS,
 )
@@ -104,10 +102,10 @@ class EraseEndpoint:
             erased=outcome.erased,
             remaining=outcome.remaining,
             complete=complete,
-            retry_after_s=None if complete else AGAIN_S,
+            retry_after_s=None if complete else _AGAIN_S,
             other_instances_s=self._others_s,
         )
-        headers = {"Cache-Control": "no-store"} | ({} if complete else {"Retry-After": str(AGAIN_S)})
+        headers = {"Cache-Control": "no-store"} | ({} if complete else {"Retry-After": str(_AGAIN_S)})
         return Response(
             msgspec.json.encode(body),
             status_code=200 if complete else 202,
@@ -139,14 +137,10 @@ def line_of(outcome: Erased, digest: str, caller: str) -> str:
     )
 
 
-def erasure_routes(  # noqa: PLR0913 - the dependencies of an erasure
-    *, runner: QueryRunner, eraser: Eraser, streams: Streams, rejects: Table, clock: Clock, reads: Reads
-) -> list[Any]:
+def erasure_routes(*, runner: QueryRunner, eraser: Eraser, streams: Streams, rejects: Table, reads: Reads) -> list[Any]:
     """Return the erasure routes; none for records without an id."""
     endpoints = {
-        name: EraseEndpoint(
-            Erasure(runner, eraser, stream.table, rejects, clock), stream.table.id, eraser.learns_within_s
-        )
+        name: EraseEndpoint(Erasure(runner, eraser, stream.table, rejects), stream.table.id, eraser.learns_within_s)
         for name, stream in streams.by_name.items()
         if stream.table.id is not None
     }

@@ -9,11 +9,10 @@ import msgspec
 
 from app.query.arrow_rows import rows_of_arrow
 from app.query.erase.payloads import GZIP, forms_of, holds_record
-from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, MINUTE_US, epoch_us
+from app.runtime.instants import DAY_US, epoch_us
 from app.schema.columns import Kind
 from app.schema.table import Table
-from app.stores.backend import Eraser, HeldBackError
+from app.stores.backend import Eraser
 from app.stores.query import Condition, Deletion, Occurrences, PayloadSearch
 from app.stores.sink import whole_key
 from app.stores.source import QueryRunner, Row
@@ -21,9 +20,6 @@ from app.stores.source import QueryRunner, Row
 # One DELETE may modify 4,000 hourly partitions (https://cloud.google.com/bigquery/quotas#partitioned_tables).
 _LONGEST_US = 100 * DAY_US
 _KEYS_AT_ONCE = 500
-# Rows younger than 30 minutes cannot be deleted; on some tables the limit is 90 minutes
-# (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
-HELD_BACK_US = (30 * MINUTE_US, 90 * MINUTE_US)
 _COLUMNS = ("ingest_time", "delivery_key", "message_id", "part", "parts", "payload", "stream")
 
 
@@ -40,7 +36,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of an erasure; `remaining` counts what the store cannot delete yet."""
+    """The outcome of an erasure; `remaining` counts rows that were stored while it ran."""
 
     erased: Counts
     remaining: Counts
@@ -90,10 +86,10 @@ class Erasure:
     A reject without a stream may be of any: no stream took it, or it was stored by an earlier release.
     """
 
-    def __init__(self, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table, clock: Clock) -> None:
+    def __init__(self, runner: QueryRunner, eraser: Eraser, records: Table, rejects: Table) -> None:
         if records.id is None:
             raise ValueError("the record type names no id")
-        self._runner, self._eraser, self._clock = runner, eraser, clock
+        self._runner, self._eraser = runner, eraser
         self._records, self._rejects, self._id = records, rejects, records.id
 
     async def count(self, record_id: str | int) -> Counts:
@@ -148,18 +144,11 @@ class Erasure:
         return Condition(self._id.name, (), "eq", self._id.kind, (record_id,))
 
     async def _delete(self, table: Table, condition: Condition, first_us: int, last_us: int) -> int:
-        """Delete the rows that match `condition`, except those the store holds back; return how many."""
+        """Delete the rows that match `condition`; return how many."""
         erased = 0
         for from_us, to_us in _stretches(first_us, last_us):
-            for end_us in (to_us, *(min(to_us, self._clock.now_us() - age_us) for age_us in HELD_BACK_US)):
-                if end_us < from_us:
-                    break
-                deletion = Deletion(table=table.name, first_us=from_us, last_us=end_us, conditions=(condition,))
-                try:
-                    erased += await self._eraser.delete(deletion)
-                except HeldBackError:
-                    continue
-                break
+            deletion = Deletion(table=table.name, first_us=from_us, last_us=to_us, conditions=(condition,))
+            erased += await self._eraser.delete(deletion)
         return erased
 
     async def _matching_rejects(self, record_id: str | int) -> list[_Reject]:

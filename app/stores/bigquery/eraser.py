@@ -1,8 +1,7 @@
 """Erasure on BigQuery: DML, and a label on the records' table by which every instance learns of it.
 
-Rows written recently through the Storage Write API are in a buffer that DML cannot modify, usually for 30 minutes
-(https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations). A statement that would modify one fails
-as a whole. Tables that allow such rows to be deleted never show this error.
+DML deletes rows as soon as they are stored: only those that `tabledata.insertAll` has streamed, which the service does
+not use, cannot be changed for a while (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
 """
 
 import asyncio
@@ -10,7 +9,6 @@ import logging
 
 from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
-from app.stores.backend import HeldBackError
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Deletion
@@ -20,7 +18,6 @@ from app.telemetry.redaction import first_line
 LABEL = "sluice_erased"
 LEARN_EVERY_S = 60.0
 _TIMEOUT_S = 10.0
-_BUFFERED = "streaming buffer"
 _log = logging.getLogger("sluice.query")
 
 
@@ -42,15 +39,9 @@ class BigQueryEraser:
         """Delete rows; return how many were removed.
 
         Raises:
-            HeldBackError: some of the rows are in the buffer.
             QueryError: BigQuery gave no answer.
         """
-        try:
-            return await self._runner.delete(query)
-        except Exception as error:  # the client calls it an invalid query; only the text distinguishes it from a defect
-            if _BUFFERED in str(error):
-                raise HeldBackError(first_line(error)) from error
-            raise
+        return await self._runner.delete(query)
 
     async def advance(self) -> None:
         """Record the erasure in the label of the table.

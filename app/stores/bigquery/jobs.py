@@ -182,11 +182,7 @@ def _run_job(client: Client, statement: Statement, place: TableAddress, settings
 
 
 def run_for_changes(client: Client, statement: Statement, place: TableAddress, settings: Settings, run: Run) -> int:
-    """Run a DELETE as a job and return how many rows it removed. Blocks, raises as above.
-
-    Raises:
-        BadRequest: "would affect rows in the streaming buffer": some of the rows were written a moment ago.
-    """
+    """Run a DELETE as a job and return how many rows it removed. Blocks, raises as above."""
     job = _run_job(client, statement, place, settings, run)
     return int(job.num_dml_affected_rows or 0)
 

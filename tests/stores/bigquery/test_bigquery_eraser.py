@@ -1,32 +1,13 @@
-"""What BigQuery says of rows in its buffer, and how other instances learn of an erasure."""
+"""How other instances learn of an erasure."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import BadRequest
 
-from app.stores.backend import HeldBackError
 from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
-from app.stores.query import Deletion
 from app.stores.source import StoreUnavailableError
 from sluice.testing.clock import FakeClock
-
-DELETE = Deletion(table="records", first_us=0, last_us=1, conditions=())
-BUFFERED = (
-    "400 UPDATE or DELETE statement over table p.d.records would affect rows in the streaming buffer, "
-    "which is not supported"
-)
-
-
-class Runner:
-    """A runner whose statements fail."""
-
-    def __init__(self, failure: Exception) -> None:
-        self._failure = failure
-
-    async def delete(self, _: Deletion) -> int:
-        raise self._failure
 
 
 class Table:
@@ -58,21 +39,11 @@ class BigQueryClients:
         self.labels = table.labels
 
 
-def eraser(access: BigQueryClients, failure: Exception | None = None, clock: FakeClock | None = None) -> BigQueryEraser:
-    """Return an eraser over `access`."""
-    runner: Any = Runner(failure or ValueError())
+def eraser(access: BigQueryClients, clock: FakeClock | None = None) -> BigQueryEraser:
+    """Return an eraser over `access`, which deletes nothing."""
+    runner: Any = None
     way: Any = access
     return BigQueryEraser(runner, way, "records", clock or FakeClock(now_us=1_700_000_000_000_000))
-
-
-async def test_rows_in_the_buffer_are_held_back() -> None:
-    """However the client wraps BigQuery's words; another failure is what it was."""
-    refused: Exception = BadRequest(BUFFERED)  # type: ignore[no-untyped-call]
-    for failure in (refused, StoreUnavailableError(BUFFERED)):
-        with pytest.raises(HeldBackError, match="streaming buffer"):
-            await eraser(BigQueryClients({}), failure).delete(DELETE)
-    with pytest.raises(StoreUnavailableError):
-        await eraser(BigQueryClients({}), StoreUnavailableError("away")).delete(DELETE)
 
 
 async def test_another_instance_learns_of_an_erasure() -> None:
