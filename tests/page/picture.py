@@ -1,7 +1,6 @@
 """`make picture`: the pictures of the page that README.md shows, light and dark, of the demonstration's own data."""
 
 import asyncio
-import base64
 import os
 import shutil
 import signal
@@ -13,34 +12,52 @@ from pathlib import Path
 
 from sluice.testing.process import ROOT, free_port
 from tests.support import apt
-from tests.support.chromium.driver import connected, running
-from tests.support.chromium.program import program
+from tests.page.visits import SHOWN
+from tests.support.chromium.driver import Page, connected, running
+from tests.support.chromium.program import FONT, program
 
 FOLDER = ROOT / "docs"
-MOST_BYTES = 200_000
-_SIZE = (1200, 860)
-_STEADY = (
-    "document.querySelectorAll('#records tbody tr').length === 20 && document.querySelectorAll('canvas').length > 2"
+MOST_BYTES = 400_000
+_SIZE = (1400, 900)  # wide enough for statistics beside the records
+# All of it is there: numbers, every plot, a page of records.
+_WHOLE = (
+    f"{SHOWN} && document.querySelectorAll('#records tbody tr').length === 20"
+    " && [...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('canvas'))"
+    " && document.querySelector('#health').textContent.includes('Roles')"
+    " && document.querySelector('#freshness').textContent.startsWith('Updated')"
 )
 
 
-async def photograph(browser_url: str, url: str) -> None:
-    """Write docs/page-light.png and docs/page-dark.png."""
+async def photograph(browser_url: str, url: str, folder: Path) -> None:
+    """Write page-light.png and page-dark.png, of the whole page in the font that it names.
+
+    Raises:
+        SystemExit: a picture is too large, or in another font.
+    """
     async with connected(browser_url) as browser:
         for scheme in ("light", "dark"):
             async with browser.page(*_SIZE) as tab:
                 await tab.prefer(color_scheme=scheme)
                 await tab.open(url)
-                await tab.until(_STEADY)
-                shot = await tab.send("Page.captureScreenshot", format="png")
-                _write(FOLDER / f"page-{scheme}.png", base64.b64decode(shot["data"]))
+                await tab.until(_WHOLE)
+                used = await fonts(tab)
+                if not all(family.startswith(FONT) for family in used):  # such as Roboto Medium
+                    raise SystemExit(f"the page is in {', '.join(sorted(used))}; install {FONT} for this browser")
+                path = folder / f"page-{scheme}.png"
+                await tab.screenshot(path)
+                if (size := path.stat().st_size) > MOST_BYTES:
+                    raise SystemExit(f"{path}: {size} bytes, more than {MOST_BYTES}")
+                print(f"{path.name}: {size} bytes")  # noqa: T201 - a command
 
 
-def _write(path: Path, picture: bytes) -> None:
-    if len(picture) > MOST_BYTES:
-        raise SystemExit(f"{path}: {len(picture)} bytes, more than {MOST_BYTES}")
-    path.write_bytes(picture)
-    print(f"{path.relative_to(ROOT)}: {len(picture)} bytes")  # noqa: T201 - a command
+async def fonts(tab: Page) -> set[str]:
+    """Return the families of the fonts in which the page is shown."""
+    await tab.send("DOM.enable")
+    await tab.send("CSS.enable")
+    root = (await tab.send("DOM.getDocument"))["root"]["nodeId"]
+    found = await tab.send("DOM.querySelectorAll", nodeId=root, selector="h1, h2, p, dt, dd, td, button, label")
+    shown = [await tab.send("CSS.getPlatformFontsForNode", nodeId=node) for node in found["nodeIds"]]
+    return {font["familyName"] for each in shown for font in each["fonts"]}
 
 
 def main() -> None:
@@ -63,7 +80,7 @@ def main() -> None:
         if not any(line.startswith("Serving until Ctrl-C") for line in demo.stdout):
             raise SystemExit("the demonstration ended early")
         with running(browser_program) as browser_url:
-            asyncio.run(photograph(browser_url, f"http://127.0.0.1:{port}/"))
+            asyncio.run(photograph(browser_url, f"http://127.0.0.1:{port}/", FOLDER))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(demo.pid, signal.SIGINT)

@@ -44,7 +44,7 @@ async def test_the_first_screen_is_never_blank(tab: Page, tmp_path: Path) -> Non
         await rule(tab, ("v1/schema", '"hang"'))
         await tab.run("dispatchEvent(new PopStateEvent('popstate'))")
         await tab.until(f"!{opening}.checkVisibility() && document.querySelectorAll('#figures > div').length === 5")
-        await tab.shows("[data-figure=stored]", "Stored…", whole=True)
+        await tab.shows("[data-figure=stored]", "Stored…Counting the last 15 minutes", whole=True)
         assert not await tab.run("document.querySelector('#explore').checkVisibility()")
         await rule(tab)
         await tab.run("dispatchEvent(new PopStateEvent('popstate'))")

@@ -15,12 +15,13 @@ class UnavailableError(Exception):
     """There is no apt, or it cannot fetch the package."""
 
 
-def unpack(package: str, folder: Path, *, with_missing: bool = False) -> Path:
+def unpack(package: str, folder: Path, *also: str, with_missing: bool = False) -> Path:
     """Unpack a package below `folder`, and return where.
 
     Args:
         package: its name.
         folder: an empty folder, which also holds what apt writes.
+        also: the names of packages to unpack with it, unless this machine has them.
         with_missing: also unpack the packages that it needs and this machine does not have.
 
     Raises:
@@ -36,7 +37,7 @@ def unpack(package: str, folder: Path, *, with_missing: bool = False) -> Path:
         *("-o", "Debug::NoLocking=true"),  # the lock of the installed packages is root's
     )
     main_command = ("--yes", "--no-install-recommends", "--download-only", "install") if with_missing else ("download",)
-    for command in (("update",), (*main_command, package)):
+    for command in (("update",), (*main_command, package, *also)):
         _run(package, folder, "apt-get", "-qq", *own, *command)
     files = [*folder.glob("*.deb"), *folder.glob("cache/archives/*.deb")]
     if not any(file.name.startswith(f"{package}_") for file in files):

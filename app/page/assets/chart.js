@@ -7,7 +7,7 @@ import { colour } from "./palette.js";
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const HEIGHT = 190;
-const HANDFUL = 12;
+const HANDFUL = 5;
 // Steps between the ticks of an axis of whole numbers: 1, 2, 5, 10 and so on.
 const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 const drawn = new Set();

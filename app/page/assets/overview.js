@@ -47,6 +47,7 @@ export class Overview {
       ["rejected", "Rejected"],
       ["waiting", "Waiting in this instance"],
     ]);
+    this.wait(period().words);
   }
 
   // What is shown is of another time than the one that is asked for now: take it away.

@@ -1,7 +1,7 @@
 """The browser's program: $CHROMIUM, or one of the usual names on PATH, else the distribution's package.
 
-The package is Chromium without windows (100 MB), with the libraries that this machine lacks. It is unpacked once, into
-.cache/.
+The package is Chromium without windows (100 MB), with the libraries that this machine lacks and the first font that the
+page names and a distribution has. They are unpacked once, into .cache/.
 """
 
 import os
@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.support import apt
 
 PACKAGE = "chromium-headless-shell"
+FONT, _FONT_PACKAGE = "Roboto", "fonts-roboto-unhinted"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CACHE = Path(__file__).parents[3] / ".cache" / "chromium"
+CACHE = Path(__file__).parents[3] / ".cache" / "browser"
 # Its own libraries first. An unpacked browser has no set-uid sandbox; it visits pages of the tests only.
 _STARTER = """#!/bin/sh
 here=$(dirname "$0")
@@ -25,6 +26,8 @@ _FONTS = """<?xml version="1.0"?>
   <dir>/usr/share/fonts</dir>
   <dir prefix="relative">usr/share/fonts</dir>
   <cachedir prefix="xdg">fontconfig</cachedir>
+  <alias binding="same"><family>sans</family><prefer><family>Roboto</family></prefer></alias>
+  <alias binding="same"><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
 </fontconfig>
 """
 
@@ -54,7 +57,7 @@ def _installed() -> Path:
     if not starter.exists():
         CACHE.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-            unpacked = apt.unpack(PACKAGE, Path(folder), with_missing=True)
+            unpacked = apt.unpack(PACKAGE, Path(folder), _FONT_PACKAGE, with_missing=True)
             lib = unpacked / "usr" / "lib"
             libraries = sorted({file.parent for each in (lib, unpacked / "lib") for file in each.rglob("*.so*")})
             paths = ":".join(f"$here/{each.relative_to(unpacked)}" for each in libraries)
