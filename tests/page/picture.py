@@ -67,8 +67,9 @@ def main() -> None:
     except apt.UnavailableError as error:
         raise SystemExit(f"needs a Chromium, on PATH or named by CHROMIUM: {error}") from None
     port, folder = free_port(), tempfile.mkdtemp()
+    options = ("--flights", "3000", "--port", str(port), "--data-path", f"{folder}/demo.duckdb")
     demo = subprocess.Popen(
-        [sys.executable, "-m", "sluice", "demo", "--port", str(port), "--data-path", f"{folder}/demo.duckdb"],
+        [sys.executable, "-m", "sluice", "demo", *options],
         cwd=ROOT,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

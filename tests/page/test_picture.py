@@ -13,9 +13,7 @@ from tests.support.chromium.program import named
 
 
 @pytest.mark.skipif(named() is not None, reason="this machine's own browser has the fonts of its people")
-async def test_the_pictures_are_of_the_whole_page_in_its_own_font(
-    tab: Page, browser_url: str, tmp_path: Path
-) -> None:
+async def test_the_pictures_are_of_the_whole_page_in_its_own_font(tab: Page, browser_url: str, tmp_path: Path) -> None:
     """In both themes: not only the first screen, and only once all of it has loaded."""
     del tab  # marks the test as one that needs the browser
     async with serving(tmp_path / "data.duckdb") as (process, client):
