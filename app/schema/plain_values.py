@@ -6,7 +6,6 @@ a type may have rules in code. The caller must decode the value first.
 
 import base64
 import math
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +23,6 @@ _SCALARS: dict[type[inspect.Type], Any] = {
     inspect.NoneType: None,
     inspect.AnyType: {},
 }
-_NEIGHBOURS, _DOUBLINGS = 50, 64
 _Plain = TypeVar("_Plain", str, bytes)
 
 
@@ -114,8 +112,8 @@ class _Values:
 
     def _of_dict(self, info: inspect.DictType, depth: int) -> dict[str, Any]:
         least = info.min_length or 0
-        keys = _keys(str(self.of(info.key_type, depth + 1)), info.key_type, least) if least else []
-        return {key: self.of(info.value_type, depth + 1) for key in keys}
+        key = str(self.of(info.key_type, depth + 1)) if least else ""
+        return {f"{key}{number or ''}": self.of(info.value_type, depth + 1) for number in range(least)}
 
 
 class _Template(_Values):
@@ -147,17 +145,9 @@ def _member(info: inspect.EnumType | inspect.LiteralType) -> Any:
 
 
 def _text(info: inspect.StrType, plain: str) -> str:
-    if info.pattern is None:
-        return _length(info, plain)
-    try:
-        from app.schema.pattern import matching_text  # noqa: PLC0415 - most types have examples, or no pattern
-
-        text = matching_text(info.pattern, info.min_length or 0, info.max_length)
-    except Exception as error:  # it uses private parts of `re`: an example must not prevent a start
-        raise NoValueError from error
-    if text is None:
+    if info.pattern is not None:
         raise NoValueError
-    return text
+    return _length(info, plain)
 
 
 def _length(info: inspect.StrType | inspect.BytesType, plain: _Plain) -> _Plain:
@@ -166,22 +156,6 @@ def _length(info: inspect.StrType | inspect.BytesType, plain: _Plain) -> _Plain:
     repeated = plain * max(1, math.ceil(least / len(plain)))
     most = max(least, len(plain))
     return repeated[: most if info.max_length is None else min(most, info.max_length)]
-
-
-def _keys(first: str, info: inspect.Type, count: int) -> list[str]:
-    """Return different keys of a JSON object, of which `first` is one."""
-    while isinstance(info, inspect.Metadata):
-        info = info.type
-    numbered = [first] + [f"{first}{number}" for number in range(2, count + 1)]
-    if not isinstance(info, inspect.StrType):
-        return numbered
-    if info.pattern is None and info.max_length is None:
-        return numbered
-    from app.schema.pattern import matching_texts  # noqa: PLC0415 - few types need it
-
-    pattern = "^[a-z0-9]+$" if info.pattern is None else info.pattern
-    others = (each for each in matching_texts(pattern, info.min_length or 0, info.max_length) if each != first)
-    return [first, *islice(others, count - 1)]
 
 
 def _number(info: inspect.IntType | inspect.FloatType) -> float:
@@ -199,19 +173,4 @@ def _number(info: inspect.IntType | inspect.FloatType) -> float:
         away = step or (high - low) / 2
         away = 1 if math.isinf(away) else away
         value = value + away if value == info.gt else value - away
-    return _exact_multiple(value, info, low, high) if step and not is_whole else value
-
-
-def _exact_multiple(value: float, info: inspect.IntType | inspect.FloatType, low: float, high: float) -> float:
-    """Return the nearest float within the bounds of which `fmod` is zero: few are, of a step such as 0.1."""
-    step = float(info.multiple_of or 1)
-    nearest = round(value / step)
-    multiples = [step * (nearest + number) for number in range(-_NEIGHBOURS, _NEIGHBOURS + 1)]
-    # Doubling a float is exact, whatever the step.
-    doubled = [sign * math.ldexp(step, power) for power in range(_DOUBLINGS) for sign in (1, -1)]
-    fitting = [
-        each
-        for each in (value, 0.0, *multiples, *doubled)
-        if low <= each <= high and each not in {info.gt, info.lt} and math.fmod(each, step) == 0
-    ]
-    return min(fitting, key=lambda each: abs(each - value), default=value)
+    return value

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 class Payment(Struct, forbid_unknown_fields=True, kw_only=True):
     """A payment, as our bank reports it."""
 
-    payment_id: Annotated[str, Meta(pattern="^P-[0-9]{4}$", extra={"sluice": ["id"]})]
+    payment_id: Annotated[str, Meta(pattern="^P-[0-9]{4}$", examples=["P-0001"], extra={"sluice": ["id"]})]
     amount_cents: Annotated[int, Meta(gt=0, extra={"sluice": ["filter", "aggregate"]})]
 FILE
 sluice up --record payments:Payment >up.log 2>&1 &

@@ -46,7 +46,10 @@ class Person(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     id: Annotated[str, Meta(min_length=1, extra={"sluice": ["id", "pii:hash", "filter"]})]
     visits: int
-    email: Annotated[str, Meta(pattern="@|^hmac:", extra={"sluice": ["pii:hash", "filter", "aggregate"]})]
+    email: Annotated[
+        str,
+        Meta(pattern="@|^hmac:", examples=["ann@example.com"], extra={"sluice": ["pii:hash", "filter", "aggregate"]}),
+    ]
     aliases: Annotated[list[str], Meta(extra={"sluice": ["pii:hash"]})] = []
     note: Annotated[dict[str, Any] | None, Meta(extra={"sluice": ["pii:redact"]})] = None
     title: Annotated[str, Meta(extra={"sluice": ["pii:redact"]})] = ""

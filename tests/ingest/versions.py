@@ -16,7 +16,7 @@ class OrderV3(msgspec.Struct, forbid_unknown_fields=True):
 
     id: Id
     amount: Annotated[Decimal, Meta(extra={"sluice": ["filter"]})]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", extra={"sluice": ["filter"]})]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["NOK"], extra={"sluice": ["filter"]})]
     version: int = 3
 
 

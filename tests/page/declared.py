@@ -20,7 +20,7 @@ class Price(Struct, forbid_unknown_fields=True, rename="camel"):
     """A nested type with other names in JSON."""
 
     net_amount: Decimal
-    currency_code: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    currency_code: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["NOK"])]
 
 
 class Line(Struct, forbid_unknown_fields=True):
@@ -58,16 +58,6 @@ class Nameless(Struct, forbid_unknown_fields=True):
     """A type without an id."""
 
     value: Annotated[int, Meta(ge=-5, le=5)]
-
-
-class Patterned(Struct, forbid_unknown_fields=True):
-    """Patterns, lengths and steps that the plainest values do not meet."""
-
-    id: Annotated[str, Meta(pattern="^(?=.*Z)[A-Z]{3}$", extra={"sluice": ["id"]})]
-    secret: Annotated[str, Meta(pattern=r"^(?=.*[A-Z])(?=.*\d)[!-~]{8,}$")]
-    code: Annotated[str, Meta(pattern="^(a|bb)(c|dd)$", min_length=3, max_length=3)]
-    marks: Annotated[dict[Annotated[str, Meta(pattern="^[a-z]{3}$")], int], Meta(min_length=3)]
-    share: Annotated[float, Meta(gt=0.2, multiple_of=0.1)]
 
 
 class Underivable(Struct, forbid_unknown_fields=True):

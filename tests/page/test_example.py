@@ -13,7 +13,7 @@ TYPES = [
     "app.record:Record",
     "sluice.local.flights.record:Flight",
     "orders:Order",
-    *(f"tests.page.declared:{name}" for name in ("Sale", "Quoted", "Nameless", "Patterned")),
+    *(f"tests.page.declared:{name}" for name in ("Sale", "Quoted", "Nameless")),
 ]
 
 

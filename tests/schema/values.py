@@ -86,7 +86,7 @@ SAMPLES: dict[str, Sample] = {
     "decimal": Sample(Decimal, Kind.NUMERIC, _numeric()),
     "str": Sample(str, Kind.STRING, TEXTS),
     "constrained_str": Sample(
-        Annotated[str, Meta(min_length=1, max_length=8, pattern="^[a-z]+$")],
+        Annotated[str, Meta(min_length=1, max_length=8, pattern="^[a-z]+$", examples=["abc"])],
         Kind.STRING,
         st.text("abcdefz", min_size=1, max_size=8),
     ),

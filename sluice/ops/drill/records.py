@@ -23,7 +23,7 @@ class Strict(Struct, forbid_unknown_fields=True, kw_only=True):
 
     id: Id
     placed_time: Placed
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$", examples=["NO"])]
     total_cents: int
 
 
