@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from sluice.testing.process import ROOT, free_port
-from tests.support import apt
 from tests.page.visits import SHOWN
+from tests.support import apt
 from tests.support.chromium.driver import Page, connected, running
 from tests.support.chromium.program import FONT, program
 
