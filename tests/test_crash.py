@@ -135,7 +135,7 @@ async def test_a_second_process_on_the_same_file_or_port_says_why_it_cannot_star
     async with serving(tmp_path / "data.duckdb") as (first, client):
         port = first.url.rpartition(":")[2]
         for data_path, settings, words in (
-            ("data.duckdb", {}, "lock"),
+            ("data.duckdb", {}, f"is open in process {first.process.pid}: stop it, or set another SLUICE_DATA_PATH"),
             ("other.duckdb", {"port": port}, "Address already in use"),
         ):
             second = await start(data_path=str(tmp_path / data_path), token_keys_url="http://127.0.0.1:1/", **settings)

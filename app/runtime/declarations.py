@@ -3,6 +3,8 @@
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 
@@ -23,11 +25,27 @@ def import_declaration(spec: str, *, form: str, example: str) -> Any:
     if folder not in sys.path and "" not in sys.path:
         sys.path.append(folder)  # the last: a package `app` in a project must not take the place of this one
     try:
-        return getattr(import_module(module_name), name)
+        module = import_module(module_name)
     except ModuleNotFoundError as error:
         missing = f"no module {error.name!r} is installed, or in {folder}"
         if module_name.partition(".")[0] == "app" and os.path.isdir("app"):  # noqa: PTH112 - like the folder above
             missing = f"the folder {folder}{os.sep}app has the name of Sluice's own package: rename it"
         raise DeclarationError(f"cannot be imported: {missing}") from error
-    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        raise DeclarationError(f"cannot be imported: {error}") from error
+    except Exception as error:  # whatever the user's module raises
+        raise DeclarationError(f"cannot be imported: {_described(error)}") from error
+    if not hasattr(module, name):
+        raise DeclarationError(f"cannot be imported: the module {module_name} has no {name}")
+    return getattr(module, name)
+
+
+def _described(error: Exception) -> str:
+    """Return an error of an import as one line, with the line of the module that it stopped at, if any."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    frames = extract_tb(error.__traceback__)
+    importing = [place for place, frame in enumerate(frames) if frame.filename.startswith("<frozen importlib")]
+    inner = frames[importing[-1] + 1 :] if importing else []
+    if not inner:  # no module was being executed; a SyntaxError says itself where it is
+        return text
+    module = inner[0].filename
+    line = [frame.lineno for frame in inner if frame.filename == module][-1]
+    return f"{text} ({Path(module).name}, line {line})"

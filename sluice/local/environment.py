@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from app.stores.bigquery.client import TableAddress
+from sluice.local.bigquery.errors import BackendError
 from sluice.local.bigquery.install import Installation, install
 from sluice.local.bigquery.process import LocalBigQuery, service_settings
 from sluice.local.child import Child, ChildCommand, ChildError, Leash
@@ -229,9 +230,8 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         choices=["embedded", "bigquery"],
-        default="embedded",
-        help="where records are stored: the embedded DuckDB, or a local-bigquery (PyPI's) run beside it, in a folder "
-        "of --data-path's name that ends in .bigquery (installed when missing; needs Python 3.13)",
+        help="where records are stored: the embedded DuckDB (the default), or a local-bigquery (PyPI's) run beside it, "
+        "in a folder of --data-path's name that ends in .bigquery (installed when missing; needs Python 3.13)",
     )
     parser.add_argument("--port", type=port_number, help="the service's port (default: 8080, or a free one)")
     parser.add_argument(
@@ -276,10 +276,17 @@ async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def installed(backend: str, say: Callable[[str], None]) -> Installation | None:
-    """Return the local-bigquery for this backend, installing it if needed; None for the embedded store.
+def installed(backend: str | None, say: Callable[[str], None]) -> Installation | None:
+    """Return the local-bigquery for --backend, installing it if needed; None for the embedded store.
 
     Raises:
+        BackendError: without --backend, SLUICE_BACKEND names a store that the local environment does not use.
         InstallError: it cannot be installed.
     """
+    elsewhere = os.environ.get("SLUICE_BACKEND") or "embedded"
+    if backend is None and elsewhere != "embedded":
+        raise BackendError(
+            f"SLUICE_BACKEND={elsewhere}: this command stores on this machine only. Say where with --backend embedded "
+            "or --backend bigquery (a local one); `sluice serve` uses the store of the environment"
+        )
     return install(say) if backend == "bigquery" else None

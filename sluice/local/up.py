@@ -10,7 +10,7 @@ from app.record import RecordTypeError
 from sluice.local.bigquery.command import describe_place
 from sluice.local.bigquery.errors import LocalBigQueryError
 from sluice.local.child import ChildError
-from sluice.local.declared import add_declared_arguments, declared_by
+from sluice.local.declared import Declared, add_declared_arguments, declared_by
 from sluice.local.environment import LocalStack, StackOptions, add_stack_arguments, installed
 from sluice.local.keep_serving import keep_serving
 from sluice.local.reasons import reason
@@ -73,7 +73,7 @@ def describe(stack: LocalStack) -> str:
   look at it   {stack.url}/
   API          {stack.url}/v1/records
   OpenAPI      {stack.url}/openapi/openapi.json
-  records      {options.declared}, stored in {options.store_path}
+  records      {options.declared}{_no_project(options)}, stored in {options.store_path}
   Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}{_own_topics(stack)}
                REST: {publish}
   backlog      {pubsub.issuer}/subscriptions, or `sluice pubsub status --control {pubsub.issuer}`
@@ -82,6 +82,13 @@ def describe(stack: LocalStack) -> str:
 {"" if stack.place is None else describe_place(stack.place)}
   Ctrl-C stops everything.
 """
+
+
+def _no_project(options: StackOptions) -> str:
+    """Say that the type is the default one because nothing declares another."""
+    if options.declared != Declared() or os.environ.get("SLUICE_RECORD"):
+        return ""
+    return " (the default type: this folder is no project that names one; `sluice new` makes a project)"
 
 
 def _own_topics(stack: LocalStack) -> str:

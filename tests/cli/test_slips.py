@@ -92,7 +92,6 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
         ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),
         ("keys check /nope", 2, "cannot read /nope: No such file or directory"),
-        ("install --plan", 1, "dev.tfvars: No such file or directory: run this in a project's folder"),
         ("preflight --only foo", 2, "there is no check foo; --list names them"),
         ("migrate --data-path /nope", 1, "there is no file /nope"),
         ("schema --record nope:X duckdb", 2, "no module 'nope' is installed"),

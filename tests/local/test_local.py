@@ -172,6 +172,19 @@ def test_up_names_the_topics_of_the_streams() -> None:
     assert "topic events.payments\n" in shown
 
 
+def test_up_says_that_no_project_names_a_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what makes one, and only where the type is the default for want of another."""
+    monkeypatch.delenv("SLUICE_RECORD", raising=False)
+    words = (
+        "app.record:Record (the default type: this folder is no project that names one; `sluice new` makes a project)"
+    )
+    for declared, record in ((Declared(), ""), (Declared("a:B"), ""), (Declared(), "app.record:Record")):
+        stack = LocalStack(StackOptions(declared=declared))
+        stack.url, stack.pubsub = "http://127.0.0.1:3", READY
+        monkeypatch.setenv("SLUICE_RECORD", record)
+        assert (words in describe(stack)) is (declared == Declared() and not record)
+
+
 def test_the_service_stores_in_bigquery_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's settings take the place of the embedded ones, whatever the caller's environment says."""
     monkeypatch.setenv("SLUICE_BIGQUERY_PROJECT", "somebody-elses")

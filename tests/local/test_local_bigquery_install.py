@@ -15,6 +15,7 @@ import sluice.local.bigquery.install
 from sluice.__main__ import main
 from sluice.local.bigquery.errors import InstallError, NoPythonError
 from sluice.local.bigquery.install import REQUIREMENTS, Installation, install
+from sluice.local.environment import installed
 from tests.local_bigquery import give_up_over
 
 UV = """#!/bin/sh
@@ -190,6 +191,21 @@ def test_every_command_says_what_is_missing(
     monkeypatch.setattr("sluice.local.environment.install", fail)
     assert main(command) == status
     assert capsys.readouterr().err == f"{command[0]}: {error}\n"
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_store_of_the_environment_is_not_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """SLUICE_BACKEND beside a command that stores locally is refused, unless the command line says where."""
+    monkeypatch.setenv("SLUICE_BACKEND", "bigquery")
+    assert main([command]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"{command}: SLUICE_BACKEND=bigquery: this command stores on this machine"
+    )
+    assert installed("embedded", print) is None
+    monkeypatch.setenv("SLUICE_BACKEND", "embedded")
+    assert installed(None, print) is None
 
 
 def test_tests_are_skipped_only_where_there_is_no_python() -> None:

@@ -135,6 +135,33 @@ def test_a_module_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatch: py
         load_record_type("broken_record:Record")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "import msgspec\nclass Record(msgspec.Struct):\n    x: Foo\n",
+            "NameError: name 'Foo' is not defined (MODULE, line 3)",
+        ),
+        ("import re\nNAME = re.compile('(')\n", "unterminated subpattern at position 0 (MODULE, line 2)"),
+        ("raise ValueError('two\\nlines')\n", "ValueError: two lines (MODULE, line 1)"),
+        ("from app.record import Nothing\n", "(MODULE, line 1)"),
+        ("", "the module MODULE has no Record"),
+    ],
+)
+def test_a_module_that_raises_is_one_line_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    """The line of the module itself, not one of a library that it called."""
+    name = f"raising_{hash(text) % 10**9}"
+    (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RecordTypeError) as raised:
+        load_record_type(f"{name}:Record")
+    assert str(raised.value).startswith(f"SLUICE_RECORD='{name}:Record' cannot be imported: ")
+    assert str(raised.value).endswith(said.replace("MODULE", f"{name}.py" if "line" in said else name))
+    assert "\n" not in str(raised.value)
+
+
 MARKET = {"SLUICE_STREAMS": "tests.streams.market:STREAMS"}
 
 

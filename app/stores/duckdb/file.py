@@ -6,6 +6,7 @@ their rows.
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +42,8 @@ _PROBE = "probe"
 _log = logging.getLogger("sluice.writer")
 # strerror's texts for ENOSPC, EDQUOT and EFBIG (a limit on the size of a file, such as that of `ulimit -f`).
 _NO_ROOM = ("no space left on device", "disk quota exceeded", "file too large")
+_HOLDER = re.compile(r"\(PID ([0-9]+)\)")
+_DAMAGED = ("not a valid DuckDB database", "Corrupt", "Could not read enough bytes", "checksum", "replaying WAL")
 _MIB = 1024**2
 
 
@@ -70,7 +73,7 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(path)
     except (duckdb.Error, OSError) as error:
-        raise StoreError(f"cannot open {path}: {first_line(error)}") from error
+        raise StoreError(_not_opened(path, first_line(error))) from error
     try:
         connection.execute(_SET_UP)
         connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
@@ -84,11 +87,25 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
                 connection.execute(statement)
     except duckdb.Error as error:
         connection.close()
-        raise StoreError(f"cannot open {path}: {first_line(error)}") from error
+        raise StoreError(_not_opened(path, first_line(error))) from error
     except StoreError:
         connection.close()
         raise
     return connection
+
+
+def _not_opened(path: str, reason: str) -> str:
+    """Return why the file cannot be opened, and what to do."""
+    if "Conflicting lock" in reason:
+        holder = _HOLDER.search(reason)
+        process = f"process {holder[1]}" if holder else "another process"
+        return f"{path} is open in {process}: stop it, or set another SLUICE_DATA_PATH"
+    if any(words in reason for words in _DAMAGED):
+        return (
+            f"{path} is damaged, or no DuckDB file: {reason.rstrip('.!')}. Put a copy of it back; or move it and "
+            f"{path}.wal away, and the service begins an empty one"
+        )
+    return f"cannot open {path} (SLUICE_DATA_PATH): {reason}"
 
 
 def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table, *, is_only: bool) -> Fit:

@@ -1,6 +1,7 @@
 """The errors of a local BigQuery; `status` is the exit status of a command that fails with the error.
 
 LocalBigQueryError
+├── BackendError        the environment names another store
 ├── InstallError        it could not be installed
 │   └── NoPythonError   there is no Python that it runs on
 ├── InUseError          another instance uses the same data folder
@@ -14,6 +15,12 @@ class LocalBigQueryError(Exception):
     """The message tells the user what is wrong and what to do."""
 
     status: ClassVar[int] = 1
+
+
+class BackendError(LocalBigQueryError):
+    """The environment names a store that is not local, and the command line none."""
+
+    status = 2
 
 
 class InstallError(LocalBigQueryError):

@@ -261,8 +261,34 @@ def test_a_field_that_became_optional_or_required_is_a_difference(
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    """The message names the file."""
+    """The message names the file and what to do, without a hint at damage where there is none."""
     path = tmp_path / "data.duckdb"
     path.write_text("not a database" * 1000)
-    with pytest.raises(StoreError, match=r"cannot open .*data\.duckdb"):
+    with pytest.raises(StoreError, match=rf"{path} is damaged, or no DuckDB file: .* move it and {path}\.wal away"):
+        opened(path)
+    with pytest.raises(StoreError, match=r"^cannot open /dev/null/x \(SLUICE_DATA_PATH\): "):
+        opened("/dev/null/x")
+
+
+@pytest.mark.parametrize("damage", ["block", "end", "log"])
+async def test_a_damaged_file_is_refused_with_what_to_do(tmp_path: Path, damage: str) -> None:
+    """Wherever the damage is: the service must not begin an empty file in its place."""
+    store, path = opened(tmp_path / "first.duckdb"), tmp_path / "data.duckdb"
+    appender = store.appender(RECORDS)
+    assert await appender.append([row(appender, "a")]) == Stored()
+    await store.checkpoint()
+    assert await appender.append([row(appender, "b")]) == Stored()
+    data, log = (bytearray((tmp_path / name).read_bytes()) for name in ("first.duckdb", "first.duckdb.wal"))
+    store.close()
+    match damage:
+        case "block":
+            data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+            data[4_096:4_200] = data[8_192:8_296] = bytes(104)
+        case "end":
+            del data[20_000:]
+        case "log":
+            log[100:140] = bytes(40)
+    path.write_bytes(data)
+    (tmp_path / "data.duckdb.wal").write_bytes(log)
+    with pytest.raises(StoreError, match=r"data\.duckdb is damaged, or no DuckDB file: .* Put a copy of it back"):
         opened(path)
