@@ -6,7 +6,6 @@
     undeclared_members  the policy for members that a type does not declare: rejected, kept in a rest, or dropped
       rest     a record split into its columns and its rest, and merged again
       undeclared_reader, seen_members: found in the bytes of a record; counted by path, within bounds
-      suggestions, suggest_command: the fields to declare for them
       promotion: which columns may read the rest's members
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape
     versions   what a declaration of several versions of a type must say, and their JSON Schema
@@ -20,6 +19,5 @@
       plain_values: the simplest value of a type
     declared_tables, migrate_command: the tables that a command line means; the migration of the embedded store's file
 
-`sluice schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences,
-and `… suggest` the fields to declare for undeclared members.
+`sluice schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences.
 """

@@ -16,7 +16,7 @@ import msgspec
 
 from app.record import RecordTypeError
 from app.runtime.packages import missing_package
-from app.schema import migrate_command, suggest_command
+from app.schema import migrate_command
 from app.schema.declared_tables import add_type_arguments, only_table, tables_of, type_help
 from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema
@@ -59,17 +59,6 @@ should be: BigQuery reads such a table without one.
 It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
 and _LOCATION. --apply uses the application-default credentials, which need roles/bigquery.jobUser on the project and
 roles/bigquery.dataEditor on the tables."""
-_SUGGEST = "print the fields to declare for members that arrive undeclared"
-_ABOUT_SUGGEST = """\
-Print, as Python, the fields to declare for the undeclared members that the newest records have kept: a type that
-every value seen fits, and how often the member occurs. Values are not printed. With --url, also the members that the
-service has seen, kept, dropped or rejected."""
-_AFTER_SUGGEST = f"""\
-exit status: {SAME} it has printed what it found, {UNKNOWN} it could not look
-
-It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and those of the store: SLUICE_BACKEND,
-SLUICE_DATA_PATH, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL and _LOCATION. On BigQuery it runs one query, of the
-partitions since --since."""
 
 
 def _proto(table: Table) -> str:
@@ -117,7 +106,7 @@ def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except ModuleNotFoundError as error:
         sys.stderr.write(missing_package(options.derivation, error) + "\n")
         return UNKNOWN
-    except (RecordTypeError, SettingsError, suggest_command.SuggestError) as error:
+    except (RecordTypeError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
         return UNKNOWN
 
@@ -134,9 +123,6 @@ def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         case "index":
             settings = _settings(environ, project=options.project, dataset=options.dataset)
             return _index(tables_of(options, environ), settings, apply=options.apply)
-        case "suggest":
-            declared = tuple(tables_of(options, environ))
-            sys.stdout.write(suggest_command.run(options, only_table(declared), declared, environ))
         case _:
             table = rejects_table() if options.rejects else only_table(tables_of(options, environ))
             sys.stdout.write(_DERIVATIONS[options.derivation][1](table) + "\n")
@@ -166,11 +152,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in (diff, index):
         command.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
         command.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
-    suggest = commands.add_parser(
-        "suggest", help=_SUGGEST, description=_ABOUT_SUGGEST, epilog=_AFTER_SUGGEST, formatter_class=_RAW
-    )
-    add_type_arguments(suggest)
-    suggest_command.add_arguments(suggest)
     migrate_command.add_arguments(commands.add_parser("migrate", help=migrate_command.ABOUT))
 
 

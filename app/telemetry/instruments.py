@@ -82,7 +82,7 @@ MEMBERS_UNDECLARED = Instrument(
     unit="{member}",
     description="Undeclared members of stored and rejected records, by outcome and stream",
     meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, those "
-    "that its errors name. `/v1/schema` names them, and `sluice schema suggest` prints the fields to declare.",
+    "that its errors name. `/v1/schema` names them.",
     attributes=("outcome", "stream"),
 )
 ROWS_EXPIRED = Instrument(

@@ -9,8 +9,6 @@ import msgspec
 import pytest
 
 from app.schema.json_schema import record_schema
-from app.schema.suggest_command import Window, observe
-from app.schema.suggestions import suggestion_text
 from app.schema.table import records_table
 from app.schema.undeclared_reader import undeclared_reader
 from tests.contract.application import principal
@@ -107,16 +105,3 @@ def test_a_fixed_filter_may_name_a_path_in_the_rest(trips: Service) -> None:
         tables = trips.client().get("/v1/schema", headers=headers).json()["tables"]
         assert tables[0]["undeclared_members"] == {"policy": "keep", "kept_in": "rest", "seen": seen, "others": 0}
         assert tables[0]["json_schema"] == record_schema(Trip, None)
-
-
-def test_the_fields_to_declare_are_suggested_from_the_table(trips: Service) -> None:
-    """The newest records of the window count, each once."""
-    assert TRIPS.rest is not None
-    for rows, gate in (
-        (10, "gate: Annotated[Any, promoted] = None  # 3: no type but a JSON column holds all of str 2, int 1"),
-        (1, "gate: Annotated[int"),
-    ):
-        window = Window(T0_US, T0_US + 100, rows)
-        observed = trips.engine.loop.run(observe(trips.store.runner, TRIPS, TRIPS.rest, window))
-        assert (observed.examined, observed.records) == (min(rows, 4), min(rows, 3))
-        assert gate in suggestion_text(TRIPS, observed, since="-P1D")

@@ -1,10 +1,7 @@
-import asyncio
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +10,10 @@ import pytest
 
 from app.main import create_app
 from app.record import RecordTypeError, load_record_type
-from app.runtime.clock import SystemClock
 from app.schema.__main__ import main
 from app.schema.example import example_record
 from app.schema.table import records_table
 from app.settings.load import Settings
-from sluice.testing.service import SETTINGS, running
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 
@@ -198,24 +193,6 @@ class Trip(msgspec.Struct):
 _TRIP = f"{__name__}:Trip"
 
 
-async def test_fields_are_suggested_from_the_file_of_the_embedded_store(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By the settings of the store alone; `--rows` bounds what is read."""
-    path = str(tmp_path / "sluice.duckdb")
-    async with running(SETTINGS.replace(record=_TRIP, data_path=path), clock=SystemClock()) as service:
-        for number in range(3):
-            assert (await service.client.post("/v1/records", json={"id": f"{number}", "gate": "D5"})).is_success
-    environ = {"SLUICE_RECORD": _TRIP, "SLUICE_DATA_PATH": path}
-    suggested = await asyncio.to_thread(main, ["suggest", "--since=-PT1H", "--rows", "2"], environ)
-    assert suggested == 0
-    assert capsys.readouterr().out == (
-        "# records: 2 of the 2 newest records since -PT1H have undeclared members.\n"
-        'promoted = Meta(extra={"sluice": ["promoted"]})  # older records show the value as well\n\n'
-        "class Trip(…):\n    gate: Annotated[str | None, promoted] = None  # 2\n"
-    )
-
-
 def test_the_json_schema_of_a_type_with_a_rest_is_open(capsys: pytest.CaptureFixture[str]) -> None:
     """A producer may send any member beside the declared ones, and does not fill the rest."""
     assert main(["--record", _TRIP, "jsonschema"]) == 0
@@ -223,61 +200,3 @@ def test_the_json_schema_of_a_type_with_a_rest_is_open(capsys: pytest.CaptureFix
     assert (set(schema["properties"]), schema["additionalProperties"]) == ({"id"}, True)
     example = example_record(records_table(Trip))
     assert example == {"id": "example-1"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["suggest"], "the record type keeps no undeclared members"),
-        (["suggest", "--since", "yesterday"], "--since yesterday: "),
-        (["--record", _TRIP, "suggest", "--url", "localhost"], "expected an http:// or https:// address"),
-        (["--record", _TRIP, "suggest", "--url", "http://127.0.0.1:9"], "does not answer as the service does"),
-    ],
-)
-def test_a_suggestion_that_cannot_be_made_is_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Without a traceback, and with what to do."""
-    assert main(arguments) == 2
-    printed = capsys.readouterr()
-    assert not printed.out
-    assert message in printed.err
-    assert printed.err.count("\n") == 1
-
-
-class _Canned(http.server.BaseHTTPRequestHandler):
-    """Answers as a service with two pages and a schema."""
-
-    def do_GET(self) -> None:
-        """Answer by the path."""
-        path, _, query = self.path.partition("?")
-        page = {"records": [{"rest": {"gate": 1}}, {"rest": {}}], "next_cursor": None if "cursor" in query else "c"}
-        seen = {"seen": [{"path": "colour", "outcome": "dropped", "count": 3}], "others": 0}
-        schema = {"tables": [{"name": "records", "undeclared_members": seen}]}
-        found = {"/v1/records": page, "/v1/schema": schema}.get(path)
-        allowed = self.headers["Authorization"] == "Bearer key" and found is not None
-        body = json.dumps(found if allowed else {"code": "unauthenticated"}).encode()
-        self.send_response(200 if allowed else 401)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-def test_fields_are_suggested_from_a_service(capsys: pytest.CaptureFixture[str]) -> None:
-    """Page by page, up to `--rows`, with the members that it has seen; an error is told as the service tells it."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Canned) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        arguments = ["--record", _TRIP, "suggest", "--rows", "3", "--url", f"http://127.0.0.1:{server.server_port}"]
-        try:
-            assert main([*arguments, "--token", "key"]) == 0
-            printed = capsys.readouterr().out
-            assert main(arguments) == 2
-        finally:
-            server.shutdown()
-    assert "# records: 2 of the 3 newest records" in printed
-    assert "    gate: Annotated[int | None, promoted] = None  # 2\n" in printed
-    assert printed.endswith("#   colour  dropped 3\n")
-    assert 'answered 401: {"code": "unauthenticated"}' in capsys.readouterr().err
