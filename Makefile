@@ -56,10 +56,9 @@ test-long: setup ## Run the long form of the tests, with coverage: all cases ove
 check: lint format types size ## Run the static checks: lint, format, types, size.
 
 .PHONY: lint
-lint: setup ## Lint the code (ruff), the imports (import-linter) and the language (proselint, sluice/ops/prose.toml).
+lint: setup ## Lint the code (ruff) and the imports (import-linter).
 	@$(PYTHON) -m ruff check
 	@.venv/bin/lint-imports --no-cache --no-logo
-	@$(PYTHON) -m sluice.ops.prose
 
 .PHONY: format
 format: setup ## List files that are not formatted (`make fmt` formats them).
@@ -78,9 +77,8 @@ workflows: setup ## Check the GitHub workflows (check-jsonschema, zizmor; action
 	@sh ./.github/check.sh
 
 .PHONY: docs
-docs: setup ## Build the documentation into site/, and check its links; it is read offline (ARCHIVE=docs.zip: also pack it).
-	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/site "$$uv" sync --quiet --locked --only-group site
-	@$(PYTHON) -m sluice.ops.site $(if $(ARCHIVE),--archive $(ARCHIVE)) $(ARGS)
+docs: setup ## Build the documentation into site/ (zensical.toml).
+	@.venv/bin/zensical build --strict
 
 .PHONY: audit
 audit: setup ## Look up the packages of uv.lock among the known advisories (network).
@@ -217,5 +215,5 @@ flights-data: setup ## Rebuild sluice/local/flights/*.csv.gz from their source (
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv site .cache/site .cache/docs .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv site .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

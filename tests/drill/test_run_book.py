@@ -16,13 +16,13 @@ DOCUMENT = run_book_path().read_text()
 def test_every_section_with_commands_for_a_laptop_is_practised() -> None:
     """A command that no drill runs would not be tested."""
     sections = re.findall(r"^## (.+)$", DOCUMENT, re.MULTILINE)
-    with_commands = {each for each in sections if "```sh laptop" in section_of(DOCUMENT, each)}
+    with_commands = {each for each in sections if '```sh title="laptop"' in section_of(DOCUMENT, each)}
     assert with_commands == {drill.section for drill in DRILLS.values()}
 
 
 def test_commands_are_those_of_the_section() -> None:
     """Blocks for Google Cloud, and those of the next section, are left out."""
-    document = "## One\n\n```sh\ngcloud\n```\n\n```sh laptop\na\nb\n```\n\n## Two\n\n```sh laptop\nc\n```\n\n## Three\n"
+    document = '## One\n\n```sh\ngcloud\n```\n\n```sh title="laptop"\na\nb\n```\n\n## Two\n\n```sh title="laptop"\nc\n```\n\n## Three\n'
     assert laptop_commands(section_of(document, "One")) == "a\nb\n"
     assert laptop_commands(section_of(document, "Two")) == "c\n"
     with pytest.raises(RunBookError, match="no commands"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 IN_A_CLONE = Path(__file__).parents[3] / "docs" / "runbook.md"
 INSTALLED = Path(__file__).with_name("runbook.md")
-_COMMANDS = re.compile(r"^```sh laptop\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMANDS = re.compile(r'^```sh title="laptop"\n(.*?)^```', re.MULTILINE | re.DOTALL)
 
 
 class RunBookError(Exception):

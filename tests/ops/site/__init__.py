@@ -1,1 +1,0 @@
-"""The documentation's site: `make docs` builds it, and these tests look at what it is built from."""
