@@ -93,10 +93,6 @@ fmt: setup ## Format the code and apply automatic fixes.
 terraform: setup ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: use that one, offline).
 	@TFCHECK="$(TFCHECK)" sh infra/terraform/check.sh
 
-.PHONY: terraform-mutations
-terraform-mutations: setup ## Break infra/terraform in each way that its tests guard against, and check that they fail.
-	@TFCHECK="$(TFCHECK)" $(PYTHON) -m tests.terraform.mutations $(ARGS)
-
 .PHONY: image
 image: setup ## Build both images; check size, contents, start and stop (Docker; IMGCHECK=program: use that one; ARGS="--target full").
 	@IMGCHECK="$(IMGCHECK)" $(PYTHON) -m tests.image $(ARGS)

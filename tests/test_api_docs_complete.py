@@ -3,38 +3,22 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args, get_type_hints
 
-import msgspec
 import pytest
 
 from app.http import paths
 from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
 from app.query.endpoints.openapi import HEADERS
-from app.query.endpoints.static_response import ColumnEntry
-from app.query.formats.arrow_batches import ArrowEncoder
 from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.pages import Explanation
-from app.query.params import collector, filters
-from app.query.params.buckets import MAX_BUCKETS
 from app.query.params.catalogue import (
-    COUNT_CAP,
-    DEFAULT_LIMIT,
     LAST_EVENT_ID,
-    MAX_GROUPS,
-    MAX_LIMIT,
-    MAX_METRICS,
-    MAX_WAIT_S,
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,
     STATS_PARAMETERS,
     TAIL_PARAMETERS,
 )
-from app.query.tail.subscriber import PING_S
-from app.record import RejectedRecord
 from app.schema import filters as schema_filters
-from app.schema.columns import Column, Kind, Mode
 from app.settings.load import Settings
 from sluice.testing.service import running
 from tests.documents import blocks
@@ -90,19 +74,6 @@ def test_every_problem_is_in_its_table() -> None:
     assert [(cells[0].strip("`"), *cells[1:]) for cells in rows("code |")] == told
 
 
-def test_every_type_has_its_operators_and_its_arrow_type() -> None:
-    """The table of types is what the filters take and the Arrow encoder writes."""
-    told = {cells[0].strip("`"): cells[1:] for cells in rows("type |")}
-    assert set(told) == {kind.value for kind in Kind}
-    for kind in Kind:
-        field = Column(name="y", attribute="y", kind=Kind.INT64, mode=Mode.NULLABLE)
-        column = msgspec.structs.replace(field, name="x", kind=kind, fields=(field,) if kind is Kind.STRUCT else ())
-        (found,) = ArrowEncoder((column,))._schema.children
-        *_, arrow, operators = told[kind.value]
-        assert arrow.removesuffix(", its text") == ARROW_TYPES[found.format]
-        assert quoted(operators) == list(schema_filters._OPERATORS.get(kind, ()))
-
-
 def test_every_operator_is_explained() -> None:
     """The table of operators has them all, and no other."""
     named = [name for cells in rows("operator |") for name in quoted(cells[0])]
@@ -115,16 +86,6 @@ def test_every_format_is_in_its_table() -> None:
     assert told == {name: media_type.partition(";")[0] for name, media_type in MEDIA_TYPES.items()}
 
 
-def test_members_are_named() -> None:
-    """Those of a page, of a column of the schema, of an explanation; and the reasons of a rejection."""
-    assert [quoted(cells[0])[0] for cells in rows("member |")] == [
-        *("records", "next_cursor", "resume_cursor", "window", "poll_after", "count")
-    ]
-    reasons = get_args(get_type_hints(RejectedRecord)["reason"])
-    for name in (*ColumnEntry.__struct_fields__, *Explanation.__struct_fields__, *reasons):
-        assert f"`{name}`" in TEXT, name
-
-
 def test_defaults_of_settings_are_as_told() -> None:
     """A number in parentheses after a setting is its default."""
     units = {"": 1, "s": 1, "MiB": 1024**2, "GiB": 1024**3}
@@ -132,22 +93,6 @@ def test_defaults_of_settings_are_as_told() -> None:
     assert len(told) > 15
     for name, number, unit in told:
         assert Settings().flat()[name.lower()] == int(number) * units[unit], name
-
-
-def test_numbers_are_as_told() -> None:
-    """Limits that are no settings stand in the text as they are in the code."""
-    limits = {cells[0]: cells[1] for cells in rows("what | limit")}
-    assert limits["records on a page"] == str(MAX_LIMIT)
-    several = (collector._MAX_FILTERS, filters.MAX_VALUES, filters._MAX_TEXT_LENGTH)
-    assert limits["filters; values of `in`; length of a value"] == "; ".join(f"{each:,}" for each in several)
-    assert limits["`wait`"] == f"{MAX_WAIT_S} s"
-    assert limits["versions of a record"] == f"{MAX_LIMIT:,}"
-    assert limits["buckets; groups; metrics"] == f"{MAX_BUCKETS:,}; {MAX_GROUPS}; {MAX_METRICS}"
-    assert f"1 to {MAX_LIMIT}, more counts as {MAX_LIMIT}" in TEXT
-    assert f"| {DEFAULT_LIMIT} |" in TEXT
-    assert f"stops at {COUNT_CAP:,}" in TEXT
-    assert f"every {PING_S:g} seconds" in TEXT
-    assert f"up to {filters._MAX_DEPTH} steps" in TEXT
 
 
 async def test_every_route_is_named() -> None:
@@ -164,17 +109,3 @@ async def test_every_route_is_named() -> None:
 def test_programs_stand_in_the_page_as_they_are(program: Path) -> None:
     """Each file of examples/clients is a block of the page."""
     assert program.read_text() in [block.text for block in blocks(DOCUMENT) if block.language == "python"]
-
-
-def test_no_program_stands_in_the_page_alone() -> None:
-    """Every block of Python is one of those files, which the tests run."""
-    assert len([block for block in blocks(DOCUMENT) if block.language == "python"]) == len(PROGRAMS) == 4
-
-
-def test_links_within_the_page_lead_somewhere() -> None:
-    """Each names a heading, as GitHub and others write it."""
-    headings = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
-    known = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    links = re.findall(r"\]\(#([^)]+)\)", TEXT)
-    assert links
-    assert set(links) <= known

@@ -1,6 +1,7 @@
 """What the documents say is so: links lead somewhere, settings and targets exist, examples run."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +11,13 @@ import pytest
 
 from app.schema.table import records_table
 from app.settings.load import VARIABLES
-from bench.scaling import prices
+from sluice.cli.commands import all_commands
+from sluice.cli.parser import join_durations, parser_of
 from sluice.testing.service import SETTINGS, running
 from tests.documents import code_blocks, readme_module
 from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-
-def test_the_documents_are_found() -> None:
-    """The other tests look at something."""
-    names = {path.name for path in DOCUMENTS}
-    assert {"README.md", "CONTRIBUTING.md", "SECURITY.md", "settings.md"} <= names
 
 
 def dead_links(document: Path) -> Iterator[tuple[int, str]]:
@@ -69,6 +65,19 @@ def unknown_targets(document: Path) -> Iterator[tuple[int, str]]:
             yield line_of(text, target.start()), f"make {target[1]} is no target"
 
 
+def unknown_commands(document: Path) -> Iterator[tuple[int, str]]:
+    """A command of `sluice` in a block of shell is one that its parser understands."""
+    text = document.read_text()
+    for block in re.finditer(r"^```sh[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        shell = block[1].replace("\\\n", " ")
+        for name, rest in re.findall(r"(?:^|^\w+=\S+ |[(|] ?)sluice ([a-z]+)( [^|)#<>;&\n]*)?", shell, re.MULTILINE):
+            try:
+                parser, _ = parser_of(name, dict(all_commands())[name])
+                parser.parse_args(join_durations(shlex.split(rest.replace("$", ""))))
+            except (KeyError, SystemExit, ValueError):
+                yield line_of(text, block.start()), f"sluice {name}{rest} is not understood"
+
+
 @pytest.mark.parametrize(
     ("rule", "breaks", "keeps"),
     [
@@ -76,6 +85,7 @@ def unknown_targets(document: Path) -> Iterator[tuple[int, str]]:
         (dead_anchors, "[x](#a)\n# A `b`", "# A `b`\n[x](#a-b) [y](elsewhere.md#z)"),
         (unknown_settings, "SLUICE_NO_SUCH_THING", "SLUICE_BACKEND"),
         (unknown_targets, "`make nothing`", "`make test`"),
+        (unknown_commands, "```sh\nsluice redrive --everything\n```", "```sh\nsluice redrive --topic t\n```"),
     ],
 )
 def test_documents_name_what_exists(rule: Rule, breaks: str, keeps: str, tmp_path: Path) -> None:
@@ -124,33 +134,6 @@ async def test_the_readmes_api_lines_are_answered() -> None:
             answer = await (service.client.post(target, content=body[1]) if body else service.client.get(target))
             statuses.append(answer.status_code)
     assert statuses == [200, 404, 200, 422], "the store is empty, and the last line is wrong on purpose"
-
-
-def test_the_readme_says_the_worst_first() -> None:
-    """Before what it offers: that it has not run on Google Cloud, and what reading costs, as docs/scaling.md has it."""
-    readme = (ROOT / "README.md").read_text()
-    first = readme.partition("## What you get")[0]
-    assert "**Status: it has never run on Google Cloud.**" in first.partition("## ")[0]
-    assert len(readme.splitlines()) <= 150
-    scaling = (ROOT / "docs" / "scaling.md").read_text()
-    answer = scaling.partition("<!-- end of answer -->")[0]
-    slow, fast = re.findall(r"^\| (?:1|10),000 \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", first, re.MULTILINE)
-    paged = f"following all of them by pages costs ${slow[1]} a month, for ten readers ${slow[1]}"
-    assert f"At 1,000 records a second, {paged}, and exporting each hour costs ${slow[2]}," in answer
-    assert f"At 10,000 a second it is ${fast[1]} and ${fast[2]}:" in answer
-    row = r"^\| (1,000|10,000) \| 1 \| .*: ([\d,]+) ingest, [\d,]+ storage \|$"
-    bills = dict(re.findall(row, scaling, re.MULTILINE))
-    assert bills == {"1,000": slow[0], "10,000": fast[0]}
-    (least, most) = re.findall(r"\$(0\.\d+).\$(0\.\d+) per million", first)[0]
-    assert f"To ingest a million records costs ${least} to ${most}," in answer
-
-
-def test_the_price_of_a_bigquery_subscription_is_its_list_price() -> None:
-    """A million messages of 1 KB: published, and delivered to BigQuery."""
-    (stated,) = re.findall(r"\$(0\.\d+) per million messages", (ROOT / "README.md").read_text())
-    dollars = (prices.PUBSUB_BYTE.of(1_000) + prices.SUBSCRIPTION_BYTE.of(1_000)) * 1e6
-    assert stated == f"{dollars:.2f}"
-    assert f"list price of {prices.DATED}" in (ROOT / "README.md").read_text()
 
 
 def test_the_readmes_type_is_the_one_of_a_new_project() -> None:

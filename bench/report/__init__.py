@@ -11,5 +11,5 @@
     latency_plot  results/latency.svg: what is added to the store's acknowledgement
     document    which table stands between which marks, and which plots there are
 
-`python -m bench.report` writes all of it; tests/bench/test_report.py fails when the page and the results differ.
+`python -m bench.report` writes all of it.
 """

@@ -22,7 +22,8 @@ def test_every_section_with_commands_for_a_laptop_is_practised() -> None:
 
 def test_commands_are_those_of_the_section() -> None:
     """Blocks for Google Cloud, and those of the next section, are left out."""
-    document = '## One\n\n```sh\ngcloud\n```\n\n```sh title="laptop"\na\nb\n```\n\n## Two\n\n```sh title="laptop"\nc\n```\n\n## Three\n'
+    laptop = '```sh title="laptop"'
+    document = f"## One\n\n```sh\ngcloud\n```\n\n{laptop}\na\nb\n```\n\n## Two\n\n{laptop}\nc\n```\n\n## Three\n"
     assert laptop_commands(section_of(document, "One")) == "a\nb\n"
     assert laptop_commands(section_of(document, "Two")) == "c\n"
     with pytest.raises(RunBookError, match="no commands"):
