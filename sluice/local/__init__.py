@@ -3,7 +3,7 @@
 The flow, from a publisher to the service under test:
 
     publisher ── gRPC or REST ──> pubsub     topics, subscriptions, leases, dead letters
-                                     │       (source; or emulator: the official emulator)
+                                     │       (source)
                                      ▼
                                   pusher     POSTs as the real service does: token, window, back-off
                                      │       (flow limits the rate, push_request builds requests)

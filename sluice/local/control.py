@@ -51,7 +51,7 @@ def control_app(
     issuer: Issuer,
     defaults: TokenDefaults,
     pushers: Pushers,
-    backlogs: Callable[[], list[Backlog]] | None = None,
+    backlogs: Callable[[], list[Backlog]],
 ) -> web.Application:
     """Return the routes listed in the module's docstring; without `backlogs` they are not known."""
     cache, first = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}"}, issuer.certs()
@@ -70,8 +70,6 @@ def control_app(
         return web.json_response(pushers.snapshot())
 
     async def subscriptions(_: web.Request) -> web.Response:
-        if backlogs is None:
-            raise web.HTTPNotFound(text="the official emulator does not report backlogs\n")
         return web.json_response({"subscriptions": msgspec.to_builtins(backlogs())})
 
     async def token(request: web.Request) -> web.Response:

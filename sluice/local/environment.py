@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -36,7 +36,6 @@ NEWS_WITHIN_S = 1.0
 _POLL_S = 0.05
 
 _Result = TypeVar("_Result")
-PubsubKind = Literal["local", "emulator"]
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,6 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     declared: Declared = Declared()
     data_path: Path = Path("data/sluice.duckdb")
     port: int | None = None
-    pubsub: PubsubKind = "local"
     unwrapped: bool = False
     bigquery: Installation | None = None
     log_dir: Path | None = None
@@ -130,7 +128,6 @@ class LocalStack:
         options = self.options
         named = {
             "--push-endpoint": f"{self.url}/pubsub/push",
-            "--pubsub": options.pubsub,
             "--port": str(port),
             "--issuer-port": str(issuer_port),
         }
@@ -206,8 +203,7 @@ def service_environ(
             "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
             "SLUICE_TOKEN_ISSUER": pubsub.issuer,
             "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
-            # The official emulator does not report one.
-            **({"SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions"} if options.pubsub == "local" else {}),
+            "SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions",
         }
     )
 
@@ -234,12 +230,6 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
         "in a folder of --data-path's name that ends in .bigquery (installed when missing; needs Python 3.13)",
     )
     parser.add_argument("--port", type=port_number, help="the service's port (default: 8080, or a free one)")
-    parser.add_argument(
-        "--pubsub",
-        choices=get_args(PubsubKind),
-        default="local",
-        help="which Pub/Sub: the one in this repository, or Google's emulator (needs Java and the Cloud SDK)",
-    )
 
 
 async def serve_until(stack: LocalStack, stop: asyncio.Event) -> int:

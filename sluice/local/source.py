@@ -14,7 +14,7 @@ LEASE_MARGIN_S = 10.0
 
 
 class Source(Protocol):
-    """A subscription as the pusher sees it. The local broker is one, the official emulator another."""
+    """A subscription as the pusher sees it. The local broker is one."""
 
     async def ready(self) -> None:
         """Wait until `take` would return something."""

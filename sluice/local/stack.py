@@ -6,14 +6,10 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-import grpc
 from aiohttp import web
 
 from app.runtime.clock import Clock, SystemClock
 from sluice.local.control import TokenDefaults, control_app
-from sluice.local.emulator import running_emulator
-from sluice.local.emulator_relay import create_for_relay
-from sluice.local.emulator_source import EmulatorSource
 from sluice.local.flow import PushFlow
 from sluice.local.issuer import Issuer
 from sluice.local.pubsub.broker import Broker
@@ -26,7 +22,6 @@ from sluice.local.source import LocalSource, Source
 from sluice.local.stack_settings import Push, Ready, StackSettings
 
 _log = logging.getLogger(__name__)
-_CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
 @contextlib.asynccontextmanager
@@ -36,15 +31,13 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
     Raises:
         OSError: a port is in use.
         PubsubError: a name breaks the naming rules.
-        EmulatorError: the official emulator was requested, but is not installed or does not start.
     """
     clock, issuer = SystemClock(), Issuer()
     async with contextlib.AsyncExitStack() as stack:
         # Bound first: the address is in the tokens, and a port conflict shows before anything else starts.
         listener = stack.enter_context(socket.create_server((settings.host, settings.issuer_port)))
         issuer_url = f"http://{settings.host}:{listener.getsockname()[1]}"
-        start = _emulator(settings) if settings.backend == "emulator" else _local(settings, clock)
-        address, sources, broker = await stack.enter_async_context(start)
+        address, sources, broker = await stack.enter_async_context(_local(settings, clock))
         defaults = TokenDefaults(issuer_url, settings.audience, settings.principal)
         shared, *own = (
             _pusher(
@@ -53,11 +46,8 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
             for (_, push), source in zip(settings.pushes, sources, strict=True)
         )
         pushers = Pushers(shared, dict(zip(settings.streams, own, strict=True)))
-        backlogs = None
-        if broker is not None:
-            backlogs = broker.backlogs
-            _follow_updates(broker, settings, (shared, *own), sources)
-        app = control_app(issuer, defaults, pushers, backlogs)
+        _follow_updates(broker, settings, (shared, *own), sources)
+        app = control_app(issuer, defaults, pushers, broker.backlogs)
         control = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await control.setup()
         stack.push_async_callback(control.cleanup)
@@ -92,17 +82,16 @@ def _pusher(settings: StackSettings, push: Push, source: Source, token: Callable
 
 
 def _follow_updates(
-    broker: Broker, settings: StackSettings, pushers: Sequence[Pusher], sources: Sequence[Source]
+    broker: Broker, settings: StackSettings, pushers: Sequence[Pusher], sources: Sequence[LocalSource]
 ) -> None:
     """Let each pusher apply what UpdateSubscription and ModifyPushConfig change."""
     for (_, push), pusher, source in zip(settings.pushes, pushers, sources, strict=True):
 
-        def apply(changed: SubscriptionSettings, pusher: Pusher = pusher, source: Source = source) -> None:
+        def apply(changed: SubscriptionSettings, pusher: Pusher = pusher, source: LocalSource = source) -> None:
             if changed.push_endpoint != pusher.endpoint:
                 pusher.set_endpoint(changed.push_endpoint)
             pusher.set_ack_deadline(changed.ack_deadline_s)
-            if isinstance(source, LocalSource):
-                source.set_ack_deadline(changed.ack_deadline_s)
+            source.set_ack_deadline(changed.ack_deadline_s)
 
         broker.on_update[settings.subscription_name(push.subscription)] = apply
 
@@ -132,7 +121,7 @@ def _report_failure(task: asyncio.Task[None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Sequence[Source], Broker | None]]:
+async def _local(settings: StackSettings, clock: Clock) -> AsyncIterator[tuple[str, Sequence[LocalSource], Broker]]:
     broker = Broker(clock.now_us)
     names = [create(broker, settings, push) for _, push in settings.pushes]
     server = PubsubServer(broker)
@@ -164,16 +153,3 @@ def create(broker: Broker, settings: StackSettings, push: Push) -> str:
         )
     broker.create_subscription(subscription)
     return subscription.name
-
-
-@contextlib.asynccontextmanager
-async def _emulator(settings: StackSettings) -> AsyncIterator[tuple[str, Sequence[Source], Broker | None]]:
-    async with contextlib.AsyncExitStack() as stack:
-        address = await stack.enter_async_context(running_emulator(settings.host, settings.port))
-        await asyncio.to_thread(create_for_relay, settings, address)
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS))
-        names = [settings.subscription_name(push.subscription) for _, push in settings.pushes]
-        sources = [EmulatorSource(channel, name) for name in names]
-        for source in sources:
-            await stack.enter_async_context(_background(source.run()))
-        yield address, sources, None

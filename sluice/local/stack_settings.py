@@ -43,7 +43,6 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_outstanding: int = 256
     unwrapped: bool = False
     ordering: bool = False
-    backend: Literal["local", "emulator"] = "local"
     streams: tuple[str, ...] = ()
 
     @property

@@ -37,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
             declared=declared,
             data_path=args.data_path,
             port=args.port,
-            pubsub=args.pubsub,
             unwrapped=args.unwrapped,
             bigquery=installed(args.backend, _say),
         )

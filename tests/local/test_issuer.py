@@ -39,7 +39,7 @@ async def control(issuer: Issuer, broker: Broker) -> AsyncIterator[aiohttp.Clien
         ack_deadline_s=10,
         now_us=broker.now_us,
     )
-    runner = web.AppRunner(control_app(issuer, TokenDefaults(ADDRESS, "sluice", PRINCIPAL), Pushers(pusher, {})))
+    runner = web.AppRunner(control_app(issuer, TokenDefaults(ADDRESS, "sluice", PRINCIPAL), Pushers(pusher, {}), list))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}/") as session:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.stores.bigquery.client import TableAddress
@@ -146,8 +145,6 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
         "SLUICE_BACKLOG": "http://127.0.0.1:2/subscriptions",
         "SLUICE_SIGNING_SECRET": "a secret",
     }
-    emulator = msgspec.structs.replace(options, pubsub="emulator")
-    assert "SLUICE_BACKLOG" not in service_environ(emulator, READY, 4711, None, "a secret"), "it reports none"
 
 
 def test_the_service_gets_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from unittest.mock import ANY
 
 import pytest
 
-from sluice.local.emulator import free_port
 from sluice.local.flow import PushFlow
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
@@ -16,6 +15,7 @@ from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.local.push_request import wrapped
 from sluice.local.pusher import Pusher
 from sluice.local.source import LocalSource
+from sluice.testing.process import free_port
 from tests.local.conftest import TOPIC
 from tests.local.endpoint import Endpoint, Push, eventually, serving
 
@@ -140,7 +140,7 @@ async def test_no_answer_within_the_ack_deadline_is_a_nack(push_broker: Broker, 
 
 async def test_pushing_begins_when_the_endpoint_comes_up(push_broker: Broker) -> None:
     """Connection refused is a nack like any other: nothing is lost while the service starts."""
-    port = free_port("127.0.0.1")
+    port = free_port()
     async with pushing(push_broker, f"http://127.0.0.1:{port}/pubsub/push") as pusher:
         publish(push_broker, 10)
         await eventually(lambda: pusher.stats.by_status["connection"] >= 3)
@@ -150,7 +150,7 @@ async def test_pushing_begins_when_the_endpoint_comes_up(push_broker: Broker) ->
 
 async def test_a_new_endpoint_is_used_at_once(push_broker: Broker, endpoint: Endpoint) -> None:
     """Changing the endpoint ends the minute-long pause the old one had earned."""
-    nowhere = f"http://127.0.0.1:{free_port('127.0.0.1')}/pubsub/push"
+    nowhere = f"http://127.0.0.1:{free_port()}/pubsub/push"
     async with pushing(push_broker, nowhere, min_backoff_s=60, max_backoff_s=60) as pusher:
         publish(push_broker, 3)
         await eventually(lambda: pusher.stats.by_status["connection"] >= 1)

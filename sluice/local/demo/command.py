@@ -69,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
             declared=DECLARED,
             data_path=args.data_path,
             port=args.port,
-            pubsub=args.pubsub,
             bigquery=installed(args.backend, console.print),
             log_dir=args.data_path.with_suffix(".logs"),
         )

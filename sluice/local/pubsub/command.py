@@ -14,7 +14,6 @@ import sys
 import msgspec
 import uvloop
 
-from sluice.local.emulator import EmulatorError
 from sluice.local.ports import port_number
 from sluice.local.pubsub import ask
 from sluice.local.pubsub.errors import PubsubError
@@ -55,13 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--unwrapped", action="store_true", help="push raw payloads with x-goog-pubsub-* headers")
     parser.add_argument("--enable-ordering", action="store_true", help="honour ordering keys")
-    parser.add_argument(
-        "--pubsub",
-        choices=("local", "emulator"),
-        default="local",
-        help="emulator: the official one from the Cloud SDK, relayed by the same pusher (default: local)",
-    )
-
     ask.add_actions(parser)
 
 
@@ -74,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = _settings(args)
         uvloop.run(_serve(settings))
-    except (EmulatorError, PubsubError, OSError, ValueError) as error:
+    except (PubsubError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -107,7 +99,6 @@ def _settings(args: argparse.Namespace) -> StackSettings:
         max_outstanding=args.max_outstanding,
         unwrapped=args.unwrapped,
         ordering=args.enable_ordering,
-        backend=args.pubsub,
         streams=tuple(dict.fromkeys(args.stream)),
     )
 
