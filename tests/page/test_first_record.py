@@ -13,7 +13,7 @@ from tests.support.chromium.driver import Page
 
 COMMAND = "#first-record code"
 ROWS = "document.querySelectorAll('#records tbody tr').length"
-AWKWARD = [f"tests.page.declared:{name}" for name in ("Sale", "Quoted", "Nameless", "Patterned")]
+AWKWARD = [f"tests.page.declared:{name}" for name in ("Sale", "Quoted", "Nameless")]
 
 
 async def check_the_command(tab: Page, data_path: Path, **settings: str) -> None:
