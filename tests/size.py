@@ -16,13 +16,13 @@ from app.settings.load import Settings
 
 ROOT = Path(__file__).parent.parent
 CEILINGS = {
-    "app": 24_500,
-    "modules of app": 280,
-    "sluice": 11_000,
+    "app": 24_400,
+    "modules of app": 281,
+    "sluice": 11_100,
     "client": 2_100,
     "bench": 5_400,
-    "tests": 53_800,
-    "words of Markdown": 97_200,
+    "tests": 54_000,
+    "words of Markdown": 97_400,
     "settings": 94,
 }
 _PARTS = {
