@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+BENCH := .cache/bench/bin/python
 PARALLEL := --numprocesses auto --dist worksteal -m "not browser"
 # Images for containers often set it. Every process of the tests, hundreds of them, would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -131,69 +132,72 @@ soak: setup ## Run the service for 30 minutes with faults; check that nothing gr
 .PHONY: bench
 bench: bench-ingest bench-start bench-query ## Measure ingestion, start-up, memory and queries (under ten minutes; bench/README.md).
 
+.PHONY: bench-setup
+bench-setup:
+	@sh ./bootstrap.sh --bench
+
 .PHONY: bench-ingest
-bench-ingest: setup ## Measure ingestion, against the machine's ceilings and common alternatives; latency, scaling.
-	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/today "$$uv" sync --quiet --locked --all-extras \
-	  --no-default-groups --group today
-	@$(PYTHON) -m bench.ingest.compare $(ARGS)
-	@$(PYTHON) -m bench.ingest.latency
-	@$(PYTHON) -m bench.ingest.workers
-	@$(PYTHON) -m bench.report
-	@$(PYTHON) -m bench.scaling
+bench-ingest: bench-setup ## Measure ingestion, against the machine's ceilings and common alternatives; latency, scaling.
+	@sh ./bootstrap.sh --bench today
+	@$(BENCH) -m bench.ingest.compare $(ARGS)
+	@$(BENCH) -m bench.ingest.latency
+	@$(BENCH) -m bench.ingest.workers
+	@$(BENCH) -m bench.report
+	@$(BENCH) -m bench.scaling
 
 .PHONY: bench-start
-bench-start: setup ## Measure start-up (until the first 200), imports, and memory: idle, under load, after bursts.
-	@$(PYTHON) -m bench.start.time_to_ready
-	@$(PYTHON) -m bench.start.memory
-	@$(PYTHON) -m bench.report
+bench-start: bench-setup ## Measure start-up (until the first 200), imports, and memory: idle, under load, after bursts.
+	@$(BENCH) -m bench.start.time_to_ready
+	@$(BENCH) -m bench.start.memory
+	@$(BENCH) -m bench.report
 
 .PHONY: bench-mcp
-bench-mcp: setup ## Measure what SLUICE_MCP=true adds to the start and to memory (docs/mcp.md; ARGS="--pairs 20").
-	@$(PYTHON) -m bench.start.mcp_cost $(ARGS)
+bench-mcp: bench-setup ## Measure what SLUICE_MCP=true adds to the start and to memory (docs/mcp.md; ARGS="--pairs 20").
+	@$(BENCH) -m bench.start.mcp_cost $(ARGS)
 
 .PHONY: bench-query
-bench-query: setup ## Measure queries over HTTP: pages, 304, exports and their memory (docs/performance.md).
-	@$(PYTHON) -m bench.query.api $(ARGS)
-	@$(PYTHON) -m bench.report
+bench-query: bench-setup ## Measure queries over HTTP: pages, 304, exports and their memory (docs/performance.md).
+	@$(BENCH) -m bench.query.api $(ARGS)
+	@$(BENCH) -m bench.report
 
 .PHONY: bench-price
-bench-price: setup ## Reckon what reading costs on BigQuery, by a model of what it bills (bench/README.md).
-	@$(PYTHON) -m bench.price $(ARGS)
-	@$(PYTHON) -m bench.report
+bench-price: bench-setup ## Reckon what reading costs on BigQuery, by a model of what it bills (bench/README.md).
+	@$(BENCH) -m bench.price $(ARGS)
+	@$(BENCH) -m bench.report
 
 .PHONY: bench-fresh
-bench-fresh: setup ## Measure how old the feed over BigQuery is, with watermarks and without (needs Python 3.13; ten minutes).
-	@$(PYTHON) -m bench.price.fresh $(ARGS)
-	@$(PYTHON) -m bench.report
+bench-fresh: bench-setup ## Measure how old the feed over BigQuery is, with watermarks and without (needs Python 3.13; ten minutes).
+	@$(BENCH) -m bench.price.fresh $(ARGS)
+	@$(BENCH) -m bench.report
 
 .PHONY: bench-gate
-bench-gate: setup ## Check for slowdowns, by ratios within one run (ARGS=--strict: longer, with the promised limits).
-	@$(PYTHON) -m bench.gate $(ARGS)
+bench-gate: bench-setup ## Fail where a message or a record takes 5 % more processor time than before (BASE=COMMIT: than there).
+	@$(BENCH) -m bench.gate $(if $(BASE),--base $(BASE)) $(ARGS)
 
 .PHONY: bench-streams
-bench-streams: setup ## Measure what ten streams on one core cost, against a single type (docs/performance.md).
-	@$(PYTHON) -m bench.ingest.streams $(ARGS)
+bench-streams: bench-setup ## Measure what ten streams on one core cost, against a single type (docs/performance.md).
+	@$(BENCH) -m bench.ingest.streams $(ARGS)
 
 .PHONY: bench-heavy
-bench-heavy: setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
-	@$(PYTHON) -m bench.ingest.heavy_messages $(ARGS)
+bench-heavy: bench-setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
+	@$(BENCH) -m bench.ingest.heavy_messages $(ARGS)
 
 .PHONY: bench-embedded
-bench-embedded: setup ## Measure reads of the embedded store at three million rows (docs/performance.md; ARGS="--against DIR").
-	@$(PYTHON) -m bench.embedded.millions $(ARGS)
+bench-embedded: bench-setup ## Measure reads of the embedded store at three million rows (docs/performance.md; ARGS="--against DIR").
+	@$(BENCH) -m bench.embedded.millions $(ARGS)
 
 .PHONY: bench-telemetry
-bench-telemetry: setup ## Measure the cost of traces, metrics and logs for each push (docs/decisions/0010-what-looking-costs.md).
-	@$(PYTHON) -m bench.telemetry.overhead $(ARGS)
+bench-telemetry: bench-setup ## Measure the cost of traces, metrics and logs for each push (docs/decisions/0010-what-looking-costs.md).
+	@$(BENCH) -m bench.telemetry.overhead $(ARGS)
 
 .PHONY: bench-append
-bench-append: setup ## Measure the latency that the service adds to the store's, at one message a second.
-	@$(PYTHON) -m bench.ingest.append_latency --save $(ARGS)
+bench-append: bench-setup ## Measure the latency that the service adds to the store's, at one message a second.
+	@$(BENCH) -m bench.ingest.append_latency --save $(ARGS)
 
 .PHONY: load
-load: setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
+load: bench-setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
-	@$(PYTHON) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
+	@$(BENCH) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: capacity
 capacity: setup ## Recompute capacity and cost from measured figures and list prices (docs/capacity.md, docs/scaling.md).
@@ -211,5 +215,5 @@ flights-data: setup ## Rebuild sluice/local/flights/*.csv.gz from their source (
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv site .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv site .cache/bench .cache/today .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,14 +5,14 @@
 # Needs only Python >= 3.11. uv is taken from PATH when it is recent enough, else installed into .bootstrap/,
 # a private virtual environment; nothing outside this directory is changed.
 #
-# bootstrap.sh        set .venv up
-# bootstrap.sh --uv   print where uv is
+# bootstrap.sh                  set .venv up
+# bootstrap.sh --bench [today]  set .cache/bench (.cache/today) up, on the image's Python: for benchmarks
+# bootstrap.sh --uv             print where uv is
 set -eu
 
 uv_version=0.13.8     # what .bootstrap/ gets
 uv_oldest=0.9.17      # older ones cannot read `exclude-newer = "1 week"` in pyproject.toml
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-stamp=$root/.venv/.synced
 
 say() { printf '%s\n' "setup: $*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -61,14 +61,25 @@ if [ "${1-}" = --uv ]; then
     uv_on_path || private_uv
     exit
 fi
-wanted=$(cat bootstrap.sh pyproject.toml client/pyproject.toml uv.lock | cksum)
-if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+environment=.venv
+if [ "${1-}" = --bench ]; then
+    group=${2-bench}
+    environment=.cache/$group
+    # Some calls take three times as long in another version of Python. A shim of pyenv fails for a version not chosen.
+    image_python=$(sed -n 's/^FROM python:\([0-9.]*\)-.*/\1/p' Dockerfile)
+    PYENV_VERSION=$(pyenv versions --bare 2>/dev/null | paste -s -d : -)
+    export PYENV_VERSION
+    set -- --python "$image_python" --no-default-groups --group "$group"
+fi
+stamp=$environment/.synced
+wanted=$({ echo "$*"; cat bootstrap.sh pyproject.toml client/pyproject.toml uv.lock; } | cksum)
+if [ -x "$environment/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
 
 uv=$(uv_on_path) || uv=$(private_uv)
-say "installing the dependencies of uv.lock into .venv/"
+say "installing the dependencies of uv.lock into $environment/"
 # The caller's own environment must not be the one that is changed.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH
-UV_PROJECT_ENVIRONMENT=$root/.venv "$uv" sync --quiet --locked --all-extras
+UV_PROJECT_ENVIRONMENT=$root/$environment "$uv" sync --quiet --locked --all-extras "$@"
 printf '%s\n' "$wanted" >"$stamp"

@@ -7,7 +7,8 @@ measured   ingest     the way in: messages a second of one core, beside ceilings
            price      what reading costs on BigQuery, by a model of its bill
            embedded   the embedded store at millions of rows
            telemetry  what traces, metrics and logs cost a push
-held to    gate       whether it became slower, for the CI
+compared   gate       whether a change is slower than the commit that landed last
+           base       … which one that is, and its files
 reported   report     the tables and plots of bench/README.md
            scaling    capacity, cost and limits at other rates: docs/capacity.md, docs/scaling.md
 shared     machine    what a result says of the machine

@@ -49,6 +49,16 @@ class Cores(msgspec.Struct, frozen=True):
         return cls(allowed[:1], allowed[1:2] or allowed)
 
 
+class Program(msgspec.Struct, frozen=True):
+    """The code of a service, and the Python with its packages that runs it."""
+
+    python: str
+    tree: Path
+
+
+THIS = Program(sys.executable, ROOT)
+
+
 class Store:
     """The null store, in a process of its own: what it acknowledges it has counted."""
 
@@ -133,7 +143,7 @@ def service_settings(grpc_url: str, keys_url: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(
-    name: str, words: list[str], settings: Mapping[str, str], core: list[int]
+    name: str, words: list[str], settings: Mapping[str, str], core: list[int], program: Program = THIS
 ) -> AsyncIterator[Contender]:
     """Run a contender until the block ends; it is ready when the block begins."""
     port = free_port()
@@ -141,8 +151,8 @@ async def running(
         settings = {**settings, "SLUICE_PORT": str(port)}
     else:
         words = [*words, f"--port={port}"]
-    python = TODAYS_PYTHON if name in TODAY else sys.executable
-    process = await start([str(python), "-m", *words], core, settings)
+    python = TODAYS_PYTHON if name in TODAY else program.python
+    process = await start([str(python), "-m", *words], core, settings, tree=program.tree)
     try:
         await _ready(process, port, name)
         yield Contender(name, process, port)
@@ -157,7 +167,12 @@ async def running(
 
 
 async def start(
-    command: list[str], core: list[int], settings: Mapping[str, str] | None = None, *, talks: bool = False
+    command: list[str],
+    core: list[int],
+    settings: Mapping[str, str] | None = None,
+    *,
+    talks: bool = False,
+    tree: Path = ROOT,
 ) -> asyncio.subprocess.Process:
     """Start a process pinned to `core`; its log is dropped, but for what goes wrong."""
     environment = {
@@ -169,7 +184,7 @@ async def start(
     try:
         return await asyncio.create_subprocess_exec(
             *command,
-            cwd=ROOT,
+            cwd=tree,
             env=environment | dict(settings or {}),
             stdin=pipe if talks else nothing,
             stdout=pipe if talks else nothing,

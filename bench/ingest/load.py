@@ -96,7 +96,8 @@ class Load:
         took_s, own_s = time.perf_counter() - begun_s, time.process_time() - own_s
         used_s = sum(map(cpu_s, order.pids)) - used_s
         messages, times_s = self.answered - answered, sorted(self.times_s)
-        self._finish()
+        self._hear_all()
+        self.close()
         return Loaded(
             answered=self.answered,
             failed=sum(self.failures.values()),
@@ -106,6 +107,18 @@ class Load:
             load_cores=round(own_s / took_s, 3),
             times_ms=[round(_quantile(times_s, share) * 1_000, 3) for share in (0.5, 0.9, 0.99, 0.999, 1.0)],
         )
+
+    def lap(self, seconds: float) -> int:
+        """Push for so long, at least one message a connection, until all are answered; return how many there were."""
+        answered = self.answered
+        self._closed(time.perf_counter() + seconds, list(self._by_fd.values()))
+        self._hear_all()
+        return self.answered - answered
+
+    def close(self) -> None:
+        """Close the connections."""
+        for connection in self._by_fd.values():
+            connection.socket.close()
 
     def _closed(self, until_s: float, idle: list[_Connection]) -> None:
         for connection in idle:
@@ -171,15 +184,13 @@ class Load:
             self.failures[got[9:12]] = self.failures.get(got[9:12], 0) + 1
         return True
 
-    def _finish(self) -> None:
+    def _hear_all(self) -> None:
         """Hear the answers that are still to come, so that each message that was pushed is accounted for."""
         waiting = self._number - self._order.first - self.answered
         give_up_s = time.perf_counter() + 30
         while waiting > 0 and time.perf_counter() < give_up_s:
             for fd, event in self._epoll.poll(0.1):
                 waiting -= self._heard(self._by_fd[fd], event)
-        for connection in self._by_fd.values():
-            connection.socket.close()
 
 
 def _is_whole(answer: bytes) -> bool:

@@ -86,12 +86,17 @@ async def one_round(
     order = order_of([contender], case, seconds, rate)
     loaded = await load(order, field.cores.load)
     contender.pushed += loaded.answered
-    stored, acknowledged = await field.store.rows() - before, loaded.answered * case.records
     if loaded.failed:
         raise SystemExit(f"{contender.name}: {loaded.failed} of {loaded.answered} pushes were not answered 204")
-    if contender.name in _DURABLE and stored < acknowledged:
-        raise SystemExit(f"{contender.name}: {acknowledged} records were acknowledged, and {stored} stored")
+    if contender.name in _DURABLE:
+        check_stored(contender, loaded.answered * case.records, await field.store.rows() - before)
     return loaded
+
+
+def check_stored(contender: Contender, acknowledged: int, stored: int) -> None:
+    """Raise SystemExit if the store was given fewer records than the contender has acknowledged."""
+    if stored < acknowledged:
+        raise SystemExit(f"{contender.name}: {acknowledged} records were acknowledged, and {stored} stored")
 
 
 def measured(loaded: Loaded, case: Case) -> Round:
