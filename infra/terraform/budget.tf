@@ -1,5 +1,5 @@
-# Optional: people on call hear when the project has spent half of a month's budget, nine tenths, and all of it. A budget
-# tells and stops nothing. Making one takes roles/billing.costsManager on the billing account (README.md).
+# Optional: the e-mail addresses of on_call hear when the project has spent half of a month's budget, nine tenths, and all
+# of it. A budget tells and stops nothing. Making one takes roles/billing.costsManager on the billing account (README.md).
 
 resource "google_billing_budget" "project" {
   count = var.budget == null ? 0 : 1
@@ -33,8 +33,14 @@ resource "google_billing_budget" "project" {
   }
 
   all_updates_rule {
-    # A budget tells five channels at most.
-    monitoring_notification_channels = slice(local.channels, 0, min(5, length(local.channels)))
+    monitoring_notification_channels = [for email in sort(local.emails) : google_monitoring_notification_channel.email[email].name]
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.emails) >= 1 && length(local.emails) <= 5
+      error_message = "A budget can tell e-mail addresses only, and five at most: on_call names ${length(local.emails)}. Name an address in on_call.tickets (or page), or set budget = null."
+    }
   }
 
   depends_on = [google_project_service.used]

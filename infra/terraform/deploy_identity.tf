@@ -10,7 +10,7 @@ resource "google_service_account" "deploy" {
 resource "google_service_account_iam_member" "deploy_from_github" {
   service_account_id = google_service_account.deploy.name
   role               = "roles/iam.workloadIdentityUser"
-  member             = "principalSet://iam.googleapis.com/projects/${var.project_number}/locations/global/workloadIdentityPools/github/attribute.purpose/deploy"
+  member             = "principalSet://iam.googleapis.com/projects/${var.project_number}/locations/global/workloadIdentityPools/${var.workload_identity_pool}/attribute.purpose/deploy"
 }
 
 # New revisions of the services of this system, and of no other.

@@ -39,7 +39,7 @@ resource "google_monitoring_alert_policy" "main" {
   combiner              = "OR"
   severity              = each.value.severity
   user_labels           = each.value.user_labels
-  notification_channels = local.channels
+  notification_channels = local.channels[each.value.user_labels.response == "page" ? "page" : "tickets"]
 
   enabled = !contains(local.silent_alerts, each.key)
 

@@ -1,7 +1,7 @@
 # Who is told (var.on_call). Slack's token and PagerDuty's key are write-only: sent, and kept nowhere by Terraform.
 
 resource "google_monitoring_notification_channel" "email" {
-  for_each = var.on_call.emails
+  for_each = local.emails
 
   display_name = "${var.system}: ${each.key}"
   type         = "email"
@@ -11,7 +11,7 @@ resource "google_monitoring_notification_channel" "email" {
 }
 
 resource "google_monitoring_notification_channel" "sms" {
-  for_each = var.on_call.sms
+  for_each = setunion([for told in local.told : told.sms]...)
 
   display_name = "${var.system}: ${each.key}"
   type         = "sms"
@@ -21,7 +21,7 @@ resource "google_monitoring_notification_channel" "sms" {
 }
 
 resource "google_monitoring_notification_channel" "slack" {
-  for_each = var.on_call.slack
+  for_each = local.slack
 
   display_name = "${var.system}: ${each.key}"
   type         = "slack"
@@ -36,7 +36,7 @@ resource "google_monitoring_notification_channel" "slack" {
 }
 
 resource "google_monitoring_notification_channel" "pagerduty" {
-  count = var.on_call.pagerduty ? 1 : 0
+  count = local.pagerduty ? 1 : 0
 
   display_name = "${var.system}: PagerDuty"
   type         = "pagerduty"
@@ -50,11 +50,17 @@ resource "google_monitoring_notification_channel" "pagerduty" {
 }
 
 locals {
-  channels = concat(
-    values(google_monitoring_notification_channel.email)[*].name,
-    values(google_monitoring_notification_channel.sms)[*].name,
-    values(google_monitoring_notification_channel.slack)[*].name,
-    google_monitoring_notification_channel.pagerduty[*].name,
-    sort(var.on_call.existing),
-  )
+  # A list that several of us are in is one channel.
+  told      = { page = var.on_call.page, tickets = var.on_call.tickets == null ? var.on_call.page : var.on_call.tickets }
+  emails    = setunion([for told in local.told : told.emails]...)
+  slack     = setunion([for told in local.told : told.slack]...)
+  pagerduty = anytrue([for told in local.told : told.pagerduty])
+
+  channels = { for kind, told in local.told : kind => concat(
+    [for email in sort(told.emails) : google_monitoring_notification_channel.email[email].name],
+    [for number in sort(told.sms) : google_monitoring_notification_channel.sms[number].name],
+    [for channel in sort(told.slack) : google_monitoring_notification_channel.slack[channel].name],
+    told.pagerduty ? google_monitoring_notification_channel.pagerduty[*].name : [],
+    sort(told.existing),
+  ) }
 }

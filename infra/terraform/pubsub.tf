@@ -15,9 +15,9 @@ resource "google_pubsub_topic" "main" {
   }
 
   dynamic "message_storage_policy" {
-    for_each = length(var.allowed_persistence_regions) > 0 ? [1] : []
+    for_each = local.persistence_regions
     content {
-      allowed_persistence_regions = var.allowed_persistence_regions
+      allowed_persistence_regions = message_storage_policy.value
     }
   }
 
@@ -47,6 +47,9 @@ resource "google_pubsub_topic_iam_member" "publisher" {
 }
 
 locals {
+  # Without a policy a message is kept in the region where it is published.
+  persistence_regions = [for regions in [var.allowed_persistence_regions == null ? toset([var.region]) : var.allowed_persistence_regions] : regions if length(regions) > 0]
+
   # Google's sample image answers every POST with 200, and Pub/Sub would take that for "stored": records would be lost.
   # So pushes begin when somebody says that a revision of ours has all the traffic, which Terraform cannot see: the
   # service's template is that of the newest revision, whoever has the traffic. Until then messages wait in the
@@ -119,6 +122,13 @@ resource "google_pubsub_topic" "dead_letters" {
 
   name   = "${var.system}-dead-letters${each.value.suffix}"
   labels = local.labels
+
+  dynamic "message_storage_policy" {
+    for_each = local.persistence_regions
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.used]
 }

@@ -4,6 +4,9 @@
 
 locals {
   grants_folder = "/etc/sluice"
+
+  # Automatic replication would need the location `global`, which gcp.resourceLocations refuses in most organisations.
+  secret_regions = length(var.secret_regions) == 0 ? toset([var.region]) : var.secret_regions
 }
 
 resource "google_secret_manager_secret" "grants" {
@@ -13,7 +16,14 @@ resource "google_secret_manager_secret" "grants" {
   deletion_protection = var.deletion_protection
 
   replication {
-    auto {}
+    user_managed {
+      dynamic "replicas" {
+        for_each = local.secret_regions
+        content {
+          location = replicas.value
+        }
+      }
+    }
   }
 
   depends_on = [google_project_service.used]
@@ -34,7 +44,14 @@ resource "google_secret_manager_secret" "signing" {
   deletion_protection = var.deletion_protection
 
   replication {
-    auto {}
+    user_managed {
+      dynamic "replicas" {
+        for_each = local.secret_regions
+        content {
+          location = replicas.value
+        }
+      }
+    }
   }
 
   depends_on = [google_project_service.used]
@@ -56,7 +73,14 @@ resource "google_secret_manager_secret" "pii" {
   deletion_protection = var.deletion_protection
 
   replication {
-    auto {}
+    user_managed {
+      dynamic "replicas" {
+        for_each = local.secret_regions
+        content {
+          location = replicas.value
+        }
+      }
+    }
   }
 
   depends_on = [google_project_service.used]

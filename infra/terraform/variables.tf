@@ -53,6 +53,12 @@ variable "system" {
   }
 }
 
+variable "workload_identity_pool" {
+  description = "The id of the pool that bootstrap/ made, in which GitHub's workflows sign in."
+  type        = string
+  default     = "github"
+}
+
 variable "labels" {
   description = "More labels for every resource, to find costs by, such as { team = \"data\" }."
   type        = map(string)

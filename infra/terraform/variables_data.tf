@@ -107,9 +107,20 @@ variable "topic_schema" {
 }
 
 variable "allowed_persistence_regions" {
-  description = "Regions in which Pub/Sub may keep messages. None: wherever they are published."
+  description = "Regions in which Pub/Sub may keep messages, wherever they are published. null: region. []: any."
+  type        = set(string)
+  default     = null
+}
+
+variable "secret_regions" {
+  description = "Regions that keep the values of the secrets. Empty: region. Others later mean other secrets, whose values must be added again."
   type        = set(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for region in var.secret_regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "Regions, such as europe-west1; automatic replication, which is global, is not offered."
+  }
 }
 
 variable "unacked_days" {

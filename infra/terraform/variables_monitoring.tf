@@ -1,38 +1,47 @@
 # Who is told, and what is watched.
 
 variable "on_call" {
-  description = "Who is told when something is wrong. `existing` names channels made elsewhere, such as a Slack channel that was authorised in the console."
+  description = "Who is told when something is wrong: `page` of what cannot wait until the morning, `tickets` of everything else. Without `tickets`, `page` is told of both. `existing` names channels made elsewhere, such as a Slack channel that was authorised in the console."
   type = object({
-    emails    = optional(set(string), [])
-    sms       = optional(set(string), []) # +491701234567
-    slack     = optional(set(string), []) # #channel; var.slack_token goes with it
-    pagerduty = optional(bool, false)     # var.pagerduty_key goes with it
-    existing  = optional(set(string), []) # projects/P/notificationChannels/N
+    page = object({
+      emails    = optional(set(string), [])
+      sms       = optional(set(string), []) # +491701234567
+      slack     = optional(set(string), []) # #channel; var.slack_token goes with it
+      pagerduty = optional(bool, false)     # var.pagerduty_key goes with it
+      existing  = optional(set(string), []) # projects/P/notificationChannels/N
+    })
+    tickets = optional(object({
+      emails    = optional(set(string), [])
+      sms       = optional(set(string), [])
+      slack     = optional(set(string), [])
+      pagerduty = optional(bool, false)
+      existing  = optional(set(string), [])
+    }))
   })
 
   validation {
-    condition     = length(var.on_call.emails) + length(var.on_call.sms) + length(var.on_call.slack) + length(var.on_call.existing) + (var.on_call.pagerduty ? 1 : 0) > 0
-    error_message = "Name at least one channel, such as { emails = [\"on-call@example.com\"] }: an alert that reaches nobody is none."
+    condition     = alltrue([for told in var.on_call : length(told.emails) + length(told.sms) + length(told.slack) + length(told.existing) + (told.pagerduty ? 1 : 0) > 0 if told != null])
+    error_message = "Name at least one channel in page, such as { emails = [\"on-call@example.com\"] }, and in tickets, unless you leave it out: an alert that reaches nobody is none."
   }
 
   validation {
-    condition     = alltrue([for email in var.on_call.emails : can(regex("^[^@\\s]+@[^@\\s]+[.][^@\\s]+$", email))])
-    error_message = "on_call.emails holds e-mail addresses."
+    condition     = alltrue(flatten([for told in var.on_call : [for email in told.emails : can(regex("^[^@\\s]+@[^@\\s]+[.][^@\\s]+$", email))] if told != null]))
+    error_message = "emails of on_call holds e-mail addresses."
   }
 
   validation {
-    condition     = alltrue([for number in var.on_call.sms : can(regex("^[+][1-9][0-9]{6,14}$", number))])
-    error_message = "on_call.sms holds numbers with the country's code, such as +491701234567."
+    condition     = alltrue(flatten([for told in var.on_call : [for number in told.sms : can(regex("^[+][1-9][0-9]{6,14}$", number))] if told != null]))
+    error_message = "sms of on_call holds numbers with the country's code, such as +491701234567."
   }
 
   validation {
-    condition     = alltrue([for channel in var.on_call.slack : startswith(channel, "#")])
-    error_message = "on_call.slack holds names of channels, such as \"#on-call\"."
+    condition     = alltrue(flatten([for told in var.on_call : [for channel in told.slack : startswith(channel, "#")] if told != null]))
+    error_message = "slack of on_call holds names of channels, such as \"#on-call\"."
   }
 
   validation {
-    condition     = alltrue([for name in var.on_call.existing : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))])
-    error_message = "on_call.existing holds full names: gcloud beta monitoring channels list --format='value(name)'."
+    condition     = alltrue(flatten([for told in var.on_call : [for name in told.existing : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))] if told != null]))
+    error_message = "existing of on_call holds full names: gcloud beta monitoring channels list --format='value(name)'."
   }
 }
 
@@ -42,6 +51,11 @@ variable "slack_token" {
   sensitive   = true
   ephemeral   = true
   default     = null
+
+  validation {
+    condition     = length(local.slack) == 0 || try(length(var.slack_token) > 0, false)
+    error_message = "on_call names a Slack channel, and its token is missing: set TF_VAR_slack_token, or in GitHub the secret SLACK_TOKEN (of the repository, if that of the environment does not arrive)."
+  }
 }
 
 variable "pagerduty_key" {
@@ -50,6 +64,11 @@ variable "pagerduty_key" {
   sensitive   = true
   ephemeral   = true
   default     = null
+
+  validation {
+    condition     = !local.pagerduty || try(length(var.pagerduty_key) > 0, false)
+    error_message = "on_call names PagerDuty, and its key is missing: set TF_VAR_pagerduty_key, or in GitHub the secret PAGERDUTY_KEY (of the repository, if that of the environment does not arrive)."
+  }
 }
 
 variable "channel_secrets_version" {
@@ -109,7 +128,7 @@ variable "query_bytes_per_hour" {
 }
 
 variable "budget" {
-  description = "A budget for the project: people in on_call hear when half of it, nine tenths, and all of it is spent. null for none."
+  description = "A budget for the project: the e-mail addresses of on_call hear when half of it, nine tenths, and all of it is spent. null for none."
   type = object({
     billing_account = string # XXXXXX-XXXXXX-XXXXXX
     monthly         = number

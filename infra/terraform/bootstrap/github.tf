@@ -24,7 +24,7 @@ locals {
 }
 
 resource "google_iam_workload_identity_pool" "github" {
-  workload_identity_pool_id = "github"
+  workload_identity_pool_id = var.workload_identity_pool
   display_name              = "GitHub Actions"
 
   depends_on = [google_project_service.used]

@@ -53,7 +53,7 @@ locals {
 }
 
 resource "google_service_account" "apply" {
-  account_id   = "terraform-apply"
+  account_id   = var.apply_account
   display_name = "Applies infra/terraform from GitHub"
 
   depends_on = [google_project_service.used]
@@ -86,7 +86,7 @@ resource "google_project_iam_member" "apply_grants" {
 }
 
 resource "google_service_account" "plan" {
-  account_id   = "terraform-plan"
+  account_id   = var.plan_account
   display_name = "Plans infra/terraform for pull requests; changes nothing"
 
   depends_on = [google_project_service.used]
@@ -108,7 +108,7 @@ resource "google_project_iam_member" "plan" {
 
 # The predefined role that shows log exclusions shows the logs, too.
 resource "google_project_iam_custom_role" "log_exclusions" {
-  role_id     = "sluicePlanLogExclusions"
+  role_id     = var.plan_role
   title       = "See log exclusions"
   permissions = ["logging.exclusions.get", "logging.exclusions.list"]
 

@@ -1,7 +1,7 @@
 # Where Terraform keeps what it knows: one bucket for each environment, in its project.
 
 resource "google_storage_bucket" "state" {
-  name     = "${var.project_id}-terraform"
+  name     = coalesce(var.state_bucket, "${var.project_id}-terraform")
   location = var.location
 
   uniform_bucket_level_access = true

@@ -14,6 +14,41 @@ variable "location" {
   default     = "EU"
 }
 
+variable "state_bucket" {
+  description = "The name of the bucket of the state. Empty: PROJECT-terraform. This and the names below differ for a second system in the project."
+  type        = string
+  default     = ""
+}
+
+variable "workload_identity_pool" {
+  description = "The id of the pool in which GitHub's workflows sign in; the variable of the same name in ../ says it, too. A deleted pool keeps its id for 30 days: after a tear-down take another."
+  type        = string
+  default     = "github"
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]{4,32}$", var.workload_identity_pool)) && !startswith(var.workload_identity_pool, "gcp-")
+    error_message = "4 to 32 lower-case letters, digits and hyphens, not beginning with gcp-."
+  }
+}
+
+variable "apply_account" {
+  description = "The id of the account that applies."
+  type        = string
+  default     = "terraform-apply"
+}
+
+variable "plan_account" {
+  description = "The id of the account that plans."
+  type        = string
+  default     = "terraform-plan"
+}
+
+variable "plan_role" {
+  description = "The id of the role by which it sees log exclusions. A deleted role keeps its id for weeks, too."
+  type        = string
+  default     = "sluicePlanLogExclusions"
+}
+
 variable "github" {
   description = "Which runs of which repository's workflows may act on the project."
   type = object({

@@ -5,7 +5,7 @@ region         = "europe-west1"
 location       = "EU"
 environment    = "staging"
 
-on_call        = { emails = ["data-team@example.com"] }
+on_call        = { page = { emails = ["data-team@example.com"] } }
 operations_url = "https://github.com/my-company/sluice/blob/staging/docs/runbook.md"
 
 # true once the first deployment has all the traffic (docs/deploy.md); until then messages wait.

@@ -97,6 +97,19 @@ run "the_deploy_workflow_may_deploy" {
   }
 }
 
+run "the_pool_of_a_second_system_has_its_own_name" {
+  command = plan
+
+  variables {
+    workload_identity_pool = "github-orders"
+  }
+
+  assert {
+    condition     = strcontains(google_service_account_iam_member.deploy_from_github.member, "/workloadIdentityPools/github-orders/attribute.purpose/deploy")
+    error_message = "It is the one that bootstrap/ made."
+  }
+}
+
 run "others_may_do_what_they_were_named_for" {
   command = plan
 

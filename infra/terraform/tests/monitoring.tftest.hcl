@@ -5,16 +5,19 @@ mock_provider "google" {
   override_during = plan
 }
 
-run "every_alert_has_a_channel" {
+run "every_alert_reaches_its_list" {
   command = plan
 
   variables {
     on_call = {
-      emails    = ["on-call@example.com"]
-      sms       = ["+491701234567"]
-      slack     = ["#on-call"]
-      pagerduty = true
-      existing  = ["projects/my-project/notificationChannels/7"]
+      page = {
+        emails    = ["on-call@example.com"]
+        sms       = ["+491701234567"]
+        slack     = ["#on-call"]
+        pagerduty = true
+        existing  = ["projects/my-project/notificationChannels/7"]
+      }
+      tickets = { emails = ["team@example.com"] }
     }
     slack_token   = "not-a-token"
     pagerduty_key = "not-a-key"
@@ -26,8 +29,13 @@ run "every_alert_has_a_channel" {
   }
 
   assert {
-    condition     = alltrue([for policy in google_monitoring_alert_policy.main : length(policy.notification_channels) == 5])
-    error_message = "Each alert reaches every channel."
+    condition     = toset(flatten([for policy in google_monitoring_alert_policy.main : policy.notification_channels if policy.user_labels["response"] == "ticket"])) == toset(["projects/my-project/notificationChannels/2"]) && alltrue([for policy in google_monitoring_alert_policy.main : length(policy.notification_channels) == 1 if policy.user_labels["response"] == "ticket"])
+    error_message = "What can wait until the morning wakes nobody."
+  }
+
+  assert {
+    condition     = length([for policy in google_monitoring_alert_policy.main : policy if policy.user_labels["response"] == "page"]) > 0 && alltrue([for policy in google_monitoring_alert_policy.main : length(policy.notification_channels) == 5 && !contains(policy.notification_channels, "projects/my-project/notificationChannels/2") if policy.user_labels["response"] == "page"])
+    error_message = "What cannot wait reaches every channel of page, and no other."
   }
 
   assert {
@@ -43,6 +51,15 @@ run "every_alert_has_a_channel" {
   assert {
     condition     = google_monitoring_notification_channel.slack["#on-call"].type == "slack" && google_monitoring_notification_channel.pagerduty[0].type == "pagerduty" && google_monitoring_notification_channel.sms["+491701234567"].labels["number"] == "+491701234567"
     error_message = "Channels are of the kinds that were asked for."
+  }
+}
+
+run "a_team_without_tickets_is_paged_of_everything" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.main : policy.notification_channels == tolist([google_monitoring_notification_channel.email["on-call@example.com"].name])])
+    error_message = "One address is enough, and it is one channel."
   }
 }
 
@@ -285,6 +302,34 @@ run "an_alert_that_reaches_nobody_is_refused" {
   expect_failures = [var.on_call]
 
   variables {
-    on_call = {}
+    on_call = { page = {} }
+  }
+}
+
+run "a_ticket_that_reaches_nobody_is_refused" {
+  command         = plan
+  expect_failures = [var.on_call]
+
+  variables {
+    on_call = { page = { emails = ["on-call@example.com"] }, tickets = {} }
+  }
+}
+
+run "a_slack_channel_without_a_token_is_refused" {
+  command         = plan
+  expect_failures = [var.slack_token]
+
+  variables {
+    on_call     = { page = { emails = ["on-call@example.com"] }, tickets = { slack = ["#team"] } }
+    slack_token = "" # what a secret of GitHub that is not there comes to
+  }
+}
+
+run "pagerduty_without_a_key_is_refused" {
+  command         = plan
+  expect_failures = [var.pagerduty_key]
+
+  variables {
+    on_call = { page = { pagerduty = true } }
   }
 }

@@ -140,16 +140,81 @@ run "without_a_cache_there_is_no_network" {
   }
 }
 
-run "a_budget_tells_the_people_on_call" {
+run "a_budget_tells_the_addresses_on_call" {
   command = plan
 
   variables {
-    budget = { billing_account = "0A1B2C-000000-000000", monthly = 200 }
+    budget      = { billing_account = "0A1B2C-000000-000000", monthly = 200 }
+    on_call     = { page = { slack = ["#on-call"] }, tickets = { emails = ["team@example.com"] } }
+    slack_token = "not-a-token"
   }
 
   assert {
-    condition     = google_billing_budget.project[0].all_updates_rule[0].monitoring_notification_channels == tolist(local.channels) && google_billing_budget.project[0].budget_filter[0].projects == toset(["projects/123456789012"])
-    error_message = "It is this project's, and somebody hears of it."
+    condition     = google_billing_budget.project[0].all_updates_rule[0].monitoring_notification_channels == tolist(["projects/my-project/notificationChannels/2"]) && google_billing_budget.project[0].budget_filter[0].projects == toset(["projects/123456789012"])
+    error_message = "It is this project's, and the e-mail address hears of it: Google takes no other channel."
+  }
+}
+
+run "a_budget_that_can_tell_nobody_is_refused" {
+  command         = plan
+  expect_failures = [google_billing_budget.project]
+
+  variables {
+    budget        = { billing_account = "0A1B2C-000000-000000", monthly = 200 }
+    on_call       = { page = { pagerduty = true } }
+    pagerduty_key = "not-a-key"
+  }
+}
+
+run "a_budget_that_can_tell_not_all_is_refused" {
+  command         = plan
+  expect_failures = [google_billing_budget.project]
+
+  variables {
+    budget  = { billing_account = "0A1B2C-000000-000000", monthly = 200 }
+    on_call = { page = { emails = [for name in ["a", "b", "c", "d", "e", "f"] : "${name}@example.com"] } }
+  }
+}
+
+run "what_is_kept_stays_in_the_region" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for secret in [google_secret_manager_secret.grants, google_secret_manager_secret.signing, google_secret_manager_secret.pii] : length(secret.replication[0].auto) == 0 && secret.replication[0].user_managed[0].replicas[*].location == tolist(["europe-west1"])])
+    error_message = "Automatic replication needs the location global, which an organisation may refuse."
+  }
+
+  assert {
+    condition     = alltrue([for topic in [google_pubsub_topic.main["records"], google_pubsub_topic.dead_letters["records"]] : try(topic.message_storage_policy[0].allowed_persistence_regions, toset([])) == toset(["europe-west1"])])
+    error_message = "A message that is published elsewhere is kept here, and so is a dead letter."
+  }
+}
+
+run "what_is_kept_may_be_elsewhere_too" {
+  command = plan
+
+  variables {
+    secret_regions              = ["europe-west1", "europe-west4"]
+    allowed_persistence_regions = []
+  }
+
+  assert {
+    condition     = google_secret_manager_secret.grants.replication[0].user_managed[0].replicas[*].location == tolist(["europe-west1", "europe-west4"])
+    error_message = "The secrets are where they were asked for."
+  }
+
+  assert {
+    condition     = length(google_pubsub_topic.main["records"].message_storage_policy) + length(google_pubsub_topic.dead_letters["records"].message_storage_policy) == 0
+    error_message = "Messages are kept where they are published."
+  }
+}
+
+run "a_secret_everywhere_is_refused" {
+  command         = plan
+  expect_failures = [var.secret_regions]
+
+  variables {
+    secret_regions = ["global"]
   }
 }
 

@@ -3,7 +3,7 @@ project_id     = "my-project"
 project_number = "123456789012"
 region         = "europe-west1"
 environment    = "test"
-on_call        = { emails = ["on-call@example.com"] }
+on_call        = { page = { emails = ["on-call@example.com"] } }
 operations_url = "https://example.com/runbook.md"
 
 # As after the first deployment, so that pushes are on; tests/push.tftest.hcl is about the time before, too.

@@ -150,3 +150,38 @@ run "a_branch_cannot_end_the_quotation" {
     github = { repository_id = "1", branch = "main' || true || '", environment = "prod" }
   }
 }
+
+run "names_are_these_unless_others_are_asked_for" {
+  command = plan
+
+  assert {
+    condition     = [google_storage_bucket.state.name, google_iam_workload_identity_pool.github.workload_identity_pool_id, google_service_account.apply.account_id, google_service_account.plan.account_id, google_project_iam_custom_role.log_exclusions.role_id] == ["my-project-terraform", "github", "terraform-apply", "terraform-plan", "sluicePlanLogExclusions"]
+    error_message = "environments/NAME.backend.hcl and ../ expect these names."
+  }
+}
+
+run "a_second_system_has_names_of_its_own" {
+  command = plan
+
+  variables {
+    state_bucket           = "my-orders-state"
+    workload_identity_pool = "github-orders"
+    apply_account          = "orders-apply"
+    plan_account           = "orders-plan"
+    plan_role              = "ordersPlanLogExclusions"
+  }
+
+  assert {
+    condition     = [google_storage_bucket.state.name, google_iam_workload_identity_pool.github.workload_identity_pool_id, google_service_account.apply.account_id, google_service_account.plan.account_id, google_project_iam_custom_role.log_exclusions.role_id] == ["my-orders-state", "github-orders", "orders-apply", "orders-plan", "ordersPlanLogExclusions"]
+    error_message = "One that the project has already would be refused, and so would one that was deleted in the last 30 days."
+  }
+}
+
+run "a_pool_that_google_refuses_is_refused" {
+  command         = plan
+  expect_failures = [var.workload_identity_pool]
+
+  variables {
+    workload_identity_pool = "GitHub"
+  }
+}

@@ -45,6 +45,11 @@ mock_resource "google_monitoring_notification_channel" {
   defaults = { name = "projects/my-project/notificationChannels/1" }
 }
 
+override_resource {
+  target = google_monitoring_notification_channel.email["team@example.com"]
+  values = { name = "projects/my-project/notificationChannels/2" }
+}
+
 mock_resource "google_pubsub_topic" {
   defaults = { id = "projects/my-project/topics/some" }
 }

@@ -6,7 +6,7 @@ location       = "EU"
 environment    = "dev"
 system         = "__SYSTEM__"
 
-on_call        = { emails = ["data-team@example.com"] }
+on_call        = { page = { emails = ["data-team@example.com"] } }
 operations_url = "https://github.com/__OWNER__/sluice/blob/__REF__/docs/runbook.md"
 
 pushes              = false

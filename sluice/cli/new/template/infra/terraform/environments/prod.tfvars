@@ -6,7 +6,7 @@ location       = "EU"
 environment    = "prod"
 system         = "__SYSTEM__"
 
-on_call        = { emails = ["data-on-call@example.com"] }
+on_call        = { page = { emails = ["data-on-call@example.com"] }, tickets = { emails = ["data-team@example.com"] } }
 operations_url = "https://github.com/__OWNER__/sluice/blob/__REF__/docs/runbook.md"
 
 pushes    = false
