@@ -114,7 +114,7 @@ mutants: setup ## Break ten core modules in each way that mutmut knows; their ow
 	@$(PYTHON) -m tests.mutants $(ARGS)
 
 .PHONY: chaos
-chaos: setup ## Kill the service under load while its store misbehaves; prove that nothing is lost (SEEDS=20, ARGS="--seed 7"; docs/chaos.md).
+chaos: setup ## Kill the service under load while its store misbehaves; prove that nothing is lost (SEEDS=20, ARGS="--seed 7").
 	@$(PYTHON) -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .PHONY: fuzz
@@ -122,11 +122,11 @@ fuzz: setup ## Send a service unexpected requests for 10 minutes, by its OpenAPI
 	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 .PHONY: attack
-attack: setup ## Attack a service in each known way and measure the effect on other callers (ARGS="--only NAME"; docs/attacks.md).
+attack: setup ## Attack a service in each known way and measure the effect on other callers (ARGS="--only NAME").
 	@$(PYTHON) -m tests.attack $(ARGS)
 
 .PHONY: soak
-soak: setup ## Run the service for 30 minutes with faults; check that nothing grows or is lost (MINUTES=10; docs/soak.md).
+soak: setup ## Run the service for 30 minutes with faults; check that nothing grows or is lost (MINUTES=10).
 	@$(PYTHON) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench

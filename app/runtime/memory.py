@@ -18,15 +18,15 @@ from app.runtime.threads import run_in_daemon_thread
 # By default, Python collects whenever a few hundred more objects exist than before (700 in 3.11). Under load it does so
 # all the time, and finds nothing: it took a fifth of a push (bench/README.md). Young cycles now wait a few megabytes
 # longer. Old cycles must not wait for days: the rows of an abandoned tail become garbage when they are no longer young.
-# With 50 young collections per middle one, and 100 of those per full one, memory grew for hours (docs/soak.md).
+# With 50 young collections per middle one, and 100 of those per full one, memory grew for hours (`make soak`).
 _OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5
 # glibc raises this threshold whenever a larger block is freed, up to 32 MiB, and allocates later blocks from its
 # arenas. A text of 28 MiB then leaves a hole there that the next one rarely fits. Under messages of that size the
-# process used 520-720 MiB, and 390-460 with the threshold fixed (docs/attacks.md, gzip-of-geojson). Batches of arrays
+# process used 520-720 MiB, and 390-460 with the threshold fixed (`make attack`, gzip-of-geojson). Batches of arrays
 # stay below it, and glibc keeps so much at the end of the heap instead of 128 KiB. Mapping and returning the memory of
 # each batch took 7 % of the processor time of arrays.
 _LARGE_BLOCK_BYTES, _FREE_HEAP_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
-# One for each of twenty threads kept 35-50 MiB; two keep 12-15 (docs/soak.md). The event loop does most of the work.
+# One for each of twenty threads kept 35-50 MiB; two keep 12-15 (`make soak`). The event loop does most of the work.
 _ARENAS = 2
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 # https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files, and version 1

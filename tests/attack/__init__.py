@@ -11,5 +11,5 @@
     verdict     figures against what must hold: pure
     report      the figures as a table, JSON and Markdown
 
-`python -m tests.attack --help` (or `make attack`) runs them; docs/attacks.md says what they show.
+`python -m tests.attack --help` (or `make attack`) runs them.
 """

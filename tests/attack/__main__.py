@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="how long each lasts (default: its own, 12)")
     parser.add_argument("--report", type=Path, default=ROOT / "data" / "attack", help="folder (default: %(default)s)")
     parser.add_argument("--url", help="a service that runs already, on this machine; default: one is started for each")
-    parser.add_argument("--tokens", type=Path, help="JSON, caller -> bearer token (with --url; docs/attacks.md)")
+    parser.add_argument("--tokens", type=Path, help="JSON, caller -> bearer token (with --url)")
     parser.add_argument("--issuer", help="a local issuer, asked for the pushes' token (with --url)")
     parser.add_argument("--pid", type=int, help="the service's process, to see its memory (with --url)")
     return parser.parse_args()

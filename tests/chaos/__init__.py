@@ -7,5 +7,5 @@
     reader    follows the feeds by their cursors meanwhile
     ledger    compares what was sent, answered, read and stored: a list of what is wrong, in words
 
-`python -m tests.chaos --help` (or `make chaos`) runs it; docs/chaos.md says what it proves.
+`python -m tests.chaos --help` (or `make chaos`) runs it.
 """

@@ -11,5 +11,5 @@
     corpus    cases that were found once, each a file: run as tests
 
 `python -m tests.fuzz --help` (or `make fuzz`) runs it for ten minutes, after Schemathesis (tests/api) with several
-callers; docs/quality.md says what it checks.
+callers.
 """

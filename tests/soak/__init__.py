@@ -9,5 +9,5 @@
     run       all of it together, for so many minutes; the ledger of tests/chaos at its end
     report    what was seen
 
-`python -m tests.soak --help` (or `make soak`) runs it; docs/soak.md says what it proves and what memory is made of.
+`python -m tests.soak --help` (or `make soak`) runs it.
 """

@@ -93,7 +93,7 @@ def test_every_state_of_reads_and_a_stuck_writer_have_one() -> None:
 
 
 def test_few_alerts_wake_somebody() -> None:
-    """Another one that does is thought over here, and in docs/quality.md."""
+    """Another one that does is thought over here."""
     assert {alert["name"] for alert in read().alerts if alert["severity"] == "CRITICAL"} == {
         *("stored-in-time-fast", "visible-in-time-fast", "api-available-fast", "backlog", "sink-setup"),
         "heartbeat-absent",

@@ -28,7 +28,7 @@ STATE = "sluice_state"
 # Without background threads, DuckDB's allocator returns freed memory only while it is in use: after a burst it would
 # keep hundreds of MiB as long as the store is idle (bench/README.md, "Memory").
 # A checkpoint would also merge row groups, reading and rewriting all their rows: after 40 appends of 8 MiB the process
-# held 837 MiB, and 326 without (docs/attacks.md, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
+# held 837 MiB, and 326 without (`make attack`, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
 # large enough to scan, and are dropped as a whole once retention has deleted their rows.
 _SET_UP = f"""\
 LOAD icu;
