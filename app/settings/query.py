@@ -28,7 +28,7 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         Count,
         Meta(
             description="A query that would read more is refused before it costs anything (BigQuery). Reads of two "
-            "minutes or less have no such limit, since BigQuery's estimate ignores clustering."
+            "minutes or less may read 50 times as much, since BigQuery's estimate ignores clustering."
         ),
     ] = 10 * GIB
     look_up_max_bytes_billed: Annotated[

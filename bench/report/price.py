@@ -25,7 +25,8 @@ def price(found: Price) -> list[str]:
         "together. *Refused*: BigQuery's upper bound, which ignores clustering, exceeds the limit of a query.",
         "",
         f"Assumed, as BigQuery does not document it: blocks of {layout.block_bytes / 1e6:,.0f} MB, rows that are not "
-        f"clustered for {layout.fresh_s:g} s, and a subquery that is named twice billed twice.",
+        f"clustered for {layout.fresh_s:g} s (where they lie, in `__UNPARTITIONED__`, they may stay longer, and a "
+        "follower pays in proportion; `make test-cloud` measures it), and a subquery that is named twice billed twice.",
     ]
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from app.stores.bigquery.client import AccessError, TableAddress
 from tests.cloud.bound import Bound
+from tests.cloud.fresh_reads import FreshReads
 from tests.local_bigquery import PLACE, RUN
 from tests.support.throwaway import drop_run, new_run, sweep
 
@@ -39,12 +40,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if left := sweep(place, time.time()):
             sys.stdout.write(f"deleted what older runs have left: {', '.join(left)}\n")
-        sys.stdout.flush()
-        return _run(tests, place, run)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return _measure_and_run(tests, place, run)
     except AccessError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave datasets behind
         sys.stdout.write(f"deleted {len(drop_run(place, run))} datasets of this run\n")
 
@@ -55,6 +57,16 @@ def _collected(tests: Sequence[str]) -> int:
     found = [line for line in listed.stdout.splitlines() if line.startswith("tests/")]
     counts = [int(line.rpartition(": ")[2]) for line in found if line.rpartition(": ")[2].isdigit()]
     return sum(counts) if counts else len(found)
+
+
+def _measure_and_run(tests: Sequence[str], place: TableAddress, run: str) -> int:
+    """Run the tests between two measurements of what a read of fresh rows bills."""
+    with FreshReads(place, run) as fresh_reads:
+        sys.stdout.write(fresh_reads.line() + "\n")
+        sys.stdout.flush()
+        status = _run(tests, place, run)
+        sys.stdout.write(fresh_reads.line() + "\n")
+    return status
 
 
 def _run(tests: Sequence[str], place: TableAddress, run: str) -> int:

@@ -59,6 +59,8 @@ def test_a_run_says_its_bound_and_leaves_nothing(local_bigquery: Double, client:
     first, *rest = run.stdout.splitlines()
     assert "at list prices" in first
     assert f"deleted what older runs have left: {old}" in rest
+    assert rest[1].startswith("fresh rows: "), "before the tests"
+    assert rest[-2].startswith("fresh rows: "), "and after them"
     assert " passed" in run.stdout
     assert "queries: " in run.stdout
     assert rest[-1].startswith("deleted ")

@@ -1,8 +1,7 @@
 """Stores in BigQuery, as local-bigquery plays it: a dataset each, on a server that all tests share."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
 from app.runtime.clock import Clock
 from app.schema.table import Table
@@ -17,7 +16,6 @@ from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving.plain_client import Unstamped
 from tests.contract.stores import T0_US, set_back
 from tests.support.local_bigquery import Double
-from tests.support.throwaway import Throwaway
 
 _DEFAULT = Settings()
 
@@ -57,33 +55,17 @@ def _settings(place: TableAddress) -> Settings:
     )
 
 
-class _Present:
-    """Stands for whatever `get` returns at the moment."""
-
-    def __init__(self, get: Callable[[], Any]) -> None:
-        self._get = get
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._get(), name)
-
-
 class BigQueryUnderTest:
-    """A dataset; on BigQuery itself a new one whenever it is cleared, as new rows cannot be deleted there."""
+    """A dataset."""
 
     def __init__(self, double: Double, tables: Sequence[Table], clock: Clock) -> None:
-        self.clock, self._tables, self._double = clock, tables, double
-        self._open()
-
-    def _open(self) -> None:
-        self._place = self._double.fresh(*self._tables)
-        self._backend: Backend = open_backend(_settings(self._place), self._tables, self.clock)
+        self.clock, self._place = clock, double.fresh(*tables)
+        self._backend: Backend = open_backend(_settings(self._place), tables, clock)
         self._access = BigQueryClients(self._place)
         self._changed: set[Table] = set()
 
     @property
     def runner(self) -> QueryRunner:
-        if isinstance(self._double, Throwaway):
-            return cast("QueryRunner", _Present(lambda: self._backend.runner))
         return self._backend.runner
 
     @property
@@ -109,12 +91,6 @@ class BigQueryUnderTest:
 
     async def clear(self) -> None:
         """Remove every row of the tables that may have some, and set the clock back."""
-        if isinstance(self._double, Throwaway):
-            if self._changed:
-                await self.close()
-                self._open()
-            set_back(self.clock)
-            return
         for table in self._changed:
             sql = f"DELETE FROM `{self._place.table_id(table.name)}` WHERE ingest_time > TIMESTAMP '0001-01-01'"  # noqa: S608 - a table of the declaration
             self._access.client().query_and_wait(sql)

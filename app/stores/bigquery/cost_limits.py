@@ -8,7 +8,7 @@ from typing import TypeGuard
 from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
 
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.instants import HOUR_US, MAX_US, MINUTE_US, from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.query import Count, Deletion, Export, LookUp, Purpose, Query, RowQuery, Scalar
@@ -23,8 +23,16 @@ _LONG_TIMEOUT_FACTOR = 10
 Cheap = RowQuery | Count | Export | LookUp
 """What may cost far less than BigQuery estimates."""
 
+CHEAP_FACTOR = 50
+"""How many times the limit of its purpose a cheap read may bill, by BigQuery's estimate, which ignores clustering.
+
+At 100,000 records/s of 1 KB, the estimate of a read of seconds is 380 GiB: its hour. It bounds what a read costs if its
+rows are not clustered: those that were just written lie in `__UNPARTITIONED__`, for a time that Google does not promise
+(https://cloud.google.com/bigquery/docs/partitioned-tables#ingestion_time).
+"""
 _SHORT_US = 2 * MINUTE_US
 _DISTRUST_US = HOUR_US
+_FRESH_US = HOUR_US
 
 
 def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
@@ -39,10 +47,11 @@ def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
 class Trust:
     """Remembers which queries read far more than their limit although they should have been cheap.
 
-    Such queries have no limit, because BigQuery would compare it with an estimate that ignores clustering
-    (https://cloud.google.com/bigquery/docs/clustered-tables). One that disappoints shows that its rows are not
-    clustered, as those from before a change of the clustering. For an hour, queries of that table and purpose then have
-    a limit as far back as that.
+    Such queries have a limit many times as high, or none, because BigQuery would compare it with an estimate that
+    ignores clustering (https://cloud.google.com/bigquery/docs/clustered-tables). One that disappoints shows that its
+    rows are not clustered. For an hour, queries of that table and purpose then have the usual limit: all of them if the
+    rows were young, as younger ones will be no better, else those that reach as far back, as rows from before a change
+    of the clustering.
     """
 
     def __init__(self, limit_of: Callable[[Purpose], int], clock: Clock) -> None:
@@ -51,17 +60,19 @@ class Trust:
         self._disappointed: dict[tuple[str, Purpose], tuple[int, int]] = {}
 
     def covers(self, query: Cheap) -> bool:
-        """Return whether `query` may go without a limit, if it should be cheap."""
+        """Return whether `query` may go without the usual limit, if it should be cheap."""
         to_us, until_us = self._disappointed.get((query.table, query.purpose), (0, 0))
         return query.from_us >= to_us or self._clock.elapsed_us() >= until_us
 
     def note(self, query: Cheap, billed: int | None) -> None:
-        """Record what a query without a limit read: twice the limit is too much.
+        """Record what a query without the usual limit read: twice that limit is too much.
 
         The rows that are not clustered yet, and the look-back, may come to the limit at 100,000 records/s.
         """
         if billed is not None and billed > 2 * self._limit_of(query.purpose):
-            self._disappointed[query.table, query.purpose] = (query.to_us, self._clock.elapsed_us() + _DISTRUST_US)
+            is_fresh = query.to_us > self._clock.now_us() - _FRESH_US
+            reach = MAX_US if is_fresh else query.to_us, self._clock.elapsed_us() + _DISTRUST_US
+            self._disappointed[query.table, query.purpose] = reach
 
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
@@ -74,6 +85,17 @@ def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
         if purpose in {"look_up", "erase", "backfill"}
         else settings.query.query_max_bytes_billed
     )
+
+
+def limit_bytes(statement: Statement, settings: Settings) -> int | None:
+    """Return how much a statement may bill by BigQuery's estimate; None, without limit, for a cheap look-up.
+
+    The estimate of a look-up by an index is that of a read of the whole table.
+    """
+    limit = max_bytes_billed(statement.purpose, settings)
+    if not statement.is_cheap:
+        return limit
+    return None if statement.purpose == "look_up" else CHEAP_FACTOR * limit
 
 
 def timeout_s(purpose: Purpose, settings: Settings) -> float:
@@ -91,8 +113,8 @@ def job_config(statement: Statement, place: TableAddress, settings: Settings) ->
         # Free, and never stale: BigQuery caches no result of a table that changed or is being streamed to.
         use_query_cache=True,
     )
-    if not statement.is_cheap:
-        config.maximum_bytes_billed = max_bytes_billed(statement.purpose, settings)
+    if (limit := limit_bytes(statement, settings)) is not None:
+        config.maximum_bytes_billed = limit
     config.job_timeout_ms = round(timeout_s(statement.purpose, settings) * 1000)
     return config
 

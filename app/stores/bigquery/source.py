@@ -231,7 +231,7 @@ class BigQueryRunner:
         named: QueryError | None = query_error(
             failure,
             self._access.place,
-            limit_bytes=cost_limits.max_bytes_billed(statement.purpose, self._settings),
+            limit_bytes=cost_limits.limit_bytes(statement, self._settings) or 0,  # without one, none is exceeded
             timeout_s=cost_limits.timeout_s(statement.purpose, self._settings),
         )
         if named is not None:

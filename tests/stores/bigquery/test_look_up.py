@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
 from app.schema.columns import Kind
+from app.settings.fields import GIB
 from app.settings.load import Settings
 from app.stores.bigquery import look_up as steps
 from app.stores.bigquery.client import TableAddress
@@ -110,9 +111,9 @@ def page(from_us: int, to_us: int) -> RowQuery:
     return RowQuery(table="records", from_us=from_us, to_us=to_us, lookback_us=1, columns=NAMES, limit=1, candidates=2)
 
 
-async def test_what_is_short_has_no_limit_until_it_disappoints() -> None:
-    """Then, for an hour, what reaches as far back has one; younger rows, other tables and purposes do not."""
-    clock = FakeClock(T0_US)
+async def test_what_is_short_has_a_high_limit_until_it_disappoints() -> None:
+    """Then, for an hour, what reaches as far back has the usual one; younger rows, other tables and purposes do not."""
+    clock = FakeClock(T0_US + 2 * HOUR_US)
     trust = Trust({"page": 100, "look_up": 1_000}.__getitem__, clock)
     short, later = page(T0_US, T0_US + MINUTE_US), page(T0_US + MINUTE_US, T0_US + 2 * MINUTE_US)
     trust.note(short, 200)
@@ -127,6 +128,16 @@ async def test_what_is_short_has_no_limit_until_it_disappoints() -> None:
     assert trust.covers(short)
 
 
+async def test_young_rows_that_disappoint_let_younger_ones_have_the_usual_limit() -> None:
+    """Every poll reads younger rows than the last one, and they lie as unclustered as those."""
+    clock = FakeClock(T0_US + 2 * MINUTE_US)
+    trust = Trust({"page": 100}.__getitem__, clock)
+    trust.note(page(T0_US, T0_US + MINUTE_US), 201)
+    assert not trust.covers(page(T0_US + MINUTE_US, T0_US + 2 * MINUTE_US))
+    await clock.advance(HOUR_US / MICROSECONDS)
+    assert trust.covers(page(T0_US + HOUR_US, T0_US + HOUR_US + MINUTE_US))
+
+
 def test_what_is_not_short_has_its_limit() -> None:
     """An export of a caller has one whatever its length; a chunk is an export too, of the purpose of a page."""
     assert is_short(page(0, 2 * MINUTE_US))
@@ -136,10 +147,20 @@ def test_what_is_not_short_has_its_limit() -> None:
     assert is_short(msgspec.structs.replace(export, purpose="page"))
 
 
-@pytest.mark.parametrize("is_cheap", [True, False])
-def test_a_cheap_statement_goes_without_a_limit(*, is_cheap: bool) -> None:
-    """BigQuery would compare it with an estimate that ignores clustering."""
+@pytest.mark.parametrize(
+    ("query", "is_cheap", "limit"),
+    [
+        (page(0, 1), False, 10 * GIB),
+        (page(0, 1), True, 500 * GIB),
+        (look_up_of(1, 0, 1, 1), False, 100 * GIB),
+        (look_up_of(1, 0, 1, 1), True, None),
+    ],
+)
+def test_a_cheap_read_has_a_high_limit_and_a_cheap_look_up_none(
+    query: RowQuery | LookUp, *, is_cheap: bool, limit: int | None
+) -> None:
+    """BigQuery compares it with an estimate that ignores clustering, and of a look-up is the whole table."""
     place = TableAddress(project="my-project", dataset="events", location="EU", rest_url="", storage_url="")
-    statement = msgspec.structs.replace(render(page(0, 1)), is_cheap=is_cheap)
+    statement = msgspec.structs.replace(render(query), is_cheap=is_cheap)
     told = job_config(statement, place, Settings()).to_api_repr()["query"]
-    assert ("maximumBytesBilled" in told) is not is_cheap
+    assert told.get("maximumBytesBilled") == (None if limit is None else str(limit))

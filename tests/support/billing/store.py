@@ -8,7 +8,7 @@ import msgspec
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
 from app.schema.table import Table
-from app.stores.bigquery.cost_limits import Trust, is_short
+from app.stores.bigquery.cost_limits import CHEAP_FACTOR, Trust, is_short
 from app.stores.bigquery.look_up import look_up
 from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Purpose, Query, RowQuery, poll_grid_us
 from app.stores.source import Answer, LearnHorizon, Plan, QueryTooExpensiveError, Row
@@ -110,7 +110,9 @@ class BilledStore:
     def _bill(self, statement: Statement) -> int:
         now_us, limit = self._clock.now_us(), self._limits.get(statement.purpose)
         needed = upper_bound(statement, self.contents, now_us)
-        if limit is not None and needed > limit and not statement.is_cheap:
+        if limit is not None and statement.is_cheap:
+            limit = None if statement.purpose == "look_up" else limit * CHEAP_FACTOR
+        if limit is not None and needed > limit:
             raise QueryTooExpensiveError(limit, needed)
         return billed_bytes(statement, self.contents, self._layout, now_us)
 
