@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.ingest.proof import NO_PROOFS, Proofs
+from app.ingest.proof import NO_POWERS, NO_PROOFS, Proofs
 from app.record import CANARY_PREFIX
 from app.runtime.instants import epoch_us
 from app.schema.checks import instant_problem
@@ -242,7 +242,7 @@ def message_of(  # noqa: PLR0913 - the parts of one message
     traceparent = attributes.get(_TRACEPARENT)
     parent = parse_traceparent(traceparent) if traceparent else None
     key = f"{message_id}:{published_us}"
-    powers = proofs.powers(attributes, data)
+    powers = proofs.powers(attributes, data) if attributes else NO_POWERS
     attributes = powers.attributes
     return Message(
         key=key,

@@ -36,6 +36,9 @@ class Powers(msgspec.Struct, frozen=True):
     unproved: str = ""
 
 
+NO_POWERS = Powers({})
+
+
 def canary_signature(secret: str) -> str:
     """Return the signature of every canary; it is fixed because schedulers publish a fixed message."""
     return hashlib.sha256(f"heartbeat:{secret}".encode()).hexdigest()

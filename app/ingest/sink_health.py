@@ -62,8 +62,7 @@ class SinkHealth:
 
     def pause(self) -> Unavailable | Throttled | None:
         """Return the verdict for all messages during a pause, with the time left; None if there is no pause."""
-        left_s = self.circuit.remaining_s
-        if not left_s or self._verdict is None:
+        if self._verdict is None or not (left_s := self.circuit.remaining_s):
             return None
         return msgspec.structs.replace(self._verdict, retry_after_s=left_s)
 
