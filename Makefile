@@ -187,7 +187,7 @@ bench-embedded: bench-setup ## Measure reads of the embedded store at three mill
 	@$(BENCH) -m bench.embedded.millions $(ARGS)
 
 .PHONY: bench-telemetry
-bench-telemetry: bench-setup ## Measure the cost of traces, metrics and logs for each push (docs/decisions/0010-what-looking-costs.md).
+bench-telemetry: bench-setup ## Measure the cost of traces, metrics and logs for each push.
 	@$(BENCH) -m bench.telemetry.overhead $(ARGS)
 
 .PHONY: bench-append

@@ -78,7 +78,7 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
         backlog=_BACKLOG,
         backpressure=max_connections,
         # With HTTP/2, every stream of a client could leave a response unread. Cloud Run speaks HTTP/1.1 to containers
-        # unless configured otherwise (docs/decisions/0012).
+        # unless configured otherwise (docs/decisions/0006).
         http=HTTPModes.http1,
         http1_settings=_HTTP1,
         websockets=False,

@@ -2,7 +2,7 @@
 
 The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10). A window
 is a minute of the clock, so instances that share a count agree on it without coordination. At the turn of the minute
-a caller may briefly use twice its limit: the limit is for fairness, not for safety (docs/decisions/0013).
+a caller may briefly use twice its limit: the limit is for fairness, not for safety (docs/decisions/0009).
 """
 
 import logging

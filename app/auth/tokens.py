@@ -68,7 +68,7 @@ class TokenVerifier:
         self._remembered: dict[bytes, tuple[float, str, Key]] = {}
         """By header: when it expires, the caller's e-mail, and the key that verified it.
 
-        A dictionary, as every push looks here: a TLRUCache takes eleven times as long (docs/decisions/0013).
+        A dictionary, as every push looks here: a TLRUCache takes eleven times as long.
         """
         keys.on_replaced(self._forget_all_but)
 

@@ -6,7 +6,7 @@ Its unit is the message: a message is acknowledged as a whole, so its copies are
 `Memory` consists of small shards, since resizing a dictionary of hundreds of thousands of entries blocks everything for
 many milliseconds. Each key takes little memory, because writing to memory outside the processor's cache is slow. Keys
 with the same time and value share one entry. A TTLCache of cachetools takes five times the memory and three times the
-time, and its tables grow in one step (docs/decisions/0013).
+time, and its tables grow in one step.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """`POST /pubsub/push`: the answer to Pub/Sub for each message.
 
 This is a plain ASGI application, since a route handler of the framework costs several times as much
-(docs/decisions/0001-push-endpoint.md). It is also a route of the Litestar application (`push_routes`), which puts it
-into the OpenAPI document and serves it where the application is mounted; `app.asgi` bypasses that route.
+(docs/decisions/0006-one-process-one-loop.md). It is also a route of the Litestar application (`push_routes`), which
+puts it into the OpenAPI document and serves it where the application is mounted; `app.asgi` bypasses that route.
 """
 
 import logging

@@ -7,7 +7,7 @@ item of a list is at the item's position, after an empty object for each earlier
     rest   {"colour": "red", "leg": {"gate": "D5"}, "stops": [{}, {"x": 1}]}
 
 So a path in a rest is the path in the record, two members never share one, and `merge` restores the record as sent
-(docs/decisions/0016-undeclared-members.md).
+(docs/decisions/0005-what-a-type-may-say.md).
 """
 
 from collections.abc import Iterator, Mapping

@@ -15,6 +15,5 @@ exported                 metric_collection    the numbers, as OpenTelemetry's da
                          google_telemetry     credentials and resource of Google's OTLP endpoint
                          providers            started with the process, flushed at its end
 
-Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces
-(docs/decisions/0010-what-looking-costs.md).
+Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces.
 """

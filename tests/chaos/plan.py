@@ -43,7 +43,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     publish_time: datetime
 
     def delivery_key(self, index: int) -> str:
-        """Return the key that a pushed record must be stored under (docs/decisions/0003)."""
+        """Return the key that a pushed record must be stored under (docs/decisions/0004)."""
         published_us = (self.publish_time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
         return f"{self.message_id}:{published_us}:{index}"
 

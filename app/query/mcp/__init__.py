@@ -4,6 +4,6 @@ tools    what an agent may call, and the request of the API that each call is; p
 inner    such a request, made within this process as the caller, through the routes and the guard of the API
 server   the official SDK's server over both, and the route
 
-A tool call is a request of the API, so grants, fixed filters, budgets, rate limits and caches are those of the API
-(docs/decisions/0027-agents-ask-the-api.md). The SDK is imported only where the setting is on.
+A tool call is a request of the API, so grants, fixed filters, budgets, rate limits and caches are those of the API.
+The SDK is imported only where the setting is on.
 """

@@ -1,9 +1,9 @@
 """What the embedded store remembers about its rows: which of them are copies, and in which minutes an id has rows.
 
 Finding the copies of a range took most of the time of a count, of statistics and of a long page, and DuckDB has to
-read every id of a range to find one (docs/decisions/0021-an-index-of-the-embedded-store.md). Both indexes live in an
-in-memory database that is attached to the file. They are built in the background, newest rows first, and lost when the
-process ends. A query of a range that they do not cover reads the table instead, so they affect no answer.
+read every id of a range to find one. Both indexes live in an in-memory database that is attached to the file. They are
+built in the background, newest rows first, and lost when the process ends. A query of a range that they do not cover
+reads the table instead, so they affect no answer.
 """
 
 import asyncio
