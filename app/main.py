@@ -14,9 +14,9 @@ from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
 from app.health.backlog import BacklogWatch
-from app.health.backlog_sources import backlog_watch
 from app.health.canary import CanaryWatch
 from app.health.gauges import watch_gauges
+from app.health.local_backlog import backlog_watch
 from app.health.probes import Health, health_routes
 from app.health.readiness import About
 from app.http.cors import cors_config, keep_vary

@@ -100,26 +100,9 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
     backlog: Annotated[
         str,
         Meta(
-            pattern="^(|cloud|https?://.+)$",
-            extra={FORM: "cloud, or an address such as http://127.0.0.1:8086/subscriptions"},
-            description="Who tells what waits in Pub/Sub, for the page and `/health/ready`: `cloud` (Cloud Monitoring, "
-            "which needs roles/monitoring.viewer), or the address at which the local Pub/Sub lists its "
-            "subscriptions. The service asks only while the page is open or health is read. Empty: not known.",
+            pattern="^(|https?://.+)$",
+            extra={FORM: "an address such as http://127.0.0.1:8086/subscriptions"},
+            description="The address at which the local Pub/Sub lists its subscriptions, for the backlog on the page "
+            "and in `/health/ready`. The service asks only while the page is open or health is read. Empty: not known.",
         ),
     ] = ""
-    backlog_subscriptions: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="The ids of the subscriptions that Cloud Monitoring is asked about. Empty: all of the project."
-        ),
-    ] = ()
-    cloud_monitoring_url: Annotated[
-        str,
-        Meta(
-            # Credentials go there: never over a network in plain text.
-            pattern=r"^(https://[^/]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$",
-            extra={FORM: "an https address without a path, such as https://monitoring.googleapis.com"},
-            description="The URL of Cloud Monitoring's API, called with Application Default Credentials; `http` only "
-            "on this machine.",
-        ),
-    ] = "https://monitoring.googleapis.com"

@@ -25,7 +25,6 @@ locals {
     SLUICE_TRACES              = var.traces
     SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
     SLUICE_METRICS             = join(",", sort(var.metrics))
-    SLUICE_BACKLOG             = var.backlog ? "cloud" : ""
     SLUICE_ACK_DEADLINE_S      = tostring(local.clocks.ack_deadline_s)
     SLUICE_RETRY_BACKOFF_MAX_S = tostring(local.clocks.retry_backoff_max_s)
     SLUICE_DEDUPE_LOOKBACK_S   = tostring(local.clocks.dedupe_lookback_s)
@@ -34,9 +33,6 @@ locals {
     SLUICE_ID_INDEX            = tostring(var.id_index)
     SLUICE_WATERMARKS          = var.watermarks
     SLUICE_RETENTION_DAYS      = tostring(local.clocks.retention_days)
-
-    # By their names: the subscriptions themselves name the service.
-    SLUICE_BACKLOG_SUBSCRIPTIONS = join(",", sort([for stream in local.streams : "${var.system}-push${stream.suffix}"]))
   }
 
   # This is changed at once, and what the service trusts only with a revision that has traffic. So on the way from "trust"
@@ -240,7 +236,7 @@ resource "google_cloud_run_v2_service_iam_member" "invoker" {
   member   = each.value.member
 }
 
-# Metrics and traces are written to the project, each by the role of its way; the backlog of Pub/Sub is a metric to read. The Telemetry API counts requests against
+# Metrics and traces are written to the project, each by the role of its way. The Telemetry API counts requests against
 # the quota of the project that they name (x-goog-user-project), and that has to be allowed, too.
 resource "google_project_iam_member" "service_telemetry" {
   for_each = merge([
@@ -250,7 +246,6 @@ resource "google_project_iam_member" "service_telemetry" {
         var.traces == "cloud" ? "roles/cloudtrace.agent" : "",
         var.traces == "cloud-otlp" ? "roles/telemetry.tracesWriter" : "",
         contains(var.metrics, "cloud") || var.traces == "cloud-otlp" ? "roles/serviceusage.serviceUsageConsumer" : "",
-        var.backlog ? "roles/monitoring.viewer" : "",
       ]) : "${service.prefix}${role}" => { service = key, role = role }
     }
   ]...)

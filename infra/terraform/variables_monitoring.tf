@@ -141,9 +141,3 @@ variable "budget" {
     error_message = "billing_account as gcloud billing accounts list prints it, and monthly above 0."
   }
 }
-
-variable "backlog" {
-  description = "Whether the service may read the project's metrics, so that its page and /health/ready say what waits in Pub/Sub. It asks at most once a minute and instance, and only while somebody looks."
-  type        = bool
-  default     = true
-}

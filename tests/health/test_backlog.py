@@ -1,38 +1,22 @@
-"""What waits in Pub/Sub, as the service tells it: from the local Pub/Sub, and from Cloud Monitoring."""
+"""What waits in Pub/Sub, as the service tells it: from the local Pub/Sub."""
 
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import msgspec
-import pytest
-from google.auth.credentials import Credentials
-from google.cloud import monitoring_v3
 
-from app.health.backlog import Backlog, BacklogError, BacklogWatch, Waiting
-from app.health.backlog_sources import MESSAGES, OLDEST, backlog_watch
-from app.settings.load import Settings
+from app.health.backlog import Backlog, BacklogError, BacklogWatch
+from app.health.local_backlog import backlog_watch
 from sluice.testing.clock import FakeClock
 from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.service import SETTINGS, authorization, running
 
 KEYED = SETTINGS.replace(api_principals=("reader@example.com",))
-CLOUD = SETTINGS.replace(backlog="cloud", telemetry_project="shop", backlog_subscriptions=("orders-push", "a.b"))
 Reply = Callable[[str], tuple[int, bytes]]
-NOW = datetime.fromtimestamp(1_700_000_000, UTC)
-
-
-class Tokens(Credentials):
-    """Credentials that can always be renewed."""
-
-    def refresh(self, _: Any) -> None:
-        """Get another token."""
-        self.token = "token"
 
 
 @contextmanager
@@ -48,102 +32,17 @@ def serve(respond: Reply) -> Iterator[str]:
         yield url
 
 
-def series(name: str, *numbers: float, kind: str = "int64_value", minutes_ago: int = 2) -> dict[str, Any]:
-    """Return a series of samples, the newest first, as Google's own message says it."""
-    points = [
-        {
-            "interval": {"end_time": NOW - timedelta(minutes=minutes_ago + at)},
-            "value": {kind: int(number) if kind == "int64_value" else number},
-        }
-        for at, number in enumerate(numbers)
-    ]
-    labels = {"project_id": "shop", "subscription_id": name}
-    return {"resource": {"type": "pubsub_subscription", "labels": labels}, "points": points}
-
-
-def answer(*found: dict[str, Any]) -> bytes:
-    """Return the JSON that the API answers with, made by its own protocol buffers."""
-    message = monitoring_v3.ListTimeSeriesResponse(time_series=list(found))
-    return str(monitoring_v3.ListTimeSeriesResponse.to_json(message)).encode()
-
-
-@contextmanager
-def monitoring(
-    monkeypatch: pytest.MonkeyPatch, reply: Callable[[str], tuple[int, bytes]]
-) -> Iterator[tuple[Settings, list[str]]]:
-    """Serve Cloud Monitoring: `reply` gives the answer for a metric. The value is the settings and what was asked."""
-    monkeypatch.setattr("google.auth.default", lambda **_: (Tokens(), None))  # type: ignore[no-untyped-call]
-    asked: list[str] = []
-
-    def respond(path: str) -> tuple[int, bytes]:
-        asked.append(path)
-        wanted = parse_qs(urlsplit(path).query)["filter"][0]
-        return reply(MESSAGES if MESSAGES in wanted else OLDEST)
-
-    with serve(respond) as url:
-        yield CLOUD.replace(cloud_monitoring_url=url), asked
-
-
-async def told(watch: BacklogWatch | None, *, until: Callable[[Backlog], bool]) -> Backlog:
-    """Return the first thing that a watch tells and that is as it should be."""
-    assert watch is not None
-    running_watch = asyncio.create_task(watch.run())
-    async with asyncio.timeout(30):
-        while not until(found := watch.latest()):  # noqa: ASYNC110 - it is told from a thread
-            await asyncio.sleep(0.005)
-    running_watch.cancel()
-    return found
-
-
-def is_told(found: Backlog) -> bool:
-    """Return whether there are numbers, or a reason why not."""
-    return found.at is not None or found.error is not None
-
-
-async def test_cloud_monitoring_is_asked_as_it_demands_and_read_as_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two requests, of one metric each; the newest sample of each subscription, and the time of the oldest of those."""
-    replies = {
-        MESSAGES: answer(series("orders-push", 1_200, 1_100), series("a.b", 0, minutes_ago=3)),
-        OLDEST: answer(series("orders-push", 178.46, kind="double_value")),
-    }
-    with monitoring(monkeypatch, lambda metric: (200, replies[metric])) as (settings, asked):
-        found = await told(backlog_watch(settings, FakeClock()), until=is_told)
-    assert found.subscriptions == (Waiting("a.b", 0, 0.0), Waiting("orders-push", 1_200, 178.5))
-    assert (found.at, found.error) == ("2023-11-14T22:10:20.000Z", None)
-    assert len(asked) == 2
-    for path, metric in zip(asked, (MESSAGES, OLDEST), strict=True):
-        assert urlsplit(path).path == "/v3/projects/shop/timeSeries"
-        wanted = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
-        assert (
-            wanted["filter"]
-            == f'metric.type = "{metric}" AND resource.labels.subscription_id = one_of("orders-push", "a.b")'
-        )
-        interval = monitoring_v3.TimeInterval(
-            start_time=datetime.fromisoformat(wanted["interval.startTime"]),
-            end_time=datetime.fromisoformat(wanted["interval.endTime"]),
-        )
-        assert interval.end_time - interval.start_time == timedelta(minutes=10)
-
-
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        ((403, b"{}"), "lacks the right monitoring.timeSeries.list"),
-        ((401, b"{}"), "does not accept the service's credentials"),
-        ((500, b"oh"), "Cloud Monitoring answered 500"),
-        ((200, b"<html>"), "did not tell it"),
-        ((200, b'{"timeSeries": 7}'), "did not tell it"),
-        ((200, b"[" + b" " * 1_100_000 + b"]"), "larger than 1048576 bytes"),
-        ((200, b"{}"), "has no samples of the last ten minutes"),
-    ],
-)
-async def test_what_cannot_be_read_is_told_in_words(
-    monkeypatch: pytest.MonkeyPatch, reply: tuple[int, bytes], words: str
-) -> None:
-    """With the cure, where there is one."""
-    with monitoring(monkeypatch, lambda _: reply) as (settings, _):
-        found = await told(backlog_watch(settings, FakeClock()), until=is_told)
-    assert words in (found.error or "")
+async def test_what_cannot_be_read_is_told_in_words() -> None:
+    """And is no number."""
+    with serve(lambda _: (200, b"<html>")) as url:
+        watch = backlog_watch(SETTINGS.replace(backlog=f"{url}/subscriptions"), FakeClock())
+        assert watch is not None
+        task = asyncio.create_task(watch.run())
+        async with asyncio.timeout(30):
+            while (found := watch.latest()).error is None:  # noqa: ASYNC110 - it is told from a thread
+                await asyncio.sleep(0.005)
+        task.cancel()
+    assert "the local Pub/Sub did not tell it" in found.error
     assert found.at is None
 
 

@@ -32,11 +32,10 @@ run "the_service_may_do_what_it_does" {
       "${google_service_account.service["main"].member} roles/bigquery.jobUser",
       "${google_service_account.service["main"].member} roles/bigquery.readSessionUser",
       "${google_service_account.service["main"].member} roles/cloudtrace.agent",
-      "${google_service_account.service["main"].member} roles/monitoring.viewer",
       "${google_service_account.service["main"].member} roles/serviceusage.serviceUsageConsumer",
       "${google_service_account.service["main"].member} roles/telemetry.metricsWriter",
     ])
-    error_message = "On the project: queries, exports, traces and metrics, and the backlog of Pub/Sub."
+    error_message = "On the project: queries, exports, traces and metrics."
   }
 
   assert {

@@ -134,28 +134,6 @@ run "metrics_and_traces_go_to_google" {
   }
 }
 
-run "the_service_reads_the_backlog" {
-  command = plan
-
-  assert {
-    condition     = local.env["main"]["SLUICE_BACKLOG"] == "cloud" && local.env["main"]["SLUICE_BACKLOG_SUBSCRIPTIONS"] == join(",", sort([for subscription in google_pubsub_subscription.push : subscription.name])) && contains(keys(google_project_iam_member.service_telemetry), "roles/monitoring.viewer")
-    error_message = "Of the subscriptions that push to it, with the right to read metrics."
-  }
-}
-
-run "the_backlog_can_be_left_out" {
-  command = plan
-
-  variables {
-    backlog = false
-  }
-
-  assert {
-    condition     = local.env["main"]["SLUICE_BACKLOG"] == "" && !contains(keys(google_project_iam_member.service_telemetry), "roles/monitoring.viewer")
-    error_message = "Without it, the service may read no metric."
-  }
-}
-
 run "traces_can_go_through_the_telemetry_api" {
   command = plan
 
@@ -164,7 +142,7 @@ run "traces_can_go_through_the_telemetry_api" {
   }
 
   assert {
-    condition     = local.env["main"]["SLUICE_TRACES"] == "cloud-otlp" && toset(keys(google_project_iam_member.service_telemetry)) == toset(["roles/monitoring.viewer", "roles/serviceusage.serviceUsageConsumer", "roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"])
+    condition     = local.env["main"]["SLUICE_TRACES"] == "cloud-otlp" && toset(keys(google_project_iam_member.service_telemetry)) == toset(["roles/serviceusage.serviceUsageConsumer", "roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"])
     error_message = "One variable changes the setting and the role."
   }
 }
@@ -175,7 +153,6 @@ run "nothing_is_granted_for_what_is_off" {
   variables {
     traces  = "none"
     metrics = ["prometheus"]
-    backlog = false
   }
 
   assert {

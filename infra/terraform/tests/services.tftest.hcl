@@ -100,13 +100,11 @@ run "each_of_two_has_the_rights_of_its_role_only" {
   assert {
     condition = toset([for grant in concat(values(google_project_iam_member.service_bigquery), values(google_project_iam_member.service_telemetry)) : "${grant.member} ${grant.role}"]) == toset([
       "${google_service_account.service["ingest"].member} roles/cloudtrace.agent",
-      "${google_service_account.service["ingest"].member} roles/monitoring.viewer",
       "${google_service_account.service["ingest"].member} roles/serviceusage.serviceUsageConsumer",
       "${google_service_account.service["ingest"].member} roles/telemetry.metricsWriter",
       "${google_service_account.service["main"].member} roles/bigquery.jobUser",
       "${google_service_account.service["main"].member} roles/bigquery.readSessionUser",
       "${google_service_account.service["main"].member} roles/cloudtrace.agent",
-      "${google_service_account.service["main"].member} roles/monitoring.viewer",
       "${google_service_account.service["main"].member} roles/serviceusage.serviceUsageConsumer",
       "${google_service_account.service["main"].member} roles/telemetry.metricsWriter",
     ])

@@ -49,12 +49,10 @@ ENVIRON = {
     "SLUICE_WATERMARKS": "read",
     "SLUICE_METRICS": "cloud",
     "SLUICE_TRACES": "cloud",
-    "SLUICE_BACKLOG": "cloud",
 }
 ON_PROJECT = (
     "roles/bigquery.jobUser",
     "roles/cloudtrace.agent",
-    "roles/monitoring.viewer",
     "roles/serviceusage.serviceUsageConsumer",
     "roles/telemetry.metricsWriter",
 )
