@@ -1,4 +1,4 @@
-"""Print a derivation of the record type, compare or index the live tables, or migrate the embedded store's file."""
+"""Print a derivation of the record type, or compare or index the live tables."""
 
 import argparse
 import json
@@ -16,7 +16,6 @@ import msgspec
 
 from app.record import RecordTypeError
 from app.runtime.packages import missing_package
-from app.schema import migrate_command
 from app.schema.declared_tables import add_type_arguments, only_table, tables_of, type_help
 from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema
@@ -113,8 +112,6 @@ def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match options.derivation:
-        case "migrate":
-            return migrate_command.migrate_file(options, environ)
         case "diff":
             tables = [] if options.rejects else tables_of(options, environ)
             settings = _settings(environ, project=options.project, dataset=options.dataset)
@@ -152,7 +149,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in (diff, index):
         command.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
         command.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
-    migrate_command.add_arguments(commands.add_parser("migrate", help=migrate_command.ABOUT))
 
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:

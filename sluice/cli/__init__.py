@@ -6,7 +6,7 @@ parser             the parser of one command's options, or of all
 project_settings   the settings of the project in the working folder, in its pyproject.toml
 new                `sluice new`: a folder with a record type, its tests, and all that deploys it
 serve              `sluice serve`: becomes the service
-migrate            `sluice migrate`: the migration of `sluice schema`
+migrate            `sluice migrate`: changes the embedded store's file to fit the record types
 completion         `sluice completion`: what a shell needs to complete commands and options
 
 The commands are in the rooms of what they act on (`app.schema`, `dev`, `sluice_client`, …). Each is a module with

@@ -4,7 +4,7 @@ setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
 file         opens it, creates its tables or adds to them; whether it can write, and how much space is free
 table_diff   a table of the file against the declaration: what is added, noted or refused
-migration    changes the file in a copy: `migration_plan` decides how
+migration    copies the rows to a new file that fits the declaration
 table_layout a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
 sink         the sink of one table
 reader       answers queries, with `row_index` where it covers their range: which rows are copies, where ids are;

@@ -1,11 +1,11 @@
-"""Migrate the file of the embedded store to the declared tables, in a copy; the old file is kept.
+"""Migrate the file of the embedded store to the declared tables, in a new file; the old one is kept.
 
-The old file is open, and so locked, from the first look to the end. The copy replaces it by one atomic rename, so
+The old file is open, and so locked, from the first look to the end. The new one replaces it by one atomic rename, so
 whenever this process ends, the name of the file is that of a whole one: the old, or the new.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,19 +14,35 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from app.schema.columns import Column, Mode
 from app.schema.table import Table
 from app.stores.duckdb.file import file_columns
-from app.stores.duckdb.migration_plan import Plan, plan
-from app.stores.duckdb.table_layout import quote
+from app.stores.duckdb.table_diff import STRUCT, FileColumn, declared_column
+from app.stores.duckdb.table_layout import NUMERIC, duckdb_ddl, duckdb_type, quote
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
 _COPY = "migrated"
 _COPY_SUFFIX = ".migrating"
+_CASTABLE = {"BOOLEAN", "BIGINT", "DOUBLE", NUMERIC, "VARCHAR", "TIMESTAMP", "DATE", "TIME"}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a table is migrated: the expression of each column's value over the old row, and sentences about it.
+
+    It is possible if there are no `problems` and no row fulfils a condition of `checks`; each has the sentence that
+    names its column.
+    """
+
+    table: Table
+    values: Mapping[str, str]
+    steps: tuple[str, ...]
+    checks: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """What was planned for each table that the file has, how many rows each has, and under which name the old file is.
+    """The plan of each declared table of the file, the rows of every table, and the name of the old file.
 
     `kept` is None if the file was not changed.
     """
@@ -41,10 +57,131 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
         return any(each.steps for each in self.plans)
 
 
+def plan(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]) -> Plan:
+    """Plan how the table with `columns` becomes `table`. Pure.
+
+    `renames` are old names of columns to new ones. `drops` are columns, or dotted paths of fields in them, whose
+    values may be lost.
+    """
+    columns = tuple(columns)
+    there = {column.name.lower(): column for column in columns}  # DuckDB's names are case-insensitive
+    steps, checks, values = list[str](), list[tuple[str, str]](), dict[str, str]()
+    problems = list(_misnamed(table, columns, renames, drops))
+    old_by_new = {new: there.pop(old.lower(), None) for old, new in renames.items()}
+    for column in table.columns:
+        name, now, old = column.name, there.pop(column.name.lower(), None), old_by_new.get(column.name)
+        sources = [source for source in (now, old) if source is not None]
+        casts = [_cast(column, source) for source in sources]
+        values[name] = f"COALESCE({', '.join(casts)})" if len(casts) > 1 else "".join(casts) or "NULL"
+        if old is not None:
+            steps.append(f"merge   {old.name} into {name}" if now else f"rename  {old.name} to {name}")
+        if now is not None and old is not None:
+            both = f"{quote(now.name)} IS NOT NULL AND {quote(old.name)} IS NOT NULL"
+            checks.append((both, f"both {old.name} and {name} have a value"))
+        for source in sources:
+            problems += _obstacles(column, source, name)
+            steps += _changes(column, source)
+            checks += _losses(column, source, drops)
+        if not sources:
+            steps.append(f"add     {name} {declared_column(column).type_text}")
+        if column.mode is Mode.REQUIRED and not sources:
+            problems.append(_required(name) + f", or name the column that it was with --rename OLD={name}")
+        elif column.mode is Mode.REQUIRED and not any(source.is_required for source in sources):
+            checks.append((f"{values[name]} IS NULL", f"{name} has no value, and is declared as required"))
+    for column_of_file in there.values():
+        steps.append(f"drop    {column_of_file.name}")
+        checks += _held(column_of_file, drops)
+    return Plan(table=table, values=values, steps=tuple(steps), checks=tuple(checks), problems=tuple(problems))
+
+
+def _misnamed(
+    table: Table, columns: Sequence[FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]
+) -> Iterator[str]:
+    renamed = [msgspec.structs.replace(each, name=renames.get(each.name, each.name)) for each in columns]
+    wrong = (renames.keys() - set(_undeclared(table.columns, columns, ""))) | (
+        drops - set(_undeclared(table.columns, renamed, ""))
+    )
+    for name in sorted(wrong):
+        yield f"there is no undeclared column {name} to rename or drop"
+    for name in sorted(set(renames.values()) - {column.name for column in table.columns}):
+        yield f"there is no declared column {name} to rename another to"
+    for name in sorted({new for new in renames.values() if list(renames.values()).count(new) > 1}):
+        yield f"several columns are renamed to {name}: choose one"
+
+
+def _undeclared(declared: Iterable[Column], columns: Iterable[FileColumn], prefix: str) -> Iterator[str]:
+    known = {column.name.lower(): column for column in declared}
+    for column in columns:
+        if (there := known.get(column.name.lower())) is None:
+            yield prefix + column.name
+        else:
+            yield from _undeclared(there.fields, column.fields, f"{prefix}{column.name}.")
+
+
+def _held(column: FileColumn, drops: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    if column.name not in drops:
+        condition = f"len({quote(column.name)}) > 0" if column.is_list else f"{quote(column.name)} IS NOT NULL"
+        advice = f"--drop {column.name} removes them, --rename {column.name}=NEW gives them to another column"
+        yield condition, f"{column.name} is not declared and has values: {advice}"
+
+
+def _required(path: str) -> str:
+    return f"{path} is declared as required, and the file has no such column: declare it optional"
+
+
+def _changes(column: Column, source: FileColumn) -> Iterator[str]:
+    target = declared_column(column)
+    if source.type_text != target.type_text:
+        yield f"cast    {column.name} from {source.type_text} to {target.type_text}"
+    if source.is_required != target.is_required:
+        yield f"tighten {column.name} to REQUIRED" if target.is_required else f"relax   {column.name} to NULLABLE"
+
+
+def _obstacles(column: Column, source: FileColumn, path: str) -> Iterator[str]:
+    """Yield why no value of `source` can become one of `column`, whatever the values are."""
+    target, fields = declared_column(column), {field.name.lower(): field for field in source.fields}
+    is_same_shape = (source.is_list, source.type == STRUCT) == (target.is_list, target.type == STRUCT)
+    shared = [field for field in column.fields if field.name.lower() in fields]
+    is_text_in_json = "." not in path and not source.is_list and (source.type, target.type) == ("VARCHAR", "JSON")
+    is_castable = source.type == target.type or {source.type, target.type} <= _CASTABLE or is_text_in_json
+    if not is_same_shape or not is_castable or (column.fields and not shared):
+        yield f"{path} is {source.type_text}, and cannot become {target.type_text}: declare another field"
+        return
+    for field in column.fields:
+        if (there := fields.get(field.name.lower())) is not None:
+            yield from _obstacles(field, there, f"{path}.{field.name}")
+        elif field.mode is Mode.REQUIRED:
+            yield _required(f"{path}.{field.name}")
+
+
+def _cast(column: Column, source: FileColumn) -> str:
+    value = quote(source.name)
+    if source.type_text == declared_column(column).type_text:
+        return value
+    if declared_column(column).type == "JSON":
+        return f"to_json({value})"  # a cast would read the text as JSON
+    return f"TRY_CAST({value} AS {duckdb_type(column)})"  # matches fields of a STRUCT by name
+
+
+def _losses(column: Column, source: FileColumn, drops: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    """Yield the condition that the value is another one after the cast and the way back."""
+    value, cast = quote(source.name), _cast(column, source)
+    if cast.startswith("TRY_CAST"):
+        kept = _type_sql(source, column.name, drops)  # of `source`, without the fields whose values may be lost
+        text = f"{source.name} has a value that {declared_column(column).type_text} cannot hold exactly"
+        yield f"TRY_CAST({cast} AS {kept}) IS DISTINCT FROM TRY_CAST({value} AS {kept})", text
+
+
+def _type_sql(column: FileColumn, path: str, drops: AbstractSet[str]) -> str:
+    fields = [field for field in column.fields if f"{path}.{field.name}" not in drops]
+    inner = ", ".join(f"{quote(field.name)} {_type_sql(field, f'{path}.{field.name}', drops)}" for field in fields)
+    return (f"STRUCT({inner})" if column.fields else column.type) + ("[]" if column.is_list else "")
+
+
 def migrate(
-    path: str, tables: Sequence[Table], renames: Mapping[str, str], removals: AbstractSet[str], *, dry_run: bool
+    path: str, tables: Sequence[Table], renames: Mapping[str, str], drops: AbstractSet[str], *, dry_run: bool
 ) -> Migration:
-    """Migrate the file at `path` to `tables`; `renames` and `removals` concern the first of them.
+    """Migrate the file at `path` to `tables`; `renames` and `drops` concern the first of them.
 
     Raises:
         StoreError: there is no such file, it is in use, or it cannot be migrated; it is as it was.
@@ -54,7 +191,7 @@ def migrate(
     try:
         with duckdb.connect(path, read_only=dry_run) as connection:
             connection.execute("LOAD icu; SET GLOBAL TimeZone = 'UTC'")
-            migration = _planned(connection, tables, renames, removals)
+            migration = _planned(connection, tables, renames, drops)
             if dry_run or not migration.has_steps:
                 return migration
             return msgspec.structs.replace(migration, kept=_replace(connection, Path(path), migration))
@@ -65,30 +202,27 @@ def migrate(
 
 
 def _planned(
-    connection: duckdb.DuckDBPyConnection,
-    tables: Sequence[Table],
-    renames: Mapping[str, str],
-    removals: AbstractSet[str],
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], renames: Mapping[str, str], drops: AbstractSet[str]
 ) -> Migration:
     present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     plans = []
     for position, table in enumerate(tables):
         if table.name in present:
-            declared = (renames, removals) if position == 0 else ({}, frozenset[str]())
-            plans.append(plan(table, file_columns(connection, table.name), *declared))
-    problems = [f"{each.table}: {problem}" for each in plans for problem in each.problems]
+            named = (renames, drops) if position == 0 else ({}, frozenset[str]())
+            plans.append(plan(table, file_columns(connection, table.name), *named))
+    problems = [f"{each.table.name}: {problem}" for each in plans for problem in each.problems]
     problems = problems or [text for each in plans for text in _violated(connection, each)]
     if problems:
         raise StoreError("the file cannot be migrated:\n" + "\n".join(f"  {problem}" for problem in problems))
     return Migration(plans=tuple(plans), rows={name: _count(connection, quote(name)) for name in sorted(present)})
 
 
-def _violated(connection: duckdb.DuckDBPyConnection, planned: Plan) -> list[str]:
-    counted = [
-        (_count(connection, f"{quote(planned.table)} WHERE {check.condition}"), check.problem)
-        for check in planned.checks
-    ]
-    return [f"{planned.table}: {problem} (in {count} rows)" for count, problem in counted if count]
+def _violated(connection: duckdb.DuckDBPyConnection, planned: Plan) -> Iterator[str]:
+    for condition, problem in planned.checks:
+        found = f"SELECT count(*), first(delivery_key) FROM {quote(planned.table.name)} WHERE {condition}"  # noqa: S608 - quoted names
+        rows, key = connection.execute(found).fetchone() or (0, None)
+        if rows:
+            yield f"{planned.table.name}: {problem} (in {rows} rows, such as that with the delivery_key {key})"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
@@ -97,7 +231,7 @@ def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, path: Path, migration: Migration) -> Path:
-    """Write the copy, verify it, and let it take the name of the file; return the name under which the old one is."""
+    """Write the new file, verify it, and give it the name of the old one; return the name that the old one has now."""
     connection.execute("CHECKPOINT")  # a write-ahead log would be replayed into the copy
     copy = path.with_name(path.name + _COPY_SUFFIX)
     for leftover in (copy, copy.with_name(copy.name + ".wal")):
@@ -121,12 +255,15 @@ def _write(connection: duckdb.DuckDBPyConnection, copy: Path, migration: Migrati
     location = str(copy).replace("'", "''")
     connection.execute(f"ATTACH '{location}' AS {_COPY}")
     connection.begin()
-    planned = {each.table: each.statements(source, _COPY) for each in migration.plans}
+    planned = {each.table.name: each for each in migration.plans}
     connection.execute(f"USE {_COPY}")
     for name, definition in definitions.items():
-        whole = f"INSERT INTO {_COPY}.{quote(name)} SELECT * FROM {quote(source)}.{quote(name)}"  # noqa: S608 - quoted
-        for statement in planned.get(name, (definition, whole)):
-            connection.execute(statement)
+        known = planned.get(name)  # other tables are copied as they are
+        names, values = ("", "*") if known is None else _columns(known)
+        connection.execute(definition if known is None else duckdb_ddl(known.table))
+        connection.execute(
+            f"INSERT INTO {_COPY}.{quote(name)} {names} SELECT {values} FROM {quote(source)}.{quote(name)}"  # noqa: S608 - quoted names
+        )
     connection.execute(f"USE {quote(source)}")
     copied = {name: _count(connection, f"{_COPY}.{quote(name)}") for name in definitions}
     if copied != migration.rows:
@@ -134,6 +271,10 @@ def _write(connection: duckdb.DuckDBPyConnection, copy: Path, migration: Migrati
     connection.commit()
     connection.execute(f"CHECKPOINT {_COPY}")
     connection.execute(f"DETACH {_COPY}")
+
+
+def _columns(planned: Plan) -> tuple[str, str]:
+    return f"({', '.join(map(quote, planned.values))})", ", ".join(planned.values.values())
 
 
 def _sync(path: Path) -> None:

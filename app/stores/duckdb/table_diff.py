@@ -50,7 +50,7 @@ class Addition(msgspec.Struct, frozen=True):
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
     """How a table of the file differs from its declaration: paths to add, paths that only it has, and sentences.
 
-    `renames` are pairs of an undeclared path and a lacking one of its type: possibly one field under two names.
+    `renames` are pairs of an undeclared column and a lacking one of its type: possibly one under two names.
     """
 
     additions: tuple[Addition, ...] = ()
@@ -122,14 +122,14 @@ def _problem(difference: _Difference) -> str:
 
 
 def _renames(differences: Sequence[_Difference]) -> Iterator[tuple[str, str]]:
-    """Yield each undeclared path with the lacking one beside it that has its type and the most similar name."""
+    """Yield each undeclared column with the lacking one that has its type and the most similar name."""
     pairs = [
         (SequenceMatcher(None, old.path, new.path).ratio(), old.path, new.path)
         for old in differences
         for new in differences
         if isinstance(old, _Undeclared)
         and isinstance(new, Addition | _Lacking)
-        and old.path.rpartition(".")[0] == new.path.rpartition(".")[0]
+        and "." not in old.path + new.path
         and old.column.type_text == declared_column(new.column).type_text
     ]
     paired = set[str]()

@@ -15,12 +15,12 @@ import pytest
 
 from app.ingest.envelope import Message
 from app.runtime.clock import SystemClock
-from app.schema.__main__ import main
 from app.schema.table import records_table, rejects_table
 from app.stores.duckdb import migration
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
+from sluice.__main__ import main
 from tests.encoding import encoded, whole_envelope
 
 
@@ -47,10 +47,9 @@ class Before(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StopAfter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The nested type, after: renamed, widened, added."""
+    """The nested type, after: a field widened, one removed, one added."""
 
     name: str
-    postcode: str | None = None
     level: float | None = None
     terminal: str | None = None
 
@@ -73,19 +72,18 @@ BEFORE, AFTER, REJECTS = records_table(Before), records_table(After), rejects_ta
 RECORD = Before(
     "a", "LH", 9007199254740993, date(2026, 1, 31), "B7", "x", Stop("LHR", "TW6", 3), [Stop("CDG"), Stop("FRA", "60")]
 )
-RENAMES = {"carrier": "airline", "stop.zip": "stop.postcode", "stops.zip": "stops.postcode"}
-COMMAND = ["--record", "tests.stores.duckdb.test_migration:After", "migrate", "--remove", "gate"]
-COMMAND += [part for old, new in RENAMES.items() for part in ("--rename", f"{old}={new}")]
+COMMAND = ["migrate", "--record", "tests.stores.duckdb.test_migration:After", "--rename", "carrier=airline"]
+DROPS = ["--drop", "gate", "--drop", "stop.zip", "--drop", "stops.zip"]
 EXPECTED: dict[str, Any] = {
     "id": "a",
     "airline": "LH",
     "miles": Decimal(9007199254740993),
     "day": datetime(2026, 1, 31, tzinfo=UTC),
     "note": "x",
-    "stop": {"name": "LHR", "postcode": "TW6", "level": 3.0, "terminal": None},
+    "stop": {"name": "LHR", "level": 3.0, "terminal": None},
     "stops": [
-        {"name": "CDG", "postcode": None, "level": None, "terminal": None},
-        {"name": "FRA", "postcode": "60", "level": None, "terminal": None},
+        {"name": "CDG", "level": None, "terminal": None},
+        {"name": "FRA", "level": None, "terminal": None},
     ],
     "count": None,
     "tail": None,
@@ -109,17 +107,16 @@ def fill(path: Path, record: Before) -> None:
     store.close()
 
 
-def run(path: Path, *options: str, record: str = "After") -> int:
+def run(path: Path, *options: str) -> int:
     """Run the command on the file; return its exit status."""
-    command = [each.replace(":After", f":{record}") for each in COMMAND]
-    return main([*command, *options], {"SLUICE_DATA_PATH": str(path)})
+    return main([*COMMAND, "--data-path", str(path), *options], {})
 
 
 async def test_every_change_is_made_in_a_copy_and_the_old_file_is_kept(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Renamed, widened, relaxed, tightened, removed and added, nested fields too; the old image opens the old file."""
-    assert run(path) == 0
+    """Renamed, cast, relaxed, tightened, dropped and added, nested fields too; the old image opens the old file."""
+    assert run(path, *DROPS) == 0
     printed = capsys.readouterr().out
     store = EmbeddedStore.open(str(path), (AFTER, REJECTS), SystemClock())
     (row,) = (await store.read(Statement(sql="SELECT * FROM `records`", parameters={}))).rows
@@ -130,30 +127,28 @@ async def test_every_change_is_made_in_a_copy_and_the_old_file_is_kept(
     assert str(kept) in printed
     EmbeddedStore.open(str(kept), (BEFORE, REJECTS), SystemClock()).close()
     assert {each.name for each in path.parent.iterdir()} == {path.name, kept.name}
-    assert run(path, record="After") == 1, "the names that were given are gone"
+    assert run(path) == 1, "the names that were given are gone"
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each step is a line."""
     before = path.read_bytes()
-    assert run(path, "--dry-run") == 0
+    assert run(path, *DROPS, "--dry-run") == 0
     printed = capsys.readouterr().out.splitlines()
     assert path.read_bytes() == before
-    assert printed[0] == f"records in {path}: 1 rows, 13 changes"
-    assert [line.strip() for line in printed[1:14]] == [
+    assert printed[0] == f"records in {path}: 1 rows, 9 changes"
+    assert [line.strip() for line in printed[1:10]] == [
         "rename  carrier to airline",
         "relax   airline to NULLABLE",
-        "widen   miles from BIGINT to DECIMAL(38,9)",
-        "widen   day from DATE to TIMESTAMP",
+        "cast    miles from BIGINT to DECIMAL(38,9)",
+        "cast    day from DATE to TIMESTAMP",
         "tighten note to REQUIRED",
-        "rename  stop.zip to stop.postcode",
-        "widen   stop.level from BIGINT to DOUBLE",
-        "add     stop.terminal VARCHAR",
-        "rename  stops.zip to stops.postcode",
-        "widen   stops.level from BIGINT to DOUBLE",
-        "add     stops.terminal VARCHAR",
+        "cast    stop from STRUCT(name VARCHAR, zip VARCHAR, level BIGINT) to "
+        "STRUCT(name VARCHAR, level DOUBLE, terminal VARCHAR)",
+        "cast    stops from STRUCT(name VARCHAR, zip VARCHAR, level BIGINT)[] to "
+        "STRUCT(name VARCHAR, level DOUBLE, terminal VARCHAR)[]",
         "add     tail VARCHAR",
-        "remove  gate",
+        "drop    gate",
     ]
     assert printed[-1] == "nothing was changed (--dry-run)"
 
@@ -177,8 +172,19 @@ class Lossy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     [
         (Lossy, ["gate is VARCHAR, and cannot become VARCHAR[]", "stop is STRUCT(", "--rename OLD=seat"]),
         (
-            msgspec.defstruct("Tight", [("id", str), ("count", int), ("miles", float)], forbid_unknown_fields=True),
-            ["miles has a value that DOUBLE cannot hold exactly (in 1 rows)", "count has no value, and is declared as"],
+            msgspec.defstruct(
+                "Tight",
+                [("id", int), ("count", int), ("miles", float), ("stop", StopAfter | None, None)],
+                forbid_unknown_fields=True,
+            ),
+            [
+                "id has a value that BIGINT cannot hold exactly (in 1 rows, such as that with the delivery_key ",
+                "miles has a value that DOUBLE cannot hold exactly (in 1 rows",
+                "count has no value, and is declared as required (in 1 rows",
+                "stop has a value that STRUCT(name VARCHAR, level DOUBLE, terminal VARCHAR) cannot hold exactly (in 1",
+                "gate is not declared and has values: --drop gate removes them",
+                "stops is not declared and has values: --drop stops removes them",
+            ],
         ),
     ],
 )
@@ -197,16 +203,48 @@ def test_what_cannot_be_migrated_is_refused_with_every_reason(
 def test_two_columns_of_one_field_are_merged_unless_both_have_a_value(path: Path) -> None:
     """A rename that was not declared before the next start: the new column is there, and empty in older rows."""
     later = msgspec.defstruct("Later", [("id", str), ("remark", str | None, None)], forbid_unknown_fields=True)
+    drops = {"carrier", "miles", "day", "gate", "stop", "stops"}
     table = records_table(later)
     with duckdb.connect(str(path)) as connection:
         connection.execute("ALTER TABLE records ADD COLUMN remark VARCHAR")
-    done = migration.migrate(str(path), [table], {"note": "remark"}, set(), dry_run=False)
+    done = migration.migrate(str(path), [table], {"note": "remark"}, drops, dry_run=False)
     assert "merge   note into remark" in done.plans[0].steps
     with duckdb.connect(str(path)) as connection:
-        assert connection.execute("SELECT remark, gate FROM records").fetchall() == [("x", "B7")]
+        assert connection.execute("SELECT remark FROM records").fetchall() == [("x",)]
         connection.execute("ALTER TABLE records ADD COLUMN note VARCHAR; UPDATE records SET note = 'y'")
-    with pytest.raises(StoreError, match=r"both note and remark have a value \(in 1 rows\)"):
+    with pytest.raises(StoreError, match=r"both note and remark have a value \(in 1 rows"):
         migration.migrate(str(path), [table], {"note": "remark"}, set(), dry_run=False)
+
+
+def test_rows_keep_their_order_and_their_envelope(path: Path) -> None:
+    """All rows of several row groups, which DuckDB copies in parallel; and tables that are not declared."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO records SELECT r.* REPLACE (hash(i)::VARCHAR AS id, hash(i + 1)::VARCHAR AS delivery_key, "
+            "ingest_time + to_microseconds(i // 3) AS ingest_time) FROM records r, range(300000) n(i) ORDER BY i"
+        )
+        connection.execute("CREATE TABLE notes (a BIGINT NOT NULL); INSERT INTO notes VALUES (2), (1)")
+    assert run(path, *DROPS) == 0
+    (kept,) = path.parent.glob("data.duckdb.before-*")
+    columns = ", ".join(f'"{column.name}"' for column in AFTER.envelope)
+    assert {"ingest_time", "delivery_key"} <= {column.name for column in AFTER.envelope}
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"ATTACH '{kept}' AS old (READ_ONLY)")
+        same = (
+            f"SELECT count(*) FROM (SELECT rowid, id, {columns} FROM records) AS new JOIN "  # noqa: S608 - constants
+            f"(SELECT rowid, id, {columns} FROM old.records) AS old ON new IS NOT DISTINCT FROM old"
+        )
+        assert connection.execute(same).fetchone() == (300_001,)
+        assert connection.execute("SELECT a FROM notes").fetchall() == [(2,), (1,)]
+
+
+def test_a_text_becomes_the_json_of_the_same_text(path: Path) -> None:
+    """It is not read as JSON."""
+    loose = msgspec.defstruct("Loose", [("id", str), ("note", Any, None)], forbid_unknown_fields=True)
+    drops = {"carrier", "miles", "day", "gate", "stop", "stops"}
+    migration.migrate(str(path), [records_table(loose)], {}, drops, dry_run=False)
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("SELECT note FROM records").fetchall() == [('"x"',)]
 
 
 def test_a_file_that_a_service_has_open_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,8 +255,8 @@ def test_a_file_that_a_service_has_open_is_refused(path: Path, capsys: pytest.Ca
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
-        assert run(path) == 1
-        assert run(path, "--dry-run") == 1
+        assert run(path, *DROPS) == 1
+        assert run(path, *DROPS, "--dry-run") == 1
         holder.communicate(b"")
     assert "is a service using it? Stop it first" in capsys.readouterr().err
 
@@ -229,7 +267,7 @@ def test_a_kill_at_any_point_leaves_a_whole_file(path: Path, at: str, when: str)
     code = f"""
 import os, signal, sys
 from app.stores.duckdb import migration
-from tests.stores.duckdb.test_migration import run
+from tests.stores.duckdb.test_migration import DROPS, run
 from pathlib import Path
 owner, name = (os, "{at}".partition(".")[2]) if "{at}".startswith("os.") else (migration, "{at}")
 whole = getattr(owner, name)
@@ -238,13 +276,13 @@ def killed(*arguments):
         whole(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(owner, name, killed)
-run(Path(sys.argv[1]))
+run(Path(sys.argv[1]), *DROPS)
 """
     killed = subprocess.run([sys.executable, "-c", code, str(path), when], check=False, env=dict(os.environ))
     assert killed.returncode == -signal.SIGKILL
     if at != "os.replace":
         EmbeddedStore.open(str(path), (BEFORE, REJECTS), SystemClock()).close()
-        assert run(path) == 0
+        assert run(path, *DROPS) == 0
     EmbeddedStore.open(str(path), (AFTER, REJECTS), SystemClock()).close()
 
 
@@ -253,14 +291,29 @@ def test_bad_names_are_refused_before_anything(path: Path, capsys: pytest.Captur
     with pytest.raises(SystemExit):
         run(path, "--rename", "gate")
     with pytest.raises(SystemExit):
-        run(path, "--rename", "stop.zip=zip")
-    assert run(path, "--remove", "nothing", "--remove", "id") == 1
+        run(path, "--rename", "stop.zip=stop.postcode")
+    wrong = ("nothing", "id", "stop.name", "stop.nothing")
+    assert (
+        run(
+            path,
+            "--rename",
+            "gate=nowhere",
+            "--rename",
+            "count=tail",
+            "--rename",
+            "gone=tail",
+            *(part for name in wrong for part in ("--drop", name)),
+        )
+        == 1
+    )
     assert run(path.with_name("other")) == 1
     told = capsys.readouterr().err
     for words in (
         "'gate': expected OLD=NEW",
-        "no undeclared column nothing",
-        "no undeclared column id",
+        *(f"no undeclared column {name} " for name in wrong),
+        "no declared column nowhere",
+        "no undeclared column count ",
+        "several columns are renamed to tail",
         "there is no file",
     ):
         assert words in told
