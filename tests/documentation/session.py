@@ -2,9 +2,9 @@
 
 A block `sh` is run by bash; what it exports, and the folder that it enters, hold for the next one. A block `text` right
 after it is its output, in which `…` stands for anything. A block after a line that ends with `` `name.py`: `` is a
-file; one that begins with the header of a TOML table replaces that table in it. `sluice up` runs until the text says to
-stop it with Ctrl-C, or the document ends. `uv run` is left out: the commands are those of this environment, while
-tests/cli runs a project's tests in one of its own.
+file; one that begins with the header of a TOML table replaces that table in it. A linked file that the text says to
+"Save" is copied. `sluice up` runs until the text says to stop it with Ctrl-C, or the document ends. `uv run` is left
+out: the commands are those of this environment, while tests/cli runs a project's tests in one of its own.
 """
 
 import os
@@ -25,6 +25,7 @@ from sluice.testing.process import free_port
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`(?P<path>[\w./-]+\.\w+)`:\s*$")
+_SAVED = re.compile(r"\bSave \[`(?P<path>[\w.-]+)`\]\((?P<source>[^)#]+)\)")
 _SERVICE, _PUBSUB = "127.0.0.1:8080", "127.0.0.1:8085"
 _SERVES = {"sluice up": "Ctrl-C stops everything", "sluice demo": "Serving until Ctrl-C"}
 """What runs until Ctrl-C, and what it prints once it serves."""
@@ -61,6 +62,10 @@ def steps_of(document: Path) -> list[Step]:
             found[-1] = msgspec.structs.replace(found[-1], output=block["text"])
             continue
         line = text.count("\n", 0, block.start()) + 2
+        found += [
+            Step((document.parent / saved["source"]).read_text(), line, saved["path"])
+            for saved in _SAVED.finditer(before)
+        ]
         named = _FILE.search(before)
         if named is not None:
             found.append(Step(block["text"], line, named["path"], stops_before=_STOP in before))

