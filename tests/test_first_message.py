@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 from google.api_core.exceptions import BadRequest
+from google.cloud import bigquery
 
 from app.record import Record
 from app.runtime.clock import SystemClock
@@ -20,6 +21,7 @@ from app.stores.bigquery.client import BigQueryClients
 from sluice.testing.service import SETTINGS, authorization, envelope, running
 from tests.documents import blocks
 from tests.support.local_bigquery import Double
+from tests.test_terraform import text_of
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "deploy.md"
 (BLOCK,) = (block.text for block in blocks(DOCUMENT) if "gcloud pubsub topics publish $TOPIC" in block.text)
@@ -46,6 +48,22 @@ def statement(dataset: str) -> str:
     return subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True, check=True).stdout
 
 
+def view(dataset: str) -> bigquery.Table:
+    """Return the view of the last seven days, as Terraform makes it."""
+    made = re.search(
+        r'resource "google_bigquery_table" "recent".*?^}', text_of("bigquery.tf"), re.DOTALL | re.MULTILINE
+    )
+    assert made is not None
+    values = {
+        "table": f"{dataset}.records",
+        "look_back_s": "900",
+        **dict(re.findall(r'(since|until) = "(.*)"', made[0])),
+    }
+    table = bigquery.Table(f"{dataset}.records_recent")
+    table.view_query = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], text_of("records_between.sql"))
+    return table
+
+
 async def test_the_first_message_is_visible_in_the_api() -> None:
     """It is published like a producer's, and read as the document reads it."""
     async with running(SETTINGS) as service:
@@ -60,7 +78,7 @@ async def test_the_first_message_is_visible_in_the_api() -> None:
 
 @pytest.mark.timeout(300)
 def test_the_sql_finds_it_and_selecting_everything_is_refused(local_bigquery: Double) -> None:
-    """BigQuery wants a condition on the partitions, and the document's statement has one."""
+    """BigQuery wants a condition on the partitions, and the view that the document's statement reads has one."""
     place = local_bigquery.fresh(*TABLES)
     settings = SETTINGS.replace(
         backend="bigquery",
@@ -82,6 +100,7 @@ def test_the_sql_finds_it_and_selecting_everything_is_refused(local_bigquery: Do
     access = BigQueryClients(place)
     try:
         client = access.client()
+        client.create_table(view(f"{place.project}.{place.dataset}"))
         rows = list(client.query(statement(f"{place.project}.{place.dataset}")).result())
         with pytest.raises(BadRequest, match=re.compile("partition", re.IGNORECASE)):
             client.query(f"SELECT * FROM `{place.project}.{place.dataset}.records`").result()  # noqa: S608 - ours

@@ -135,6 +135,7 @@ def test_the_table_function_returns_each_delivery_once() -> None:
     stamps = {"a": [100, 105, 2000], "b": [5], "c": [120], "d": [3000], "e": [50, 101], "heartbeat:x": [110]}
     start = "TIMESTAMPTZ '2026-01-01T00:00:00Z'"
     sql = text_of("records_between.sql").replace("${table}", "records").replace("${look_back_s}", "900")
+    sql = sql.replace("${since}", "since").replace("${until}", "until")
     assert f"'{CANARY_PREFIX}'" in sql
     (query,) = sqlglot.transpile(sql, read="bigquery", write="duckdb")
     for name, second in (("since", 100), ("until", 3000)):

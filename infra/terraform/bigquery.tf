@@ -74,7 +74,14 @@ resource "google_bigquery_table" "main" {
   }
 }
 
-# Instead of a view, which could not pass on the stretch of time that the table insists on:
+locals {
+  # What SQL that reads a table as the API does is made of: each delivery once, without canaries.
+  sql = { for name, stream in local.streams : name => {
+    table       = "${var.project_id}.${google_bigquery_table.main[name].dataset_id}.${google_bigquery_table.main[name].table_id}"
+    look_back_s = local.clocks.dedupe_lookback_s
+  } }
+}
+
 #   SELECT * FROM sluice.records_between(TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02')
 resource "google_bigquery_routine" "between" {
   for_each = local.streams
@@ -85,10 +92,7 @@ resource "google_bigquery_routine" "between" {
   language     = "SQL"
   description  = "Records that came in from `since` up to `until`, each delivery once, without canaries."
 
-  definition_body = templatefile("${path.module}/records_between.sql", {
-    table       = "${var.project_id}.${google_bigquery_table.main[each.key].dataset_id}.${google_bigquery_table.main[each.key].table_id}"
-    look_back_s = local.clocks.dedupe_lookback_s
-  })
+  definition_body = templatefile("${path.module}/records_between.sql", merge(local.sql[each.key], { since = "since", until = "until" }))
 
   arguments {
     name      = "since"
@@ -98,6 +102,26 @@ resource "google_bigquery_routine" "between" {
   arguments {
     name      = "until"
     data_type = jsonencode({ typeKind = "TIMESTAMP" })
+  }
+}
+
+#   SELECT * FROM sluice.records_recent
+# The tables refuse that, as they want a stretch of time named; the view names the last seven days.
+resource "google_bigquery_table" "recent" {
+  for_each = local.streams
+
+  dataset_id          = google_bigquery_dataset.main.dataset_id
+  table_id            = "${each.key}_recent"
+  description         = "Records of the last seven days, each delivery once, without canaries."
+  labels              = local.labels
+  deletion_protection = false
+
+  view {
+    query = templatefile("${path.module}/records_between.sql", merge(local.sql[each.key], {
+      since = "TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)"
+      until = "CURRENT_TIMESTAMP()"
+    }))
+    use_legacy_sql = false
   }
 }
 

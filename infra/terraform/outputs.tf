@@ -47,7 +47,7 @@ output "first_message" {
   value = join("\n", [
     "gcloud pubsub topics publish ${local.topic_ids[local.shown_stream]} --message='${local.first_record}'",
     "curl -H \"Authorization: Bearer $(gcloud auth print-identity-token --audiences=${local.api_audience} --include-email --impersonate-service-account=${coalesce(one(slice(sort(var.api_principals), 0, min(1, length(var.api_principals)))), "READER")})\" '${google_cloud_run_v2_service.main["main"].uri}/v1/${local.has_streams ? "streams/${local.shown_stream}/" : ""}records?since=-PT15M'",
-    "bq query --project_id=${var.project_id} --nouse_legacy_sql 'SELECT * FROM `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_routine.between[local.shown_stream].routine_id}`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())'",
+    "bq query --project_id=${var.project_id} --nouse_legacy_sql 'SELECT * FROM `${var.project_id}.${google_bigquery_dataset.main.dataset_id}.${google_bigquery_table.recent[local.shown_stream].table_id}`'",
     "",
   ])
 }

@@ -1,9 +1,9 @@
 SELECT *
 FROM `${table}`
-WHERE ingest_time >= TIMESTAMP_SUB(since, INTERVAL ${look_back_s} SECOND)
-  AND ingest_time < until
+WHERE ingest_time >= TIMESTAMP_SUB(${since}, INTERVAL ${look_back_s} SECOND)
+  AND ingest_time < ${until}
   AND NOT STARTS_WITH(delivery_key, 'heartbeat:')
-QUALIFY ingest_time >= since
+QUALIFY ingest_time >= ${since}
   AND IFNULL(
     TIMESTAMP_DIFF(
       ingest_time,

@@ -25,6 +25,11 @@ variable "streams" {
   }
 
   validation {
+    condition     = length(setintersection(keys(var.streams), [for name in keys(var.streams) : "${name}_recent"])) == 0
+    error_message = "No stream may be called NAME_recent beside a stream NAME: that is the view of its last seven days."
+  }
+
+  validation {
     condition     = alltrue([for stream in values(var.streams) : stream.retention_days == null ? true : stream.retention_days >= 1 && stream.retention_days <= 415])
     error_message = "A stream's retention_days is 1 to 415: a table has hourly partitions, and BigQuery takes 10,000 of them."
   }

@@ -67,8 +67,8 @@ run "the_first_message_can_be_pasted" {
   }
 
   assert {
-    condition     = strcontains(output.first_message, "FROM `my-project.sluice.records_between`(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR), CURRENT_TIMESTAMP())")
-    error_message = "It is found with SQL, over a stretch of time."
+    condition     = strcontains(output.first_message, "'SELECT * FROM `my-project.sluice.records_recent`'")
+    error_message = "It is found with SQL."
   }
 }
 

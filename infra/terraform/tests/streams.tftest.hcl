@@ -272,7 +272,7 @@ run "canaries_go_to_the_default_stream" {
   }
 
   assert {
-    condition     = strcontains(output.first_message, "publish ${google_pubsub_topic.main["payments"].id} --message='{\"payment_id\":\"heartbeat\"}'") && strcontains(output.first_message, "/v1/streams/payments/records?since=") && strcontains(output.first_message, "`my-project.sluice.payments_between`(")
+    condition     = strcontains(output.first_message, "publish ${google_pubsub_topic.main["payments"].id} --message='{\"payment_id\":\"heartbeat\"}'") && strcontains(output.first_message, "/v1/streams/payments/records?since=") && strcontains(output.first_message, "`my-project.sluice.payments_recent`")
     error_message = "The first message is a record of that stream, and is looked for there."
   }
 }
@@ -453,6 +453,15 @@ run "a_name_that_is_no_path_is_refused" {
 
   variables {
     streams = { records = {}, web-visits = { schema_file = "table.schema.json" } }
+  }
+}
+
+run "a_view_is_no_stream" {
+  command         = plan
+  expect_failures = [var.streams]
+
+  variables {
+    streams = { records = {}, records_recent = { schema_file = "table.schema.json" } }
   }
 }
 

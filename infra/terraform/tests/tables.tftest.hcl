@@ -169,6 +169,20 @@ run "the_function_reads_each_delivery_once" {
   }
 }
 
+run "everything_of_the_last_week_can_be_selected" {
+  command = plan
+
+  assert {
+    condition     = google_bigquery_table.recent["records"].table_id == "records_recent" && !google_bigquery_table.recent["records"].view[0].use_legacy_sql
+    error_message = "SELECT * FROM sluice.records_recent."
+  }
+
+  assert {
+    condition     = strcontains(google_bigquery_table.recent["records"].view[0].query, "FROM `my-project.sluice.records`\nWHERE ingest_time >= TIMESTAMP_SUB(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY), INTERVAL 900 SECOND)\n  AND ingest_time < CURRENT_TIMESTAMP()")
+    error_message = "The view names the partitions, so whoever selects from it need not."
+  }
+}
+
 run "partitions_are_fewer_than_bigquery_takes" {
   command         = plan
   expect_failures = [var.retention_days]
