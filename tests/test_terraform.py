@@ -128,6 +128,19 @@ def test_the_canary_is_a_record() -> None:
     assert record.id == "heartbeat"
 
 
+def simulated(tfvars: str) -> bytes:
+    """Return the records of the simulated source."""
+    found = re.search(r"records = <<-JSON\n(.*?)\n  JSON\n", tfvars, re.DOTALL)
+    assert found is not None
+    return found[1].encode()
+
+
+def test_the_simulated_source_publishes_records() -> None:
+    """What the scheduler publishes in dev are several records that the default record type accepts."""
+    records = msgspec.json.decode(simulated(text_of("environments/dev.tfvars")), type=list[Record])
+    assert len({record.id for record in records}) == len(records) > 1
+
+
 def test_the_table_function_returns_each_delivery_once() -> None:
     """Copies within the look-back of an earlier row, canaries and rows out of the window are left out."""
     import duckdb  # noqa: PLC0415 - the embedded store's, and slow to import

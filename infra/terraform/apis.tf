@@ -14,7 +14,7 @@ resource "google_project_service" "used" {
       "secretmanager.googleapis.com",
       "telemetry.googleapis.com",
     ],
-    !local.publishes_canaries ? [] : ["cloudscheduler.googleapis.com"],
+    !local.publishes_canaries && var.simulated_source == null ? [] : ["cloudscheduler.googleapis.com"],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
     var.cache ? ["compute.googleapis.com", "memorystore.googleapis.com", "networkconnectivity.googleapis.com", "serviceconsumermanagement.googleapis.com"] : [],
   ))

@@ -155,3 +155,17 @@ variable "heartbeat" {
     error_message = "A record as JSON."
   }
 }
+
+variable "simulated_source" {
+  description = "Ordinary records that Cloud Scheduler publishes as one message, so that there is something to see without a producer. null: none."
+  type = object({
+    records  = string                               # JSON: a record, or an array of them, that the record type accepts
+    schedule = optional(string, "*/5 6-17 * * 1-5") # in UTC; around the clock it would keep an instance awake
+  })
+  default = null
+
+  validation {
+    condition     = var.simulated_source == null ? true : can(jsondecode(var.simulated_source.records))
+    error_message = "records of simulated_source is JSON: a record, or an array of them."
+  }
+}

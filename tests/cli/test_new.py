@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.schema.filters import checked_table
@@ -15,6 +16,7 @@ from sluice.__main__ import main
 from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
 from sluice.cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
 from sluice.ops.preflight.plan import Deployment, read_tfvars
+from tests.test_terraform import simulated
 from tests.test_workflows import FOLDER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,12 +70,14 @@ def test_the_image_is_three_lines() -> None:
 
 
 def test_the_table_for_terraform_is_that_of_the_type() -> None:
-    """As `sluice schema bigquery` prints it; ci.yml of a project compares them."""
+    """As `sluice schema bigquery` prints it; ci.yml of a project compares them. So are the simulated records of dev."""
     names: dict[str, object] = {}
     exec(compile(FILES["orders.py"], "orders.py", "exec"), names)  # noqa: S102 - our own template
     order = names["Order"]
     assert isinstance(order, type)
     assert json.loads(FILES["infra/terraform/table.schema.json"]) == bigquery_schema(checked_table(order))
+    published = simulated(FILES["infra/terraform/environments/dev.tfvars"])
+    assert len(msgspec.json.decode(published, type=list[order])) > 1  # type: ignore[valid-type] # made above
 
 
 def test_the_variables_are_those_of_the_module() -> None:

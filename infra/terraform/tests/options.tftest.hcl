@@ -108,6 +108,62 @@ run "without_a_heartbeat_nothing_is_scheduled" {
   }
 }
 
+run "a_simulated_source_publishes_ordinary_records" {
+  command = plan
+
+  variables {
+    heartbeat        = null
+    simulated_source = { records = "[{\"id\":\"a\"}]" }
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.simulated_source[0].pubsub_target[0].topic_name == google_pubsub_topic.main["records"].id && base64decode(google_cloud_scheduler_job.simulated_source[0].pubsub_target[0].data) == "[{\"id\":\"a\"}]"
+    error_message = "They go the way of every record."
+  }
+
+  assert {
+    condition     = try(length(google_cloud_scheduler_job.simulated_source[0].pubsub_target[0].attributes), 0) == 0
+    error_message = "A canary's mark would hide them from readers."
+  }
+
+  assert {
+    condition     = contains(keys(google_project_service.used), "cloudscheduler.googleapis.com") && google_cloud_scheduler_job.simulated_source[0].paused == false
+    error_message = "The scheduler runs, also without canaries."
+  }
+}
+
+run "a_simulated_source_waits_for_the_first_deployment" {
+  command = plan
+
+  variables {
+    pushes           = false
+    simulated_source = { records = "{}" }
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.simulated_source[0].paused
+    error_message = "What waits is late when pushes begin."
+  }
+}
+
+run "without_being_asked_nothing_is_simulated" {
+  command = plan
+
+  assert {
+    condition     = length(google_cloud_scheduler_job.simulated_source) == 0
+    error_message = "Among real records nobody wants others."
+  }
+}
+
+run "records_that_are_no_json_are_refused" {
+  command         = plan
+  expect_failures = [var.simulated_source]
+
+  variables {
+    simulated_source = { records = "id,a" }
+  }
+}
+
 run "the_cache_is_reached_through_a_network_of_its_own" {
   command = plan
 

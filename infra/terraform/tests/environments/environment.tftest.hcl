@@ -30,6 +30,11 @@ run "the_environment_can_be_planned" {
   }
 
   assert {
+    condition     = length(google_cloud_scheduler_job.simulated_source) == (var.environment == "dev" ? 1 : 0)
+    error_message = "In dev there is something to see without a producer."
+  }
+
+  assert {
     condition     = alltrue([for table in google_bigquery_table.main : table.deletion_protection || var.environment == "dev"])
     error_message = "Only dev may be thrown away."
   }

@@ -38,6 +38,8 @@ module "sluice" {
     id = "heartbeat", placed_time = "2000-01-01T00:00:00Z", country = "NO", total_cents = 0
   })
 
+  simulated_source = var.simulated_source
+
   slack_token   = var.slack_token
   pagerduty_key = var.pagerduty_key
 }

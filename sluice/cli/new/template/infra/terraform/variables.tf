@@ -76,6 +76,12 @@ variable "instances" {
   default     = { min = 1, max = 10 }
 }
 
+variable "simulated_source" {
+  description = "Orders that Cloud Scheduler publishes, so that there is something to see without a producer."
+  type        = any
+  default     = null
+}
+
 variable "slack_token" {
   description = "Slack's token, where on_call names a channel of it."
   type        = string
