@@ -1,11 +1,17 @@
 """pytest's part of `make test-cloud` (`-p tests.cloud.plugin`): the tests over BigQuery, and no more than the bound."""
 
+import json
+import os
+from collections import Counter
 from typing import Any
 
 import pytest
 from google.cloud.bigquery._http import Connection
 
+from sluice.testing.process import ROOT
 from tests.cloud.bound import Bound
+
+RECORD = ROOT / "data" / "cloud" / "bytes-billed.json"
 
 
 class Queries:
@@ -25,7 +31,34 @@ class Queries:
             pytest.exit(f"the bound of {self.bound.queries} queries is reached", returncode=3)
 
 
+class BytesBilled:
+    """What BigQuery says that each query was billed, with the test that made it."""
+
+    def __init__(self) -> None:
+        self._queries: dict[str, tuple[str, int]] = {}
+
+    def note(self, response: dict[str, Any], test: str) -> None:
+        """Read a response: of jobs.query, or a job that has ended. A later one of the same query counts instead."""
+        query = response.get("queryId") or response.get("jobReference", {}).get("jobId")
+        statistics = response.get("statistics", {}).get("query", {})
+        billed = response.get("totalBytesBilled", statistics.get("totalBytesBilled"))
+        if query and billed is not None:
+            self._queries[query] = test, int(billed)
+
+    def by_test(self) -> dict[str, int]:
+        """Return the bytes of each test, the most expensive first."""
+        sums = Counter[str]()
+        for test, billed in self._queries.values():
+            sums[test] += billed
+        return dict(sums.most_common())
+
+    def line(self) -> str:
+        """Return the sum for a person."""
+        return f"bytes billed: {sum(self.by_test().values()):,}, as {len(self._queries)} queries say"
+
+
 _queries = Queries()
+_billed = BytesBilled()
 
 
 def is_over_bigquery(item: pytest.Item) -> bool:
@@ -48,17 +81,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure() -> None:
-    """Count the requests that make a query."""
+    """Count the requests that make a query, and note what each is billed."""
     plain = Connection.api_request
 
     def counted(self: Any, *args: Any, **options: Any) -> Any:
         if options.get("method") == "POST" and str(options.get("path", "")).endswith(("/queries", "/jobs")):
             _queries.count()
-        return plain(self, *args, **options)  # type: ignore[no-untyped-call] # the library's
+        response = plain(self, *args, **options)  # type: ignore[no-untyped-call] # the library's
+        if isinstance(response, dict):
+            _billed.note(response, os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0])
+        return response
 
     Connection.api_request = counted  # type: ignore[method-assign] # for the life of this process
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how much of the bound was used."""
+    """Say how much of the bound was used, and record what was billed."""
     terminalreporter.write_line(f"queries: {_queries.made} of at most {_queries.bound.queries}")
+    terminalreporter.write_line(_billed.line())
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    RECORD.write_text(json.dumps(_billed.by_test(), indent=2) + "\n")

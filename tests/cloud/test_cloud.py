@@ -1,5 +1,6 @@
 """`make test-cloud` before local-bigquery: the same path, with the addresses of a double."""
 
+import json
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ from app.schema.table import rejects_table
 from app.stores.bigquery.client import BigQueryClients
 from sluice.testing.process import ROOT
 from tests.cloud.bound import QUERIES_PER_TEST, Bound
+from tests.cloud.plugin import RECORD, BytesBilled
 from tests.support.local_bigquery import Double
 from tests.support.throwaway import LABEL, LABEL_VALUE, LIVES_S, Throwaway, drop_run, new_run, sweep
 
@@ -63,6 +65,8 @@ def test_a_run_says_its_bound_and_leaves_nothing(local_bigquery: Double, client:
     assert rest[-2].startswith("fresh rows: "), "and after them"
     assert " passed" in run.stdout
     assert "queries: " in run.stdout
+    assert "bytes billed: " in run.stdout
+    assert isinstance(json.loads(RECORD.read_text()), dict)
     assert rest[-1].startswith("deleted ")
     assert throwaways(client) == []
 
@@ -118,6 +122,19 @@ def test_the_bound_is_one_of_money() -> None:
     assert Bound(2).queries == 2 * QUERIES_PER_TEST
     assert 0 < Bound(1).dollars < Bound(200).dollars < 5
     assert "at most $" in Bound(200).line()
+
+
+def test_what_is_billed_is_summed_by_test() -> None:
+    """From the answer of a short query, or from its job; a query that is told of twice counts once."""
+    billed = BytesBilled()
+    billed.note({"queryId": "a", "totalBytesBilled": "10485760"}, "test_a")
+    billed.note({"jobReference": {"jobId": "b"}, "statistics": {"query": {}}}, "test_b")
+    job = {"jobReference": {"jobId": "b"}, "statistics": {"query": {"totalBytesBilled": "20971520"}}}
+    billed.note(job, "test_b")
+    billed.note(job, "test_b")
+    billed.note({"kind": "bigquery#table"}, "test_b")
+    assert billed.by_test() == {"test_b": 20971520, "test_a": 10485760}
+    assert billed.line() == "bytes billed: 31,457,280, as 2 queries say"
 
 
 def test_a_run_ends_at_its_bound(local_bigquery: Double, client: bigquery.Client) -> None:
