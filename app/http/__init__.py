@@ -8,6 +8,7 @@ assets                       static files of the pages
 cors                         which pages of other origins may call
 framing                      headers of every request and response
 unread_bodies                the rest of the bodies of requests that were answered early
+cut_responses                why a response stops before its end
 outgoing                     responses in pieces, charged to a ledger
 connection_watch             room for new connections (`load_shedding`: which to close)
 """

@@ -9,13 +9,13 @@ address that requests something public. A flood of the latter does not affect th
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from litestar.types import ASGIApp
 
+from app.http.cut_responses import STOPPING, cut_short
 from app.http.load_shedding import Peer
 from app.http.problems import ProblemError, send_problem
 from app.runtime.clock import MICROSECONDS, Clock
@@ -31,7 +31,6 @@ IN_SERVER_BYTES = MAX_HEAD_BYTES + 6 * PIECE_BYTES
 _DOCUMENTS = 4  # their ledger is this fraction of the one for answers, and comes on top of it
 _RETRY_S = 5
 _LOOK_AGAIN_S = 0.05
-_log = logging.getLogger("sluice.answers")
 
 
 class ClientStalledError(OSError):
@@ -90,7 +89,6 @@ class _Delivery:
         self._holding: Holding | None = None
         self._is_refused = self._is_stopped = self.is_cut = False
         self._waiting: asyncio.Timeout | None = None
-        self._sent_bytes = 0
 
     @property
     def is_sending(self) -> bool:
@@ -159,14 +157,11 @@ class _Delivery:
             raise ClientStalledError("the client stopped reading") from None
         finally:
             self._waiting = None
-        self._sent_bytes += len(piece)
 
     def _break_off(self) -> None:
         self._is_refused = self.is_cut = True
-        path = self._scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
         stalled = f"the client read nothing for {self._outgoing.stall_s:g} s"
-        why = "the service stops" if self._is_stopped else stalled
-        _log.warning("%s was aborted after %d bytes: %s", path, self._sent_bytes, why)
+        cut_short(self._scope, STOPPING if self._is_stopped else stalled)
         if self._scope.get("client"):
             host, port = self._scope["client"]
             self._outgoing.cut((host, str(port)))

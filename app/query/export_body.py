@@ -21,6 +21,7 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 from litestar.types import Send
 
+from app.http.cut_responses import cut_short
 from app.http.outgoing import ClientStalledError
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
@@ -31,7 +32,6 @@ from app.telemetry.redaction import first_line
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
 _json = msgspec.json.Encoder()
-_log = logging.getLogger("sluice.query")
 
 
 class ExportBody:
@@ -145,7 +145,6 @@ class ExportStream:
 
     def __init__(self, reads: Reads, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
         self._reads, self._first, self._rest = reads, first, rest
-        self._sent_bytes = 0
 
     async def __call__(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
         """Send `response` with the pieces as its body."""
@@ -155,22 +154,20 @@ class ExportStream:
             await self._rest.aclose()
 
     async def _send_all(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
-        path = request.scope.get("path_template") or "an answer"  # the route: a path may hold a record's id
         try:
             await response.start_response(send)
-            await self._send(self._first, send)
+            await _send(self._first, send)
             async for piece in self._rest:
-                await self._send(piece, send)
+                await _send(piece, send)
         except QueryError as error:
-            _log.warning("%s was aborted after %d bytes: %s", path, self._sent_bytes, error)
+            cut_short(request.scope, str(error))
         except ClientStalledError:
             pass  # already logged, and the connection is closed
         except Exception as error:  # a defect; its text may hold SQL from the second line on
-            reason = first_line(error)
-            _log.error("%s was aborted after %d bytes: %s: %s", path, self._sent_bytes, type(error).__name__, reason)
+            cut_short(request.scope, f"{type(error).__name__}: {first_line(error)}", logging.ERROR)
         else:
             await send(END_OF_BODY)
 
-    async def _send(self, piece: bytes, send: Send) -> None:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        self._sent_bytes += len(piece)
+
+async def _send(piece: bytes, send: Send) -> None:
+    await send({"type": "http.response.body", "body": piece, "more_body": True})

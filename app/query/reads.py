@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
+from app.http.cut_responses import CLIENT_LEFT, STOPPING, cut_short
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
@@ -49,6 +50,7 @@ async def cancel_on_disconnect(
         if working.done():
             return working.result()
         leaving.result()  # a failing `receive` is a defect, not a disconnect
+        cut_short(request.scope, CLIENT_LEFT, logging.INFO)
         return Response(b"", status_code=_CLIENT_CLOSED_REQUEST)
     finally:
         for task in (working, leaving):
@@ -138,6 +140,7 @@ class Reads:
             handler = asyncio.current_task()
             if handler is not None and handler.cancelling():
                 raise
+            cut_short(request.scope, STOPPING)
         finally:
             if stop is not None:
                 self._stops.discard(stop)

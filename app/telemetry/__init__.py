@@ -3,7 +3,7 @@
 declared                 instruments          every metric: name, unit, meaning, attributes, buckets
                          attributes           the names that spans and metrics use
 measured                 metrics              the counts of this process, as plain numbers
-                         requests             the duration of requests, by route; a span for sampled ones
+                         requests             duration by route, a span for sampled ones, the log of those cut short
 traced                   traceparent          the trace that a message or request belongs to
                          sampling             whether it is recorded
                          tracing              the spans: one per push, append, request, query

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.http.cut_responses import recorded_reason
 from app.http.outgoing import IN_SERVER_BYTES, PIECE_BYTES, ClientStalledError, Outgoing
 from app.settings.server import ServerSettings
 from sluice.testing.clock import FakeClock
@@ -122,7 +123,7 @@ async def test_unread_documents_are_counted_by_address_and_apart_from_answers() 
     await asyncio.gather(*asking)
 
 
-async def test_a_client_that_reads_nothing_is_cut_off_and_told_of(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_reads_nothing_is_cut_off_and_told_of() -> None:
     """What it held is free again; a framework that wraps the error makes no defect of it."""
     outgoing, client, cut = outgoing_of(), Client("a", port=7), list[Any]()
     outgoing.cut = cut.append
@@ -136,12 +137,11 @@ async def test_a_client_that_reads_nothing_is_cut_off_and_told_of(caplog: pytest
             failures.append(error)
             raise RuntimeError("after the response had started") from error
 
-    with caplog.at_level(logging.WARNING):
-        await outgoing.answer(app, client.scope, None, client.send)
+    await outgoing.answer(app, client.scope, None, client.send)
     assert [type(each) for each in failures] == [ClientStalledError]
     assert cut == [("192.0.2.1", "7")]
     assert (outgoing.answers.bytes, outgoing.answers.places) == (0, 0)
-    assert "an answer was aborted after 0 bytes: the client read nothing for 0.02 s" in caplog.text
+    assert recorded_reason(client.scope) == (logging.WARNING, "the client read nothing for 0.02 s")
 
 
 async def test_what_an_application_raises_is_raised() -> None:

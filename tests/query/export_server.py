@@ -17,12 +17,15 @@ from app.runtime.instants import DAY_US, HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import Answer, LearnHorizon, Plan, Row
+from app.telemetry.metrics import Metrics
+from app.telemetry.requests import Requests
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from sluice.testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
+from tests.support.unwatched import untraced
 
 Step = int | Exception | asyncio.Event
 """What an export comes to next: a batch of so many rows, a failure, or nothing until the event."""
@@ -120,7 +123,20 @@ async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
     clock = FakeClock(T0_US + HOUR_US)
     query_service = query_application(runner, clock, Settings().replace(**settings))
     async with (
-        embedded(application(query_service.routes)) as port,
+        embedded(_logged(application(query_service.routes), clock)) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience_s(30)) as client,
     ):
         yield Exporting(client, port, query_service.reads, clock)
+
+
+def _logged(app: Any, clock: FakeClock) -> Any:
+    """Return `app` behind what logs its responses that were cut short."""
+    requests = Requests(Metrics(), untraced(clock), clock)
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await requests.answer(app, scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return answer

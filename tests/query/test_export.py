@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 from litestar import Request
 
+from app.http.cut_responses import recorded_reason
 from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
 from app.query.export_body import ExportStream
@@ -161,8 +163,21 @@ async def begun(server: Exporting) -> tuple[asyncio.StreamReader, asyncio.Stream
     return reader, writer
 
 
-async def test_a_stopping_service_ends_its_exports() -> None:
-    """Within the grace they come to their end; after it they are broken off; and no other begins."""
+async def test_an_export_whose_client_leaves_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Its line says how much was sent, and that nobody else ended it."""
+    runner = ScriptedRunner([1, asyncio.Event()])
+    async with exporting(runner) as server:
+        with caplog.at_level(logging.INFO, "sluice.answers"):
+            _, writer = await begun(server)
+            writer.close()
+            await until(lambda: bool(caplog.records))
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert re.fullmatch("/v1/records was aborted after [1-9][0-9]* bytes: the client left", record.getMessage())
+
+
+async def test_a_stopping_service_ends_its_exports(caplog: pytest.LogCaptureFixture) -> None:
+    """Within the grace they come to their end; after it they are broken off, which is logged; and no other begins."""
     soon, never = asyncio.Event(), asyncio.Event()
     runner = ScriptedRunner([1, soon, 1], [1, never, 1])
     async with exporting(runner) as server:
@@ -179,11 +194,12 @@ async def test_a_stopping_service_ends_its_exports() -> None:
         rest = await slow.read()
         assert rest.count(b"\n{") == 1
         assert b"\r\n0\r\n\r\n" not in rest
+        assert "the service is stopping" in caplog.text
         one.close()
         other.close()
 
 
-async def test_a_client_that_reads_nothing_at_all_loses_its_place(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_reads_nothing_at_all_loses_its_place() -> None:
     """One that does not take the next piece in time is not waited for: others want to export."""
     closed = asyncio.Event()
 
@@ -204,12 +220,11 @@ async def test_a_client_that_reads_nothing_at_all_loses_its_place(caplog: pytest
     pieces = rest()
     reads = Reads(FakeClock())
     response = StreamedResponse({"X": "y"}, "text/plain", ExportStream(reads, await anext(pieces), pieces))
-    outgoing = Outgoing(ServerSettings(client_stall_s=0.01), FakeClock())
-    with caplog.at_level(logging.WARNING):
-        await outgoing.answer(response.to_asgi_response(None, staying()), staying().scope, staying().receive, send)
+    outgoing, request = Outgoing(ServerSettings(client_stall_s=0.01), FakeClock()), staying()
+    await outgoing.answer(response.to_asgi_response(None, request), request.scope, request.receive, send)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert closed.is_set()
-    assert "the client read nothing" in caplog.text
+    assert recorded_reason(request.scope) == (logging.WARNING, "the client read nothing for 0.01 s")
 
 
 async def test_a_service_that_has_stopped_begins_no_answer() -> None:
