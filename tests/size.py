@@ -20,7 +20,7 @@ CEILINGS = {
     "modules of app": 281,
     "sluice": 11_100,
     "client": 2_100,
-    "bench": 5_400,
+    "bench": 5_500,
     "tests": 54_000,
     "words of Markdown": 82_000,
     "settings": 94,
