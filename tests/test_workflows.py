@@ -12,6 +12,7 @@ import pytest
 from tests.rules import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
+TEMPLATE = ROOT / "sluice" / "cli" / "new" / "template" / "github" / "workflows"
 
 
 def jobs(path: Path) -> dict[str, dict[str, Any]]:
@@ -237,6 +238,24 @@ def test_a_deployment_waits_for_the_tests_of_its_commit(state: str, status: int,
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert [call.split()[0] for call in calls] == ["gh", "sleep", "gh"]
     assert all("--workflow=ci.yml --commit=c0ffee --event=push" in call for call in calls[::2])
+
+
+@pytest.mark.parametrize("folder", [FOLDER, TEMPLATE], ids=["ours", "a project's"])
+def test_a_run_that_a_deployment_waits_for_is_not_cancelled(folder: Path) -> None:
+    """The next push to the branch is in another group, and only runs of pull requests are cancelled."""
+    concurrency = msgspec.yaml.decode((folder / "ci.yml").read_bytes())["concurrency"]
+    assert concurrency["group"].endswith("-${{ github.event_name == 'pull_request' && github.ref || github.sha }}")
+    assert concurrency["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
+
+
+def test_nights_are_worked_only_where_somebody_asked_for_it() -> None:
+    """A copy of the repository pays for no runs unasked; the long runs are all there where they are wanted."""
+    nightly = jobs(FOLDER / "nightly.yml")
+    assert {job["if"] for job in nightly.values()} == {
+        "vars.NIGHTLY == 'on' || github.event_name == 'workflow_dispatch'"
+    }
+    targets = {each["target"] for each in nightly["proofs"]["strategy"]["matrix"]["include"]}
+    assert {"attack", "soak", "load"} <= targets
 
 
 def test_a_commit_without_tests_is_not_deployed(tmp_path: Path) -> None:
