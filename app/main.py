@@ -142,13 +142,12 @@ def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
 
 
 def _query(base: _Base) -> QueryService:
-    limits = base.settings.query
     return QueryService(
         streams=base.streams,
         rejects=base.rejects,
         runner=base.backend.runner,
         eraser=base.backend.eraser,
-        answers=open_store(limits.cache_url, limits.cache_max_bytes, base.clock),
+        answers=open_store(base.settings.query, base.clock),
         settings=base.settings,
         clock=base.clock,
         metrics=base.metrics,

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from app.runtime.valkey import connect
 from sluice.testing.service import GOOD, SETTINGS, running
-from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server  # noqa: F401 - fixtures
+from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server  # noqa: F401 - fixtures
 
 WINDOW = "/v1/records?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z"
 
 
 async def test_an_answer_that_never_changes_is_given_by_every_instance(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
     """The second instance does not ask its store; what is still open is each one's own."""
-    settings = SETTINGS.replace(cache_url=valkey_server.url)
+    settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)
     async with running(settings) as one, running(settings) as other:
         first, second = await one.client.get(WINDOW), await other.client.get(WINDOW)
         assert (first.headers["sluice-cache"], second.headers["sluice-cache"]) == ("miss", "hit")
@@ -22,11 +23,26 @@ async def test_an_answer_that_never_changes_is_given_by_every_instance(valkey_se
 
 async def test_without_valkey_the_service_goes_on(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
     """A cache that is gone costs queries and no answers."""
-    settings = SETTINGS.replace(cache_url=valkey_server.url)
+    settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)
     async with running(settings) as service:
         valkey_server.stop()
         answers = [await service.client.get(WINDOW) for _ in range(3)]
         assert [(each.status_code, each.headers["sluice-cache"]) for each in answers] == [(200, "miss")] * 3
+
+
+async def test_an_erased_record_is_not_left_in_valkey(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
+    """What is kept there cannot be read, and after the erasure nobody decrypts it again."""
+    settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)
+    async with running(settings) as service, connect(valkey_server.url) as client:
+        await service.client.post("/v1/records", json=GOOD | {"id": "order-1042"})
+        answers = [await service.client.get("/v1/records") for _ in range(2)]
+        assert [answer.headers["sluice-cache"] for answer in answers] == ["miss", "hit"]
+        (kept,) = [await client.get(name) async for name in client.scan_iter("sluice:*") if b":requests:" not in name]
+        assert b"order-1042" in answers[0].content
+        assert b"order-1042" not in kept
+        assert (await service.client.delete("/v1/records/order-1042")).status_code == 200
+        after = await service.client.get("/v1/records")
+        assert (after.headers["sluice-cache"], after.json()["records"]) == ("miss", [])
 
 
 async def test_other_data_has_other_answers(
@@ -34,7 +50,7 @@ async def test_other_data_has_other_answers(
     tmp_path: Path,
 ) -> None:
     """Two deployments that were given one Valkey by mistake do not read each other's records."""
-    settings = SETTINGS.replace(cache_url=valkey_server.url)
+    settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)
     elsewhere = settings.replace(data_path=str(tmp_path / "other.duckdb"))
     async with running(settings) as one:
         assert (await one.client.get(WINDOW)).headers["sluice-cache"] == "miss"

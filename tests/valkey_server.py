@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from app.settings.query import QuerySettings
 from sluice.testing.pace import patience_s
 from sluice.testing.process import free_port
 
 REQUIRED = "REQUIRE_VALKEY"
 PROGRAMS = ("valkey-server", "redis-server")
+SECRET = "a secret of the tests, long enough to be one"
 STOP_WITHIN_S = patience_s(10.0)
 PATIENT_S = patience_s(60.0)  # as long as a hang takes, not as a slow machine does
 
@@ -31,13 +33,15 @@ class ValkeyServer:
         self._program, self._folder = program, folder
         self.port = free_port()
         self.url = f"valkey://127.0.0.1:{self.port}/0"
+        self.settings = QuerySettings(cache_url=self.url, cache_secret=SECRET)
+        """The settings of an instance that shares its answers through it."""
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start it, empty, and wait until it answers; again after `stop`, on the same port."""
         where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
         self._process = subprocess.Popen(
-            [self._program, *where, "--save", "", "--appendonly", "no"],
+            [self._program, *where, "--save", "", "--appendonly", "no", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

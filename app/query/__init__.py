@@ -16,6 +16,7 @@ read                 feed                    slices until the page is full, or i
 write                formats/, arrow_rows    rows -> JSON, NDJSON, CSV, Arrow
 respond              endpoints/              one file per route; `responder`: the caller, and what may be cached
 share                cache                   concurrent equal requests share a response; cached in memory or in Valkey
+                     sealed_store            encrypts what is in Valkey
 erase                erase/                  DELETE /v1/records/{id}, and the command
 agents               mcp/                    the API as tools of the Model Context Protocol
 request lifecycle    reads                   the reads in progress: clients that hang up, stores that give no answer

@@ -1,6 +1,6 @@
 """The response cache: concurrent equal requests share one response, and a fresh cached response is reused.
 
-Responses are kept in bounded memory of this process, or in a Valkey that all instances share.
+Responses are kept in bounded memory of this process, or encrypted in a Valkey that all instances share.
 """
 
 import asyncio
@@ -15,10 +15,15 @@ import msgspec
 from cachetools import TLRUCache
 from litestar.stores.base import Store
 
+from app.query.formats.negotiation import Format
 from app.runtime.best_effort import BestEffort
-from app.runtime.clock import MICROSECONDS, Clock, SystemClock
+from app.runtime.clock import MICROSECONDS, Clock
+from app.settings.query import QuerySettings
 
 CacheState = Literal["hit", "miss", "joined"]
+CachedHeader = Literal["Sluice-Next-Cursor", "Sluice-Resume-Cursor", "Sluice-Count"]
+CLOSED_TTL_S = 3_600.0
+"""How long responses about past windows, which never change, are cached."""
 STORE_DEADLINE_S = 0.25
 PAUSE_S = 1.0  # after a failure, only one request in this period tries the store
 _log = logging.getLogger("sluice.query")
@@ -29,11 +34,10 @@ _NAMESPACE = "sluice"
 
 
 class CachedAnswer(msgspec.Struct, frozen=True):
-    """A response as it is sent; `is_final`: an equal request will always get the same response."""
+    """A response with status 200; `is_final`: an equal request will always get the same response."""
 
-    status: int
-    media_type: str
-    headers: dict[str, str]
+    format: Format
+    headers: dict[CachedHeader, str]
     body: bytes
     is_final: bool = True
 
@@ -41,12 +45,10 @@ class CachedAnswer(msgspec.Struct, frozen=True):
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
     """A stored response.
 
-    `digest` repeats the key: an entry that a store or a connection returned for another key is discarded, because it
-    may be another caller's. `expires_us` uses the wall clock, because instances share entries. The store's own expiry,
-    in whole seconds, is no earlier; it limits how long an instance whose clock is behind serves the entry.
+    `expires_us` uses the wall clock, because instances share entries. The store's own expiry, in whole seconds, is no
+    earlier; it limits how long an instance whose clock is behind serves the entry.
     """
 
-    digest: str
     expires_us: int
     answer: CachedAnswer
 
@@ -142,12 +144,11 @@ class Cache:
             entry = _ENTRY.decode(raw)
         except Exception:  # written by another release or another program: it is replaced
             return None
-        fresh = entry.digest == digest and self._clock.now_us() < entry.expires_us
-        return entry.answer if fresh else None
+        return entry.answer if self._clock.now_us() < entry.expires_us else None
 
     async def _keep(self, digest: str, answer: CachedAnswer, ttl_s: float) -> None:
         expires_us = self._clock.now_us() + round(ttl_s * MICROSECONDS)
-        entry = msgspec.msgpack.encode(_Entry(digest, expires_us, answer))
+        entry = msgspec.msgpack.encode(_Entry(expires_us, answer))
         if len(entry) <= self._max_entry_bytes:
             # Whole seconds and at least one: Litestar's ValkeyStore turns half a second into `EX 0`, an error.
             await self._service.call(lambda: self._store.set(digest, entry, expires_in=math.ceil(ttl_s)))
@@ -261,20 +262,19 @@ class BoundedMemoryStore(Store):
             self._entries[key] = _Kept(value, size, due_us)
 
 
-def open_store(url: str, max_bytes: int, clock: Clock | None = None) -> Store:
-    """Return the Valkey store at `url`; without a URL, a memory store of `max_bytes` in this process.
+def open_store(limits: QuerySettings, clock: Clock) -> Store:
+    """Return the encrypted Valkey store at `cache_url`; without a URL, a memory store in this process.
 
     `async with` the store closes its connections at the end. Valkey enforces its own limit: `maxmemory` with an
     eviction policy (https://valkey.io/topics/lru-cache/).
 
     Raises:
-        SettingsError: the package of the client is missing, or `url` is no address.
+        SettingsError: the package of the client is missing, or the URL is no address.
     """
-    if not url:
-        return BoundedMemoryStore(max_bytes, clock or SystemClock())
-    # Imported late: this extra is not needed by default, and start-up time matters.
-    from litestar.stores.valkey import ValkeyStore  # noqa: PLC0415 - as above
-
+    if not limits.cache_url:
+        return BoundedMemoryStore(limits.cache_max_bytes, clock)
+    from app.query.sealed_store import SealedStore  # noqa: PLC0415 - Valkey's client takes long to import
     from app.runtime.valkey import connect  # noqa: PLC0415 - likewise
 
-    return ValkeyStore(connect(url), namespace=_NAMESPACE, handle_client_shutdown=True)
+    client = connect(limits.cache_url)
+    return SealedStore(client, limits.cache_secret, namespace=_NAMESPACE, handle_client_shutdown=True)

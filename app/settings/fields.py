@@ -11,7 +11,8 @@ Count = Annotated[int, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=0)]
 FORM = "form"
 """The key of a text's form in `Meta(extra=…)`: what it must be, in the words that a refusal uses."""
-SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cache_url"})  # a URL may contain a password
+# A URL may contain a password.
+SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cache_url", "cache_secret"})
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

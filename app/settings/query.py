@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from app.settings.fields import FORM, GIB, MIB, TIB, Bytes, Count, Room, Seconds
 
-_CACHE_URL = "^((valkey|redis)s?://[^/?#]+(/[0-9]+)?)?$"
+_CACHE_URL = r"^((valkey|redis)(://[^/?#]+(/[0-9]+)?|s://[^/?#]+(/[0-9]+)?(\?ssl_ca_data=[^&?#]+)?))?$"
 
 
 class QuerySettings(Room, frozen=True, kw_only=True):
@@ -111,8 +111,19 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             pattern=_CACHE_URL,
             extra={FORM: "an address such as valkey://cache.internal:6379/0, by valkey, valkeys, redis or rediss"},
             description="The address of a Valkey server, such as `valkey://10.0.0.3:6379/0`, through which "
-            "instances share the response cache and the request counts. Empty: each instance has "
-            "its own.",
+            "instances share the response cache and the request counts; it needs `SLUICE_CACHE_SECRET`. A user without "
+            "a password logs in with an access token of the service's Google identity. `valkeys` is TLS; the "
+            "certificate of a private authority follows, percent-encoded, as `?ssl_ca_data=`. Empty: each instance "
+            "has its own.",
+        ),
+    ] = ""
+    cache_secret: Annotated[
+        str,
+        Meta(
+            pattern="^(.{32,})?$",
+            extra={FORM: "a text of at least 32 characters"},
+            description="The key that encrypts what instances share through `SLUICE_CACHE_URL`, the same for all: at "
+            "least 32 random characters. A new one empties the cache.",
         ),
     ] = ""
     cache_max_bytes: Annotated[
@@ -126,6 +137,3 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "every page, poll and tail (BigQuery). With 0 each page is a query of its own.",
         ),
     ] = 64 * MIB
-    cache_closed_s: Annotated[
-        Seconds, Meta(description="How long responses about past windows, which never change, are cached.")
-    ] = 3_600.0

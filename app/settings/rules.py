@@ -42,7 +42,7 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
         *_access_problems(settings.auth, settings.server, environ),
         *_bigquery_problems(settings, environ),
         *_telemetry_problems(settings),
-        *_secret_problems(settings.auth),
+        *_secret_problems(settings),
     ]
 
 
@@ -210,12 +210,17 @@ def _telemetry_problems(s: "Settings") -> list[str]:
     ]
 
 
-def _secret_problems(auth: AuthSettings) -> list[str]:
+def _secret_problems(settings: "Settings") -> list[str]:
     """Check the secrets, without quoting any."""
     problems = []
+    if settings.query.cache_url and not settings.query.cache_secret:
+        problems.append(
+            "SLUICE_CACHE_URL needs SLUICE_CACHE_SECRET, the key that encrypts what instances share: at least 32 "
+            "random characters, the same for all, for example from `openssl rand -hex 32`"
+        )
     for variable, secret in (
-        ("SLUICE_SIGNING_SECRET", auth.signing_secret),
-        ("SLUICE_HEARTBEAT_SIGNATURE", auth.heartbeat_signature),
+        ("SLUICE_SIGNING_SECRET", settings.auth.signing_secret),
+        ("SLUICE_HEARTBEAT_SIGNATURE", settings.auth.heartbeat_signature),
     ):
         if secret != secret.strip():
             problems.append(

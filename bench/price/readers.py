@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from app.query.cache import CLOSED_TTL_S
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource, horizon_grid_us
 from app.query.feed import Feed
@@ -78,7 +79,7 @@ class Stage:
         self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
         if way.chunks:
             size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
-            self.shelf = shelf = Shelf(size, self.clock, ttl_s=limits.cache_closed_s, erasures=lambda: 0)
+            self.shelf = shelf = Shelf(size, self.clock, ttl_s=CLOSED_TTL_S, erasures=lambda: 0)
             grid = horizon_grid_us(runner)
             runner = ChunkedSource(
                 runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid

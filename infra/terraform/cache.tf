@@ -1,6 +1,6 @@
 # Optional: one cache of answers and one count of requests for all instances (var.cache). Memorystore is reached through
-# a network of its own, in which there is nothing else: that, and not a password, is what keeps others out. It holds
-# answers for a short time; the service goes on without it.
+# a network of its own, by TLS, and only by the service's identity. It holds answers for a short time, encrypted with a
+# key of the service; the service goes on without it.
 
 locals {
   # Of the endpoints of an instance, the one that takes writes.
@@ -13,7 +13,8 @@ locals {
       ]
     ]
   ])
-  cache_url = var.cache ? "valkey://${local.cache_endpoints[0].ip_address}:${local.cache_endpoints[0].port}/0" : ""
+  cache_authority = join("\n", flatten(google_memorystore_instance.cache[*].managed_server_ca[*].ca_certs[*].certificates))
+  cache_url       = var.cache ? "valkeys://default@${local.cache_endpoints[0].ip_address}:${local.cache_endpoints[0].port}/0?ssl_ca_data=${urlencode(local.cache_authority)}" : ""
 }
 
 resource "google_compute_network" "cache" {
@@ -62,9 +63,8 @@ resource "google_memorystore_instance" "cache" {
   node_type   = "SHARED_CORE_NANO"
   labels      = local.labels
 
-  # The service knows neither Google's tokens nor its certificate authority; see above on what protects it.
-  authorization_mode      = "AUTH_DISABLED"
-  transit_encryption_mode = "TRANSIT_ENCRYPTION_DISABLED"
+  authorization_mode      = "IAM_AUTH"
+  transit_encryption_mode = "SERVER_AUTHENTICATION"
 
   # When it is full, what was not used for longest goes.
   engine_configs = { maxmemory-policy = "allkeys-lru" }
@@ -78,4 +78,53 @@ resource "google_memorystore_instance" "cache" {
   }
 
   depends_on = [google_network_connectivity_service_connection_policy.cache]
+}
+
+# The role opens every Memorystore of the project, in which nothing else is.
+resource "google_project_iam_member" "cache" {
+  count = var.cache ? 1 : 0
+
+  project = var.project_id
+  role    = "roles/memorystore.dbConnectionUser"
+  member  = google_service_account.service["main"].member
+}
+
+# The key of what is in the cache: made at random and written once, so that it is in no plan and not in the state.
+ephemeral "random_password" "cache" {
+  count = var.cache ? 1 : 0
+
+  length  = 48
+  special = false
+}
+
+resource "google_secret_manager_secret" "cache" {
+  count = var.cache ? 1 : 0
+
+  secret_id = "${var.system}-cache"
+  labels    = local.labels
+
+  # A new key empties the cache, and no more.
+  deletion_protection = false
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.used]
+}
+
+resource "google_secret_manager_secret_version" "cache" {
+  count = var.cache ? 1 : 0
+
+  secret                 = google_secret_manager_secret.cache[0].id
+  secret_data_wo         = ephemeral.random_password.cache[0].result
+  secret_data_wo_version = 1
+}
+
+resource "google_secret_manager_secret_iam_member" "cache" {
+  count = var.cache ? 1 : 0
+
+  secret_id = google_secret_manager_secret.cache[0].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.service["main"].member
 }

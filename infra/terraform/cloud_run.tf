@@ -119,6 +119,19 @@ resource "google_cloud_run_v2_service" "main" {
         }
       }
 
+      dynamic "env" {
+        for_each = each.value.queries ? google_secret_manager_secret_version.cache : []
+        content {
+          name = "SLUICE_CACHE_SECRET"
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.cache[0].secret_id
+              version = env.value.version
+            }
+          }
+        }
+      }
+
       startup_probe {
         period_seconds    = 1
         timeout_seconds   = 1
@@ -215,6 +228,8 @@ resource "google_cloud_run_v2_service" "main" {
     google_secret_manager_secret_iam_member.grants,
     google_secret_manager_secret_iam_member.signing,
     google_secret_manager_secret_iam_member.pii,
+    google_secret_manager_secret_iam_member.cache,
+    google_project_iam_member.cache,
   ]
 }
 

@@ -10,7 +10,7 @@ from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
 from tests.telemetry.scripted_runner import metered
-from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
+from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
 
@@ -76,7 +76,7 @@ async def test_the_local_principal_has_no_limit() -> None:
 
 async def test_instances_with_one_valkey_count_together(tmp_path: Path, valkey_server: ValkeyServer) -> None:
     """A caller has its limit once, not once for each instance; without Valkey it goes on, for each instance."""
-    settings = granting(tmp_path, key_grant(requests_per_minute=3), cache_url=valkey_server.url)
+    settings = granting(tmp_path, key_grant(requests_per_minute=3), cache_url=valkey_server.url, cache_secret=SECRET)
     async with running(settings) as one, running(settings) as other:
         statuses = [(await read(service, bearing())).status_code for service in (one, other, one, other)]
         assert statuses == [200, 200, 200, 429]

@@ -29,7 +29,7 @@ def cache_of(clock: Clock) -> Cache:
     """Return a cache that has nothing in it."""
     settings = Settings()
     return Cache(
-        open_store("", settings.query.cache_max_bytes, clock),
+        open_store(settings.query, clock),
         clock,
         max_entry_bytes=settings.query.cache_max_bytes // 8,
     )

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from litestar.stores.memory import MemoryStore
 
-from app.query.cache import _ENTRY, PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
+from app.query.cache import PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
 from sluice.testing.clock import FakeClock
 
-ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"', "Link": "</é>"}, b"\x00{}")
+ANSWER = CachedAnswer("json", {"Sluice-Count": "1", "Sluice-Resume-Cursor": "é"}, b"\x00{}")
 
 
 class Store(MemoryStore):
@@ -109,26 +109,21 @@ async def test_a_key_may_be_any_text(rig: Rig) -> None:
 
 async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
     """The limit is on the entry as it is kept, exactly."""
-    digest = digest_of("key")
-    entry = _Entry(digest, rig.clock.now_us(), CachedAnswer(200, "text/csv", {}, b"." * 500))
+    entry = _Entry(rig.clock.now_us(), CachedAnswer("csv", {}, b"." * 500))
     room = 1_000 - len(msgspec.msgpack.encode(entry))
     for size, state in ((500 + room + 1, "miss"), (500 + room, "hit")):
-        make = partial(rig.make, answer := CachedAnswer(200, "text/csv", {}, b"." * size))
+        make = partial(rig.make, answer := CachedAnswer("csv", {}, b"." * size))
         assert await rig.cache.answer("key", 1.0, make) == (answer, "miss")
         assert await rig.cache.answer("key", 1.0, make) == (answer, state)
-
-
-def of_another_key(raw: bytes) -> bytes:
-    """Return another caller's answer, as a mixed-up connection might."""
-    return msgspec.msgpack.encode(msgspec.structs.replace(_ENTRY.decode(raw), digest=digest_of("other")))
 
 
 SPOILT: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda _: b"",
     "torn": lambda raw: raw[: len(raw) // 2],
     "of another release": lambda _: msgspec.msgpack.encode({"answer": 1}),
-    "not Unicode": lambda raw: raw.replace(b"application/json", b"application/\xff\xff\xff\xff"),
-    "of another key": of_another_key,
+    "not Unicode": lambda raw: raw.replace(b"\xc3\xa9", b"\xff\xff"),
+    "of another media type": lambda raw: raw.replace(b"\xa4json", b"\xa4html"),
+    "of another header": lambda raw: raw.replace(b"\xacSluice-Count", b"\xaaSet-Cookie"),
 }
 
 

@@ -14,7 +14,7 @@ from app.stores.source import QueryTimeoutError
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
-ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"{}")
+ANSWER = CachedAnswer("json", {"Sluice-Count": "1"}, b"{}")
 Result = tuple[CachedAnswer, CacheState]
 
 

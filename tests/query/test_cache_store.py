@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from litestar.stores.base import Store
 
 from app.query.cache import ENTRY_BYTES, BoundedMemoryStore, open_store
+from app.settings.query import QuerySettings
 from sluice.testing.clock import FakeClock
 
 _ROOM = 5 * ENTRY_BYTES
@@ -133,7 +134,7 @@ async def test_everything_can_be_forgotten() -> None:
 
 async def test_the_default_is_a_memory_with_a_bound() -> None:
     """Without a URL; it runs on the machine's clock."""
-    store: Store = open_store("", 2 * ENTRY_BYTES)
+    store: Store = open_store(QuerySettings(cache_max_bytes=2 * ENTRY_BYTES), FakeClock())
     async with store:
         assert isinstance(store, BoundedMemoryStore)
         await store.set("a", b"1", expires_in=60)

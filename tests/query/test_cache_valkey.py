@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.query.cache import PAUSE_S, Cache, CachedAnswer, open_store
+from app.runtime.valkey import connect
 from app.settings.load import SettingsError
+from app.settings.query import QuerySettings
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
-from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
+from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
-ANSWER = CachedAnswer(200, "application/json", {"ETag": '"1"'}, b"\x00{}" * 10_000)
+ANSWER = CachedAnswer("json", {"Sluice-Count": "1"}, b"a record" * 10_000)
 
 
 class Instance:
@@ -33,10 +37,10 @@ class Instance:
 
 
 @asynccontextmanager
-async def two_instances(url: str) -> AsyncIterator[tuple[Instance, Instance]]:
+async def two_instances(settings: QuerySettings) -> AsyncIterator[tuple[Instance, Instance]]:
     """Run two instances that know the same server."""
     clock = FakeClock()
-    one, other = (open_store(url, 0) for _ in range(2))
+    one, other = (open_store(settings, clock) for _ in range(2))
     async with one, other:
         yield (
             Instance(Cache(one, clock, max_entry_bytes=100_000), clock),
@@ -47,7 +51,7 @@ async def two_instances(url: str) -> AsyncIterator[tuple[Instance, Instance]]:
 @pytest.fixture
 async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance, Instance]]:
     """Return two instances that know the same server."""
-    async with two_instances(valkey_server.url) as made:
+    async with two_instances(valkey_server.settings) as made:
         yield made
 
 
@@ -68,7 +72,7 @@ async def test_a_server_that_goes_is_done_without_until_it_is_back(
 
 async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServer) -> None:
     """Neither by a hundred different requests at once nor by those after them; then answers are not mixed up."""
-    async with two_instances(hurried_valkey.url) as (one, _):
+    async with two_instances(hurried_valkey.settings) as (one, _):
         assert await one.state() == "miss"
         hurried_valkey.pause()
         async with asyncio.timeout(
@@ -85,8 +89,6 @@ async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServe
 
 async def test_keys_have_a_name_before_them(instances: tuple[Instance, Instance], valkey_server: ValkeyServer) -> None:
     """A server may serve others as well; an entry does not outlive its answer by more than a second."""
-    from app.runtime.valkey import connect  # noqa: PLC0415 - an extra, which the fixture has found
-
     await instances[0].state(ttl_s=1.5)
     client = connect(valkey_server.url)
     async with client:
@@ -95,7 +97,35 @@ async def test_keys_have_a_name_before_them(instances: tuple[Instance, Instance]
         assert 0 < await client.pttl(key) <= 2_000
 
 
+async def test_what_others_store_is_no_answer(
+    instances: tuple[Instance, Instance], valkey_server: ValkeyServer
+) -> None:
+    """Not what is stored without the secret, nor an answer under the name of another: it is made and replaced."""
+    one, other = instances
+    await one.state("one")
+    await one.state("another")
+    entry = msgspec.msgpack.encode((2**62, msgspec.structs.replace(ANSWER, body=b"<script>")))
+    client = connect(valkey_server.url)
+    async with client:
+        names = [name async for name in client.scan_iter("sluice:*")]
+        (first, second) = [await client.get(name) for name in names]
+        assert b"a record" not in first + second
+        forged = bytes(12) + AESGCM(bytes(32)).encrypt(bytes(12), entry, None)
+        for values in ((entry, b""), (forged, first[:-1] + b"x"), (second, first)):
+            for name, value in zip(names, values, strict=True):
+                await client.set(name, value)
+            assert [await other.state("one"), await other.state("another")] == ["miss", "miss"]
+            assert [await one.state("one"), await one.state("another")] == ["hit", "hit"]
+
+
+async def test_an_instance_with_another_secret_shares_nothing(valkey_server: ValkeyServer) -> None:
+    """Neither reads what the other stored."""
+    others = msgspec.structs.replace(valkey_server.settings, cache_secret=SECRET[::-1])
+    async with two_instances(valkey_server.settings) as (one, _), two_instances(others) as (other, _):
+        assert [await each.state() for each in (one, other, one)] == ["miss"] * 3
+
+
 def test_an_address_that_is_none_is_refused_at_once() -> None:
     """And not when the first request comes."""
     with pytest.raises(SettingsError):
-        open_store("not an address", 0)
+        open_store(QuerySettings(cache_url="not an address"), FakeClock())

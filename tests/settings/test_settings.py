@@ -115,6 +115,7 @@ def test_secrets_are_not_shown() -> None:
         "signing_secret": "a very private secret",
         "heartbeat_signature": "a quite private mark",
         "cache_url": "valkey://user:password@10.0.0.3:6379/0",
+        "cache_secret": "the key of what is shared, in private",
     }
     settings = _load(**private, port="81")
     for shown in (repr(settings), f"{settings}", repr(settings.__rich_repr__()), repr([settings])):
@@ -122,6 +123,12 @@ def test_secrets_are_not_shown() -> None:
         assert "81" in shown
         assert not [secret for secret in private.values() if secret in shown]
     assert "signing_secret=''" in repr(_load())
+
+
+def test_a_shared_cache_needs_its_secret() -> None:
+    """Without it anyone who reaches the server could read answers and make some up."""
+    with pytest.raises(SettingsError, match=r"^SLUICE_CACHE_URL needs SLUICE_CACHE_SECRET"):
+        _load(cache_url="valkey://10.0.0.3")
 
 
 def test_bigquery_needs_to_be_told_where() -> None:

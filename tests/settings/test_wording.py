@@ -66,7 +66,7 @@ def test_no_message_shows_an_expression_or_a_type_of_python(name: str) -> None:
     assert "such as" in rest or re.search(r"number|characters|true|must be|at least one", rest)
 
 
-@pytest.mark.parametrize("name", ["pii_secret", "cache_url"])
+@pytest.mark.parametrize("name", ["pii_secret", "cache_secret", "cache_url"])
 def test_a_secret_is_not_quoted(name: str) -> None:
     """It may be nearly right."""
     assert "hunter2" not in refused(**{name: "hunter2"})

@@ -34,9 +34,8 @@ class IndexedChunk(NamedTuple):
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
-    """A chunk as it is stored; `digest` repeats the key, and `byteorder` is that of the machine that wrote it."""
+    """A chunk as it is stored; `byteorder` is that of the machine that wrote it."""
 
-    digest: str
     expires_us: int
     byteorder: str
     from_us: int
@@ -73,14 +72,13 @@ class SharedChunks:
             indexed = _indexed_chunk(entry)
         except Exception:  # written by another release or another program
             return None
-        is_it = (entry.digest, entry.byteorder, entry.from_us) == (digest, sys.byteorder, from_us)
+        is_it = (entry.byteorder, entry.from_us) == (sys.byteorder, from_us)
         return indexed if is_it and self._clock.now_us() < entry.expires_us else None
 
     async def put(self, chunk: Chunk, segment: Segment) -> None:
         """Keep a chunk for the others, for two minutes."""
         digest = self._digest(chunk.from_us)
         entry = _Entry(
-            digest,
             self._clock.now_us() + round(TTL_S * MICROSECONDS),
             sys.byteorder,
             chunk.from_us,

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from litestar.stores.base import Store
 
+from app.query.cache import CLOSED_TTL_S
 from app.query.chunks.plan import DEFAULT_SIZES, FINE_GRID_US, Sizes, suits
 from app.query.chunks.reader import ChunkReader, counted
 from app.query.chunks.shared import SharedChunks
@@ -130,7 +131,7 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
     """
     if not limits.chunk_max_bytes or runner.partition_us == 1:
         return runner
-    shelf = Shelf(limits.chunk_max_bytes * 2 // 3, clock, ttl_s=limits.cache_closed_s, erasures=erasures)
+    shelf = Shelf(limits.chunk_max_bytes * 2 // 3, clock, ttl_s=CLOSED_TTL_S, erasures=erasures)
     lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
 
     def namespace() -> str:

@@ -1,6 +1,6 @@
 """The routes that return pages: `/v1/records` and `/v1/rejects`."""
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -11,7 +11,7 @@ from app.http import paths
 from app.http.conditional import strong_etag
 from app.http.contract import TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS, read_response
-from app.query.cache import CachedAnswer
+from app.query.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
 from app.query.endpoints.responder import (
     FRESH,
@@ -39,7 +39,7 @@ from app.schema.table import REJECTS, schema_version
 from app.settings.query import QuerySettings
 from app.stores.query import Condition, Export, RowQuery
 
-_NEXT_CURSOR = "Sluice-Next-Cursor"
+_NEXT_CURSOR: Final = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
 PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
@@ -120,7 +120,7 @@ class PageEndpoint:
             # The cursors in the response carry the fingerprint of the caller's own filters, and how far it is settled.
             way = (repr(scan.window), repr(scan.descending), repr(scan.after), repr(scan.settled), scan.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
-            return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+            return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
         runner = self._pages.feed.runner
         words = request.scope["query_string"].decode("latin-1")
         return CacheKey(
@@ -136,12 +136,12 @@ class PageEndpoint:
             page = await self._pages.page(page_request, row_request.view, row_request.now, timing.add_bytes)
         with timing.stage("encode"):
             body = RowFormat(columns).page(page, row_request.format, count=page.count, guard=page_request.csv_guard)
-        headers = {"Sluice-Resume-Cursor": page.resume_cursor}
+        headers: dict[CachedHeader, str] = {"Sluice-Resume-Cursor": page.resume_cursor}
         if page.next_cursor is not None:
             headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
             headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
-        return CachedAnswer(200, MEDIA_TYPES[row_request.format], headers, body, is_final=not page.is_short)
+        return CachedAnswer(row_request.format, headers, body, is_final=not page.is_short)
 
     def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")

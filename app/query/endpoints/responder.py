@@ -13,6 +13,7 @@ from app.http.conditional import VARY, keeping_headers
 from app.http.problems import ProblemError
 from app.http.reading import has_current, read_response
 from app.query.cache import Cache, CachedAnswer
+from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.instrumented_source import cache_state
 from app.query.params.filters import parse_filters
 from app.query.reads import Reads
@@ -137,12 +138,9 @@ class CachedResponder:
             content, state = await self._cache.answer(cache_key.key, cache_key.ttl_s, make)
         self._count(state)
         is_closed = etag is not None and content.is_final
-        headers = {
-            **content.headers,
-            **keeping_headers(etag if is_closed else None, closed=is_closed),
-            **cost_headers(timing, state),
-        }
-        return read_response(request, content.body, content.media_type, headers)
+        kept = keeping_headers(etag if is_closed else None, closed=is_closed)
+        headers = kept | cost_headers(timing, state) | content.headers
+        return read_response(request, content.body, MEDIA_TYPES[content.format], headers)
 
     def _count(self, state: str) -> None:
         self._answers[state] += 1

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from app.http.conditional import weak_etag
 from app.http.contract import INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import METHODS
-from app.query.cache import CachedAnswer
+from app.query.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
 from app.query.endpoints.responder import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.endpoints.served import Operation, Served
@@ -123,7 +123,7 @@ class StatsEndpoint:
             with timing.stage("store"):
                 result = await self._stats.answer(stats_request, fixed)
             timing.add_bytes(result.bytes_processed)
-            return CachedAnswer(200, JSON, {}, result.body)
+            return CachedAnswer("json", {}, result.body)
 
         return await self.responder.answer(request, self._cache_key(stats_request, fixed, query), timing, make)
 
@@ -132,7 +132,7 @@ class StatsEndpoint:
         if stats_request.is_fixed and not stats_request.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             etag = weak_etag(REVISION, *seen, repr(stats_request))
-            return CacheKey(key=as_key(etag), etag=etag, ttl_s=self._settings.cache_closed_s)
+            return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
         runner, table = self._pages.feed.runner, self._pages.feed.table
         return CacheKey(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
 

@@ -9,6 +9,7 @@ locals {
     "roles/bigquery.jobUser",
     "roles/bigquery.readSessionUser",
     "roles/cloudtrace.agent",
+    "roles/memorystore.dbConnectionUser",
     "roles/monitoring.viewer",
     "roles/serviceusage.serviceUsageConsumer",
     "roles/telemetry.metricsWriter",

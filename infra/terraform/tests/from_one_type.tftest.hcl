@@ -38,7 +38,7 @@ mock_provider "google" {
   source = "./tests/mocks"
 }
 
-mock_provider "random" {}
+provider "random" {}
 
 variables {
   publishers   = ["serviceAccount:shop@my-project.iam.gserviceaccount.com"]

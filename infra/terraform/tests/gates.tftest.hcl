@@ -5,12 +5,10 @@ mock_provider "google" {
   override_during = plan
 }
 
-mock_provider "random" {
+override_resource {
+  target          = random_password.heartbeat
   override_during = plan
-
-  mock_resource "random_password" {
-    defaults = { result = "made at random" }
-  }
+  values          = { result = "made at random" }
 }
 
 run "by_default_the_service_is_the_gate" {

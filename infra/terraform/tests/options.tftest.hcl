@@ -5,12 +5,10 @@ mock_provider "google" {
   override_during = plan
 }
 
-mock_provider "random" {
+override_resource {
+  target          = random_password.heartbeat
   override_during = plan
-
-  mock_resource "random_password" {
-    defaults = { result = "made at random" }
-  }
+  values          = { result = "made at random" }
 }
 
 run "the_heartbeat_is_marked_as_one" {
@@ -172,8 +170,23 @@ run "the_cache_is_reached_through_a_network_of_its_own" {
   }
 
   assert {
-    condition     = local.env["main"]["SLUICE_CACHE_URL"] == "valkey://10.8.0.3:6379/0"
-    error_message = "The service is told where the cache takes writes."
+    condition     = local.env["main"]["SLUICE_CACHE_URL"] == "valkeys://default@10.8.0.3:6379/0?ssl_ca_data=-----BEGIN+CERTIFICATE-----%0AMIIB%2B%2F%3D%3D%0A-----END+CERTIFICATE-----%0Aanother"
+    error_message = "The service is told where the cache takes writes, and whose certificates to believe."
+  }
+
+  assert {
+    condition     = google_memorystore_instance.cache[0].authorization_mode == "IAM_AUTH" && google_memorystore_instance.cache[0].transit_encryption_mode == "SERVER_AUTHENTICATION"
+    error_message = "Nobody connects without a token, or in plain text."
+  }
+
+  assert {
+    condition     = google_project_iam_member.cache[0].role == "roles/memorystore.dbConnectionUser" && google_project_iam_member.cache[0].member == google_service_account.service["main"].member
+    error_message = "The service logs in as what it is."
+  }
+
+  assert {
+    condition     = [for env in google_cloud_run_v2_service.main["main"].template[0].containers[0].env : env.value_source[0].secret_key_ref[0].secret if env.name == "SLUICE_CACHE_SECRET"] == [google_secret_manager_secret.cache[0].secret_id] && google_secret_manager_secret_iam_member.cache[0].member == google_service_account.service["main"].member && google_secret_manager_secret_iam_member.cache[0].secret_id == google_secret_manager_secret.cache[0].id
+    error_message = "What is in the cache is encrypted, with a key that only the service reads."
   }
 
   assert {
@@ -191,7 +204,7 @@ run "without_a_cache_there_is_no_network" {
   command = plan
 
   assert {
-    condition     = local.env["main"]["SLUICE_CACHE_URL"] == "" && length(google_compute_network.cache) == 0 && length(google_cloud_run_v2_service.main["main"].template[0].vpc_access) == 0
+    condition     = local.env["main"]["SLUICE_CACHE_URL"] == "" && length(google_compute_network.cache) == 0 && length(google_secret_manager_secret.cache) == 0 && length(google_cloud_run_v2_service.main["main"].template[0].vpc_access) == 0
     error_message = "Each instance has its own cache."
   }
 }

@@ -5,12 +5,10 @@ mock_provider "google" {
   override_during = plan
 }
 
-mock_provider "random" {
+override_resource {
+  target          = random_password.heartbeat
   override_during = plan
-
-  mock_resource "random_password" {
-    defaults = { result = "made at random" }
-  }
+  values          = { result = "made at random" }
 }
 
 run "one_service_does_both" {
@@ -165,6 +163,11 @@ run "secrets_and_the_cache_are_where_they_are_used" {
   assert {
     condition     = { for key, service in google_cloud_run_v2_service.main : key => length(service.template[0].vpc_access) } == { main = 1, ingest = 0 } && local.env["ingest"]["SLUICE_CACHE_URL"] == "" && local.env["main"]["SLUICE_CACHE_URL"] != ""
     error_message = "Only answers are cached."
+  }
+
+  assert {
+    condition     = { for key, service in google_cloud_run_v2_service.main : key => contains(service.template[0].containers[0].env[*].name, "SLUICE_CACHE_SECRET") } == { main = true, ingest = false }
+    error_message = "Nobody else needs the key of the cache."
   }
 }
 

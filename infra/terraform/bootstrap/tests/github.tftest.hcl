@@ -109,7 +109,7 @@ run "the_apply_identity_cannot_make_itself_owner" {
   }
 
   assert {
-    condition     = google_project_iam_member.apply_grants.condition[0].expression == "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['roles/bigquery.jobUser', 'roles/bigquery.readSessionUser', 'roles/cloudtrace.agent', 'roles/monitoring.viewer', 'roles/serviceusage.serviceUsageConsumer', 'roles/telemetry.metricsWriter', 'roles/telemetry.tracesWriter'])"
+    condition     = google_project_iam_member.apply_grants.condition[0].expression == "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['roles/bigquery.jobUser', 'roles/bigquery.readSessionUser', 'roles/cloudtrace.agent', 'roles/memorystore.dbConnectionUser', 'roles/monitoring.viewer', 'roles/serviceusage.serviceUsageConsumer', 'roles/telemetry.metricsWriter', 'roles/telemetry.tracesWriter'])"
     error_message = "On the project it hands out these roles and no others."
   }
 }

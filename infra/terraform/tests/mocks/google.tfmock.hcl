@@ -124,6 +124,7 @@ override_resource {
 override_resource {
   target = google_memorystore_instance.cache
   values = {
+    managed_server_ca = [{ ca_certs = [{ certificates = ["-----BEGIN CERTIFICATE-----\nMIIB+/==\n-----END CERTIFICATE-----", "another"] }] }]
     endpoints = [{
       connections = [
         { psc_auto_connection = [{ connection_type = "CONNECTION_TYPE_READER", ip_address = "10.8.0.9", port = 6379, forwarding_rule = "", network = "", project_id = "", psc_connection_id = "", service_attachment = "" }] },
@@ -131,4 +132,14 @@ override_resource {
       ]
     }]
   }
+}
+
+override_resource {
+  target = google_secret_manager_secret.cache
+  values = { id = "projects/my-project/secrets/sluice-cache" }
+}
+
+override_resource {
+  target = google_secret_manager_secret_version.cache
+  values = { version = "1" }
 }
