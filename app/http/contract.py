@@ -36,7 +36,8 @@ class Parameter(msgspec.Struct, frozen=True):
 
     `schema` is the JSON Schema of its value; `example` and `default` are texts, as in a URL. `read` returns the value
     of a text, or raises ValueError. `defers` says that the default gives way to other parameters, such as a cursor: it
-    is documented in words only, because generated clients send the defaults of schemas.
+    is documented in words only, because generated clients send the defaults of schemas. `required` is for the query
+    and headers; what is in a path always is.
     """
 
     description: str
@@ -46,6 +47,7 @@ class Parameter(msgspec.Struct, frozen=True):
     read: Callable[[str], Any] = str
     location: Literal["query", "header", "path"] = "query"
     defers: bool = False
+    required: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):

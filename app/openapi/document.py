@@ -193,7 +193,7 @@ def described_parameter(name: str, parameter: Parameter) -> dict[str, Any]:
     """Return the description of a parameter, its example and default in its own type."""
     default = f" By default `{parameter.default}`." if parameter.defers else ""
     described: dict[str, Any] = {"name": name, "in": parameter.location, "description": parameter.description + default}
-    if parameter.location == "path":
+    if parameter.required or parameter.location == "path":
         described["required"] = True
     schema = dict(parameter.schema)
     if parameter.default is not None and not parameter.defers:

@@ -77,7 +77,7 @@ def checked_table(
 
 
 def filter_table(table: Table) -> dict[str, FilterField]:
-    """Return the fields with the role `filter` or `aggregate`, by dotted path.
+    """Return the fields with the role `filter` or `aggregate`, and the id, by dotted path.
 
     Raises:
         RecordTypeError: a field's kind cannot do what its role says, or its name is a parameter's.
@@ -92,7 +92,7 @@ def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Fa
     fields: list[FilterField] = []
     for column in columns:
         path = prefix + column.name
-        roles = column.roles & {Role.FILTER, Role.AGGREGATE}
+        roles = column.roles & {Role.FILTER, Role.AGGREGATE, Role.ID}
         if roles and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
             reason = "a list or a Struct cannot be compared; give the role to a field inside it"
             faults.add(f"{type_name}.{path}", reason)
@@ -108,9 +108,9 @@ def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Fa
 
 
 def _field(path: str, column: Column) -> FilterField:
-    aggregate = Role.AGGREGATE in column.roles
+    aggregate, filters = Role.AGGREGATE in column.roles, column.roles & {Role.FILTER, Role.ID}
     if Role.HASH in column.roles:
-        operators = _EQUALITY if Role.FILTER in column.roles else ()
+        operators = _EQUALITY if filters else ()
         known = FilterField(path=path, kind=column.kind, operators=operators, groupable=aggregate, aggregable=False)
         if column.hasher is None:
             return known
@@ -118,7 +118,7 @@ def _field(path: str, column: Column) -> FilterField:
     return FilterField(
         path=path,
         kind=column.kind,
-        operators=_OPERATORS[column.kind] if Role.FILTER in column.roles else (),
+        operators=_OPERATORS[column.kind] if filters else (),
         groupable=aggregate and column.kind not in {Kind.BYTES, Kind.JSON},
         aggregable=aggregate and column.kind in _AGGREGABLE,
         is_uuid=column.is_uuid,

@@ -2,6 +2,6 @@
 
 payloads   whether the payload of a reject holds a record with a given id
 erasure    find, delete and count the remaining rows; the same for every store
-endpoint   DELETE /v1/records/{id}
+endpoint   DELETE /v1/records/{id}, or with ?id=
 __main__   sluice erase --id …
 """

@@ -1,4 +1,4 @@
-"""The route `DELETE /v1/records/{id}`: erase a record. It requires a grant with the scope `erase`."""
+"""The routes `DELETE /v1/records/{id}` and `DELETE /v1/records?id=`: erase a record, with the scope `erase` only."""
 
 import asyncio
 import hashlib
@@ -13,9 +13,22 @@ from msgspec import Meta
 
 from app.auth.principal import Principal
 from app.http import paths
-from app.http.contract import CONTRACT, JSON, OF_DEFAULT, PER_STREAM, STREAM, Answer, Contract, media, undocumented
+from app.http.contract import (
+    CONTRACT,
+    JSON,
+    OF_DEFAULT,
+    PER_STREAM,
+    STREAM,
+    TEXT,
+    Answer,
+    Contract,
+    Parameter,
+    media,
+    undocumented,
+)
 from app.http.problems import ProblemError
 from app.query.erase.erasure import Counts, Erased, Erasure
+from app.query.params.collector import Parameters
 from app.query.reads import Reads
 from app.schema.columns import Column
 from app.schema.ids import read_id
@@ -27,7 +40,7 @@ from app.streams import Streams
 _AGAIN_S = 60  # a delivery in flight is stored by then
 _ERASE = {"scope": "erase"}
 _PROBLEMS = {
-    400: "The id in the path is not percent-encoded UTF-8.",
+    400: "The id is missing, or not percent-encoded UTF-8.",
     401: "The token or API key is missing or not valid.",
     403: "The caller may not erase, or may read only a part of the records.",
     404: "No record can have this id.",
@@ -58,14 +71,17 @@ _EXAMPLE = {
     "retry_after_s": None,
     "other_instances_s": 70.0,
 }
-_CONTRACT = Contract(
-    parameters=paths.RECORD_ID,
-    answers={
-        200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
-        202: Answer("Some were stored meanwhile.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
-    },
-    problems=_PROBLEMS,
-)
+
+
+def _contract(parameters: Mapping[str, Parameter]) -> Contract:
+    return Contract(
+        parameters=parameters,
+        answers={
+            200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+            202: Answer("Some were stored meanwhile.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+        },
+        problems=_PROBLEMS,
+    )
 
 
 class EraseEndpoint:
@@ -74,9 +90,25 @@ class EraseEndpoint:
     def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
         self._erasure, self._id, self._others_s = erasure, id_column, others_s
         self._running: set[asyncio.Task[Erased]] = set()
+        self._by_query = {id_column.name: Parameter("The record's id.", None, TEXT, required=True)}
+        self.contracts = _contract(paths.RECORD_ID), _contract(self._by_query)
+        """With the id in the path, and in the query."""
 
-    async def answer(self, request: _Request) -> Response[bytes]:
-        """Erase the record whose id is in the path: 200 if nothing remains, else 202.
+    def id_in_query(self, request: _Request) -> str:
+        """Return the id in the parameter of that name.
+
+        Raises:
+            ProblemError: `invalid_parameter`: it is missing, or there is another one.
+        """
+        given = Parameters(request.scope["query_string"].decode("latin-1"), self._by_query)
+        text = given.text(self._id.name)
+        if text is None:
+            given.refuse(self._id.name, "the id of the record to erase is missing")
+        given.check()
+        return text or ""
+
+    async def answer(self, request: _Request, text: str) -> Response[bytes]:
+        """Erase the record with the id `text`: 200 if nothing remains, else 202.
 
         An erasure that has begun runs to completion, even if the client disconnects.
 
@@ -89,7 +121,6 @@ class EraseEndpoint:
             raise ProblemError(
                 "forbidden", "an erasure deletes every version, and this caller may see only some of them"
             )
-        text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:
             raise ProblemError("not_found", f"no record can have the id {text[:128]!r}")
@@ -147,15 +178,25 @@ def erasure_routes(*, runner: QueryRunner, eraser: Eraser, streams: Streams, rej
     routes: list[Any] = []
     default = endpoints.get(streams.default.name)
     if default is not None:
-        routes += _routes(paths.RECORDS, {CONTRACT: _CONTRACT, STREAM: OF_DEFAULT}, lambda _: default, reads)
+        in_path, in_query = ({CONTRACT: each, STREAM: OF_DEFAULT} for each in default.contracts)
+        routes += _routes(paths.RECORDS, in_path, in_query, lambda _: default, reads)
     if streams.are_named and endpoints:
-        contracts = dict.fromkeys(endpoints, _CONTRACT)
+        contracts = [{name: each.contracts[which] for name, each in endpoints.items()} for which in (0, 1)]
+        by_path, by_query = ({PER_STREAM: each} for each in contracts)
         of = partial(paths.of_stream, endpoints)
-        routes += _routes(f"{paths.STREAM}/records", {PER_STREAM: contracts}, of, reads)
+        routes += _routes(f"{paths.STREAM}/records", by_path, by_query, of, reads)
     return routes
 
 
-def _routes(path: str, contract: Mapping[str, Any], of: Callable[[Any], EraseEndpoint], reads: Reads) -> list[Any]:
+def _routes(
+    path: str,
+    by_path: Mapping[str, Any],
+    by_query: Mapping[str, Any],
+    of: Callable[[Any], EraseEndpoint],
+    reads: Reads,
+) -> list[Any]:
+    """Return the routes of an id in the path and in the query; the `opt` of each has its contract."""
+
     @delete(
         f"{path}/{{record_id:str}}",
         operation_id="eraseRecord",
@@ -165,15 +206,30 @@ def _routes(path: str, contract: Mapping[str, Any], of: Callable[[Any], EraseEnd
         "rows that were written recently, the answer is 202 with the number that remain: send the request again after "
         "`Retry-After`.",
         tags=["erase"],
-        opt={**_ERASE, **contract},
+        opt={**_ERASE, **by_path},
         status_code=200,
     )
     async def erase_record(request: _Request) -> Response[bytes]:
-        return await reads.answer(request, of(request.scope).answer(request))
+        text = paths.id_in_path(request.scope)
+        return await reads.answer(request, of(request.scope).answer(request, text))
 
     # An id may hold slashes, and the route above ends at the first one.
-    @delete(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_ERASE, **undocumented(contract)}, status_code=200)
+    @delete(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_ERASE, **undocumented(by_path)}, status_code=200)
     async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
-        return await reads.answer(request, of(request.scope).answer(request))
+        text = paths.id_in_path(request.scope)
+        return await reads.answer(request, of(request.scope).answer(request, text))
 
-    return [erase_record, erase_record_with_slashes]
+    @delete(
+        path,
+        operation_id="eraseRecordByQuery",
+        summary="Erase a record, its id in the query",
+        description="The same, for any id: `tail` and `stats` are other paths.",
+        tags=["erase"],
+        opt={**_ERASE, **by_query},
+        status_code=200,
+    )
+    async def erase_record_by_query(request: _Request) -> Response[bytes]:
+        endpoint = of(request.scope)
+        return await reads.answer(request, endpoint.answer(request, endpoint.id_in_query(request)))
+
+    return [erase_record, erase_record_with_slashes, erase_record_by_query]
