@@ -7,6 +7,9 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
+_SHOWN = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError)
+"""Errors about the declaration itself; the text of any other may hold a value that no log should."""
+
 
 class DeclarationError(Exception):
     """Nothing can be imported under the name; the message says why."""
@@ -40,7 +43,9 @@ def import_declaration(spec: str, *, form: str, example: str) -> Any:
 
 def _described(error: Exception) -> str:
     """Return an error of an import as one line, with the line of the module that it stopped at, if any."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = type(error).__name__
+    if isinstance(error, _SHOWN):
+        text += f": {' '.join(str(error).split())}"
     frames = extract_tb(error.__traceback__)
     importing = [place for place, frame in enumerate(frames) if frame.filename.startswith("<frozen importlib")]
     inner = frames[importing[-1] + 1 :] if importing else []

@@ -196,7 +196,7 @@ def test_the_documents_numbers_are_the_programs() -> None:
 
 def test_the_documents_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
     """The line that makes a key makes one."""
-    lines = re.findall(r"^python -m app\.auth (.*)$", PAGE.read_text(), re.MULTILINE)
+    lines = re.findall(r"^sluice keys (.*)$", PAGE.read_text(), re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["check", "new-key"]
     assert main(lines[1].split(), {}) == 0
     assert capsys.readouterr().out.startswith("sluice_")

@@ -87,15 +87,13 @@ def _write_file_of_last_year(path: Path) -> None:
 
 
 def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
-    """Every line of docs/schema-changes.md that runs `app.schema` does, one after another, in a shell."""
+    """Every line of docs/schema-changes.md that runs `sluice` does, one after another, in a shell."""
     document = (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```", document, re.MULTILINE | re.DOTALL)
-    lines = [
-        line.strip() for block in blocks for line in block.splitlines() if "SLUICE" in line or "app.schema" in line
-    ]
+    lines = [line.strip() for block in blocks for line in block.splitlines() if "SLUICE" in line or "sluice " in line]
     assert len(lines) == 5
     _write_file_of_last_year(tmp_path / "data" / "sluice.duckdb")
-    script = "\n".join(["set -e", *lines]).replace(".venv/bin/python", f"'{sys.executable}'")
+    script = "\n".join([f"set -e; sluice() {{ '{sys.executable}' -m sluice \"$@\"; }}", *lines])
     flights = {**FITTING, "records": found(resource_of(records_table(Flight)))}
     with serving_tables(flights) as server:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "SLUICE_BIGQUERY_REST_URL": server.url}

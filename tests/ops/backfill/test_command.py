@@ -90,7 +90,7 @@ def test_a_killed_run_is_continued(environ: dict[str, str], tmp_path: Path, caps
             except subprocess.TimeoutExpired:
                 continue
         assert main([str(source), "--as", "killed"], environ) == STOPPED
-        assert "Another process has the file open: stop the service first" in capsys.readouterr().err
+        assert "is open in process" in capsys.readouterr().err
         process.kill()
     assert main([str(source), "--as", "killed"], environ) == GOOD
     out = capsys.readouterr().out

@@ -59,9 +59,9 @@ def runner(bigquery: RestServer) -> Iterator[BigQueryRunner]:
 @pytest.mark.parametrize(
     ("refusal", "error", "words"),
     [
-        (TOO_EXPENSIVE, QueryTooExpensiveError, "read 10485760 bytes; the limit is 1000000 bytes"),
+        (TOO_EXPENSIVE, QueryTooExpensiveError, "read 10485760 bytes; the limit is 50000000 bytes"),
         (Refusal(500, "bytesBilledLimitExceeded", TOO_EXPENSIVE.message), QueryTooExpensiveError, "10485760"),
-        (Refusal(400, "resourcesExceeded"), QueryTooExpensiveError, "read more; the limit is 1000000 bytes"),
+        (Refusal(400, "resourcesExceeded"), QueryTooExpensiveError, "read more; the limit is 50000000 bytes"),
         (Refusal(400, "timeout", "Job timed out after 30 sec"), QueryTimeoutError, "30 s"),
         (Refusal(499, "stopped", "Job execution was cancelled: Job timed out after 30s"), QueryTimeoutError, "30 s"),
         (Refusal(504, ""), QueryTimeoutError, "30 s"),
@@ -104,7 +104,7 @@ async def test_a_job_that_fails_later_is_named_alike(bigquery: RestServer, runne
     bigquery.script = lambda call: RUNNING if call.what == "jobs.query" else failed
     with pytest.raises(QueryTooExpensiveError) as raised:
         await runner.rows(QUERY)
-    assert (raised.value.limit_bytes, raised.value.needed_bytes) == (1_000_000, 10_485_760)
+    assert (raised.value.limit_bytes, raised.value.needed_bytes) == (50_000_000, 10_485_760)
 
 
 async def test_a_passing_trouble_is_retried_as_the_same_request(
@@ -180,8 +180,8 @@ async def test_nobody_at_the_address_is_named(bigquery: RestServer) -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "members"),
     [
-        (TOO_EXPENSIVE, "query_too_expensive", {"limit_bytes": 10 * 1024**3, "needed_bytes": 10_485_760}),
-        (Refusal(400, "resourcesExceeded"), "query_too_expensive", {"limit_bytes": 10 * 1024**3}),
+        (TOO_EXPENSIVE, "query_too_expensive", {"limit_bytes": 500 * 1024**3, "needed_bytes": 10_485_760}),
+        (Refusal(400, "resourcesExceeded"), "query_too_expensive", {"limit_bytes": 500 * 1024**3}),
         (Refusal(504, ""), "query_timeout", {"timeout_s": 30.0}),
         (Refusal(403, "quotaExceeded"), "store_busy", {"retry_after_s": 5}),
         (Refusal(404, "notFound"), "store_unavailable", {"retry_after_s": 30}),

@@ -111,8 +111,10 @@ async def test_while_rows_are_halved_the_table_is_looked_at_once(rig: Rig) -> No
 
 
 async def test_a_table_that_cannot_be_looked_at_does_not_hold_up_rejects(rig: Rig) -> None:
-    """Looks go to another address than rows: without a finding the rows' own answers count."""
+    """Looks go to another address than rows: after the first, the rows' own answers count without a finding."""
+    rig.writer.record_check(await rig.appender.check())
     rig.table = SetupError(SinkState.UNREACHABLE, "no answer from the REST API")
+    await rig.clock.advance(11)
     assert await rig.told(rig.send("a", "a1", "bad")) == [Durable()]
     assert rig.rejected == ["bad"]
     assert rig.stored == {"a1": 1}

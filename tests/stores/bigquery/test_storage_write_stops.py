@@ -19,7 +19,8 @@ AWAY = SetupError(SinkState.UNREACHABLE, "no answer from the REST API")
 
 
 async def rest_hangs(rig: Rig) -> None:
-    """Let looks take forever, after one that found the REST API away, some time ago."""
+    """Let looks take forever, after an answer, and one that found the REST API away, some time ago."""
+    rig.writer.record_check(await rig.appender.check())
     rig.table = AWAY
     rig.writer.record_check(await rig.appender.check())
     await rig.clock.advance(11)
@@ -61,7 +62,7 @@ async def test_a_refused_row_waits_three_seconds_for_a_look_that_hangs(rig: Rig)
     """Then it goes by the answer alone, well within its append's deadline."""
     await rest_hangs(rig)
     message = rig.send("m", "a", "bad")
-    await until(lambda: rig.looks == 2)
+    await until(lambda: rig.looks == 3)
     await rig.clock.advance(2.9)
     assert not message.is_told
     assert await rig.told_later(message) == [Durable()]
