@@ -1,4 +1,4 @@
-"""`sluice COMMAND …`, or `sluice COMMAND …`: carry one command out."""
+"""`sluice COMMAND …`: carry one command out."""
 
 import difflib
 import os
@@ -21,6 +21,11 @@ def main(arguments: Sequence[str], environ: MutableMapping[str, str] = os.enviro
     given = join_durations(arguments)
     if not given:
         print(whole_help(), file=sys.stderr)
+        return WRONG
+    try:
+        "".join(given).encode()
+    except UnicodeEncodeError:
+        print(f"sluice: the command line is not UTF-8: {' '.join(given)!a}", file=sys.stderr)
         return WRONG
     name, *rest = given
     commands = dict(all_commands())

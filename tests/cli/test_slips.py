@@ -79,6 +79,8 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("up --record nope:X", 1, "no module 'nope' is installed, or in "),
         ("up --record app.orders:Order", 1, "/app has the name of Sluice's own package: rename it"),
         ("up --record orders", 1, "must be package.module:Type"),
+        (f"new {'a' * 300}", 2, "new: aaa"),
+        ("erase --id \udcff", 2, r"sluice: the command line is not UTF-8: 'erase --id \udcff'"),
         ("up --data-path /proc/x/y.duckdb", 1, "up: /proc/x: No such file or directory"),
         ("demo --exit --flights 3", 2, "demo: 3 flights: the demonstration needs at least 100"),
         ("publish /nope", 1, "error: /nope: No such file or directory"),

@@ -37,7 +37,9 @@ async def test_a_view_can_be_taken_away_as_a_file(tab: Page, tmp_path: Path, *, 
     async with serving(tmp_path / "data.duckdb", **settings) as (process, client):
         if has_key:
             client.headers["Authorization"] = f"Bearer {KEY}"
-        await post(client, {"id": "a", "source": "shop"}, {"id": "b", "source": "depot"}, {"id": "c", "source": "shop"})
+        await post(
+            client, {"id": "a", "source": "shop"}, {"id": "b", "source": "depot"}, {"id": "=c", "source": "shop"}
+        )
         await tab.keep_downloads(folder)
         await tab.run("delete window.showSaveFilePicker; 0")
         await tab.open(f"{process.url}/?columns=source&filter=source.eq%3Dshop")
@@ -48,17 +50,19 @@ async def test_a_view_can_be_taken_away_as_a_file(tab: Page, tmp_path: Path, *, 
         await tab.run("delete Window.prototype.showSaveFilePicker; delete window.showSaveFilePicker; 0")
         async with asyncio.timeout(60):
             await press(tab, "CSV")
-            assert await finished(folder, "csv") == b"id,source\r\na,shop\r\nc,shop\r\n"
+            assert await finished(folder, "csv") == b"id,source\r\na,shop\r\n'=c,shop\r\n", (
+                "no formula of a spreadsheet"
+            )
             await press(tab, "NDJSON")
             lines = (await finished(folder, "ndjson")).splitlines()
             assert [json.loads(line) for line in lines] == [
                 {"id": "a", "source": "shop"},
-                {"id": "c", "source": "shop"},
+                {"id": "=c", "source": "shop"},
             ]
             await press(tab, "Arrow")
             table = await finished(folder, "arrows")
         with pa.ipc.open_stream(table) as stream:
-            assert stream.read_all().to_pydict() == {"id": ["a", "c"], "source": ["shop", "shop"]}
+            assert stream.read_all().to_pydict() == {"id": ["a", "=c"], "source": ["shop", "shop"]}
         assert not [url for url in tab.requests if KEY in url]
 
 

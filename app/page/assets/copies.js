@@ -82,7 +82,7 @@ export class Copies {
   }
 
   async #download(format, button) {
-    const address = this.#address([...this.#parameters(), ["limit", "all"], ["format", format]]);
+    const address = this.#address([...this.#parameters(), ["limit", "all"], ["format", format], ...(format === "csv" ? [["csv_guard", "true"]] : [])]);
     const name = `${this.#schema.name}.${EXTENSIONS[format]}`; // where the browser does not take the service's
     button.disabled = true;
     announce("The download has begun.");

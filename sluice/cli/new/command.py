@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     if system is None or (args.name and system != args.name):
         hint = f", such as {system}" if system else ", such as orders"
         return _refuse(f"{given!r} cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first{hint}")
-    if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
-        return _refuse(f"{args.folder} exists already, and is not an empty folder")
     ownerless = set[str]()
     try:
+        if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
+            return _refuse(f"{args.folder} exists already, and is not an empty folder")
         for path, template in project_files(system, installed_origin()):
             text = owned(template, args.owner) if args.owner else template
             written = args.folder / path

@@ -5,6 +5,7 @@ https://cloud.google.com/pubsub/docs/create-cloudstorage-subscription#file_forma
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import IO, Any
 
 import fastavro
@@ -13,6 +14,21 @@ import msgspec
 from app.ingest.envelope import EnvelopeError, message_of
 from sluice.ops.backfill.formats import Fault, Item, Reading
 
+
+class _Data(msgspec.Struct):
+    """A message without metadata."""
+
+    data: bytes
+
+
+class _Message(_Data):
+    """A message with metadata, as far as a push of it would be the same."""
+
+    attributes: dict[str, str]
+    message_id: str
+    publish_time: datetime
+
+
 _WITH_METADATA, _DATA_ONLY = "com.google.pubsub.PubsubMessageWithMetadata", "com.google.pubsub.PubsubMessage"
 
 
@@ -20,7 +36,7 @@ def read_avro(file: IO[bytes], reading: Reading) -> Iterator[Item]:
     """Yield each message of the file.
 
     Raises:
-        ValueError: the file has another schema than those that Pub/Sub writes.
+        ValueError: the file has another schema than those that Pub/Sub writes, or other types in it.
     """
     records: Any = fastavro.reader(file)
     schema = records.writer_schema
@@ -31,23 +47,25 @@ def read_avro(file: IO[bytes], reading: Reading) -> Iterator[Item]:
             f"the schema is {full or 'no record'}: expected {_WITH_METADATA} or {_DATA_ONLY}, which a Cloud Storage "
             "subscription writes unless it uses the topic's schema"
         )
+    kind = _Message if full == _WITH_METADATA else _Data
     for row, record in enumerate(records):
-        yield _archived(row, record, reading) if full == _WITH_METADATA else Item(row, record["data"])
+        read = msgspec.convert(record, kind, builtin_types=(bytes, datetime))
+        yield _archived(row, read, reading) if isinstance(read, _Message) else Item(row, read.data)
 
 
-def _archived(row: int, record: dict[str, Any], reading: Reading) -> Item:
+def _archived(row: int, archived: _Message, reading: Reading) -> Item:
     """Return a message as its push would be, but with no subscription and no trace: those were another delivery's."""
     try:
         message = message_of(
-            data=record["data"],
-            attributes=record["attributes"],
+            data=archived.data,
+            attributes=archived.attributes,
             subscription=None,
-            message_id=record["message_id"],
-            publish_time=record["publish_time"],
+            message_id=archived.message_id,
+            publish_time=archived.publish_time,
             ordering_key=None,
             route="",
             proofs=reading.proofs,
         )
     except EnvelopeError as error:
-        return Item(row, record["data"], fault=Fault("malformed", str(error)[:500]))
-    return Item(row, record["data"], msgspec.structs.replace(message, trace_id=None, parent=None))
+        return Item(row, archived.data, fault=Fault("malformed", str(error)[:500]))
+    return Item(row, archived.data, msgspec.structs.replace(message, trace_id=None, parent=None))

@@ -109,7 +109,7 @@ def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Gener
                 yield item
     except ModuleNotFoundError as error:
         raise SourceError(missing_package(f"{path}: {form}", error, "backfill")) from error
-    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, zlib.error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{path}: cannot be read as {form} after {row} records: {text}") from error
 

@@ -11,7 +11,7 @@ from typing import Any
 import fastavro
 
 PUBLISHED = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
-WITH_METADATA = {
+WITH_METADATA: dict[str, Any] = {
     "type": "record",
     "namespace": "com.google.pubsub",
     "name": "PubsubMessageWithMetadata",

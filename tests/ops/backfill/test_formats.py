@@ -21,7 +21,7 @@ from app.ingest.envelope import open_push
 from app.ingest.proof import NO_PROOFS
 from app.schema.table import records_table
 from sluice.ops.backfill.formats import Item, Reading, SourceError, format_of, read_items
-from tests.ops.backfill.archive import DATA_ONLY, PUBLISHED, archived, write_avro
+from tests.ops.backfill.archive import DATA_ONLY, PUBLISHED, WITH_METADATA, archived, write_avro
 
 
 class Leg(msgspec.Struct, forbid_unknown_fields=True):
@@ -278,6 +278,26 @@ def test_messages_without_metadata_are_records(tmp_path: Path) -> None:
         fastavro.writer(file, other, [{}])
     with pytest.raises(SourceError, match=r"b\.avro: .* the schema is my\.Order: expected com\.google\.pubsub"):
         items(tmp_path / "b.avro")
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "value", "said"),
+    [
+        ("publish_time", "long", 7, r"Expected `datetime`, got `int` - at `\$\.publish_time`"),
+        ("publish_time", {"type": "long", "logicalType": "timestamp-micros"}, 2**62, "date value out of range"),
+        ("attributes", "string", "x", "Expected `object`, got `str`"),
+        ("attributes", {"type": "map", "values": "int"}, {"a": 1}, "Expected `str`, got `int`"),
+        ("message_id", "int", 7, "Expected `str`, got `int`"),
+        ("data", ["null", "bytes"], None, "Expected `bytes`, got `null`"),
+        ("data", "string", "x", "Expected `bytes`, got `str`"),
+    ],
+)
+def test_an_archive_with_other_types_is_named(tmp_path: Path, field: str, kind: Any, value: Any, said: str) -> None:
+    """Under the names that Pub/Sub uses, too."""
+    fields = [each | {"type": kind} if each["name"] == field else each for each in WITH_METADATA["fields"]]
+    write_avro(tmp_path / "a.avro", [archived("1", b"{}") | {field: value}], WITH_METADATA | {"fields": fields})
+    with pytest.raises(SourceError, match=rf"a\.avro: cannot be read as avro after 0 records: {said}"):
+        items(tmp_path / "a.avro")
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.avro", "a.ndjson.gz", "a.csv"])
