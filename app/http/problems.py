@@ -7,15 +7,17 @@ anything else           500 `internal`; logged with its traceback, which no call
 
 import logging
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.types import Send
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("sluice.errors")
+_SHOWN_LENGTH = 100  # of a caller's own text
 
 
 class ProblemKind(NamedTuple):
@@ -220,7 +222,16 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     if error.status_code >= 500:  # Litestar puts the text of the internal error into the detail
         return _on_exception(request, error)
     code = _CODES.get(error.status_code, "invalid_parameter")
-    return _response(ProblemError(code, error.detail or CATALOGUE[code].advice, headers=error.headers))
+    detail = _unknown_path(request) if isinstance(error, NotFoundException) else error.detail
+    return _response(ProblemError(code, detail or CATALOGUE[code].advice, headers=error.headers))
+
+
+def _unknown_path(request: Request[Any, Any, Any]) -> str:
+    """Return what is said of a path that no route has: those that are written nearly alike."""
+    path, paths = request.scope["path"][:_SHOWN_LENGTH], [route.path_format for route in request.app.routes]
+    near = get_close_matches(path, [each for each in paths if not each.endswith(("{rest}", "{name}"))], n=3)
+    hint = f"near it: {', '.join(near)}" if near else "/docs describes those there are"
+    return f"there is no path {path!r}; {hint}"
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,12 +1,14 @@
 """The fields that a query may filter and aggregate, and their operators."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from app.record import RecordType
 from app.schema.columns import PII, Column, Kind, Mode, Role, flat
 from app.schema.pii import Hasher
 from app.schema.refusals import Faults
-from app.schema.table import RECORDS, Table, sound_table
+from app.schema.table import RECORDS, REJECTS, Table, sound_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -23,7 +25,8 @@ _OPERATORS: dict[Kind, tuple[str, ...]] = {
     Kind.JSON: (*_ORDERED, "prefix"),  # for the scalar at a path below it: as text, but lt to gte as a number
 }
 OPERATORS = frozenset(operator for operators in _OPERATORS.values() for operator in operators)
-_AGGREGABLE = {Kind.INT64, Kind.FLOAT64, Kind.NUMERIC}
+AGGREGABLE = frozenset({Kind.INT64, Kind.FLOAT64, Kind.NUMERIC})
+GROUPABLE = frozenset(Kind) - {Kind.BYTES, Kind.JSON, Kind.STRUCT}
 # The feed's own parameters; a filter with such a name would be ambiguous.
 PARAMETERS = frozenset(
     {
@@ -88,6 +91,26 @@ def filter_table(table: Table) -> dict[str, FilterField]:
     return fields
 
 
+def known_fields(table: Table) -> dict[str, FilterField]:
+    """Return the fields of `filter_table`, and the other declared ones, which a query may neither filter nor aggregate.
+
+    So an error can say which role a field lacks. The type of rejects cannot get one.
+    """
+    declared = () if table.name == REJECTS else table.record
+    return {field.path: field for field in _without_roles(declared, "")} | filter_table(table)
+
+
+def _without_roles(columns: tuple[Column, ...], prefix: str) -> Iterator[FilterField]:
+    for column in columns:
+        path = prefix + column.name
+        if column.mode is Mode.REPEATED:
+            continue
+        if column.kind is Kind.STRUCT:
+            yield from _without_roles(column.fields, f"{path}.")
+        else:
+            yield FilterField(path=path, kind=column.kind, operators=(), groupable=False, aggregable=False)
+
+
 def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Faults) -> list[FilterField]:
     fields: list[FilterField] = []
     for column in columns:
@@ -119,7 +142,7 @@ def _field(path: str, column: Column) -> FilterField:
         path=path,
         kind=column.kind,
         operators=_OPERATORS[column.kind] if filters else (),
-        groupable=aggregate and column.kind not in {Kind.BYTES, Kind.JSON},
-        aggregable=aggregate and column.kind in _AGGREGABLE,
+        groupable=aggregate and column.kind in GROUPABLE,
+        aggregable=aggregate and column.kind in AGGREGABLE,
         is_uuid=column.is_uuid,
     )

@@ -1,22 +1,43 @@
 """The parameters of a request, collected with everything that is wrong with any of them."""
 
+from datetime import date
+from typing import Annotated
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from app.http.contract import Parameter
 from app.http.problems import ProblemError
 from app.query.params.collector import Parameters, flag, one_of
 from app.query.params.filters import parse_filters
-from app.query.params.page import parse_fields
+from app.query.params.page import parse_fields, queryable
+from app.schema.table import records_table
 from tests.contract.every import EVERY, FIELDS
 
 KNOWN = {
     "limit": Parameter("How many.", "5", {"type": "integer"}, "1", int),
     "order": one_of("Which way.", "asc", "desc", example="asc", default="asc"),
 }
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True):
+    """A nested Struct."""
+
+    floor: int
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A type with fields that have no role."""
+
+    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
+    other: Annotated[str, Meta(extra={"sluice": ["filter"]})]
+    names: str
+    at: date
+    site: Place
 
 
 def problem(given_: Parameters) -> ProblemError:
@@ -55,6 +76,37 @@ def test_an_unknown_parameter_may_be_a_misspelt_filter() -> None:
     (error,) = problem(Parameters("numbr=1", KNOWN, FIELDS)).errors
     assert "did you mean number?" in error.message
     assert "The parameters are limit, order; filters are on id, flag" in error.message
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sort=desc", "the parameter is `order`: asc or desc"),
+        ("offset=100", "pages follow each other by cursors"),
+        ("page=2", "pages follow each other by cursors"),
+        ("ingest_time.gte=now", "the window on ingest_time is `since` and `until`"),
+        ("number%3E5", "write the comparison as number.gt='5'"),
+        ("number%3E=5", "write the comparison as number.gte='5'"),
+        ("number%3C5", "write the comparison as number.lt='5'"),
+        ("number!=5", "write the comparison as number.ne='5'"),
+    ],
+)
+def test_what_other_apis_call_it_leads_to_what_it_is_here(query: str, said: str) -> None:
+    """Instead of a list of everything."""
+    (error,) = problem(Parameters(query, KNOWN, FIELDS)).errors
+    assert error.message.startswith(f"there is no such parameter; {said}")
+
+
+@pytest.mark.parametrize("query", ["names.gt=1", "at=2026-01-31", "site.floor.lt=2"])
+def test_a_field_without_the_role_is_no_unknown_parameter(query: str) -> None:
+    """The error says which role it lacks, where to give it, and which fields have it."""
+    (error,) = problem(Parameters(query, KNOWN, queryable(records_table(Plain), 31).fields)).errors
+    path = query.partition("=")[0].removesuffix(".gt").removesuffix(".lt")
+    assert error.message == (
+        f"{path} is a field without the role `filter`, which its record type may give it: "
+        'Meta(extra={"sluice": ["filter"]}); id, other, subscription_name, message_id, publish_time, attributes, '
+        "ordering_key, delivery_key, trace_id have it"
+    )
 
 
 def test_there_may_be_twenty_filters() -> None:

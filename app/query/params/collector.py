@@ -1,6 +1,7 @@
 """Collect the parameters of a request and all their errors, to report them together."""
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +16,16 @@ _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _MAX_ERRORS = 20  # in one answer
 _DETAILED = 3  # of them in `detail`
 _MAX_FILTERS = 20
+_COMPARISON = re.compile(r"(?P<path>[^<>=!]+)(?P<sign>[<>!])(?P<value>.*)", re.DOTALL)
+_ENDINGS = {">": "gt", "<": "lt", "!": "ne"}
+_AFTER_CURSOR = "pages follow each other by cursors: repeat the request with the next_cursor of the page as `cursor`"
+# What other APIs call it.
+_ELSEWHERE = {
+    "sort": "the parameter is `order`: asc or desc, by the time when records were stored",
+    "offset": _AFTER_CURSOR,
+    "page": _AFTER_CURSOR,
+    "ingest_time": "the window on ingest_time is `since` and `until`",
+}
 
 
 class Parameters:
@@ -81,7 +92,7 @@ class Parameters:
             self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=str(error), example=error.example))
             return
         if condition is None:
-            self._refuse_unknown(name)
+            self._refuse_unknown(name, text)
         elif len(self.conditions) == _MAX_FILTERS:
             self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=f"more than {_MAX_FILTERS} filters"))
         else:
@@ -91,13 +102,27 @@ class Parameters:
         if len(self.errors) < _MAX_ERRORS:
             self.errors.append(error)
 
-    def _refuse_unknown(self, name: str) -> None:
+    def _refuse_unknown(self, name: str, text: str) -> None:
+        hint = _ELSEWHERE.get(name.partition(".")[0]) or _written_with_a_sign(name, text)
+        if hint:
+            self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=f"there is no such parameter; {hint}"))
+            return
         close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         filters = filterable(self._fields)
         filters_text = f"; filters are on {', '.join(filters)}" if filters else ""
         message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{filters_text}"
         self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
+
+
+def _written_with_a_sign(name: str, text: str) -> str | None:
+    """Return how to write a comparison such as `total>5`, which arrives as a name, or `total>=5`, as `total>` and 5."""
+    found = _COMPARISON.fullmatch(name[:_SHOWN_LENGTH])
+    if found is None:
+        return None
+    has_equal = bool(text) and not found["value"]
+    ending = _ENDINGS[found["sign"]] + ("e" if has_equal and found["sign"] != "!" else "")
+    return f"write the comparison as {found['path']}.{ending}={_shown(text if has_equal else found['value'])}"
 
 
 def parse_nothing(query: str) -> None:

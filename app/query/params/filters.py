@@ -9,7 +9,7 @@ from typing import Any
 from app.http.contract import Parameter
 from app.query.params.values import TIME_PATTERN, ValueTextError, read_value
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
-from app.schema.filters import OPERATORS, FilterField, HashedField, filter_table
+from app.schema.filters import OPERATORS, FilterField, HashedField, known_fields
 from app.stores.query import Condition, Scalar
 from app.streams import Streams
 
@@ -63,7 +63,7 @@ def filter_check(streams: Streams) -> Callable[[str, Sequence[tuple[str, str]]],
 
     It raises FilterError with the reason.
     """
-    fields = {name: filter_table(stream.table) for name, stream in streams.by_name.items()}
+    fields = {name: known_fields(stream.table) for name, stream in streams.by_name.items()}
     return lambda stream, pairs: parse_filters(fields[stream], pairs)
 
 
@@ -95,7 +95,7 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
     rest = name[len(path) + 1 :].split(".") if len(name) > len(path) else []
     operator = rest.pop() if rest and rest[-1] in OPERATORS else "eq"
     if not field.operators:
-        raise FilterError(f"{path} cannot be filtered by; {', '.join(filterable(fields))} can")
+        raise FilterError(lacks(path, "filter", filterable(fields)))
     if rest and field.kind is not Kind.JSON:
         raise FilterError(f"{path} has the operators {', '.join(field.operators)}, not {rest[0]!r}", path)
     if operator not in field.operators:
@@ -106,6 +106,15 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
     except ValueTextError as error:
         raise FilterError(str(error), error.example) from None
     return Condition(path, tuple(rest), operator, field.kind, values)
+
+
+def lacks(path: str, role: str, others: Sequence[str]) -> str:
+    """Return what is missing where a field does not have the role that a query needs; `others` have it."""
+    have = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
+    return (
+        f"{path} is a field without the role `{role}`, which its record type may give it: "
+        f'Meta(extra={{"sluice": ["{role}"]}}){have}'
+    )
 
 
 def fingerprint(conditions: Iterable[Condition], mark: str = "") -> str:

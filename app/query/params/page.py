@@ -14,7 +14,7 @@ from app.query.params.filters import filter_parameters, in_order
 from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
 from app.schema.columns import Column, Kind
-from app.schema.filters import FilterField, filter_table
+from app.schema.filters import FilterField, known_fields
 from app.schema.table import REJECTS, Table
 from app.stores.query import Condition
 
@@ -79,7 +79,7 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class QueryableTable(msgspec.Struct, frozen=True):
-    """A table as queries see it: its columns, the fields to filter by, and the longest window.
+    """A table as queries see it: its columns, its fields with what each may do, and the longest window.
 
     `has_canaries`: canaries are excluded unless they are requested. `only`: the rows that do not meet these conditions
     do not exist.
@@ -106,7 +106,7 @@ class QueryableTable(msgspec.Struct, frozen=True):
 
 def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = ()) -> QueryableTable:
     """Return a table as queries see it; the rejects have no canaries."""
-    return QueryableTable(table.columns, filter_table(table), max_window_days, table.name != REJECTS, only)
+    return QueryableTable(table.columns, known_fields(table), max_window_days, table.name != REJECTS, only)
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
