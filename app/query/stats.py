@@ -14,6 +14,7 @@ from app.query.params.buckets import length_text
 from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.stats import StatsRequest
 from app.runtime.instants import SECOND_US, to_text
+from app.schema.columns import Kind
 from app.schema.decimals import plain_decimal
 from app.schema.table import Table
 from app.stores.query import Condition, Statistics
@@ -21,6 +22,7 @@ from app.stores.source import QueryRunner
 
 # Above this, encoding the document would block the loop for too long: it takes 4 ms, and 0.2 s for 50,000 rows.
 _ROWS_AT_ONCE = 1_000
+_COUNTS = ("count", "count_distinct")
 _encoder = msgspec.json.Encoder()
 
 
@@ -35,7 +37,7 @@ class Series(msgspec.Struct):
     """The metrics of one group: `values` holds one number per bucket for each metric.
 
     `key` is the group's value of the field, as the API serves it; None for records without one, and if there are no
-    groups. In a bucket without records a count is 0; in a bucket without values any other metric is None.
+    groups. In a bucket without values a count is 0, and any other metric is None.
     """
 
     key: Any
@@ -107,19 +109,21 @@ def _series(request: StatsRequest, rows: list[dict[str, Any]]) -> list[Series]:
     else:
         keys = {row["place"]: row["group_key"] for row in rows}
         places = {place: _empty(request, _served(keys[place])) for place in sorted(keys)}
-    columns = [(f"metric_{index}" if each.path else "records", each.text) for index, each in enumerate(request.metrics)]
+    columns = [(f"metric_{index}" if each.path else "records", each) for index, each in enumerate(request.metrics)]
     for row in rows:
         series, bucket = places[row.get("place", 1)], row["bucket"]
         series.records += row["records"]
-        for column, text in columns:
-            series.values[text][bucket] = _served(row[column])
+        for column, metric in columns:
+            value = row[column]
+            is_whole = metric.function == "sum" and metric.kind is Kind.INT64 and value is not None
+            series.values[metric.text][bucket] = int(value) if is_whole else _served(value)
     return list(places.values())
 
 
 def _empty(request: StatsRequest, key: Any) -> Series:
     count = request.buckets.count
     values: dict[str, list[Any]] = {
-        metric.text: [0 if metric.function == "count" else None] * count for metric in request.metrics
+        metric.text: [0 if metric.function in _COUNTS else None] * count for metric in request.metrics
     }
     return Series(key, 0, values)
 

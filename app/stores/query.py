@@ -17,7 +17,7 @@ from app.schema.columns import Kind
 Scalar = str | int | float | bool | bytes | Decimal | date | time
 Purpose = Literal["page", "look_up", "export", "erase", "backfill", "horizon"]
 """Selects the limits of a query."""
-Function = Literal["count", "avg", "min", "max", "p50", "p95"]
+Function = Literal["count", "sum", "avg", "min", "max", "p50", "p95", "count_distinct"]
 
 IS_COPY = "_sluice_is_copy"
 CANDIDATES = "_sluice_candidates"

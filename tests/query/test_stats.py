@@ -34,8 +34,8 @@ _FILTERS: dict[str, Callable[[Reading], bool]] = {
 _METRICS = [
     f"{function}:{path}"
     for path in ("number", "level", "price", "site.floor")
-    for function in ("avg", "min", "max", "p50", "p95")
-]
+    for function in ("sum", "avg", "min", "max", "p50", "p95", "count_distinct")
+] + ["count_distinct:source", "count_distinct:day"]
 _READINGS = st.builds(
     Reading,
     source=st.sampled_from([None, "a", "b", "é", ""]),
@@ -156,19 +156,24 @@ def _shown(value: Any) -> Any:
 
 
 def _is_right(metric: str, number: Any, members: list[Reading]) -> bool:
-    if metric == "count":
-        return bool(number == len(members)) and isinstance(number, int)
     function, _, path = metric.partition(":")
-    values = sorted(value for reading in members if (value := _value(reading, path)) is not None)
+    values = sorted(value for reading in members if path and (value := _value(reading, path)) is not None)
+    counts = {"count": len(members), "count_distinct": len(set(values))}
+    if function in counts:
+        return bool(number == counts[function]) and isinstance(number, int)
     if not values:
         return number is None
-    if function in {"min", "max"}:
-        return bool(number == _shown(values[0 if function == "min" else -1]))
-    if function == "avg":
-        exact = float(sum(map(Fraction, values)) / len(values))
-        # A store may add as floats: near 0, among numbers far from it, that is as far off as those are large.
-        return math.isclose(number, exact, rel_tol=1e-9, abs_tol=1e-9 * (1 + float(max(map(abs, values)))))
-    return _is_near(number, [float(value) for value in values], {"p50": 0.5, "p95": 0.95}[function])
+    match function:
+        case "min" | "max":
+            return bool(number == _shown(values[0 if function == "min" else -1]))
+        case "sum" if isinstance(values[0], int):
+            return bool(number == sum(values)) and isinstance(number, int)
+        case "sum" | "avg":
+            exact = float(sum(map(Fraction, values)) / (1 if function == "sum" else len(values)))
+            # A store may add as floats: near 0, among numbers far from it, that is as far off as those are large.
+            return math.isclose(number, exact, rel_tol=1e-9, abs_tol=1e-9 * (1 + float(max(map(abs, values)))))
+        case _:
+            return _is_near(number, [float(value) for value in values], {"p50": 0.5, "p95": 0.95}[function])
 
 
 def _is_near(number: float, values: list[float], share: float) -> bool:

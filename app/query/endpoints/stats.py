@@ -44,7 +44,7 @@ _EXAMPLE: dict[str, Any] = {
 _VALUES = {
     "type": "object",
     "additionalProperties": {"type": "array", "items": {"type": ["number", "string", "null"]}},
-    "description": "By metric, one number per bucket. A count is 0 without records, any other metric null "
+    "description": "By metric, one number per bucket. A count is 0 without records or values, any other metric null "
     "without values. `min` and `max` of an exact decimal are strings, as in records.",
 }
 _SERIES = object_schema(

@@ -181,9 +181,10 @@ STATS_PARAMETERS: dict[str, Parameter] = {
     ),
     "metric": Parameter(
         f"What to compute for each bucket, separated by commas, at most {MAX_METRICS}: `count`, the number of "
-        "records; or for the values of a numeric field `f`: `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
-        "`p95:f`. `delay` is the seconds from `publish_time` to `ingest_time`, which records sent over HTTP do "
-        "not have; a declared field of this name takes precedence. Percentiles are approximate. In the "
+        "records; for the values of a numeric field `f`: `sum:f`, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
+        "`p95:f`; or `count_distinct:f`, how many different values a field has, which BigQuery approximates (usually "
+        "to one per cent). `delay` is the seconds from `publish_time` to `ingest_time`, which records sent over HTTP "
+        "do not have; a declared field of this name takes precedence. Percentiles are approximate. In the "
         "embedded store they deviate by at most two per cent of the records, or one record, so that `p95` lies "
         "between the exact 93rd and 97th percentile. BigQuery is usually closer but states no limit.",
         f"count,p95:{DELAY}",

@@ -1,6 +1,6 @@
 """Parse the request for statistics: a window cut into buckets, the groups, and the metrics of each."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import cast
 
 import msgspec
@@ -16,16 +16,16 @@ from app.query.params.buckets import (
 )
 from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
 from app.query.params.collector import Parameters
-from app.query.params.filters import in_order
+from app.query.params.filters import in_order, lacks
 from app.query.params.page import EXCLUDED, CanaryFilter, Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
-from app.schema.filters import FilterField
+from app.schema.filters import AGGREGABLE, GROUPABLE, FilterField
 from app.stores.query import Condition, Function, Metric
 
-_OF_A_FIELD = ("avg", "min", "max", "p50", "p95")
+_OF_A_FIELD = ("sum", "avg", "min", "max", "p50", "p95", "count_distinct")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
-_FORMS = "expected count, or avg, min, max, p50 or p95 of a field, such as avg:FIELD"
+_FORMS = "expected count, or sum, avg, min, max, p50, p95 or count_distinct of a field, such as avg:FIELD"
 COUNT = Metric("count", "count")
 _COUNT_ALONE: tuple[Metric, ...] = (COUNT,)
 
@@ -108,7 +108,7 @@ def _is_beyond(until: str, now: Now) -> bool:
 def _group_field(fields: Mapping[str, FilterField], text: str) -> FilterField:
     field = fields.get(text)
     if field is None or not field.groupable:
-        raise ValueError(_no_such("group by", _groupable(fields)))
+        raise ValueError(_no_such(text, fields, "group by", _groupable(fields), GROUPABLE))
     return field
 
 
@@ -131,14 +131,22 @@ def _metric(subject: QueryableTable, text: str) -> Metric:
     has_delay = all(column.name != DELAY for column in subject.columns)
     if has_delay and path == DELAY:
         return Metric(text, cast("Function", function), path, Kind.FLOAT64, is_computed=True)
-    field = subject.fields.get(path)
-    if field is None or not field.aggregable:
-        known = [*_aggregable(subject.fields), *([DELAY] if has_delay else [])]
-        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {_no_such('compute with', known)}")
-    return Metric(text, cast("Function", function), path, field.kind)
+    counts = function == "count_distinct"
+    paths = _groupable(subject.fields) if counts else _aggregable(subject.fields)
+    if path not in paths:
+        known = [*paths, *([DELAY] if has_delay else [])]
+        reason = _no_such(path, subject.fields, "compute with", known, GROUPABLE if counts else AGGREGABLE)
+        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {reason}")
+    return Metric(text, cast("Function", function), path, subject.fields[path].kind)
 
 
-def _no_such(purpose: str, paths: list[str]) -> str:
+def _no_such(
+    path: str, fields: Mapping[str, FilterField], purpose: str, paths: list[str], kinds: Container[Kind]
+) -> str:
+    """Return why a field is none of `paths`: it lacks the role, if it is of the `kinds` that could have it."""
+    field = fields.get(path)
+    if field is not None and field.kind in kinds:
+        return lacks(path, "aggregate", paths)
     return f"there is no such field to {purpose}; there {_verb(paths)} {', '.join(paths) or 'none at all'}"
 
 

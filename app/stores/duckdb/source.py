@@ -231,7 +231,8 @@ def _query_error(error: duckdb.Error) -> QueryError | None:
 def to_duckdb(sql: str) -> str:
     """Return a statement in BigQuery's dialect, rendered for DuckDB.
 
-    Casts are to the types of columns: NUMERIC with its precision, and TIMESTAMP without a time zone.
+    Casts are to the types of columns: NUMERIC with its precision, and TIMESTAMP without a time zone. Distinct values
+    are counted exactly.
     """
     with _transpiling:
         from sqlglot import exp, parse_one  # noqa: PLC0415 - a third of a second that start-up need not wait for
@@ -241,6 +242,8 @@ def to_duckdb(sql: str) -> str:
                 node.set("to", exp.DataType.build(NUMERIC, dialect="duckdb"))
             elif isinstance(node, exp.Cast) and node.to.is_type("timestamptz"):
                 return exp.AtTimeZone(this=node, zone=exp.Literal.string("UTC"))
+            elif isinstance(node, exp.ApproxDistinct):
+                return exp.Count(this=exp.Distinct(expressions=[node.this]))
             return node
 
         return parse_one(sql, read="bigquery").transform(with_own_type).sql("duckdb")

@@ -57,6 +57,11 @@ def _number(metric: Metric, value: str) -> str:
     match metric.function:
         case "min" | "max":
             return f"{metric.function.upper()}({value})"
+        case "count_distinct":
+            return f"APPROX_COUNT_DISTINCT({value})"  # DuckDB counts exactly (app.stores.duckdb.source)
+        case "sum":
+            # Of whole numbers it is exact: NUMERIC has room for ten billion of the largest.
+            return f"SUM(CAST({value} AS NUMERIC))" if metric.kind is Kind.INT64 else f"SUM({_as_float(value)})"
         case "avg":
             # DuckDB's sum of exact decimals may overflow; a sum of floating-point numbers cannot fail.
             return f"AVG({_as_float(value)})" if metric.kind is Kind.NUMERIC else f"AVG({value})"

@@ -252,6 +252,10 @@ def _number(metric: q.Metric, rows: list[Row]) -> Any:
     else:
         found = [_field(row, metric.path) for row in rows]
     values = sorted(value for value in found if value is not None)
+    if metric.function == "count_distinct":
+        return len(set(values))
+    if metric.function == "sum" and values:
+        return sum(values) if metric.kind is Kind.INT64 else float(sum(values))
     if not values or metric.function == "avg":
         return float(sum(values) / len(values)) if values else None
     share = {"min": 0, "p50": 0.5, "p95": 0.95, "max": 1}[metric.function]

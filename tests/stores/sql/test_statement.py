@@ -66,6 +66,9 @@ _METRICS = (
     Metric("min:site.floor", "min", "site.floor"),
     Metric("max:site.floor", "max", "site.floor"),
     Metric("p50:level", "p50", "level", Kind.FLOAT64),
+    Metric("sum:number", "sum", "number"),
+    Metric("sum:price", "sum", "price", Kind.NUMERIC),
+    Metric("count_distinct:source", "count_distinct", "source", Kind.STRING),
 )
 _DELAYS = (
     Metric("p95:delay", "p95", DELAY, Kind.FLOAT64, is_computed=True),

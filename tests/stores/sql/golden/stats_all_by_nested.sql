@@ -11,7 +11,8 @@ WITH original AS (
     original.`price` AS `value_0`,
     original.`number` AS `value_1`,
     original.`site`.`floor` AS `value_2`,
-    original.`level` AS `value_3`
+    original.`level` AS `value_3`,
+    original.`source` AS `value_4`
   FROM original
   WHERE original.`ingest_time` >= @from_us
     AND original.`site`.`floor` IS NOT NULL
@@ -38,7 +39,10 @@ SELECT placed.`place`, placed.`group_key`, placed.`group_count`, measured.`bucke
   AVG(measured.`value_1`) AS `metric_3`,
   MIN(measured.`value_2`) AS `metric_4`,
   MAX(measured.`value_2`) AS `metric_5`,
-  LEAST(APPROX_QUANTILES(CAST(measured.`value_3` AS FLOAT64), 100)[OFFSET(50)], MAX(CAST(measured.`value_3` AS FLOAT64))) AS `metric_6`
+  LEAST(APPROX_QUANTILES(CAST(measured.`value_3` AS FLOAT64), 100)[OFFSET(50)], MAX(CAST(measured.`value_3` AS FLOAT64))) AS `metric_6`,
+  SUM(CAST(measured.`value_1` AS NUMERIC)) AS `metric_7`,
+  SUM(CAST(measured.`value_0` AS FLOAT64)) AS `metric_8`,
+  APPROX_COUNT_DISTINCT(measured.`value_4`) AS `metric_9`
 FROM measured
 JOIN placed ON placed.`group_key` IS NOT DISTINCT FROM measured.`group_key`
 GROUP BY placed.`place`, placed.`group_key`, placed.`group_count`, measured.`bucket`
