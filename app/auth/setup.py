@@ -11,10 +11,9 @@ from litestar import Litestar
 from app.auth.byte_budget import ByteBudget
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from app.auth.guard import Callers, Guard, Identify, api_guard, document_guard, identification
+from app.auth.guard import Callers, Guard, Identify, api_guard, identification
 from app.auth.key_set import Fetch, KeySet, key_fetcher
 from app.auth.rate_limit import OwnCount, RateLimit, SharedCount
-from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.runtime.clock import Clock
 from app.runtime.valkey import connect
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AuthService:
-    """Authenticates callers: `push` verifies the tokens of pushes, `guard` protects `/v1`, `document_guard` the rest.
+    """Authenticates callers: `push` verifies the tokens of pushes, `guard` protects `/v1`.
 
     `identify` returns the caller that `/v1` would admit; public routes use it to show such callers more.
     """
@@ -64,10 +63,7 @@ class AuthService:
         self.identify: Identify = identification(callers, auth.cors_origins)
         self.budget = ByteBudget(settings.query, clock, self._shared, refusals)
         """What reads may cost, and have cost."""
-        self.slots = ReadSlots(settings.query.max_reads, clock)
-        """The responses that are being made and sent."""
-        self.guard: Guard = api_guard(self.identify, limit, self.budget, self.slots, streams.default.name)
-        self.document_guard: Guard = document_guard(RateLimit(OwnCount(), clock), auth.requests_per_minute)
+        self.guard: Guard = api_guard(self.identify, limit, self.budget, streams.default.name)
 
     @property
     def is_ready(self) -> bool:

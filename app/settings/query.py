@@ -76,17 +76,21 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         Meta(
             description="The byte limit for the rows of one page; the page then ends early, with a cursor for the rest."
         ),
-    ] = 4 * MIB
-    max_reads: Annotated[
-        int,
+    ] = 8 * MIB
+    max_waits: Annotated[
+        Count,
         Meta(
-            ge=1,
-            le=10_000,
-            description="Reads at once (pages, statistics, look-ups, exports), until their responses are sent; three "
-            "quarters of them for one caller, and an eighth for exports. One more waits for 5 s, and is then answered "
-            "429.",
+            description="Requests with `wait` that may wait at the same time, per table; one more is answered "
+            "without waiting."
         ),
-    ] = 32
+    ] = 500
+    max_exports: Annotated[
+        Count,
+        Meta(
+            description="Concurrent exports (`limit=all`), three quarters of them for one caller; one more is "
+            "answered 429."
+        ),
+    ] = 4
     max_tails: Annotated[
         Count,
         Meta(
