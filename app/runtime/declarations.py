@@ -1,13 +1,14 @@
 """Import what a setting names as `package.module:NAME`: a declaration of the user's."""
 
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-_SHOWN = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError)
+_SHOWN = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError, re.error)
 """Errors about the declaration itself; the text of any other may hold a value that no log should."""
 
 

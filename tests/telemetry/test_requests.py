@@ -35,7 +35,7 @@ def counted(service: Service) -> dict[Any, float]:
         ("GET", "/v1/records/no-such", ("/v1/records/{record_id}", "GET", 404, "read")),
         ("POST", "/v1/records", ("/v1/records", "POST", 422, "write")),
         ("PUT", "/v1/records/x", ("/v1/records/{record_id}", "PUT", 422, "write")),
-        ("DELETE", "/v1/records", ("unknown", "DELETE", 405, "read")),
+        ("DELETE", "/v1/records", ("/v1/records", "DELETE", 400, "read")),
         ("GET", "/no/such/path", ("unknown", "GET", 404, "read")),
         ("GET", "/v1/no-such", ("unknown", "GET", 404, "read")),
         ("BREW", "/v1/records", ("unknown", "_OTHER", 405, "read")),
