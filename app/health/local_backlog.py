@@ -3,13 +3,12 @@
 import asyncio
 import http.client
 import urllib.request
-from datetime import UTC, datetime
 
 import msgspec
 
 from app.health.backlog import Backlog, BacklogError, BacklogWatch, Waiting
 from app.runtime.clock import Clock
-from app.runtime.instants import from_epoch_us
+from app.runtime.instants import to_millisecond_text
 from app.settings.load import Settings
 
 _PERIOD_S, _TIMEOUT_S = 1.0, 10.0
@@ -56,8 +55,4 @@ def _read(url: str, clock: Clock) -> Backlog:
         for each in listing.subscriptions
         if each.is_push
     )
-    return Backlog(at=_instant(from_epoch_us(at_us)), subscriptions=tuple(waiting))
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Backlog(at=to_millisecond_text(at_us), subscriptions=tuple(waiting))

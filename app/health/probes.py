@@ -21,7 +21,7 @@ from app.ingest.admission import Admission
 from app.ingest.writer import Writer
 from app.query.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.instants import from_epoch_us
+from app.runtime.instants import to_millisecond_text
 from app.stores.sink import SetupError
 from app.telemetry.metrics import Metrics
 from app.version import VERSION
@@ -121,7 +121,7 @@ def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
     state = health.state.value
     return Sink(
         state=state,
-        since=_instant(health.since_us),
+        since=to_millisecond_text(health.since_us),
         detail=health.detail if detailed else None,
         help=help_link("stuck-writer") if stuck else None if state == ACTIVE else help_link(f"sink-state-{state}"),
         stuck=stuck,
@@ -134,14 +134,10 @@ def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
 def _reads(reads: SourceHealth, *, detailed: bool) -> Reads:
     return Reads(
         state=reads.state,
-        since=_instant(reads.since_us),
+        since=to_millisecond_text(reads.since_us),
         detail=reads.detail if detailed else None,
         help=None if reads.state == ACTIVE else help_link(f"read-state-{reads.state}"),
     )
-
-
-def _instant(at_us: int) -> str:
-    return from_epoch_us(at_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _LIVE_CONTRACT = Contract(

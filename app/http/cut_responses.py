@@ -1,4 +1,4 @@
-"""Why a response stops before its end: whoever cuts it short records the reason, and `app.telemetry.requests` logs it.
+"""Why a response stops before its end: the code that cuts it short records it, and `app.telemetry.requests` logs it.
 
 Its last piece is not sent then, so that the server closes the connection and the client notices.
 """
@@ -17,6 +17,6 @@ def cut_short(scope: Any, reason: str, level: int = logging.WARNING) -> None:
 
 
 def recorded_reason(scope: Any) -> tuple[int, str] | None:
-    """Return the reason and the level to log it at, or None if nobody recorded one."""
+    """Return the reason and the level to log it at, or None if there is none."""
     reason: tuple[int, str] | None = scope.get("state", {}).get(_STATE)
     return reason

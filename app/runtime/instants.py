@@ -50,6 +50,11 @@ def to_text(instant_us: int) -> str:
     return from_epoch_us(instant_us).isoformat().replace("+00:00", "Z")
 
 
+def to_millisecond_text(instant_us: int) -> str:
+    """Return an instant in RFC 3339, in UTC, cut to milliseconds."""
+    return from_epoch_us(instant_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def parse_instant(text: str, now_us: int) -> int:
     """Return the instant that `text` names: RFC 3339 with an offset, a negative duration, or `now`.
 

@@ -195,7 +195,7 @@ def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
                 run_ddl(access, statement)
             sys.stdout.write(f"{name}: has its search index\n" if apply else f"{statement};\n")
     except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
-        reason, *_ = str(error).splitlines()
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         sys.stderr.write(f"{name}: its search index could not be made: {reason}\n")
         return UNKNOWN
     finally:

@@ -18,7 +18,7 @@ from yarl import URL
 from sluice.local.flow import PushFlow
 from sluice.local.pubsub.message import MICROSECONDS, Delivery
 from sluice.local.push_request import RequestBuilder
-from sluice.local.source import Source
+from sluice.local.source import LocalSource
 from sluice.local.stats import PushStats
 
 ACK_STATUSES = frozenset((102, 200, 201, 202, 204))
@@ -48,7 +48,7 @@ class Pusher:
     def __init__(  # noqa: PLR0913 - the parts are independent of each other, and named at the one call
         self,
         *,
-        source: Source,
+        source: LocalSource,
         endpoint: str,
         build: RequestBuilder,
         token: Callable[[], str],

@@ -1,7 +1,6 @@
-"""The sources of the pusher's deliveries."""
+"""The source of the pusher's deliveries."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -11,38 +10,6 @@ from sluice.local.pubsub.waiting import wait_ready
 
 LEASE_MARGIN_S = 10.0
 """A push ends at the ack deadline, and its lease a little later, so that the pusher decides the outcome."""
-
-
-class Source(Protocol):
-    """A subscription as the pusher sees it. The local broker is one."""
-
-    async def ready(self) -> None:
-        """Wait until `take` would return something."""
-        ...
-
-    def take(self, max_messages: int) -> Sequence[Delivery]:
-        """Lease up to `max_messages`, without waiting."""
-        ...
-
-    def ack(self, delivery: Delivery) -> None:
-        """Settle a delivery for good."""
-        ...
-
-    def nack(self, delivery: Delivery) -> None:
-        """Give a delivery back."""
-        ...
-
-    def backlog(self) -> int | None:
-        """Return the number of unacknowledged messages, or None if unknown."""
-        ...
-
-    def moved(self, endpoint: str) -> None:
-        """Note where deliveries are pushed from now on."""
-        ...
-
-    def dead_lettered(self) -> int | None:
-        """Return the number of messages sent to the dead-letter topic, or None if unknown."""
-        ...
 
 
 class LocalSource:

@@ -18,7 +18,7 @@ from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.local.push_request import RequestBuilder, unwrapped, wrapped
 from sluice.local.pusher import Pusher
 from sluice.local.pushers import Pushers
-from sluice.local.source import LocalSource, Source
+from sluice.local.source import LocalSource
 from sluice.local.stack_settings import Push, Ready, StackSettings
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
         )
 
 
-def _pusher(settings: StackSettings, push: Push, source: Source, token: Callable[[], str], clock: Clock) -> Pusher:
+def _pusher(settings: StackSettings, push: Push, source: LocalSource, token: Callable[[], str], clock: Clock) -> Pusher:
     return Pusher(
         source=source,
         endpoint=push.endpoint,

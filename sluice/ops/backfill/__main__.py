@@ -58,7 +58,7 @@ def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         progress.say(f"interrupted: {summary(progress.counts)}; run the same command to continue")
         return INTERRUPTED
     except (SettingsError, RecordTypeError, SourceError, StoreError, StoppedError, QueryError) as error:
-        progress.say(f"the backfill stopped early: {error}{_advice(error)}")
+        progress.say(f"the backfill stopped early: {error}")
         sys.stdout.write(summary(progress.counts) + "\n")
         return STOPPED
     sys.stdout.write(("valid: " if options.dry_run else "") + _told(progress.counts, options.dry_run) + "\n")
@@ -67,12 +67,6 @@ def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _told(counts: Counts, is_dry_run: bool) -> str:  # noqa: FBT001 - one of two texts
     return f"{counts.stored:,} records; to be rejected: {counts.rejected:,}" if is_dry_run else summary(counts)
-
-
-def _advice(error: Exception) -> str:
-    if isinstance(error, StoreError) and "lock" in str(error).lower():
-        return ". Another process has the file open: stop the service first, or send the records to POST /v1/records"
-    return ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

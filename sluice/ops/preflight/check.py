@@ -17,17 +17,13 @@ One that needs the streams is made for each of them: an Ask by the runner, an Ac
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """A check that only asks. `judges` are the statuses of errors that its verdict understands.
-
-    If it `tolerates` failures, its verdict gets every answer as it is.
-    """
+    """A check that only asks. `judges` are the statuses of errors that its verdict understands."""
 
     name: str
     about: str
     questions: Callable[[Deployment], Sequence[Question]]
     verdict: Callable[[Deployment, Sequence[Answer]], Finding]
     judges: Collection[int] = ()
-    tolerates: bool = False
     needs: Needs = "settings"
 
 

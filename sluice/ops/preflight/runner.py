@@ -81,7 +81,7 @@ def _judged(check: Ask, deployment: Deployment, google: Google) -> Finding:
     answers = []
     for question in check.questions(deployment):
         answer = google.ask(question)
-        trouble = None if check.tolerates else unreadable(question, answer, check.judges)
+        trouble = unreadable(question, answer, check.judges)
         if trouble is not None:
             return trouble
         answers.append(answer)

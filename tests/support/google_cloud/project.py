@@ -10,8 +10,6 @@ from typing import Any
 import msgspec
 
 from app.schema.table import Table
-from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
-from app.stores.bigquery.watermarks.marks import instances_table
 
 PROJECT, NUMBER, REGION, SYSTEM = "my-company-sluice-dev", "100000000001", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"
@@ -92,8 +90,7 @@ class Project(msgspec.Struct):
 
 
 def healthy(*tables: Table) -> Project:
-    """Return a project in which every check holds; `tables` are those of its dataset, besides that of watermarks."""
-    tables = (*tables, instances_table())
+    """Return a project in which every check holds; `tables` are those of its dataset."""
     resources: dict[str, dict[str, Any]] = {
         RESOURCES: {"name": f"projects/{NUMBER}", "projectId": PROJECT, "state": "ACTIVE"},
         RUN: _service(),
@@ -102,8 +99,6 @@ def healthy(*tables: Table) -> Project:
         f"{DEAD_TOPIC}:getIamPolicy": _policy("roles/pubsub.publisher"),
         f"{ACCOUNT}:getIamPolicy": _policy("roles/iam.serviceAccountTokenCreator"),
         f"{RESOURCES}:getIamPolicy": _policies(ON_PROJECT, f"serviceAccount:{SERVICE}"),
-        DATASET: {"location": "EU", "datasetReference": {"datasetId": SYSTEM, "projectId": PROJECT}},
-        **{f"{DATASET}/tables/{table.name}": _table(table) for table in tables},
         **{
             f"{DATASET}/tables/{table.name}:getIamPolicy": _policy(
                 "roles/bigquery.dataEditor", f"serviceAccount:{SERVICE}"
@@ -155,10 +150,3 @@ def _policy(role: str, member: str = AGENT) -> dict[str, Any]:
 
 def _policies(roles: Sequence[str], member: str) -> dict[str, Any]:
     return {"version": 1, "etag": "BwY", "bindings": [{"role": role, "members": [member]} for role in roles]}
-
-
-def _table(table: Table) -> dict[str, Any]:
-    resource = LAYOUT.resource()
-    resource["timePartitioning"]["expirationMs"] = str((table.retention_days or RETENTION_DAYS) * 86_400_000)
-    reference = {"projectId": PROJECT, "datasetId": SYSTEM, "tableId": table.name}
-    return {"type": "TABLE", "tableReference": reference, "schema": {"fields": bigquery_schema(table)}, **resource}
