@@ -15,10 +15,9 @@ __all__ = ["local_bigquery"]
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Scale the time limit of a test; install local-bigquery, where it is asked for, before the first one's runs."""
-    long_form.choose(config)
+    long_form.choose()
     if config.option.timeout is None:
         config.option.timeout = patience_s(float(config.getini("timeout")))
-    config.addinivalue_line("markers", "slow: takes ten seconds or more, most of them waiting, so it starts first")
     config.pluginmanager.register(Preparation(), PREPARATION)
 
 

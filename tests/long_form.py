@@ -28,7 +28,7 @@ def examples(number: int) -> int:
     return number if IS_LONG else max(number // 4, 1)
 
 
-def choose(config: pytest.Config) -> None:
+def choose() -> None:
     """Load the form's Hypothesis profile.
 
     Raises:
@@ -37,7 +37,6 @@ def choose(config: pytest.Config) -> None:
     told = os.environ.get(VARIABLE, "short")
     if told not in FORMS:
         raise pytest.UsageError(f"{VARIABLE}={told}: must be {' or '.join(FORMS)}")
-    config.addinivalue_line("markers", f"long: only {VARIABLE}=long runs it, as the nightly workflow does")
     settings.load_profile(told)
 
 

@@ -12,11 +12,6 @@ from tests.long_form import IS_LONG, deselect
 ABOVE_THE_STORES = "above_the_stores"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
-    config.addinivalue_line("markers", f"{ABOVE_THE_STORES}: no store has a part in what the test or file proves")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the tests over BigQuery and say that they need it: what is asked for by name only, pytest does not see.
 

@@ -11,11 +11,7 @@ from tests.support.chromium.driver import Page, connected, running
 
 ARTEFACTS = Path(os.environ.get("ARTEFACTS") or Path(__file__).parent.parent / ".artefacts")
 BROWSER = "browser"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark by which `make test` leaves these tests to `make page`."""
-    config.addinivalue_line("markers", f"{BROWSER}: opens the page in a browser; make page runs it")
+"""The mark by which `make test` leaves these tests to `make page`."""
 
 
 @pytest.hookimpl(tryfirst=True)
