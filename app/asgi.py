@@ -9,13 +9,12 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
+from app.auth.read_slots import ReadSlots, leave
 from app.health.probes import Health
 from app.http import paths
-from app.http.framing import check_host, has_body, with_nosniff
-from app.http.load_shedding import Peer
-from app.http.outgoing import Outgoing
+from app.http.framing import check_host, with_nosniff
+from app.http.pieces import in_pieces
 from app.http.problems import ProblemError, send_problem
-from app.http.unread_bodies import UnreadBodies
 from app.ingest.setup import IngestService
 from app.query.setup import QueryService
 from app.stores.backend import Backend
@@ -38,15 +37,13 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     metrics: Metrics
     requests: Requests
-    outgoing: Outgoing
-    unread: UnreadBodies
+    slots: ReadSlots
 
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait at most `grace_s` seconds until messages and reads are answered."""
         self.health.is_draining = True
-        self.unread.close()
         halves = [half.drain(grace_s) for half in (self.ingest, self.query) if half is not None]
-        await asyncio.gather(*halves, self.outgoing.drain(QueryService.grace_s(grace_s)))
+        await asyncio.gather(*halves)
 
 
 class Sluice:
@@ -54,28 +51,19 @@ class Sluice:
 
     def __init__(self, litestar: Litestar, instance: Instance) -> None:
         self.litestar, self.instance = litestar, instance
-        self.clients: set[Peer] = set()
-        """Clients with a request in progress: one per connection, as `app.server` speaks HTTP/1.1."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             await self.litestar(scope, receive, send)
             return
-        client, ingest = scope.get("client"), self.instance.ingest
-        self.clients.add(client)
-        try:
-            path = scope["path"]
-            if ingest is not None and scope["method"] == "POST" and path.startswith(paths.PUSH):
-                stream = path[len(paths.PUSH) :]
-                if stream and not _NAMED_STREAM.fullmatch(stream):
-                    await self._answer(scope, receive, with_nosniff(send))
-                elif await ingest.push(scope["headers"], receive, send, stream[1:]) >= 400:
-                    await self.instance.unread.discard(receive)
-            else:
-                await self._answer(scope, receive, with_nosniff(send))
-        finally:
-            self.clients.discard(client)
+        ingest, path = self.instance.ingest, scope["path"]
+        if ingest is not None and scope["method"] == "POST" and path.startswith(paths.PUSH):
+            stream = path[len(paths.PUSH) :]
+            if not stream or _NAMED_STREAM.fullmatch(stream):
+                await ingest.push(scope["headers"], receive, send, stream[1:])
+                return
+        await self.instance.requests.answer(self._answer, scope, receive, with_nosniff(send))
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Return the life span, for servers that do not run it themselves."""
@@ -83,29 +71,15 @@ class Sluice:
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve any request that is not a push."""
-        requests = self.instance.requests
-        if not has_body(scope["headers"]):
-            await requests.answer(self._in_pieces, scope, receive, send)
-            return
-        has_ended = False
-
-        async def watched() -> Any:
-            nonlocal has_ended
-            event = await receive()
-            has_ended = has_ended or not event.get("more_body", False)
-            return event
-
-        await requests.answer(self._in_pieces, scope, watched, send)
-        if not has_ended:
-            await self.instance.unread.discard(receive)
-
-    async def _in_pieces(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             check_host(scope["headers"], scope.get("http_version", "1.1"))
         except ProblemError as problem:
             await send_problem(problem, send)
-        else:
-            await self.instance.outgoing.answer(self.litestar, scope, receive, send)
+            return
+        try:
+            await self.litestar(scope, receive, self.instance.slots.sending(scope, in_pieces(scope, receive, send)))
+        finally:
+            leave(scope)
 
 
 def lifespan(

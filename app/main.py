@@ -20,9 +20,7 @@ from app.health.local_backlog import backlog_watch
 from app.health.probes import Health, health_routes
 from app.health.readiness import About
 from app.http.cors import cors_config, keep_vary
-from app.http.outgoing import Outgoing
 from app.http.problems import EXCEPTION_HANDLERS
-from app.http.unread_bodies import UnreadBodies
 from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route
@@ -73,8 +71,7 @@ def create_app(
         health=_health(base, ingest, query, backlog),
         metrics=base.metrics,
         requests=Requests(base.metrics, base.telemetry.tracing, base.clock),
-        outgoing=base.outgoing,
-        unread=UnreadBodies(base.clock, settings.server.max_body_bytes),
+        slots=base.auth.slots,
     )
     agents = AgentService(base.streams) if settings.server.mcp and query is not None else None
     background = partial(_background, base, ingest, canaries, backlog)
@@ -120,7 +117,6 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     telemetry: Telemetry
     backend: Backend
-    outgoing: Outgoing
 
 
 def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
@@ -137,7 +133,6 @@ def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
         metrics=metrics,
         telemetry=Telemetry(settings, metrics, clock),
         backend=open_backend(settings, (*streams.tables, rejects), clock),
-        outgoing=Outgoing(settings.server, clock),
     )
 
 
@@ -154,7 +149,7 @@ def _query(base: _Base) -> QueryService:
         tracing=base.telemetry.tracing,
         cache_namespace=base.backend.name,
         system=base.backend.system,
-        ledger=base.outgoing.answers,
+        slots=base.auth.slots,
         charge=base.auth.budget.charge,
     )
 
@@ -210,11 +205,10 @@ def _health(
 def _routes(base: _Base, instance: Instance, agents: AgentService | None) -> list[Any]:
     """Return the routes of the instance's halves, and those that every instance has."""
     ingest, query = instance.ingest, instance.query
+    documents = [document_route(), *reference_routes(), *page_routes(base.settings, base.streams)]
     routes = [
         *health_routes(instance.health, base.auth.identify),
-        document_route(),
-        *reference_routes(),
-        *page_routes(base.settings, base.streams),
+        Router("/", route_handlers=documents, guards=[base.auth.document_guard]),
     ]
     guarded: list[Any] = base.telemetry.routes()
     if ingest is not None:

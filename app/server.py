@@ -1,25 +1,29 @@
-"""The process around the application: listen, wait for a stop signal, drain, stop."""
+"""The process around the application: listen, wait for a stop signal, drain, stop.
+
+What clients hold is the business of the kernel and of the server: `TCP_USER_TIMEOUT` on the listening socket ends a
+connection whose client reads nothing (accepted sockets inherit it), and the server closes one that sends no complete
+request head, or no further request, for half a minute.
+"""
 
 import asyncio
 import logging
 import resource
 import signal
 import socket
+import sys
 from contextlib import suppress
+from typing import Any
 
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
 from app.asgi import Sluice
-from app.http.connection_watch import ConnectionWatch
-from app.http.outgoing import MAX_HEAD_BYTES
-from app.runtime.clock import SystemClock
 from app.runtime.memory import search_seldom_for_cycles
 from app.runtime.threads import shorten_switch_interval, started_in_the_background
 from app.settings.server import ServerSettings
-from app.telemetry.redaction import first_line
 
 _log = logging.getLogger("sluice")
 _LOOK_AGAIN_S = 0.01
@@ -32,12 +36,31 @@ _BACKLOG = 4096  # pushes come in bursts of new connections
 # load: admission does, and answers 429. Some files are reserved for the store.
 _FILES_FOR_OTHERS = 128
 _MAX_FILES = 65_536  # more are useless, and each one slows the start of a child process
-# Milliseconds to receive a request's head, and for a keep-alive connection to wait for its next request.
-_HTTP1 = HTTP1Settings(header_read_timeout=30_000, max_buffer_size=MAX_HEAD_BYTES)
+# The kernel would buffer megabytes for one client; beyond this, unsent bytes wait with whoever made them.
+_NOT_SENT_LOW_WATER_BYTES = 131_072
+# Milliseconds to receive a request's head, and for a keep-alive connection to wait for its next request. The longest
+# head is that of an unwrapped push with as many attributes as Pub/Sub allows.
+_HTTP1 = HTTP1Settings(header_read_timeout=30_000, max_buffer_size=163_840)
 
 
 class ListenError(Exception):
     """The service cannot listen on the address; the message names it and says why."""
+
+
+class _Server(Server):
+    """The server on a socket that is bound already: its own would share the address with any other process."""
+
+    def __init__(self, app: Sluice, listener: socket.socket, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder  # its constructor is not declared
+        if sys.platform == "linux":
+            self._shd = holder(self._listener.detach(), False, self.backlog)
+        else:  # there the holder does not listen itself
+            self._listener.listen(self.backlog)
+            self._shd = holder(self._listener.detach(), False)
 
 
 async def serve(app: Sluice, settings: ServerSettings) -> None:
@@ -47,36 +70,27 @@ async def serve(app: Sluice, settings: ServerSettings) -> None:
         ListenError: the address is in use, or not this machine's.
     """
     address = f"http://{settings.host}:{settings.port}"
-    taken = _taken(settings)
-    if taken is not None:
-        raise _refused(address, taken)
+    try:
+        listener = _bound(settings)
+    except OSError as error:
+        reason = f"{error.strerror or error}; set another SLUICE_PORT or SLUICE_HOST"
+        raise ListenError(f"cannot listen on {address}: {reason}") from None
     _raise_file_limit()
     async with app.lifespan():  # not the server's: it may still be waiting for its clients
-        refusal = await _serve(app, settings, address)
-    if refusal is not None:
-        raise refusal
+        await _serve(app, settings, listener, address)
     _log.info("stopped")
 
 
-async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenError | None:
-    """Serve until stopped; return the error if listening failed."""
-    max_connections = _max_connections(settings.max_connections)
-    watch = ConnectionWatch(
-        settings.port,
-        app.clients,
-        SystemClock(),
-        app.instance.metrics.closed_connections,
-        max_connections=max_connections,
-        stall_s=settings.client_stall_s,
-    )
-    app.instance.outgoing.cut = watch.cut
-    server = Server(
+async def _serve(app: Sluice, settings: ServerSettings, listener: socket.socket, address: str) -> None:
+    """Serve on `listener` until stopped."""
+    server: Server = _Server(
         app,
+        listener,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGINL,
         backlog=_BACKLOG,
-        backpressure=max_connections,
+        backpressure=_max_connections(settings.max_connections),
         # With HTTP/2, every stream of a client could leave a response unread. Cloud Run speaks HTTP/1.1 to containers
         # unless configured otherwise (docs/decisions/0006).
         http=HTTPModes.http1,
@@ -91,12 +105,11 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
         loop.add_signal_handler(number, told_to_stop.set)
     with started_in_the_background():
         serving = asyncio.ensure_future(server.serve())
-        listened = await _accepts_connections(settings, serving)
+        await _accepts_connections(settings, serving)
     stop = asyncio.ensure_future(told_to_stop.wait())
-    watching = asyncio.ensure_future(watch.run())
     shorten_switch_interval()
     search_seldom_for_cycles()
-    if listened:
+    if not serving.done():  # else it raises what kept it from listening
         _log.info("listening on %s", address)
         await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
         _log.info("shutting down: accepting no more requests, completing those in flight")
@@ -104,41 +117,34 @@ async def _serve(app: Sluice, settings: ServerSettings, address: str) -> ListenE
         await asyncio.sleep(_LINGER_S)
         server.stop()
     stop.cancel()
-    watching.cancel()
     try:
-        async with asyncio.timeout(_UNREAD_S if listened else None):
+        async with asyncio.timeout(_UNREAD_S):
             await serving
     except TimeoutError:
         _log.warning("leaving connections open whose clients no longer read")
-    except RuntimeError as error:
-        if listened:
-            raise
-        return _refused(address, first_line(error))  # the server appends its own traceback
-    return None
 
 
-def _taken(settings: ServerSettings) -> str | None:
-    """Return why the address cannot be bound, or None if it can.
+def _bound(settings: ServerSettings) -> socket.socket:
+    """Return a socket that is bound to the address, with the options that accepted connections inherit.
 
-    The server lets several processes listen on one address (SO_REUSEPORT), so a second service started by mistake
-    would silently receive part of the first one's requests. Without that option an address has one owner.
+    Raises:
+        OSError: the address is in use, or not this machine's.
     """
+    family, kind, protocol, _, place = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
     try:
-        for family, kind, protocol, _, place in socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            with socket.socket(family, kind, protocol) as trial:
-                trial.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-                )  # otherwise connections left by an earlier run block the port
-                trial.bind(place)
-    except OSError as error:
-        return str(error.strerror or error)
-    return None
-
-
-def _refused(address: str, reason: str) -> ListenError:
-    return ListenError(f"cannot listen on {address}: {reason}; set another SLUICE_PORT or SLUICE_HOST")
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else an earlier run's connections block it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "linux":
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(settings.client_stall_s * 1_000))
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_LOW_WATER_BYTES)
+        listener.bind(place)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _raise_file_limit() -> None:
@@ -157,12 +163,11 @@ def _max_connections(setting: int) -> int:
     return min(setting, max(files - _FILES_FOR_OTHERS, files // 2))
 
 
-async def _accepts_connections(settings: ServerSettings, serving: asyncio.Future[None]) -> bool:
-    """Wait until the server accepts connections, which it does not signal itself; return False if it failed."""
+async def _accepts_connections(settings: ServerSettings, serving: asyncio.Future[None]) -> None:
+    """Wait until the server accepts connections, which it does not signal itself, or has failed."""
     probe = asyncio.ensure_future(_reach(settings))
     await asyncio.wait([serving, probe], return_when=asyncio.FIRST_COMPLETED)
     probe.cancel()
-    return not serving.done()
 
 
 async def _reach(settings: ServerSettings) -> None:

@@ -6,7 +6,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from app.auth.api_keys import is_key, key_hash
 from app.auth.byte_budget import ByteBudget
@@ -14,6 +14,7 @@ from app.auth.grants import Granted
 from app.auth.grants_file import GrantsReloader
 from app.auth.principal import LOCAL_PRINCIPAL, Principal, Scope
 from app.auth.rate_limit import RateLimit
+from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.contract import OF_ALL, OF_DEFAULT, STREAM
 from app.http.problems import ProblemError
@@ -60,8 +61,11 @@ def _ended(granted: Granted) -> str:
     return f"{granted.principal.name} expired at {ended:%Y-%m-%dT%H:%M:%SZ}"
 
 
-LIMITED: frozenset[Scope] = frozenset({"read", "rejects"})
-"""Scopes whose requests are counted. Writes are not: admission (app/ingest) limits them."""
+LIMITED: frozenset[Scope | None] = frozenset({"read", "rejects", None})
+"""Scopes whose requests are counted, None for those that need none. Writes are not: admission (app/ingest) limits them.
+"""
+QUERYING: frozenset[Scope | None] = frozenset({"read", "rejects"})
+"""Scopes whose requests query the store."""
 _Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
 Identify = Callable[[_Connection], Awaitable[Principal]]
@@ -83,24 +87,39 @@ def identification(callers: Callers | None, origins: Collection[str] = ()) -> Id
     return identify
 
 
-def api_guard(identify: Identify, rate_limit: RateLimit, byte_budget: ByteBudget, default_stream: str) -> Guard:
-    """Return the guard; it leaves the caller's Principal in `state.principal`.
+def api_guard(
+    identify: Identify, rate_limit: RateLimit, byte_budget: ByteBudget, slots: ReadSlots, default_stream: str
+) -> Guard:
+    """Return the guard; it leaves the caller's Principal in `state.principal`, and takes a slot for a read.
 
     A route names the scope it requires in `opt["scope"]`; a route without one accepts any principal. Its stream is the
     one in its path, or `default_stream`.
     """
 
     async def guard(connection: _Connection, handler: BaseRouteHandler) -> None:
-        principal = await identify(connection)
+        principal, state = await identify(connection), connection.scope["state"]
         connection.state.principal = principal
         needed: Scope | None = handler.opt.get("scope")
-        if needed in LIMITED:
-            await rate_limit.admit(principal, connection.scope["state"])
-            byte_budget.admit(principal, connection.scope["state"])
+        if needed in LIMITED and isinstance(handler, HTTPRouteHandler):  # an ASGI handler makes requests of its own
+            await rate_limit.admit(principal, state)
+        if needed in QUERYING:
+            byte_budget.admit(principal, state)
         if needed is not None and needed not in principal.scopes:
             raise _insufficient(principal, needed)
         if principal.streams is not None:
             _check_stream(principal.streams, principal, connection, handler, default_stream)
+        if needed in QUERYING:
+            await slots.enter(principal.name, state)
+
+    return guard
+
+
+def document_guard(rate_limit: RateLimit, requests_per_minute: int) -> Guard:
+    """Return the guard of documents that need no token: it counts requests by the address of the client."""
+
+    async def guard(connection: _Connection, _: BaseRouteHandler) -> None:
+        address = (connection.scope.get("client") or ("unknown",))[0]
+        await rate_limit.admit(Principal(address, frozenset(), requests_per_minute=requests_per_minute or None), {})
 
     return guard
 

@@ -11,9 +11,10 @@ from litestar import Litestar
 from app.auth.byte_budget import ByteBudget
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from app.auth.guard import Callers, Guard, Identify, api_guard, identification
+from app.auth.guard import Callers, Guard, Identify, api_guard, document_guard, identification
 from app.auth.key_set import Fetch, KeySet, key_fetcher
 from app.auth.rate_limit import OwnCount, RateLimit, SharedCount
+from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.runtime.clock import Clock
 from app.runtime.valkey import connect
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class AuthService:
-    """Authenticates callers: `push` verifies the tokens of pushes, `guard` protects `/v1`.
+    """Authenticates callers: `push` verifies the tokens of pushes, `guard` protects `/v1`, `document_guard` the rest.
 
     `identify` returns the caller that `/v1` would admit; public routes use it to show such callers more.
     """
@@ -63,7 +64,10 @@ class AuthService:
         self.identify: Identify = identification(callers, auth.cors_origins)
         self.budget = ByteBudget(settings.query, clock, self._shared, refusals)
         """What reads may cost, and have cost."""
-        self.guard: Guard = api_guard(self.identify, limit, self.budget, streams.default.name)
+        self.slots = ReadSlots(settings.query.max_reads, clock)
+        """The responses that are being made and sent."""
+        self.guard: Guard = api_guard(self.identify, limit, self.budget, self.slots, streams.default.name)
+        self.document_guard: Guard = document_guard(RateLimit(OwnCount(), clock), auth.requests_per_minute)
 
     @property
     def is_ready(self) -> bool:

@@ -10,11 +10,6 @@ from app.http.problems import ProblemError
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-def has_body(headers: Headers) -> bool:
-    """Return whether a request announces a body (https://www.rfc-editor.org/rfc/rfc9112#section-6.3)."""
-    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
-
-
 def check_host(headers: Headers, http_version: str = "1.1") -> None:
     """Check that a request names one host (https://www.rfc-editor.org/rfc/rfc9112#section-3.2).
 

@@ -1,8 +1,6 @@
 """Limit how many operations of one kind an instance runs at once, and never give all slots to one caller."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from app.http.problems import ProblemError
 
@@ -21,8 +19,8 @@ class ConcurrencyLimiter:
         self._share = most - most // _KEPT
         self._held: Counter[str] = Counter()
 
-    def check(self, caller: str) -> None:
-        """Reject a caller for whom no slot is free.
+    def take(self, caller: str) -> None:
+        """Take a slot until it is given back.
 
         Raises:
             ProblemError: `busy`: all slots are held, or the caller holds as many as one may.
@@ -34,14 +32,6 @@ class ConcurrencyLimiter:
                 f"{caller} has {self._share} {self._noun} in progress; the rest of the {self._most} are "
                 "reserved for other callers"
             )
-
-    def take(self, caller: str) -> None:
-        """Take a slot until it is given back.
-
-        Raises:
-            ProblemError: as `check`.
-        """
-        self.check(caller)
         self._held[caller] += 1
 
     def give_back(self, caller: str) -> None:
@@ -49,19 +39,6 @@ class ConcurrencyLimiter:
         self._held[caller] -= 1
         if self._held[caller] <= 0:
             del self._held[caller]
-
-    @contextmanager
-    def held(self, caller: str) -> Iterator[None]:
-        """Hold a slot for the duration of a block.
-
-        Raises:
-            ProblemError: as `check`.
-        """
-        self.take(caller)
-        try:
-            yield
-        finally:
-            self.give_back(caller)
 
     def _busy(self, what: str) -> ProblemError:
         members = {self._member: self._most, "retry_after_s": _RETRY_S}

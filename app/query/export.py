@@ -18,8 +18,8 @@ import msgspec
 from litestar import Request
 from litestar.enums import HttpMethod
 
+from app.auth.read_slots import ReadSlots
 from app.http.conditional import VARY
-from app.query.concurrency_limit import ConcurrencyLimiter
 from app.query.export_body import ExportBody, ExportStream
 from app.query.formats.encoders import StreamFormat
 from app.query.formats.negotiation import MEDIA_TYPES
@@ -35,6 +35,7 @@ from app.stores.query import Count, Export, PartCounts
 from app.stores.source import END_OF_STREAM, QueryRunner
 
 _PARTS = 1_000  # into which a time range is cut for counting, approximately
+_READS = 8  # as many reads as an export holds memory for: unread, some 50 MB of records of 40 KB (`make attack`)
 _FIRST_ROWS = 100
 _GROWTH = 4
 _STRETCH_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
@@ -117,20 +118,19 @@ class ChunkSizer:
 
 
 class Exports:
-    """Answers requests with `limit=all`, a limited number at once."""
+    """Answers requests with `limit=all`."""
 
     def __init__(self, runner: QueryRunner, settings: QuerySettings, clock: Clock, reads: Reads) -> None:
         self._runner, self._reads = runner, reads
         self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
-        self._limiter = ConcurrencyLimiter("exports", "max_exports", settings.max_exports)
+        self._slots = ReadSlots(max(settings.max_reads // _READS, 1), clock, noun="exports")
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], row_request: RowRequest) -> StreamedResponse:
         """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
-            ProblemError: the limit of concurrent exports, in all or of this caller, is reached; or the service is
-                stopping.
+            ProblemError: the service is stopping, or too many exports are in progress.
             QueryError: the store gave no answer.
         """
         chosen: StreamFormat = "ndjson" if row_request.format == "json" else row_request.format
@@ -144,8 +144,6 @@ class Exports:
         if request.method == HttpMethod.HEAD:
             return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
-        caller = request.state.principal.name
-        self._limiter.check(caller)
         if row_request.params.count != "none":
             headers["Sluice-Count"] = await self._count(row_request)
         body = ExportBody(
@@ -156,7 +154,7 @@ class Exports:
             closing_cursor=resume_cursor if row_request.params.end else None,
             may_pass=not request.state.principal.filters,
         )
-        pieces = self._pieces(caller, row_request, body)
+        pieces = self._pieces(request.state.principal.name, row_request, body)
         stream = ExportStream(self._reads, await anext(pieces), pieces)
         return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
@@ -167,7 +165,7 @@ class Exports:
 
     async def _pieces(self, caller: str, row_request: RowRequest, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
-        with self._limiter.held(caller):
+        async with self._slots.held(caller):
             batches = _one_ahead(self._batches(row_request))
             async with aclosing(batches), aclosing(body.pieces(batches)) as pieces:
                 async for piece in pieces:

@@ -22,7 +22,6 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Send
 
 from app.http.cut_responses import cut_short
-from app.http.outgoing import ClientStalledError
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.reads import END_OF_BODY, Reads
@@ -161,8 +160,6 @@ class ExportStream:
                 await _send(piece, send)
         except QueryError as error:
             cut_short(request.scope, str(error))
-        except ClientStalledError:
-            pass  # already logged, and the connection is closed
         except Exception as error:  # a defect; its text may hold SQL from the second line on
             cut_short(request.scope, f"{type(error).__name__}: {first_line(error)}", logging.ERROR)
         else:

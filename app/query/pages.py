@@ -28,7 +28,6 @@ class Pages:
     def __init__(self, feed: Feed, settings: Settings, clock: Clock, reads: Reads) -> None:
         self.feed = feed
         self._settings, self._clock, self._reads = settings, clock, reads
-        self._waiting = 0
         self.max_window_us = settings.query.max_window_days * 86_400 * MICROSECONDS
 
     def now(self) -> Now:
@@ -86,17 +85,11 @@ class Pages:
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
         """Wait until there may be rows, by `version` or at the next poll; False if the time is over before that."""
-        if self._clock.elapsed_us() >= ends_us or self._waiting >= self._settings.query.max_waits:
-            return False
-        self._waiting += 1
-        try:
-            while (left_s := (ends_us - self._clock.elapsed_us()) / MICROSECONDS) > 0:
-                if not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
-                    return False
-                if version is None or self._version() != version:
-                    return True
-        finally:
-            self._waiting -= 1
+        while (left_s := (ends_us - self._clock.elapsed_us()) / MICROSECONDS) > 0:
+            if not await self._reads.pause(min(self.feed.runner.poll_s, left_s)):
+                return False
+            if version is None or self._version() != version:
+                return True
         return False
 
     def _version(self) -> int | None:

@@ -11,6 +11,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
 from app.http.cut_responses import CLIENT_LEFT, STOPPING, cut_short
+from app.http.pieces import disconnected
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
@@ -39,12 +40,10 @@ async def cancel_on_disconnect(
 ) -> Response[bytes]:
     """Return the result of `work`; if the client disconnects, cancel `work` and return an empty response.
 
-    The server signals a disconnect through `receive`: the next message after the request's body, which is empty here
-    (https://asgi.readthedocs.io/en/stable/specs/www.html). If this call is cancelled, it cancels `work`, too, and waits
-    until it has ended.
+    If this call is cancelled, it cancels `work`, too, and waits until it has ended.
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_disconnect(request))
+    leaving = asyncio.create_task(disconnected(request.receive))
     try:
         await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -56,11 +55,6 @@ async def cancel_on_disconnect(
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _disconnect(request: Request[Any, Any, Any]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 class Reads:

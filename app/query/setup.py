@@ -1,5 +1,6 @@
 """Wire the query side together, over the runner of one store."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.stores.base import Store
 
+from app.auth.read_slots import ReadSlots
 from app.http import paths
 from app.http.contract import OF_ALL
 from app.query.cache import Cache
@@ -28,7 +30,6 @@ from app.query.reads import Reads
 from app.query.stats import Stats
 from app.query.tail.hub import Hub, TailLimits
 from app.runtime.clock import Clock
-from app.runtime.ledger import Ledger
 from app.schema.columns import Kind
 from app.schema.table import Table
 from app.settings.load import Settings
@@ -47,7 +48,7 @@ class QueryService:
     """Serves reads.
 
     `answers` is the store of cached responses, `cache_namespace` names the data, and `system` the store in traces.
-    `ledger` accounts for the memory that responses hold. `charge` is told the bytes that each query was billed.
+    `slots` are those of the responses being sent. `charge` is told the bytes that each query was billed.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of the whole query side
@@ -64,12 +65,12 @@ class QueryService:
         tracing: Tracing,
         cache_namespace: str,
         system: str,
-        ledger: Ledger,
+        slots: ReadSlots,
         charge: Charge,
     ) -> None:
         self._streams, self._rejects, self._settings = streams, rejects, settings
         self._clock, self._metrics, self._cache_namespace = clock, metrics, cache_namespace
-        self._ledger, self._eraser, self.answers = ledger, eraser, answers
+        self._slots, self._eraser, self.answers = slots, eraser, answers
         self.health = SourceHealth(clock.now_us)
         """The health of reads from the store."""
         instrumented = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system, charge=charge)
@@ -95,21 +96,16 @@ class QueryService:
             metrics=self._metrics,
             cache_namespace=self._cache_namespace,
             reads=self.reads,
-            ledger=self._ledger,
             erasures=lambda: self._eraser.generation,
         )
 
     async def drain(self, grace_s: float) -> None:
-        """Wait for reads in progress, at most `grace_s` seconds minus the time to cancel a read.
+        """Wait until reads are answered, at most `grace_s` seconds minus the time to cancel one.
 
         A cancelled read loses no record, and ingest needs its share of the grace.
         """
-        await self.reads.drain(self.grace_s(grace_s))
-
-    @staticmethod
-    def grace_s(grace_s: float) -> float:
-        """Return the part of the grace in which reads may continue."""
-        return max(grace_s - _ENDING_S, 0.0)
+        grace_s = max(grace_s - _ENDING_S, 0.0)
+        await asyncio.gather(self.reads.drain(grace_s), self._slots.drain(grace_s))
 
 
 class _StreamEndpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,13 +138,11 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
     metrics: Metrics,
     cache_namespace: str,
     reads: Reads,
-    ledger: Ledger,
     erasures: Callable[[], int],
 ) -> list[HTTPRouteHandler]:
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream.
 
-    `reads` is drained at shutdown. `ledger` accounts for the memory that responses hold. `erasures` returns a different
-    number after each erasure.
+    `reads` is drained at shutdown. `erasures` returns a different number after each erasure.
     """
     limits, lookback_s = settings.query, settings.query.dedupe_lookback_s
     responder = CachedResponder(
@@ -171,7 +165,7 @@ def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
             rejects=PageEndpoint(at.rejects, reject_pages, exports, responder, limits, only),
             stats=StatsEndpoint(f"{at.records}/stats", stats_of(table), pages, responder, limits),
             reject_stats=StatsEndpoint(f"{at.rejects}/stats", stats_of(rejects), reject_pages, responder, limits, only),
-            tail=TailEndpoint(pages, reads, limits, Hub(feed, limits, clock, ledger, erasures, tail_limits)),
+            tail=TailEndpoint(pages, reads, limits, Hub(feed, limits, clock, erasures, tail_limits)),
             schema=SchemaEndpoint((table, at.records), (rejects, at.rejects), seen=metrics.seen_members),
             record=RecordEndpoint(feed, table.id, settings, clock) if table.id is not None else None,
         )

@@ -1,11 +1,10 @@
 """Account for what each caller holds: places and bytes, within a total limit and a share per caller. Pure.
 
-Bytes are charged when they are allocated: a body while it arrives, then its decompressed text, its rows and rejects;
-an answer until its client has read it. A declared length is not charged: it costs nothing until the bytes arrive.
+Bytes are charged when they are allocated: a body while it arrives, then its decompressed text, its rows and rejects.
+A declared length is not charged: it costs nothing until the bytes arrive.
 
 bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
-answers     app.http.outgoing: answers and streams being sent to known callers, and what the tails buffer for them
-documents   app.http.outgoing: answers that need no token, by the address of the peer
+tails       app.query.tail.hub: the rows and events that subscribers of a tail have not read
 """
 
 KEPT_FOR_OTHERS = 4

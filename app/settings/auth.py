@@ -27,8 +27,12 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     ] = ""
     requests_per_minute: Annotated[
         int,
-        Meta(ge=0, description="Read requests per minute and caller, unless its grant sets a limit. 0: no limit."),
-    ] = 1_200
+        Meta(
+            ge=0,
+            description="Read requests per minute and caller, unless its grant sets a limit, and requests of documents "
+            "that need no token, per minute and address. 0: no limit.",
+        ),
+    ] = 600
     cors_origins: Annotated[
         tuple[str, ...],
         Meta(

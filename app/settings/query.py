@@ -76,21 +76,17 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         Meta(
             description="The byte limit for the rows of one page; the page then ends early, with a cursor for the rest."
         ),
-    ] = 8 * MIB
-    max_waits: Annotated[
-        Count,
+    ] = 4 * MIB
+    max_reads: Annotated[
+        int,
         Meta(
-            description="Requests with `wait` that may wait at the same time, per table; one more is answered "
-            "without waiting."
+            ge=1,
+            le=10_000,
+            description="Reads at once (pages, statistics, look-ups, exports), until their responses are sent; three "
+            "quarters of them for one caller, and an eighth for exports. One more waits for 5 s, and is then answered "
+            "429.",
         ),
-    ] = 500
-    max_exports: Annotated[
-        Count,
-        Meta(
-            description="Concurrent exports (`limit=all`), three quarters of them for one caller; one more is "
-            "answered 429."
-        ),
-    ] = 4
+    ] = 32
     max_tails: Annotated[
         Count,
         Meta(

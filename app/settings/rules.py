@@ -107,13 +107,7 @@ def _seek_problems(since: str) -> list[str]:
 
 
 def _size_problems(s: "Settings") -> list[str]:
-    server, query, ingest = s.server, s.query, s.ingest
-    if server.max_large_answer_bytes < 2 * query.max_page_bytes:
-        return [
-            f"SLUICE_MAX_LARGE_ANSWER_BYTES ({server.max_large_answer_bytes}) must be at least twice "
-            f"SLUICE_MAX_PAGE_BYTES ({query.max_page_bytes}): a page as JSON is larger than its rows, and at "
-            "least one page must fit"
-        ]
+    ingest = s.ingest
     if ingest.max_record_bytes + ENVELOPE_BYTES > ingest.max_batch_bytes:
         return [
             f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "

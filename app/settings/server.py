@@ -30,25 +30,22 @@ class ServerSettings(Room, frozen=True, kw_only=True):
         Meta(
             ge=16,
             le=65_536,
-            description="The most open connections, fewer if the limit on open files (`ulimit -n`) is lower. "
-            "From three quarters of the limit, idle connections are closed to make room (Linux).",
+            description="The most open connections, fewer if the limit on open files (`ulimit -n`) is lower; further "
+            "ones wait.",
         ),
     ] = 16_384
     client_stall_s: Annotated[
         float,
-        Meta(gt=0, le=3_600, description="A client that reads nothing of a response for this long is disconnected."),
-    ] = 30.0
+        Meta(
+            gt=0,
+            le=3_600,
+            description="A client that reads nothing of a response for this long is disconnected, by the kernel "
+            "(`TCP_USER_TIMEOUT`, Linux).",
+        ),
+    ] = 60.0
     max_body_bytes: Annotated[
         Count, Meta(description="A larger request body is answered 413. The largest push of Pub/Sub has 13.4 MiB.")
     ] = 14 * MIB
-    max_large_answer_bytes: Annotated[
-        Count,
-        Meta(
-            description="Memory for responses above 32 KiB, exports and tails that are being sent, three "
-            "quarters of it for one caller; beyond that the answer is 429. Responses that need no "
-            "token have a separate quarter, limited by address."
-        ),
-    ] = 64 * MIB
     mcp: Annotated[
         bool,
         Meta(

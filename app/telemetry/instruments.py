@@ -241,15 +241,6 @@ CACHE_ANSWERS = Instrument(
     "cacheable).",
     attributes=("state",),
 )
-CONNECTIONS_CLOSED = Instrument(
-    name="sluice_connection_closed_total",
-    kind="counter",
-    unit="{connection}",
-    description="Client connections that this instance closed, by reason",
-    meaning="`idle` made room for others; the client of `unread` had stopped reading. A high rate means that "
-    "clients hold connections without using them (Linux).",
-    attributes=("reason",),
-)
 CANARY_DELAY = Instrument(
     name="sluice_heartbeat_delay_seconds",
     kind="histogram",

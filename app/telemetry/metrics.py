@@ -93,8 +93,6 @@ class Metrics:
         """By whose budget was used up."""
         self.cache_answers: Counter[str] = Counter()
         """By state."""
-        self.closed_connections: Counter[str] = Counter(idle=0, unread=0)
-        """By reason."""
         self.message_delay = Histogram(instruments.PUBLISH_TO_STORED)
         self.append_duration = Histogram(instruments.APPEND_DURATION)
         self.append_rows = Histogram(instruments.APPEND_ROWS)
@@ -134,7 +132,6 @@ class Metrics:
             instruments.CHUNK_READS: lambda: _each(self.chunk_reads, "outcome"),
             instruments.BYTE_BUDGET_REFUSALS: lambda: _each(self.byte_budget_refusals, "whose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
-            instruments.CONNECTIONS_CLOSED: lambda: _each(self.closed_connections, "reason"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),
         }
 

@@ -41,7 +41,6 @@ SERIES = {
     "sluice_append_size_bytes": 2,
     "sluice_row_late_total": 2,
     "sluice_row_expired_total": 0,  # of the embedded store only
-    "sluice_connection_closed_total": 2,
     "sluice_append_connections": 2,
     "sluice_sink_state": _STATES,
     "sluice_sink_oldest_wait_seconds": 2,

@@ -26,11 +26,12 @@ _START_S, _STOP_S = 30.0, 30.0
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A holder of an API key: its name, scopes and fixed filters."""
+    """A holder of an API key: its name, scopes, fixed filters, and limit; None is the default of the service."""
 
     name: str
     scopes: tuple[str, ...]
     filters: Mapping[str, str] = {}
+    requests_per_minute: int | None = 0
 
 
 class Instance(msgspec.Struct):
@@ -67,13 +68,8 @@ def complaints(log: str) -> list[str]:
 
 
 @contextmanager
-def instance(
-    folder: Path, callers: tuple[Caller, ...] = (), *, open_files: int = 0, **settings: str
-) -> Iterator[Instance]:
-    """Run the service over an embedded store in `folder` until the block ends; settings are named without SLUICE_.
-
-    `open_files` is its limit of open files (`ulimit -n`); 0 leaves the shell's.
-    """
+def instance(folder: Path, callers: tuple[Caller, ...] = (), **settings: str) -> Iterator[Instance]:
+    """Run the service over an embedded store in `folder` until the block ends; settings are named without SLUICE_."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = {caller.name: new_key() for caller in callers}
     grants = folder / "grants.json"
@@ -82,8 +78,6 @@ def instance(
         url = f"http://127.0.0.1:{free_port()}"
         environment = _environment(url, folder, grants if callers else None, keys_url, settings)
         command = [sys.executable, "-P", "-m", "app"]
-        if open_files:
-            command = ["/bin/sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files), *command]
         log = folder / "service.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -97,8 +91,9 @@ def instance(
 
 
 def _grant(caller: Caller, key: str) -> dict[str, object]:
-    entry = {"name": caller.name, "key_sha256": key_hash(key), "scopes": caller.scopes, "requests_per_minute": 0}
-    return entry | ({"filters": caller.filters} if caller.filters else {})
+    entry = {"name": caller.name, "key_sha256": key_hash(key), "scopes": caller.scopes}
+    own = {"filters": caller.filters or None, "requests_per_minute": caller.requests_per_minute}
+    return entry | {name: value for name, value in own.items() if value is not None}
 
 
 def _environment(

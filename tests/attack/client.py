@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,6 +31,7 @@ _NICE = 10
 _CONNECT_AT_ONCE = 100
 _ANSWER_WITHIN_S = 60.0
 _HEAD_BYTES = 65_536
+_ESTABLISHED = "01"  # in /proc/net/tcp
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +83,9 @@ class Attacker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        served = _served_ports(self._address[1])
         for each in held:
-            self.sent.connections[_fate(each)] += 1
+            self.sent.connections[_fate(each, served)] += 1
             each.close()
 
     async def _open(self, move: Hold, held: list[socket.socket]) -> None:
@@ -159,8 +162,27 @@ class Attacker:
             writer.close()
 
 
-def _fate(each: socket.socket) -> str:
+def _served_ports(port: int) -> frozenset[int] | None:
+    """Return the ports of the clients that the service at `port` is still connected with; None where nobody knows.
+
+    A client that reads nothing does not notice that the other side has given the connection up.
+    """
+    try:
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return None
+    rows = [line.split() for line in lines]
+    return frozenset(
+        int(remote.rpartition(":")[2], 16)
+        for _, local, remote, state, *_ in rows
+        if int(local.rpartition(":")[2], 16) == port and state == _ESTABLISHED
+    )
+
+
+def _fate(each: socket.socket, served: frozenset[int] | None) -> str:
     """Say what became of a connection: who closed it, or what it was sent that nobody has read."""
+    if served is not None and each.getsockname()[1] not in served:
+        return "ended by the other side"
     try:
         first = each.recv(24, socket.MSG_PEEK)
     except BlockingIOError:

@@ -45,6 +45,11 @@ def unread_page(number: int, tokens: Mapping[str, str]) -> bytes:
     return _get(f"/v1/records?since=-PT{300 + number}M&limit={limit}&fields=id,data", tokens["attacker-read"])
 
 
+def unread_small_page(number: int, tokens: Mapping[str, str]) -> bytes:
+    """Return a request of a page of eight 40 KB records; another page each, so that none is remembered."""
+    return _get(f"/v1/records?since=-PT{18_000 + number}S&limit=8&fields=id,data", tokens["attacker-read"])
+
+
 def unread_export(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return a request of everything, by two callers in turn."""
     return _get("/v1/records?since=-PT5H&limit=all", _either(number, tokens))
@@ -93,6 +98,7 @@ OPENINGS: Mapping[str, Callable[[int, Mapping[str, str]], bytes]] = {
         unread_streams,
         pipelined,
         unread_page,
+        unread_small_page,
         unread_export,
         unread_tail,
         body_that_never_comes,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 DEFAULT_S = 12.0
+_STALL_S, _UNREAD_S = 15.0, 45.0
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -39,28 +40,33 @@ Move = Hold | Repeat | Stop
 class Attack(msgspec.Struct, frozen=True, kw_only=True):
     """One attack: its moves begin one after another and go on together.
 
-    `open_files` is the service's limit of them (0: the shell's); `pages` is how many messages of large records are
-    stored beforehand; `is_silence` where the process cannot answer meanwhile, so only the rest is judged.
+    `pages` is how many messages of large records are stored beforehand; `is_silence` where the process cannot answer
+    meanwhile, so only the rest is judged. With `stall_s` the kernel ends clients that read nothing after that time
+    instead of the default, and all of these must be gone when the attack is over.
     """
 
     name: str
     what: str
     moves: tuple[Move, ...]
     seconds: float = DEFAULT_S
-    open_files: int = 0
     pages: int = 0
     is_silence: bool = False
+    stall_s: float | None = None
 
 
 def _repeated(name: str, payload: str, what: str, *, connections: int = 2, pause_s: float = 0.5) -> Attack:
     return Attack(name=name, what=what, moves=(Repeat(payload=payload, connections=connections, pause_s=pause_s),))
 
 
-def _held(
-    name: str, opening: str, connections: int, what: str, *, drip: bool = False, open_files: int = 0, pages: int = 0
-) -> Attack:
+def _held(name: str, opening: str, connections: int, what: str, *, drip: bool = False, pages: int = 0) -> Attack:
     move = Hold(opening=opening, connections=connections, drip=drip)
-    return Attack(name=name, what=what, moves=(move,), open_files=open_files, pages=pages)
+    return Attack(name=name, what=what, moves=(move,), pages=pages)
+
+
+def _unread(name: str, opening: str, connections: int, what: str, *, pages: int = 0) -> Attack:
+    """Return an attack by clients that read nothing, and that lasts until the kernel has ended them."""
+    move = Hold(opening=opening, connections=connections)
+    return Attack(name=name, what=what, moves=(move,), pages=pages, seconds=_UNREAD_S, stall_s=_STALL_S)
 
 
 ATTACKS = (
@@ -87,17 +93,18 @@ ATTACKS = (
         50,
         "50 HTTP/2 connections with 190 streams that never read the OpenAPI document",
     ),
-    _held("http1-unread", "unread_document", 2_500, "2,500 connections that never read the OpenAPI document"),
-    _held(
-        "silent-sockets", "silent", 1_100, "1,100 connections that send nothing, of 1,024 open files", open_files=1_024
+    _unread(
+        "unread-documents", "unread_document", 6_000, "6,000 connections that never read the OpenAPI document, no token"
     ),
-    _held(
-        "http2-prefaces",
-        "preface_only",
-        1_100,
-        "1,100 HTTP/2 prefaces without a request, of 1,024 open files",
-        open_files=1_024,
+    _unread(
+        "unread-small-pages",
+        "unread_small_page",
+        6_000,
+        "6,000 connections of one key that never read a page of 320 KB",
+        pages=12,
     ),
+    _held("silent-sockets", "silent", 1_000, "1,000 connections that send nothing"),
+    _held("http2-prefaces", "preface_only", 1_000, "1,000 HTTP/2 prefaces without a request"),
     _held("slow-headers", "slow_headers", 500, "500 requests whose headers come at a byte a second", drip=True),
     _held(
         "pipelined", "pipelined", 50, "50 connections with 200 pipelined requests of the OpenAPI document, none read"
@@ -109,6 +116,8 @@ ATTACKS = (
             Hold(opening="unread_tail", connections=100),
             Repeat(payload="large_record", connections=1, pause_s=0.2, times=6),
         ),
+        seconds=_UNREAD_S,
+        stall_s=_STALL_S,
     ),
     _held(
         "one-write-key",
@@ -116,14 +125,14 @@ ATTACKS = (
         54,
         "54 POSTs of one key that announce more than 128 MiB together and send nothing",
     ),
-    _held(
+    _unread(
         "unread-pages",
         "unread_page",
         40,
-        "twenty pages of 12 MB and twenty of 400 KB of one key that are not read",
+        "twenty pages of 6 MB and twenty of 400 KB of one key that are not read",
         pages=12,
     ),
-    _held("unread-exports", "unread_export", 8, "eight exports of two keys that are not read", pages=12),
+    _unread("unread-exports", "unread_export", 8, "eight exports of two keys that are not read", pages=12),
     _repeated(
         "forged-tokens",
         "forged_token",

@@ -130,6 +130,9 @@ async def run(attack: Attack, scene: Scene, times: Times) -> Outcome:
         complaints=complaints,
         own_lag_s=neighbours.own_lag_s(attacked_s, ended_s),
         is_silence=attack.is_silence,
+        unread=sum(count for fate, count in sent.connections.items() if fate.startswith("open"))
+        if attack.stall_s is not None
+        else 0,
     )
     return Outcome(
         attack=attack, evidence=evidence, sent=sent, first_bytes=memory.first_bytes, last_bytes=memory.last_bytes

@@ -14,12 +14,15 @@ import msgspec
 from sluice.testing.instance import Caller, Instance, instance
 from tests.attack.plan import Attack
 
-CALLERS = (
-    Caller("reader", ("read",)),
-    Caller("follower", ("read",)),
-    Caller("attacker-read", ("read",)),
-    Caller("attacker-read-2", ("read",)),
-    Caller("attacker-write", ("write",)),
+CALLERS = tuple(
+    Caller(name, (scope,), requests_per_minute=None)
+    for name, scope in (
+        ("reader", "read"),
+        ("follower", "read"),
+        ("attacker-read", "read"),
+        ("attacker-read-2", "read"),
+        ("attacker-write", "write"),
+    )
 )
 _ASK_WITHIN_S = 10.0
 
@@ -39,8 +42,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def started(folder: Path, attack: Attack) -> Iterator[Scene]:
-    """Run a service with default limits for one attack."""
-    with instance(folder, CALLERS, open_files=attack.open_files) as running:
+    """Run a service with default limits for one attack, but for how long a client may read nothing."""
+    settings = {"client_stall_s": f"{attack.stall_s:g}"} if attack.stall_s is not None else {}
+    with instance(folder, CALLERS, **settings) as running:
         yield Scene(url=running.url, tokens={**running.keys, "push": running.push_token}, pid=running.pid, own=running)
 
 

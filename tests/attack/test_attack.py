@@ -28,7 +28,7 @@ async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path)
     with started(tmp_path, attack) as scene:
         outcome = await run(attack, scene, Times(before_s=0.5, after_s=0.5))
     seen = outcome.evidence
-    assert outcome.sent.connections == {"open, nothing sent": 5}
+    assert sum(outcome.sent.connections.values()) == 5
     assert outcome.sent.acknowledged == ["attack-0"]
     assert not seen.missing
     assert not seen.repeated

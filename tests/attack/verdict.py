@@ -48,6 +48,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     `missing` are acknowledged messages that are in neither feed; `repeated` records that a follower saw twice.
     `own_lag_s` is by how much the measuring process itself was late (p99): what it adds to the others' figures.
+    `unread` are connections of clients that read nothing which the kernel should have ended by the end of the attack.
     """
 
     before: Phase
@@ -61,6 +62,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     complaints: Sequence[str]
     own_lag_s: float
     is_silence: bool = False
+    unread: int = 0
 
 
 def felt(samples: Collection[Sample]) -> Felt:
@@ -111,6 +113,8 @@ def _facts(evidence: Evidence) -> Iterator[str]:
         yield f"{len(evidence.missing)} acknowledged messages are missing, such as {evidence.missing[0]}"
     if evidence.repeated:
         yield f"{len(evidence.repeated)} records came twice to a follower, such as {evidence.repeated[0]}"
+    if evidence.unread:
+        yield f"{evidence.unread} connections are still open whose clients have read nothing for longer than allowed"
     if not evidence.alive:
         yield "the process ended"
     if evidence.complaints:

@@ -32,8 +32,8 @@ def test_those_of_the_settings_have_every_scope_and_the_usual_limit() -> None:
     """They stand beside the ones of the file, and so does the limit of whoever's grant says none."""
     grants = read_grants(document(email_grant()), RULES)
     assert set(grants.by_email) == {OWNER, READER}
-    assert grants.by_email[OWNER] == Granted(Principal(OWNER, DEFAULT_SCOPES, (), 1_200))
-    assert grants.by_email[READER].principal.requests_per_minute == 1_200
+    assert grants.by_email[OWNER] == Granted(Principal(OWNER, DEFAULT_SCOPES, (), 600))
+    assert grants.by_email[READER].principal.requests_per_minute == 600
     unlimited = msgspec.structs.replace(RULES, settings=AuthSettings(requests_per_minute=0))
     assert read_grants(document(email_grant()), unlimited).by_email[READER].principal.requests_per_minute is None
 

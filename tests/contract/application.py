@@ -15,7 +15,6 @@ from app.query.erase.endpoint import erasure_routes
 from app.query.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
-from app.runtime.ledger import Ledger
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Eraser
@@ -73,7 +72,6 @@ def query_application(
         metrics=Metrics(),
         cache_namespace="test",
         reads=reads,
-        ledger=Ledger(max_bytes=2**27, max_places=1_000),
         erasures=lambda: eraser.generation if eraser else 0,
     )
     if eraser is not None:

@@ -1,14 +1,10 @@
 """Clients that hold sockets, bodies and answers for nothing, against the real process: they hurt nobody else."""
 
 import asyncio
-import http.client
-import json
-import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -42,33 +38,6 @@ async def alive(client: httpx.AsyncClient, times: int = 5) -> None:
         assert (await client.get("/health/live")).status_code == 200
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /health/live HTTP/1.1\r\nX: "], ids=["silent", "half a head"])
-async def test_idle_sockets_make_room_and_requests_in_progress_stay(tmp_path: Path, sent: bytes) -> None:
-    """Three times as many as there may be: others are served, a tail and a half-sent body go on, and it is logged."""
-    async with service(tmp_path, max_connections="64") as (running, client):
-        body = b'{"id": "a", "timestamp": "2026-01-01T00:00:00Z"}'
-        upload = b"POST /v1/records HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
-        with connected(running.url, TAIL) as tail, connected(running.url, upload + body[:9]) as posting:
-            assert status(tail) == 200
-            with many(200, running.url, sent):
-                await alive(client, 20)
-                await running.line_with("idle connections to make room")
-                posting.sendall(body[9:])
-                assert status(posting) == 201
-                assert b"event: record" in await asyncio.to_thread(_until, tail, b'"id":"a"')
-        metrics = (await client.get("/metrics")).text
-        assert 'sluice_connection_closed_total{reason="idle"}' in metrics
-
-
-def _until(client: socket.socket, words: bytes) -> bytes:
-    found = b""
-    while words not in found:
-        part = client.recv(65_536)
-        assert part, f"the connection ended after {found!r}"
-        found += part
-    return found
-
-
 async def test_http2_is_refused_at_once(tmp_path: Path) -> None:
     """A connection that begins with its preface is closed, instead of waited for."""
     async with service(tmp_path) as (running, _):
@@ -76,32 +45,31 @@ async def test_http2_is_refused_at_once(tmp_path: Path) -> None:
             assert await asyncio.to_thread(read_to_end, client) == b""
 
 
-async def test_unread_documents_are_bounded_and_their_clients_cut_off(tmp_path: Path) -> None:
-    """Each is more than a megabyte: the service holds a part of a few of them, and not for long."""
-    async with service(tmp_path, client_stall_s="1", record="tests.http.long_description:Event") as (running, client):
-        whole = len((await client.get("/openapi/openapi.json")).content)
-        assert whole > MIB
+async def test_clients_that_read_nothing_hold_little_and_are_ended_by_the_kernel(tmp_path: Path) -> None:
+    """Each document is more than a megabyte: the service holds a part of each, until the client has stalled."""
+    async with service(tmp_path, client_stall_s="2", record="tests.http.long_description:Event") as (running, client):
+        assert len((await client.get("/openapi/openapi.json")).content) > MIB
         before = peak_bytes(running.process.pid)
         with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
             await alive(client)
-            await running.line_with("client read nothing for 1 s")
+            await running.line_with("/openapi/openapi.json was aborted")
             assert peak_bytes(running.process.pid) - before < 120 * MIB
-            await _told(client, 'sluice_connection_closed_total{reason="unread"}')
             received = [await asyncio.to_thread(read_to_end, each) for each in unread]
-            begun = [each for each in received if each.startswith(b"HTTP/1.1 200")]
-            assert [each for each in begun if len(each) < whole]
+            assert [each for each in received if len(each) < MIB]  # later ones have not stalled for long enough yet
         assert (await client.get("/openapi/openapi.json")).status_code == 200
 
 
-async def _told(client: httpx.AsyncClient, words: str) -> None:
-    """Wait until the metrics say it."""
-    while True:
-        if words in (await client.get("/metrics")).text:
-            return
-        await asyncio.sleep(0.1)
+async def test_unread_documents_are_limited_by_address(tmp_path: Path) -> None:
+    """Requests a minute bound what lies unread; probes and the API are not concerned."""
+    async with service(tmp_path, requests_per_minute="5") as (_, client):
+        answers = [(await client.get("/openapi/openapi.json")).status_code for _ in range(12)]
+        assert answers.count(429) >= 2  # a minute may have begun in between
+        assert answers[:5] == [200] * 5
+        await alive(client, 20)
+        assert (await client.get("/v1/records")).status_code == 200
 
 
-async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -> None:
+async def test_tails_that_read_nothing_are_bounded_and_ended(tmp_path: Path) -> None:
     """Thirty of them and three large records took a third of a gigabyte; a tail that reads gets every record."""
     async with service(tmp_path, max_tails="40", client_stall_s="2") as (running, client):
         before = peak_bytes(running.process.pid)
@@ -122,18 +90,23 @@ async def test_tails_that_read_nothing_are_bounded_and_cut_off(tmp_path: Path) -
 
 
 async def test_unfinished_uploads_are_counted_and_answered_when_the_service_stops(tmp_path: Path) -> None:
-    """What has arrived counts, no caller has all of it, and a stop says so instead of failing."""
+    """What has arrived counts, no caller has all of it, and a stop says so instead of failing.
+
+    A refusal in the middle of a body closes the connection: without a proxy in front, not every client sees the 429.
+    """
     async with service(tmp_path, max_in_flight_bytes=str(32 * MIB)) as (running, client):
         part = b"%x\r\n" % MIB + b" " * MIB + b"\r\n"
         with many(8, running.url, UPLOAD) as uploads:
             for upload in uploads:
-                for _ in range(6):
-                    await asyncio.to_thread(upload.sendall, part)
+                with suppress(ConnectionError):
+                    for _ in range(6):
+                        await asyncio.to_thread(upload.sendall, part)
             ready = await _settled(client)
             assert 18 * MIB <= ready["in_flight_bytes"] <= 24 * MIB
             stopping = asyncio.create_task(running.terminate())
             answers = [await asyncio.to_thread(status, each) for each in uploads]
-            assert sorted(set(answers)) == [429, 503]
+            assert set(answers) <= {0, 429, 503}
+            assert len(answers) > answers.count(503)
             assert answers.count(503) == ready["in_flight_messages"]
             assert await stopping == 0
         assert running.process.stdout is not None
@@ -153,29 +126,9 @@ async def _settled(client: httpx.AsyncClient) -> dict[str, int]:
         await asyncio.sleep(0.2)
 
 
-EARLY = [("/pubsub/push", {"Authorization": "Bearer a.b.c"}, 401), ("/v1/records", {}, 413), ("/v1/stats", {}, 404)]
-
-
-async def test_odd_requests_get_their_answers(tmp_path: Path) -> None:
-    """A body of twenty megabytes that is not needed is read, so that the answer is seen; two hosts or none are 400."""
+async def test_a_request_names_one_host(tmp_path: Path) -> None:
+    """Two hosts, or none, are 400 on every path."""
     async with service(tmp_path) as (running, _):
-        place = urlsplit(running.url)
-
-        def parts() -> Iterator[bytes]:
-            for _ in range(20):
-                yield b" " * MIB
-
-        def ask(path: str, headers: dict[str, str], *, is_chunked: bool) -> int:
-            body = parts() if is_chunked else b" " * 20 * MIB
-            with closing(http.client.HTTPConnection(str(place.hostname), place.port, timeout=30)) as client:
-                client.request("POST", path, body, headers, encode_chunked=is_chunked)
-                answer = client.getresponse()
-                assert json.loads(answer.read())["status"] == answer.status
-                return answer.status
-
-        for path, headers, expected in EARLY:
-            for is_chunked in (False, True):
-                assert await asyncio.to_thread(ask, path, headers, is_chunked=is_chunked) == expected
         for first, usual in ((b"GET /health/live", 200), (b"POST /pubsub/push", 401)):
             for hosts, expected in (
                 (b"Host: a\r\nHost: b\r\n", 400),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.http.framing import check_host, has_body
+from app.http.framing import check_host
 from app.http.problems import ProblemError
 
 HOST = (b"host", b"example.test")
@@ -28,17 +28,3 @@ def test_a_request_names_one_host(headers: list[tuple[bytes, bytes]], version: s
     with pytest.raises(ProblemError) as told:
         check_host(headers, version)
     assert (told.value.status, told.value.code, told.value.members) == (400, "invalid_host", {"hosts": hosts})
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ((b"content-length", b"0"), False),
-        ((b"content-length", b"1"), True),
-        ((b"transfer-encoding", b"chunked"), True),
-        ((b"content-type", b"text/plain"), False),
-    ],
-)
-def test_a_body_is_announced(header: tuple[bytes, bytes], *, expected: bool) -> None:
-    """By a length or by chunks."""
-    assert has_body([HOST, header]) is expected

@@ -28,7 +28,7 @@ def has_it_once(answer: Any) -> bool:
 
 async def test_every_route_says_nosniff_whatever_it_answers() -> None:
     """Found or not, allowed or not, by every method; a tail that ends, files of pages, problems."""
-    settings = SETTINGS.replace(tail_max_s=0.001, max_waits=1)
+    settings = SETTINGS.replace(tail_max_s=0.001)
     async with running(settings) as service:
         assert (await service.client.post("/v1/records", json=GOOD)).status_code == 201
         asked = requests(service)

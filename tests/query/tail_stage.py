@@ -9,9 +9,9 @@ from app.query.feed import Budget, PageRows
 from app.query.params.page import parse_fields
 from app.query.scan import Scan, View, position_of
 from app.query.tail.events import EventFormat
-from app.query.tail.hub import Hub
+from app.query.tail.hub import Hub, TailLimits
 from app.runtime.instants import from_epoch_us
-from app.runtime.ledger import Ledger
+from app.settings.fields import MIB
 from app.settings.load import Settings
 from app.stores.query import Condition, Position
 from app.stores.source import Answer, Row
@@ -150,12 +150,13 @@ def place_of(cursor: str) -> Position:
 class Stage:
     """A hub over a sheet, and its clients."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, max_bytes: int = 64 * MIB, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
         made = Settings().replace(**settings)
-        self.ledger = Ledger(max_bytes=made.server.max_large_answer_bytes, max_places=1_000)
-        self.hub = Hub(feed, made.query, self.clock, self.ledger, lambda: 0)
+        limits = TailLimits(made.query, max_bytes)
+        self.ledger = limits.ledger
+        self.hub = Hub(feed, made.query, self.clock, lambda: 0, limits)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

@@ -12,13 +12,10 @@ import msgspec
 import pytest
 from litestar import Request
 
-from app.http.cut_responses import recorded_reason
-from app.http.outgoing import Outgoing
 from app.http.problems import ProblemError
 from app.query.export_body import ExportStream
 from app.query.reads import Reads, StreamedResponse
 from app.runtime.instants import to_text
-from app.settings.server import ServerSettings
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock
 from sluice.testing.process import serving
@@ -100,38 +97,36 @@ async def test_a_failure_on_the_way_is_seen_by_the_client(
 )
 @pytest.mark.parametrize("form", FORMATS)
 async def test_what_fails_at_once_is_a_problem(form: str, failure: Exception, status: int, code: str) -> None:
-    """With its own status, and the next export has the place."""
+    """With its own status, and the next export is served."""
     runner = ScriptedRunner([failure], [1])
-    async with exporting(runner, max_exports=1) as server:
+    async with exporting(runner) as server:
         answer = await server.client.get(target(form))
         assert answer.status_code == status
         assert problem_of(answer)["code"] == code
         assert (await server.client.get(target(form))).status_code == 200
 
 
-async def test_one_export_too_many_is_refused() -> None:
-    """It is told when to come again; HEAD and pages are not counted; one that ended makes room."""
+async def test_one_export_too_many_waits() -> None:
+    """It is served when another one has ended; HEAD and pages do not wait for exports."""
     go = asyncio.Event()
     runner = ScriptedRunner([1, go, 1])
-    async with exporting(runner, max_exports=2) as server:
-        async with server.client.stream("GET", target()) as one, server.client.stream("GET", target()) as two:
-            refused = await server.client.get(target())
-            assert problem_of(refused) | {"code": "busy", "max_exports": 2} == problem_of(refused)
-            assert refused.headers["retry-after"] == str(problem_of(refused)["retry_after_s"])
+    async with exporting(runner, max_reads=8) as server:
+        async with server.client.stream("GET", target()) as one:
+            waiting = asyncio.create_task(server.client.get(target()))
             assert (await server.client.head(target())).status_code == 200
             assert (await server.client.get("/v1/records")).status_code == 200
+            assert (runner.begun, runner.ended) == (1, 0)
             go.set()
-            for answer in (one, two):
-                assert (await answer.aread()).count(b"\n") == 2
-        assert (await server.client.get(target())).status_code == 200
-    assert runner.begun == runner.ended == 3
+            assert (await one.aread()).count(b"\n") == 2
+        assert (await waiting).content.count(b"\n") == 2
+    assert runner.begun == runner.ended == 2
 
 
 async def test_a_client_that_goes_ends_its_query() -> None:
-    """Whether rows had come or none yet; and its place is free again."""
+    """Whether rows had come or none yet; and its slot is free again."""
     never = asyncio.Event()
     runner = ScriptedRunner([1, never], [never], [2])
-    async with exporting(runner, max_exports=1) as server:
+    async with exporting(runner, max_reads=8) as server:
         async with server.client.stream("GET", target()) as answer:
             assert await anext(answer.aiter_raw())
         await until(lambda: runner.ended == 1)
@@ -197,34 +192,6 @@ async def test_a_stopping_service_ends_its_exports(caplog: pytest.LogCaptureFixt
         assert "the service is stopping" in caplog.text
         one.close()
         other.close()
-
-
-async def test_a_client_that_reads_nothing_at_all_loses_its_place() -> None:
-    """One that does not take the next piece in time is not waited for: others want to export."""
-    closed = asyncio.Event()
-
-    async def rest() -> AsyncGenerator[bytes, None]:
-        try:
-            while True:
-                yield b"more"
-        finally:
-            closed.set()
-
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-        if message.get("body") == b"more":
-            await asyncio.Event().wait()
-
-    pieces = rest()
-    reads = Reads(FakeClock())
-    response = StreamedResponse({"X": "y"}, "text/plain", ExportStream(reads, await anext(pieces), pieces))
-    outgoing, request = Outgoing(ServerSettings(client_stall_s=0.01), FakeClock()), staying()
-    await outgoing.answer(response.to_asgi_response(None, request), request.scope, request.receive, send)
-    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
-    assert closed.is_set()
-    assert recorded_reason(request.scope) == (logging.WARNING, "the client read nothing for 0.01 s")
 
 
 async def test_a_service_that_has_stopped_begins_no_answer() -> None:

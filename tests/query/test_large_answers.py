@@ -1,9 +1,9 @@
-"""Answers that are large: whole, with their length, and only so many of one caller at once."""
+"""Answers that are large: whole, with their length."""
 
 import json
 
-from app.http.outgoing import PIECE_BYTES
-from sluice.testing.service import GOOD, SETTINGS, running
+from app.http.pieces import PIECE_BYTES
+from sluice.testing.service import GOOD, running
 
 LARGE = {"data": "x" * 200_000}
 
@@ -18,11 +18,3 @@ async def test_a_large_page_is_whole_and_says_its_length() -> None:
         assert [record["id"] for record in json.loads(page.content)["records"]] == ["0", "1", "2", "3"]
         head = await service.client.head("/v1/records")
         assert head.headers["content-length"] == page.headers["content-length"] == str(len(page.content))
-
-
-async def test_more_waits_than_there_may_be_are_answered_at_once() -> None:
-    """Nobody is refused; the answer is the empty page."""
-    settings = SETTINGS.replace(max_waits=0)
-    async with running(settings) as service:
-        page = await service.client.get("/v1/records?since=now&wait=30")
-        assert (page.status_code, page.json()["records"]) == (200, [])

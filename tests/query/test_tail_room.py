@@ -24,7 +24,7 @@ async def test_what_tails_hold_is_counted_and_given_back(stage: Stage) -> None:
 
 async def test_a_tail_waits_for_room_and_then_goes_on() -> None:
     """Other answers of its caller hold all that there is: it gets every record, later."""
-    stage = Stage(max_large_answer_bytes=4 * MIB)
+    stage = Stage(max_bytes=4 * MIB)
     other = stage.ledger.open("a")
     assert other is not None
     listener = stage.listen()
@@ -42,7 +42,7 @@ async def test_a_tail_waits_for_room_and_then_goes_on() -> None:
 
 async def test_a_tail_that_finds_no_room_for_long_ends_with_a_problem() -> None:
     """It can connect again where it was: nothing was skipped."""
-    stage = Stage(max_large_answer_bytes=4 * MIB)
+    stage = Stage(max_bytes=4 * MIB)
     other = stage.ledger.open("a")
     assert other is not None
     listener = stage.listen()

@@ -258,8 +258,8 @@ def test_every_setting_is_documented() -> None:
 
 def test_settings_go_by_their_names_whatever_their_rooms() -> None:
     """A name has one room, so that values by name and settings are the same; a name that is none is an error."""
-    settings = Settings().replace(port=81, max_waits=0, roles=("query",))
-    assert (settings.server.port, settings.query.max_waits, settings.server.roles) == (81, 0, ("query",))
+    settings = Settings().replace(port=81, max_reads=1, roles=("query",))
+    assert (settings.server.port, settings.query.max_reads, settings.server.roles) == (81, 1, ("query",))
     assert Settings().replace(**settings.flat()) == settings
     rooms = [getattr(settings, room) for room in Settings.__struct_fields__]
     assert len(settings.flat()) == sum(len(room.__struct_fields__) for room in rooms)

@@ -121,7 +121,7 @@ def test_every_metric_of_the_service_is_watched_or_left_out_on_purpose() -> None
     # They explain other metrics to whoever looks into one system, and are no news by themselves.
     explaining = {
         *("sluice_append_rows", "sluice_append_connections", "sluice_in_flight_bytes"),
-        *("sluice_row_late_total", "sluice_row_expired_total", "sluice_connection_closed_total"),
+        *("sluice_row_late_total", "sluice_row_expired_total"),
         "sluice_member_undeclared_total",
     }
     # What a record type drops by its own word, and what had no power for want of a signature: both leave a log line.

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from app.auth.read_slots import left
 from app.http import paths
 from app.http.conditional import strong_etag
 from app.http.contract import TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
@@ -44,7 +45,7 @@ _json = msgspec.json.Encoder()
 PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
     422: "The query would read too much: query a shorter window.",
-    429: "Too many exports are in progress, or too many large responses wait for slow clients.",
+    429: "Too many reads are in progress, or the caller has made too many.",
     503: "The store is busy or unavailable; `Retry-After` says when to try again.",
     504: "The query timed out.",
 }
@@ -104,7 +105,12 @@ class PageEndpoint:
         async def make() -> CachedAnswer:
             return await self._render(row_request, timing)
 
-        response = await self.responder.answer(request, self._cache_key(request, row_request), timing, make)
+        key = self._cache_key(request, row_request)
+        if page_request.wait_s:
+            async with left(request.scope):
+                response = await self.responder.answer(request, key, timing, make)
+        else:
+            response = await self.responder.answer(request, key, timing, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response

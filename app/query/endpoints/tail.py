@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Send as ASGISend
 
+from app.auth.read_slots import leave
 from app.http.conditional import VARY
 from app.http.contract import Answer, Contract, media
 from app.http.reading import METHODS
@@ -79,6 +80,7 @@ class TailEndpoint:
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
+        leave(request.scope)  # tails have a limit of their own
         form = EventFormat(self.table.name, tail_request.columns, tail_request.fingerprint)
         subscriber = self._hub.admit(
             request.state.principal.name, tail_request.start, form, (*tail_request.conditions, *self._fixed.of(request))
@@ -102,7 +104,7 @@ class _Stream:
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
         async def send_piece(piece: bytes | memoryview) -> None:
-            # app.http.outgoing converts a view to bytes piece by piece.
+            # app.http.pieces converts a view to bytes piece by piece.
             await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
 
         await response.start_response(send)

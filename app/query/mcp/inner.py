@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
+from app.auth.read_slots import leave
+
 MAX_ANSWER_BYTES = 256 * 1024
 """The most of an answer that is passed on: some 60,000 tokens, more than most agents can read at once."""
 _OF_THE_OUTER = frozenset(
@@ -53,7 +55,10 @@ async def ask(app: Litestar, outer: Mapping[str, Any], path: str, query: str) ->
         "extensions": {},
         "state": {},
     }
-    await app(scope, taking.receive, taking.send)  # type: ignore[arg-type]
+    try:
+        await app(scope, taking.receive, taking.send)  # type: ignore[arg-type]
+    finally:
+        leave(scope)
     if taking.is_too_large:
         raise TooLargeError
     return Reply(taking.status, taking.headers, bytes(taking.body))

@@ -13,9 +13,11 @@ from app.query.tail.poller import Poller, Reader
 from app.query.tail.subscriber import Send, Subscriber
 from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger
+from app.settings.fields import MIB
 from app.settings.query import QuerySettings
 from app.stores.query import Condition, Position
 
+_BYTES, _PLACES = 64 * MIB, 2_048  # of rows and events that subscribers have not read yet
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them catch up, while other callers read pages
 
 
@@ -25,22 +27,22 @@ class _Admitted(NamedTuple):
 
 
 class TailLimits:
-    """How many subscribers there may be, and how many catch up at once: those of all streams together."""
+    """How many subscribers there may be, how many catch up at once, and the memory of all: of all streams together."""
 
-    def __init__(self, settings: QuerySettings) -> None:
+    def __init__(self, settings: QuerySettings, max_bytes: int = _BYTES) -> None:
         self.limiter = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
         self.turn = asyncio.Semaphore(_CATCHING_UP)
+        self.ledger = Ledger(max_bytes=max_bytes, max_places=_PLACES)
 
 
 class Hub:
     """Admits as many subscribers as the limits allow; those with the same filters share a poller."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what tails need
+    def __init__(
         self,
         feed: Feed,
         settings: QuerySettings,
         clock: Clock,
-        ledger: Ledger,
         erasures: Callable[[], int],
         limits: TailLimits | None = None,
     ) -> None:
@@ -50,7 +52,7 @@ class Hub:
         self._limiter, self._turn = limits.limiter, limits.turn
         self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}
-        self._ledger = ledger
+        self._ledger = limits.ledger
 
     def admit(self, caller: str, start: Position, form: EventFormat, conditions: tuple[Condition, ...]) -> Subscriber:
         """Return a new subscriber to the rows after `start` that match `conditions`; it counts until it is dismissed.

@@ -12,6 +12,7 @@ from app.auth.grants_file import GrantsReloader
 from app.auth.guard import Callers, api_guard, identification
 from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
+from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
 from app.settings.auth import AuthSettings
@@ -31,7 +32,9 @@ def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     callers = Callers(checking, grants, FakeClock()) if checking else None
     clock = FakeClock()
     budget = ByteBudget(QuerySettings(), clock, None, Counter())
-    guard = api_guard(identification(callers, (SHOP,)), RateLimit(OwnCount(), clock), budget, "records")
+    guard = api_guard(
+        identification(callers, (SHOP,)), RateLimit(OwnCount(), clock), budget, ReadSlots(8, clock), "records"
+    )
 
     @get("/", guards=[guard], media_type="text/plain")
     async def name(request: Request[Any, Any, Any]) -> str:

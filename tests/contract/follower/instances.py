@@ -15,7 +15,6 @@ from app.query.cache import BoundedMemoryStore, Cache
 from app.query.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
-from app.runtime.ledger import Ledger
 from app.settings.fields import MIB
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -77,7 +76,6 @@ class Instances:
             metrics=Metrics(),
             cache_namespace="test",
             reads=Reads(clock),
-            ledger=Ledger(max_bytes=2**27, max_places=1_000),
             erasures=lambda: 0,
         )
         app: Any = Litestar(

@@ -1,0 +1,143 @@
+"""The responses that are made and sent at once: so many in all, and never all of them for one caller."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.auth.principal import ALL_SCOPES, Principal
+from app.auth.read_slots import ReadSlots, leave, left
+from app.http.problems import ProblemError
+from app.runtime.clock import SystemClock
+from sluice.testing.clock import FakeClock
+from sluice.testing.service import GOOD, SETTINGS, running
+
+LARGE = b"x" * 100_000
+
+
+def slots_of(most: int, patience_s: float = 0.01) -> ReadSlots:
+    """Return slots that nobody waits long for."""
+    return ReadSlots(most, FakeClock(), patience_s)
+
+
+async def entered(slots: ReadSlots, caller: str, count: int = 1) -> list[Any]:
+    """Take slots; return the scopes of the requests that have them."""
+    scopes: list[Any] = [{"state": {}} for _ in range(count)]
+    for scope in scopes:
+        await slots.enter(caller, scope["state"])
+    return scopes
+
+
+@pytest.mark.parametrize(("most", "share"), [(1, 1), (2, 2), (3, 3), (4, 3), (32, 24)])
+async def test_one_caller_has_three_quarters_at_most(most: int, share: int) -> None:
+    """Of few slots it may have all: there is nothing to keep for others. The refusal says whose limit it was."""
+    slots = slots_of(most)
+    await entered(slots, "a", share)
+    with pytest.raises(ProblemError, match=f"^a has {share} reads in progress") as refused:
+        await entered(slots, "a")
+    assert refused.value.members == {"max_reads": most, "retry_after_s": 5}
+    if share < most:
+        await entered(slots, "b", most - share)
+        with pytest.raises(ProblemError, match=f"^this instance has {most} reads in progress"):
+            await entered(slots, "c")
+
+
+async def test_a_request_waits_for_a_slot() -> None:
+    """It gets the first one that is given back; one that gave up waiting holds none."""
+    slots = slots_of(1, patience_s=60)
+    (first,) = await entered(slots, "a")
+    given_up, waiting = asyncio.create_task(entered(slots, "b")), asyncio.create_task(entered(slots, "c"))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    leave(first)
+    leave(first)  # once is enough, and twice is no more
+    (second,) = await waiting
+    assert slots.taken == 1
+    leave(second)
+    await entered(slots, "b")
+
+
+async def test_a_request_that_waits_for_rows_has_no_slot() -> None:
+    """It takes one again for its response."""
+    slots = slots_of(1)
+    (scope,) = await entered(slots, "a")
+    async with left(scope):
+        (other,) = await entered(slots, "b")
+        leave(other)
+    assert slots.taken == 1
+    with pytest.raises(ProblemError):
+        async with left(scope):
+            await entered(slots, "b")
+    leave(scope)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_known", "status"), [(LARGE, True, 429), (LARGE, False, 200), (b"small", True, 200)]
+)
+async def test_a_large_response_to_a_known_caller_takes_a_slot(body: bytes, *, is_known: bool, status: int) -> None:
+    """As the results of a submission do; it is refused where none is free. Documents for everybody take none."""
+    slots, events = slots_of(1), list[Any]()
+    await entered(slots, "b")
+    scope: Any = {"state": {"principal": Principal("a", ALL_SCOPES)} if is_known else {}}
+
+    async def send(event: Any) -> None:
+        events.append(event)
+
+    wrapped: Any = slots.sending(scope, send)
+    await wrapped({"type": "http.response.start", "status": 200, "headers": []})
+    await wrapped({"type": "http.response.body", "body": body, "more_body": True})
+    await wrapped({"type": "http.response.body", "body": b"", "more_body": False})
+    assert events[0]["status"] == status
+    assert not events[-1]["more_body"]
+    assert (events[1]["body"] == body) == (status == 200)
+
+
+async def test_a_read_keeps_its_slot_until_its_response_is_sent() -> None:
+    """However long its client takes; then the slot is free."""
+    async with running(SETTINGS) as service:
+        assert (await service.client.post("/v1/records", json=GOOD)).status_code == 201
+        slots, go, begun = service.app.instance.slots, asyncio.Event(), asyncio.Event()
+
+        async def send(_: Any) -> None:
+            begun.set()
+            await go.wait()
+
+        async def receive() -> Any:
+            return await asyncio.get_running_loop().create_future()
+
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/v1/records",
+            "raw_path": b"/v1/records",
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"host", b"localhost")],
+            "client": ("127.0.0.1", "1"),
+            "server": ("127.0.0.1", 80),
+            "state": {},
+        }
+        answering = asyncio.create_task(service.app(scope, receive, send))
+        await begun.wait()
+        assert slots.taken == 1
+        go.set()
+        await answering
+        assert slots.taken == 0
+
+
+async def test_a_stop_waits_for_responses_and_says_what_it_cuts_short(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that are sent within the grace are waited for."""
+    slots = ReadSlots(2, SystemClock())
+    quick, slow = await entered(slots, "a", 2)
+    stopping = asyncio.create_task(slots.drain(0.2))
+    await asyncio.sleep(0)
+    leave(quick)
+    await stopping
+    assert "1 responses are cut short: their clients have not read them" in caplog.text
+    caplog.clear()
+    leave(slow)
+    await slots.drain(0.2)
+    assert not caplog.text
