@@ -15,6 +15,7 @@ from app.http import paths
 from app.http.framing import check_host, with_nosniff
 from app.http.pieces import in_pieces
 from app.http.problems import ProblemError, send_problem
+from app.http.unread_bodies import UnreadBodies
 from app.ingest.setup import IngestService
 from app.query.setup import QueryService
 from app.stores.backend import Backend
@@ -38,10 +39,12 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     requests: Requests
     slots: ReadSlots
+    unread: UnreadBodies
 
     async def drain(self, grace_s: float) -> None:
         """Admit nothing more, and wait at most `grace_s` seconds until messages and reads are answered."""
         self.health.is_draining = True
+        self.unread.close()
         halves = [half.drain(grace_s) for half in (self.ingest, self.query) if half is not None]
         await asyncio.gather(*halves)
 
@@ -61,9 +64,20 @@ class Sluice:
         if ingest is not None and scope["method"] == "POST" and path.startswith(paths.PUSH):
             stream = path[len(paths.PUSH) :]
             if not stream or _NAMED_STREAM.fullmatch(stream):
-                await ingest.push(scope["headers"], receive, send, stream[1:])
+                if await ingest.push(scope["headers"], receive, send, stream[1:]) >= 400:
+                    await self.instance.unread.discard(receive)
                 return
-        await self.instance.requests.answer(self._answer, scope, receive, with_nosniff(send))
+        has_ended = False
+
+        async def watched() -> Any:
+            nonlocal has_ended
+            event = await receive()
+            has_ended = has_ended or not event.get("more_body", False)
+            return event
+
+        await self.instance.requests.answer(self._answer, scope, watched, with_nosniff(send))
+        if not has_ended:
+            await self.instance.unread.discard(receive)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Return the life span, for servers that do not run it themselves."""

@@ -21,6 +21,7 @@ from app.health.probes import Health, health_routes
 from app.health.readiness import About
 from app.http.cors import cors_config, keep_vary
 from app.http.problems import EXCEPTION_HANDLERS
+from app.http.unread_bodies import UnreadBodies
 from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route
@@ -72,6 +73,7 @@ def create_app(
         metrics=base.metrics,
         requests=Requests(base.metrics, base.telemetry.tracing, base.clock),
         slots=base.auth.slots,
+        unread=UnreadBodies(2 * settings.server.max_body_bytes),
     )
     agents = AgentService(base.streams) if settings.server.mcp and query is not None else None
     background = partial(_background, base, ingest, canaries, backlog)

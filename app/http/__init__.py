@@ -8,5 +8,6 @@ assets                       static files of the pages
 cors                         which pages of other origins may call
 pieces                       large bodies in pieces, as fast as their clients read
 framing                      headers of every request and response
+unread_bodies                the rest of the bodies of requests that were answered early
 cut_responses                why a response stops before its end
 """
