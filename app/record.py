@@ -3,7 +3,7 @@
 To store a record of your own, declare a `msgspec.Struct` and name it in `SLUICE_RECORD=package.module:Type`;
 everything else (validation, table, wire format, filters, OpenAPI) is derived from it. `Meta(extra={"sluice":
 [...]})` gives a field a role: `id` (looked up at `/v1/records/{id}`), `filter`, `aggregate`, `rest` (keeps undeclared
-members); for personal data `pii:hash`, `pii:redact` or `pii:drop` (docs/record-types.md).
+members), `promoted` (was one of them); for personal data `pii:hash`, `pii:redact` or `pii:drop` (docs/record-types.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence

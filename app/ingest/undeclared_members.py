@@ -9,10 +9,9 @@ from app.ingest.envelope import Message
 from app.ingest.record_versions import VersionReader
 from app.ingest.rejects import Reject
 from app.ingest.rows import Rows
-from app.schema.rest import path_text
 from app.schema.seen_members import Outcome
 from app.schema.table import Table
-from app.schema.undeclared_reader import UndeclaredReader, undeclared_reader
+from app.schema.undeclared_reader import UndeclaredReader, member_path, undeclared_reader
 from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")
@@ -50,9 +49,9 @@ class UndeclaredMembers:
             reader = reader_of(row.raw, message.attributes)
             if reader is None or (reader.keeps and row.index not in rows.with_undeclared):
                 continue
-            for path, _, is_kept in reader.find(row.raw):
-                self._note(path_text(path, with_positions=False), "kept" if is_kept else "dropped")
-                dropped += not is_kept
+            for member in reader.find(row.raw):
+                self._note(member.path, "kept" if member.is_kept else "dropped")
+                dropped += not member.is_kept
                 count += 1
                 if count % _YIELD_MEMBERS == 0:
                     await asyncio.sleep(0)
@@ -94,6 +93,4 @@ def _reader_of(table: Table) -> _ReaderOf | None:
 def unknown_members(detail: str) -> Iterator[str]:
     """Yield the paths, without positions, of the undeclared members that an error message of msgspec names."""
     for member in _UNKNOWN.finditer(detail):
-        place = _POSITION.sub("[]", member["place"] or "")
-        name = path_text((member["name"],))
-        yield f"{place}.{name}" if place else name
+        yield member_path(_POSITION.sub("[]", member["place"] or ""), member["name"])

@@ -3,8 +3,7 @@
     columns    the walk: msgspec.inspect over a Struct -> Column, or a refusal with path and reason
     type_info  what msgspec says about a declaration, with every part that it refuses
     refusals   why a declaration is refused, and what to declare instead
-    undeclared_members  the policy for members that a type does not declare: rejected, kept in a rest, or dropped
-      rest     a record split into its columns and its rest, and merged again
+    undeclared_members  the policy for members that a type does not declare: rejected, dropped, or kept in a rest
       undeclared_reader, seen_members: found in the bytes of a record; counted by path, within bounds
       promotion: which columns may read the rest's members
     table      a table: the record's columns and the envelope's; the service's two; the version of its rows' shape

@@ -78,8 +78,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the name of the column and in JSON, `attribute` the name in the Struct. `fields` is empty unless `kind` is
     STRUCT. `closed` says that the type allows only a fixed set of values (Enum, Literal). `is_uuid` says that the text
-    is a UUID, which is stored in lower case with hyphens; `is_object` that every JSON value is an object. `hasher`
-    hashes the values of a field with the role `pii:hash`; it is None for a table that only describes.
+    is a UUID, which is stored in lower case with hyphens. `hasher` hashes the values of a field with the role
+    `pii:hash`; it is None for a table that only describes.
     """
 
     name: str
@@ -91,7 +91,6 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple["Column", ...] = ()
     closed: bool = False
     is_uuid: bool = False
-    is_object: bool = False
     hasher: Hasher | None = None
 
 
@@ -182,8 +181,6 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Fa
                 path, "a list of Any may contain null, which a BigQuery list cannot; declare the whole list as Any"
             )
     kind, fields = _kind(info, path, outer, faults)
-    if Role.PROMOTED in roles and isinstance(info, inspect.DictType) and info != _ANY_OBJECT:
-        raise refuse(path, "only Any and dict[str, Any] can be promoted to a JSON column; declare one of them")
     if kind is Kind.JSON and mode is Mode.REQUIRED and isinstance(info, inspect.AnyType):
         mode = Mode.NULLABLE  # Any includes null
     return Column(
@@ -196,7 +193,6 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Fa
         fields=fields,
         closed=isinstance(info, inspect.EnumType | inspect.LiteralType),
         is_uuid=isinstance(info, inspect.UUIDType),
-        is_object=isinstance(info, inspect.DictType),
     )
 
 
@@ -265,7 +261,6 @@ def _kind_of_values(values: list[object], path: str) -> Kind:
     raise refuse(path, "the values of an Enum or Literal must be all str or all int")
 
 
-_ANY_OBJECT = inspect.DictType(inspect.StrType(), inspect.AnyType())
 _SCALARS: dict[type[inspect.Type], Kind] = {
     inspect.BoolType: Kind.BOOL,
     inspect.IntType: Kind.INT64,

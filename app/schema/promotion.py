@@ -7,8 +7,10 @@ were stored while the table lacked the column (docs/undeclared-members.md).
 from app.schema.columns import PII, Column, Kind, Mode, Role, flat
 from app.schema.refusals import Faults
 
-MOST, MOST_LISTS = 20, 5
-"""How many columns, and how many lists among them, a type may promote: the SQL that reads the rest grows with each."""
+MOST = 20
+"""How many columns a type may promote: the SQL that reads the rest grows with each."""
+_KINDS = frozenset({Kind.BOOL, Kind.INT64, Kind.FLOAT64, Kind.STRING, Kind.TIMESTAMP})
+"""Both stores convert a JSON value to these as ingest does."""
 
 
 def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) -> None:
@@ -25,24 +27,23 @@ def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) 
             for reason in _reasons(column):
                 faults.add(f"{path}.{below}", reason)
     promoted = [column for column in columns if Role.PROMOTED in column.roles]
-    lists = [column for column in promoted if column.mode is Mode.REPEATED]
-    for some, most, what in ((promoted, MOST, "fields"), (lists, MOST_LISTS, "lists")):
-        if len(some) > most:
-            faults.add(
-                path,
-                f"{len(some)} {what} are promoted, and every query of the rest grows with each; at most {most} can "
-                "be: remove the role where no record in the table needs it any more",
-            )
+    if len(promoted) > MOST:
+        faults.add(
+            path,
+            f"{len(promoted)} fields are promoted, and every query of the rest grows with each; at most {MOST} can "
+            "be: remove the role where no record in the table needs it any more",
+        )
 
 
 def _reasons(column: Column) -> list[str]:
     reasons = list[str]()
-    if column.mode is Mode.REQUIRED:
-        reasons.append("a promoted field must be optional or a list, because older records may lack it; use … | None")
-    if column.kind is Kind.STRUCT:
-        reasons.append("a Struct cannot be promoted; declare dict[str, Any], or remove the role")
-    if Role.REST in column.roles:
-        reasons.append("the rest itself cannot be promoted; remove one of the two roles")
+    if column.kind not in _KINDS or column.is_uuid or column.mode is Mode.REPEATED:
+        reasons.append(
+            "only bool, int, float, str and datetime can be promoted; remove the role: the field begins with its "
+            "column, and older records keep the member in their rest"
+        )
+    elif column.mode is Mode.REQUIRED:
+        reasons.append("a promoted field must be optional, because older records may lack it; use … | None")
     if roles := sorted(role.value for role in column.roles & PII):
         reasons.append(
             f"older records hold the value in their rest, where {', '.join(roles)} does not apply; remove the role "

@@ -1,8 +1,8 @@
 """The policy for members that a type does not declare: they are never lost silently. Pure.
 
 msgspec ignores such members unless `forbid_unknown_fields=True`, so a type that says nothing is refused at start-up.
-The alternatives are to keep them, in a field of the record type with the role `rest`, or to drop them explicitly:
-`undeclared: ClassVar = "drop"`, on each Struct or inherited. All of them are counted.
+The alternatives are to drop them explicitly, `undeclared: ClassVar = "drop"` on each Struct or inherited, or to keep
+those of the record itself in a field with the role `rest`. All of them are counted.
 """
 
 import enum
@@ -18,9 +18,9 @@ from app.schema.refusals import CLASSES, members
 WORD, DROP = "undeclared", "drop"
 _REST_ROLE = "rest"
 CURES = (
-    "forbid_unknown_fields=True rejects a record with undeclared members, with the path; a field "
-    '`rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}` of the record type keeps them; '
-    f'`{WORD}: ClassVar = "{DROP}"` in the class drops and counts them'
+    "forbid_unknown_fields=True rejects a record with undeclared members, with the path; "
+    f'`{WORD}: ClassVar = "{DROP}"` in the class drops and counts them; in the record type itself, a field '
+    '`rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}` keeps them'
 )
 _MAX_NAMED = 5
 
@@ -66,17 +66,18 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
         RecordTypeError: one says nothing, or something that cannot be done; the message names every path and the cures.
     """
     _check_rest(info, path)
-    keeps = rest_field(info) is not None
     silent = dict[str, str]()
     for place in _classes(info, path, ()):
         reason = _problem(place)
         if reason is not None:
             raise RecordTypeError(f"{place.path}: {reason}")
-        if isinstance(place.info, inspect.StructType) and policy_of(place.info) is Policy.KEEP:
-            if keeps and place.in_json:
-                raise RecordTypeError(f"{place.path}: {_NOT_KEPT_IN_JSON}")
-            if not keeps:
-                silent.setdefault(place.path, place.info.cls.__name__)
+        if not isinstance(place.info, inspect.StructType):
+            continue
+        rest = rest_field(place.info)
+        if rest is not None and place.path != path:
+            raise RecordTypeError(f"{place.path}.{rest.encode_name}: {_ONLY_AT_THE_TOP}")
+        if rest is None and policy_of(place.info) is Policy.KEEP:
+            silent.setdefault(place.path, place.info.cls.__name__)
     if silent:
         named = ", ".join([*silent][:_MAX_NAMED]) + (", …" if len(silent) > _MAX_NAMED else "")
         classes = ", ".join(dict.fromkeys(silent.values()))
@@ -86,14 +87,8 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
 
 
 def _check_rest(info: inspect.StructType, path: str) -> None:
-    """Check the field with the role `rest`, if there is one."""
+    """Check the field of the record type with the role `rest`, if there is one."""
     marked = [field for field in info.fields if _is_rest(field.type)]
-    for field in info.fields:
-        for inner in _rests_below(field.type, f"{path}.{field.encode_name}", ()):
-            raise RecordTypeError(
-                f"{inner}: only a field of the record type itself may have the role {_REST_ROLE}; it also keeps "
-                "the undeclared members of nested Structs"
-            )
     if not marked:
         return
     where = f"{path}.{marked[0].encode_name}"
@@ -115,25 +110,10 @@ def _check_rest(info: inspect.StructType, path: str) -> None:
 
 
 def _is_rest(info: inspect.Type) -> bool:
-    """Return whether a field has the role `rest`, on its type or on the type beside None."""
-    if isinstance(info, inspect.UnionType):
-        return any(map(_is_rest, info.types))
-    if not isinstance(info, inspect.Metadata):
-        return False
-    return _REST_ROLE in (info.extra or {}).get("sluice", ()) or _is_rest(info.type)
-
-
-def _rests_below(info: inspect.Type, path: str, outer: tuple[type, ...]) -> Iterator[str]:
-    """Yield the paths inside a field that have the role."""
-    info = _plain(info)
-    if isinstance(info, CLASSES):
-        if info.cls in outer:
-            return
-        outer = (*outer, info.cls)
-    for below, member in members(info):
-        if not isinstance(info, inspect.UnionType) and _is_rest(member):
-            yield path + below
-        yield from _rests_below(member, path + below, outer)
+    """Return whether a field has the role `rest`, on its type or on a type inside of it that is not a class."""
+    if isinstance(info, inspect.Metadata):
+        return _REST_ROLE in (info.extra or {}).get("sluice", ()) or _is_rest(info.type)
+    return not isinstance(info, CLASSES) and any(_is_rest(member) for _, member in members(info))
 
 
 def _plain(info: inspect.Type) -> inspect.Type:
@@ -176,7 +156,10 @@ def _problem(place: _Place) -> str | None:
 
 _INSTEAD = "use forbid_unknown_fields=True, or dict[str, Any] to keep everything"
 _NOT_DROPPED_IN_JSON = f"dropped members inside a JSON column are not counted; {_INSTEAD}"
-_NOT_KEPT_IN_JSON = f"undeclared members of a Struct inside a JSON column have no place in the rest; {_INSTEAD}"
+_ONLY_AT_THE_TOP = (
+    f"only the record type itself may have a field with the role {_REST_ROLE}; remove the role, and use "
+    f'forbid_unknown_fields=True or `{WORD}: ClassVar = "{DROP}"` for the undeclared members of the nested class'
+)
 
 
 def _word(info: inspect.StructType) -> object:

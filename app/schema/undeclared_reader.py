@@ -4,17 +4,16 @@ Values stay undecoded (msgspec.Raw) until one is needed, so a number that only i
 error here.
 
 Most records have no undeclared members, so a decoder in C looks first. It decodes to a *shape*: the record type with
-every class strict, and each value that contains no class left as bytes. If that succeeds, there are none.
+each class that keeps or drops members strict, and all other values left as bytes. If that succeeds, there are none.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw, inspect
 
-from app.schema.rest import Members, Path, path_text
 from app.schema.undeclared_members import Policy, policy_of, rest_field
 
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -23,14 +22,20 @@ _any = msgspec.json.Decoder()
 
 
 class Undeclared(NamedTuple):
-    """An undeclared member of a record: its path, its value as JSON, and whether it is kept in the rest."""
+    """An undeclared member: the path of its object, its name, its value as JSON, and whether the rest keeps it."""
 
-    path: Path
+    place: str
+    name: str
     value: Raw
     is_kept: bool
 
+    @property
+    def path(self) -> str:
+        """The member's path in the record."""
+        return member_path(self.place, self.name)
 
-_Find = Callable[[Raw, Path], Iterator[Undeclared]]
+
+_Find = Callable[[Raw, str], Iterator[Undeclared]]
 
 
 class RestError(ValueError):
@@ -58,7 +63,7 @@ class UndeclaredReader:
 
     def find(self, data: bytes) -> Iterator[Undeclared]:
         """Return the undeclared members of a record, in the order of the record."""
-        return self._find(Raw(data), ()) if _may_have_any(self._shape, data) else iter(())
+        return self._find(Raw(data), "") if _may_have_any(self._shape, data) else iter(())
 
     def fill(self, record: msgspec.Struct, data: bytes, most: int) -> int:
         """Set the rest of `record`, which was decoded from `data`; return how many undeclared members it has.
@@ -73,12 +78,16 @@ class UndeclaredReader:
         members = [*islice(self.find(data), most + 1)]
         kept = [member for member in members if member.is_kept]
         if kept and len(members) <= most:
-            try:
-                rest = rest_of(kept)
-            except msgspec.ValidationError as error:
-                raise RestError(self._rest_name, str(error)) from None
+            rest = {member.name: self._decoded(member) for member in kept}
             msgspec.structs.force_setattr(record, self._rest, rest)
         return len(members)
+
+    def _decoded(self, member: Undeclared) -> Any:
+        try:
+            return _any.decode(member.value)
+        except msgspec.ValidationError as error:  # a number beyond a float's range
+            message = str(error).partition(" - at ")[0]
+            raise RestError(self._rest_name, f"{message} - at `$.{member.path}`") from None
 
     def fill_all(self, records: Sequence[msgspec.Struct], payload: bytes, most: int) -> Sequence[int] | None:
         """Set the rests of `records`, decoded from a JSON array; return the positions of those with undeclared members.
@@ -102,12 +111,12 @@ class UndeclaredReader:
                 positions.append(position)
         return positions
 
-    def rest_in(self, record: msgspec.Struct) -> Members:
+    def rest_in(self, record: msgspec.Struct) -> dict[str, Any]:
         """Return the rest of a record; empty if it has none."""
-        rest: Members | None = getattr(record, self._rest) if self._rest else None
+        rest: dict[str, Any] | None = getattr(record, self._rest) if self._rest else None
         return rest or {}
 
-    def carry_over(self, rest: Members, record: msgspec.Struct) -> None:
+    def carry_over(self, rest: dict[str, Any], record: msgspec.Struct) -> None:
         """Give `record`, made from one with `rest`, that rest, if it would have none: nothing is lost by omission."""
         if rest and self._rest and not getattr(record, self._rest):
             msgspec.structs.force_setattr(record, self._rest, rest)
@@ -128,33 +137,15 @@ def undeclared_reader(record_type: type[msgspec.Struct]) -> UndeclaredReader | N
     return UndeclaredReader(info, find) if isinstance(info, inspect.StructType) and find is not None else None
 
 
-def rest_of(kept: Sequence[Undeclared]) -> Members:
-    """Return the rest that holds these members.
+def member_path(path: str, name: str) -> str:
+    """Return the path of the member `name` of the object at `path`: `stops[].x`.
 
-    Raises:
-        msgspec.ValidationError: no JSON column can hold a value; the message names its path.
-        msgspec.DecodeError, UnicodeDecodeError: a value is not valid JSON.
+    A name that is not made of letters, digits, `_` and `-` is in double quotes, so that no two paths have one text.
     """
-    rest: Members = {}
-    for path, value, _ in kept:
-        place: Any = rest
-        for step, following in pairwise(path):
-            empty: Any = [] if isinstance(following, int) else {}
-            if isinstance(step, str):
-                place = place.setdefault(step, empty)
-            else:
-                place.extend({} for _ in range(step + 1 - len(place)))
-                place = place[step]
-        place[path[-1]] = _decoded(value, path)
-    return rest
-
-
-def _decoded(value: Raw, path: Path) -> Any:
-    try:
-        return _any.decode(value)
-    except msgspec.ValidationError as error:  # a number beyond a float's range
-        message = str(error).partition(" - at ")[0]
-        raise msgspec.ValidationError(f"{message} - at `$.{path_text(path)}`") from None
+    if not name or not name.replace("_", "").replace("-", "").isalnum():
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        name = f'"{escaped}"'
+    return f"{path}.{name}" if path else name
 
 
 def _may_have_any(shape: msgspec.json.Decoder[Any], data: bytes) -> bool:
@@ -166,7 +157,7 @@ def _may_have_any(shape: msgspec.json.Decoder[Any], data: bytes) -> bool:
 
 
 def _shape(info: inspect.Type) -> Any:
-    """Return the shape of a type: Raw for what contains no class, a strict class for what does."""
+    """Return the shape of a type: a strict class for one that may have undeclared members, Raw for all others."""
     match info:
         case inspect.Metadata():
             return _shape(info.type)
@@ -175,7 +166,7 @@ def _shape(info: inspect.Type) -> Any:
             return shape if shape is Raw else shape | None
         case inspect.ListType() if (item := _shape(info.item_type)) is not Raw:
             return list[item]  # type: ignore[valid-type] # a type all the same
-        case inspect.StructType():
+        case inspect.StructType() if _finder(info) is not None:
             return _strict_class(info)
         case _:
             return Raw
@@ -211,9 +202,9 @@ def _list_finder(info: inspect.ListType) -> _Find | None:
     if find_in_item is None:
         return None
 
-    def find(data: Raw, path: Path) -> Iterator[Undeclared]:
-        for position, item in enumerate(_items.decode(data)):
-            yield from find_in_item(item, (*path, position))
+    def find(data: Raw, path: str) -> Iterator[Undeclared]:
+        for item in _items.decode(data):
+            yield from find_in_item(item, f"{path}[]")
 
     return find
 
@@ -226,13 +217,13 @@ def _struct_finder(info: inspect.StructType) -> _Find | None:
     if not inner and policy is Policy.REJECT:
         return None
 
-    def find(data: Raw, path: Path) -> Iterator[Undeclared]:
+    def find(data: Raw, path: str) -> Iterator[Undeclared]:
         if bytes(data) == b"null":
             return
         for name, value in _members.decode(data).items():
             if name not in declared:
-                yield Undeclared((*path, name), value, policy is Policy.KEEP)
+                yield Undeclared(path, name, value, policy is Policy.KEEP)
             elif name in inner:
-                yield from inner[name](value, (*path, name))
+                yield from inner[name](value, member_path(path, name))
 
     return find

@@ -41,17 +41,10 @@ class Order(msgspec.Struct, rename="camel"):
     lines: list[Line] = []
 
 
-class Stop(msgspec.Struct):
-    """A nested Struct that says nothing."""
-
-    at: str
-
-
 class Trip(msgspec.Struct):
     """A type that keeps."""
 
     id: Annotated[str, _ID]
-    stops: list[Stop] = []
     via: Line | None = None
     rest: Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest", "filter"]})] = {}
 
@@ -124,7 +117,7 @@ async def test_a_keeping_type_serves_what_it_does_not_declare(caplog: pytest.Log
     """Pushed and posted, one and many: by id, in pages, in filters and in exports; a copy counts nothing."""
     caplog.set_level(logging.INFO)
     async with running(of(Trip)) as service:
-        trip = {"id": "a", "stops": [{"at": "CDG"}, {"at": "LHR", "gate": {"no": 5}}], "colour": "red"}
+        trip = {"id": "a", "stops": [{}, {"gate": {"no": 5}}], "colour": "red"}
         for _ in range(2):  # the second is a copy
             assert (await service.push(trip, message_id="1")).status_code == 204
         more = [{"id": "b"}, {"id": "c", "via": {"sku": "x", "secret-name": 1}, "colour": 1.5}]
@@ -142,7 +135,7 @@ async def test_a_keeping_type_serves_what_it_does_not_declare(caplog: pytest.Log
         assert dropped(service) == 1
         assert await seen(service) == [
             ("colour", "kept", 2),
-            ("stops[].gate", "kept", 1),
+            ("stops", "kept", 1),
             ("via.secret-name", "dropped", 1),
         ]
         assert service.app.instance.metrics.undeclared_members == {("kept", "records"): 3, ("dropped", "records"): 1}

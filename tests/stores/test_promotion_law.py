@@ -6,6 +6,7 @@ declares every member; one of them is not promoted, so it reads that one from th
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,13 +39,13 @@ _PROMOTED = Meta(extra={"sluice": ["promoted"]})
 MEMBERS: dict[str, Any] = {
     "text": (Annotated[str | None, _PROMOTED], None),
     "number": (Annotated[int | None, _PROMOTED], None),
-    "tags": (Annotated[list[str], _PROMOTED], []),
+    "at": (Annotated[datetime | None, _PROMOTED], None),
     "plain": (str | None, None),
 }
 VALUES = {
     "text": st.sampled_from(["", "x", "1"]),
     "number": st.integers(-1, 1) | st.just(2**53 + 1),
-    "tags": st.lists(st.sampled_from("ab"), min_size=1, max_size=2),
+    "at": st.sampled_from([datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), datetime(2026, 1, 31, 12, tzinfo=UTC)]),
     "plain": st.sampled_from(["", "y"]),
 }
 NAMES = frozenset(MEMBERS)
@@ -66,7 +67,7 @@ def table_of(members: frozenset[str]) -> Table:
 def row_of(appender: Any, members: frozenset[str], key: str, published: Published) -> bytes:
     """Return the row of a record, whose undeclared members are in its rest."""
     declared = {name: value for name, value in published.items() if name in members}
-    rest = {name: value for name, value in published.items() if name not in members}
+    rest = msgspec.to_builtins({name: value for name, value in published.items() if name not in members})
     record = table_of(members).record_type(id=key, rest=rest, **declared)
     return encoded(appender, record, whole_envelope(Message(key=key, data=b"", attributes={})))
 
@@ -80,7 +81,7 @@ async def values_read(runner: QueryRunner) -> Counter[tuple[str, str, str]]:
     for row in rows:
         kept = msgspec.json.decode(row["rest"]) if row["rest"] is not None else {}
         assert not {name for name in kept if name != "plain"}, "a promoted member is seen in the rest, too"
-        values = {name: row[name] for name in NAMES if row[name] not in (None, [])}
+        values = {name: row[name] for name in NAMES if row[name] is not None}
         assert not values.keys() & kept.keys()
         found.update((row["id"], name, repr(value)) for name, value in (values | kept).items())
     return found

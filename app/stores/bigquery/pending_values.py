@@ -5,18 +5,14 @@ the column was declared (app.stores.sql.promoted_values). In the rest it is the 
 """
 
 import math
-from base64 import b64encode
-from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Any
 
 import msgspec
 
 from app.runtime.instants import to_text
-from app.schema.columns import Column, Kind, Mode
+from app.schema.columns import Kind
 from app.schema.table import Table
 
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _Rest = dict[str, msgspec.Raw]
 _read_rest = msgspec.json.Decoder(_Rest).decode
 
@@ -26,7 +22,7 @@ class PendingValues:
 
     def __init__(self, table: Table, message: Any) -> None:
         self._rest = "" if table.rest is None else table.rest.name
-        self._promoted = {column.name: column for column in table.promoted}
+        self._promoted = {column.name: column.kind for column in table.promoted}
         self._message = message
 
     def movable(self, lacking: frozenset[str]) -> frozenset[str]:
@@ -45,39 +41,11 @@ class PendingValues:
             return row
         rest: _Rest = _read_rest(getattr(message, self._rest) or "{}")
         for name, value in fields:
-            column = self._promoted[name]
-            if name in rest or not _is_finite(column, value):
+            if name in rest or (isinstance(value, float) and not math.isfinite(value)):
                 return None
-            rest[name] = _as_json(column, value)
+            is_instant = self._promoted[name] is Kind.TIMESTAMP
+            rest[name] = msgspec.Raw(msgspec.json.encode(to_text(value) if is_instant else value))
             message.ClearField(name)
         setattr(message, self._rest, msgspec.json.encode(rest).decode())
         encoded: bytes = message.SerializePartialToString()
         return encoded
-
-
-def _is_finite(column: Column, value: Any) -> bool:
-    return column.kind is not Kind.FLOAT64 or all(
-        map(math.isfinite, value if column.mode is Mode.REPEATED else [value])
-    )
-
-
-def _as_json(column: Column, value: Any) -> msgspec.Raw:
-    convert = _CONVERTERS.get(column.kind)
-    if column.mode is Mode.REPEATED:
-        plain: Any = [*value] if convert is None else [convert(item) for item in value]
-    else:
-        plain = value if convert is None else convert(value)
-    return msgspec.Raw(msgspec.json.encode(plain))
-
-
-def _date(days: int) -> str:
-    return date.fromordinal(days + _EPOCH_DAY).isoformat()
-
-
-_CONVERTERS: Mapping[Kind, Callable[[Any], Any]] = {
-    Kind.BYTES: lambda value: b64encode(value).decode(),
-    Kind.TIMESTAMP: to_text,
-    Kind.DATE: _date,
-    Kind.JSON: lambda text: msgspec.Raw(text.encode()),
-}
-"""From the value on the wire to one that is encoded as JSON; all others already are."""

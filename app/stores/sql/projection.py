@@ -67,8 +67,7 @@ def _promoting(table: Table, source: str, promoted: Sequence[Column]) -> str:
     rest = table.rest
     if rest is None:
         return source
-    # Lists first: a subquery over a rest that other layers have made takes DuckDB a second to plan.
-    for column in sorted(promoted, key=lambda column: column.mode is not Mode.REPEATED):
+    for column in promoted:
         member = member_of(column, rest)
         taken = f"{member.value} AS `{column.name}`, {member.rest} AS `{rest.name}`"
         source = f"(SELECT * REPLACE ({taken}) FROM {source})"  # noqa: S608 - names of a declaration

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.schema.columns import Mode
+from app.schema.columns import Kind
 from app.schema.table import Table, records_table
 from app.stores.duckdb.source import to_duckdb
 from app.stores.duckdb.table_layout import converter, duckdb_ddl
@@ -20,40 +20,15 @@ from tests.stores.promoted import promoted
 
 _PROMOTED = msgspec.Meta(extra={"sluice": ["promoted"]})
 _Rest = Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest"]})]
-# A JSON column of one type of value cannot be promoted; a list of Any is no column.
-_ALONE = {name: each for name, each in SAMPLES.items() if name != "dict_of_lists"}
-_LISTED = {name: each for name, each in _ALONE.items() if name != "any"}
-VALUES: dict[str, Any] = {
-    **{name: each.values for name, each in _ALONE.items()},
-    **{f"{name}_list": st.lists(each.values, max_size=3) for name, each in _LISTED.items()},
-}
-_TYPES: dict[str, Any] = {
-    **{name: (Annotated[each.annotation | None, _PROMOTED], None) for name, each in _ALONE.items()},
-    **{
-        f"{name}_list": (Annotated[list[each.annotation], _PROMOTED], [])  # type: ignore[name-defined] # made at run time
-        for name, each in _LISTED.items()
-    },
-}
+_KINDS = {Kind.BOOL, Kind.INT64, Kind.FLOAT64, Kind.STRING, Kind.TIMESTAMP}
+_PROMOTABLE = {name: each for name, each in SAMPLES.items() if each.kind in _KINDS and name != "uuid"}
+VALUES: dict[str, Any] = {name: each.values for name, each in _PROMOTABLE.items()}
 # By the field: notations that decoders disagree about. What ingest refuses must stay, and what it accepts may.
 NOTATIONS: dict[str, list[str]] = {
     "bool": ["true", '"true"', "1", "null"],
     "int": ["9007199254740993", "-9223372036854775808", "9223372036854775808", "1.0", "1e2", '"1"', "true"],
     "float": ["1", "-0.0", '"NaN"', '"1"', "9007199254740993", "5e-324"],
-    "decimal": [
-        '"NaN"',
-        '"1_0"',
-        '".5"',
-        '"-007.50"',
-        '"1e-10"',
-        '"1.5e-9"',
-        '"1e29"',
-        '"1e-9"',
-        "1.1",
-        "1e22",
-        "true",
-    ],
     "str": ['"null"', '"\\"q\\""', "1", "{}"],
-    "bytes": ['"AAA"', '"AA-_"', '"AAB="', '""', '" AAA="'],
     "instant": [
         '"2026-01-31T12:00:00"',
         '"2026-01-31 12:00:00.5z"',
@@ -65,24 +40,17 @@ NOTATIONS: dict[str, list[str]] = {
         '"0001-01-01T00:00:00+01:00"',
         "1700000000",
     ],
-    "date": ['"2026-1-31"', '"2026-02-30"', '"0000-01-01"', '"9999-12-31"', '"2026-01-31T00:00:00Z"'],
-    "time": ['"12:00"', '"24:00:00"', '"12:00:00Z"', '"23:59:59.9999999"'],
-    "uuid": [
-        '"3F2504E0-4F89-11D3-9A0C-0305E82C3301"',
-        '"3f2504e04f8911d39a0c0305e82c3301"',
-        '"3f2504e04f89-11d39a0c-03"',
-    ],
-    "dict": ["{}", "[]", "1", '"{}"', "null"],
-    "any": ["null", '"null"', "[null]", "12.50"],
-    "int_list": ["[]", "{}", "[1, null]", '[1, "2"]', "null", "1"],
-    "dict_list": ["[{}]", "[[]]", "[null]"],
 }
 
 
 @cache
 def table_of(field: str) -> Table:
     """Return a table in which this field is promoted, without an envelope."""
-    fields = [("id", int), (field, *_TYPES[field]), ("rest", _Rest, {})]
+    fields: list[Any] = [
+        ("id", int),
+        (field, Annotated[SAMPLES[field].annotation | None, _PROMOTED], None),
+        ("rest", _Rest, {}),
+    ]
     return msgspec.structs.replace(records_table(msgspec.defstruct("Kept", fields, kw_only=True)), envelope=())
 
 
@@ -102,22 +70,13 @@ def over_duckdb(table: Table, rests: list[bytes]) -> list[dict[str, Any]]:
 
 def by_ingest(table: Table, number: int, rest: bytes) -> dict[str, Any]:
     """Return the same of the decoder of ingest."""
-    empty: dict[str, Any] = {column.name: [] if column.mode is Mode.REPEATED else None for column in table.record}
-    row: dict[str, Any] = plain(promoted(table, {**empty, "id": number, "rest": msgspec.Raw(rest)}))
-    return row
+    empty = dict.fromkeys(column.name for column in table.record)
+    return plain(promoted(table, {**empty, "id": number, "rest": msgspec.Raw(rest)}))
 
 
-def plain(value: Any) -> Any:
-    """Return a row with its JSON decoded, so that notations do not matter; a NULL list is an empty one."""
-    match value:
-        case dict():
-            return {name: plain(each) for name, each in value.items()}
-        case list():
-            return [plain(each) for each in value]
-        case msgspec.Raw():
-            return msgspec.json.decode(value)
-        case _:
-            return value
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with its JSON decoded, so that notations do not matter."""
+    return {name: msgspec.json.decode(each) if isinstance(each, msgspec.Raw) else each for name, each in row.items()}
 
 
 def compared(field: str, texts: list[bytes]) -> list[bytes]:
@@ -126,9 +85,8 @@ def compared(field: str, texts: list[bytes]) -> list[bytes]:
     table, kept = table_of(field), []
     for number, read in enumerate(over_duckdb(table, rests)):
         row, expected = plain(read), by_ingest(table, number, rests[number])
-        row[field] = [] if row[field] is None and expected[field] == [] else row[field]
         if row != expected:
-            assert (row["rest"], row[field] or None) == (msgspec.json.decode(rests[number]), None), texts[number]
+            assert (row["rest"], row[field]) == (msgspec.json.decode(rests[number]), None), texts[number]
             kept.append(texts[number])
     return kept
 
@@ -150,19 +108,5 @@ def test_a_value_reads_as_ingest_would_have_stored_it(field: str) -> None:
 @pytest.mark.parametrize("field", NOTATIONS)
 def test_a_notation_is_read_as_by_ingest_or_stays(field: str) -> None:
     """What ingest refuses stays; the notations that it accepts and a store does not are few."""
-    accepted = {b'"1_0"', b'".5"', b'"2026-01-31T12:00:00.1234567Z"', b'"23:59:59.9999999"'}
+    accepted = {b'"2026-01-31T12:00:00.1234567Z"'}
     assert set(compared(field, [text.encode() for text in NOTATIONS[field]])) <= accepted
-
-
-class Listed(msgspec.Struct, kw_only=True):
-    """A list among promoted columns."""
-
-    size: Annotated[int | None, msgspec.Meta(extra={"sluice": ["promoted"]})] = None
-    tags: Annotated[list[str], msgspec.Meta(extra={"sluice": ["promoted"]})] = []
-    rest: Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest"]})] = {}
-
-
-def test_a_list_is_promoted_from_the_rest_of_the_row_itself() -> None:
-    """Its layer is the innermost: over the layers of eight columns, planning its subquery took DuckDB a second."""
-    text = source_text(records_table(Listed), frozenset())
-    assert text.index("AS `size`") < text.index("AS `tags`")
