@@ -33,7 +33,6 @@ configuration:
   Settings are environment variables that begin with SLUICE_. Without any, the service listens on 127.0.0.1:8080
   and stores in data/sluice.duckdb. An unknown SLUICE_ variable is an error.
     python -m app.settings     list every setting with its default (also in docs/settings.md)
-    python -m app.schema       print the tables and schemas of the record type in SLUICE_RECORD
     python -m app.auth         manage API keys and grants
     python -m app.telemetry    list every metric
 

@@ -46,7 +46,7 @@ def test_any_other_argument_is_an_error_with_the_usage(argument: str) -> None:
     assert f"unrecognized arguments: {argument}" in ended.stderr
 
 
-@pytest.mark.parametrize("module", ["app.settings", "app.schema", "app.auth", "app.telemetry"])
+@pytest.mark.parametrize("module", ["app.settings", "app.auth", "app.telemetry"])
 def test_every_command_has_help(module: str) -> None:
     """It ends well and prints the usage; an unknown argument is an error."""
     ended = run(module, "--help")

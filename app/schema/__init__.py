@@ -16,7 +16,6 @@
     json_schema -> what producers may send
     example    -> an example record and row, verified by the type's own decoder
       plain_values: the simplest value of a type
-    declared_tables: the tables that a command line means
 
-`sluice schema bigquery|proto|duckdb|jsonschema|filters` prints each of them, `… diff` the differences.
+`sluice schema bigquery|proto|duckdb|jsonschema|filters` prints each of them (sluice.cli.schema).
 """

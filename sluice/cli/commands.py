@@ -55,7 +55,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "erase": Command("app.query.erase.__main__", "delete the records of one id from the store"),
         },
         "a record type": {
-            "schema": Command("app.schema.__main__", "print a type's tables and schemas, or compare the live ones"),
+            "schema": Command("sluice.cli.schema", "print a type's tables and schemas, or compare the live ones"),
             "migrate": Command("sluice.cli.migrate", "fit the embedded store's file to a changed type"),
         },
         "the service": {

@@ -5,11 +5,11 @@ import os
 import sys
 
 from app.record import RecordTypeError
-from app.schema.declared_tables import add_type_arguments, only_table, tables_of
 from app.schema.table import rejects_table
 from app.settings.load import SettingsError, load_settings
 from app.stores.duckdb.migration import migrate
 from app.stores.sink import StoreError
+from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
 
 DONE, IMPOSSIBLE, WRONG = 0, 1, 2
 _ABOUT = """\

@@ -2,13 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from app.schema.__main__ import main
+from sluice.cli.schema import main
 
 ROOT = Path(__file__).resolve().parents[2]
 _GOLDEN = Path(__file__).parent / "golden"
-_REFRESH = (
-    "it changed: look at the difference, and if it is meant, write the new output there with `python -m app.schema"
-)
+_REFRESH = "it changed: look at the difference, and if it is meant, write the new output there with `sluice schema"
 _FILES = [
     ("bigquery", _GOLDEN / "bigquery.json", False),
     ("proto", _GOLDEN / "proto.json", False),

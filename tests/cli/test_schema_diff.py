@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from app.record import Record
-from app.schema.__main__ import main
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.table_layout import duckdb_ddl
+from sluice.cli.schema import main
 from sluice.local.flights.record import Flight
 from sluice.testing.pace import patience_s
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
@@ -39,7 +39,7 @@ def _run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProces
     """Run the command as a user does, with no other setting of the service."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
     return subprocess.run(
-        [sys.executable, "-m", "app.schema", *arguments],
+        [sys.executable, "-m", "sluice", "schema", *arguments],
         cwd=ROOT,
         env=clean | environ,
         capture_output=True,

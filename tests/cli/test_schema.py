@@ -10,10 +10,10 @@ import pytest
 
 from app.main import create_app
 from app.record import RecordTypeError, load_record_type
-from app.schema.__main__ import main
 from app.schema.example import example_record
 from app.schema.table import records_table
 from app.settings.load import Settings
+from sluice.cli.schema import main
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 
@@ -107,14 +107,14 @@ def test_wrong_arguments_show_the_usage(arguments: list[str], capsys: pytest.Cap
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert "usage: python -m app.schema" in capsys.readouterr().err
+    assert "usage: sluice schema" in capsys.readouterr().err
 
 
 def test_the_module_reads_sluice_record() -> None:
     """Run as a module, the command takes the record type from the environment and exits with its status."""
     for record, status in [("sluice.local.flights.record:Flight", 0), ("no.such:Type", 2)]:
         ran = subprocess.run(
-            [sys.executable, "-m", "app.schema", "bigquery"],
+            [sys.executable, "-m", "sluice", "schema", "bigquery"],
             env={**os.environ, "SLUICE_RECORD": record},
             capture_output=True,
             check=False,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.schema.__main__ import main
+from sluice.cli.schema import main
 from sluice.testing.http_server import Handler, serving_http
 from tests.table_server import refused
 

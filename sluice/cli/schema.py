@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections import Counter
@@ -16,7 +15,6 @@ import msgspec
 
 from app.record import RecordTypeError
 from app.runtime.packages import missing_package
-from app.schema.declared_tables import add_type_arguments, only_table, tables_of, type_help
 from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema
 from app.schema.table import Table, rejects_table
@@ -25,6 +23,7 @@ from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
+from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of, type_help
 
 if TYPE_CHECKING:
     from app.stores.bigquery.client import BigQueryClients
@@ -88,7 +87,7 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
 
 def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})) -> int:
     """Print one derivation or the differences; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app.schema")
+    parser = argparse.ArgumentParser(prog="sluice schema")
     add_arguments(parser)
     return carry_out(parser.parse_args(arguments), environ)
 
@@ -226,8 +225,3 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
     verdict = ("does not fit" if must_change else "fits") + (f" ({counted})" if counted else "")
     sys.stdout.write(f"{name}: {verdict}\n{report(table_differences)}")
     return DIFFERENT if must_change else SAME
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it silently
-    sys.exit(main(sys.argv[1:], os.environ))
