@@ -32,13 +32,13 @@ COPY client/pyproject.toml client/
 # Without what only the command `sluice` needs on a laptop, and what only that needs.
 ENV LOCKED="uv export --quiet --locked --no-emit-project --prune aiohttp --prune google-cloud-pubsub --prune shtab"
 RUN --mount=type=cache,target=/root/.cache/uv \
-    $LOCKED --extra mcp --prune duckdb --prune sqlglot -o cloud.txt \
+    $LOCKED --prune duckdb --prune sqlglot -o cloud.txt \
     && uv venv --quiet /opt/venv \
     && uv pip install --quiet --python /opt/venv --require-hashes -r cloud.txt
 
 FROM packages-cloud AS packages-full
 RUN --mount=type=cache,target=/root/.cache/uv \
-    $LOCKED --all-extras --no-extra backfill -o full.txt \
+    $LOCKED -o full.txt \
     && uv pip install --quiet --python /opt/venv --require-hashes -r full.txt
 
 

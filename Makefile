@@ -151,10 +151,6 @@ bench-start: bench-setup ## Measure start-up (until the first 200), imports, and
 	@$(BENCH) -m bench.start.memory
 	@$(BENCH) -m bench.report
 
-.PHONY: bench-mcp
-bench-mcp: bench-setup ## Measure what SLUICE_MCP=true adds to the start and to memory (docs/mcp.md; ARGS="--pairs 20").
-	@$(BENCH) -m bench.start.mcp_cost $(ARGS)
-
 .PHONY: bench-query
 bench-query: bench-setup ## Measure queries over HTTP: pages, 304, exports and their memory (docs/performance.md).
 	@$(BENCH) -m bench.query.api $(ARGS)

@@ -29,7 +29,6 @@ from app.openapi.page import reference_routes
 from app.page.routes import page_routes
 from app.query.cache import open_store
 from app.query.erase.endpoint import erasure_routes
-from app.query.mcp.server import AgentService
 from app.query.params.filters import filter_check
 from app.query.setup import QueryService
 from app.runtime.clock import Clock, SystemClock
@@ -75,10 +74,9 @@ def create_app(
         slots=base.auth.slots,
         unread=UnreadBodies(2 * settings.server.max_body_bytes),
     )
-    agents = AgentService(base.streams) if settings.server.mcp and query is not None else None
     background = partial(_background, base, ingest, canaries, backlog)
     litestar = _Litestar(
-        route_handlers=_routes(base, instance, agents),
+        route_handlers=_routes(base, instance),
         exception_handlers=EXCEPTION_HANDLERS,
         before_send=[add_rate_limit_headers, *([keep_vary] if settings.auth.cors_origins else [])],
         cors_config=cors_config(settings.auth.cors_origins),
@@ -87,7 +85,6 @@ def create_app(
             *([query.answers] if query is not None else []),
             base.telemetry.lifespan,
             base.auth.lifespan,
-            *([agents.lifespan] if agents is not None else []),
             lifespan(instance, base.backend, background, settings.server.shutdown_grace_s),
         ],
         logging_config=None,  # the service configures its own (telemetry.configure_logging); tests have none
@@ -100,7 +97,7 @@ def create_app(
 class _Litestar(Litestar):
     """Litestar without its plugins for pydantic and attrs, in whose types no route is written.
 
-    They would import both packages wherever these are installed, as the MCP extra has pydantic: an eighth of a start.
+    They would import both packages wherever these are installed, as tests have: an eighth of a start.
     """
 
     @staticmethod
@@ -204,7 +201,7 @@ def _health(
     )
 
 
-def _routes(base: _Base, instance: Instance, agents: AgentService | None) -> list[Any]:
+def _routes(base: _Base, instance: Instance) -> list[Any]:
     """Return the routes of the instance's halves, and those that every instance has."""
     ingest, query = instance.ingest, instance.query
     documents = [document_route(), *reference_routes(), *page_routes(base.settings, base.streams)]
@@ -216,8 +213,6 @@ def _routes(base: _Base, instance: Instance, agents: AgentService | None) -> lis
     if ingest is not None:
         routes += push_routes(ingest.push, base.streams)
         guarded += ingest.routes()
-    if agents is not None:
-        guarded.append(agents.route())
     if query is not None:
         guarded += query.routes()
         guarded += erasure_routes(

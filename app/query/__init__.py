@@ -18,7 +18,6 @@ respond              endpoints/              one file per route; `responder`: th
 share                cache                   concurrent equal requests share a response; cached in memory or in Valkey
                      sealed_store            encrypts what is in Valkey
 erase                erase/                  DELETE /v1/records/{id}, and the command
-agents               mcp/                    the API as tools of the Model Context Protocol
 request lifecycle    reads                   the reads in progress: clients that hang up, stores that give no answer
                      concurrency_limit       the maximum number of exports and tails, in total and per caller
 """

@@ -46,13 +46,6 @@ class ServerSettings(Room, frozen=True, kw_only=True):
     max_body_bytes: Annotated[
         Count, Meta(description="A larger request body is answered 413. The largest push of Pub/Sub has 13.4 MiB.")
     ] = 14 * MIB
-    mcp: Annotated[
-        bool,
-        Meta(
-            description="Whether `/mcp` answers agents over the [Model Context Protocol](mcp.md). It needs "
-            "`sluice[mcp]`, and reads (`SLUICE_ROLES`)."
-        ),
-    ] = False
     run_book_url: Annotated[
         str,
         Meta(

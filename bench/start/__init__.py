@@ -3,6 +3,5 @@
 time_to_ready  from the process's begin to its first 200 on `/health/ready`, and what it imports until then
 bare           what no start can be below: the same server with an application that says 200
 import_times   what `python -X importtime` says, read and added up
-mcp_cost       what SLUICE_MCP=true adds to both (`make bench-mcp`)
 memory         what is held when idle, under load, and after each of eight bursts
 """

@@ -13,6 +13,8 @@ files                   a file that appears when it is complete
 errors                  what a caller may catch
 follow_command          `sluice-client follow URL --into TARGET`
 progress                its progress, as a line
+mcp                     the API as tools for agents: `sluice-client mcp URL`
+token_option            the key or token of a command
 """
 
 from sluice_client.async_client import AsyncClient

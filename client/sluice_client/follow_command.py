@@ -4,22 +4,19 @@ Other commands may mount it: `add_arguments` fills a parser, and `run` takes wha
 """
 
 import argparse
-import os
 import re
 import signal
-import sys
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from sluice_client.client import WAIT_S, Client
-from sluice_client.connection import OnRetry, Token
+from sluice_client.connection import OnRetry
 from sluice_client.errors import CursorStoreError, ProblemError, SluiceError, TargetError
 from sluice_client.progress import ProgressLine
 from sluice_client.protocol.requests import Feed
 from sluice_client.sinks.sink import FORMS
+from sluice_client.token_option import TOKEN, add_token_option, token_of
 
-TOKEN = "API_TOKEN"  # noqa: S105 - the name of a variable
 USAGE_ERROR = 2
 _INTERRUPTED = 130
 _VALUE_WITH_DASH = re.compile(r"-P[\dT]")
@@ -49,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end when there is nothing newer")
     parser.add_argument("--wait", type=int, default=WAIT_S, help="seconds that a request waits for a record (0 to 30)")
     parser.add_argument("--poll", type=float, default=0.0, help="seconds between requests while there is nothing newer")
-    parser.add_argument(
-        "--token-file", type=Path, help=f"a file with the API key or ID token, read for each request ({TOKEN})"
-    )
+    add_token_option(parser)
     parser.add_argument("--moved", action="store_true", help="the service has a new URL; continue there")
     parser.add_argument("--rewind", action="store_true", help="forget the cursor and read again from --since")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
@@ -63,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     line = ProgressLine(is_quiet=options.quiet)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Client(options.url, token=_token(options), on_retry=_teller(line)) as client:
+        with Client(options.url, token=token_of(options), on_retry=_teller(line)) as client:
             progress = client.follow_into(
                 options.into,
                 since=options.since,
@@ -97,15 +92,6 @@ def _teller(line: ProgressLine) -> OnRetry:
     return lambda pause_s, reason: line.say(f"asking again in {pause_s:.1f} s: {reason}")
 
 
-def _token(options: argparse.Namespace) -> Token:
-    """Return what provides the token: the file is read for each request, as ID tokens expire within the hour."""
-    if options.token_file is not None:
-        path: Path = options.token_file
-        path.read_bytes()
-        return lambda: path.read_text(encoding="utf-8").strip()
-    return os.environ.get(TOKEN, "").strip()
-
-
 def _filters(texts: list[str]) -> dict[str, str]:
     filters = dict[str, str]()
     for text in texts:
@@ -126,13 +112,3 @@ def _explained(error: Exception) -> str:
 def _is_mistake(error: Exception) -> bool:
     """Whether other arguments would help."""
     return isinstance(error, (ProblemError, TargetError, CursorStoreError, ValueError, OSError))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run `sluice-client`."""
-    parser = argparse.ArgumentParser(prog="sluice-client")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add_arguments(commands.add_parser("follow", help="a feed into a store of your own"))
-    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    status: int = options.run(options)
-    return status

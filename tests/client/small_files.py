@@ -3,7 +3,7 @@
 import functools
 import sys
 
-from sluice_client.follow_command import main
+from sluice_client.__main__ import main
 from sluice_client.sinks import parquet
 
 _ROWS = 300

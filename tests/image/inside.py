@@ -15,8 +15,8 @@ SERVICE, PACKAGES = Path("/srv/sluice"), Path("/opt/venv")
 BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "git")
 OUR_TOOLS = ("bench", "tests")
 OF_LAPTOPS = ("aiohttp", "google.cloud.pubsub_v1", "shtab")
-NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", *OUR_TOOLS, *OF_LAPTOPS)
-EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "mcp", "opentelemetry.exporter.otlp")
+NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "mcp", *OUR_TOOLS, *OF_LAPTOPS)
+EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "opentelemetry.exporter.otlp")
 ONLY_FULL = ("duckdb", "sqlglot")
 FILES = (
     "LICENSE",

@@ -12,20 +12,10 @@ PAGE_RECORDS = 1_000
 _SLOWEST_PAGE_S = 60.0
 _EXPORT_STALL_S = 120.0
 _TAIL_STALL_S = 45.0  # a comment arrives every 15 s
-_OWN = {
-    "cursor",
-    "since",
-    "until",
-    "limit",
-    "fields",
-    "format",
-    "wait",
-    "order",
-    "end",
-    "csv_guard",
-    "count",
-    "explain",
-}
+OWN = frozenset(
+    {"count", "csv_guard", "cursor", "end", "explain", "fields", "format", "limit", "order", "since", "until", "wait"}
+)
+"""Parameters of a feed that are no filters."""
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -40,7 +30,7 @@ class Feed(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse what would contradict the parameters that the client sends itself."""
-        if own := sorted(_OWN & set(self.filters)):
+        if own := sorted(OWN & set(self.filters)):
             raise ValueError(f"not a filter: {', '.join(own)}")
 
     @property

@@ -1,1 +1,0 @@
-"""Agents ask over the Model Context Protocol: the tools, and the endpoint before the official client."""
