@@ -20,8 +20,7 @@ from app.runtime.memory import return_large_blocks
 from app.server import ListenError, serve
 from app.settings.load import SettingsError, load_settings
 from app.stores.sink import StoreError
-from app.telemetry.logs import configure_logging, end_logging
-from app.telemetry.redaction import TrustedText
+from app.telemetry.logs import QUOTES_NAMES, configure_logging
 from app.version import VERSION
 
 _log = logging.getLogger("sluice")
@@ -68,7 +67,7 @@ def main(environ: Mapping[str, str]) -> int:
         )
         uvloop.run(serve(app, settings.server))
     except (SettingsError, RecordTypeError, StoreError, ListenError) as error:
-        _log.critical("cannot start: %s", TrustedText(error))  # settings and declarations: no records yet
+        _log.critical("cannot start: %s", error, extra=QUOTES_NAMES)  # settings and declarations: no records yet
         return 2
     except Exception:
         _log.critical("the process ended with an unexpected failure", exc_info=True)
@@ -78,7 +77,6 @@ def main(environ: Mapping[str, str]) -> int:
 
 def _leave(status: int) -> NoReturn:
     """Exit without joining threads: one may be blocked on a store, and nothing depends on it any more."""
-    end_logging()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.auth.api_keys import redacted
 from app.auth.grants import GrantRules, GrantsError, make_grants, read_grants
 from app.runtime.clock import Clock
-from app.telemetry.redaction import TrustedText
+from app.telemetry.logs import QUOTES_NAMES
 
 LOOK_EVERY_S = 10.0
 """How long a grant that was removed from the file may stay in force."""
@@ -82,7 +82,8 @@ class GrantsReloader:
             _log.error(
                 "%s changed but is not usable; the previous grants stay in force: %s",
                 self._where(),
-                TrustedText(trouble),
+                trouble,
+                extra=QUOTES_NAMES,
             )
 
     def _where(self) -> str:

@@ -11,7 +11,7 @@ from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from app.runtime.clock import Clock
 from app.stores.sink import Appender, ColumnsPending, SetupError, SinkState, Stored, TableCheck
-from app.telemetry.redaction import TrustedText
+from app.telemetry.logs import QUOTES_NAMES
 
 if TYPE_CHECKING:
     from app.ingest.writer import Writer
@@ -24,7 +24,7 @@ _MAX_ACCUSERS = 100
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 _TAKES_ROWS = {SinkState.ACTIVE, SinkState.COLUMNS_PENDING}
 _ON_THE_DISK = {SinkState.DISK_FULL, SinkState.FILE_MISSING}
-_TRUSTED = _SEEN_ON_THE_TABLE | {SinkState.PERMISSION_DENIED, SinkState.COLUMNS_PENDING, SinkState.FILE_MISSING}
+_QUOTES_NAMES = _SEEN_ON_THE_TABLE | {SinkState.PERMISSION_DENIED, SinkState.COLUMNS_PENDING, SinkState.FILE_MISSING}
 
 
 class SinkHealth:
@@ -82,8 +82,8 @@ class SinkHealth:
     def trouble(self, state: SinkState, detail: str) -> None:
         """Record a state that is not ACTIVE."""
         if self.state is not state:
-            text = TrustedText(detail) if state in _TRUSTED else detail
-            _log.warning("table %s: %s: %s", self._table, state.value, text)
+            extra = QUOTES_NAMES if state in _QUOTES_NAMES else None
+            _log.warning("table %s: %s: %s", self._table, state.value, detail, extra=extra)
             self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail
         self._by_look = self._was_quiet = False

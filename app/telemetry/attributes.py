@@ -1,4 +1,4 @@
-"""The attribute names that spans may carry: any other is dropped, so that no payload can slip into a span.
+"""The attribute names of spans. Their values are numbers, fixed words, or the ids of a message and its subscription.
 
 Names are OpenTelemetry's where it defines one
 (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/,
@@ -31,5 +31,3 @@ PURPOSE = "sluice.query.purpose"
 BYTES_PROCESSED = "sluice.query.bytes_processed"
 CACHE = "sluice.cache"
 REQUEST_KIND = "sluice.request.kind"
-
-ALLOWED = frozenset(value for name, value in list(globals().items()) if name.isupper())

@@ -1,139 +1,164 @@
 """Configure logging: JSON lines for Cloud Logging, or readable lines on a terminal.
 
-Everything that the service or a library logs goes through one handler. It redacts secrets and values of records
-(redaction), and suppresses repetitions (repetition).
+Everything that the service or a library logs goes through one handler. Its formatter removes secrets and quoted values
+from each line (redaction), and its filter limits the lines of a fault that repeats.
 """
 
 import logging
 import os
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
 import msgspec
+from opentelemetry import trace
 
-from app.telemetry.log_deduplication import LogDeduplicator, SuppressedLines
-from app.telemetry.log_lines import OURS, Line, SpanIds, json_line, line_of, terminal_line
-from app.telemetry.redaction import cut
+from app.telemetry.redaction import MAX_MESSAGE_CHARS, cut, stack_of, without_secrets, without_values
 
-_LIBRARIES = ("asyncio", "google", "grpc", "litestar", "opentelemetry", "py.warnings")
-_MAX_TEMPLATE_CHARS, _MAX_SAMPLE_CHARS = 200, 1_000
-_log = logging.getLogger(OURS)
+QUOTES_NAMES = {"quotes_names": True}
+"""The `extra` of a line that quotes names, of settings and tables, and no values of records: its quotations stay."""
+_OURS = "sluice"
+_LINES, _WINDOW_S, _MAX_TEMPLATES = 5, 60.0, 1_000
+_COLOURS = {"CRITICAL": "1;31", "ERROR": "31", "WARNING": "33", "INFO": "32", "DEBUG": "2"}
+# Characters that would end a line or control a terminal, except the line breaks of a stack.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_MEMBER = "logging.googleapis.com/"
+_log = logging.getLogger(_OURS)
 
 
-class _Lines(logging.StreamHandler[TextIO]):
-    """Writes each record as a line without secrets and values, and suppresses repetitions."""
+class _Line(logging.Formatter):
+    """Formats a record for a terminal: time of day, severity, part of the service, message; a stack below it."""
 
-    def __init__(self, stream: TextIO, write: Callable[[Line], str], elapsed_us: Callable[[], int]) -> None:
-        super().__init__(stream)
-        self._write, self._repetition = write, LogDeduplicator[Line](elapsed_us)
+    def __init__(self, *, coloured: bool = False) -> None:
+        super().__init__()
+        self._coloured = coloured
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
-        try:
-            span = _current_span()
-            passes, untold = self._repetition.passes(_template(record), lambda: _sample(line_of(record, span)))
-            if passes:
-                line = line_of(record, span)
-                if untold is not None:
-                    line = msgspec.structs.replace(line, repeated=untold.lines, span_s=untold.span_s)
-                self._put(line)
-            self._tell(self._repetition.over())
-        except Exception:
-            self.handleError(record)
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        severity = f"{record.levelname:<8}"
+        if self._coloured:
+            severity = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{severity}\x1b[0m"
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{clock} {severity} {record.name.removeprefix('sluice.'):<10} {_message(record)}\n{_stack(record)}"
+        return "\n    ".join(line.rstrip("\n").split("\n"))
 
-    def finish(self) -> None:
-        """Report the suppressed lines; nothing may be logged afterwards."""
-        with self.lock or threading.RLock():
-            try:
-                self._tell(self._repetition.rest())
-            except Exception:  # the stream is gone, see handleError
-                return
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Ignore a line that cannot be written: logging would print its values to stderr."""
+class _JsonLine(_Line):
+    """Formats a record as a JSON object with the members that Cloud Logging and Error Reporting read.
 
-    def _tell(self, untold: list[SuppressedLines[Line]]) -> None:
-        for each in untold:
-            again = {"time_s": time.time(), "repeated": each.lines - 1, "span_s": each.span_s}
-            self._put(msgspec.structs.replace(each.sample, **again))
+    https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields
+    """
 
-    def _put(self, line: Line) -> None:
-        encoding = self.stream.encoding or "utf-8"
-        text = self._write(line).encode(encoding, "backslashreplace").decode(encoding)
-        self.stream.write(text + self.terminator)
-        self.flush()
+    def __init__(self, project: str, labels: Mapping[str, str]) -> None:
+        super().__init__()
+        self._traces, self._labels = f"projects/{project}/traces/" if project else "", dict(labels)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        # The line number is an int64, which Cloud Logging's JSON represents as a string.
+        place = {"file": record.pathname, "line": str(record.lineno), "function": record.funcName or ""}
+        members: dict[str, Any] = {
+            "severity": record.levelname,
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "message": _message(record),
+            "logger": record.name,
+            _MEMBER + "sourceLocation": place,
+        }
+        if self._labels:
+            members[_MEMBER + "labels"] = self._labels
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            members[_MEMBER + "trace"] = self._traces + trace.format_trace_id(span.trace_id)
+            members[_MEMBER + "spanId"] = trace.format_span_id(span.span_id)
+            members[_MEMBER + "trace_sampled"] = bool(span.trace_flags.sampled)
+        if stack := _stack(record):
+            members["stack_trace"] = stack
+        if repeated := getattr(record, "repeated", 0):
+            members["repeated"] = repeated
+        return msgspec.json.encode(members).decode()
+
+
+class RepetitionFilter(logging.Filter):
+    """Lets five lines of a template and exception class pass in a minute; the next one says how many were left out."""
+
+    def __init__(self, elapsed_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._elapsed_s, self._windows = elapsed_s, dict[tuple[object, ...], tuple[float, int]]()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write a record; set its `repeated`."""
+        template = _text(record) if record.msg == "%s" else _template(record)
+        key = (record.name, record.levelno, template[:200], record.exc_info and record.exc_info[0])
+        now_s = self._elapsed_s()
+        begun_s, lines = self._windows.get(key, (now_s - _WINDOW_S, 0))
+        if now_s < begun_s + _WINDOW_S:
+            self._windows[key] = (begun_s, lines + 1)
+            return lines < _LINES
+        if len(self._windows) >= _MAX_TEMPLATES:
+            self._windows.clear()
+        self._windows[key] = (now_s, 1)
+        record.repeated = max(lines - _LINES, 0)
+        return True
 
 
 def configure_logging(
-    stream: TextIO | None = None,
-    *,
-    project: str = "",
-    labels: Mapping[str, str] | None = None,
-    elapsed_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000,
+    stream: TextIO | None = None, *, project: str = "", labels: Mapping[str, str] | None = None
 ) -> None:
     """Make this process log to `stream`, or stdout: readable lines on a terminal, JSON lines elsewhere.
 
     Libraries' logs, warnings and uncaught exceptions are logged the same way. `project` holds the traces that lines
     refer to; `labels` are on every line. Call it again once these are known.
     """
-    stream = sys.stdout if stream is None else stream
-    stated = dict(labels or {})
-    if stream.isatty():
+    handler = logging.StreamHandler(sys.stdout if stream is None else stream)
+    if handler.stream.isatty():
         coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # https://no-color.org
-        handler = _Lines(stream, lambda line: terminal_line(line, coloured=coloured), elapsed_us)
+        handler.setFormatter(_Line(coloured=coloured))
     else:
-        handler = _Lines(stream, lambda line: json_line(line, project, stated), elapsed_us)
-    root = logging.getLogger()
-    end_logging()
-    root.handlers[:] = [handler, *(each for each in root.handlers if not isinstance(each, _Lines))]
+        handler.setFormatter(_JsonLine(project, labels or {}))
+    handler.addFilter(RepetitionFilter())
+    root, google = logging.getLogger(), logging.getLogger("google")
+    root.handlers[:] = [handler, *(each for each in root.handlers if not isinstance(each.formatter, _Line))]
     root.setLevel(logging.WARNING)
-    for name in _LIBRARIES:
-        _bring_in(logging.getLogger(name), logging.WARNING)
-    _bring_in(_log, logging.INFO)
+    _log.setLevel(logging.INFO)
     # On import, google.api_core stops propagation to the root, unless it finds the logger already configured.
-    google = logging.getLogger("google")
     google.handlers, google.propagate = [handler], False
+    logging.raiseExceptions = False  # of a line that cannot be written, logging would print the values to stderr
     logging.captureWarnings(capture=True)
     sys.excepthook, threading.excepthook, sys.unraisablehook = _uncaught, _uncaught_in_thread, _unraisable
 
 
-def end_logging() -> None:
-    """Report the lines suppressed so far: at the end of the process, nothing else would."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Lines):
-            handler.finish()
+def _message(record: logging.LogRecord) -> str:
+    """Return the message without secrets and quoted values, with the number of repetitions."""
+    text = without_secrets(_text(record)) if hasattr(record, "quotes_names") else without_values(_text(record))
+    repeated = getattr(record, "repeated", 0)
+    return _printable(cut(text, MAX_MESSAGE_CHARS)) + (f" (and {repeated:,} more like it)" if repeated else "")
 
 
-def _bring_in(logger: logging.Logger, level: int) -> None:
-    logger.handlers, logger.propagate = [], True
-    logger.setLevel(level)
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # arguments that do not match, or whose own methods fail: the template alone
+        return _template(record)
 
 
-def _current_span() -> SpanIds | None:
-    api: Any = sys.modules.get("opentelemetry.trace")  # there is no span before it is imported
-    if api is None:
-        return None
-    context = api.get_current_span().get_span_context()
-    if not context.is_valid:
-        return None
-    return SpanIds(f"{context.trace_id:032x}", f"{context.span_id:016x}", bool(context.trace_flags.sampled))
+def _template(record: logging.LogRecord) -> str:
+    return record.msg if isinstance(record.msg, str) else type(record.msg).__name__
 
 
-def _template(record: logging.LogRecord) -> Hashable:
-    """Return the key that similar lines share: it includes the class of an exception, but not its message."""
-    words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-    if words == "%s" and isinstance(record.args, tuple) and isinstance(record.args[0], str):  # how warnings are logged
-        words = record.args[0]
-    error = record.exc_info[0].__qualname__ if record.exc_info and record.exc_info[0] else ""
-    return record.name, record.levelno, words[:_MAX_TEMPLATE_CHARS], error
+def _stack(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    return "" if error is None else _printable(stack_of(error))
 
 
-def _sample(line: Line) -> Line:
-    return msgspec.structs.replace(line, message=cut(line.message, _MAX_SAMPLE_CHARS), stack="")
+def _printable(text: str) -> str:
+    """Return `text` with control characters, and those that UTF-8 cannot encode, as escape sequences."""
+    shown = _CONTROL.sub(lambda character: f"\\x{ord(character[0]):02x}", text)
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, stack: TracebackType | None) -> None:

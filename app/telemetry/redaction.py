@@ -1,4 +1,4 @@
-r"""Redact texts for logs and spans: tokens, keys, passwords, values of records. Pure.
+r"""Redact texts for logs: tokens, keys, passwords, values of records. Pure.
 
 `without_secrets`   removes whatever looks like a secret, anywhere in the text
 `without_values`    also removes quoted text: stores quote the value that they reject
@@ -11,12 +11,16 @@ repetition is possessive (`++`), or ends before the next place where the pattern
 """
 
 import re
-from collections.abc import Collection, Mapping
+import traceback
+from collections.abc import Iterator
 
 MAX_MESSAGE_CHARS = 8_000
-MAX_ATTRIBUTE_CHARS = 256
+_MAX_STACK_CHARS = 30_000  # an entry of Cloud Logging has at most 256 KiB
+_MAX_FRAMES, _MAX_ERRORS = 60, 16
 _MAX_FOREIGN_CHARS = 200_000  # a longer text is not a message, and searching it would take milliseconds
-_MAX_TYPE_CHARS = 128
+_TRACEBACK = "Traceback (most recent call last):\n"  # by which Error Reporting recognizes it
+_CAUSED = "\nThe above exception was the direct cause of the following exception:\n\n"
+_MEANWHILE = "\nDuring handling of the above exception, another exception occurred:\n\n"
 _KEY_PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY-----).*?(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL
 )
@@ -46,12 +50,6 @@ _USER_INFO = re.compile(r"(://)[^\s/]+(?=@)")
 _OPENING_QUOTE = re.compile(r"\"|(?:(?<!\w)|(?<=\b[bBrRuU]))'")
 
 
-class TrustedText(str):
-    """A text for the log that quotes only names, never values of records: its quotations are not redacted."""
-
-    __slots__ = ()
-
-
 def without_secrets(text: str) -> str:
     """Return `text` with `…` for whatever looks like a secret.
 
@@ -78,49 +76,39 @@ def without_values(text: str) -> str:
     return without_secrets(text[:begin]) + "…" + without_secrets(text[end:])
 
 
-def error_text(error: BaseException) -> str:
-    """Return the message of an exception, without secrets and values.
-
-    Python's own exceptions about missing modules, names, attributes and files quote only those, so quotes stay.
-    """
-    try:
-        text = str(error)
-    except Exception:  # a class's `__str__` may raise anything
-        return "(the message is not available)"
-    return cut(without_secrets(text) if _quotes_names(type(error)) else without_values(text), MAX_MESSAGE_CHARS)
-
-
 def first_line(error: BaseException | str) -> str:
     """Return the first line of an error's text; libraries quote rows, SQL or traces from the second line on."""
     return str(error).partition("\n")[0]
 
 
-def class_name(error: BaseException) -> str:
-    """Return the class of an exception as tracebacks name it."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+def stack_of(error: BaseException) -> str:
+    """Return the traceback of an exception, after those of what led to it, as Python prints it, at most 30,000 long.
 
-
-def safe_error_type(error: BaseException) -> str:
-    """Return the full class name of an exception, for a span or a metric, without its message."""
-    return re.sub(r"[^\w.]", "_", class_name(error), flags=re.ASCII)[:_MAX_TYPE_CHARS]
-
-
-def safe_attributes(attributes: Mapping[str, object], allowed: Collection[str]) -> dict[str, str | int | float | bool]:
-    """Return the attributes that a span may have.
-
-    These have an `allowed` name, and a number, boolean or text as value. Texts are without secrets and values, and
-    truncated to 256 characters. Anything else, including None, is dropped.
+    It has lines of code and no values: messages and notes of exceptions are redacted one by one, because code quotes
+    too. Of a text that is too long the end is kept, which says most.
     """
-    safe: dict[str, str | int | float | bool] = {}
-    for name, value in attributes.items():
-        if name not in allowed:
-            continue
-        if isinstance(value, str):
-            safe[name] = cut(without_values(value), MAX_ATTRIBUTE_CHARS)
-        elif isinstance(value, bool | int | float):
-            safe[name] = value
-    return safe
+    text = without_secrets("".join(_tracebacks(error, set()))).rstrip("\n")
+    return text if len(text) <= _MAX_STACK_CHARS else f"{_TRACEBACK}…{text[len(_TRACEBACK) + 1 - _MAX_STACK_CHARS :]}"
+
+
+def _tracebacks(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    context = None if error.__suppress_context__ else error.__context__
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for each in (error.__cause__, context, *members):
+        if each is not None and id(each) not in seen and len(seen) < _MAX_ERRORS:
+            yield from _tracebacks(each, seen)
+            yield _CAUSED if each is error.__cause__ else _MEANWHILE
+    yield _TRACEBACK
+    yield from traceback.format_tb(error.__traceback__, -_MAX_FRAMES)  # the innermost ones
+    message = "".join(traceback.format_exception_only(error))
+    yield cut(message if _quotes_names(error) else without_values(message), MAX_MESSAGE_CHARS) + "\n"
+
+
+def _quotes_names(error: BaseException) -> bool:
+    """Return whether it is one of Python's own exceptions about missing modules, names and files."""
+    is_pythons = type(error).__module__ == "builtins" and not getattr(error, "__notes__", ())
+    return is_pythons and isinstance(error, ImportError | NameError | AttributeError | OSError)
 
 
 def cut(text: str, max_chars: int) -> str:
@@ -128,24 +116,8 @@ def cut(text: str, max_chars: int) -> str:
     return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
 
 
-def cut_inside(text: str, max_chars: int) -> str:
-    """Return `text`, shortened in its first half if it is longer than `max_chars`: a stack's end matters most."""
-    if len(text) <= max_chars:
-        return text
-    note = f"\n… {len(text) - max_chars:,} characters omitted …\n"
-    kept = max(max_chars - len(note), 0)
-    return text[: kept // 4] + note + text[len(text) - (kept - kept // 4) :]
-
-
 def _masked(secret: re.Match[str]) -> str:
     return f"{secret[secret.lastindex or 0]}…"
-
-
-_QUOTE_NAMES: tuple[type[BaseException], ...] = (ImportError, NameError, AttributeError, OSError)
-
-
-def _quotes_names(kind: type[BaseException]) -> bool:
-    return kind.__module__ == "builtins" and issubclass(kind, _QUOTE_NAMES)
 
 
 def _last_closing_quote(text: str, begin: int) -> int:

@@ -16,7 +16,6 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
 from app.telemetry import attributes as names
-from app.telemetry.redaction import safe_attributes
 from app.telemetry.sampling import Sampler
 from app.telemetry.traceparent import Parent, parse_traceparent
 
@@ -40,19 +39,17 @@ class Tracing:
         The HTTP request belongs to another trace, the platform's, which becomes a link.
         """
         platform = _header(headers)
-        subscription = str(_safe(attributes).get(names.MESSAGING_SUBSCRIPTION) or "push").rpartition("/")[2]
+        subscription = str(attributes[names.MESSAGING_SUBSCRIPTION] or "push").rpartition("/")[2]
         return self._spans().start_span(
             f"process {subscription}",
             context=_context(parent),
             kind=SpanKind.CONSUMER,
-            attributes=_safe(
-                {
-                    **attributes,
-                    names.MESSAGING_SYSTEM: "gcp_pubsub",
-                    names.MESSAGING_OPERATION: "process",
-                    names.MESSAGING_OPERATION_TYPE: "process",
-                }
-            ),
+            attributes={
+                **attributes,
+                names.MESSAGING_SYSTEM: "gcp_pubsub",
+                names.MESSAGING_OPERATION: "process",
+                names.MESSAGING_OPERATION_TYPE: "process",
+            },
             links=[Link(_span_context(platform))] if platform is not None else None,
             start_time=begun_us * _NANOSECONDS,
             record_exception=False,
@@ -72,7 +69,7 @@ class Tracing:
             f"append {attributes[names.DB_COLLECTION]}",
             context=trace.set_span_in_context(first),
             kind=SpanKind.CLIENT,
-            attributes=_safe({**attributes, names.DB_OPERATION: "append"}),
+            attributes={**attributes, names.DB_OPERATION: "append"},
             links=[Link(message.get_span_context()) for message in messages],
             record_exception=False,
         )
@@ -103,7 +100,7 @@ class Tracing:
         return self._tracer.start_span(
             f"query {attributes[names.PURPOSE]}",
             kind=SpanKind.CLIENT,
-            attributes=_safe({**attributes, names.DB_OPERATION: "SELECT"}),
+            attributes={**attributes, names.DB_OPERATION: "SELECT"},
             record_exception=False,
         )
 
@@ -120,7 +117,7 @@ def inside(span: Span) -> Iterator[None]:
 
 def end_span(span: Span, attributes: Mapping[str, str | int], error_type: str | None = None) -> None:
     """End `span`; `error_type` names the error by one fixed word."""
-    span.set_attributes(_safe(attributes))
+    span.set_attributes(attributes)
     if error_type is not None:
         span.set_attribute(names.ERROR_TYPE, error_type)
         span.set_status(StatusCode.ERROR)
@@ -136,10 +133,6 @@ def current_span() -> Span | None:
 def trace_id_of(span: Span | None) -> str | None:
     """Return the trace id of a span in W3C format; None without a span."""
     return None if span is None else trace.format_trace_id(span.get_span_context().trace_id)
-
-
-def _safe(attributes: Mapping[str, str | int]) -> dict[str, str | int | float | bool]:
-    return safe_attributes(attributes, names.ALLOWED)
 
 
 def _header(headers: Headers) -> Parent | None:

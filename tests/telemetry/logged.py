@@ -32,12 +32,14 @@ def read(stream: io.StringIO) -> list[dict[str, Any]]:
 def logging_as_before() -> Iterator[None]:
     """Leave the loggers and hooks of this process as they were."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
+    raises = logging.raiseExceptions
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     with pytest.MonkeyPatch.context() as patch:
         for place, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
             patch.setattr(place, name, getattr(place, name))
         yield
     logging.captureWarnings(capture=False)
+    logging.raiseExceptions = raises
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)

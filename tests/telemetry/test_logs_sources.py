@@ -8,22 +8,18 @@ import sys
 import threading
 import warnings
 
+import msgspec
 import pytest
 
-from app.runtime.clock import MICROSECONDS
-from app.telemetry.logs import configure_logging, end_logging
+from app.telemetry.logs import RepetitionFilter, configure_logging
 from tests.telemetry.logged import read
 
 pytestmark = pytest.mark.usefixtures("log")
-_LOGGERS = ["sluice.test", "google.auth", "opentelemetry.sdk", "_granian", "asyncio"]
+_LOGGERS = ["sluice.test", "google.auth", "opentelemetry.sdk", "asyncio"]
 
 
 def test_configuring_again_logs_once() -> None:
     """First before the settings are known, then with what they say."""
-    # A server that another test starts in this process sets its logger up for itself alone.
-    server = logging.getLogger("_granian")
-    server.handlers, server.propagate = [], True
-    server.setLevel(logging.NOTSET)
     first, second = io.StringIO(), io.StringIO()
     configure_logging(first)
     configure_logging(second, labels={"system": "orders"})
@@ -33,57 +29,49 @@ def test_configuring_again_logs_once() -> None:
     assert [line["logger"] for line in read(second)] == _LOGGERS
 
 
-def test_a_fault_that_repeats_is_told_five_times_and_then_counted() -> None:
-    """Tracebacks too, whatever the arguments; another exception at the same place is another fault."""
-    stream, elapsed = io.StringIO(), [0]
-    configure_logging(stream, elapsed_us=lambda: elapsed[0])
-    log = logging.getLogger("sluice.test")
+def test_a_fault_that_repeats_is_logged_five_times_a_minute_and_then_counted() -> None:
+    """Tracebacks too, whatever the arguments; another exception, or a line that is all argument, is another fault."""
+    elapsed = [0.0]
+    repetitions = RepetitionFilter(lambda: elapsed[0])
+    logger = logging.getLogger("sluice.test")
 
-    def fail(error: Exception, number: int) -> None:
-        log.error("batch %d failed", number, exc_info=error)
+    def passes(message: str, argument: object, error: BaseException) -> logging.LogRecord | None:
+        exc_info = (type(error), error, None)
+        record = logger.makeRecord(logger.name, logging.ERROR, "file.py", 1, message, (argument,), exc_info)
+        return record if repetitions.filter(record) else None
 
-    for number in range(1_239):
-        fail(ValueError("x"), number)
-    fail(KeyError("x"), 9_999)
-    assert [line["message"] for line in read(stream)] == [f"batch {number} failed" for number in (0, 1, 2, 3, 4, 9_999)]
-    elapsed[0] = 61 * MICROSECONDS
-    fail(ValueError("x"), 1_239)
-    last = read(stream)[-1]
-    assert last["message"] == "batch 1239 failed (and 1,234 more like it in the last 61 s)"
-    assert last["repeated"] == 1_234
-    assert "stack_trace" in last
-
-
-def test_what_was_kept_back_is_told_by_the_next_line_of_any_kind_or_at_the_end() -> None:
-    """The first line that was kept back stands for the others, once."""
-    stream, elapsed = io.StringIO(), [0]
-    configure_logging(stream, elapsed_us=lambda: elapsed[0])
-    log = logging.getLogger("sluice.test")
-    for number in range(8):
-        log.warning("push %d failed", number)
-    elapsed[0] = 100 * MICROSECONDS
-    log.info("another matter")
-    for number in range(7):
-        log.warning("read %d failed", number)
-    end_logging()
-    end_logging()
-    told = [(line["message"], line.get("repeated")) for line in read(stream)[5:]]
-    assert told[:2] == [("another matter", None), ("push 5 failed (and 2 more like it in the last 100 s)", 2)]
-    assert told[2:7] == [(f"read {number} failed", None) for number in range(5)]
-    assert told[7:] == [("read 5 failed (and 1 more like it in the last 0 s)", 1)]
+    written = [passes("batch %d failed", number, ValueError("x")) for number in range(1_239)]
+    assert [record is not None for record in written] == [True] * 5 + [False] * 1_234
+    assert passes("batch %d failed", 1, KeyError("x"))
+    assert all(passes("%s", f"erased {number}", ValueError("x")) for number in range(9))
+    elapsed[0] = 61.0
+    again = passes("batch %d failed", 1_239, ValueError("x"))
+    assert again is not None
+    formatter = logging.getLogger().handlers[0].formatter
+    assert formatter is not None
+    line = msgspec.json.decode(formatter.format(again))
+    assert line["message"] == "batch 1239 failed (and 1,234 more like it)"
+    assert line["repeated"] == 1_234
 
 
-def test_warnings_are_logged_each_by_itself(log: io.StringIO) -> None:
-    """Their template is the same, and says nothing."""
+def test_templates_without_end_take_no_memory_without_end() -> None:
+    """Libraries put values into their templates."""
+    repetitions = RepetitionFilter(lambda: 0.0)
+    for number in range(10_000):
+        assert repetitions.filter(logging.makeLogRecord({"msg": f"template {number} {'x' * 10_000}"}))
+    assert len(repetitions._windows) <= 1_000
+
+
+def test_warnings_are_logged_without_their_values(log: io.StringIO) -> None:
+    """By the logger of Python's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=False)
         logging.captureWarnings(capture=True)
-        for number in range(7):
-            warnings.warn(f"old way {number} of 'secret'", DeprecationWarning, stacklevel=1)
-    lines = read(log)
-    assert len(lines) == 7
-    assert all(line["logger"] == "py.warnings" and "secret" not in line["message"] for line in lines)
+        warnings.warn("old way of 'secret'", DeprecationWarning, stacklevel=1)
+    (line,) = read(log)
+    assert line["logger"] == "py.warnings"
+    assert "secret" not in line["message"]
 
 
 async def test_a_task_whose_failure_nobody_asked_for_is_logged_without_its_values(log: io.StringIO) -> None:
@@ -129,9 +117,6 @@ def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(
     """The service goes on, and no value is printed elsewhere instead."""
     log.close()
     logging.getLogger("sluice.test").warning("a %s", "secret")
-    for _ in range(6):
-        logging.getLogger("sluice.test").warning("again")
-    end_logging()
     assert capsys.readouterr() == ("", "")
 
 

@@ -7,13 +7,12 @@ import msgspec
 import pytest
 
 from app.stores.sink import Stored, Uncertain
-from app.telemetry import attributes as names
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, Service, authorization, envelope, running
 from tests.ingest.scripted import turns
 from tests.ingest.sinks import scripted
 from tests.telemetry.cloud_servers import CloudServer
-from tests.telemetry.watched_service import EXPORTING, SUBSCRIPTION, Publisher, caller, traced
+from tests.telemetry.watched_service import EXPORTING, NAMES, SUBSCRIPTION, Publisher, caller, traced
 
 pytestmark = EXPORTING
 
@@ -36,7 +35,7 @@ async def test_a_message_whose_publication_is_traced_is_followed(cloud: CloudSer
     assert (pushed.name, pushed.kind, pushed.status) == ("process s", "CONSUMER", None)
     assert (pushed.trace_id, pushed.parent_id) == (sender.trace_id, sender.span_id)
     assert pushed.links == [(platform.trace_id, platform.span_id)]
-    told = {name: value for name, value in pushed.attributes.items() if name in names.ALLOWED}
+    told = {name: value for name, value in pushed.attributes.items() if name in NAMES}
     assert told == {
         "messaging.system": "gcp_pubsub",
         "messaging.operation.name": "process",
@@ -50,7 +49,7 @@ async def test_a_message_whose_publication_is_traced_is_followed(cloud: CloudSer
     assert (appended.trace_id, appended.parent_id) == (sender.trace_id, pushed.span_id)
     assert appended.links == [(pushed.trace_id, pushed.span_id)]
     assert appended.attributes["sluice.append.size"]
-    told = {name: value for name, value in appended.attributes.items() if name in names.ALLOWED}
+    told = {name: value for name, value in appended.attributes.items() if name in NAMES}
     assert told | {"sluice.append.size": 0} == {
         "db.system.name": "duckdb",
         "db.collection.name": "records",
@@ -61,7 +60,7 @@ async def test_a_message_whose_publication_is_traced_is_followed(cloud: CloudSer
     }
     assert stored["trace_id"] == sender.trace_id
     for span in cloud.spans:
-        labels = {name: value for name, value in span.attributes.items() if name not in names.ALLOWED}
+        labels = {name: value for name, value in span.attributes.items() if name not in NAMES}
         assert (labels.pop("service.name"), labels.pop("service.namespace")) == ("sluice", "orders")
         assert len(str(labels.pop("service.instance.id"))) == 8
         assert set(labels) == {"g.co/agent"}

@@ -8,11 +8,10 @@ import msgspec
 import pytest
 
 from app.stores.source import QueryTimeoutError, StoreUnavailableError
-from app.telemetry import attributes as names
 from sluice.testing.service import GOOD, authorization, envelope, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import ScriptedRunner, over
-from tests.telemetry.watched_service import EXPORTING, caller, traced
+from tests.telemetry.watched_service import EXPORTING, NAMES, caller, traced
 
 pytestmark = EXPORTING
 ALL: dict[str, Any] = {"trace_ratio": 1.0, "max_traces_per_s": 1_000.0}
@@ -27,7 +26,7 @@ async def test_a_read_is_a_span_and_its_query_another(cloud: CloudServer, monkey
         assert (await service.client.get("/v1/records")).status_code == 200
     asked, queried = cloud.spans
     assert (asked.name, asked.kind, asked.status, asked.parent_id) == ("GET /v1/records", "SERVER", None, "")
-    assert {name: value for name, value in asked.attributes.items() if name in names.ALLOWED} == {
+    assert {name: value for name, value in asked.attributes.items() if name in NAMES} == {
         "http.request.method": "GET",
         "http.route": "/v1/records",
         "http.response.status_code": 200,
@@ -36,7 +35,7 @@ async def test_a_read_is_a_span_and_its_query_another(cloud: CloudServer, monkey
     }
     assert (queried.name, queried.kind, queried.status) == ("query page", "CLIENT", None)
     assert (queried.trace_id, queried.parent_id) == (asked.trace_id, asked.span_id)
-    assert {name: value for name, value in queried.attributes.items() if name in names.ALLOWED} == {
+    assert {name: value for name, value in queried.attributes.items() if name in NAMES} == {
         "db.system.name": "duckdb",
         "db.operation.name": "SELECT",
         "sluice.query.purpose": "page",
@@ -169,7 +168,7 @@ async def test_nothing_of_what_was_sent_is_handed_over(cloud: CloudServer) -> No
     assert b"/v1/records" in handed_over
     assert secret.encode() not in handed_over
     assert token["Authorization"].removeprefix("Bearer ").lower().encode() not in handed_over
-    allowed = names.ALLOWED | {"service.name", "service.namespace", "service.instance.id", "g.co/agent"}
+    allowed = NAMES | {"service.name", "service.namespace", "service.instance.id", "g.co/agent"}
     for span in cloud.spans:
         assert set(span.attributes) <= allowed
 

@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from app.settings.load import Settings
+from app.telemetry import attributes
 from sluice.testing.service import SETTINGS
 
+NAMES = frozenset(value for name, value in vars(attributes).items() if name.isupper())
+"""The attributes that spans may have."""
 AT_GOOGLE = {"telemetry_project": "p", "telemetry_location": "europe-west1"}
 SUBSCRIPTION = "projects/p/subscriptions/s"
 EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0:DeprecationWarning:opentelemetry")

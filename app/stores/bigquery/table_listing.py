@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from app.runtime.threads import run_in_daemon_thread
 from app.stores.backend import MARKS, undeclared_table
 from app.stores.bigquery.client import BigQueryClients
-from app.telemetry.redaction import TrustedText, first_line
+from app.telemetry.logs import QUOTES_NAMES
+from app.telemetry.redaction import first_line
 
 _TIMEOUT_S = 10.0
 _log = logging.getLogger("sluice.writer")
@@ -20,7 +21,7 @@ async def warn_of_undeclared_tables(access: BigQueryClients, declared: Collectio
         _log.info("the tables of the dataset could not be listed: %s", first_line(error))
         return
     for warning in warnings:
-        _log.warning("%s", TrustedText(warning))
+        _log.warning("%s", warning, extra=QUOTES_NAMES)
 
 
 def _warnings(access: BigQueryClients, declared: Collection[str]) -> Iterator[str]:
