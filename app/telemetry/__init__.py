@@ -7,10 +7,10 @@ measured                 metrics              the counts of this process, as pla
 traced                   traceparent          the trace that a message or request belongs to
                          sampling             whether it is recorded
                          tracing              the spans: one per push, append, request, query
-logged                   logs, log_lines      JSON lines or readable ones
+logged                   logs                 JSON lines or readable ones; a repeating fault a few times a minute
                          redaction            without payloads and tokens
-                         log_deduplication    a repeating fault is logged a few times, then counted
-exported                 metric_collection    the numbers, as OpenTelemetry's data; `GET /metrics`
+exported                 prometheus           `GET /metrics`
+                         otlp_metrics         the numbers, through OpenTelemetry's SDK
                          exporters            the receivers: Cloud Trace, OTLP
                          google_telemetry     credentials and resource of Google's OTLP endpoint
                          providers            started with the process, flushed at its end

@@ -1,60 +1,77 @@
 """The exporters of traces and metrics. Their packages are imported only if the exporter is used."""
 
 import warnings
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from opentelemetry.sdk.metrics.export import MetricExporter
-from opentelemetry.sdk.trace.export import SpanExporter
 
 from app.runtime.packages import missing_package
 from app.settings.load import Settings, SettingsError
 from app.telemetry.google_telemetry import MAX_POINTS, authorized_session
 
-_TIMEOUT_S = 10
-_Exporter = TypeVar("_Exporter")
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
+
 # Resource attributes that become labels of a span: the system and the instance.
 _LABELS = r"service\..+"
 
 
-def span_exporter(settings: Settings) -> SpanExporter | None:
+def span_exporter(settings: Settings) -> "SpanExporter | None":
     """Return the span exporter that `settings.telemetry.traces` names; None if traces are off.
 
     Raises:
         SettingsError: a package is missing, or there are no credentials.
     """
-    makers = {"cloud": _cloud_trace, "cloud-otlp": _google_traces, "otlp": _otlp_traces}
     receiver = settings.telemetry.traces
-    return None if receiver == "none" else _made("SLUICE_TRACES", receiver, makers[receiver], settings)
+    if receiver == "none":
+        return None
+    with _needs(f"SLUICE_TRACES={receiver}"):
+        if receiver == "cloud":
+            return _cloud_trace(settings)
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        return OTLPSpanExporter(**_otlp(settings, "traces", to_google=receiver == "cloud-otlp"))
 
 
-def metric_exporters(settings: Settings) -> list[MetricExporter]:
+def metric_exporters(settings: Settings) -> "list[MetricExporter]":
     """Return the metric exporters that `settings.telemetry.metrics` names; `prometheus` needs none, as it scrapes.
 
     Raises:
         SettingsError: as `span_exporter`.
     """
-    makers = {"cloud": _google_metrics, "otlp": _otlp_metrics}
-    receivers = [each for each in settings.telemetry.metrics if each != "prometheus"]
-    return [_made("SLUICE_METRICS", each, makers[each], settings) for each in receivers]
+    exporters: list[MetricExporter] = []
+    for receiver in settings.telemetry.metrics:
+        if receiver != "prometheus":
+            with _needs(f"SLUICE_METRICS={receiver}"):
+                from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+                arguments = _otlp(settings, "metrics", to_google=receiver == "cloud")
+                exporters.append(OTLPMetricExporter(**arguments, max_export_batch_size=MAX_POINTS))
+    return exporters
 
 
-def _made(variable: str, receiver: str, make: Callable[[Settings], _Exporter], settings: Settings) -> _Exporter:
-    """Return the exporter for a receiver."""
+@contextmanager
+def _needs(what: str) -> Iterator[None]:
+    """Say what a setting lacks: a package, or credentials."""
     try:
-        return make(settings)
+        yield
     except ModuleNotFoundError as error:
-        raise SettingsError(missing_package(f"{variable}={receiver}", error)) from error
+        raise SettingsError(missing_package(what, error)) from error
     except Exception as error:
         if type(error).__module__ != "google.auth.exceptions":  # by name: not imported unless needed
             raise
-        raise SettingsError(
-            f"{variable}={receiver} needs credentials, and there are no usable ones: {error}"
-        ) from error
+        raise SettingsError(f"{what} needs credentials, and there are no usable ones: {error}") from error
 
 
-def _cloud_trace(settings: Settings) -> SpanExporter:
+def _otlp(settings: Settings, signal: str, *, to_google: bool) -> dict[str, Any]:
+    url = settings.telemetry.cloud_telemetry_url if to_google else settings.telemetry.otlp_url
+    session = {"session": authorized_session(settings)} if to_google else {}
+    return {"endpoint": f"{url}/v1/{signal}", "timeout": 10, **session}
+
+
+def _cloud_trace(settings: Settings) -> "SpanExporter":
     from google.cloud.trace_v2 import TraceServiceClient
     from google.cloud.trace_v2.services.trace_service.transports import TraceServiceGrpcTransport
     from opentelemetry.exporter.cloud_trace import CloudTraceSpanExporter
@@ -76,36 +93,3 @@ def _transport(transport: Any, url: str) -> Any:
     import grpc
 
     return transport(channel=grpc.insecure_channel(parts.netloc))
-
-
-def _otlp_traces(settings: Settings) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/traces", timeout=_TIMEOUT_S)
-
-
-def _otlp_metrics(settings: Settings) -> MetricExporter:
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-    return OTLPMetricExporter(endpoint=f"{settings.telemetry.otlp_url}/v1/metrics", timeout=_TIMEOUT_S)
-
-
-def _google_traces(settings: Settings) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter(
-        endpoint=f"{settings.telemetry.cloud_telemetry_url}/v1/traces",
-        timeout=_TIMEOUT_S,
-        session=authorized_session(settings),
-    )
-
-
-def _google_metrics(settings: Settings) -> MetricExporter:
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-    return OTLPMetricExporter(
-        endpoint=f"{settings.telemetry.cloud_telemetry_url}/v1/metrics",
-        timeout=_TIMEOUT_S,
-        session=authorized_session(settings),
-        max_export_batch_size=MAX_POINTS,
-    )

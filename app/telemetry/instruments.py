@@ -16,6 +16,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """A metric. `attributes` are all that its points may have; `bounds` are a histogram's inclusive upper bounds.
 
+    `noun` is what is counted, where the name ends with no unit.
+
     Collectors show `description`; `meaning` adds an explanation for people, in docs/metrics.md.
 
     `starts` are the attribute values whose series exist from the start, at 0. An objective can only be created on a
@@ -23,13 +25,23 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    kind: Kind
-    unit: str
     description: str
+    noun: str = ""
     meaning: str = ""
     attributes: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     starts: tuple[tuple[str | int, ...], ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """The kind, which the name says of a counter."""
+        return "histogram" if self.bounds else "counter" if self.name.endswith("_total") else "gauge"
+
+    @property
+    def unit(self) -> str:
+        """The unit, which the name ends with; without one, what is counted."""
+        units = {"seconds": "s", "bytes": "By"}
+        return units.get(self.name.removesuffix("_total").rpartition("_")[2], f"{{{self.noun}}}")
 
 
 # The objective is 5 s until stored and 60 s until visible; the ack deadline is 60 s, and a retry comes within 600 s.
@@ -41,8 +53,6 @@ _BYTES = (256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4
 
 PUBLISH_TO_STORED = Instrument(
     name="sluice_message_stored_delay_seconds",
-    kind="histogram",
-    unit="s",
     description="Time from a message's publication until it is durable",
     meaning="A key latency, measured from Pub/Sub's publish time. A redelivered message counts from its publication.",
     attributes=("stream",),
@@ -51,16 +61,14 @@ PUBLISH_TO_STORED = Instrument(
 )
 RECORDS_STORED = Instrument(
     name="sluice_record_stored_total",
-    kind="counter",
-    unit="{record}",
+    noun="record",
     description="Records made durable, by stream",
     meaning="The throughput. Alert on a rate far from the expected one.",
     attributes=("stream",),
 )
 RECORDS_REJECTED = Instrument(
     name="sluice_record_rejected_total",
-    kind="counter",
-    unit="{record}",
+    noun="record",
     description="Records rejected, by reason and stream",
     meaning="They are stored in `records_rejected` with the reason. A sudden rise usually follows a producer's "
     "release. `stream` is `-` for messages that no stream takes (reason `unroutable`).",
@@ -69,8 +77,7 @@ RECORDS_REJECTED = Instrument(
 )
 MEMBERS_DROPPED = Instrument(
     name="sluice_member_dropped_total",
-    kind="counter",
-    unit="{member}",
+    noun="member",
     description="Undeclared members dropped from stored records",
     meaning=(
         'Non-zero only for a record type with `undeclared = "drop"`. A sudden rise means a producer\'s new field.'
@@ -78,8 +85,7 @@ MEMBERS_DROPPED = Instrument(
 )
 MEMBERS_UNDECLARED = Instrument(
     name="sluice_member_undeclared_total",
-    kind="counter",
-    unit="{member}",
+    noun="member",
     description="Undeclared members of stored and rejected records, by outcome and stream",
     meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, those "
     "that its errors name. `/v1/schema` names them.",
@@ -87,32 +93,27 @@ MEMBERS_UNDECLARED = Instrument(
 )
 ROWS_EXPIRED = Instrument(
     name="sluice_row_expired_total",
-    kind="counter",
-    unit="{row}",
+    noun="row",
     description="Rows deleted after the retention, by table",
     meaning="The embedded store deletes them every hour. BigQuery expires partitions itself, which is not counted.",
     attributes=("table",),
 )
 MESSAGES_DUPLICATE = Instrument(
     name="sluice_message_duplicate_total",
-    kind="counter",
-    unit="{message}",
+    noun="message",
     description="Repeated deliveries of messages that this instance has already seen, by stream",
     meaning="Pub/Sub delivers at least once. A high rate means that answers arrive after the ack deadline.",
     attributes=("stream",),
 )
 MESSAGES_UNPROVED = Instrument(
     name="sluice_message_unproved_total",
-    kind="counter",
-    unit="{message}",
+    noun="message",
     description="Messages with a canary or replay attribute and no valid signature",
     meaning="They are stored as ordinary messages. Either a publisher uses an attribute reserved for signed "
     "messages, or a secret is out of date.",
 )
 APPEND_DURATION = Instrument(
     name="sluice_append_duration_seconds",
-    kind="histogram",
-    unit="s",
     description="Duration of append attempts, by table and outcome",
     meaning="One point per attempt. `outcome` is stored, refused, held (a column is missing), too_large, "
     "uncertain, quota, setup or given_up (the service stopped).",
@@ -121,8 +122,7 @@ APPEND_DURATION = Instrument(
 )
 APPEND_ROWS = Instrument(
     name="sluice_append_rows",
-    kind="histogram",
-    unit="{row}",
+    noun="row",
     description="Rows per append, by table",
     meaning="It grows with the load: while one append is in flight, the next one fills.",
     attributes=("table",),
@@ -130,8 +130,6 @@ APPEND_ROWS = Instrument(
 )
 APPEND_SIZE = Instrument(
     name="sluice_append_size_bytes",
-    kind="histogram",
-    unit="By",
     description="Bytes of rows per append, by table",
     meaning="BigQuery bills by it. The sum is the volume written, retries included.",
     attributes=("table",),
@@ -139,8 +137,7 @@ APPEND_SIZE = Instrument(
 )
 ROWS_LATE = Instrument(
     name="sluice_row_late_total",
-    kind="counter",
-    unit="{row}",
+    noun="row",
     description="Rows acknowledged so late after their timestamp that readers may have passed them, by table",
     meaning="Each was appended once more under another key (docs/error-matrix.md). The process was held up for "
     "longer than `SLUICE_SETTLE_S` allows: too little CPU, a suspended machine, or a debugger.",
@@ -148,47 +145,38 @@ ROWS_LATE = Instrument(
 )
 APPEND_CONNECTIONS = Instrument(
     name="sluice_append_connections",
-    kind="gauge",
-    unit="{connection}",
+    noun="connection",
     description="Open connections for appends, by table",
     meaning="At `SLUICE_BIGQUERY_MAX_CONNECTIONS`, the connections limit the throughput.",
     attributes=("table",),
 )
 IN_FLIGHT_MESSAGES = Instrument(
     name="sluice_in_flight_messages",
-    kind="gauge",
-    unit="{message}",
+    noun="message",
     description="Messages in flight",
     meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, the next one is answered 429.",
 )
 IN_FLIGHT_BYTES = Instrument(
     name="sluice_in_flight_bytes",
-    kind="gauge",
-    unit="By",
     description="Bytes of the messages in flight",
     meaning="Measured as received. At `SLUICE_MAX_IN_FLIGHT_BYTES`, or three quarters of it for one caller, "
     "the next message is answered 429.",
 )
 SINK_STATE = Instrument(
     name="sluice_sink_state",
-    kind="gauge",
-    unit="{state}",  # not "1", which translators turn into the suffix _ratio
+    noun="state",  # not "1", which translators turn into the suffix _ratio
     description="State of a table: 1 for the current state, 0 for the others",
     meaning="For any state but ACTIVE, see the run-books below.",
     attributes=("table", "state"),
 )
 SINK_OLDEST_WAIT = Instrument(
     name="sluice_sink_oldest_wait_seconds",
-    kind="gauge",
-    unit="s",
     description="Age of the oldest message that waits for an append, by table",
     meaning="It grows while the store is slow, and is 0 when nothing waits.",
     attributes=("table",),
 )
 REQUEST_DURATION = Instrument(
     name="http_server_request_duration_seconds",
-    kind="histogram",
-    unit="s",
     description="Duration of requests, by route, method, status and kind",
     meaning="`sluice_request_kind` is push, write, read, wait (a read with `wait`) or stream (exports, tails). "
     "The objectives cover push, write and read. Health checks and `/metrics` are not counted.",
@@ -198,8 +186,6 @@ REQUEST_DURATION = Instrument(
 )
 QUERY_DURATION = Instrument(
     name="sluice_query_duration_seconds",
-    kind="histogram",
-    unit="s",
     description="Duration of queries in the store, by purpose and outcome",
     meaning="`outcome` is ok, too_expensive, timeout, busy, unavailable, cancelled or defect.",
     attributes=("purpose", "outcome"),
@@ -208,8 +194,6 @@ QUERY_DURATION = Instrument(
 )
 QUERY_BYTES = Instrument(
     name="sluice_query_processed_bytes_total",
-    kind="counter",
-    unit="By",
     description="Bytes the store read for queries, by purpose",
     meaning="BigQuery's on-demand pricing bills by it (at least 10 MB per query). The embedded store does not "
     "report it.",
@@ -217,8 +201,7 @@ QUERY_BYTES = Instrument(
 )
 CHUNK_READS = Instrument(
     name="sluice_chunk_reads_total",
-    kind="counter",
-    unit="{chunk}",
+    noun="chunk",
     description="Settled chunks that pages needed, by where they came from",
     meaning="`outcome` is at_hand, read (from the store), shared (another request was reading it), from_others "
     "(another instance had read it) or passed_on (the store answered the rest of the query by itself).",
@@ -226,16 +209,14 @@ CHUNK_READS = Instrument(
 )
 BYTE_BUDGET_REFUSALS = Instrument(
     name="sluice_byte_budget_refusals_total",
-    kind="counter",
-    unit="{request}",
+    noun="request",
     description="Reads refused because a budget of billed bytes was used up",
     meaning="`whose` is caller or instance (`SLUICE_CALLER_BYTES_PER_HOUR` and its like).",
     attributes=("whose",),
 )
 CACHE_ANSWERS = Instrument(
     name="sluice_cache_answers_total",
-    kind="counter",
-    unit="{answer}",
+    noun="answer",
     description="Responses of the API, by use of the cache",
     meaning="`state` is hit, joined (an equal request was in flight), revalidated (304), miss or bypass (not "
     "cacheable).",
@@ -243,8 +224,6 @@ CACHE_ANSWERS = Instrument(
 )
 CANARY_DELAY = Instrument(
     name="sluice_heartbeat_delay_seconds",
-    kind="histogram",
-    unit="s",
     description="Time from a canary's publication until it is readable from the feed",
     meaning="It covers the whole path from publisher to consumer. Where canaries are published, alert on missing "
     "points.",
@@ -253,8 +232,7 @@ CANARY_DELAY = Instrument(
 )
 CANARY_MISSED = Instrument(
     name="sluice_heartbeat_missed_total",
-    kind="counter",
-    unit="{heartbeat}",
+    noun="heartbeat",
     description="Canaries that were stored and could not be read in time",
     meaning="Records are written but the feed does not show them: check the state of the source in `/health/ready`.",
 )

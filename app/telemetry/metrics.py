@@ -18,8 +18,6 @@ class Point(msgspec.Struct):
 
     counts: list[int]
     total: float = 0.0
-    least: float = float("inf")
-    greatest: float = float("-inf")
 
 
 class Histogram:
@@ -28,30 +26,27 @@ class Histogram:
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self._bounds: Sequence[float] = instrument.bounds
-        self._points: dict[tuple[str | int, ...], Point] = {}
+        self._points: dict[tuple[str | int, ...], Point] = {values: self._empty() for values in instrument.starts}
 
     def record(self, value: float, *attributes: str | int) -> None:
         """Count `value`; `attributes` are the values of the instrument's attributes, in their order."""
         point = self._points.get(attributes)
         if point is None:
-            point = self._points[attributes] = Point([0] * (len(self._bounds) + 1))
+            point = self._points[attributes] = self._empty()
         point.counts[bisect_left(self._bounds, value)] += 1  # a bound belongs to the bucket below it
         point.total += value
-        if value < point.least:  # noqa: PLR1730 - min() and max() cost as much as all the rest
-            point.least = value
-        if value > point.greatest:  # noqa: PLR1730 - likewise
-            point.greatest = value
 
     def points(self) -> Iterator[tuple[dict[str, str | int], Point]]:
-        """Yield the attributes of each point that has values, and a copy of the point.
+        """Yield the attributes of each point, and a copy of it; points of the instrument's `starts` may have no values.
 
         Exporters call this from their own threads while values are recorded, so consistent data must be copied at once.
         """
         for values, point in [*self._points.items()]:
-            counts = [*point.counts]
-            if any(counts):
-                attributes = dict(zip(self.instrument.attributes, values, strict=True))
-                yield attributes, Point(counts, point.total, point.least, point.greatest)
+            attributes = dict(zip(self.instrument.attributes, values, strict=True))
+            yield attributes, Point([*point.counts], point.total)
+
+    def _empty(self) -> Point:
+        return Point([0] * (len(self._bounds) + 1))
 
 
 Values = Iterable[tuple[float, Mapping[str, str | int]]]

@@ -56,7 +56,11 @@ class Stage:
     @property
     def seen(self) -> list[tuple[int, float]]:
         """How many were seen, and what their delays come to."""
-        return [(sum(point.counts), round(point.total, 2)) for _, point in self.metrics.canary_delay.points()]
+        return [
+            (sum(point.counts), round(point.total, 2))
+            for _, point in self.metrics.canary_delay.points()
+            if any(point.counts)
+        ]
 
     async def end(self) -> None:
         self.running.cancel()

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
+from opentelemetry.sdk.metrics.export import Metric, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
 
-from app.telemetry.metric_collection import Collection, observe
 from app.telemetry.metrics import Metrics
+from app.telemetry.otlp_metrics import meter_provider
 from sluice.testing.service import Service
 
 
@@ -19,6 +19,24 @@ class Point(msgspec.Struct, frozen=True):
     value: float
 
 
+class _Taking(MetricExporter):
+    """Keeps what it is handed."""
+
+    def __init__(self, taken: list[MetricsData]) -> None:
+        super().__init__()
+        self._taken = taken
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
+        self._taken.append(metrics_data)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        pass
+
+
 def collect(service: Service) -> dict[str, Metric]:
     """Return the metrics of a running service, by name, as OpenTelemetry's data."""
     return collect_from(service.app.instance.metrics)
@@ -26,14 +44,10 @@ def collect(service: Service) -> dict[str, Metric]:
 
 def collect_from(metrics: Metrics) -> dict[str, Metric]:
     """Return what exporters are handed of `metrics`, by name."""
-    reader = InMemoryMetricReader()
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    observe(metrics, provider.get_meter("test"))
-    data = reader.get_metrics_data()
-    assert data is not None
-    complete = Collection(metrics).complete(data)
+    taken: list[MetricsData] = []
+    provider = meter_provider(metrics, [_Taking(taken)], Resource({}), 3_600.0)
     provider.shutdown()
-    found = [metric for scope in complete.resource_metrics[0].scope_metrics for metric in scope.metrics]
+    found = [metric for scope in taken[-1].resource_metrics[0].scope_metrics for metric in scope.metrics]
     assert len({metric.name for metric in found}) == len(found)
     return {metric.name: metric for metric in found}
 

@@ -112,7 +112,7 @@ async def test_a_defect_of_an_exporter_does_not_keep_the_service_from_ending(
         raise ZeroDivisionError("text-of-the-library")
 
     telemetry = Telemetry(everything(cloud.url, cloud.otlp.url), Metrics(), SystemClock())
-    provider = telemetry._tracer_provider
+    provider = telemetry._spans
     assert provider is not None
     with monkeypatch.context() as broken:
         broken.setattr(provider, "shutdown", fail)
