@@ -1,7 +1,7 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`sluice metrics` prints them as the table of docs/metrics.md; `python -m sluice.ops.monitoring` writes alerts,
-boards and objectives from them. A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
+`sluice metrics` prints them as the table of docs/metrics.md. Alerts, objectives and boards use them
+(infra/terraform/monitoring). A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
 valid label. So every receiver keeps both, whether it translates OpenTelemetry's names or not
 (docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.
 """

@@ -1,8 +1,9 @@
 """The tables of docs/capacity.md about capacity and cost."""
 
-import json
 from collections.abc import Callable
 from functools import partial
+
+from ruamel.yaml import YAML
 
 from bench.documents import head, row, tables_made
 from bench.places import ROOT
@@ -33,7 +34,7 @@ from bench.scaling.capacity import (
 )
 
 DOCUMENT = ROOT / "docs" / "capacity.md"
-ALERTS = ROOT / "infra" / "terraform" / "monitoring" / "alerts.json"
+ALERTS = ROOT / "infra" / "terraform" / "monitoring" / "alerts.yaml"
 RATES_PER_S = (10, 100, 1_000, 5_000)
 PAGE_EVERY_S, PAGE_QUERIES, WAIT_EVERY_S = 30, 5, 5  # the page at `/` over BigQuery; SLUICE_POLL_S
 REQUEST_LOG_BYTES = 1_000
@@ -87,17 +88,16 @@ def looking() -> list[str]:
 
 def aside() -> list[str]:
     """Return what is paid by other measures than messages."""
-    alerts = json.loads(ALERTS.read_text())
-    runs = sum(MONTH_S / int(alert["evaluation_interval"].removesuffix("s")) for alert in alerts)
+    groups = YAML(typ="safe").load(ALERTS.read_text())["groups"]
+    alerts = sum(len(group["rules"]) for group in groups)
+    runs = sum(len(group["rules"]) * MONTH_S / int(group["interval"].removesuffix("s")) for group in groups)
     requests = prices.LOGGED_BYTE.of(MILLION * REQUEST_LOG_BYTES)
     small = prices.QUERIED_BYTE.of(QUERY_BYTES) * 3_600
     lines = head("what", "$")
     lines += [
-        row(
-            f"alerts, {len(alerts)} conditions, a month, for {count} system{'s' if count > 1 else ''}", f"{dollars:.2f}"
-        )
+        row(f"alerts, {alerts} conditions, a month, for {count} system{'s' if count > 1 else ''}", f"{dollars:.2f}")
         for count, dollars in (
-            (count, prices.CONDITION_MONTH.of(len(alerts)) + prices.SERIES_RETURNED.of(runs * count))
+            (count, prices.CONDITION_MONTH.of(alerts) + prices.SERIES_RETURNED.of(runs * count))
             for count in (1, SYSTEMS)
         )
     ]

@@ -1,4 +1,5 @@
-# What is watched: monitoring/*.json, made into resources. monitoring/README.md tells how those files are made.
+# What is watched: monitoring/alerts.yaml, objectives.yaml and dashboard.json, made into resources. grafana.json is the
+# same board for Grafana; nothing here reads it.
 #
 # Alerts and the dashboard are for all systems of the project (var.watched_systems); objectives are for each system by
 # itself. Google makes the descriptors of metrics as they are written; none is declared here.
@@ -10,6 +11,7 @@ locals {
   # Another system's streams are not known here, so its names are watched with any stream's.
   may_be_of_a_stream = local.has_streams || local.watched_systems != toset([var.system]) ? "([.][a-z0-9_]+)?" : ""
 
+  # Names are regular expressions (RE2) over those of all watched systems.
   one_of_watched = "(${join("|", sort(local.watched_systems))})"
   placeholders = {
     operations_url            = var.operations_url
@@ -25,47 +27,49 @@ locals {
   # called "none".
   paused = [for name, stream in local.streams : "${var.system}-push${replace(stream.suffix, ".", "[.]")}" if !local.push_enabled || !stream.pushes]
 
-  alerts = { for alert in jsondecode(templatefile("${path.module}/monitoring/alerts.json", local.placeholders)) : alert.name => alert if local.watches }
-  slos = { for slo in jsondecode(templatefile("${path.module}/monitoring/slos.json", {
-    system       = var.system
-    service_name = google_cloud_run_v2_service.main["main"].name
-  })) : slo.name => slo }
+  alerts = { for alert in flatten([
+    for group in yamldecode(templatefile("${path.module}/monitoring/alerts.yaml", local.placeholders)).groups : [
+      for rule in group.rules : merge(rule, { interval = group.interval }) if group.name != "fixed-limits" || var.fixed_limits
+    ]
+  ]) : alert.alert => alert if local.watches }
 }
 
 resource "google_monitoring_alert_policy" "main" {
   for_each = local.alerts
 
-  display_name          = "Sluice: ${each.value.display_name}"
+  display_name          = "Sluice: ${each.value.annotations.summary}"
   combiner              = "OR"
-  severity              = each.value.severity
-  user_labels           = each.value.user_labels
-  notification_channels = local.channels[each.value.user_labels.response == "page" ? "page" : "tickets"]
+  severity              = each.value.labels.severity == "page" ? "CRITICAL" : "WARNING"
+  user_labels           = { product = "sluice", response = each.value.labels.severity }
+  notification_channels = local.channels[each.value.labels.severity == "page" ? "page" : "tickets"]
 
   enabled = !contains(local.silent_alerts, each.key)
 
   conditions {
-    display_name = each.value.display_name
+    display_name = each.value.annotations.summary
     condition_prometheus_query_language {
-      query               = join("\n", each.value.query)
-      duration            = each.value.duration
-      evaluation_interval = each.value.evaluation_interval
+      query               = each.value.expr
+      duration            = try(each.value.for, "0s")
+      evaluation_interval = each.value.interval
 
       # A project that is new has written none of the metrics yet. The condition is then false, until they are there.
       disable_metric_validation = true
     }
   }
 
+  # An incident whose series has ended would otherwise stay open for 7 days.
+  alert_strategy {
+    auto_close = "1800s"
+  }
+
   documentation {
-    subject   = each.value.documentation.subject
-    content   = each.value.documentation.content
+    subject   = each.value.annotations.summary
+    content   = each.value.annotations.description
     mime_type = "text/markdown"
 
-    dynamic "links" {
-      for_each = each.value.documentation.links
-      content {
-        display_name = links.value.display_name
-        url          = links.value.url
-      }
+    links {
+      display_name = "Run-book"
+      url          = each.value.annotations.runbook_url
     }
   }
 

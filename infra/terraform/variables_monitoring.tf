@@ -89,6 +89,12 @@ variable "objectives" {
   default     = true
 }
 
+variable "fixed_limits" {
+  description = "Whether there is an alert on fixed limits, besides those on the objectives: a mean time to storage above 5 s, a 95th percentile of the API above 500 ms, a mean query time above 2 s, or more than 1 % of 5xx."
+  type        = bool
+  default     = true
+}
+
 variable "metrics" {
   description = "SLUICE_METRICS: `cloud` (Cloud Monitoring), `prometheus` (served at /metrics), `otlp` (the collector that SLUICE_OTLP_URL in var.settings names). Alerts and objectives need `cloud`."
   type        = set(string)

@@ -8,5 +8,4 @@ backfill       stores the records of files, as the service would
 drill          breaks one thing, to be mended with the run-book
 rollout        shifts traffic on Cloud Run to a new revision in steps, or back
 preflight      asks Google whether a deployment works, and follows a record through it
-monitoring     the declarations of alerts, objectives and boards
 """

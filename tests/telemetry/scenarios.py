@@ -92,6 +92,7 @@ class Recorder:
         self._clock.advance_to(PUBLISHED_US + 400_000_000)
         await self._phase("late", lambda: self._times(20, self._push))
         await self._phase("late-canaries", self._canary)
+        await self._phase("draining", self._drain)
         states = {
             "missing": SinkState.NOT_FOUND,
             "unreachable": SinkState.UNREACHABLE,
@@ -101,7 +102,11 @@ class Recorder:
             _Sink.state = state
             await self._clock.advance(600)  # the pause after the phase before is over
             await self._phase(name, self._push_in_vain)
-        _Sink.state = None
+        _Sink.state = SinkState.UNREACHABLE
+        self._runner.error = StoreUnavailableError("away")
+        await self._clock.advance(600)
+        await self._phase("outage", self._fail)
+        _Sink.state = self._runner.error = None
 
     async def _phase(self, name: str, live: Callable[[], Awaitable[None]]) -> None:
         before = await self._exported()
@@ -137,6 +142,14 @@ class Recorder:
         self._number += 1
         told = record or GOOD | {"id": f"a{self._number}"}
         assert (await self._service.push(told, message_id=str(self._number))).status_code == 204
+
+    async def _drain(self) -> None:
+        await self._times(20, self._push)
+        await self._canary()
+
+    async def _fail(self) -> None:
+        await self._push_in_vain()
+        await self._reads()
 
     async def _push_in_vain(self) -> None:
         self._number += 1

@@ -6,18 +6,16 @@ documentation.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sluice.ops.monitoring.google import alerts
-from sluice.ops.monitoring.promql import FOREIGN
 from tests import promtool
 from tests.telemetry.cloud_servers import serving_cloud
-from tests.telemetry.monitoring import queries_of_tiles, read
-from tests.telemetry.promql import metrics_of
+from tests.telemetry.monitoring import alerts, queries_of_tiles
 from tests.telemetry.scenarios import Phase, record
 from tests.telemetry.timeline import Segments, constant, failures, growing, holds, series
 
@@ -34,48 +32,85 @@ NAMES = {
 pytestmark = pytest.mark.slow  # the service runs for a quarter of a minute before the first
 
 HOUR, DAY = 60, 24 * 60
-# By alert: the trouble in which it fires, and what it is silent in. Each ends with the minutes that matter.
-TROUBLE: dict[str, tuple[Segments, Segments]] = {
-    "stored-in-time-fast": ([("good", HOUR), ("late", 65)], [("good", 2 * HOUR)]),
-    "stored-in-time-slow": ([("good", HOUR), ("late", 7 * HOUR)], [("late", 20), ("good", 7 * HOUR)]),
-    "stored-not-rejected-fast": ([("good", HOUR), ("rejecting", 65)], [("good", 2 * HOUR)]),
-    "stored-not-rejected-slow": ([("rejecting", 7 * HOUR)], [("rejecting", 20), ("good", 7 * HOUR)]),
-    "api-available-fast": ([("good", HOUR), ("failing", 65)], [("good", 2 * HOUR)]),
-    "api-available-slow": ([("failing", 7 * HOUR)], [("failing", 20), ("good", 7 * HOUR)]),
-    "api-in-time-fast": ([("good", HOUR), ("slow", 65)], [("good", 2 * HOUR)]),
-    "api-in-time-slow": ([("slow", 7 * HOUR)], [("slow", 20), ("good", 7 * HOUR)]),
-    "queries-in-time-fast": ([("good", HOUR), ("slow", 65)], [("good", 2 * HOUR)]),
-    "queries-in-time-slow": ([("slow", 7 * HOUR)], [("slow", 20), ("good", 7 * HOUR)]),
-    "visible-in-time-fast": ([("good", HOUR), ("late-canaries", 65)], [("good", 2 * HOUR)]),
-    "visible-in-time-slow": ([("unseen", 7 * HOUR)], [("good", 7 * HOUR)]),
-    "processing-latency": ([("good", 20), ("late", 10)], [("good", 30)]),
-    "api-latency": ([("good", 20), ("slow", 10)], [("slow", 10), ("good", 20)]),
-    "api-p95": ([("good", 20), ("slow", 15)], [("good", 30)]),
-    "query-time": ([("good", 20), ("slow", 15)], [("good", 30)]),
-    "error-rate": ([("good", 20), ("failing", 20)], [("good", 30)]),
-    "volume": ([("good", DAY + HOUR), ("idle", 3 * HOUR)], [("good", DAY + 4 * HOUR)]),
-    "query-bytes": ([("good", HOUR), ("expensive", HOUR)], [("good", 2 * HOUR)]),
-    "sink-setup": ([("good", 20), ("missing", 10)], [("good", 20), ("unreachable", 10)]),
-    "sink-columns": ([("good", 20), ("lacking", 20)], [("good", 20), ("missing", 20)]),
-    "sink-trouble": ([("good", 20), ("unreachable", 20)], [("good", 20), ("missing", 20)]),
-    "heartbeat-absent": ([("good", HOUR), ("idle", 20)], [("idle", HOUR), ("good", 30)]),
-    "heartbeat-missed": ([("good", HOUR), ("unseen", 20)], [("good", 2 * HOUR)]),
+
+
+def part(name: str, of: int, minutes: int) -> Segments:
+    """Return good minutes, one of `of` of which is a phase."""
+    return [(name, 1), ("good", of - 1)] * (minutes // of)
+
+
+# By alert: troubles in which it fires, and what it is silent in. Each ends with the minutes that matter.
+TROUBLE: dict[str, tuple[list[Segments], list[Segments]]] = {
+    "stored-in-time": (
+        [[("good", HOUR), ("late", 65)], part("late", 10, 7 * HOUR)],
+        [[("good", 2 * HOUR)], [("late", 20), ("good", 7 * HOUR)], part("late", 50, 7 * HOUR)],
+    ),
+    "stored-in-time-budget": ([part("late", 50, DAY)], [[("late", 7 * HOUR)], [("good", DAY)]]),
+    "api-available": (
+        [[("good", HOUR), ("failing", 65)], part("failing", 20, 7 * HOUR)],
+        [[("good", 2 * HOUR)], [("failing", 20), ("good", 7 * HOUR)], part("failing", 200, 10 * HOUR)],
+    ),
+    "api-available-budget": ([part("failing", 200, DAY)], [[("failing", 7 * HOUR)], [("good", DAY)]]),
+    "visible-in-time": (
+        [[("good", HOUR), *part("unseen", 2, 64)], part("unseen", 10, 7 * HOUR)],
+        [[("good", 2 * HOUR)], part("unseen", 50, 7 * HOUR), [("good", HOUR), ("late-canaries", 65)]],
+    ),
+    "visible-in-time-budget": ([part("unseen", 50, DAY)], [[("unseen", 7 * HOUR)], [("good", DAY)]]),
+    "stored-not-rejected": (
+        [[("good", 20 * HOUR), ("rejecting", 2 * HOUR)], part("rejecting", 30, DAY)],
+        [[("good", DAY)], [("rejecting", 2 * HOUR), ("good", 7 * HOUR)]],
+    ),
+    "api-in-time": ([part("slow", 10, DAY)], [[("good", DAY)], [("slow", 5 * HOUR), ("good", 7 * HOUR)]]),
+    "queries-in-time": ([part("slow", 10, DAY)], [[("good", DAY)], [("slow", 5 * HOUR), ("good", 7 * HOUR)]]),
+    "fixed-limits": (
+        [[("good", 20), ("late", 10)], [("good", 20), ("slow", 15)], [("good", 20), ("failing", 20)]],
+        [[("good", 30)]],
+    ),
+    "volume": (
+        [[("good", DAY + HOUR), ("idle", 3 * HOUR)]],
+        [[("good", DAY + 4 * HOUR)], [("good", DAY + HOUR), ("unreachable", 3 * HOUR)]],
+    ),
+    "query-bytes": ([[("good", HOUR), ("expensive", HOUR)]], [[("good", 2 * HOUR)]]),
+    "sink-setup": ([[("good", 20), ("missing", 10)]], [[("good", 20), ("unreachable", 10)]]),
+    "sink-trouble": (
+        [[("good", 20), ("unreachable", 20)], [("good", 20), ("lacking", 20)]],
+        [[("good", 20), ("missing", 20)], [("good", 20), ("unreachable", 10)]],
+    ),
+    "heartbeat-absent": (
+        [[("good", HOUR), ("idle", 20)]],
+        [[("idle", HOUR), ("good", 30)], [("good", HOUR), ("unreachable", 20)]],
+    ),
 }
 _PUSH = {"monitored_resource": "pubsub_subscription", "project_id": "p", "subscription_id": "sluice-push"}
 _DEAD = _PUSH | {"subscription_id": "sluice-dead-letters"}
 _STREAM, _PAUSED = (_PUSH | {"subscription_id": f"sluice-push.{name}"} for name in ("payments", "visits"))
 _OTHER = _PUSH | {"subscription_id": "other-push"}
-_AGE = "pubsub_googleapis_com:subscription_oldest_unacked_message_age"
-_DEAD_LETTERED = "pubsub_googleapis_com:subscription_dead_letter_message_count"
-_UNDELIVERED = "pubsub_googleapis_com:subscription_num_undelivered_messages"
+_SUBSCRIPTION = "pubsub_googleapis_com:subscription"
+_AGE = f"{_SUBSCRIPTION}_oldest_unacked_message_age"
+_ACKED = f"{_SUBSCRIPTION}_ack_message_count"
+_DEAD_LETTERED = f"{_SUBSCRIPTION}_dead_letter_message_count"
+_UNDELIVERED = f"{_SUBSCRIPTION}_num_undelivered_messages"
+
+
+def waiting(labels: dict[str, str], age_s: int, count: int, acked_a_minute: int = 0) -> list[dict[str, str]]:
+    """Return what Google writes of a subscription: the oldest message's age, how many wait, and how fast they go."""
+    given = [constant(_AGE, labels, age_s, 30), constant(_UNDELIVERED, labels, count, 30)]
+    return [*given, growing(_ACKED, labels, acked_a_minute, 30)] if acked_a_minute else given
+
+
 BY_HAND: dict[str, list[tuple[list[dict[str, str]], bool]]] = {
     "backlog": [
-        ([constant(_AGE, _PUSH, 121, 30)], True),
-        ([constant(_AGE, _PUSH, 119, 30)], False),
-        ([constant(_AGE, _OTHER, 300, 30)], False),
-        ([constant(_AGE, _STREAM, 121, 30)], True),
-        ([constant(_AGE, _PAUSED, 9_000, 30)], False),
-        ([constant(_AGE, _PAUSED, 9_000, 30), constant(_AGE, _STREAM, 121, 30)], True),
+        (waiting(_PUSH, 121, 50), True),
+        (waiting(_PUSH, 119, 50), False),
+        (waiting(_PUSH, 700, 9_000, 1_000), True),
+        # One message in its back-off: of an idle system, and among many that pass.
+        (waiting(_PUSH, 700, 1), False),
+        (waiting(_PUSH, 700, 400, 1_000), False),
+        (waiting(_PUSH, 3_700, 1, 1_000), True),
+        (waiting(_OTHER, 9_000, 50), False),
+        (waiting(_STREAM, 121, 50), True),
+        (waiting(_PAUSED, 9_000, 50), False),
+        (waiting(_PAUSED, 9_000, 50) + waiting(_STREAM, 121, 50), True),
     ],
     "dead-letters": [
         ([growing(_DEAD_LETTERED, _PUSH, 1, 30)], True),
@@ -86,7 +121,7 @@ BY_HAND: dict[str, list[tuple[list[dict[str, str]], bool]]] = {
 }
 """By alert: series that only Google writes, and whether it fires."""
 
-ALERTS = {alert["name"]: alert for alert in alerts()}
+ALERTS = alerts()
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +143,8 @@ def filled(query: str) -> str:
 def rule(name: str) -> dict[str, Any]:
     """Return an alert as a group of rules."""
     alert = ALERTS[name]
-    told = {"alert": name, "expr": filled("\n".join(alert["query"])), "for": alert["duration"]}
-    return {"name": name, "interval": alert["evaluation_interval"], "rules": [told]}
+    told = {"alert": name, "expr": filled(alert["expr"]), "for": alert.get("for", "0s")}
+    return {"name": name, "interval": alert["interval"], "rules": [told]}
 
 
 def case(name: str, given: list[dict[str, str]], minutes: int, *, fires: bool) -> dict[str, Any]:
@@ -129,7 +164,8 @@ def test_an_alert_fires_in_its_trouble_and_in_nothing_else(phases: dict[str, Pha
     """Over hours that are made of what the service sent."""
     tests = [
         case(name, series(phases, segments), sum(minutes for _, minutes in segments), fires=fires)
-        for segments, fires in zip(TROUBLE[name], (True, False), strict=True)
+        for lived, fires in zip(TROUBLE[name], (True, False), strict=True)
+        for segments in lived
     ]
     assert failures(tmp_path, [rule(name)], tests) == ""
 
@@ -148,13 +184,43 @@ def test_without_any_series_no_alert_fires(tmp_path: Path) -> None:
     assert failures(tmp_path, [rule(name) for name in ALERTS], tests) == ""
 
 
+def test_an_outage_of_the_store_is_a_handful_of_incidents(phases: dict[str, Phase], tmp_path: Path) -> None:
+    """An hour without BigQuery, and the hours after it: each alert that fires does so once, and these are all."""
+    outage, draining, after = HOUR, 20, 9 * HOUR
+    lived = [("good", DAY), ("outage", outage), ("draining", draining), ("good", after)]
+    end = sum(minutes for _, minutes in lived) - 1
+    given = series(phases, lived)
+    name = '{monitored_resource="pubsub_subscription", subscription_id="sluice-push"}'
+    given += [
+        {"series": f"{_AGE}{name}", "values": f"1x{DAY - 1} 0+60x{outage - 1} {60 * outage}x{draining - 1} 1x{after}"},
+        {"series": f"{_UNDELIVERED}{name}", "values": f"1x{DAY - 1} 0+33x{outage - 1} 999x{draining - 1} 1x{after}"},
+        {"series": f"{_ACKED}{name}", "values": f"0+33x{DAY - 1} {33 * DAY}x{outage - 1} {33 * DAY}+99x{draining}"},
+    ]
+    fired = {"backlog", "sink-trouble", "api-available", "stored-in-time", "fixed-limits"}
+    expr = f'count by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{end - DAY}m]))'
+    expected = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in fired]
+    check = {"expr": expr, "eval_time": f"{end}m", "exp_samples": expected}
+    tests = [{"interval": "1m", "input_series": given, "promql_expr_test": [check]}]
+    assert failures(tmp_path, [rule(alert) for alert in ALERTS], tests) == ""
+
+
+def test_each_fixed_limit_fires_by_itself(phases: dict[str, Phase], tmp_path: Path) -> None:
+    """They are one alert, so that an outage is one incident more and not four."""
+    limits = filled(ALERTS["fixed-limits"]["expr"]).split("\nor\n")
+    troubles = [[("good", 20), (name, 20)] for name in ("late", "slow", "slow", "failing")]
+    tests = [
+        {"interval": "1m", "input_series": series(phases, lived), "promql_expr_test": [holds(limit, 35, is_so=True)]}
+        for limit, lived in zip(limits, troubles, strict=True)
+    ]
+    assert failures(tmp_path, [], tests) == ""
+
+
 def test_an_alert_that_is_wrong_is_found(phases: dict[str, Phase], tmp_path: Path) -> None:
     """A threshold that nothing reaches fails this file."""
-    broken = rule("processing-latency")
-    broken["rules"][0]["expr"] = broken["rules"][0]["expr"].replace("> 5", "> 5000000")
-    segments = TROUBLE["processing-latency"][0]
-    given = series(phases, segments)
-    assert "FAILED" in failures(tmp_path, [broken], [case("processing-latency", given, 30, fires=True)])
+    broken = rule("query-bytes")
+    broken["rules"][0]["expr"] += " * 1000"
+    (lived,) = TROUBLE["query-bytes"][0]
+    assert "FAILED" in failures(tmp_path, [broken], [case("query-bytes", series(phases, lived), 2 * HOUR, fires=True)])
 
 
 def test_every_tile_shows_something(phases: dict[str, Phase], tmp_path: Path) -> None:
@@ -163,13 +229,16 @@ def test_every_tile_shows_something(phases: dict[str, Phase], tmp_path: Path) ->
         (name, 10) for name in ("good", "rejecting", "slow", "failing", "late", "late-canaries", "good", "missing")
     ]
     given = series(phases, lived)
-    for metric in FOREIGN:
+    foreign = {
+        found
+        for _, query in queries_of_tiles()
+        for found in re.findall(r'(\w+_googleapis_com:\w+){monitored_resource="(\w+)"', query)
+    }
+    for metric, resource in sorted(foreign):
         for name in ("sluice", "sluice-push", "sluice-dead-letters"):
-            labels = dict.fromkeys(metric.labels, name) | {"monitored_resource": metric.resource}
-            given.append(growing(metric.name, labels, 60, 90))
-    shown = {title: filled(query) for title, query in queries_of_tiles(read())}
-    expressions = [filled(query) for _, query in queries_of_tiles(read())]
+            ids = dict.fromkeys(("project_id", "topic_id", "subscription_id", "service_name"), name)
+            given.append(growing(metric, ids | {"monitored_resource": resource}, 60, 90))
+    expressions = [filled(query) for _, query in queries_of_tiles()]
     checks = [holds(f"max_over_time((({query}) >= 0)[79m:1m])", 79, is_so=True) for query in expressions]
     assert failures(tmp_path, [], [{"interval": "1m", "input_series": given, "promql_expr_test": checks}]) == ""
-    assert len(shown) == 23
-    assert metrics_of(shown["Pub/Sub messages a second: in and out"]) <= {metric.name for metric in FOREIGN}
+    assert len({title for title, _ in queries_of_tiles()}) == 23

@@ -24,8 +24,8 @@ run "every_alert_reaches_its_list" {
   }
 
   assert {
-    condition     = length(google_monitoring_alert_policy.main) > 0 && toset(keys(google_monitoring_alert_policy.main)) == toset(jsondecode(templatefile("monitoring/alerts.json", local.placeholders))[*].name)
-    error_message = "Each entry of alerts.json is a policy."
+    condition     = length(google_monitoring_alert_policy.main) > 0 && toset(keys(google_monitoring_alert_policy.main)) == toset(flatten(yamldecode(templatefile("monitoring/alerts.yaml", local.placeholders)).groups[*].rules[*].alert))
+    error_message = "Each rule of alerts.yaml is a policy."
   }
 
   assert {
@@ -39,8 +39,8 @@ run "every_alert_reaches_its_list" {
   }
 
   assert {
-    condition     = alltrue([for policy in google_monitoring_alert_policy.main : policy.conditions[0].condition_prometheus_query_language[0].disable_metric_validation && policy.enabled != false])
-    error_message = "A policy on a metric that nobody has written yet can be made, and is on."
+    condition     = alltrue([for policy in google_monitoring_alert_policy.main : policy.conditions[0].condition_prometheus_query_language[0].disable_metric_validation && policy.enabled != false && policy.alert_strategy[0].auto_close == "1800s"])
+    error_message = "A policy on a metric that nobody has written yet can be made, is on, and closes its incidents."
   }
 
   assert {
@@ -238,6 +238,19 @@ run "another_configuration_may_watch" {
   assert {
     condition     = length(google_monitoring_slo.main) > 0
     error_message = "Objectives are each system's own."
+  }
+}
+
+run "fixed_limits_can_be_turned_off" {
+  command = plan
+
+  variables {
+    fixed_limits = false
+  }
+
+  assert {
+    condition     = !contains(keys(google_monitoring_alert_policy.main), "fixed-limits") && contains(keys(google_monitoring_alert_policy.main), "stored-in-time")
+    error_message = "The alerts on objectives and causes stay."
   }
 }
 

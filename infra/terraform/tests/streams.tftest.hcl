@@ -220,7 +220,7 @@ run "every_stream_is_watched" {
   command = plan
 
   assert {
-    condition     = length(regexall("\"\\(sluice\\)-push\\(\\[[.]\\]\\[a-z0-9_\\]\\+\\)[?]\"", google_monitoring_alert_policy.main["backlog"].conditions[0].condition_prometheus_query_language[0].query)) == 1
+    condition     = length(regexall("\"\\(sluice\\)-push\\(\\[[.]\\]\\[a-z0-9_\\]\\+\\)[?]\"", google_monitoring_alert_policy.main["backlog"].conditions[0].condition_prometheus_query_language[0].query)) == 2
     error_message = "A backlog of any stream is noticed."
   }
 
