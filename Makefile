@@ -91,7 +91,7 @@ fmt: setup ## Format the code and apply automatic fixes.
 	@$(PYTHON) -m ruff check --fix
 
 .PHONY: terraform
-terraform: setup ## Check infra/terraform: format, arguments, tests, each environment (TFCHECK=program: use that one, offline).
+terraform: setup ## Check infra/terraform: format, arguments, tests, mutations, each environment (TFCHECK=program: use that one, offline).
 	@TFCHECK="$(TFCHECK)" sh infra/terraform/check.sh
 
 .PHONY: image

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Check infra/terraform and its bootstrap/: format, arguments, tests, and every environment. `make terraform` runs this.
+# Check infra/terraform and its bootstrap/: format, arguments, tests, mutations, and every environment. `make terraform` runs this.
 # Google is asked nothing, and no credentials are needed.
 #
 # With TFCHECK set to a program, that does it, without network: it is run as `$TFCHECK DIRECTORY -- COMMAND`, checks the
@@ -57,13 +57,18 @@ cp check.sh "$project"
 cp -r "$project/environments" check.sh "$project/bootstrap"
 
 if [ -n "${TFCHECK-}" ]; then
-    "$TFCHECK" . -- sh -c 'sh check.sh environments-tested && sh check.sh plans .tfvars environments'
+    "$TFCHECK" . -- sh -c \
+        'sh check.sh environments-tested && sh check.sh plans .tfvars environments && sh tests/mutations.sh'
     "$TFCHECK" bootstrap -- sh ../check.sh plans .bootstrap.tfvars ../environments
     environments="dev prod" "$TFCHECK" "$project" -- sh check.sh plans .tfvars environments
     environments="dev prod" "$TFCHECK" "$project/bootstrap" -- sh check.sh plans .bootstrap.tfvars environments
 elif command -v terraform >/dev/null 2>&1; then
     terraform fmt -check -diff -recursive .
     checked .
+    copy=$(mktemp -d)
+    cp -r . "$copy"
+    (cd -- "$copy" && sh tests/mutations.sh)
+    rm -r "$copy"
     checked bootstrap
     environments_tested
     (cd -- "$project" && terraform init -backend=false -input=false -no-color >/dev/null && terraform validate -no-color)
