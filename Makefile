@@ -130,74 +130,48 @@ soak: setup ## Run the service for 30 minutes with faults; check that nothing gr
 	@$(PYTHON) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench
-bench: bench-ingest bench-start bench-query ## Measure ingestion, start-up, memory and queries (under ten minutes; bench/README.md).
+bench: bench-ingest bench-start bench-query ## Measure ingestion, start-up, memory and queries (under ten minutes; docs/performance.md).
 
 .PHONY: bench-setup
 bench-setup:
 	@sh ./bootstrap.sh --bench
 
 .PHONY: bench-ingest
-bench-ingest: bench-setup ## Measure ingestion, against the machine's ceilings and common alternatives; latency, scaling.
-	@sh ./bootstrap.sh --bench today
+bench-ingest: bench-setup ## Measure ingestion, against the machine's ceilings, and the latency that the service adds.
 	@$(BENCH) -m bench.ingest.compare $(ARGS)
 	@$(BENCH) -m bench.ingest.latency
-	@$(BENCH) -m bench.ingest.workers
-	@$(BENCH) -m bench.report
-	@$(BENCH) -m bench.scaling
+	@$(BENCH) -m bench.tables
 
 .PHONY: bench-start
-bench-start: bench-setup ## Measure start-up (until the first 200), imports, and memory: idle, under load, after bursts.
+bench-start: bench-setup ## Measure start-up (until the first 200) and memory: idle, under load, after bursts.
 	@$(BENCH) -m bench.start.time_to_ready
 	@$(BENCH) -m bench.start.memory
-	@$(BENCH) -m bench.report
+	@$(BENCH) -m bench.tables
 
 .PHONY: bench-query
 bench-query: bench-setup ## Measure queries over HTTP: pages, 304, exports and their memory (docs/performance.md).
 	@$(BENCH) -m bench.query.api $(ARGS)
-	@$(BENCH) -m bench.report
 
 .PHONY: bench-price
-bench-price: bench-setup ## Reckon what reading costs on BigQuery, by a model of what it bills (bench/README.md).
+bench-price: bench-setup ## Reckon what reading costs on BigQuery, by a model of what it bills (docs/performance.md).
 	@$(BENCH) -m bench.price $(ARGS)
-	@$(BENCH) -m bench.report
 
 .PHONY: bench-fresh
 bench-fresh: bench-setup ## Measure how old the feed over BigQuery is, with watermarks and without (needs Python 3.13; ten minutes).
 	@$(BENCH) -m bench.price.fresh $(ARGS)
-	@$(BENCH) -m bench.report
 
 .PHONY: bench-gate
 bench-gate: bench-setup ## Fail where a message or a record takes 5 % more processor time than before (BASE=COMMIT: than there).
 	@$(BENCH) -m bench.gate $(if $(BASE),--base $(BASE)) $(ARGS)
 
-.PHONY: bench-streams
-bench-streams: bench-setup ## Measure what ten streams on one core cost, against a single type (docs/performance.md).
-	@$(BENCH) -m bench.ingest.streams $(ARGS)
-
 .PHONY: bench-heavy
 bench-heavy: bench-setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
 	@$(BENCH) -m bench.ingest.heavy_messages $(ARGS)
-
-.PHONY: bench-embedded
-bench-embedded: bench-setup ## Measure reads of the embedded store at three million rows (docs/performance.md; ARGS="--against DIR").
-	@$(BENCH) -m bench.embedded.millions $(ARGS)
-
-.PHONY: bench-telemetry
-bench-telemetry: bench-setup ## Measure the cost of traces, metrics and logs for each push.
-	@$(BENCH) -m bench.telemetry.overhead $(ARGS)
-
-.PHONY: bench-append
-bench-append: bench-setup ## Measure the latency that the service adds to the store's, at one message a second.
-	@$(BENCH) -m bench.ingest.append_latency --save $(ARGS)
 
 .PHONY: load
 load: bench-setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load
 	@$(BENCH) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
-
-.PHONY: capacity
-capacity: setup ## Recompute capacity and cost from measured figures and list prices (docs/capacity.md, docs/scaling.md).
-	@$(PYTHON) -m bench.scaling
 
 .PHONY: local-bigquery-lock
 local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): sluice/local/bigquery/requirements.txt.
@@ -211,5 +185,5 @@ flights-data: setup ## Rebuild sluice/local/flights/*.csv.gz from their source (
 
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
-	@rm -rf .venv site .cache/bench .cache/today .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf .venv site .cache/bench .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

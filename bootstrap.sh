@@ -6,7 +6,7 @@
 # a private virtual environment; nothing outside this directory is changed.
 #
 # bootstrap.sh                  set .venv up
-# bootstrap.sh --bench [today]  set .cache/bench (.cache/today) up, on the image's Python: for benchmarks
+# bootstrap.sh --bench          set .cache/bench up, on the image's Python: for benchmarks
 # bootstrap.sh --uv             print where uv is
 set -eu
 
@@ -63,13 +63,12 @@ if [ "${1-}" = --uv ]; then
 fi
 environment=.venv
 if [ "${1-}" = --bench ]; then
-    group=${2-bench}
-    environment=.cache/$group
+    environment=.cache/bench
     # Some calls take three times as long in another version of Python. A shim of pyenv fails for a version not chosen.
     image_python=$(sed -n 's/^FROM python:\([0-9.]*\)-.*/\1/p' Dockerfile)
     PYENV_VERSION=$(pyenv versions --bare 2>/dev/null | paste -s -d : -)
     export PYENV_VERSION
-    set -- --python "$image_python" --no-default-groups --group "$group"
+    set -- --python "$image_python" --no-default-groups --group bench
 fi
 stamp=$environment/.synced
 wanted=$({ echo "$*"; cat bootstrap.sh pyproject.toml client/pyproject.toml uv.lock; } | cksum)

@@ -24,7 +24,7 @@ _LONGEST_US = 100_000  # between two appends of a table, for the sake of others,
 APART_US = 3_000
 """Between two appends of a table while it shares a target that is reached, for each busy table.
 
-So all tables together begin at most 333 appends a second, which take a fifth of a processor (bench/README.md). Full
+So all tables together begin at most 333 appends a second, which take a fifth of a processor. Full
 batches, and those of a table without an append in flight, do not count.
 """
 

@@ -1,6 +1,6 @@
 """Many deadlines on one timer: for waits that nearly always end long before their deadline.
 
-A timer of the event loop costs more than the rest of such a wait, and a push would need two (bench/README.md). Here,
+A timer of the event loop costs more than the rest of such a wait, and a push would need two. Here,
 beginning and ending a wait is a dictionary entry, and the loop has one timer. It is set for the earliest deadline known
 at that time. When it fires, that wait has usually ended, and the timer is set for the earliest remaining deadline.
 """

@@ -16,7 +16,7 @@ from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
 
 # By default, Python collects whenever a few hundred more objects exist than before (700 in 3.11). Under load it does so
-# all the time, and finds nothing: it took a fifth of a push (bench/README.md). Young cycles now wait a few megabytes
+# all the time, and finds nothing: it took a fifth of a push. Young cycles now wait a few megabytes
 # longer. Old cycles must not wait for days: the rows of an abandoned tail become garbage when they are no longer young.
 # With 50 young collections per middle one, and 100 of those per full one, memory grew for hours (`make soak`).
 _OBJECTS_BEFORE_A_SEARCH, _YOUNG_SEARCHES, _MIDDLE_SEARCHES = 20_000, 5, 5

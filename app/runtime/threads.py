@@ -45,7 +45,7 @@ def shorten_switch_interval() -> None:
     """Have Python interrupt a thread sooner when another one waits for the interpreter.
 
     By default the waiting thread interrupts the holder after 5 ms, so requests arrive in lumps. The figures in
-    bench/README.md are with a tenth of that.
+    docs/performance.md are with a tenth of that.
     """
     sys.setswitchinterval(0.0005)
 

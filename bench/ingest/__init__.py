@@ -1,10 +1,7 @@
-"""How many pushed messages one core takes in, and what it costs: ceilings, the service, and what people do today.
+"""How many pushed messages one core takes in, and what it costs: the service, and the ceilings of the machine.
 
 measured             compare         `make bench-ingest`: messages a second of every contender, and under other loads
                      latency         … what is added to the store's acknowledgement, at half and nine tenths of the load
-                     workers         … what a second core is worth
-                     append_latency  `make bench-append`: what is added for one message a second
-                     streams         `make bench-streams`: ten busy streams against a single type (ten_streams: which)
                      heavy_messages  `make bench-heavy`: what one heavy message costs (heavy_cases: which)
 who is measured      contenders      each as a process of its own on one core, and the null store
                      ceilings        what no service can exceed

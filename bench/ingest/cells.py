@@ -50,16 +50,10 @@ class Cell(msgspec.Struct):
         }
 
 
-def ratio(
-    cells: Sequence[Cell], one: tuple[str, Case], other: tuple[str, Case], *, per_core: bool = False
-) -> dict[str, object]:
-    """Return how many times as many records a second `one` takes as `other`: each round's, and their median.
-
-    `per_core`: as many as each would take with all of its core, which some leave idle while they wait for the store.
-    """
+def ratio(cells: Sequence[Cell], one: tuple[str, Case], other: tuple[str, Case]) -> dict[str, object]:
+    """Return how many times as many records a second `one` takes as `other`: each round's, and their median."""
     first, second = (next(cell for cell in cells if (cell.contender, cell.case) == wanted) for wanted in (one, other))
     ratios = [
-        mine.records_per_s / theirs.records_per_s * (theirs.cores / mine.cores if per_core else 1.0)
-        for mine, theirs in zip(first.rounds, second.rounds, strict=False)
+        mine.records_per_s / theirs.records_per_s for mine, theirs in zip(first.rounds, second.rounds, strict=False)
     ]
     return {"rounds": [round(each, 3) for each in ratios], "median": round(statistics.median(ratios), 3)}

@@ -1,6 +1,6 @@
-"""The way in, measured: how near the ceiling of the machine, and how it compares with what people do today.
+"""Ingest, measured: how near the ceiling of the machine.
 
-    python -m bench.ingest.compare            make bench-ingest: all of it (about four minutes)
+    python -m bench.ingest.compare            make bench-ingest: all of it (three minutes)
 
 First every contender under the first case; then the service and the waiting ceiling over the other cases. Writes
 bench/results/ingest.json.
@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from bench.ingest.cells import ratio
-from bench.ingest.contenders import CONTENDERS, SLUICE, TODAY
+from bench.ingest.contenders import CONTENDERS, SLUICE
 from bench.ingest.messages import Case
 from bench.ingest.rounds import compare
 from bench.machine import machine_before
@@ -41,9 +41,7 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
     """Return every cell, and the ratios of the first case."""
     cells = await compare(CONTENDERS, [FIRST], rounds=rounds, seconds=seconds)
     ratios = {
-        f"{SLUICE} / {name}": ratio(cells, (SLUICE, FIRST), (name, FIRST), per_core=name in TODAY)
-        for name in CONTENDERS
-        if name != SLUICE
+        f"{SLUICE} / {name}": ratio(cells, (SLUICE, FIRST), (name, FIRST)) for name in CONTENDERS if name != SLUICE
     }
     sweep = await compare(["waiting", SLUICE], [FIRST, *SWEEP], rounds=max(rounds * 2 // 5, 2), seconds=seconds)
     ratios["100 records a message / one record"] = ratio(sweep, (SLUICE, MANY), (SLUICE, FIRST))

@@ -10,29 +10,15 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from app.http.paths import PUSH
 from bench.ingest.ceilings import CEILINGS
-from bench.ingest.ten_streams import STREAMS
 from bench.places import ROOT
 from sluice.testing import tokens
 from sluice.testing.process import free_port
 
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.02
-SLUICE, FLASK, FASTAPI = "sluice", "flask + insert_rows_json", "fastapi + AppendRowsStream"
-TUNED, REMEMBERING = f"{FLASK}, client tuned", f"{FASTAPI}, tokens remembered"
-TODAY = {
-    FLASK: ["bench.today.flask_insert_rows"],
-    TUNED: ["bench.today.flask_insert_rows", "--tuned-client", "--threads=32"],
-    FASTAPI: ["bench.today.fastapi_append_rows"],
-    REMEMBERING: ["bench.today.fastapi_append_rows", "--remember-tokens"],
-}
-TODAYS_PYTHON = ROOT / ".cache" / "today" / "bin" / "python"
-"""With packages that the service does without, and is measured without (`make bench-ingest` installs them)."""
-CONTENDERS = (*CEILINGS, SLUICE, *TODAY)
-TEN_STREAMS = f"{SLUICE}, ten streams"
-PATHS = {TEN_STREAMS: tuple(f"{PUSH}/{name}" for name in STREAMS)}
-"""Where those are pushed to that have several paths."""
+SLUICE = "sluice"
+CONTENDERS = (*CEILINGS, SLUICE)
 Said = TypeVar("Said")
 
 
@@ -117,12 +103,7 @@ def commands(store: Store, keys_url: str, ack_ms: float) -> dict[str, tuple[list
     found: dict[str, tuple[list[str], Mapping[str, str]]] = {
         name: (["bench.ingest.ceilings", name, f"--ack-ms={ack_ms}"], {}) for name in CEILINGS
     }
-    told = [f"--keys-url={keys_url}", f"--audience={tokens.AUDIENCE}"]
-    urls = {name: store.rest_url if name.startswith(FLASK) else store.grpc_url for name in TODAY}
-    found |= {name: ([*words, f"--store={urls[name]}", *told], {}) for name, words in TODAY.items()}
-    settings = service_settings(store.grpc_url, keys_url)
-    found[SLUICE] = (["app"], settings)
-    found[TEN_STREAMS] = (["app"], {**settings, "SLUICE_STREAMS": "bench.ingest.ten_streams:STREAMS"})
+    found[SLUICE] = (["app"], service_settings(store.grpc_url, keys_url))
     return found
 
 
@@ -151,8 +132,7 @@ async def running(
         settings = {**settings, "SLUICE_PORT": str(port)}
     else:
         words = [*words, f"--port={port}"]
-    python = TODAYS_PYTHON if name in TODAY else program.python
-    process = await start([str(python), "-m", *words], core, settings, tree=program.tree)
+    process = await start([program.python, "-m", *words], core, settings, tree=program.tree)
     try:
         await _ready(process, port, name)
         yield Contender(name, process, port)

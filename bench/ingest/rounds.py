@@ -9,7 +9,7 @@ import msgspec
 
 from app.http.paths import PUSH
 from bench.ingest.cells import Cell, Round
-from bench.ingest.contenders import PATHS, SLUICE, TEN_STREAMS, TODAY, Contender, Cores, Store, commands, running
+from bench.ingest.contenders import SLUICE, Contender, Cores, Store, commands, running
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
 from bench.places import ROOT
@@ -18,8 +18,6 @@ from sluice.testing.service import authorization
 
 _WARM_UP_S = 0.5
 _LONGEST_S = 30.0
-_DURABLE = {SLUICE, TEN_STREAMS, *TODAY}
-"""Those that store what they acknowledge: the store must have it."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -64,7 +62,7 @@ def order_of(contenders: Sequence[Contender], case: Case, seconds: float, rate: 
     """Return the load of `contenders` together with messages that none of them has had yet."""
     return Order(
         ports=[contender.port for contender in contenders],
-        paths=PATHS.get(contenders[0].name, (PUSH,)),
+        paths=(PUSH,),
         case=case,
         authorization=authorization()["Authorization"],
         seconds=seconds,
@@ -88,7 +86,7 @@ async def one_round(
     contender.pushed += loaded.answered
     if loaded.failed:
         raise SystemExit(f"{contender.name}: {loaded.failed} of {loaded.answered} pushes were not answered 204")
-    if contender.name in _DURABLE:
+    if contender.name == SLUICE:  # a ceiling stores nothing
         check_stored(contender, loaded.answered * case.records, await field.store.rows() - before)
     return loaded
 

@@ -15,6 +15,7 @@ from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.price.freshness import Freshness, ages
 from bench.price.readers import Way, price_of
+from bench.tables import write_tables
 from tests.support.billing.bill import Layout
 
 _RATE = 1_000
@@ -24,7 +25,7 @@ _LAG_S = 2.0  # of the horizon that watermarks say, with the second that BigQuer
 
 async def _cell(age: Freshness) -> dict[str, Any]:
     layout = Layout(clustered_by="ingest_time", id_index=True)
-    way = Way("", layout, chunks=True, poll_s=age.poll_s, watermarks_lag_s=_LAG_S if age.watermarks == "read" else None)
+    way = Way(layout, poll_s=age.poll_s, watermarks_lag_s=_LAG_S if age.watermarks == "read" else None)
     dollars = {reader: (await price_of(reader, way, _RATE)).dollars_per_month for reader in _READERS}
     return {**msgspec.to_builtins(age), "dollars_per_month": dollars}
 
@@ -43,6 +44,7 @@ def main() -> None:
     ).parse_args()
     found = asyncio.run(measure())
     (RESULTS / "fresh.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_tables()
     for cell in found["cells"]:
         print(cell)
 

@@ -19,7 +19,7 @@ from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
-from bench.scaling import prices
+from bench.price import prices
 from sluice.testing.clock import FakeClock
 from tests.support.billing.bill import Layout
 from tests.support.billing.store import BilledStore
@@ -34,14 +34,12 @@ _SECONDS = {1_000: 210, 10_000: 42, 100_000: 10}  # in which each horizon falls 
 
 
 class Way(msgspec.Struct, frozen=True):
-    """A way of reading: the table's layout, whether settled chunks are on, how often readers poll, and watermarks.
+    """A way of reading: the table's layout, how often readers poll, and watermarks.
 
     `watermarks_lag_s` is how old the horizon is when watermarks were read, None without them.
     """
 
-    name: str
     layout: Layout
-    chunks: bool
     poll_s: float = 5.0
     watermarks_lag_s: float | None = None
 
@@ -77,13 +75,10 @@ class Stage:
         )
         runner: QueryRunner = self.store
         self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
-        if way.chunks:
-            size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
-            self.shelf = shelf = Shelf(size, self.clock, ttl_s=CLOSED_TTL_S, erasures=lambda: 0)
-            grid = horizon_grid_us(runner)
-            runner = ChunkedSource(
-                runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid
-            )
+        size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
+        self.shelf = shelf = Shelf(size, self.clock, ttl_s=CLOSED_TTL_S, erasures=lambda: 0)
+        grid = horizon_grid_us(runner)
+        runner = ChunkedSource(runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid)
         self.feed = Feed(runner, RECORDS, lookback_s=limits.dedupe_lookback_s)
         self.pages = Pages(self.feed, settings, self.clock, Reads(self.clock))
         self.read = 0
@@ -111,10 +106,10 @@ class Stage:
     def price(self, seconds: float | None = None) -> Price:
         """Return what was paid for the records read since the beginning, in `seconds` of time if that says a month."""
         per_million = self.store.billed / max(self.read, 1) * 1e6
-        dollars = prices.QUERIED_BYTE.of(self.store.billed)
+        dollars = prices.QUERIED_BYTE * self.store.billed
         return Price(
             per_million,
-            prices.QUERIED_BYTE.of(per_million),
+            prices.QUERIED_BYTE * per_million,
             None if seconds is None else dollars * MONTH_S / seconds,
         )
 
@@ -127,7 +122,7 @@ async def followers(way: Way, rows_per_s: int, count: int, *, warm: bool = True)
     stage = Stage(way, rows_per_s)
     first = await stage.head()
     lookback_s = stage.lookback_us / SECOND_US
-    if warm and way.chunks and rows_per_s * lookback_s < stage.shelf.keys.max_keys:
+    if warm and rows_per_s * lookback_s < stage.shelf.keys.max_keys:
         for _ in range(round(lookback_s / way.poll_s) + 4):
             await stage.clock.advance(way.poll_s)
             first = await stage.follow(first)

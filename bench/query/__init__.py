@@ -10,5 +10,4 @@ who is asked              served              the service, and what stands in fo
                           constant            the ceiling: a bare application whose answers are ready
 who asks                  keep_alive          one connection, one request after the other
                           export_client       a reader of exports in a process of its own
-what is shown             performance_tables  the tables of docs/performance.md
 """

@@ -26,9 +26,9 @@ from bench.query.constant import Constant
 from bench.query.exports import measure_ceilings, measure_exports, pages_meanwhile
 from bench.query.keep_alive import KeepAlive, percentiles
 from bench.query.pages import REVALIDATED, measure_pages
-from bench.query.performance_tables import write_tables
 from bench.query.rows import Rows, build_rows
 from bench.query.served import constant, service
+from bench.tables import write_tables
 
 RESULT = RESULTS / "api.json"
 PARTS = ("pages", "exports", "beside")

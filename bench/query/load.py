@@ -32,9 +32,9 @@ from bench.machine import machine
 from bench.places import RESULTS, ROOT
 from bench.query.constant import Constant
 from bench.query.pages import ConcurrencyLimiter, page
-from bench.query.performance_tables import write_tables
 from bench.query.rows import Rows, build_rows
 from bench.query.served import Served, constant, service
+from bench.tables import write_tables
 from bench.usage import Watch
 
 RESULT = RESULTS / "load.json"

@@ -1,10 +1,9 @@
-"""How long a start takes: from the process's begin to its first 200 on `/health/ready`, and where the time goes.
+"""How long a start takes: from the process's begin to its first 200 on `/health/ready`, in fresh processes.
 
 The service with each store, fresh processes on one core, in turn with two that say what the machine and the server
 take by themselves: Python that does nothing, and a bare application (`bench.start.bare`). The embedded store begins
 with a new file; BigQuery is the null store, and the keys of tokens come over HTTP, both from the other core. Bytecode
-is compiled before. Last, a few starts of each with `-X importtime`, which take longer for being watched: what the
-quickest of them imports until it is ready. Writes bench/results/start.json.
+is compiled before. Writes bench/results/start.json.
 """
 
 import argparse
@@ -20,15 +19,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from bench.ingest.contenders import Cores, service_settings
 from bench.machine import machine_before
 from bench.places import RESULTS, ROOT
-from bench.start.import_times import read_imports, summary
+from bench.usage import cpu_s
 from sluice.testing.process import free_port, served_keys
 
 RESULT = RESULTS / "start.json"
@@ -36,8 +34,6 @@ EMBEDDED, BIGQUERY, BARE, NOTHING = "sluice, embedded", "sluice, bigquery", "bar
 CONTENDERS = (EMBEDDED, BIGQUERY, BARE, NOTHING)
 _LOOK_AGAIN_S = 0.004
 _WITHIN_S = 60.0
-_TOP = 25
-_WATCHED = 3  # the clock that Python reads for an import does not stop while others have the core
 _READY = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -72,49 +68,32 @@ def outside() -> Iterator[Outside]:
         store.stdin.close()
 
 
-def start(name: str, out: Outside, log: Path | None = None) -> Start:
-    """Start a contender once, and end it when it has answered; with `log`, its imports are written there.
+def start(name: str, out: Outside) -> Start:
+    """Start a contender once, and end it when it has answered.
 
     Raises:
         SystemExit: it ended by itself, or was not ready within a minute.
     """
     if name == NOTHING:
-        begun_s, process = _begin(["-c", "pass"], out, {}, subprocess.DEVNULL)
+        begun_s, process = _begin(["-c", "pass"], out, {})
         _, _, used = os.wait4(process.pid, 0)
         process.returncode = 0
         return Start(time.perf_counter() - begun_s, used.ru_utime + used.ru_stime)
-    with ready(name, out, log) as (found, _):
-        return found
-
-
-@contextmanager
-def ready(
-    name: str, out: Outside, log: Path | None = None, settings: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[tuple[Start, int]]:
-    """Start a contender, with more `settings`; yield what that took and its process id, and end it with the block.
-
-    Raises:
-        SystemExit: as `start`.
-    """
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder, (log or Path(os.devnull)).open("wb") as said:
-        words = [*(["-X", "importtime"] if log else []), *_words(name, port)]
-        environment = _settings(name, out, port, Path(folder)) | dict(settings)
-        begun_s, process = _begin(words, out, environment, said)
+    with tempfile.TemporaryDirectory() as folder:
+        begun_s, process = _begin(_words(name, port), out, _settings(name, out, port, Path(folder)))
         try:
             while not _is_ready(port):
                 if process.poll() is not None or time.perf_counter() - begun_s > _WITHIN_S:
                     raise SystemExit(f"{name} did not become ready")
                 time.sleep(_LOOK_AGAIN_S)
-            yield Start(time.perf_counter() - begun_s, _cpu_s(process.pid)), process.pid
+            return Start(time.perf_counter() - begun_s, cpu_s(process.pid))
         finally:
             process.kill()
             process.wait()
 
 
-def _begin(
-    words: Sequence[str], out: Outside, settings: Mapping[str, str], said: int | IO[bytes]
-) -> tuple[float, subprocess.Popen[bytes]]:
+def _begin(words: Sequence[str], out: Outside, settings: Mapping[str, str]) -> tuple[float, subprocess.Popen[bytes]]:
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("SLUICE_", "PORT", "PYTHON"))}
     os.sched_setaffinity(0, out.cores.service)  # the child inherits it
     begun_s = time.perf_counter()
@@ -124,7 +103,7 @@ def _begin(
         env=plain | dict(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=said,
+        stderr=subprocess.DEVNULL,
     )
     os.sched_setaffinity(0, out.cores.load)
     return begun_s, process
@@ -151,11 +130,6 @@ def _is_ready(port: int) -> bool:
             return connection.recv(64)[9:12] == b"200"
     except OSError:
         return False
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the processor time of a process, to the microsecond: Linux counts it as a clock (clock_getcpuclockid)."""
-    return time.clock_gettime((~pid << 3) | 2)
 
 
 def told(found: Mapping[str, Sequence[Start]]) -> dict[str, Any]:
@@ -190,24 +164,16 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     before = machine_before()
     starts: dict[str, list[Start]] = {name: [] for name in CONTENDERS}
-    imports: dict[str, Any] = {}
-    with outside() as out, tempfile.TemporaryDirectory() as folder:
+    with outside() as out:
         for name in CONTENDERS:
             start(name, out)  # compiles what was not compiled yet
         for number in range(rounds):
             for name in CONTENDERS if number % 2 == 0 else CONTENDERS[::-1]:
                 starts[name].append(start(name, out))
-        for name in (EMBEDDED, BIGQUERY):
-            log, watched = Path(folder) / "importtime", []
-            for _ in range(_WATCHED):
-                start(name, out, log)
-                watched.append(summary(read_imports(log.read_text()), _TOP))
-            imports[name] = min(watched, key=lambda one: one["self_ms"])
     result = {
         "machine": before,
         "rounds": rounds,
         **told(starts),
-        "imports": imports,
     }
     for cell in result["cells"]:
         print(cell["contender"], cell["median"])

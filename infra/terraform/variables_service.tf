@@ -202,7 +202,7 @@ variable "signing" {
 }
 
 variable "append_connections" {
-  description = "How many connections for appends BigQuery grants this project in the location, once that is more than Google's own: 10,000 in EU and US, 1,000 in a region. Several streams, times instances.max, may need them (docs/scaling.md)."
+  description = "How many connections for appends BigQuery grants this project in the location, once that is more than Google's own: 10,000 in EU and US, 1,000 in a region. Several streams, times instances.max, may need them (docs/performance.md)."
   type        = number
   default     = null
 

@@ -1,7 +1,7 @@
 """What a read of rows bills that were stored a moment ago: the first measurement of a run over BigQuery itself.
 
 New rows lie in `__UNPARTITIONED__`. Google documents neither for how long nor what a query of some of them bills, and
-the price of following rests on both (docs/scaling.md).
+the price of following rests on both (docs/performance.md).
 """
 
 import asyncio

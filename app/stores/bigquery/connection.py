@@ -51,7 +51,7 @@ _ROW = _tag(types.ProtoRows.pb(), "serialized_rows")
 class AppendRequests:
     """Writes the AppendRows requests of one stream as bytes, so that each row is copied once on its way to the wire.
 
-    With the client's message types, a request would copy each row five times (bench/README.md). On the wire, a message
+    With the client's message types, a request would copy each row five times. On the wire, a message
     is a sequence of fields, each a tag, a length and its content
     (https://protobuf.dev/programming-guides/encoding/#structure). A `first` request also carries what applies to all
     that follow.

@@ -26,7 +26,7 @@ from app.telemetry.redaction import first_line
 STATE = "sluice_state"
 """The service's own table: the number of erasures, and the row that a probe of the disk writes and removes."""
 # Without background threads, DuckDB's allocator returns freed memory only while it is in use: after a burst it would
-# keep hundreds of MiB as long as the store is idle (bench/README.md, "Memory").
+# keep hundreds of MiB as long as the store is idle.
 # A checkpoint would also merge row groups, reading and rewriting all their rows: after 40 appends of 8 MiB the process
 # held 837 MiB, and 326 without (`make attack`, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
 # large enough to scan, and are dropped as a whole once retention has deleted their rows.
