@@ -12,7 +12,7 @@ Every order of events is safe:
 - The row was not stored late after all: readers see both rows, as they have different keys.
 
 What remains: a process that ends between a late commit and its repair, and a commit that comes later than the margin
-after we abandoned the rows (docs/error-matrix.md).
+after we abandoned the rows (docs/runbook.md).
 """
 
 import asyncio

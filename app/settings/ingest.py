@@ -22,7 +22,7 @@ class IngestSettings(Room, frozen=True, kw_only=True):
         Meta(
             description="While a subscription is sought backward: the instant that it is sought to, such as "
             "`2026-01-31T12:00:00Z`. A message published since then, and older than the look-back, is looked up in "
-            "the table before it is stored. Empty: no seek (docs/incidents.md)."
+            "the table before it is stored. Empty: no seek (docs/runbook.md)."
         ),
     ] = ""
     stuck_s: Annotated[

@@ -139,7 +139,7 @@ ROWS_LATE = Instrument(
     name="sluice_row_late_total",
     noun="row",
     description="Rows acknowledged so late after their timestamp that readers may have passed them, by table",
-    meaning="Each was appended once more under another key (docs/error-matrix.md). The process was held up for "
+    meaning="Each was appended once more under another key (docs/runbook.md). The process was held up for "
     "longer than `SLUICE_SETTLE_S` allows: too little CPU, a suspended machine, or a debugger.",
     attributes=("table",),
 )

@@ -107,7 +107,7 @@ def readable(rows: Iterable[RejectRow], withheld: list[str]) -> Iterator[RejectR
 def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejected]:
     """Yield each rejected record once all its parts have been read; name the others in `incomplete`.
 
-    A part may repeat afterwards, if the service stored it a second time because it was late (docs/error-matrix.md).
+    A part may repeat afterwards, if the service stored it a second time because it was late (docs/runbook.md).
     """
     waiting: dict[str, dict[int, RejectRow]] = {}
     assembled = set[str]()

@@ -19,7 +19,7 @@ from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, runn
 from tests.long_form import long
 from tests.stores.duckdb.test_store import RECORDS, opened, row
 
-INCIDENTS = Path(__file__).parents[3] / "docs" / "incidents.md"
+RUN_BOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
 
 
 async def push(client: httpx.AsyncClient, record_id: str) -> int:
@@ -115,7 +115,7 @@ async def test_rows_outlast_a_deleted_write_ahead_log(tmp_path: Path) -> None:
 
 def rescue(process: Process, path: Path) -> None:
     """Run the commands of the run-book, in a shell that stops at the first failure."""
-    section = INCIDENTS.read_text().partition("### Sink state FILE_MISSING")[2]
+    section = RUN_BOOK.read_text().partition("### Sink state FILE_MISSING")[2]
     commands = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert commands is not None
     environ = {"PID": str(process.process.pid), "SLUICE_DATA_PATH": str(path), "PATH": "/usr/bin:/bin"}
