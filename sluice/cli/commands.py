@@ -49,7 +49,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
         "records": {
             "publish": Command("sluice.local.publish", "publish the records of a file or of standard input"),
             "follow": Command("sluice_client.follow_command", "copy the feed into a table of yours, each record once"),
-            "backfill": Command("sluice.ops.backfill.__main__", "store the records of files"),
+            "backfill": Command("sluice.ops.backfill.command", "store the records of files"),
             "replay": Command("sluice.ops.replay", "publish rejected records again, after a fix"),
             "redrive": Command("sluice.ops.redrive", "move dead-lettered messages back to their topic"),
             "erase": Command("app.query.erase.__main__", "delete the records of one id from the store"),

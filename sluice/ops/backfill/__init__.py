@@ -1,7 +1,7 @@
 """Store records that exist as files: `sluice backfill SOURCE --as NAME`.
 
+command        the options, and the exit status
 objects        the files of a source: a path, a folder, a glob, or gs://
-cloud_storage  objects of Cloud Storage, read in pieces
 formats        files to items: NDJSON, and which reader a file needs
 csv_rows       CSV rows as JSON records
 arrow_values   Parquet and Arrow rows as JSON records

@@ -8,20 +8,17 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
 from app.schema.columns import Column, Kind, Mode
-from sluice.ops.backfill.formats import Fault, Item, Reading
+from sluice.ops.backfill.formats import Fault, Item, Reading, json_or_text
 
-_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]*)")
-_TRUTHS = {b"true": b"true", b"false": b"false", b"1": b"true", b"0": b"false"}
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 # BigQuery exports a TIMESTAMP as `2026-01-31 12:00:00.5 UTC`.
-_EXPORTED = re.compile(rb"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9:.]+) UTC")
-_text = msgspec.json.Encoder()
-_any = msgspec.json.Decoder(msgspec.Raw)
+_EXPORTED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9:.]+) UTC")
 
 
 def read_csv(file: IO[bytes], reading: Reading) -> Iterator[Item]:
@@ -29,6 +26,7 @@ def read_csv(file: IO[bytes], reading: Reading) -> Iterator[Item]:
 
     Raises:
         ValueError: there is no header, or it names a member twice.
+        csv.Error: the file is no CSV.
     """
     columns = {column.name: column for column in reading.table.record}
     text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
@@ -38,62 +36,37 @@ def read_csv(file: IO[bytes], reading: Reading) -> Iterator[Item]:
         header = next(rows, [])
         if not any(header) or len({*header}) != len(header):
             raise ValueError("the first row must name the members, each once")
-        members = [(_text.encode(name) + b":", columns.get(name)) for name in header]
-        row = 0
-        for cells in rows:
-            if not cells:
-                continue
-            yield _item(row, cells, members)
-            row += 1
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
+        for row, cells in enumerate(filter(None, rows)):
+            yield _item(row, cells, header, columns)
     finally:
         csv.field_size_limit(limit)
         text.detach()  # the file is its opener's
 
 
-def _item(row: int, cells: list[str], members: list[tuple[bytes, Column | None]]) -> Item:
-    raw = [cell.encode("utf-8", "surrogateescape") for cell in cells]
-    if len(cells) > len(members):
-        detail = f"the row has {len(cells)} cells, and the header {len(members)}"
-        return Item(row, b",".join(raw), fault=Fault("malformed", detail))
-    if any(not _is_text(cell) for cell in cells):
-        return Item(row, b",".join(raw), fault=Fault("malformed", "the row is not UTF-8"))
-    pairs = [name + cell_json(cell, column) for cell, (name, column) in zip(raw, members, strict=False) if cell]
-    return Item(row, b"{" + b",".join(pairs) + b"}")
-
-
-def _is_text(cell: str) -> bool:
-    return cell.isascii() or not any("\ud800" <= character <= "\udfff" for character in cell)
-
-
-def cell_json(cell: bytes, column: Column | None) -> bytes:  # noqa: PLR0911 - one for each kind
-    """Return the JSON of a cell that is not empty; `column` is the one of its name, if it is declared."""
-    if column is not None and column.mode is Mode.REPEATED:
-        return _json_or_text(cell)
-    match column.kind if column is not None else None:
-        case Kind.BOOL:
-            return _TRUTHS.get(cell.lower()) or _quoted(cell)
-        case Kind.INT64:
-            return cell if _INTEGER.fullmatch(cell) else _quoted(cell)
-        case Kind.FLOAT64:
-            return cell if _NUMBER.fullmatch(cell) else _quoted(cell)
-        case Kind.TIMESTAMP:
-            exported = _EXPORTED.fullmatch(cell)
-            return _quoted(b"%bT%bZ" % exported.groups() if exported else cell)
-        case Kind.JSON | Kind.STRUCT:
-            return _json_or_text(cell)
-        case _:
-            return _quoted(cell)
-
-
-def _json_or_text(cell: bytes) -> bytes:
+def _item(row: int, cells: list[str], header: list[str], columns: dict[str, Column]) -> Item:
+    fault = f"the row has {len(cells)} cells, and the header {len(header)}" if len(cells) > len(header) else ""
+    members = {name: _value(cell, columns.get(name)) for name, cell in zip(header, cells, strict=False) if cell}
     try:
-        _any.decode(cell)
-    except msgspec.DecodeError:
-        return _quoted(cell)
-    return cell
+        data = msgspec.json.encode(members)
+    except UnicodeEncodeError:
+        fault = "the row is not UTF-8"
+    if fault:
+        return Item(row, ",".join(cells).encode("utf-8", "surrogateescape"), fault=Fault("malformed", fault))
+    return Item(row, data)
 
 
-def _quoted(cell: bytes) -> bytes:
-    return _text.encode(cell.decode())
+def _value(cell: str, column: Column | None) -> Any:
+    """Return the value of a cell that is not empty; `column` is the one of its name, if it is declared."""
+    if column is None:
+        return cell
+    match Kind.JSON if column.mode is Mode.REPEATED else column.kind:
+        case Kind.JSON | Kind.STRUCT:
+            return json_or_text(cell)
+        case Kind.BOOL:
+            return _TRUTHS.get(cell.lower(), cell)
+        case Kind.INT64 | Kind.FLOAT64:
+            return msgspec.Raw(cell) if _NUMBER.fullmatch(cell) else cell
+        case Kind.TIMESTAMP if exported := _EXPORTED.fullmatch(cell):
+            return "{}T{}Z".format(*exported.groups())
+        case _:
+            return cell

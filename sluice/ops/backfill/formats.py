@@ -4,11 +4,10 @@ An item is what becomes one message: the bytes of a record, or an archived messa
 """
 
 import gzip
-import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from importlib import import_module
-from typing import IO, NamedTuple, cast
+from pkgutil import resolve_name
+from typing import IO, NamedTuple
 
 import msgspec
 
@@ -18,7 +17,7 @@ from app.record import RejectReason
 from app.runtime.packages import missing_package
 from app.schema.table import Table
 
-_PIECE_BYTES = 1024**2
+_any = msgspec.json.Decoder(msgspec.Raw)
 
 
 class SourceError(Exception):
@@ -58,20 +57,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     naive_as_utc: bool = False
 
 
-class _Format(NamedTuple):
-    module: str
-    function: str
-    extra: bool = False
-
-
-_FORMATS = {
-    "ndjson": _Format("sluice.ops.backfill.formats", "read_ndjson"),
-    "csv": _Format("sluice.ops.backfill.csv_rows", "read_csv"),
-    "parquet": _Format("sluice.ops.backfill.arrow_values", "read_parquet", extra=True),
-    "arrow": _Format("sluice.ops.backfill.arrow_values", "read_arrow", extra=True),
-    "avro": _Format("sluice.ops.backfill.avro_messages", "read_avro", extra=True),
+_READERS = {
+    "ndjson": "sluice.ops.backfill.formats:read_ndjson",
+    "csv": "sluice.ops.backfill.csv_rows:read_csv",
+    "parquet": "sluice.ops.backfill.arrow_values:read_parquet",
+    "arrow": "sluice.ops.backfill.arrow_values:read_arrow",
+    "avro": "sluice.ops.backfill.avro_messages:read_avro",
 }
-FORMATS = tuple(_FORMATS)
+FORMATS = tuple(_READERS)
 _SUFFIXES = {
     "ndjson": "ndjson",
     "jsonl": "ndjson",
@@ -93,25 +86,33 @@ def format_of(path: str) -> str | None:
     return "ndjson" if form is None and stem != name else form
 
 
-def read_items(path: str, form: str, file: IO[bytes], reading: Reading) -> Generator[Item, None, None]:
-    """Yield the items of a file of this format, and close the file.
+def read_items(path: str, form: str, file: Callable[[], IO[bytes]], reading: Reading) -> Generator[Item, None, None]:
+    """Yield the items of a file of this format, which `file` opens.
 
     Raises:
         SourceError: the file is not of the format, or is damaged; the items before it were yielded.
     """
-    reader, row = _FORMATS[form], 0
+    row = 0
     try:
-        read = getattr(import_module(reader.module), reader.function)
+        read = resolve_name(_READERS[form])
         is_compressed = path.lower().endswith(".gz")
-        with file, gzip.open(file) if is_compressed else nullcontext(file) as opened:
-            for item in cast("Iterator[Item]", read(opened, reading)):
+        with file() as stored, gzip.open(stored) if is_compressed else nullcontext(stored) as opened:
+            for item in read(opened, reading):
                 row = item.row + 1
                 yield item
     except ModuleNotFoundError as error:
         raise SourceError(missing_package(f"{path}: {form}", error, "backfill")) from error
-    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, zlib.error) as error:
+    except Exception as error:  # each library, and Cloud Storage, has errors of its own for a file that it cannot read
         text = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{path}: cannot be read as {form} after {row} records: {text}") from error
+
+
+def json_or_text(text: str) -> str | msgspec.Raw:
+    """Return a text that is JSON as that JSON, and any other as it is."""
+    try:
+        return _any.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def read_ndjson(file: IO[bytes], reading: Reading) -> Iterator[Item]:
@@ -120,15 +121,11 @@ def read_ndjson(file: IO[bytes], reading: Reading) -> Iterator[Item]:
     while line := file.readline(most + 2):
         record = line.strip()
         if len(line) > most and not line.endswith(b"\n"):
-            _skip_line(file)
             yield Item(row, line[:most], fault=Fault("too_large", f"a line of more than {most} bytes; it was cut"))
+            while line and not line.endswith(b"\n"):
+                line = file.readline(most)
         elif record:
             yield Item(row, record)
         else:
             continue
         row += 1
-
-
-def _skip_line(file: IO[bytes]) -> None:
-    while (piece := file.readline(_PIECE_BYTES)) and not piece.endswith(b"\n"):
-        pass

@@ -72,15 +72,8 @@ class Ledger:
         self._parts: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
         """The parts of rejects that take several rows, without the first ones."""
 
-    def note_stored(self, delivery_key: str) -> None:
-        """Note a row of the table; keys of any other form are ignored."""
-        self._note(self._stored, delivery_key)
-
-    def note_rejected(self, delivery_key: str) -> None:
-        """Note a row of the rejects, whose stream's prefix was removed."""
-        self._note(self._rejected, delivery_key)
-
-    def _note(self, marks: defaultdict[str, _Marks], delivery_key: str) -> None:
+    def note(self, delivery_key: str, *, is_reject: bool) -> None:
+        """Note a row of the table, or of the rejects without its stream's prefix; ignore keys of any other form."""
         parts = _KEY.fullmatch(delivery_key)
         if parts is None:
             return
@@ -88,7 +81,7 @@ class Ledger:
         if parts["part"]:
             self._parts[digest, row].add(int(parts["part"]))
         else:
-            marks[digest].put(row, int(parts["mark"], 16))
+            (self._rejected if is_reject else self._stored)[digest].put(row, int(parts["mark"], 16))
 
     def state(self, digest: str, row: int, mark: int, *, parts: int = 1) -> State:
         """Return what the store holds of a record, which takes `parts` rows as a reject."""

@@ -5,34 +5,36 @@ or copied to Cloud Storage, between two runs.
 """
 
 import glob
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
-from sluice.ops.backfill.cloud_storage import Bucket
+from app.runtime.packages import missing_package
 from sluice.ops.backfill.formats import SourceError, format_of
+
+_RANGE_BYTES = 8 * 1024**2
 
 
 class Object(msgspec.Struct, frozen=True):
-    """A file of a source: its path below the source, its format, its size, and how it is opened."""
+    """A file of a source: its path below the source, its format, and how it is opened."""
 
     path: str
     format: str
-    size_bytes: int
     open: Callable[[], IO[bytes]]
 
 
-def find_objects(source: str, form: str, environ: Mapping[str, str]) -> Sequence[Object]:
+def find_objects(source: str, form: str) -> Sequence[Object]:
     """Return the files of `source` in the order of their paths. `form` is their format; "" for what each name means.
 
     Raises:
         SourceError: there are none, or the format of a single file is unknown.
     """
-    is_remote = source.startswith("gs://")
-    objects = [*(_in_bucket(source, form, environ) if is_remote else _on_disk(source, form))]
+    objects = [*(_in_bucket(source, form) if source.startswith("gs://") else _on_disk(source, form))]
     if not objects:
         raise SourceError(
             f"{source}: no file to read; names must end in .ndjson, .jsonl, .csv, .parquet, .arrow or .avro (or .gz "
@@ -44,55 +46,46 @@ def find_objects(source: str, form: str, environ: Mapping[str, str]) -> Sequence
 def _on_disk(source: str, form: str) -> Iterator[Object]:
     path = Path(source)
     if path.is_file():
-        yield _file(path, path.parent, form or format_of(path.name) or _unknown(source))
+        known = form or format_of(path.name)
+        if known is None:
+            raise SourceError(f"{source}: its name does not say what it is; pass --format")
+        yield Object(path.name, known, partial(_opened, path, buffering=0))
         return
     if path.is_dir():
-        root, paths = path, [each for each in path.rglob("*") if not _is_hidden(each.relative_to(path))]
+        root = path
+        paths = [each for each in path.rglob("*") if not any(part[0] in "._" for part in each.relative_to(path).parts)]
     elif glob.has_magic(source):
-        root = Path(*(part for part in _before_magic(path)))
+        root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
         paths = [Path(each) for each in glob.glob(source, recursive=True)]  # noqa: PTH207 - it may be absolute
     else:
         raise SourceError(f"{source}: there is no such file or folder")
     for each in paths:
         known = form or format_of(each.name)
         if each.is_file() and known:
-            yield _file(each, root, known)
+            yield Object(each.relative_to(root).as_posix(), known, partial(_opened, each, buffering=0))
 
 
-def _before_magic(path: Path) -> Iterator[str]:
-    for part in path.parts:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
-
-
-def _file(path: Path, root: Path, form: str) -> Object:
-    return Object(path.relative_to(root).as_posix(), form, path.stat().st_size, lambda: _opened(path))
-
-
-def _opened(path: Path) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise SourceError(f"{path}: {os.strerror(error.errno or 0)}") from error
-
-
-def _unknown(source: str) -> str:
-    raise SourceError(f"{source}: its name does not say what it is; pass --format")
-
-
-def _in_bucket(source: str, form: str, environ: Mapping[str, str]) -> Iterator[Object]:
-    name, _, prefix = source.removeprefix("gs://").partition("/")
-    if not name:
+def _in_bucket(source: str, form: str) -> Iterator[Object]:
+    """Yield the objects below a prefix; each is read in ranges of the generation that is listed here."""
+    bucket, _, prefix = source.removeprefix("gs://").partition("/")
+    if not bucket:
         raise SourceError(f"{source}: expected gs://bucket/prefix")
-    bucket = Bucket(name, environ.get("STORAGE_EMULATOR_HOST", ""))
-    folder = prefix[: prefix.rfind("/") + 1]
-    for each in bucket.list(prefix):
+    try:
+        from google.cloud.storage import Client  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SourceError(missing_package("gs://", error, "backfill")) from error
+    try:
+        client = Client(project="unused")  # objects are read without one
+        blobs = [*client.list_blobs(bucket, prefix=prefix)]
+    except Exception as error:  # of the credentials, of the network, or Cloud Storage's answer
+        raise SourceError(f"gs://{bucket}: {' '.join(str(error).split())}") from error
+    for each in blobs:
         known = form or format_of(each.name)
         if known and not each.name.endswith("/"):
-            path = each.name.removeprefix(folder)
-            yield Object(path, known, each.size_bytes, lambda blob=each: bucket.open(blob))  # type: ignore[misc]
+            path = each.name.removeprefix(prefix[: prefix.rfind("/") + 1])
+            yield Object(path, known, partial(_opened, each, chunk_size=_RANGE_BYTES))
+
+
+def _opened(file: Any, **how: int) -> IO[bytes]:
+    """Return a file, or a blob, as one that is read in large pieces."""
+    return io.BufferedReader(file.open("rb", **how), _RANGE_BYTES)

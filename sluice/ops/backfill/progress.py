@@ -1,4 +1,4 @@
-"""The counts of a backfill, and how people follow them: one changing line on a terminal, plain lines elsewhere."""
+"""The counts of a backfill, and the lines by which people follow them."""
 
 from collections.abc import Callable
 from typing import TextIO
@@ -8,8 +8,8 @@ import msgspec
 from app.ingest.pipeline import Rejection
 from app.runtime.clock import MICROSECONDS
 
-_TERMINAL_US, _PLAIN_US = MICROSECONDS // 4, 10 * MICROSECONDS
-_BAR, _SHOWN_REJECTS = 24, 5
+_INTERVAL_US = 10 * MICROSECONDS
+_SHOWN_REJECTS = 5
 
 
 class Counts(msgspec.Struct):
@@ -30,31 +30,20 @@ class Counts(msgspec.Struct):
 
 
 class Progress:
-    """Shows counts. `total_bytes` is the size of all files, `elapsed_us` the clock's."""
+    """Writes the counts to `stream` every ten seconds; `elapsed_us` is the clock's."""
 
-    def __init__(self, stream: TextIO, elapsed_us: Callable[[], int], total_bytes: int) -> None:
+    def __init__(self, stream: TextIO, elapsed_us: Callable[[], int]) -> None:
         self.counts = Counts()
-        self._stream, self._elapsed_us, self._total_bytes = stream, elapsed_us, max(total_bytes, 1)
-        self._is_terminal = stream.isatty()
+        self._stream, self._elapsed_us = stream, elapsed_us
         self._begun_us = self._shown_us = elapsed_us()
-        self._has_line = False
 
-    def show(self, read_bytes: int, path: str) -> None:
-        """Show how far the backfill is, unless that was just shown."""
+    def show(self, file: str) -> None:
+        """Show how far the backfill is, and in which file, unless that was just shown."""
         now_us = self._elapsed_us()
-        if now_us - self._shown_us < (_TERMINAL_US if self._is_terminal else _PLAIN_US):
-            return
-        self._shown_us = now_us
-        share = min(read_bytes / self._total_bytes, 1.0)
-        per_s = self.counts.total * MICROSECONDS // max(now_us - self._begun_us, 1)
-        text = f"{share:4.0%}  {summary(self.counts)}, {per_s:,}/s  {path}"
-        if self._is_terminal:
-            done = round(share * _BAR)
-            self._stream.write(f"\r\x1b[K[{'#' * done}{'.' * (_BAR - done)}] {text}")
-            self._has_line = True
-        else:
-            self._stream.write(f"{text}\n")
-        self._stream.flush()
+        if now_us - self._shown_us >= _INTERVAL_US:
+            self._shown_us = now_us
+            per_s = self.counts.total * MICROSECONDS // max(now_us - self._begun_us, 1)
+            self.say(f"{summary(self.counts)}, {per_s:,}/s  {file}")
 
     def reject(self, path: str, row: int, rejection: Rejection) -> None:
         """Count a reject, and show the first ones."""
@@ -65,10 +54,9 @@ class Progress:
             self.say(f"rejected: {path}, record {row}: {rejection.reason}{field}: {rejection.detail[:300]}{more}")
 
     def say(self, text: str) -> None:
-        """Write a line of its own."""
-        self._stream.write(("\r\x1b[K" if self._has_line else "") + f"{text}\n")
+        """Write a line."""
+        self._stream.write(f"{text}\n")
         self._stream.flush()
-        self._has_line = False
 
 
 def summary(counts: Counts) -> str:

@@ -6,8 +6,7 @@ before its rows leave the look-back. Archived messages have keys of their own, w
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import aclosing
 from typing import assert_never
 
@@ -40,14 +39,13 @@ class StoppedError(Exception):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The name of the data, and how it is read: `rate` is the most records a second, 0 for any number.
+    """The name of the data, and the stream of its records, "" for the first.
 
-    A dry run only validates. `naive_as_utc` is that of Reading. Up to `batch_records` records are in flight.
+    `naive_as_utc` is that of Reading. Up to `batch_records` records are in flight.
     """
 
     name: str
-    rate: float = 0.0
-    is_dry_run: bool = False
+    stream: str = ""
     naive_as_utc: bool = False
     batch_records: int = 2_000
 
@@ -76,7 +74,7 @@ class Backfill:
         self._refresh_us = lookback_us // 3
         # After a refresh, a batch must end well within the look-back, or the rows of another run would go unnoticed.
         self._patience_us = min(round(settings.ingest.stuck_s * MICROSECONDS), lookback_us // 3)
-        self._read_to_us = self._refreshed_us = self._next_us = 0
+        self._read_to_us = self._refreshed_us = 0
         self._durable_us = clock.elapsed_us()
 
     async def prepare(self) -> None:
@@ -85,8 +83,6 @@ class Backfill:
         Raises:
             QueryError: the store does not say.
         """
-        if self._plan.is_dry_run:
-            return
         begun_us = self._clock.now_us()
         tables = (self._table.name, REJECTS)
         if any(self._runner.horizon_us(table) < begun_us for table in tables):
@@ -98,8 +94,8 @@ class Backfill:
         self._read_to_us = begun_us - max(days, self._settings.store.retention_days) * DAY_US
         await self._refresh()
 
-    async def run(self, path: str, items: Generator[Item, None, None], position: Callable[[], int]) -> None:
-        """Store the items of one object; `position` returns how many bytes of the source are read.
+    async def store(self, path: str, items: Generator[Item, None, None]) -> None:
+        """Store the items of one object.
 
         Raises:
             SourceError: the object cannot be read any further; the items before are stored.
@@ -107,14 +103,14 @@ class Backfill:
             QueryError: the store does not say what it holds.
         """
         digest = object_digest(path)
-        reading = asyncio.create_task(asyncio.to_thread(self._take, items, position))
+        reading = asyncio.create_task(asyncio.to_thread(self._take, items))
         try:
             while True:
-                batch, failure, read_bytes = await reading
+                batch, failure = await reading
                 if batch and failure is None:
-                    reading = asyncio.create_task(asyncio.to_thread(self._take, items, position))
+                    reading = asyncio.create_task(asyncio.to_thread(self._take, items))
                 await self._store_all(path, digest, batch)
-                self._progress.show(read_bytes, path)
+                self._progress.show(path)
                 if failure is not None:
                     raise failure
                 if not batch:
@@ -123,31 +119,25 @@ class Backfill:
             await asyncio.wait([reading])
             items.close()
 
-    def _take(
-        self, items: Generator[Item, None, None], position: Callable[[], int]
-    ) -> tuple[list[Item], SourceError | None, int]:
-        """Return the next items, bounded by number and bytes, the error that ended the reading, and the position."""
-        most = self._plan.batch_records
-        if self._plan.rate:
-            most = max(1, min(most, int(self._plan.rate)))
+    def _take(self, items: Generator[Item, None, None]) -> tuple[list[Item], SourceError | None]:
+        """Return the next items, bounded by number and bytes, and the error that ended the reading."""
         batch, left = list[Item](), _BATCH_BYTES
         try:
             for item in items:
                 batch.append(item)
                 left -= len(item.data)
-                if left <= 0 or len(batch) >= most:
+                if left <= 0 or len(batch) >= self._plan.batch_records:
                     break
         except SourceError as error:
-            return batch, error, position()
-        return batch, None, position()
+            return batch, error
+        return batch, None
 
     async def _store_all(self, path: str, digest: str, batch: Sequence[Item]) -> None:
         if not batch:
             return
-        if not self._plan.is_dry_run and self._clock.now_us() - self._refreshed_us > self._refresh_us:
+        if self._clock.now_us() - self._refreshed_us > self._refresh_us:
             await self._refresh()
         new = [(item, message) for item in batch if (message := self._message(path, digest, item)) is not None]
-        await self._pace(len(new))
         self._durable_us = self._clock.elapsed_us()
         try:
             async with asyncio.TaskGroup() as group:
@@ -189,7 +179,10 @@ class Backfill:
         while True:
             # The pipeline remembers a message that is in the files twice, and answers with its first receipt.
             is_repeated = self._pipeline.digest(message.key) is not None
-            receipt = await self._offer(item, message)
+            if item.fault is None:
+                receipt = await self._pipeline.process(message, detailed=True)
+            else:
+                receipt = await self._pipeline.refuse(message, item.fault.reason, item.fault.detail)
             match receipt.verdict:
                 case Durable():
                     self._durable_us = self._clock.elapsed_us()
@@ -199,13 +192,8 @@ class Backfill:
                     waited_us = self._clock.elapsed_us() - self._durable_us
                     if waited_us > self._patience_us:
                         raise StoppedError(f"nothing was stored for {waited_us // MICROSECONDS} s: {detail}")
-                    await self._clock.sleep(pause_s * (0.5 + random.random()))
+                    await self._clock.sleep(pause_s)
                     pause_s = min(2 * pause_s, _MAX_RETRY_S)
-
-    async def _offer(self, item: Item, message: Message) -> Receipt:
-        if item.fault is not None:
-            return await self._pipeline.refuse(message, item.fault.reason, item.fault.detail)
-        return await self._pipeline.process(message, detailed=True)
 
     def _count(self, path: str, row: int, receipt: Receipt, *, is_repeated: bool) -> None:
         if is_repeated:
@@ -216,34 +204,18 @@ class Backfill:
         for rejection in receipt.rejected:
             self._progress.reject(path, row, rejection)
 
-    async def _pace(self, records: int) -> None:
-        """Wait until `records` more are within the rate."""
-        if self._plan.rate and records:
-            now_us = self._clock.elapsed_us()
-            if self._next_us > now_us:
-                await self._clock.sleep((self._next_us - now_us) / MICROSECONDS)
-            self._next_us = max(self._next_us, now_us) + round(records * MICROSECONDS / self._plan.rate)
-
     async def _refresh(self) -> None:
         """Read the keys of this backfill that were stored since the last time, by whichever run."""
         now_us = self._clock.now_us()
         own = prefix_of(self._plan.name)
-        for table, beginning, note in (
-            (self._table.name, own, self._note_stored),
-            (REJECTS, self._prefix + own, self._note_rejected),
-        ):
-            condition = Condition("delivery_key", (), "prefix", Kind.STRING, (beginning,))
+        for table, prefix in ((self._table.name, ""), (REJECTS, self._prefix)):
+            condition = Condition("delivery_key", (), "prefix", Kind.STRING, (prefix + own,))
             query = Keys(table=table, from_us=self._read_to_us, to_us=now_us, conditions=(condition,))
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for rows in rows_of_arrow(self._key_column, pieces):
                     for row in rows:
-                        note(row["delivery_key"])
+                        key = without_lateness(row["delivery_key"]).removeprefix(prefix)
+                        self._ledger.note(key, is_reject=table == REJECTS)
         # What was stamped before this may become visible later: it is read again next time.
         self._read_to_us = min(self._runner.horizon_us(self._table.name), self._runner.horizon_us(REJECTS), now_us)
         self._refreshed_us = now_us
-
-    def _note_stored(self, delivery_key: str) -> None:
-        self._ledger.note_stored(without_lateness(delivery_key))
-
-    def _note_rejected(self, delivery_key: str) -> None:
-        self._ledger.note_rejected(without_lateness(delivery_key).removeprefix(self._prefix))

@@ -27,11 +27,9 @@ async def run(
 ) -> Counts:
     """Run a backfill to its end; return its counts, or fill `counts` on the way."""
     clock = SystemClock()
-    progress = Progress(io.StringIO(), clock.elapsed_us, 0)
+    progress = Progress(io.StringIO(), clock.elapsed_us)
     progress.counts = counts or progress.counts
-    objects = find_objects(str(source), "", {})
-    table = STREAMS.default.table
-    await backfill(Plan(name=name, **how), settings, STREAMS, table, objects, progress, clock)
+    await backfill(Plan(name=name, **how), settings, find_objects(str(source), ""), progress, clock)
     return progress.counts
 
 

@@ -27,7 +27,7 @@ def host() -> Iterator[str]:
     server.stop()
 
 
-def test_objects_below_a_prefix_are_read_in_ranges(host: str, tmp_path: Path) -> None:
+def test_objects_below_a_prefix_are_read_in_ranges(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a format, in order, under their paths below the prefix; Parquet, too, which is read from its end."""
     parquet.write_table(pa.table({"id": [f"id{n}" for n in range(10)]}), tmp_path / "a.parquet")
     bodies = {
@@ -39,13 +39,15 @@ def test_objects_below_a_prefix_are_read_in_ranges(host: str, tmp_path: Path) ->
     for name, body in bodies.items():
         url = f"{host}/upload/storage/v1/b/{BUCKET}/o"
         requests.post(url, params={"uploadType": "media", "name": name}, data=body, timeout=10).raise_for_status()
-    found = find_objects(f"gs://{BUCKET}/day=1/", "", {"STORAGE_EMULATOR_HOST": host})
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+    found = find_objects(f"gs://{BUCKET}/day=1/", "")
     assert [each.path for each in found] == ["a.parquet", "b c.ndjson"]
-    read = [item.data for each in found for item in read_items(each.path, each.format, each.open(), reading())]
+    read = [item.data for each in found for item in read_items(each.path, each.format, each.open, reading())]
     assert read == [b'{"id":"id%d"}' % n for n in range(10)] + [b'{"id":"x"}']
 
 
-def test_a_bucket_that_is_not_there_is_named(host: str) -> None:
+def test_a_bucket_that_is_not_there_is_named(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the server's answer."""
-    with pytest.raises(SourceError, match="gs://none: HTTP 404"):
-        find_objects("gs://none/x", "", {"STORAGE_EMULATOR_HOST": host})
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+    with pytest.raises(SourceError, match="gs://none: 404 GET "):
+        find_objects("gs://none/x", "")

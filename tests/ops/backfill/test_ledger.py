@@ -14,7 +14,7 @@ def test_a_ledger_knows_exactly_what_it_was_told(rows: set[int], asked: int, dat
     """Whatever the order and the gaps, and for one object only."""
     ledger, mark = Ledger(), mark_of(data)
     for row in rows:
-        ledger.note_stored(f"{message_key('n', DIGEST, row, mark)}:0")
+        ledger.note(f"{message_key('n', DIGEST, row, mark)}:0", is_reject=False)
     assert ledger.state(DIGEST, asked, mark) is (State.STORED if asked in rows else State.NEW)
     assert ledger.state(object_digest("other"), asked, mark) is State.NEW
 
@@ -22,8 +22,8 @@ def test_a_ledger_knows_exactly_what_it_was_told(rows: set[int], asked: int, dat
 def test_another_record_in_the_place_of_a_stored_one_is_a_change() -> None:
     """In the place of a rejected one it is new: the line was mended."""
     ledger, mark = Ledger(), mark_of(b"x")
-    ledger.note_stored(f"{message_key('n', DIGEST, 1, mark)}:0")
-    ledger.note_rejected(f"{message_key('n', DIGEST, 2, mark)}:0")
+    ledger.note(f"{message_key('n', DIGEST, 1, mark)}:0", is_reject=False)
+    ledger.note(f"{message_key('n', DIGEST, 2, mark)}:0", is_reject=True)
     assert ledger.state(DIGEST, 1, mark % 65_535 + 1) is State.CHANGED
     assert ledger.state(DIGEST, 2, mark) is State.REJECTED
     assert ledger.state(DIGEST, 2, mark % 65_535 + 1) is State.NEW
@@ -34,9 +34,9 @@ def test_a_reject_of_several_rows_counts_when_all_are_there() -> None:
     ledger, mark = Ledger(), mark_of(b"x")
     key = f"{message_key('n', DIGEST, 0, mark)}:0"
     for row_key in (key, f"{key}#1"):
-        ledger.note_rejected(row_key)
+        ledger.note(row_key, is_reject=True)
     assert ledger.state(DIGEST, 0, mark, parts=3) is State.NEW
-    ledger.note_rejected(f"{key}#2")
+    ledger.note(f"{key}#2", is_reject=True)
     assert ledger.state(DIGEST, 0, mark, parts=3) is State.REJECTED
 
 
@@ -44,5 +44,5 @@ def test_keys_of_any_other_form_mean_nothing() -> None:
     """A publisher may call its messages whatever it likes."""
     ledger = Ledger()
     for key in ("7:1:0", "backfill/n/7/8:0", f"backfill/n/{DIGEST}/99999999999999/0001:0", "backfill/n/x:1:0"):
-        ledger.note_stored(key)
+        ledger.note(key, is_reject=False)
     assert ledger.state(DIGEST, 0, 1) is State.NEW

@@ -108,15 +108,6 @@ async def test_what_is_read_before_a_fault_is_stored(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_memory")
-async def test_a_dry_run_stores_nothing(tmp_path: Path) -> None:
-    """It counts what would be stored and rejected, by the same code."""
-    settings = fresh().replace(backend="embedded", data_path=str(tmp_path / "none.duckdb"))
-    counts = await run(settings, write_lines(tmp_path / "a.jsonl", [record(1), {"id": 1}]), is_dry_run=True)
-    assert (counts.stored, counts.rejected) == (1, 1)
-    assert not (tmp_path / "none.duckdb").exists()
-
-
-@pytest.mark.usefixtures("_memory")
 async def test_every_line_is_one_record(tmp_path: Path) -> None:
     """An array is no record, nor is a text; blank lines are nothing; a line beyond all limits is cut and rejected."""
     settings, source = fresh().replace(max_body_bytes=1_000), tmp_path / "a.ndjson"

@@ -5,18 +5,16 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping
 
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
 from app.settings.load import SettingsError, load_settings
 from app.stores.sink import StoreError
 from app.stores.source import QueryError
-from app.streams import load_streams
 from sluice.ops.backfill.formats import FORMATS, SourceError
 from sluice.ops.backfill.ledger import NAME
 from sluice.ops.backfill.objects import find_objects
-from sluice.ops.backfill.progress import Counts, Progress, summary
+from sluice.ops.backfill.progress import Progress, summary
 from sluice.ops.backfill.run import backfill
 from sluice.ops.backfill.storing import Plan, StoppedError
 
@@ -29,44 +27,26 @@ _EPILOG = (
 )
 
 
-def main(arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="sluice backfill")
-    add_arguments(parser)
-    return carry_out(parser.parse_args(arguments), environ)
-
-
 def run(args: argparse.Namespace) -> int:
-    """Do the same, with this process's environment."""
-    logging.getLogger("sluice").setLevel(logging.ERROR)  # progress shows the first rejects, and counts the others
-    return carry_out(args, os.environ)
-
-
-def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Store what the options name; return the exit status."""
+    logging.getLogger("sluice").setLevel(logging.ERROR)  # progress shows the first rejects, and counts the others
     clock = SystemClock()
-    progress = Progress(sys.stderr, clock.elapsed_us, 0)
+    progress = Progress(sys.stderr, clock.elapsed_us)
     try:
-        settings = load_settings(environ)
-        streams = load_streams(settings.store)
-        table = streams.table(options.stream)
-        objects = find_objects(options.source, options.format or "", environ)
-        progress = Progress(sys.stderr, clock.elapsed_us, sum(each.size_bytes for each in objects))
-        plan = Plan(name=options.name, rate=options.rate, is_dry_run=options.dry_run, naive_as_utc=options.naive_as_utc)
-        asyncio.run(backfill(plan, settings, streams, table, objects, progress, clock))
+        settings = load_settings(os.environ)
+        objects = find_objects(args.source, args.format or "")
+        plan = Plan(name=args.name, stream=args.stream, naive_as_utc=args.naive_as_utc)
+        asyncio.run(backfill(plan, settings, objects, progress, clock))
     except KeyboardInterrupt:
         progress.say(f"interrupted: {summary(progress.counts)}; run the same command to continue")
         return INTERRUPTED
     except (SettingsError, RecordTypeError, SourceError, StoreError, StoppedError, QueryError) as error:
         progress.say(f"the backfill stopped early: {error}")
-        sys.stdout.write(summary(progress.counts) + "\n")
-        return STOPPED
-    sys.stdout.write(("valid: " if options.dry_run else "") + _told(progress.counts, options.dry_run) + "\n")
-    return REJECTED if progress.counts.rejected or progress.counts.rejected_before else GOOD
-
-
-def _told(counts: Counts, is_dry_run: bool) -> str:  # noqa: FBT001 - one of two texts
-    return f"{counts.stored:,} records; to be rejected: {counts.rejected:,}" if is_dry_run else summary(counts)
+        status = STOPPED
+    else:
+        status = REJECTED if progress.counts.rejected or progress.counts.rejected_before else GOOD
+    sys.stdout.write(summary(progress.counts) + "\n")
+    return status
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,14 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", default="", help="the stream of the records (default: the first one)")
     parser.add_argument("--format", choices=FORMATS, help="the format of every file (default: as its name ends)")
-    parser.add_argument("--rate", type=_rate, default=0.0, help="at most this many records a second")
     parser.add_argument(
         "--naive-as-utc",
         action="store_true",
         help="timestamps without a time zone, in Parquet and Arrow files, are in UTC (default: they have no offset, "
         "and a field that requires one rejects them)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="validate only; store nothing, and look up nothing")
 
 
 def _name(text: str) -> str:
@@ -102,18 +80,3 @@ def _name(text: str) -> str:
             f"{text!r}: expected 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or digit"
         )
     return text
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
-    return rate
-
-
-if __name__ == "__main__":
-    logging.getLogger("sluice").setLevel(logging.ERROR)  # progress shows the first rejects, and counts the others
-    sys.exit(main(sys.argv[1:], os.environ))
