@@ -1,7 +1,7 @@
 """Which columns can be promoted: a column that reads the rest's member of its name where it has no value. Pure.
 
 Rows from before the column was declared hold the member in their rest, and so do rows of older images and rows that
-were stored while the table lacked the column (docs/undeclared-members.md).
+were stored while the table lacked the column (docs/record-types.md).
 """
 
 from app.schema.columns import PII, Column, Kind, Mode, Role, flat

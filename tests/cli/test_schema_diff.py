@@ -68,11 +68,11 @@ def _flights_of_last_year() -> dict[str, Any]:
 
 
 def test_the_document_shows_what_is_printed() -> None:
-    """docs/schema-changes.md has the very lines, and the status is 1."""
+    """docs/record-types.md has the very lines, and the status is 1."""
     with serving_tables({"records": found(_flights_of_last_year())}) as server:
         ran = _run(_environ(server, SLUICE_RECORD="sluice.local.flights.record:Flight"), "diff")
     assert (ran.returncode, ran.stderr) == (1, "")
-    assert f"\n```text\n{ran.stdout}```\n" in (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
+    assert f"\n```text\n{ran.stdout}```\n" in (ROOT / "docs/record-types.md").read_text(encoding="utf-8")
 
 
 def _write_file_of_last_year(path: Path) -> None:
@@ -87,8 +87,8 @@ def _write_file_of_last_year(path: Path) -> None:
 
 
 def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
-    """Every line of docs/schema-changes.md that runs `sluice` does, one after another, in a shell."""
-    document = (ROOT / "docs/schema-changes.md").read_text(encoding="utf-8")
+    """Every line of docs/record-types.md that runs `sluice` does, one after another, in a shell."""
+    document = (ROOT / "docs/record-types.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```", document, re.MULTILINE | re.DOTALL)
     lines = [line.strip() for block in blocks for line in block.splitlines() if "SLUICE" in line or "sluice " in line]
     assert len(lines) == 5

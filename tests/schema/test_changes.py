@@ -1,4 +1,4 @@
-"""docs/schema-changes.md says what each change of a record type meets on both stores: every row is tried here."""
+"""docs/record-types.md says what each change of a record type meets on both stores: every row is tried here."""
 
 import enum
 import re
@@ -16,7 +16,7 @@ from app.stores.duckdb.migration import plan
 from app.stores.duckdb.table_diff import declared_column, fit
 from tests.table_server import resource_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "schema-changes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "record-types.md"
 _WORD = re.compile(r"\*\*([a-z ]+)\*\*")
 
 
@@ -89,8 +89,9 @@ CHANGES: dict[str, Change] = {
 
 
 def rows() -> dict[str, tuple[str, str]]:
-    """Return the rows of the page's first table: what a change meets on BigQuery, and on the embedded store."""
-    table = PAGE.read_text(encoding="utf-8").partition("## While columns are pending")[0]
+    """Return the rows of the page's table of changes: what each meets on BigQuery, and on the embedded store."""
+    section = PAGE.read_text(encoding="utf-8").partition("### What happens to each change")[2]
+    table = section.partition("\n### ")[0]
     cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines() if line[:1] == "|"]
     return {row[0]: (_WORD.match(row[1])[1], _WORD.match(row[2])[1]) for row in cells[2:]}  # type: ignore[index] # a row without its word fails here
 

@@ -40,7 +40,7 @@ async def check_table(
         if problem.state is SinkState.PERMISSION_DENIED:
             access.forget()  # by the next check the credentials may have been fixed
         return problem
-    advice = "`sluice schema diff` lists all differences; docs/schema-changes.md says how to resolve them"
+    advice = "`sluice schema diff` lists all differences; docs/record-types.md says how to resolve them"
     name = access.place.table_id(table.name)
     if breaking := [difference for difference in all_differences if difference.breaks]:
         text = f"{name} does not fit the record type: {describe(breaking)} {advice}"

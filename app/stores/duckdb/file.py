@@ -115,7 +115,7 @@ def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table, *, is_o
     if table_fit.problems:
         raise StoreError(
             f"the table {table.name} in {path} does not fit the record type: {', '.join(table_fit.problems)}. "
-            f"{advice}`sluice migrate --dry-run` says how the file can be changed (docs/schema-changes.md); or set "
+            f"{advice}`sluice migrate --dry-run` says how the file can be changed (docs/record-types.md); or set "
             "another SLUICE_DATA_PATH, or move the file away"
         )
     if advice:

@@ -58,7 +58,7 @@ async def test_a_table_that_lacks_an_optional_column_takes_rows() -> None:
     assert pending == ColumnsPending(
         frozenset({"source"}),
         f"{NAME} lacks columns of the record type: source is missing from the table; the record type declares NULLABLE "
-        "STRING: add it with Terraform. `sluice schema diff` lists all differences; docs/schema-changes.md says "
+        "STRING: add it with Terraform. `sluice schema diff` lists all differences; docs/record-types.md says "
         "how to resolve them",
     )
     assert isinstance(obstacle, SetupError)
@@ -89,7 +89,7 @@ async def test_a_table_that_does_not_fit_is_a_mismatch() -> None:
         SinkState.SCHEMA_MISMATCH,
         f"{NAME} does not fit the record type: The table has partitions by DAY of ingest_time; the record type "
         "requires partitions by HOUR of ingest_time. This cannot be changed: recreate the table. `sluice schema "
-        "diff` lists all differences; docs/schema-changes.md says how to resolve them",
+        "diff` lists all differences; docs/record-types.md says how to resolve them",
     )
 
 
