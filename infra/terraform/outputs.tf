@@ -43,7 +43,7 @@ output "update" {
 }
 
 output "first_message" {
-  description = "Commands that publish a record, read it back from the API, and find it with SQL: docs/deploy.md, section 6."
+  description = "Commands that publish a record, read it back from the API, and find it with SQL: docs/deploy.md, section 7."
   value = join("\n", [
     "gcloud pubsub topics publish ${local.topic_ids[local.shown_stream]} --message='${local.first_record}'",
     "curl -H \"Authorization: Bearer $(gcloud auth print-identity-token --audiences=${local.api_audience} --include-email --impersonate-service-account=${coalesce(one(slice(sort(var.api_principals), 0, min(1, length(var.api_principals)))), "READER")})\" '${google_cloud_run_v2_service.main["main"].uri}/v1/${local.has_streams ? "streams/${local.shown_stream}/" : ""}records?since=-PT15M'",

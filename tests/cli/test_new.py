@@ -58,7 +58,7 @@ def test_nothing_is_left_to_fill_in() -> None:
 def test_documents_that_it_links_to_exist() -> None:
     """In the repository, at the project's tag."""
     linked = set(re.findall(r"github\.com/shop/sluice/blob/v0\.1\.0/([\w./-]+)", "".join(FILES.values())))
-    assert {"docs/project.md", "docs/runbook.md"} <= linked
+    assert {"docs/deploy.md", "docs/runbook.md"} <= linked
     assert [path for path in linked if not (ROOT / path).exists()] == []
 
 

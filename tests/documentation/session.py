@@ -1,10 +1,11 @@
 """What a document lets its reader do, in order, and its execution.
 
-A block `sh` is run by bash; what it exports, and the folder that it enters, hold for the next one. A block `text` right
-after it is its output, in which `…` stands for anything. A block after a line that ends with `` `name.py`: `` is a
-file; one that begins with the header of a TOML table replaces that table in it. A linked file that the text says to
-"Save" is copied. `sluice up` runs until the text says to stop it with Ctrl-C, or the document ends. `uv run` is left
-out: the commands are those of this environment, while tests/cli runs a project's tests in one of its own.
+A block `sh` without a title is run by bash; what it exports, and the folder that it enters, hold for the next one. A
+block `text` right after it is its output, in which `…` stands for anything. A block after a line that ends with ``
+`name.py`: `` is a file; one that begins with the header of a TOML table replaces that table in it. A linked file that
+the text says to "Save" is copied. `sluice up` runs until the text says to stop it with Ctrl-C, or the document ends.
+`uv run` is left out: the commands are those of this environment, while tests/cli runs a project's tests in one of its
+own.
 """
 
 import os

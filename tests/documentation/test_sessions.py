@@ -10,7 +10,7 @@ from tests.rules import ROOT
 
 FIRST = ("README.md", "docs/tutorial.md", "docs/read.md")
 """What a new user reads, and every way to read."""
-OTHERS = tuple(f"docs/{name}.md" for name in ("project", "publish", "replay"))
+OTHERS = tuple(f"docs/{name}.md" for name in ("deploy", "publish", "replay"))
 
 
 @pytest.mark.timeout(600)
