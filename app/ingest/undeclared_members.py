@@ -18,7 +18,7 @@ _log = logging.getLogger("sluice.ingest")
 _YIELD_BYTES = 64 * 1024  # a fraction of a millisecond between two turns of the event loop
 _YIELD_MEMBERS = 200  # likewise
 # msgspec names the member, and the object that has it.
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<parent>[^`]*)`)?")
 _POSITION = re.compile(r"\[\d+\]")
 _ReaderOf = Callable[[bytes, Mapping[str, str]], UndeclaredReader | None]
 
@@ -93,4 +93,4 @@ def _reader_of(table: Table) -> _ReaderOf | None:
 def unknown_members(detail: str) -> Iterator[str]:
     """Yield the paths, without positions, of the undeclared members that an error message of msgspec names."""
     for member in _UNKNOWN.finditer(detail):
-        yield member_path(_POSITION.sub("[]", member["place"] or ""), member["name"])
+        yield member_path(_POSITION.sub("[]", member["parent"] or ""), member["name"])

@@ -33,7 +33,7 @@ class Policy(enum.Enum):
     DROP = "drop"
 
 
-class _Place(NamedTuple):
+class _Class(NamedTuple):
     """A class inside a record type, its path, and whether it is in a JSON column."""
 
     path: str
@@ -67,17 +67,17 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
     """
     _check_rest(info, path)
     silent = dict[str, str]()
-    for place in _classes(info, path, ()):
-        reason = _problem(place)
+    for each in _classes(info, path, ()):
+        reason = _problem(each)
         if reason is not None:
-            raise RecordTypeError(f"{place.path}: {reason}")
-        if not isinstance(place.info, inspect.StructType):
+            raise RecordTypeError(f"{each.path}: {reason}")
+        if not isinstance(each.info, inspect.StructType):
             continue
-        rest = rest_field(place.info)
-        if rest is not None and place.path != path:
-            raise RecordTypeError(f"{place.path}.{rest.encode_name}: {_ONLY_AT_THE_TOP}")
-        if rest is None and policy_of(place.info) is Policy.KEEP:
-            silent.setdefault(place.path, place.info.cls.__name__)
+        rest = rest_field(each.info)
+        if rest is not None and each.path != path:
+            raise RecordTypeError(f"{each.path}.{rest.encode_name}: {_ONLY_AT_THE_TOP}")
+        if rest is None and policy_of(each.info) is Policy.KEEP:
+            silent.setdefault(each.path, each.info.cls.__name__)
     if silent:
         named = ", ".join([*silent][:_MAX_NAMED]) + (", …" if len(silent) > _MAX_NAMED else "")
         classes = ", ".join(dict.fromkeys(silent.values()))
@@ -136,8 +136,8 @@ def _has_content(field: inspect.Field) -> bool:
     return field.default not in (None, {})  # NODEFAULT too: the field would be required
 
 
-def _problem(place: _Place) -> str | None:
-    info = place.info
+def _problem(each: _Class) -> str | None:
+    info = each.info
     if isinstance(info, inspect.DataclassType | inspect.TypedDictType):  # only ever inside a JSON column
         kind = "a dataclass" if isinstance(info, inspect.DataclassType) else "a TypedDict"
         return (
@@ -151,7 +151,7 @@ def _problem(place: _Place) -> str | None:
         return f'{WORD} = {word!r}: the only allowed value is "{DROP}"'
     if isinstance(info, inspect.StructType) and info.forbid_unknown_fields:
         return f'the class has both forbid_unknown_fields=True and {WORD} = "{DROP}"; remove one of them'
-    return _NOT_DROPPED_IN_JSON if place.in_json else None
+    return _NOT_DROPPED_IN_JSON if each.in_json else None
 
 
 _INSTEAD = "use forbid_unknown_fields=True, or dict[str, Any] to keep everything"
@@ -168,13 +168,13 @@ def _word(info: inspect.StructType) -> object:
     return None if WORD in cls.__struct_fields__ else getattr(cls, WORD, None)
 
 
-def _classes(info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False) -> Iterator[_Place]:
+def _classes(info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False) -> Iterator[_Class]:
     """Yield every class inside a type; outer classes first."""
     info = _plain(info)
     if isinstance(info, CLASSES):
         if info.cls in outer:  # possible in a JSON column only
             return
         outer = (*outer, info.cls)
-        yield _Place(path, info, in_json)
+        yield _Class(path, info, in_json)
     for below, member in members(info):
         yield from _classes(member, path + below, outer, in_json=in_json or isinstance(info, inspect.DictType))

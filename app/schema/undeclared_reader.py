@@ -24,7 +24,7 @@ _any = msgspec.json.Decoder()
 class Undeclared(NamedTuple):
     """An undeclared member: the path of its object, its name, its value as JSON, and whether the rest keeps it."""
 
-    place: str
+    parent: str
     name: str
     value: Raw
     is_kept: bool
@@ -32,7 +32,7 @@ class Undeclared(NamedTuple):
     @property
     def path(self) -> str:
         """The member's path in the record."""
-        return member_path(self.place, self.name)
+        return member_path(self.parent, self.name)
 
 
 _Find = Callable[[Raw, str], Iterator[Undeclared]]
