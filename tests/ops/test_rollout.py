@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     return found
 
 
+@pytest.fixture
+def watched(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what says where the new revision answers, and Cloud Monitoring too."""
+
+    def serving(url: str) -> None:
+        serve(cloud, url)
+        monkeypatch.setattr("sluice.ops.rollout.watch.MONITORING_URL", url)
+
+    return serving
+
+
 def serve(cloud: Cloud, url: str) -> None:
     """Say where the new revision answers. Since it was tagged, an apply has made another."""
     traffic = [
@@ -101,15 +113,17 @@ def counted(**classes: int) -> tuple[int, str, bytes]:
     return 200, "application/json", json.dumps({"timeSeries": series}).encode()
 
 
-def test_a_good_revision_gets_everything_step_by_step(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_revision_gets_everything_step_by_step(
+    cloud: Cloud, watched: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     """10, 50, 100 %, with a look at its readiness and its errors after each."""
     with answering({"/health/ready": READY, SERIES: counted(c2xx=1000, c5xx=2)}) as url:
-        serve(cloud, url)
-        assert main([*PLACE, "--tag", "candidate", "--observe", "0.1", "--monitoring-url", url]) == 0
+        watched(url)
+        assert main([*PLACE, "--tag", "candidate", "--observe", "0.1"]) == 0
     assert cloud.steps == ["s-3=10", "s-3=50", "s-3=100"]
     assert cloud.shares == {"s-3": 100}
     said = capsys.readouterr().out
-    assert said.count("2 of 1002 responses were 5xx (0.20%; allowed 1.00%)") == 3
+    assert said.count("2 of 1002 responses were 5xx\n") == 3
     assert "s-3 has all the traffic" in said
 
 
@@ -121,12 +135,14 @@ def test_a_revision_that_nobody_tried_gets_nothing(cloud: Cloud, capsys: pytest.
     assert "no revision of s has the tag another" in capsys.readouterr().err
 
 
-def test_of_few_answers_nothing_is_concluded(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_few_answers_nothing_is_concluded(
+    watched: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     """One error in a quiet night is no reason."""
     with answering({"/health/ready": READY, SERIES: counted(c5xx=3)}) as url:
-        serve(cloud, url)
-        assert main([*PLACE, "--tag", "candidate", "--steps", "100", "--observe", "0", "--monitoring-url", url]) == 0
-    assert "3 responses so far: too few to judge" in capsys.readouterr().out
+        watched(url)
+        assert main([*PLACE, "--tag", "candidate", "--observe", "0"]) == 0
+    assert "3 of 3 responses were 5xx (too few to judge)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -137,34 +153,38 @@ def test_of_few_answers_nothing_is_concluded(cloud: Cloud, capsys: pytest.Captur
         (
             {"/health/ready": READY, SERIES: counted(c2xx=90, c5xx=10)},
             BACK,
-            "s-3, at 10 %, answered 10 of 100 requests with 5xx; the allowed fraction is 1.00%; restoring",
+            "s-3, at 10 %, answered 10 of 100 requests with 5xx; the allowed fraction is 1%",
         ),
     ],
 )
 def test_a_revision_that_is_not_seen_to_be_good_gets_nothing(
+    *,
     answers: dict[str, tuple[int, str, bytes]],
     steps: list[str],
     said: str,
     cloud: Cloud,
+    watched: Callable[[str], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One that is not ready gets nothing; with errors, or without a view of them, the traffic is as it was before."""
     with answering(answers) as url:
-        serve(cloud, url)
-        assert main([*PLACE, "--tag", "candidate", "--observe", "0", "--monitoring-url", url]) == 1
+        watched(url)
+        assert main([*PLACE, "--tag", "candidate", "--observe", "0"]) == 1
     assert cloud.steps == steps
     assert cloud.shares == {"s-1": 70, "s-2": 30}
     assert said in capsys.readouterr().err
 
 
-def test_traffic_that_was_written_down_can_be_restored(cloud: Cloud, tmp_path: Path) -> None:
+def test_traffic_that_was_written_down_can_be_restored(
+    cloud: Cloud, watched: Callable[[str], None], tmp_path: Path
+) -> None:
     """As the workflow does when it is cancelled; the tag goes, and a second time changes nothing."""
     saved = str(tmp_path / "traffic.json")
     serve(cloud, "http://127.0.0.1:1")
     assert main([*PLACE, "--save", saved]) == 0
     with answering({"/health/ready": READY, SERIES: counted()}) as url:
-        serve(cloud, url)
-        assert main([*PLACE, "--tag", "candidate", "--observe", "0", "--monitoring-url", url]) == 0
+        watched(url)
+        assert main([*PLACE, "--tag", "candidate", "--observe", "0"]) == 0
     for _ in range(2):
         assert main([*PLACE, "--restore", saved, "--untag", "candidate"]) == 0
     assert cloud.shares == {"s-1": 70, "s-2": 30}
@@ -177,12 +197,3 @@ def test_a_gcloud_that_fails_is_quoted(cloud: Cloud, tmp_path: Path, capsys: pyt
     (tmp_path / "gcloud").write_text("#!/bin/sh\necho 'PERMISSION_DENIED: run.services.get' >&2\nexit 1\n")
     assert main([*PLACE, "--save", str(cloud.state)]) == 1
     assert capsys.readouterr().err == "error: gcloud run services describe: PERMISSION_DENIED: run.services.get\n"
-
-
-@pytest.mark.parametrize("steps", ["0", "50,10", "10,x", "101"])
-def test_steps_that_make_no_sense_are_refused(steps: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 2, before anything is asked."""
-    with pytest.raises(SystemExit) as ended:
-        main([*PLACE, "--tag", "candidate", "--steps", steps])
-    assert ended.value.code == 2
-    assert "--steps" in capsys.readouterr().err

@@ -1,38 +1,15 @@
 """Read and change a Cloud Run service's traffic with gcloud and its credentials."""
 
+import json
 import shutil
 import subprocess
-
-import msgspec
+from typing import Any
 
 _TIMEOUT_S = 300
 
 
 class RolloutError(Exception):
     """The rollout cannot go on; the message says why."""
-
-
-class Target(msgspec.Struct, frozen=True, rename="camel"):
-    """One line of a service's traffic: a revision, its percentage, and the tag that gives it its own URL."""
-
-    revision_name: str = ""
-    percent: int = 0
-    tag: str = ""
-    url: str = ""
-
-
-class _Status(msgspec.Struct, frozen=True, rename="camel"):
-    traffic: list[Target] = []
-
-
-class _Service(msgspec.Struct, frozen=True):
-    status: _Status
-
-
-class Traffic(msgspec.Struct, frozen=True):
-    """The shares of traffic by revision, as `--save` writes and `--restore` reads them."""
-
-    shares: dict[str, int]
 
 
 class CloudRun:
@@ -46,19 +23,15 @@ class CloudRun:
         self.project, self.service = project, service
         self._place = (f"--project={project}", f"--region={region}", "--quiet")
 
-    def traffic(self) -> Traffic:
-        """Return the current division of the traffic."""
-        shares: dict[str, int] = {}
-        for target in self._status().traffic:
-            if target.percent:
-                shares[target.revision_name] = shares.get(target.revision_name, 0) + target.percent
-        return Traffic(shares)
+    def traffic(self) -> dict[str, int]:
+        """Return the percentage of each revision that has traffic."""
+        return {target["revisionName"]: target["percent"] for target in self._targets() if target.get("percent")}
 
-    def tagged(self, tag: str) -> Target:
-        """Return the revision that carries a tag, and its URL. Raises RolloutError if none does."""
-        for target in self._status().traffic:
-            if target.tag == tag:
-                return target
+    def tagged(self, tag: str) -> tuple[str, str]:
+        """Return the name and the URL of the revision that carries a tag. Raises RolloutError if none does."""
+        for target in self._targets():
+            if target.get("tag") == tag:
+                return target["revisionName"], target["url"]
         raise RolloutError(f"no revision of {self.service} has the tag {tag}")
 
     def give(self, shares: dict[str, int]) -> None:
@@ -68,16 +41,17 @@ class CloudRun:
 
     def untag(self, tag: str) -> None:
         """Remove a tag, and with it the instances that are kept for its URL."""
-        if any(target.tag == tag for target in self._status().traffic):
+        if any(target.get("tag") == tag for target in self._targets()):
             self._run("run", "services", "update-traffic", self.service, f"--remove-tags={tag}", *self._place)
 
     def access_token(self) -> str:
         """Return a token for Google's own APIs."""
         return self._run("auth", "print-access-token", "--quiet").strip()
 
-    def _status(self) -> _Status:
+    def _targets(self) -> list[dict[str, Any]]:
         shown = self._run("run", "services", "describe", self.service, "--format=json", *self._place)
-        return msgspec.json.decode(shown, type=_Service).status
+        targets: list[dict[str, Any]] = json.loads(shown)["status"].get("traffic", [])
+        return targets
 
     def _run(self, *arguments: str) -> str:
         command = [self._gcloud, *arguments]
