@@ -115,19 +115,19 @@ mutants: setup ## Break ten core modules in each way that mutmut knows; their ow
 
 .PHONY: chaos
 chaos: setup ## Kill the service under load while its store misbehaves; prove that nothing is lost (SEEDS=20, ARGS="--seed 7").
-	@$(PYTHON) -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+	@$(PYTHON) -m tests.long chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## Send a service unexpected requests for 10 minutes, by its OpenAPI document and beyond (ARGS="--minutes 60").
-	@$(PYTHON) -m tests.fuzz $(ARGS)
+	@$(PYTHON) -m tests.long fuzz $(ARGS)
 
 .PHONY: attack
 attack: setup ## Attack a service in each known way and measure the effect on other callers (ARGS="--only NAME").
-	@$(PYTHON) -m tests.attack $(ARGS)
+	@$(PYTHON) -m tests.long attack $(ARGS)
 
 .PHONY: soak
-soak: setup ## Run the service for 30 minutes with faults; check that nothing grows or is lost (MINUTES=10).
-	@$(PYTHON) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+soak: setup ## Run the service for 30 minutes with pauses; check that nothing grows or is lost (MINUTES=10).
+	@$(PYTHON) -m tests.long soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench
 bench: bench-ingest bench-start bench-query ## Measure ingestion, start-up, memory and queries (under ten minutes; docs/performance.md).

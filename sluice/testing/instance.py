@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import httpx
 import msgspec
 
@@ -55,6 +56,14 @@ class Instance(msgspec.Struct):
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+    def stored_messages(self) -> set[str]:
+        """Return the ids of the messages that have left a record or a reject in its store, once it has ended."""
+        with duckdb.connect(str(self.folder / "sluice.duckdb"), read_only=True) as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT message_id FROM records UNION SELECT DISTINCT message_id FROM records_rejected"
+            ).fetchall()
+        return {row[0] for row in rows}
 
     def complaints(self) -> list[str]:
         """Return the lines of its log that tell of a defect: unexpected errors, and lines in another form."""

@@ -1,0 +1,135 @@
+"""Strategies of requests, by area: each draws a Case."""
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+from hypothesis import strategies as st
+
+from app.query.cursor import Cursor, encode_cursor
+from app.stores.query import Position
+from tests.long.fuzz.bodies import ENCODINGS, GZIPS, PAYLOADS, TYPES, envelopes
+from tests.long.fuzz.case import MESSAGE_ID, Asked, Case
+from tests.long.fuzz.hostile import RAW, TOKENS
+
+_CALLERS = st.sampled_from(["everything", "reader", "writer", "narrow", "push", ""])
+_READERS = st.sampled_from(["everything", "reader", "narrow", "narrow"])
+_READ_PATHS = st.sampled_from(
+    [
+        "/v1/records",
+        "/v1/records",
+        "/v1/rejects",
+        "/v1/records/stats",
+        "/v1/rejects/stats",
+        "/v1/records/id1",
+        "/v1/schema",
+    ]
+)
+_TEXT = st.one_of(
+    st.text(max_size=12), st.sampled_from(["a,b", "-PT1H", "PT0S", "\x00", "1e9", "999999999999", "all", "*"])
+)
+_PARAMETERS = "since until limit cursor order fields format wait freshness total bucket by metric end"
+_FILTERS = "source source.in source.not id data.n.gte message_id ingest_time data.a.b.in"
+_NAMES = st.sampled_from([*_PARAMETERS.split(), *_FILTERS.split()])
+_MICROSECONDS = st.one_of(
+    st.integers(-(2**63), 2**64 - 1), st.integers(1_700_000_000_000_000, 1_900_000_000_000_000), st.just(0)
+)
+_LONG_AGO_US, _SOME_DAY_US = 1_760_000_000_000_000, 1_900_000_000_000_000
+_INSIDE = st.builds(Position, st.integers(_LONG_AGO_US, _SOME_DAY_US - 1), st.text(max_size=20))
+_POSITIONS = st.none() | st.builds(Position, _MICROSECONDS, st.text(max_size=20))
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/"
+
+
+@st.composite
+def _pushes(draw: st.DrawFn) -> Case:
+    """Draw a wrapped push, of an envelope that is good or nearly so."""
+    body, holds_records = draw(envelopes())
+    headers = (
+        ("Content-Type", draw(st.sampled_from(["application/json", "text/plain", "application/json; charset=x"]))),
+    )
+    return Asked(
+        method="POST", path="/pubsub/push", headers=headers, body=body, caller="push", holds_records=holds_records
+    )
+
+
+@st.composite
+def _unwrapped(draw: st.DrawFn) -> Case:
+    """Draw an unwrapped push: the payload as it is, the rest as headers."""
+    payload = draw(st.one_of(PAYLOADS, GZIPS))
+    metadata = {"x-goog-pubsub-message-id": MESSAGE_ID, "x-goog-pubsub-publish-time": "2026-01-31T12:00:00Z"}
+    metadata["x-goog-pubsub-subscription-name"] = "projects/p/subscriptions/s"
+    for name in draw(st.lists(st.sampled_from(sorted(metadata)), max_size=2)):
+        metadata[name] = draw(st.sampled_from(["", "x" * 300, "yesterday", "\xff", MESSAGE_ID]))
+    metadata |= draw(ENCODINGS) | draw(TYPES)
+    return Asked(method="POST", path="/pubsub/push", headers=tuple(metadata.items()), body=payload, caller="push")
+
+
+@st.composite
+def _submissions(draw: st.DrawFn) -> Case:
+    """Draw a POST or PUT of records."""
+    payload, encoding = draw(st.one_of(st.tuples(PAYLOADS, ENCODINGS), st.tuples(GZIPS, ENCODINGS)))
+    headers = encoding | draw(TYPES)
+    if draw(st.booleans()):
+        headers["idempotency-key"] = draw(st.sampled_from(["k", MESSAGE_ID, "", "k" * 300, "\xe9"]))
+    path = draw(
+        st.sampled_from(["/v1/records", "/v1/records", "/v1/records/a", "/v1/records/a%2Fb", "/v1/records/%ff"])
+    )
+    method = "POST" if path == "/v1/records" else "PUT"
+    return Asked(method=method, path=path, headers=tuple(headers.items()), body=payload, caller=draw(_CALLERS))
+
+
+@st.composite
+def _queries(draw: st.DrawFn) -> Case:
+    """Draw a read with parameters that are known, by a caller of some kind."""
+    pairs = draw(st.lists(st.tuples(_NAMES, _TEXT), max_size=4))
+    path = draw(_READ_PATHS) if draw(st.integers(0, 9)) else "/v1/records/" + quote(draw(_TEXT), safe="")
+    headers: tuple[tuple[str, str], ...] = ()
+    if draw(st.booleans()):
+        name = draw(st.sampled_from(["Accept", "If-None-Match", "Last-Event-ID", "Accept-Encoding", "Range"]))
+        headers = (
+            (name, draw(st.sampled_from(["*/*", "*", "text/csv", "x", '"a"', "bytes=0-1", "application/json;q=0"]))),
+        )
+    method = draw(st.sampled_from(["GET", "GET", "GET", "HEAD", "OPTIONS"]))
+    query = urlencode(pairs, errors="replace")
+    return Asked(method=method, path=f"{path}?{query}", headers=headers, caller=draw(_CALLERS))
+
+
+@st.composite
+def _cursors(draw: st.DrawFn) -> Case:
+    """Draw a read with a cursor: made of any values, of another table or other filters, or spoilt."""
+    cursor = Cursor(
+        table=draw(st.sampled_from(["records", "records", "records", "records_rejected", "", "sqlite_master"])),
+        descending=draw(st.booleans()),
+        since_us=draw(st.sampled_from([_LONG_AGO_US] * 3) | _MICROSECONDS),
+        until_us=draw(st.none() | st.just(_SOME_DAY_US) | _MICROSECONDS),
+        after=draw(_INSIDE | _POSITIONS),
+        fingerprint=draw(st.just("") | st.just("") | st.text(max_size=10)),
+        settled=draw(_POSITIONS),
+    )
+    text = _spoilt(draw, encode_cursor(cursor))
+    more = draw(st.sampled_from([0, 0, 0, 1]))
+    pairs = [("cursor", text), *draw(st.lists(st.tuples(_NAMES, _TEXT), min_size=more, max_size=more))]
+    path = draw(st.sampled_from(["/v1/records", "/v1/records", "/v1/rejects", "/v1/records/tail"]))
+    return Asked(method="GET", path=f"{path}?{urlencode(pairs, errors='replace')}", caller=draw(_READERS))
+
+
+def _spoilt(draw: st.DrawFn, text: str) -> str:
+    match draw(st.sampled_from(["whole", "whole", "whole", "letter", "cut", "more"])):
+        case "letter":
+            at = draw(st.integers(0, len(text) - 1))
+            return text[:at] + draw(st.sampled_from(_LETTERS)) + text[at + 1 :]
+        case "cut":
+            return text[: draw(st.integers(0, len(text)))]
+        case "more":
+            return text + draw(st.text(_LETTERS, min_size=1, max_size=5))
+    return text
+
+
+AREAS: Mapping[str, st.SearchStrategy[Case]] = {
+    "pushes": _pushes(),
+    "unwrapped": _unwrapped(),
+    "submissions": _submissions(),
+    "queries": _queries(),
+    "cursors": _cursors(),
+    "tokens": TOKENS,
+    "raw": RAW,
+}

@@ -1,0 +1,155 @@
+"""The fuzz run, short, and the cases of the corpus: `make fuzz` is the long run."""
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.http.problems import MEDIA_TYPE
+from sluice.testing.pace import patience_s
+from tests.long.fuzz.case import Asked, Case, Kept, Raw, Token, request_bytes
+from tests.long.fuzz.oracle import NARROW, wrong
+from tests.long.fuzz.requests import AREAS
+from tests.long.fuzz.run import fuzz, keep, kept_cases
+from tests.long.fuzz.target import Target, WrongError, target
+from tests.long.fuzz.wire import Answer
+
+EXAMPLES = 12
+ASKED = Asked(method="GET", path="/v1/records", caller="reader")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A service of this module's own."""
+    with target(tmp_path_factory.mktemp("fuzz")) as found:
+        yield found
+
+
+@pytest.mark.timeout(patience_s(300))
+@pytest.mark.parametrize("area", AREAS)
+def test_nothing_is_wrong_with_what_an_area_draws(service: Target, area: str) -> None:
+    """A few of each kind, the same ones every time."""
+    found = fuzz(area, EXAMPLES, 14, service)
+    assert found is None, found
+
+
+@pytest.mark.parametrize("name", kept_cases())
+def test_a_case_that_was_found_once_is_found_no_more(service: Target, name: str) -> None:
+    """Each file of the corpus is a fault that is mended."""
+    service.check(kept_cases()[name].case)
+
+
+def test_what_was_acknowledged_is_stored_or_rejected(tmp_path: Path) -> None:
+    """Every push that was answered 2xx has left something under its message id."""
+    with target(tmp_path) as own:
+        assert fuzz("pushes", EXAMPLES, 15, own) is None
+        assert own.counts[204]
+        assert own.promised_and_missing() == []
+
+
+def answer(status: int = 200, body: bytes = b"{}", **headers: str) -> Answer:
+    """Return an answer of JSON, or with other headers."""
+    kind = MEDIA_TYPE if status >= 400 else "application/json"
+    return Answer(
+        status, {"content-type": kind} | {name.replace("_", "-"): text for name, text in headers.items()}, body
+    )
+
+
+def problem(status: int, code: str) -> Answer:
+    """Return a problem document."""
+    return answer(status, msgspec.json.encode({"status": status, "code": code}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "fault"),
+    [
+        (ASKED, answer(500, b"oops"), "status 500"),
+        (ASKED, answer(0), "closed without an answer"),
+        (ASKED, answer(404, b"gone", content_type="text/plain"), "of type 'text/plain'"),
+        (ASKED, problem(404, "no_such_code"), "the code 'no_such_code'"),
+        (ASKED, answer(400, b'{"status": 401}'), "not a problem of status 400"),
+        (ASKED, answer(200, b"{"), "is not JSON"),
+        (ASKED, answer(204, b"x"), "has a body"),
+        (ASKED, answer(200, b'{}\n{"a', content_type="application/x-ndjson"), "a line of an NDJSON answer"),
+        (msgspec.structs.replace(ASKED, caller=""), answer(), "a caller without a token was answered 200"),
+        (msgspec.structs.replace(ASKED, token=Token(flip=3)), answer(), "a spoilt token was answered 200"),
+        (
+            msgspec.structs.replace(ASKED, caller=NARROW),
+            answer(200, b'{"records": [{"delivery_key": "a", "source": "other"}]}'),
+            "a fixed filter was shown",
+        ),
+        (
+            msgspec.structs.replace(ASKED, caller=NARROW),
+            answer(200, b'data: {"delivery_key": "a", "source": null}\n\n', content_type="text/event-stream"),
+            "a fixed filter was shown",
+        ),
+    ],
+)
+def test_each_fault_is_seen(asked: Asked, said: Answer, fault: str) -> None:
+    """The oracles can fail: of each kind of wrong answer they say what is wrong."""
+    assert any(fault in each for each in wrong(asked, said)), wrong(asked, said)
+
+
+def test_good_answers_are_not_complained_of() -> None:
+    """Problems of the catalogue, refusals by the server itself, records that a caller may see."""
+    own = b'{"records": [{"delivery_key": "a", "source": "narrow"}]}'
+    assert wrong(msgspec.structs.replace(ASKED, caller=NARROW), answer(200, own)) == []
+    assert wrong(ASKED, problem(503, "store_unavailable")) == []
+    assert wrong(ASKED, Answer(414, {}, b"")) == []
+    assert wrong(msgspec.structs.replace(ASKED, method="HEAD"), answer(200, b"")) == []
+
+
+class Unserved(Target):
+    """Has no service, and finds nothing wrong."""
+
+    def __init__(self) -> None:
+        pass
+
+    def check(self, case: Case) -> None:
+        pass
+
+
+def test_a_fault_is_found_shrunk_and_kept(tmp_path: Path) -> None:
+    """What is wrong with one case in many is drawn, made small, and read back from its file as it was."""
+
+    class Faulty(Unserved):
+        def check(self, case: Case) -> None:
+            if isinstance(case, Raw) and len(case.data) > 20:
+                raise WrongError("more than twenty bytes")
+
+    found = fuzz("raw", 200, 1, Faulty())
+    assert found is not None
+    assert found.found == "more than twenty bytes"
+    keep(found, tmp_path, "raw")
+    assert kept_cases(tmp_path) == {"raw-more-than-twenty-bytes": found}
+
+
+def test_a_thread_that_draws_at_random_disturbs_no_run() -> None:
+    """A query that a test abandoned may still be retrying, with jitter, in a thread of the same process."""
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.wait(0.0001):
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        assert fuzz("pushes", 100, 1, Unserved()) is None
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_request_is_written_with_its_message_id_and_its_callers_token() -> None:
+    """Wherever the place for the id is: in the body and in headers."""
+    asked = Asked(method="POST", path="/x", headers=(("A", "$message-id"),), body=b"<$message-id>", caller="push")
+    data = request_bytes(asked, "7", lambda caller: f"token of {caller}")
+    assert data == (
+        b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nA: 7\r\n"
+        b"Authorization: Bearer token of push\r\nContent-Length: 3\r\n\r\n<7>"
+    )
+    assert Kept(found="", case=asked) == msgspec.json.decode(msgspec.json.encode(Kept(found="", case=asked)), type=Kept)

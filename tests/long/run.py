@@ -1,0 +1,70 @@
+"""The part that runs share: load while both feeds are followed, and the same feeds read again afterwards."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from tests.long.fleet import Fleet
+from tests.long.ledger import Evidence, Reading, Row, violations
+from tests.long.load import Driver
+from tests.long.messages import Message
+from tests.long.reader import Follower
+
+FEEDS = ("/v1/records", "/v1/rejects")
+Tables = tuple[dict[str, int], dict[str, int]]
+"""How many rows the tables of records and of rejects have of each delivery key."""
+
+
+class Walk(msgspec.Struct, frozen=True):
+    """Both feeds, followed while a run went on and read again afterwards."""
+
+    followers: list[Follower]
+    later: list[Follower]
+
+    @property
+    def pages(self) -> Counter[str]:
+        """How the requests of pages ended."""
+        return sum((each.outcomes for each in (*self.followers, *self.later)), Counter[str]())
+
+    def wrong(
+        self, sent: list[Message], driver: Driver, fleet: Fleet, tables: Tables, is_sent: Callable[[Row], bool]
+    ) -> list[str]:
+        """Return what the ledger says, and what else nobody may be answered or log; rows that are not `is_sent` aside.
+
+        What is not sent by the driver is for its sender to check.
+        """
+        evidence = Evidence(
+            messages=sent,
+            answers=driver.answers,
+            followed=_reading(self.followers, is_sent),
+            reread=_reading(self.later, is_sent),
+            stored=tables[0],
+            stored_rejects=tables[1],
+            stops=fleet.stops,
+        )
+        found = [*violations(evidence), *driver.trouble]
+        found += [trouble for follower in (*self.followers, *self.later) for trouble in follower.trouble]
+        return found + [f"log: instance {each.number}: {line}" for each in fleet.instances for line in each.complaints]
+
+
+async def followed(fleet: Fleet, work: Callable[[], Awaitable[None]], seed: int) -> Walk:
+    """Do the work while both feeds are followed; then read them to the end, and once more from the beginning."""
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    walk = Walk(*([Follower(fleet, path, since, seed + n) for path in FEEDS] for n in range(2)))
+    async with asyncio.TaskGroup() as tasks:
+        for follower in walk.followers:
+            tasks.create_task(follower.run())
+        await work()
+        ended = datetime.now(UTC)
+        for follower in (*walk.followers, *walk.later):
+            follower.finish(ended)
+    await asyncio.gather(*(follower.run() for follower in walk.later))
+    return walk
+
+
+def _reading(followers: list[Follower], is_sent: Callable[[Row], bool]) -> Reading:
+    records, rejects = (follower.rows for follower in followers)
+    return Reading([row for row in records if is_sent(row)], rejects)

@@ -1,0 +1,125 @@
+"""The soak: everything that a service does, for half an hour with pauses; nothing grows, and the ledger is exact."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from sluice.testing.instance import Resources, resources
+from sluice.testing.pace import patience_s
+from sluice.testing.process import served_keys
+from tests.long.crowd import PUT_PREFIX, Crowd
+from tests.long.fleet import fleet
+from tests.long.growth import trends
+from tests.long.issuer import MAX_AGE_S, RotatingIssuer
+from tests.long.ledger import Row
+from tests.long.load import Driver
+from tests.long.messages import make_messages
+from tests.long.result import Result
+from tests.long.run import followed
+
+_IN_FLIGHT, _FINISH_WITHIN_S = 64, 300.0
+_SMALL = {"cache_max_bytes": "4194304", "dedupe_max_messages": "10000"}
+"""Memories of a fixed size that half an hour would only fill: made small, so that what grows without end is seen."""
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """How hard and how long: seconds, messages a second, seconds between samples, pauses and new keys."""
+
+    seed: int
+    seconds: float
+    rate: float = 50.0
+    sample_every_s: float = 5.0
+    stop_every_s: float = 150.0
+    rotate_every_s: float = 180.0
+    token_s: float = 60.0
+
+
+async def soak(conditions: Conditions, folder: Path) -> Result:
+    """Run a service over the embedded store in `folder` for so long, and return what was seen."""
+    issuer = RotatingIssuer(every_s=conditions.rotate_every_s, lifetime_s=conditions.token_s)
+    samples, stops = list[tuple[float, Resources]](), Counter[str]()
+    file = folder / "sluice.duckdb"
+    with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as keys_url:
+        settings = {"data_path": str(file), "token_keys_url": keys_url, "requests_per_minute": "0", **_SMALL}
+        async with fleet(1, settings) as instances:
+            pid = instances.instances[0].pid
+            driver = Driver(instances, seed=conditions.seed, token=issuer.token, ack_deadline_s=60.0)
+            stop_at_s = time.monotonic() + conditions.seconds
+            crowd = Crowd(instances.instances[0].url, conditions.seed, stop_at_s)
+            messages = make_messages(conditions.seed, round(conditions.seconds * conditions.rate) + 100, refused=False)
+
+            async def work() -> None:
+                watching = asyncio.create_task(_watch(pid, samples, conditions.sample_every_s))
+                async with asyncio.timeout(conditions.seconds + patience_s(_FINISH_WITHIN_S)):
+                    await asyncio.gather(
+                        driver.run(messages, in_flight=_IN_FLIGHT, rate=conditions.rate, seconds=conditions.seconds),
+                        crowd.run(),
+                        _pause(pid, conditions, stop_at_s, stops),
+                    )
+                watching.cancel()
+
+            walk = await followed(instances, work, conditions.seed)
+            await instances.end(0, signal.SIGTERM, again=False)
+    sent = [message for message in messages if message.number in driver.begun]
+    wrong = walk.wrong(
+        sent, driver, instances, (_counted(file, "records"), _counted(file, "records_rejected")), _is_sent
+    )
+    found = trends(samples)
+    wrong += [*crowd.trouble, *wrong_puts(crowd.puts, walk.followers[0].rows)]
+    wrong += [f"{each.name} grows: {each.text}" for each in found if not each.is_flat]
+    counts: dict[str, Mapping[str, float]] = {
+        "messages": driver.outcomes,
+        "crowd": crowd.answers,
+        "events": stops | {"rotations": issuer.rotations},
+        "rows": {"followed": len(walk.followers[0].rows), "rejects": len(walk.followers[1].rows)},
+        "samples": {"in all": len(samples)},
+    }
+    return Result(counts=counts, wrong=wrong, lines=[f"  {each.name}: {each.text}" for each in found])
+
+
+async def _watch(pid: int, samples: list[tuple[float, Resources]], every_s: float) -> None:
+    while True:
+        samples.append((time.monotonic(), resources(pid)))
+        await asyncio.sleep(every_s)
+
+
+async def _pause(pid: int, conditions: Conditions, stop_at_s: float, stops: Counter[str]) -> None:
+    """Stop the process for some seconds, again and again until shortly before the end."""
+    dice = random.Random(f"{conditions.seed}/pauses")
+    while time.monotonic() + conditions.stop_every_s < stop_at_s - min(15, conditions.seconds / 4):
+        await asyncio.sleep(conditions.stop_every_s)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(dice.uniform(1, 4))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        stops["stops"] += 1
+
+
+def _counted(file: Path, table: str) -> dict[str, int]:
+    """Count the rows of each delivery key in the file, which nobody has open now."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        rows = connection.execute(f"SELECT delivery_key, count(*) FROM {table} GROUP BY 1").fetchall()  # noqa: S608 - one of two names
+    return dict(rows)
+
+
+def wrong_puts(puts: Mapping[str, list[int]], rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what is wrong with the versions that were PUT: each answered one is in the feed exactly once."""
+    seen = Counter((row["id"], row["data"]["n"]) for row in rows if not _is_sent(row))
+    for record_id, numbers in puts.items():
+        for number in numbers:
+            if seen[record_id, number] != 1:
+                yield f"put: version {number} of {record_id} is {seen[record_id, number]} times in the feed"
+
+
+def _is_sent(row: Row) -> bool:
+    return not row["id"].startswith(PUT_PREFIX)

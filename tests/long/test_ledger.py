@@ -1,0 +1,191 @@
+"""The ledger notices what it is there for: evidence of a run without fault, spoilt in one way at a time."""
+
+import base64
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.long.ledger import Answer, Evidence, Reading, Row, Stop, Told, violations
+from tests.long.messages import SUBSCRIPTION, Item, Message, make_messages
+
+MESSAGES = make_messages(3, 1_000)
+PUSHED = next(m for m in MESSAGES if m.way == "push" and len(m.items) == 1 and m.items[0].record)
+POISON = next(m for m in MESSAGES if m.way == "push" and m.items[0].reason == "invalid")
+POSTED = next(m for m in MESSAGES if m.way == "post" and len(m.items) > 1)
+
+
+def key_of(message: Message, item: Item) -> str:
+    """Return the key that a service of these tests stores a record under."""
+    pushed = message.way == "push"
+    return message.delivery_key(item.index) if pushed else f"http:{message.number}:{item.index}"
+
+
+def row_of(message: Message, item: Item, number: int) -> Row:
+    """Return what a feed returns of a record, the `number`-th of all."""
+    pushed = message.way == "push"
+    envelope = {
+        "subscription_name": SUBSCRIPTION if pushed else None,
+        "message_id": message.message_id if pushed else None,
+        "publish_time": message.publish_time.isoformat() if pushed else None,
+        "attributes": message.attributes if pushed else {},
+        "message_index": item.index,
+        "delivery_key": key_of(message, item),
+        "ingest_time": (datetime(2026, 2, 1, tzinfo=UTC) + timedelta(microseconds=number)).isoformat(),
+    }
+    if item.record is None:
+        payload = base64.b64encode(item.raw).decode()
+        return envelope | {"reason": item.reason, "payload": payload, "part": 0, "parts": 1}
+    return envelope | {"source": None} | item.record
+
+
+def told_of(message: Message, item: Item) -> Told:
+    """Return what a POST is told of a record."""
+    if item.record is None:
+        return Told(item.index, "rejected", key_of(message, item), reason=item.reason)
+    return Told(item.index, "stored", key_of(message, item), item.record["id"])
+
+
+def good() -> Evidence:
+    """Return the evidence of a run in which every message was answered, and nothing went wrong."""
+    rows = [
+        (row_of(message, item, number), item.record is None)
+        for number, (message, item) in enumerate((m, item) for m in MESSAGES for item in m.items)
+    ]
+    records, rejects = ([row for row, is_reject in rows if is_reject is wanted] for wanted in (False, True))
+    return Evidence(
+        messages=MESSAGES,
+        answers=[
+            Answer(m.number, 204) if m.way == "push" else Answer(m.number, 207, tuple(told_of(m, i) for i in m.items))
+            for m in MESSAGES
+        ],
+        followed=Reading(list(records), list(rejects)),
+        reread=Reading(list(records), list(rejects)),
+        stored={row["delivery_key"]: 1 for row in records},
+        stored_rejects={row["delivery_key"]: 2 for row in rejects},
+        stops=[Stop(0, 0, 9.9)],
+    )
+
+
+def place_of(rows: Any, message: Message, index: int = 0) -> int:
+    """Return where a record stands in a feed."""
+    key = key_of(message, message.items[index])
+    return next(position for position, row in enumerate(rows) if row["delivery_key"] == key)
+
+
+def change(rows: Any, message: Message, **values: Any) -> None:
+    """Change a message's first record in a feed."""
+    position = place_of(rows, message)
+    rows[position] = rows[position] | values
+
+
+def retell(evidence: Any, **values: Any) -> None:
+    """Change what the POST was told of its first record."""
+    position = next(place for place, answer in enumerate(evidence.answers) if answer.number == POSTED.number)
+    answer = evidence.answers[position]
+    told = (msgspec.structs.replace(answer.told[0], **values), *answer.told[1:])
+    evidence.answers[position] = msgspec.structs.replace(answer, told=told)
+
+
+def swap(rows: Any) -> None:
+    """Exchange two neighbours of a feed."""
+    rows[3], rows[4] = rows[4], rows[3]
+
+
+SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "a row that is not in the table": ("lost", lambda e: e.stored.pop(key_of(PUSHED, PUSHED.items[0]))),
+    "a reject that is not in its table": ("lost", lambda e: e.stored_rejects.pop(key_of(POISON, POISON.items[0]))),
+    "a record the follower never got": (
+        "missed",
+        lambda e: e.followed.records.pop(place_of(e.followed.records, PUSHED)),
+    ),
+    "a reject the follower never got": (
+        "missed",
+        lambda e: e.followed.rejects.pop(place_of(e.followed.rejects, POISON)),
+    ),
+    "a record that is gone later": ("vanished", lambda e: e.reread.records.pop(place_of(e.reread.records, PUSHED))),
+    "a record of a POST that is gone": ("lost", lambda e: e.reread.records.pop(place_of(e.reread.records, POSTED))),
+    "a record twice": ("duplicate", lambda e: e.followed.records.append(e.followed.records[-1])),
+    "a copy under another key": (
+        "duplicate",
+        lambda e: e.followed.records.append(e.followed.records[-1] | {"delivery_key": "x:0"}),
+    ),
+    "a reject twice": ("duplicate", lambda e: e.reread.rejects.append(e.reread.rejects[-1])),
+    "rows out of order": ("out of order", lambda e: swap(e.followed.records)),
+    "a record nobody sent": ("stranger", lambda e: change(e.reread.records, PUSHED, delivery_key="1:2:3")),
+    "a reject nobody sent": ("stranger", lambda e: change(e.reread.rejects, POISON, delivery_key="1:2:3")),
+    "other data": ("altered", lambda e: change(e.followed.records, PUSHED, data={"n": -1})),
+    "another time": ("altered", lambda e: change(e.followed.records, PUSHED, timestamp="2026-01-01T00:00:00Z")),
+    "the attributes of another": ("altered", lambda e: change(e.followed.records, PUSHED, attributes={"n": "x"})),
+    "other bytes of a reject": ("altered", lambda e: change(e.followed.rejects, POISON, payload="AAAA")),
+    "another reason": ("altered", lambda e: change(e.followed.rejects, POISON, reason="refused")),
+    "poison among the records": (
+        "misplaced",
+        lambda e: e.reread.records.append(row_of(POISON, POISON.items[0], 10**6)),
+    ),
+    "a good record among the rejects": (
+        "misplaced",
+        lambda e: e.reread.rejects.append(row_of(PUSHED, PUSHED.items[0], 10**6)),
+    ),
+    "the id of another's record": ("cross-answer", lambda e: retell(e, id="another")),
+    "the key of another's record": (
+        "cross-answer",
+        lambda e: retell(e, delivery_key=told_of(POSTED, POSTED.items[1]).delivery_key),
+    ),
+    "the fate of another's record": ("cross-answer", lambda e: retell(e, status="rejected", reason="invalid")),
+    "an index of another's": ("cross-answer", lambda e: retell(e, index=17)),
+    "two keys for one record": (
+        "cross-answer",
+        lambda e: e.answers.append(
+            Answer(
+                POSTED.number,
+                207,
+                tuple(
+                    Told(t.index, t.status, f"{t.delivery_key}x", t.id, t.reason)
+                    for t in (told_of(POSTED, i) for i in POSTED.items)
+                ),
+            )
+        ),
+    ),
+    "a late SIGTERM": ("stop", lambda e: e.stops.append(Stop(1, 0, 10.1))),
+    "a bad end after SIGTERM": ("stop", lambda e: e.stops.append(Stop(1, -signal.SIGKILL, 1.0))),
+}
+
+
+def test_a_run_without_fault_has_no_violations() -> None:
+    """Every promise was kept, so nothing is said."""
+    assert violations(good()) == []
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_the_ledger_notices(spoilt: str) -> None:
+    """Whatever was spoilt is named by its kind."""
+    kind, spoil = SPOILT[spoilt]
+    evidence = good()
+    spoil(evidence)
+    assert kind in {violation.partition(":")[0] for violation in violations(evidence)}
+
+
+def test_what_was_not_answered_may_be_missing_or_there() -> None:
+    """A message without an answer is nobody's promise, whether it was pushed or posted."""
+    everything = good()
+    gone = {PUSHED.number, POISON.number, POSTED.number}
+    answers = [answer for answer in everything.answers if answer.number not in gone]
+    assert violations(msgspec.structs.replace(everything, answers=answers)) == []
+    keys = {key_of(message, item) for message in MESSAGES if message.number in gone for item in message.items}
+    left = Reading(
+        [row for row in everything.followed.records if row["delivery_key"] not in keys],
+        [row for row in everything.followed.rejects if row["delivery_key"] not in keys],
+    )
+    assert violations(msgspec.structs.replace(everything, answers=answers, followed=left, reread=left)) == []
+    assert violations(msgspec.structs.replace(everything, followed=left, reread=left)) != []
+
+
+def test_a_table_may_hold_copies() -> None:
+    """At-least-once writes are allowed; only the feed is held to once."""
+    evidence = good()
+    evidence = msgspec.structs.replace(evidence, stored=dict.fromkeys(evidence.stored, 3))
+    assert violations(evidence) == []
