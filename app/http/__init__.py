@@ -4,7 +4,7 @@ problems                     errors as problem documents (RFC 9457), and the cat
 contract                     what a documented route promises, as data; app.openapi makes the document from it
 paths, reading               paths that several packages use; GET and HEAD
 conditional                  entity tags, and how long a client may reuse a response
-assets                       static files of the pages
+assets, static_page          static files of the pages; a page with its files
 cors                         which pages of other origins may call
 pieces                       large bodies in pieces, as fast as their clients read
 framing                      headers of every request and response

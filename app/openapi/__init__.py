@@ -3,8 +3,7 @@
 document        /openapi/openapi.json: the contracts of the routes (app.http.contract) as one document
 problems        the problems of each operation, with examples
 about           the texts of the document's front page
-page            /docs: the reference page, under a strict Content-Security-Policy
-reference       the contents of the reference page, made from the document
-schema_markup   JSON Schema as HTML
-markup          HTML as text: elements, escaping, and the Markdown of descriptions
+page            /docs: the reference page, Swagger UI under a strict Content-Security-Policy
+assets/         its script and style
+vendor/         Swagger UI, copied from npm by `app/page/vendor.sh`
 """

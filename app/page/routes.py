@@ -1,11 +1,5 @@
-"""The page at `/`, and its files at `/page/<version>/<name>`.
+"""The page at `/`, and its files below `/page`."""
 
-The version covers all files together, and scripts import each other by relative paths. So everything that a page loads
-belongs to one release, even while instances of two releases are running, and can be cached forever.
-"""
-
-import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +8,9 @@ from litestar import Request, Response, route
 from litestar.datastructures.headers import Accept
 from litestar.handlers import HTTPRouteHandler
 
-from app.http.assets import FOREVER, HTML, MEDIA_TYPES, REVALIDATED, SECURITY, Asset, asset, asset_response
-from app.http.conditional import strong_etag
-from app.http.problems import ProblemError
+from app.http.assets import REVALIDATED, SECURITY, asset, asset_response
 from app.http.reading import METHODS
+from app.http.static_page import StaticPage
 from app.openapi.about import SUMMARY, TITLE
 from app.schema.example import example_record, template_record
 from app.settings.load import Settings
@@ -79,9 +72,6 @@ def _trace_address(settings: Settings) -> str:
     return f"https://console.cloud.google.com/traces/list?project={settings.project}&tid={{trace}}"
 
 
-PATH = "/page"
-_HERE = Path(__file__).parent
-_FOLDERS = ("assets", "vendor")
 # In addition to the headers of every page: no text may become markup, so a record cannot inject a script.
 _HEADERS = {
     "Content-Security-Policy": f"{SECURITY['Content-Security-Policy']}; require-trusted-types-for 'script'",
@@ -90,41 +80,9 @@ _HEADERS = {
 _Request = Request[Any, Any, Any]
 
 
-class _Page:
-    """The page and its files, read on first request."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, Asset] = {}
-        self._html: Asset | None = None
-        self.version = ""
-
-    async def html(self) -> Asset:
-        """Return the page."""
-        if self._html is None:
-            self._files, text = await asyncio.to_thread(_read_files)
-            self.version = _version(self._files.values())
-            # At once, not one after another as they import each other: under load each request takes its time.
-            modules = sorted(name for name in self._files if name.endswith(".js") and name not in text)
-            links = "\n".join(f'<link rel="modulepreload" href="{{files}}/{name}">' for name in modules)
-            text = text.replace("{modules}", links).replace("{files}", f"{PATH[1:]}/{self.version}")
-            self._html = asset(text.encode(), HTML)
-        return self._html
-
-    async def file(self, name: str) -> Asset:
-        """Return a file of the page.
-
-        Raises:
-            ProblemError: `not_found`: there is no file of this name.
-        """
-        await self.html()
-        if name not in self._files:
-            raise ProblemError("not_found", "the page has no file of this name")
-        return self._files[name]
-
-
 def page_routes(settings: Settings, streams: Streams) -> list[HTTPRouteHandler]:
     """Return the routes of the page."""
-    page = _Page()
+    page = StaticPage(Path(__file__).parent, "/page")
     links = asset(msgspec.json.encode(welcome(settings, streams)) + b"\n", "application/json")
 
     @route("/", http_method=METHODS)
@@ -134,20 +92,4 @@ def page_routes(settings: Settings, streams: Streams) -> list[HTTPRouteHandler]:
         wants_html = accepted.best_match(["application/json", "text/html"]) == "text/html"
         return asset_response(request, await page.html() if wants_html else links, REVALIDATED, _HEADERS)
 
-    @route(PATH + "/{version:str}/{name:str}", http_method=METHODS)
-    async def read_file(request: _Request) -> Response[bytes]:
-        page_file = await page.file(request.path_params["name"])
-        is_current = request.path_params["version"] == page.version
-        return asset_response(request, page_file, FOREVER if is_current else REVALIDATED)
-
-    return [read_root, read_file]
-
-
-def _version(files: Iterable[Asset]) -> str:
-    return strong_etag(*sorted(each.etag for each in files)).strip('"')[:16]
-
-
-def _read_files() -> tuple[dict[str, Asset], str]:
-    files = [file for folder in _FOLDERS for file in (_HERE / folder).iterdir() if file.suffix in MEDIA_TYPES]
-    assets = {file.name: asset(file.read_bytes(), MEDIA_TYPES[file.suffix]) for file in files}
-    return assets, (_HERE / "page.html").read_text(encoding="utf-8")
+    return [read_root, page.files_route()]

@@ -22,7 +22,7 @@ FILES = (
     "LICENSE",
     "sluice/__init__.py",
     "app/openapi/page.html",
-    "app/openapi/reference.css",
+    "app/openapi/vendor/swagger-ui.js",
     "app/page/page.html",
     "app/page/vendor/uplot.js",
 )

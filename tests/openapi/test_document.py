@@ -18,7 +18,7 @@ UNDOCUMENTED = {
     "/": "the page for people, and where everything is",
     "/page/{version}/{name}": "its files",
     "/docs": "the reference page",
-    "/docs/{name}": "its files",
+    "/docs/{version}/{name}": "its files",
     "/openapi/openapi.json": "the document itself",
     "/v1/records/{record_id}/{rest}": "ids that hold slashes: documented as /v1/records/{record_id}",
     "/pubsub/push/{stream}": "with one type: what /pubsub/push is, for subscriptions that already name a stream",
