@@ -34,7 +34,6 @@ class OtlpReceiver:
         """Why requests were refused before they were read."""
         self.tokens: set[str] = set()
         """Tokens that are valid; take one away, and it has expired."""
-        self.token_life_s = 3_600
         self.has_tokens = True
         self._meet, self._done = meet, done
         self._lock = threading.Lock()
@@ -72,7 +71,7 @@ class OtlpReceiver:
         """Return the answer of the token endpoint."""
         token = secrets.token_hex(8)
         self.tokens.add(token)
-        return {"access_token": token, "expires_in": self.token_life_s, "token_type": "Bearer"}
+        return {"access_token": token, "expires_in": 3_600, "token_type": "Bearer"}
 
     def refusal(self, headers: Any) -> tuple[int, str] | None:
         """Return why a request with these headers is not even read."""

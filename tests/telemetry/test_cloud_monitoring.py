@@ -1,13 +1,8 @@
 """Metrics for Cloud Monitoring, over OTLP, against what Google's Telemetry API demands."""
 
-import asyncio
-
 import pytest
 
 from app.telemetry.instruments import CATALOGUE
-from app.telemetry.metrics import Metrics
-from app.telemetry.providers import Telemetry
-from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import metered
@@ -79,21 +74,6 @@ async def test_instances_do_not_write_each_others_series(cloud: CloudServer, mon
     assert len([key for key in cloud.rules.series if key.name == "sluice_record_stored_total"]) == 2
 
 
-async def test_each_collection_goes_on_from_the_one_before(cloud: CloudServer) -> None:
-    """By the interval while the service runs, and once more at its end; one that begins later fits in."""
-    async with running(measured(cloud.otlp.url, metrics_interval_s=1.0)) as service:
-        await use(service)
-        await asyncio.to_thread(
-            cloud.wait_until, lambda: cloud.rules.points("sluice_record_stored_total") == {(("stream", "records"),): 1}
-        )
-        assert (await service.client.get("/v1/records/a")).status_code == 200
-    assert cloud.rules.refused == []
-    (stored,) = (points for key, points in cloud.rules.series.items() if key.name == "sluice_record_stored_total")
-    assert len(stored) >= 2
-    assert stored[-1].value == 1
-    assert any(("purpose", "look_up") in labels for labels in cloud.rules.points("sluice_query_duration_seconds"))
-
-
 async def test_many_series_are_sent_in_parts(cloud: CloudServer) -> None:
     """As many points a request as the API takes."""
     async with running(measured(cloud.otlp.url)) as service:
@@ -101,15 +81,6 @@ async def test_many_series_are_sent_in_parts(cloud: CloudServer) -> None:
             service.app.instance.metrics.query_duration.record(0.1, f"purpose-{number}", "ok")
     assert cloud.rules.refused == []
     assert len(cloud.rules.points("sluice_query_duration_seconds")) == 451  # and the one that is there from the start
-
-
-async def test_a_token_that_expires_is_renewed(cloud: CloudServer) -> None:
-    """A service runs for months, and a token lasts an hour."""
-    cloud.otlp.token_life_s = 1  # google-auth renews a token minutes before its end
-    async with running(measured(cloud.otlp.url, metrics_interval_s=1.0)):
-        await asyncio.to_thread(cloud.wait_until, lambda: len(cloud.rules.serialised) >= 2)
-        assert len(cloud.otlp.tokens) >= 2
-    assert cloud.otlp.unauthorized == []
 
 
 async def test_the_region_is_the_metadata_servers(cloud: CloudServer) -> None:
@@ -136,9 +107,3 @@ async def test_traces_can_go_the_same_way(cloud: CloudServer) -> None:
         for span in scope.spans
     }
     assert {"process s", "append records", "GET /v1/records"} <= names
-
-
-def test_an_instance_has_a_name_of_its_own(cloud: CloudServer) -> None:
-    """Also within one process."""
-    made = [Telemetry(measured(cloud.otlp.url), Metrics(), FakeClock()).instance for _ in range(3)]
-    assert len(set(made)) == 3

@@ -47,9 +47,8 @@ def test_it_counts_as_opentelemetrys_does(recorded: dict[str, list[float]]) -> N
 
 
 def test_every_histogram_of_the_catalogue_has_buckets_that_grow() -> None:
-    """Nothing else has any."""
+    """A value belongs to one of them."""
     for instrument in CATALOGUE:
-        assert bool(instrument.bounds) == (instrument.kind == "histogram")
         assert list(instrument.bounds) == sorted(set(instrument.bounds))
 
 

@@ -88,15 +88,6 @@ async def test_a_caller_whose_trace_is_recorded_is_followed(cloud: CloudServer) 
     assert (span.trace_id, span.parent_id) == (sampled.trace_id, sampled.span_id)
 
 
-async def test_an_unrecorded_header_leaves_it_to_the_ratio(cloud: CloudServer) -> None:
-    """The platform gives every request a trace and records few: the service's own choice stands, in that trace."""
-    sender = caller(sampled=False)
-    async with running(traced(cloud.url, **ALL)) as service:
-        await service.client.get("/v1/problems", headers={"traceparent": sender.traceparent})
-    (span,) = cloud.spans
-    assert (span.trace_id, span.parent_id) == (sender.trace_id, sender.span_id)
-
-
 @pytest.mark.parametrize(
     ("fail", "status", "outcome"),
     [

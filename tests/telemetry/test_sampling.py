@@ -113,16 +113,6 @@ def test_what_is_not_wanted_takes_no_room() -> None:
     assert not asked.follows(SAMPLED)
 
 
-@pytest.mark.parametrize(("max_per_s", "at_once"), [(0.5, 1), (1.0, 1), (20.0, 20)])
-def test_quiet_times_save_up_one_second_only(max_per_s: float, at_once: int) -> None:
-    """A burst after an hour without traces gets no more than one at the beginning."""
-    clock = Time()
-    asked = Sampler(0.0, max_per_s, clock.elapsed_us)
-    for _ in range(2):
-        assert sum(asked.follows(SAMPLED) for _ in range(100)) == at_once
-        clock.us += 3_600 * MICROSECONDS
-
-
 def test_requests_take_no_room_from_messages() -> None:
     """Requests come from anybody, before a token is looked at; a message that is sampled has shown one."""
     flooded = sampler(max_per_s=3)
