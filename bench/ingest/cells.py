@@ -40,8 +40,8 @@ class Cell(msgspec.Struct):
             )
         )
 
-    def told(self) -> dict[str, object]:
-        """Return what the results say of it."""
+    def summary(self) -> dict[str, object]:
+        """Return it as the results have it."""
         return {
             "contender": self.contender,
             "case": msgspec.to_builtins(self.case),

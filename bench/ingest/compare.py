@@ -46,8 +46,8 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
     sweep = await compare(["waiting", SLUICE], [FIRST, *SWEEP], rounds=max(rounds * 2 // 5, 2), seconds=seconds)
     ratios["100 records a message / one record"] = ratio(sweep, (SLUICE, MANY), (SLUICE, FIRST))
     ratios["100 records a message / one record, 300 B"] = ratio(sweep, (SLUICE, MANY_SMALL), (SLUICE, SMALL))
-    told = [*cells, *(cell for cell in sweep if cell.case != FIRST)]
-    return {"cells": [cell.told() for cell in told], "ratios": ratios}
+    kept = [*cells, *(cell for cell in sweep if cell.case != FIRST)]
+    return {"cells": [cell.summary() for cell in kept], "ratios": ratios}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -73,8 +73,8 @@ def main() -> None:
     options = parser.parse_args()
     before = machine_before()
     found = asyncio.run(measure(options.rounds, options.seconds))
-    told = {"machine": before, "rounds": options.rounds, "seconds": options.seconds}
-    RESULT.write_text(json.dumps(told | found, indent=2) + "\n")
+    conditions = {"machine": before, "rounds": options.rounds, "seconds": options.seconds}
+    RESULT.write_text(json.dumps(conditions | found, indent=2) + "\n")
     print(table(found))
 
 

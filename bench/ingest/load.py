@@ -57,7 +57,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Connection:
-    """A socket, and when the message that is under way there began."""
+    """A socket, and when its message in flight was sent."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))

@@ -52,10 +52,10 @@ async def _load_once(order: Order, core: list[int]) -> Loaded:
     command = ["taskset", "-c", ",".join(map(str, core)), sys.executable, "-m", "bench.ingest.load"]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
-    said, _ = await process.communicate(msgspec.json.encode(order))
+    output, _ = await process.communicate(msgspec.json.encode(order))
     if process.returncode:
         raise SystemExit("the load has failed")
-    return msgspec.json.decode(said, type=Loaded)
+    return msgspec.json.decode(output, type=Loaded)
 
 
 def order_of(contenders: Sequence[Contender], case: Case, seconds: float, rate: float | None = None) -> Order:

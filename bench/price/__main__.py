@@ -13,7 +13,6 @@ import msgspec
 
 from bench.machine import machine_before
 from bench.places import RESULTS
-from bench.price.at_hand import pages_at_hand
 from bench.price.readers import READERS, Way, price_of
 from bench.tables import write_tables
 from tests.support.billing.bill import Layout
@@ -32,8 +31,7 @@ async def measure() -> dict[str, Any]:
         for reader in READERS
         if rate < DENSE or reader != "ten followers"
     ]
-    at_hand = msgspec.to_builtins(await pages_at_hand(WAY))
-    return {"machine": machine, "layout": msgspec.to_builtins(Layout()), "at_hand": at_hand, "cells": cells}
+    return {"machine": machine, "layout": msgspec.to_builtins(Layout()), "cells": cells}
 
 
 def main() -> None:
@@ -44,12 +42,11 @@ def main() -> None:
     found = asyncio.run(measure())
     (RESULTS / "price.json").write_text(json.dumps(found, indent=2) + "\n")
     write_tables()
-    print(found["at_hand"])
     for cell in found["cells"]:
         million, month = cell["dollars_per_million"], cell["dollars_per_month"]
-        told = "refused" if million is None else f"${million:,.4f} a million"
+        text = "refused" if million is None else f"${million:,.4f} a million"
         print(
-            f"{cell['rows_per_s']:>7,}/s  {cell['reader']:25} {told}"
+            f"{cell['rows_per_s']:>7,}/s  {cell['reader']:25} {text}"
             + ("" if month is None else f", ${month:,.0f} a month")
         )
 

@@ -117,7 +117,7 @@ class Stage:
 async def followers(way: Way, rows_per_s: int, count: int, *, warm: bool = True) -> Price:
     """Return what `count` followers of everything pay together, who each poll as often as `way` says.
 
-    `warm`: the first has followed for so long that the keys of the look-back are at hand, where there is room for them.
+    `warm`: the first has followed for so long that the keys of the look-back are in memory, if there is room.
     """
     stage = Stage(way, rows_per_s)
     first = await stage.head()

@@ -132,7 +132,7 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def told(found: Mapping[str, Sequence[Start]]) -> dict[str, Any]:
+def summary(found: Mapping[str, Sequence[Start]]) -> dict[str, Any]:
     """Return the rounds of each contender, their medians, and ratios within each round."""
     cells = [
         {
@@ -173,7 +173,7 @@ def main() -> None:
     result = {
         "machine": before,
         "rounds": rounds,
-        **told(starts),
+        **summary(starts),
     }
     for cell in result["cells"]:
         print(cell["contender"], cell["median"])

@@ -14,8 +14,8 @@ MAX_STOP_S = 10.0
 Row = dict[str, Any]
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What a POST was told of one record."""
+class RecordAnswer(msgspec.Struct, frozen=True):
+    """What the answer to a POST has of one record."""
 
     index: int
     status: str
@@ -25,11 +25,11 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer that says that a message is durable: the status, and the fate of each record where it was told."""
+    """An answer by which a message is durable: the status, and the outcome of each record if the answer has it."""
 
     number: int
     status: int
-    told: tuple[Told, ...] = ()
+    records: tuple[RecordAnswer, ...] = ()
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -80,11 +80,11 @@ def violations(evidence: Evidence) -> list[str]:
 
 
 class _Expected:
-    """What was sent, by the key it must be stored under (a push) or was told to be (a POST)."""
+    """What was sent, by the key it must be stored under (a push), or by the answer is (a POST)."""
 
     def __init__(self, evidence: Evidence) -> None:
         self._answered = {answer.number for answer in evidence.answers}
-        told = {(answer.number, each.index): each.delivery_key for answer in evidence.answers for each in answer.told}
+        keys = {(a.number, each.index): each.delivery_key for a in evidence.answers for each in a.records}
         self._by_key: dict[str, tuple[Message, Item]] = {}
         self._open_posts = False
         for message in evidence.messages:
@@ -92,9 +92,9 @@ class _Expected:
                 if message.way == "push":
                     self._by_key[message.delivery_key(item.index)] = (message, item)
                 elif message.number in self._answered:
-                    self._by_key[told.get((message.number, item.index), "")] = (message, item)
+                    self._by_key[keys.get((message.number, item.index), "")] = (message, item)
                 else:
-                    self._open_posts = True  # nobody was told their keys, and they may be stored
+                    self._open_posts = True  # no answer has their keys, and they may be stored
 
     def lost(self, where: str, keys: Collection[str], *, rejects: bool) -> Iterator[str]:
         """Yield what was answered and is not among `keys`."""
@@ -177,7 +177,7 @@ def _place(row: Row) -> tuple[datetime, str]:
 
 
 def _cross_answers(messages: Sequence[Message], answers: Sequence[Answer]) -> Iterator[str]:
-    """Yield where a POST was told of records that are not its own, or something untrue about them."""
+    """Yield where the answer to a POST has records that are not its own, or is wrong about them."""
     by_number = {message.number: message for message in messages}
     places: dict[str, tuple[int, int]] = {}
     keys: dict[tuple[int, int], str] = {}
@@ -185,18 +185,18 @@ def _cross_answers(messages: Sequence[Message], answers: Sequence[Answer]) -> It
         message = by_number[answer.number]
         if message.way == "push":
             continue
-        if [told.index for told in answer.told] != [item.index for item in message.items]:
-            yield f"cross-answer: message {answer.number} was told of {[told.index for told in answer.told]}"
+        if [each.index for each in answer.records] != [item.index for item in message.items]:
+            yield f"cross-answer: message {answer.number} was answered {[each.index for each in answer.records]}"
             continue
-        for told, item in zip(answer.told, message.items, strict=True):
-            place, name = (answer.number, told.index), f"record {told.index} of message {answer.number}"
+        for each, item in zip(answer.records, message.items, strict=True):
+            place, name = (answer.number, each.index), f"record {each.index} of message {answer.number}"
             fate = ("rejected", item.reason, None) if item.record is None else ("stored", None, item.record["id"])
-            if (told.status, told.reason, told.id) != fate:
-                yield f"cross-answer: {name} was told {told.status, told.reason, told.id}, it is {fate}"
-            if places.setdefault(told.delivery_key, place) != place:
-                yield f"cross-answer: {name} was told the key of {places[told.delivery_key]}"
-            if keys.setdefault(place, told.delivery_key) != told.delivery_key:
-                yield f"cross-answer: {name} was told two keys"
+            if (each.status, each.reason, each.id) != fate:
+                yield f"cross-answer: {name} was answered {each.status, each.reason, each.id}, it is {fate}"
+            if places.setdefault(each.delivery_key, place) != place:
+                yield f"cross-answer: {name} was answered the key of {places[each.delivery_key]}"
+            if keys.setdefault(place, each.delivery_key) != each.delivery_key:
+                yield f"cross-answer: {name} was answered two keys"
 
 
 def _stops(stops: Iterable[Stop]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from tests.long.fleet import Fleet
-from tests.long.ledger import Answer, Told
+from tests.long.ledger import Answer, RecordAnswer
 from tests.long.messages import SUBSCRIPTION, Message
 
 _BACKOFF_S, _MAX_BACKOFF_S = 0.05, 2.0
@@ -21,8 +21,8 @@ _TRANSIENT = {429, 500, 502, 503}
 class _Answered(msgspec.Struct):
     """A body of POST /v1/records: `records` when all are stored, `results` when some were rejected."""
 
-    records: tuple[Told, ...] = ()
-    results: tuple[Told, ...] = ()
+    records: tuple[RecordAnswer, ...] = ()
+    results: tuple[RecordAnswer, ...] = ()
 
 
 class Driver:
@@ -54,7 +54,7 @@ class Driver:
     ) -> None:
         """Send `messages`, `in_flight` at a time and `rate` a second at most, and begin none after so many seconds.
 
-        `progress` is told after each how many are answered.
+        `progress` is called after each with the number of those answered.
         """
         waiting = self._paced(messages, rate, time.monotonic() + seconds)
         timeout = aiohttp.ClientTimeout(total=self._ack_deadline_s)
@@ -100,26 +100,26 @@ class Driver:
             began_s = time.monotonic()
             try:
                 async with session.post(self._fleet.url(self._dice) + path, data=body, headers=headers) as response:
-                    said, status = await response.read(), response.status
+                    reply, status = await response.read(), response.status
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self.outcomes[type(error).__name__] += 1
             else:
                 self.outcomes[str(status)] += 1
                 if status not in _TRANSIENT:
-                    self._settle(message, status, said, time.monotonic() - began_s)
+                    self._settle(message, status, reply, time.monotonic() - began_s)
                     return
             failures += 1
             await asyncio.sleep(self._dice.random() * min(_BACKOFF_S * 2**failures, _MAX_BACKOFF_S))
 
-    def _settle(self, message: Message, status: int, said: bytes, seconds: float) -> None:
+    def _settle(self, message: Message, status: int, reply: bytes, seconds: float) -> None:
         """Note the answer that ends a delivery, and whether it is one that a message may get."""
         durable = {204} if message.way == "push" else {201, 207}
         try:
-            answer = _answer(message, status, said) if status in durable else None
+            answer = _answer(message, status, reply) if status in durable else None
         except msgspec.DecodeError:
             answer = None
         if answer is None:
-            self.trouble.append(f"answer: message {message.number} was answered {status}: {said[:300]!r}")
+            self.trouble.append(f"answer: message {message.number} was answered {status}: {reply[:300]!r}")
             return
         self.ack_s.append(seconds)
         self.answers.append(answer)
@@ -141,8 +141,8 @@ class Driver:
         return "/pubsub/push", body, {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
 
 
-def _answer(message: Message, status: int, said: bytes) -> Answer:
+def _answer(message: Message, status: int, reply: bytes) -> Answer:
     if message.way == "push":
         return Answer(message.number, status)
-    body = msgspec.json.decode(said, type=_Answered)
+    body = msgspec.json.decode(reply, type=_Answered)
     return Answer(message.number, status, body.records or body.results)

@@ -61,11 +61,11 @@ class Follower:
                     page: dict[str, Any] = await response.json()
                     self.outcomes["200"] += 1
                     return page
-                said = await response.text()
+                body = await response.text()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self.outcomes[type(error).__name__] += 1
             return None
         self.outcomes[str(response.status)] += 1
         if response.status not in _TRANSIENT:
-            self.trouble.append(f"answer: a reader of {self._path} was answered {response.status}: {said[:300]}")
+            self.trouble.append(f"answer: a reader of {self._path} was answered {response.status}: {body[:300]}")
         return None

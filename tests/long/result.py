@@ -8,7 +8,7 @@ _SHOWN = 20
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of a run, and a sentence for each broken promise; `lines` are told besides."""
+    """The counts of a run, and a sentence for each broken promise; `lines` are further findings."""
 
     counts: Mapping[str, Mapping[str, float]]
     wrong: list[str]
@@ -16,11 +16,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """Return it as lines: the counts, and the first things that were wrong."""
-        told = [*self.lines, *(f"  {name:<13} {_counted(counts)}" for name, counts in self.counts.items())]
-        told += [f"  WRONG: {each[:400]}" for each in self.wrong[:_SHOWN]]
+        text = [*self.lines, *(f"  {name:<13} {_counted(counts)}" for name, counts in self.counts.items())]
+        text += [f"  WRONG: {each[:400]}" for each in self.wrong[:_SHOWN]]
         if len(self.wrong) > _SHOWN:
-            told.append(f"  and {len(self.wrong) - _SHOWN} more")
-        return "\n".join(told)
+            text.append(f"  and {len(self.wrong) - _SHOWN} more")
+        return "\n".join(text)
 
 
 def spread(ordered: Iterable[float]) -> dict[str, float]:

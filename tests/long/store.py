@@ -107,10 +107,10 @@ class Line:
             self._call = self._channel.stream_stream(_METHOD)(metadata=metadata)
             request.proto_rows.writer_schema.proto_descriptor.CopyFrom(loads[0].descriptor)
         await self._call.write(request.SerializeToString())
-        said = await self._call.read()
-        if said is grpc.aio.EOF:
+        response = await self._call.read()
+        if response is grpc.aio.EOF:
             raise StoreTroubleError("the real store closed the stream")
-        answer = answers.Response.FromString(said)
+        answer = answers.Response.FromString(response)
         if answer.error.code or answer.row_errors:
             raise StoreTroubleError(str(answer))
 

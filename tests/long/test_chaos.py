@@ -21,10 +21,10 @@ async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Doubl
     conditions = Conditions(
         fault_rate=0.25, max_quota=0, in_flight=100, within_s=patience_s(100), watermarks=watermarks
     )
-    said: list[str] = []
-    result = await Chaos(plan, place, conditions, said.append)()
+    log: list[str] = []
+    result = await Chaos(plan, place, conditions, log.append)()
     local_bigquery.drop(place)  # each table that is left makes every later query slower
-    assert not result.wrong, "\n".join([result.text(), *said])
+    assert not result.wrong, "\n".join([result.text(), *log])
     assert result.counts["ended"]["times"] == 2
     assert result.counts["faults"]
     rows = result.counts["stored"]

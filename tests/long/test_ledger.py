@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.long.ledger import Answer, Evidence, Reading, Row, Stop, Told, violations
+from tests.long.ledger import Answer, Evidence, Reading, RecordAnswer, Row, Stop, violations
 from tests.long.messages import SUBSCRIPTION, Item, Message, make_messages
 
 MESSAGES = make_messages(3, 1_000)
@@ -42,11 +42,11 @@ def row_of(message: Message, item: Item, number: int) -> Row:
     return envelope | {"source": None} | item.record
 
 
-def told_of(message: Message, item: Item) -> Told:
-    """Return what a POST is told of a record."""
+def answer_of(message: Message, item: Item) -> RecordAnswer:
+    """Return what the answer to a POST has of a record."""
     if item.record is None:
-        return Told(item.index, "rejected", key_of(message, item), reason=item.reason)
-    return Told(item.index, "stored", key_of(message, item), item.record["id"])
+        return RecordAnswer(item.index, "rejected", key_of(message, item), reason=item.reason)
+    return RecordAnswer(item.index, "stored", key_of(message, item), item.record["id"])
 
 
 def good() -> Evidence:
@@ -59,7 +59,7 @@ def good() -> Evidence:
     return Evidence(
         messages=MESSAGES,
         answers=[
-            Answer(m.number, 204) if m.way == "push" else Answer(m.number, 207, tuple(told_of(m, i) for i in m.items))
+            Answer(m.number, 204) if m.way == "push" else Answer(m.number, 207, tuple(answer_of(m, i) for i in m.items))
             for m in MESSAGES
         ],
         followed=Reading(list(records), list(rejects)),
@@ -82,12 +82,12 @@ def change(rows: Any, message: Message, **values: Any) -> None:
     rows[position] = rows[position] | values
 
 
-def retell(evidence: Any, **values: Any) -> None:
-    """Change what the POST was told of its first record."""
+def change_answer(evidence: Any, **values: Any) -> None:
+    """Change what the answer to the POST has of its first record."""
     position = next(place for place, answer in enumerate(evidence.answers) if answer.number == POSTED.number)
     answer = evidence.answers[position]
-    told = (msgspec.structs.replace(answer.told[0], **values), *answer.told[1:])
-    evidence.answers[position] = msgspec.structs.replace(answer, told=told)
+    records = (msgspec.structs.replace(answer.records[0], **values), *answer.records[1:])
+    evidence.answers[position] = msgspec.structs.replace(answer, records=records)
 
 
 def swap(rows: Any) -> None:
@@ -130,13 +130,13 @@ SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "misplaced",
         lambda e: e.reread.rejects.append(row_of(PUSHED, PUSHED.items[0], 10**6)),
     ),
-    "the id of another's record": ("cross-answer", lambda e: retell(e, id="another")),
+    "the id of another's record": ("cross-answer", lambda e: change_answer(e, id="another")),
     "the key of another's record": (
         "cross-answer",
-        lambda e: retell(e, delivery_key=told_of(POSTED, POSTED.items[1]).delivery_key),
+        lambda e: change_answer(e, delivery_key=answer_of(POSTED, POSTED.items[1]).delivery_key),
     ),
-    "the fate of another's record": ("cross-answer", lambda e: retell(e, status="rejected", reason="invalid")),
-    "an index of another's": ("cross-answer", lambda e: retell(e, index=17)),
+    "the fate of another's record": ("cross-answer", lambda e: change_answer(e, status="rejected", reason="invalid")),
+    "an index of another's": ("cross-answer", lambda e: change_answer(e, index=17)),
     "two keys for one record": (
         "cross-answer",
         lambda e: e.answers.append(
@@ -144,8 +144,8 @@ SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
                 POSTED.number,
                 207,
                 tuple(
-                    Told(t.index, t.status, f"{t.delivery_key}x", t.id, t.reason)
-                    for t in (told_of(POSTED, i) for i in POSTED.items)
+                    RecordAnswer(t.index, t.status, f"{t.delivery_key}x", t.id, t.reason)
+                    for t in (answer_of(POSTED, i) for i in POSTED.items)
                 ),
             )
         ),
@@ -156,7 +156,7 @@ SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 def test_a_run_without_fault_has_no_violations() -> None:
-    """Every promise was kept, so nothing is said."""
+    """Every promise was kept, so nothing is wrong."""
     assert violations(good()) == []
 
 

@@ -11,7 +11,7 @@ from tests.long.attack.run import Times, run
 
 @pytest.mark.slow
 async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path) -> None:
-    """A few silent sockets and rejected messages hurt nobody; what is told of them comes from both processes."""
+    """A few silent sockets and rejected messages hurt nobody; the figures come from both processes."""
     attack = Attack(
         name="small",
         what="a few of each",

@@ -1,7 +1,5 @@
 """The fuzz run, short, and the cases of the corpus: `make fuzz` is the long run."""
 
-import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +8,11 @@ import pytest
 
 from app.http.problems import MEDIA_TYPE
 from sluice.testing.pace import patience_s
-from tests.long.fuzz.case import Asked, Case, Kept, Raw, Token, request_bytes
+from tests.long.fuzz.case import Asked, Token
 from tests.long.fuzz.oracle import NARROW, wrong
 from tests.long.fuzz.requests import AREAS
-from tests.long.fuzz.run import fuzz, keep, kept_cases
-from tests.long.fuzz.target import Target, WrongError, target
+from tests.long.fuzz.run import fuzz, kept_cases
+from tests.long.fuzz.target import Target, target
 from tests.long.fuzz.wire import Answer
 
 EXAMPLES = 12
@@ -100,56 +98,3 @@ def test_good_answers_are_not_complained_of() -> None:
     assert wrong(ASKED, problem(503, "store_unavailable")) == []
     assert wrong(ASKED, Answer(414, {}, b"")) == []
     assert wrong(msgspec.structs.replace(ASKED, method="HEAD"), answer(200, b"")) == []
-
-
-class Unserved(Target):
-    """Has no service, and finds nothing wrong."""
-
-    def __init__(self) -> None:
-        pass
-
-    def check(self, case: Case) -> None:
-        pass
-
-
-def test_a_fault_is_found_shrunk_and_kept(tmp_path: Path) -> None:
-    """What is wrong with one case in many is drawn, made small, and read back from its file as it was."""
-
-    class Faulty(Unserved):
-        def check(self, case: Case) -> None:
-            if isinstance(case, Raw) and len(case.data) > 20:
-                raise WrongError("more than twenty bytes")
-
-    found = fuzz("raw", 200, 1, Faulty())
-    assert found is not None
-    assert found.found == "more than twenty bytes"
-    keep(found, tmp_path, "raw")
-    assert kept_cases(tmp_path) == {"raw-more-than-twenty-bytes": found}
-
-
-def test_a_thread_that_draws_at_random_disturbs_no_run() -> None:
-    """A query that a test abandoned may still be retrying, with jitter, in a thread of the same process."""
-    ended = threading.Event()
-
-    def draw() -> None:
-        while not ended.wait(0.0001):
-            random.random()
-
-    thread = threading.Thread(target=draw)
-    thread.start()
-    try:
-        assert fuzz("pushes", 100, 1, Unserved()) is None
-    finally:
-        ended.set()
-        thread.join()
-
-
-def test_a_request_is_written_with_its_message_id_and_its_callers_token() -> None:
-    """Wherever the place for the id is: in the body and in headers."""
-    asked = Asked(method="POST", path="/x", headers=(("A", "$message-id"),), body=b"<$message-id>", caller="push")
-    data = request_bytes(asked, "7", lambda caller: f"token of {caller}")
-    assert data == (
-        b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nA: 7\r\n"
-        b"Authorization: Bearer token of push\r\nContent-Length: 3\r\n\r\n<7>"
-    )
-    assert Kept(found="", case=asked) == msgspec.json.decode(msgspec.json.encode(Kept(found="", case=asked)), type=Kept)
