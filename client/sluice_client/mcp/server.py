@@ -49,7 +49,7 @@ def make_server(connection: AsyncConnection) -> Server[Any]:
             return _failed(f"{'; '.join(faults)} (arguments of {tool.name}: {', '.join(tool.arguments) or 'none'})")
         try:
             texts = await connection.value(tool.call(given))
-        except (SluiceError, ValueError) as error:
+        except (SluiceError, ValueError, OSError) as error:  # of the API; arguments; the token's file
             return _failed(str(error))
         return types.CallToolResult(content=[types.TextContent(text=text) for text in texts])
 

@@ -8,9 +8,10 @@ from urllib.parse import quote
 import msgspec
 
 from sluice_client.errors import ProblemError, SluiceError
-from sluice_client.protocol.effects import Broken, Read, Reply, Request, Steps
-from sluice_client.protocol.requests import OWN, Feed, schema_request
-from sluice_client.protocol.retry import Attempts, RetryPolicy, ask, open_stream
+from sluice_client.protocol.effects import Broken, Read, Request, Steps
+from sluice_client.protocol.requests import OWN, Feed
+from sluice_client.protocol.retry import Attempts, RetryPolicy, open_stream
+from sluice_client.protocol.schema import read_id
 
 MAX_RESULT_BYTES = 128 * 1024
 """The largest result of a call: some 30,000 tokens."""
@@ -73,9 +74,8 @@ def _get_record(given: Arguments) -> Texts:
 
 def _versions(feed: Feed, given: Arguments) -> Texts:
     """Read a record by a filter, because its id in a path is another endpoint, or is normalized away."""
-    reply: Reply = yield from ask(schema_request(feed), _POLICY)
-    tables = msgspec.json.decode(reply.content)["tables"]
-    if (name := next((table["id"] for table in tables if table["path"] == feed.path), None)) is None:
+    name = yield from read_id(feed, _POLICY)
+    if name is None:
         raise ValueError("the records of this stream have no id")
     limit = DEFAULT_LIMIT if given.get("versions") == "all" else 1
     params = [("order", "desc"), ("freshness", "latest"), (f"{name}.eq", given["id"])]

@@ -38,6 +38,7 @@ class Column(msgspec.Struct, frozen=True):
 class _Table(msgspec.Struct):
     path: str
     columns: tuple[Column, ...]
+    id: str | None = None
 
 
 class _Schema(msgspec.Struct):
@@ -48,34 +49,37 @@ class UnknownColumnError(Exception):
     """A record has a member that the layout does not: a column was added since."""
 
 
-def decode_columns(feed: Feed, reply: Reply) -> tuple[Column, ...]:
-    """Return all columns of the feed's table, each object before its fields.
-
-    Raises:
-        ResponseError: not a schema, or none of this feed.
-    """
+def _table(feed: Feed, reply: Reply) -> _Table:
     try:
         schema = msgspec.json.decode(reply.content, type=_Schema)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ResponseError(f"the response is not a schema: {error}") from error
     for table in schema.tables:
         if table.path == feed.path:
-            return table.columns
+            return table
     raise ResponseError(f"the service has no feed {feed.path}, or this caller may not read it")
 
 
 def read_columns(feed: Feed, policy: RetryPolicy, attempt: int = 0) -> Steps[Never, tuple[Column, ...]]:
-    """Ask for the columns. After the first attempt to find a new column there, pause before the next.
+    """Ask for the columns, each object before its fields.
+
+    After the first attempt to find a new column there, pause before the next.
 
     During a rollout an instance may serve records with a column that the instance that describes them does not know.
 
     Raises:
-        ProblemError, UnreachableError, ResponseError: as `ask`; not a schema.
+        ProblemError, UnreachableError, ResponseError: as `ask`; not a schema, or none of this feed.
     """
     if attempt:
         yield Pause(min(float(attempt), _LONGEST_PAUSE_S), "the schema does not have a new column of the records yet")
     reply: Reply = yield from ask(schema_request(feed), policy)
-    return decode_columns(feed, reply)
+    return _table(feed, reply).columns
+
+
+def read_id(feed: Feed, policy: RetryPolicy) -> Steps[Never, str | None]:
+    """Ask for the name of the id's column, None if records have no id; raises as `read_columns`."""
+    reply: Reply = yield from ask(schema_request(feed), policy)
+    return _table(feed, reply).id
 
 
 class Layout:
