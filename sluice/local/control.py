@@ -1,11 +1,9 @@
 """The issuer's HTTP side, with the pusher's statistics and switches on the same port.
 
 GET  /certs          the key set: {kid: PEM public key}
-GET  /certs/first    the key set as it was at the start: a copy that is never brought up to date
 GET  /subscriptions  the backlog of every subscription, dead letters included  (pubsub.subscription.Backlog)
 GET  /stats          the statistics of all pushers together and, by stream, of each
 POST /push-endpoint  {"url": …}: push there from now on, a stream's own messages to /STREAM below  (this machine only)
-POST /rotate         {}: sign with a new key from now on  (this machine only)
 POST /token          {"audience": …, "email": …}, both optional: a fresh push token  (this machine only)
 """
 
@@ -54,17 +52,10 @@ def control_app(
     backlogs: Callable[[], list[Backlog]],
 ) -> web.Application:
     """Return the routes listed in the module's docstring; without `backlogs` they are not known."""
-    cache, first = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}"}, issuer.certs()
+    cache = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}"}
 
     async def certs(_: web.Request) -> web.Response:
         return web.json_response(issuer.certs(), headers=cache)
-
-    async def first_certs(_: web.Request) -> web.Response:
-        return web.json_response(first, headers=cache)
-
-    async def rotate(_: web.Request) -> web.Response:
-        issuer.rotate()
-        return web.json_response({"keys": [*issuer.certs()]})
 
     async def stats(_: web.Request) -> web.Response:
         return web.json_response(pushers.snapshot())
@@ -88,10 +79,8 @@ def control_app(
 
     app = web.Application(middlewares=[_this_machine_only])
     app.router.add_get("/certs", certs)
-    app.router.add_get("/certs/first", first_certs)
     app.router.add_get("/stats", stats)
     app.router.add_get("/subscriptions", subscriptions)
-    app.router.add_post("/rotate", rotate)
     app.router.add_post("/token", token)
     app.router.add_post("/push-endpoint", push_endpoint)
     return app

@@ -60,7 +60,7 @@ def test_a_lost_record_fails_the_drill(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "steal.py").write_text(_STEAL)
     steps = f'{sys.executable} "$DRILL/steal.py"\nsluice pubsub update --push-endpoint "$URL/pubsub/push"\n'
     assert asyncio.run(rehearse(DRILLS["paused"], tmp_path, quiet_ports(1)[0], steps)) == 1
-    assert re.search(r"missing \('drill-\d+',\), repeated \(\), unknown \(\); expired 0", capsys.readouterr().out)
+    assert re.search(r"missing \['drill-\d+'\], repeated or unknown \[\]; expired 0", capsys.readouterr().out)
 
 
 def test_a_drill_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:

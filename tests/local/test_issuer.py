@@ -123,20 +123,6 @@ async def test_the_push_endpoint_can_be_changed(control: aiohttp.ClientSession) 
             assert complaint in await response.text()
 
 
-async def test_keys_can_be_rotated(control: aiohttp.ClientSession, issuer: Issuer) -> None:
-    """POST /rotate adds a key to the key set, but not to the copy that is out of date."""
-    async with control.get("certs/first") as response:
-        assert response.headers["Cache-Control"] == "public, max-age=3600"
-        first = await response.json()
-    assert first == issuer.certs()
-    async with control.post("rotate", json={}) as response:
-        assert (await response.json())["keys"] == [*issuer.certs()]
-    (new,) = issuer.certs().keys() - first.keys()
-    assert jwt.decode_header(issuer.token(ADDRESS, "sluice", PRINCIPAL))["kid"] == new
-    async with control.get("certs/first") as response:
-        assert await response.json() == first
-
-
 async def test_a_web_page_cannot_press_the_switches(control: aiohttp.ClientSession) -> None:
     """Only requests that a browser would have to ask for first (JSON) are taken."""
     async with control.post("push-endpoint", data='{"url": "http://evil.example/"}') as response:

@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import aiohttp
-
 from sluice.local.child import ChildError
 from sluice.local.environment import SERVICE_PORT
 from sluice.local.ports import choose_port, port_number
-from sluice.local.shutdown import stop_requested
 from sluice.local.signing import VARIABLE, local_secret
 from sluice.ops.drill import consumer
 from sluice.ops.drill.catalogue import DRILLS, Drill
@@ -31,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("name", nargs="?", choices=sorted(DRILLS), metavar="NAME", help="which drill (default: any)")
     parser.add_argument("--list", action="store_true", help="list the drills, and what each breaks")
-    parser.add_argument("--run-book", action="store_true", help="print the run-book")
     parser.add_argument("--mend", action="store_true", help="run the run-book's own commands, instead of waiting")
     parser.add_argument("--port", type=port_number, help="the service's port (default: 8080, or a free one)")
 
@@ -40,36 +36,25 @@ def run(args: argparse.Namespace) -> int:
     """Do one drill; return 0 if all records are in the feed exactly once, 130 if it was stopped."""
     if args.list:
         for name, drill in DRILLS.items():
-            print(f"{name:<14}{drill.about}\n{'':<14}shows: {drill.symptom}\n{'':<14}run-book: {drill.section}")
+            print(f"{name:<14}{drill.about}\n{'':<14}run-book: {drill.section}")
         return 0
+    drill = DRILLS[args.name or secrets.choice(sorted(DRILLS))]
     try:
-        document = run_book_path().read_text(encoding="utf-8")
-        if args.run_book:
-            print(document)
-            return 0
-        drill = DRILLS[args.name or secrets.choice(sorted(DRILLS))]
         port = choose_port(args.port, preferred=SERVICE_PORT)
+        document = run_book_path().read_text(encoding="utf-8")
         commands = laptop_commands(section_of(document, drill.section)) if args.mend else None
-        return asyncio.run(_until_stopped(drill, port, commands))
+        return asyncio.run(_in_a_folder(drill, port, commands))
+    except KeyboardInterrupt:
+        print("\ndrill: stopped. It was:", drill.about)
+        return _STOPPED
     except (ChildError, RunBookError, OSError) as error:
         print(f"drill: {error}", file=sys.stderr)
         return _FAILED
 
 
-async def _until_stopped(drill: Drill, port: int, commands: str | None) -> int:
-    with stop_requested() as stop, tempfile.TemporaryDirectory(prefix="sluice-drill-") as folder:
-        working = asyncio.create_task(rehearse(drill, Path(folder), port, commands))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                return working.result()
-            print("\ndrill: stopped. It was:", drill.about)
-            return _STOPPED
-        finally:
-            for task in (working, stopping):
-                task.cancel()
-            await asyncio.gather(working, stopping, return_exceptions=True)
+async def _in_a_folder(drill: Drill, port: int, commands: str | None) -> int:
+    with tempfile.TemporaryDirectory(prefix="sluice-drill-") as folder:
+        return await rehearse(drill, Path(folder), port, commands)
 
 
 async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) -> int:
@@ -82,7 +67,9 @@ async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) 
         trickle = Trickle(system)
         publishing = asyncio.create_task(trickle.run())
         try:
-            await _first_records(system)
+            await _wait_for(
+                system, lambda view: view.is_healthy and len(trickle.published) > _FIRST_RECORDS, publishing
+            )
             await drill.break_it(system, trickle)
             broken_s = time.monotonic()
             await _wait_for(system, drill.is_broken, publishing)
@@ -102,21 +89,14 @@ async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) 
 def _tell(system: System, drill: Drill, *, is_automatic: bool) -> None:
     exports = " ".join(f"{name}={value}" for name, value in system.variables.items())
     print(f"Something is broken. Page: {system.url}/  Health: {system.url}/health/ready")
-    print(f"Run-book: {run_book_path()} (or `sluice drill --run-book`). In another terminal:\n\n  export {exports}\n")
+    print(f"Run-book: {run_book_path()}. In another terminal:\n\n  export {exports}\n")
     if drill.complaint:
         print(f"{drill.complaint}\n")
     if is_automatic:
-        print(f"It is: {drill.about}. It shows: {drill.symptom}. Mending it by {drill.section!r}.")
+        print(f"It is: {drill.about}. Mending it by {drill.section!r}.")
     else:
         print("Records are published all the time. Ctrl-C stops the drill.")
     sys.stdout.flush()
-
-
-async def _first_records(system: System) -> None:
-    while True:
-        if len(await system.stored_ids() or ()) >= _FIRST_RECORDS:
-            return
-        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _wait_for(
@@ -131,8 +111,8 @@ async def _wait_for(
 
 
 def _is_well(view: View) -> bool:
-    is_read = view.reader.status == 200
-    return view.is_healthy and is_read and view.dead_letters == 0 and view.backlog.oldest_unacked_message_age < 1
+    is_read = view.is_healthy and view.reader_status == 200
+    return is_read and view.dead_letters == 0 and view.backlog.oldest_unacked_message_age < 1
 
 
 async def _all_stored(system: System, trickle: Trickle, publishing: asyncio.Task[None]) -> None:
@@ -157,16 +137,11 @@ async def _all_stored(system: System, trickle: Trickle, publishing: asyncio.Task
 
 
 async def _verdict(system: System, trickle: Trickle, drill: Drill, outage_s: float) -> int:
-    try:
-        comparison = compare(trickle.published, await system.stored_ids() or ())
-        expired = (await system.look()).backlog.expired_message_count
-    except aiohttp.ClientError as error:
-        raise ChildError(f"the feed cannot be read: {error}") from error
+    missing, extra = compare(trickle.published, await system.stored_ids() or ())
+    expired = (await system.look()).backlog.expired_message_count
     print(f"It was: {drill.about}. Run-book: {drill.section!r}. Mended after {outage_s:.1f} s.")
-    if comparison.is_exact and not expired:
-        print(f"All {len(trickle.published)} published records are in the feed exactly once.")
-        return _MENDED
-    print(
-        f"missing {comparison.missing}, repeated {comparison.repeated}, unknown {comparison.unknown}; expired {expired}"
-    )
-    return _FAILED
+    if missing or extra or expired:
+        print(f"missing {missing}, repeated or unknown {extra}; expired {expired}")
+        return _FAILED
+    print(f"All {len(trickle.published)} published records are in the feed exactly once.")
+    return _MENDED

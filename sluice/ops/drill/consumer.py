@@ -1,7 +1,6 @@
 """The consumer of a drill whose API asks for a key: `reader.key` holds the key, `grants.json` its grant."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -28,12 +27,6 @@ def headers(folder: Path) -> dict[str, str]:
         return {"Authorization": f"Bearer {(folder / _KEY).read_text().strip()}"}
     except FileNotFoundError:
         return {}
-
-
-def expire(folder: Path) -> None:
-    """Let the consumer's grant end now."""
-    ended = {NAME: datetime.now(UTC)}
-    _write(folder, [msgspec.structs.replace(grant, expires=ended.get(grant.name or "")) for grant in _read(folder)])
 
 
 def revoke(folder: Path) -> None:

@@ -14,7 +14,6 @@ records.duckdb the store
 import asyncio
 import os
 import shutil
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -32,31 +31,20 @@ _LOOK_EVERY_S = 0.05
 _RESTART_AFTER_S = 0.5
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """What a refused caller is told; all that is needed of a problem document."""
-
-    status: int = 200
-    detail: str = ""
-
-
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What can be seen from outside. `health` is None if the service does not answer.
 
-    `waiting_s` is the age of Pub/Sub's oldest message by the service's own report, which its page shows. `reader` is
-    what the feed tells its consumer, `pushes` counts what pushes were answered since the start, and `log` is what the
-    service has logged since it started last.
+    `waiting_s` is the age of Pub/Sub's oldest message by the service's own report, which its page shows.
+    `reader_status` is what the feed answers its consumer, 0 if nothing.
     """
 
     health: dict[str, object] | None
     is_healthy: bool
-    states: frozenset[str]
     backlog: Backlog
     waiting_s: float
     dead_letters: int
     rejects: int
-    reader: Problem
-    pushes: Counter[str]
-    log: str
+    reader_status: int
 
 
 class System:
@@ -75,20 +63,13 @@ class System:
             "PUBSUB_CONTROL": self.pubsub.issuer,
         }
 
-    def deploy(self, **settings: str) -> None:
+    async def deploy(self, **settings: str) -> None:
         """Change the service's settings, and keep those of before."""
         path = self.folder / "service.env"
         shutil.copyfile(path, self.folder / "previous.env")
         changed = self.folder / "next.env"
         changed.write_text(path.read_text() + "".join(f"{name}={value}\n" for name, value in settings.items()))
         changed.replace(path)
-
-    async def pid(self) -> int:
-        """Return the id of the service's process, waiting for one."""
-        while True:
-            with suppress(FileNotFoundError, ValueError):
-                return int((self.folder / "service.pid").read_text())
-            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def update(self, path: str, **subscription: object) -> None:
         """Change a field of the push subscription, by its JSON name."""
@@ -97,47 +78,31 @@ class System:
         async with self.session.patch(f"http://{self.pubsub.pubsub}/v1/{name}", json=body) as answer:
             answer.raise_for_status()
 
-    async def rotate_keys(self) -> None:
-        """Let the issuer sign with a new key, as Google does regularly."""
-        async with self.session.post(f"{self.pubsub.issuer}/rotate", json={}) as answer:
-            answer.raise_for_status()
-
     async def look(self) -> View:
         """Return what can be seen now."""
         async with self.session.get(f"{self.pubsub.issuer}/subscriptions") as answer:
             backlogs = msgspec.convert((await answer.json())["subscriptions"], list[Backlog])
-        async with self.session.get(f"{self.pubsub.issuer}/stats") as answer:
-            pushes = Counter((await answer.json())["by_status"])
         pushed = next(each for each in backlogs if each.subscription.endswith(f"/{self.pubsub.subscription}"))
         dead = sum(each.num_undelivered_messages for each in backlogs if each is not pushed)
-        health, rejects, is_healthy, reader = None, 0, False, Problem(0)
+        health, rejects, is_healthy, reader_status = None, 0, False, 0
         since, headers = {"since": "-PT1H", "limit": "1"}, consumer.headers(self.folder)
         with suppress(aiohttp.ClientError):
             async with self.session.get(f"{self.url}/health/ready?strict=1") as answer:
                 health, is_healthy = await answer.json(), answer.status == 200
             async with self.session.get(f"{self.url}/v1/records", params=since, headers=headers) as answer:
-                reader = Problem() if answer.status == 200 else msgspec.json.decode(await answer.read(), type=Problem)
+                reader_status = answer.status
             async with self.session.get(f"{self.url}/v1/rejects", params=since, headers=headers) as answer:
                 rejects = len((await answer.json()).get("records", ()))
-        sinks = (health or {}).get("sinks", {})
         waiting = ((health or {}).get("backlog") or {}).get("subscriptions", ())
         return View(
             health=health,
             is_healthy=is_healthy,
-            states=frozenset(sink["state"] for sink in sinks.values()),
             backlog=pushed,
             waiting_s=max((each["oldest_s"] for each in waiting), default=0.0),
             dead_letters=dead,
             rejects=rejects,
-            reader=reader,
-            pushes=pushes,
-            log=self._log(),
+            reader_status=reader_status,
         )
-
-    def _log(self) -> str:
-        with suppress(FileNotFoundError):
-            return (self.folder / "service.log").read_text(errors="replace")
-        return ""
 
     async def stored_ids(self) -> list[str] | None:
         """Return the ids of the whole feed, copies included; None if it cannot be read now."""
@@ -208,11 +173,9 @@ async def _keep_running(folder: Path, url: str, leash: Leash) -> None:
             ready.cancel()
             await asyncio.gather(ready, return_exceptions=True)
             (folder / "service.pid").unlink(missing_ok=True)
-            has_ended = child.process.returncode is not None
             await child.stop(STOP_WITHIN_S)
             (folder / "service.log").replace(folder / "ended.log")
-        if has_ended:
-            await asyncio.sleep(_RESTART_AFTER_S)
+        await asyncio.sleep(_RESTART_AFTER_S)
 
 
 async def _note_ready(folder: Path, url: str, text: str) -> None:

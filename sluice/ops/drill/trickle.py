@@ -39,24 +39,7 @@ class Trickle:
             answer.raise_for_status()
 
 
-class Comparison(msgspec.Struct, frozen=True):
-    """The published records that the feed lacks, has more than once, or has without their publication."""
-
-    missing: tuple[str, ...]
-    repeated: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether every published record is in the feed exactly once, and nothing else is."""
-        return not (self.missing or self.repeated or self.unknown)
-
-
-def compare(published: Iterable[str], stored: Iterable[str]) -> Comparison:
-    """Compare what was published with what the feed has."""
-    expected, counts = set(published), Counter(stored)
-    return Comparison(
-        missing=tuple(sorted(expected - counts.keys())),
-        repeated=tuple(sorted(name for name, count in counts.items() if count > 1)),
-        unknown=tuple(sorted(counts.keys() - expected)),
-    )
+def compare(published: Iterable[str], stored: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the published records that the feed lacks, and those that it has once too often, or unpublished."""
+    expected, found = Counter(published), Counter(stored)
+    return sorted((expected - found).elements()), sorted((found - expected).elements())
