@@ -14,7 +14,6 @@ HTML = "text/html; charset=utf-8"
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".png": "image/png",
     ".svg": "image/svg+xml",
 }
 REVALIDATED, FOREVER = "no-cache", "public, max-age=31536000, immutable"
