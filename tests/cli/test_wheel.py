@@ -61,7 +61,7 @@ def test_every_command_has_help_where_only_the_wheel_is(installed: Installed, tm
 
 def test_a_drill_runs(installed: Installed, tmp_path: Path) -> None:
     """With the run-book that it brings along, whose commands find `sluice`."""
-    done = sluice(installed, tmp_path, "drill", "disk", "--mend", "--port", str(quiet_ports(1)[0]))
+    done = sluice(installed, tmp_path, "drill", "setting", "--mend", "--port", str(quiet_ports(1)[0]))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Run-book: /" in done.stdout
     assert str(ROOT) not in done.stdout

@@ -41,7 +41,7 @@ async def _revoked_key(system: System, _: Trickle) -> None:
 
 
 def _does_not_answer(view: View) -> bool:
-    return view.health is None and view.backlog.num_undelivered_messages > 0
+    return view.health is None and view.has_ended and view.backlog.num_undelivered_messages > 0
 
 
 DRILLS = {

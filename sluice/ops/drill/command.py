@@ -62,8 +62,7 @@ async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) 
     settings = {"SLUICE_RECORD": drill.record, VARIABLE: local_secret(folder)}
     if drill.has_keys:
         settings |= consumer.admit(folder)
-    backoff_s = 10.0 if commands is None else 1.0
-    async with running_system(folder, port, settings, drill.max_attempts, backoff_s) as system:
+    async with running_system(folder, port, settings, drill.max_attempts, 10.0 if commands is None else 1.0) as system:
         trickle = Trickle(system)
         publishing = asyncio.create_task(trickle.run())
         try:
@@ -82,8 +81,7 @@ async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) 
         finally:
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
-        outage_s = time.monotonic() - broken_s
-        return await _verdict(system, trickle, drill, outage_s)
+        return await _verdict(system, trickle, drill, time.monotonic() - broken_s)
 
 
 def _tell(system: System, drill: Drill, *, is_automatic: bool) -> None:

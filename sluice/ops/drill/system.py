@@ -32,14 +32,16 @@ _RESTART_AFTER_S = 0.5
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be seen from outside. `health` is None if the service does not answer.
+    """What can be seen from outside.
 
-    `waiting_s` is the age of Pub/Sub's oldest message by the service's own report, which its page shows.
-    `reader_status` is what the feed answers its consumer, 0 if nothing.
+    `health` is None if the service does not answer; it `has_ended` once it has ended for the first time. `waiting_s` is
+    the age of Pub/Sub's oldest message by the service's own report, which its page shows. `reader_status` is what the
+    feed answers its consumer, 0 if nothing.
     """
 
     health: dict[str, object] | None
     is_healthy: bool
+    has_ended: bool
     backlog: Backlog
     waiting_s: float
     dead_letters: int
@@ -97,6 +99,7 @@ class System:
         return View(
             health=health,
             is_healthy=is_healthy,
+            has_ended=(self.folder / "ended.log").exists(),
             backlog=pushed,
             waiting_s=max((each["oldest_s"] for each in waiting), default=0.0),
             dead_letters=dead,
