@@ -2,7 +2,10 @@
 
 import pytest
 
+from app.settings.load import SettingsError
+from app.telemetry.google_telemetry import resource_attributes
 from app.telemetry.instruments import CATALOGUE
+from sluice.testing.process import free_port
 from sluice.testing.service import GOOD, Service, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import metered
@@ -107,3 +110,10 @@ async def test_traces_can_go_the_same_way(cloud: CloudServer) -> None:
         for span in scope.spans
     }
     assert {"process s", "append records", "GET /v1/records"} <= names
+
+
+def test_without_a_metadata_server_a_setting_must_name_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a laptop there is none; the refusal names the setting and a value."""
+    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{free_port()}")
+    with pytest.raises(SettingsError, match="SLUICE_TELEMETRY_LOCATION must name a Google Cloud region, such as"):
+        resource_attributes(measured("http://127.0.0.1:1", telemetry_location=""))
