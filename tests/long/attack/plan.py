@@ -9,7 +9,7 @@ _STALL_S, _UNREAD_S = 15.0, 45.0
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Open `connections`, say an opening on each (tests/attack/openings.py), and read nothing until the end.
+    """Open `connections`, say an opening on each (tests/long/attack/openings.py), and read nothing until the end.
 
     With `drip` a byte follows every second; with `receive_bytes` so little of an answer fits into the kernel.
     """
@@ -21,7 +21,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Send a payload (tests/attack/payloads.py) over and over, each connection `pause_s` after it was answered."""
+    """Send a payload (tests/long/attack/payloads.py) over and over, each connection `pause_s` after it was answered."""
 
     payload: str
     connections: int

@@ -66,7 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attacker:
-    """The process that attacks (tests/attack/client.py), and the signals that are sent from here."""
+    """The process that attacks (tests/long/attack/client.py), and the signals that are sent from here."""
 
     def __init__(self, attack: Attack, service: Instance) -> None:
         self._attack, self._pid = attack, service.pid
