@@ -9,7 +9,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:0
 import argparse
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import uvloop
@@ -18,7 +18,7 @@ from app.main import create_app
 from app.record import RecordTypeError
 from app.runtime.memory import return_large_blocks
 from app.server import ListenError, serve
-from app.settings.load import SettingsError, load_settings
+from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.sink import StoreError
 from app.telemetry.logs import QUOTES_NAMES, configure_logging
 from app.version import VERSION
@@ -54,12 +54,12 @@ def read_command_line(arguments: Sequence[str]) -> None:
     parser.parse_args(arguments)
 
 
-def main(environ: Mapping[str, str]) -> int:
+def main(environ: Mapping[str, str], load: Callable[[Mapping[str, str]], Settings] = load_settings) -> int:
     """Run the service until it is stopped; return the exit status: 2 if it cannot start, 1 if it failed."""
     return_large_blocks()
     configure_logging()
     try:
-        settings = load_settings(environ)
+        settings = load(environ)
         configure_logging(project=settings.project, labels={"system": settings.telemetry.system})
         app = create_app(settings)
         configure_logging(
@@ -75,7 +75,7 @@ def main(environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _leave(status: int) -> NoReturn:
+def leave(status: int) -> NoReturn:
     """Exit without joining threads: one may be blocked on a store, and nothing depends on it any more."""
     logging.shutdown()
     sys.stdout.flush()
@@ -85,4 +85,4 @@ def _leave(status: int) -> NoReturn:
 
 if __name__ == "__main__":
     read_command_line(sys.argv[1:])
-    _leave(main(os.environ))
+    leave(main(os.environ))

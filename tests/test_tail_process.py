@@ -73,7 +73,7 @@ async def test_events_come_while_the_connection_lasts_and_a_new_one_goes_on(tmp_
 
 async def test_who_hangs_up_makes_room_at_once(tmp_path: Path) -> None:
     """Also while nothing is being sent."""
-    async with serving(tmp_path / "data.duckdb", max_tails="1") as (_, client):
+    async with serving(tmp_path / "data.duckdb", {"max_tails": 1}) as (_, client):
         async with following(client):
             refused = await client.get(PATH)
             assert (refused.status_code, refused.json()["code"]) == (429, "busy")
@@ -101,7 +101,7 @@ async def test_sigterm_ends_streams_within_the_grace(tmp_path: Path, *, reads: b
     grace_s = 8.0 if reads else 0.5
     large = "x" * 1_000_000
     async with (
-        serving(tmp_path / "data.duckdb", shutdown_grace_s=f"{grace_s}") as (process, client),
+        serving(tmp_path / "data.duckdb", {"shutdown_grace_s": grace_s}) as (process, client),
         following(client) as tail,
     ):
         for number in range(0 if reads else 30):

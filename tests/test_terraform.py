@@ -96,7 +96,7 @@ def test_the_service_starts_with_what_terraform_tells_it(platform_iam: str, with
 def test_the_clocks_are_the_services_defaults() -> None:
     """A clock of clocks.tf that is also a setting has the default that docs/settings.md tells."""
     shared = clocks().keys() & _DEFAULTS.keys()
-    assert shared >= {"ack_deadline_s", "retry_backoff_max_s", "dedupe_lookback_s", "tail_max_s", "shutdown_grace_s"}
+    assert shared >= {"ack_deadline_s", "retry_backoff_max_s", "dedupe_lookback_s", "tail_max_s"}
     assert {name: float(clocks()[name]) for name in shared} == {name: _DEFAULTS[name] for name in shared}
     assert f"default     = {_DEFAULTS['retention_days']}\n" in text_of("variables_data.tf")
 

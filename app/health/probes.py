@@ -174,8 +174,8 @@ def health_routes(health: Health, identify: Identify) -> list[Any]:
         summary="Report whether the process should keep running",
         description="Use it as the liveness probe, which replaces the instance. It answers 200 while the process "
         "works. It answers 503, with a reason, while a writer has stalled: messages have waited for the "
-        "store for `SLUICE_STUCK_S`, and no append had a definite outcome. A new instance starts with new "
-        "connections. A store that refuses rows does not fail the probe.",
+        "store for ten times `SLUICE_REQUEST_BUDGET_S`, and no append had a definite outcome. A new instance starts "
+        "with new connections. A store that refuses rows does not fail the probe.",
         tags=["operations"],
         opt={CONTRACT: _LIVE_CONTRACT},
     )

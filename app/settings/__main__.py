@@ -30,8 +30,11 @@ def settings_tables() -> str:
 def _table(name: str, room: msgspec.Struct) -> str:
     kind = type(room)
     described = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
-    values = msgspec.structs.asdict(room).items()
-    rows = [f"| `{PREFIX}{key.upper()}` | {_shown(value)} | {described[key]['description']} |" for key, value in values]
+    rows = [
+        f"| `{PREFIX}{key.upper()}` | {_shown(value)} | {described[key]['description']} |"
+        for key, value in msgspec.structs.asdict(room).items()
+        if "description" in described[key]
+    ]
     head = f"## {name.capitalize()}\n\n{inspect.getdoc(kind)}\n\n| variable | default | meaning |\n|---|---|---|"
     return "\n".join([head, *rows]) + "\n"
 

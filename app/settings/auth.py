@@ -49,10 +49,6 @@ class AuthSettings(Room, frozen=True, kw_only=True):
             extra={FORM: "an address such as https://www.googleapis.com/oauth2/v1/certs"},
         ),
     ] = "https://www.googleapis.com/oauth2/v1/certs"
-    token_leeway_s: Annotated[
-        int,
-        Meta(ge=0, le=300, description="The tolerated difference between the issuer's clock and this instance's."),
-    ] = 10
     platform_iam: Annotated[
         Literal["off", "trust"],
         Meta(
@@ -75,3 +71,7 @@ class AuthSettings(Room, frozen=True, kw_only=True):
             "this and `SLUICE_SIGNING_SECRET` are both empty, no message is a canary."
         ),
     ] = ""
+
+    # Not a setting (app.settings.fields).
+    token_leeway_s: int = 10
+    """The tolerated difference between the issuer's clock and this instance's."""

@@ -16,7 +16,11 @@ SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cach
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one subject. Their names are unique over all rooms; secrets never show in logs or tracebacks."""
+    """The settings of one subject. Their names are unique over all rooms; secrets never show in logs or tracebacks.
+
+    A field with a description is a setting. One without is a number that no deployment changes: no variable sets it,
+    and only tests do, through `Settings.replace`.
+    """
 
     def __repr__(self) -> str:
         """Return the settings as Python shows them, with secrets masked."""

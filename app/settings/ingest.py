@@ -25,19 +25,6 @@ class IngestSettings(Room, frozen=True, kw_only=True):
             "the table before it is stored. Empty: no seek (docs/runbook.md)."
         ),
     ] = ""
-    stuck_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=86_400,
-            description="When messages have waited this long without any answer from the store, `/health/live` "
-            "fails, so that the platform replaces the instance.",
-        ),
-    ] = 300.0
-    max_batch_rows: Annotated[Count, Meta(description="The most rows in one append.")] = 5_000
-    max_batch_bytes: Annotated[Count, Meta(description="The most bytes in one append (BigQuery accepts 10 MB).")] = (
-        9_000_000
-    )
     max_in_flight_messages: Annotated[
         Count,
         Meta(
@@ -53,39 +40,29 @@ class IngestSettings(Room, frozen=True, kw_only=True):
             "answer is 429."
         ),
     ] = 96 * MIB
-    dedupe_max_messages: Annotated[
-        Count,
-        Meta(
-            description="Stored messages (and records sent over HTTP) that an instance remembers, to drop copies early."
-        ),
-    ] = 200_000
-    max_decompressed_bytes: Annotated[
-        Count, Meta(description="A gzip payload that decompresses to more bytes is rejected.")
-    ] = 32 * MIB
-    max_records_per_message: Annotated[
-        Count, Meta(description="A message with more records is rejected whole (`too_many_records`).")
-    ] = 20_000
-    max_message_values: Annotated[
-        Count,
-        Meta(
-            description="A message with more JSON values is rejected whole (`too_complex`); limits.md says how "
-            "values are counted."
-        ),
-    ] = 5_000_000
-    max_message_bytes: Annotated[
-        Count, Meta(description="Bytes of one message as rows, envelopes included; a larger message is rejected.")
-    ] = 64 * MIB
     max_record_bytes: Annotated[
         Count,
         Meta(description="Bytes of one record; a larger record is rejected. It must be below the bytes of one append."),
     ] = 4 * MIB
-    max_record_values: Annotated[
-        Count, Meta(description="A record with more JSON values is rejected (`too_complex`).")
-    ] = 1_000_000
-    max_rejects_per_message: Annotated[
-        Count,
-        Meta(
-            description="A message with more rejected records, or with more than `SLUICE_MAX_MESSAGE_BYTES` of "
-            "rejects, is rejected whole, as one reject (`too_many_rejects`)."
-        ),
-    ] = 1_000
+
+    # Not settings (app.settings.fields).
+    max_batch_rows: int = 5_000
+    """The most rows in one append."""
+    max_batch_bytes: int = 9_000_000
+    """The most bytes in one append; BigQuery accepts 10 MB, with what stamps and frames the rows."""
+    dedupe_max_messages: int = 200_000
+    """Stored messages (and records sent over HTTP) that an instance remembers, to drop copies early."""
+    max_decompressed_bytes: int = 32 * MIB
+    """A gzip payload that decompresses to more bytes is rejected."""
+    max_records_per_message: int = 20_000
+    max_message_values: int = 5_000_000
+    """The most JSON values of a message; docs/limits.md says how they are counted."""
+    max_message_bytes: int = 64 * MIB
+    """Bytes of one message as rows, or as rejects, envelopes included."""
+    max_record_values: int = 1_000_000
+    max_rejects_per_message: int = 1_000
+
+    @property
+    def stuck_s(self) -> float:
+        """How long messages wait without any answer from the store until `/health/live` fails."""
+        return 10 * self.request_budget_s

@@ -1,7 +1,8 @@
 """Every setting of the service, by room, read once from the environment.
 
 The variable of a setting is its name in upper case after SLUICE_, whatever its room. A name that begins with SLUICE_
-and is not a setting is an error, so that a misspelt setting is not silently ignored.
+and is not a setting is an error, so that a misspelt setting is not silently ignored. Fields without a description are
+fixed numbers, not settings (app.settings.fields).
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,17 +40,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def project(self) -> str:
         """The project that receives traces and metrics."""
-        return self.telemetry.telemetry_project or self.store.bigquery_project
+        return self.store.bigquery_project
 
     def flat(self) -> dict[str, Any]:
-        """Return every value by its name."""
+        """Return every value by its name, fixed numbers included."""
         return {name: value for room in _ROOMS for name, value in msgspec.structs.asdict(getattr(self, room)).items()}
 
     def replace(self, **values: Any) -> "Settings":
         """Return the settings with other values, by name and whatever their rooms. Does not check the values.
 
         Raises:
-            KeyError: a name is not a setting.
+            KeyError: a name is neither a setting nor a fixed number.
         """
         rooms = _by_room(values).items()
         return msgspec.structs.replace(
@@ -59,7 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _ROOMS = Settings.__struct_fields__
 _ROOM_OF = {name: room for room in _ROOMS for name in getattr(Settings(), room).__struct_fields__}
-VARIABLES = {PREFIX + name.upper(): name for name in _ROOM_OF}
+_SETTINGS = settings_of(type(getattr(Settings(), room)) for room in _ROOMS)
+VARIABLES = {PREFIX + name.upper(): name for name in _SETTINGS}
 """The name of each setting, by its variable."""
 
 
@@ -78,8 +80,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     try:
         settings = msgspec.convert(_by_room({name: text for _, name, text in given}), Settings, strict=False)
     except msgspec.ValidationError:
-        known = settings_of(type(getattr(Settings(), room)) for room in _ROOMS)
-        refusals = [(variable, known[name].refusal(text)) for variable, name, text in given]
+        refusals = [(variable, _SETTINGS[name].refusal(text)) for variable, name, text in given]
         raise SettingsError("; ".join(f"{variable}: {why}" for variable, why in refusals if why)) from None
     problems = disagreements(settings, environ)
     if problems:
@@ -107,5 +108,5 @@ def _by_room(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _with_closest(unknown: str) -> str:
-    closest = get_close_matches(unknown.removeprefix(PREFIX).lower(), _ROOM_OF, n=1)
+    closest = get_close_matches(unknown.removeprefix(PREFIX).lower(), _SETTINGS, n=1)
     return f"{unknown} (did you mean {PREFIX}{closest[0].upper()}?)" if closest else unknown

@@ -12,7 +12,6 @@ _CACHE_URL = r"^((valkey|redis)(://[^/?#]+(/[0-9]+)?|s://[^/?#]+(/[0-9]+)?(\?ssl
 class QuerySettings(Room, frozen=True, kw_only=True):
     """The limits and the cost of reads, the cache of answers, exports and tails."""
 
-    max_window_days: Annotated[Count, Meta(description="The longest window of one query.")] = 31
     dedupe_lookback_s: Annotated[
         Seconds, Meta(description="Copies of a delivery within this time of each other are returned once.")
     ] = 900.0
@@ -23,7 +22,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "least 10 MB per query; the embedded store is polled four times a second)."
         ),
     ] = 5.0
-    query_timeout_s: Annotated[Seconds, Meta(description="A query that takes longer is cancelled (BigQuery).")] = 30.0
     query_max_bytes_billed: Annotated[
         Count,
         Meta(
@@ -31,13 +29,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "minutes or less may read 50 times as much, since BigQuery's estimate ignores clustering."
         ),
     ] = 10 * GIB
-    look_up_max_bytes_billed: Annotated[
-        Count,
-        Meta(
-            description="The same limit for a look-up by id, for an erasure and for a backfill. A look-up reads two "
-            "narrow columns as far back as this allows; with `SLUICE_ID_INDEX` it has no such limit."
-        ),
-    ] = 100 * GIB
     id_index: Annotated[
         bool,
         Meta(
@@ -64,19 +55,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
     instance_bytes_per_day: Annotated[
         Bytes, Meta(description="The same for a day (UTC); the default costs $625 at list price.")
     ] = 100 * TIB
-    page_budget_s: Annotated[
-        Seconds,
-        Meta(
-            description="The time limit for the queries of one page; the page then ends early, with a cursor for "
-            "the rest."
-        ),
-    ] = 10.0
-    max_page_bytes: Annotated[
-        Count,
-        Meta(
-            description="The byte limit for the rows of one page; the page then ends early, with a cursor for the rest."
-        ),
-    ] = 4 * MIB
     max_reads: Annotated[
         int,
         Meta(
@@ -87,13 +65,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "429.",
         ),
     ] = 32
-    max_tails: Annotated[
-        Count,
-        Meta(
-            description="Concurrent readers of `/v1/records/tail`, three quarters of them for one caller; one "
-            "more is answered 429."
-        ),
-    ] = 100
     tail_max_s: Annotated[
         Seconds,
         Meta(
@@ -122,9 +93,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "least 32 random characters. A new one empties the cache.",
         ),
     ] = ""
-    cache_max_bytes: Annotated[
-        Count, Meta(description="Memory for cached responses, when `SLUICE_CACHE_URL` is empty.")
-    ] = 64 * MIB
     chunk_max_bytes: Annotated[
         int,
         Meta(
@@ -133,3 +101,22 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "every page, poll and tail (BigQuery). With 0 each page is a query of its own.",
         ),
     ] = 64 * MIB
+
+    # Not settings (app.settings.fields).
+    max_window_days: int = 31
+    """The longest window of one query."""
+    query_timeout_s: float = 30.0
+    """A query that takes longer is cancelled (BigQuery)."""
+    page_budget_s: float = 10.0
+    """The time for the queries of one page, which then ends early, with a cursor for the rest."""
+    max_page_bytes: int = 4 * MIB
+    """Bytes of the rows of one page, which then ends early, with a cursor for the rest."""
+    max_tails: int = 100
+    """Concurrent readers of `/v1/records/tail`, three quarters of them for one caller."""
+    cache_max_bytes: int = 64 * MIB
+    """Memory for cached responses, when `cache_url` is empty."""
+
+    @property
+    def look_up_max_bytes_billed(self) -> int:
+        """The same limit for a look-up by id, an erasure or a backfill, which read narrow columns only."""
+        return 10 * self.query_max_bytes_billed

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 # Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaping in JSON may turn a byte into six.
 ENVELOPE_BYTES = 1_000_000
-# https://cloud.google.com/bigquery/quotas#write-api-limits; a row is stamped and framed when it is sent.
-MAX_APPEND_BYTES, ROW_OVERHEAD_BYTES = 10_000_000, 16
-MIN_MEMORY_BYTES = 64 * 1024**2
-CLOUD_RUN_GRACE_S = 9.0
 MIN_SECRET_LENGTH = 16
 MIN_MARGIN_S = 1.0  # the shortest keep-alive timeout of a connection
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain in old ids;
@@ -37,10 +33,10 @@ def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]
     return [
         *_clock_problems(settings.ingest, settings.store, settings.query),
         *_seek_problems(settings.ingest.seek_since),
-        *_size_problems(settings),
+        *_size_problems(settings.ingest),
         *_type_problems(environ),
         *_access_problems(settings.auth, settings.server, environ),
-        *_bigquery_problems(settings, environ),
+        *_bigquery_problems(settings.store),
         *_telemetry_problems(settings),
         *_secret_problems(settings),
     ]
@@ -75,11 +71,6 @@ def _clock_problems(ingest: IngestSettings, store: StoreSettings, query: QuerySe
             f"{ingest.retry_backoff_max_s + ingest.ack_deadline_s:g}, the sum of SLUICE_RETRY_BACKOFF_MAX_S and "
             "SLUICE_ACK_DEADLINE_S: a redelivery can arrive that late",
         ),
-        (
-            ingest.stuck_s >= 2 * ingest.request_budget_s,
-            f"SLUICE_STUCK_S ({ingest.stuck_s:g}) must be at least {2 * ingest.request_budget_s:g}, twice "
-            "SLUICE_REQUEST_BUDGET_S: a slow store must not cause the instance to be replaced",
-        ),
     ]
     return [problem for holds, problem in inequalities if not holds]
 
@@ -106,21 +97,14 @@ def _seek_problems(since: str) -> list[str]:
     return []
 
 
-def _size_problems(s: "Settings") -> list[str]:
-    ingest = s.ingest
-    if ingest.max_record_bytes + ENVELOPE_BYTES > ingest.max_batch_bytes:
-        return [
-            f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at least {ENVELOPE_BYTES} below "
-            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}): a record and its envelope must fit in one "
-            "append"
-        ]
-    memory_bytes = s.store.embedded_memory_bytes
-    if 0 < memory_bytes < MIN_MEMORY_BYTES:
-        return [
-            f"SLUICE_EMBEDDED_MEMORY_BYTES ({memory_bytes}) must be 0 or at least {MIN_MEMORY_BYTES}: with less, "
-            "queries of a few rows fail"
-        ]
-    return []
+def _size_problems(ingest: IngestSettings) -> list[str]:
+    most = ingest.max_batch_bytes - ENVELOPE_BYTES
+    if ingest.max_record_bytes <= most:
+        return []
+    return [
+        f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at most {most}: a record and its envelope must "
+        "fit in one append"
+    ]
 
 
 def _access_problems(auth: AuthSettings, server: ServerSettings, environ: Mapping[str, str]) -> list[str]:
@@ -160,8 +144,7 @@ def _origin_problems(auth: AuthSettings) -> list[str]:
     ]
 
 
-def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
-    store, ingest, server = s.store, s.ingest, s.server
+def _bigquery_problems(store: StoreSettings) -> list[str]:
     if store.backend != "bigquery":
         return []
     names = (
@@ -175,22 +158,10 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
         for variable, value, pattern, example in names
         if not pattern.fullmatch(value)
     ]
-    append_bytes = ingest.max_batch_bytes + ROW_OVERHEAD_BYTES * ingest.max_batch_rows
-    if append_bytes > MAX_APPEND_BYTES:
-        problems.append(
-            f"SLUICE_MAX_BATCH_BYTES ({ingest.max_batch_bytes}) plus {ROW_OVERHEAD_BYTES} for each of "
-            f"SLUICE_MAX_BATCH_ROWS ({ingest.max_batch_rows}) is {append_bytes} bytes: BigQuery accepts "
-            f"{MAX_APPEND_BYTES} in one append"
-        )
     if store.late_commit_margin_s < MIN_MARGIN_S:
         problems.append(
             f"SLUICE_LATE_COMMIT_MARGIN_S ({store.late_commit_margin_s:g}) must be at least {MIN_MARGIN_S:g} "
             "with BigQuery: a broken connection is detected only after that time, and delivers nothing later"
-        )
-    if "K_SERVICE" in environ and server.shutdown_grace_s > CLOUD_RUN_GRACE_S:
-        problems.append(
-            f"SLUICE_SHUTDOWN_GRACE_S ({server.shutdown_grace_s:g}) must be at most {CLOUD_RUN_GRACE_S:g} on "
-            "Cloud Run, which ends a process 10 s after SIGTERM"
         )
     return problems
 
@@ -198,10 +169,7 @@ def _bigquery_problems(s: "Settings", environ: Mapping[str, str]) -> list[str]:
 def _telemetry_problems(s: "Settings") -> list[str]:
     if s.project or ("cloud" not in s.telemetry.metrics and s.telemetry.traces not in {"cloud", "cloud-otlp"}):
         return []
-    return [
-        "SLUICE_TELEMETRY_PROJECT must name the project that receives traces and metrics "
-        "(SLUICE_BIGQUERY_PROJECT would do as well)"
-    ]
+    return ["SLUICE_BIGQUERY_PROJECT must name the project that receives traces and metrics"]
 
 
 def _secret_problems(settings: "Settings") -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, MIB, Count, Room, Seconds
+from app.settings.fields import FORM, MIB, Count, Room
 
 
 class ServerSettings(Room, frozen=True, kw_only=True):
@@ -21,28 +21,6 @@ class ServerSettings(Room, frozen=True, kw_only=True):
         tuple[Literal["ingest", "query"], ...],
         Meta(min_length=1, description="The endpoints that this instance serves: `ingest`, `query`, or both."),
     ] = ("ingest", "query")
-    shutdown_grace_s: Annotated[
-        Seconds,
-        Meta(description="How long admitted messages may take after SIGTERM; Cloud Run allows 10 s in all."),
-    ] = 8.0
-    max_connections: Annotated[
-        int,
-        Meta(
-            ge=16,
-            le=65_536,
-            description="The most open connections, fewer if the limit on open files (`ulimit -n`) is lower; further "
-            "ones wait.",
-        ),
-    ] = 16_384
-    client_stall_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=3_600,
-            description="A client that reads nothing of a response for this long is disconnected, by the kernel "
-            "(`TCP_USER_TIMEOUT`, Linux).",
-        ),
-    ] = 60.0
     max_body_bytes: Annotated[
         Count, Meta(description="A larger request body is answered 413. The largest push of Pub/Sub has 13.4 MiB.")
     ] = 14 * MIB
@@ -57,6 +35,14 @@ class ServerSettings(Room, frozen=True, kw_only=True):
             "shows the file name only.",
         ),
     ] = ""
+
+    # Not settings (app.settings.fields).
+    shutdown_grace_s: float = 8.0
+    """How long admitted messages may take after SIGTERM; Cloud Run allows 10 s in all."""
+    max_connections: int = 16_384
+    """The most open connections, fewer if the limit on open files (`ulimit -n`) is lower; further ones wait."""
+    client_stall_s: float = 60.0
+    """A client that reads nothing of a response for this long is disconnected, by the kernel."""
 
     @property
     def is_loopback(self) -> bool:

@@ -38,22 +38,6 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     data_path: Annotated[str, Meta(description="The file of the embedded store; a missing folder is created.")] = (
         "data/sluice.duckdb"
     )
-    min_free_disk_bytes: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="The free space to keep on the disk of the embedded store; below it, writes are "
-            "refused (503) while reads continue. 0: fill the disk to its last byte.",
-        ),
-    ] = 256 * MIB
-    embedded_memory_bytes: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="The memory that the embedded store may use, at least 64 MiB; what a query needs beyond it "
-            "goes to a folder beside the file. 0: a quarter of the container's memory, from 256 MiB to 1 GiB.",
-        ),
-    ] = 0
     retention_days: Annotated[
         int,
         Meta(
@@ -66,7 +50,8 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     bigquery_project: Annotated[
         str,
         Meta(
-            description="The project of the tables, which also runs the queries and pays for them. It has no default."
+            description="The project of the tables, which also runs the queries and pays for them, and receives "
+            "traces and metrics. It has no default."
         ),
     ] = ""
     bigquery_dataset: Annotated[str, Meta(description="The dataset of the tables.")] = ""
@@ -123,3 +108,9 @@ class StoreSettings(Room, frozen=True, kw_only=True):
             "([how to turn it on](bigquery.md#fresh-within-seconds))."
         ),
     ] = "off"
+
+    # Not settings (app.settings.fields).
+    min_free_disk_bytes: int = 256 * MIB
+    """Free space to keep on the disk of the embedded store; below it, writes are refused while reads go on."""
+    embedded_memory_bytes: int = 0
+    """Memory for the embedded store; 0: a quarter of the container's, from 256 MiB to 1 GiB."""

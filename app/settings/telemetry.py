@@ -35,14 +35,6 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             "publisher's decision is respected.",
         ),
     ] = 0.01
-    max_traces_per_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="The most messages traced per second on an instance, whatever their sampling decision; "
-            "the same for requests.",
-        ),
-    ] = 20.0
     metrics: Annotated[
         tuple[Literal["prometheus", "cloud", "otlp"], ...],
         Meta(
@@ -50,27 +42,6 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             "`cloud` is Cloud Monitoring (OTLP to Google's Telemetry API), `otlp` a collector."
         ),
     ] = ("prometheus",)
-    metrics_interval_s: Annotated[
-        float,
-        Meta(
-            ge=10,
-            le=3600,
-            description="The interval at which metrics are sent to the collector or to Cloud Monitoring, which "
-            "accepts them every 5 s at most and bills each sample.",
-        ),
-    ] = 60.0
-    telemetry_project: Annotated[
-        str, Meta(description="The project that receives traces and metrics. Empty: the project of the tables.")
-    ] = ""
-    telemetry_location: Annotated[
-        str,
-        Meta(
-            pattern="^[a-z0-9-]*$",
-            extra={FORM: "a region such as europe-west1"},
-            description="The Google Cloud region under which Cloud Monitoring stores metrics. Empty: the region of the "
-            "metadata server, which every instance on Google Cloud has.",
-        ),
-    ] = ""
     otlp_url: Annotated[
         str,
         Meta(
@@ -79,24 +50,6 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             description="The URL of the OTLP collector, without `/v1/traces` and `/v1/metrics`.",
         ),
     ] = "http://127.0.0.1:4318"
-    cloud_trace_url: Annotated[
-        str,
-        Meta(
-            pattern="^https?://[^/]+$",
-            extra={FORM: "an address without a path, such as https://cloudtrace.googleapis.com"},
-            description="The URL of Cloud Trace (gRPC); an `http` URL is an emulator, called without credentials.",
-        ),
-    ] = "https://cloudtrace.googleapis.com"
-    cloud_telemetry_url: Annotated[
-        str,
-        Meta(
-            # Credentials go there: never over a network in plain text.
-            pattern=r"^(https://[^/]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$",
-            extra={FORM: "an https address without a path, such as https://telemetry.googleapis.com"},
-            description="The URL of Google's Telemetry API (OTLP over HTTP), called with Application Default "
-            "Credentials; `http` only on this machine.",
-        ),
-    ] = "https://telemetry.googleapis.com"
     backlog: Annotated[
         str,
         Meta(
@@ -106,3 +59,15 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             "and in `/health/ready`. The service asks only while the page is open or health is read. Empty: not known.",
         ),
     ] = ""
+
+    # Not settings (app.settings.fields).
+    max_traces_per_s: float = 20.0
+    """The most messages traced per second, whatever their sampling decision; the same for requests."""
+    metrics_interval_s: float = 60.0
+    """The interval at which metrics are sent; Cloud Monitoring bills each sample."""
+    telemetry_location: str = ""
+    """The region under which Cloud Monitoring stores metrics. Empty: that of the metadata server."""
+    cloud_trace_url: str = "https://cloudtrace.googleapis.com"
+    """Cloud Trace (gRPC); an `http` address is a test's own server, called without credentials."""
+    cloud_telemetry_url: str = "https://telemetry.googleapis.com"
+    """Google's Telemetry API (OTLP over HTTP)."""

@@ -48,16 +48,16 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def settings_of(rooms: Iterable[type[Room]]) -> dict[str, Setting]:
-    """Return every setting of these rooms, by its name."""
+    """Return every setting of these rooms, by its name: the fields with a description."""
     settings = {}
     for room in rooms:
         hints = get_type_hints(room, include_extras=True)
         kinds = inspect.type_info(room)
         assert isinstance(kinds, inspect.StructType)  # noqa: S101 - a room is a Struct
         for field in kinds.fields:
-            extra = field.type.extra or {} if isinstance(field.type, inspect.Metadata) else {}
-            kind = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
-            settings[field.name] = Setting(field.name, hints[field.name], kind, extra.get(FORM, ""))
+            if isinstance(field.type, inspect.Metadata):
+                form = (field.type.extra or {}).get(FORM, "")
+                settings[field.name] = Setting(field.name, hints[field.name], field.type.type, form)
     return settings
 
 

@@ -61,7 +61,7 @@ def _own_region() -> str:
             region: str = response.read().decode()
     except OSError as error:
         raise SettingsError(
-            "SLUICE_TELEMETRY_LOCATION must name a Google Cloud region, such as europe-west1, for SLUICE_METRICS=cloud "
-            f"and SLUICE_TRACES=cloud-otlp: there is no metadata server that tells it ({type(error).__name__})"
+            "SLUICE_METRICS=cloud and SLUICE_TRACES=cloud-otlp need an instance on Google Cloud, whose metadata server "
+            f"names the region ({type(error).__name__}); elsewhere, send them to a collector (otlp)"
         ) from error
     return region.rpartition("/")[2]

@@ -128,7 +128,7 @@ async def running(
 ) -> AsyncIterator[Contender]:
     """Run a contender until the block ends; it is ready when the block begins."""
     port = free_port()
-    if words == ["app"]:
+    if words[0] in {"app", "sluice.testing.with_numbers"}:
         settings = {**settings, "SLUICE_PORT": str(port)}
     else:
         words = [*words, f"--port={port}"]

@@ -5,7 +5,7 @@ eight equal bursts of 1,000 messages of 10 KB at once, when it was quiet for a w
 room that the allocators keep, and how much of it they gave back already swings; what grows with every burst would never
 end. So "no growth" is: the line through what the eight have left rises by at most 2.5 MiB a burst.
 
-What grows by design is the memory of messages that were stored, up to a bound (`SLUICE_DEDUPE_MAX_MESSAGES`); here it
+What grows by design is the memory of messages that were stored, up to a bound (`dedupe_max_messages`); here it
 is lowered, so that it is full before the first burst ends. What one remembered message takes is measured beside it.
 Resident memory (RSS) counts pages of shared libraries whole, PSS by how many share them. Writes
 bench/results/memory.json.
@@ -114,7 +114,8 @@ async def push(contender: Contender, case: Case, cores: Cores, seconds: float) -
 
 async def measure(settings: Mapping[str, str], cores: Cores, options: argparse.Namespace) -> dict[str, Any]:
     """Return what one service holds, from its start to the end of the last burst."""
-    async with running("sluice", ["app"], settings, cores.service) as contender:
+    numbers = json.dumps({"dedupe_max_messages": _REMEMBERED})
+    async with running("sluice", ["sluice.testing.with_numbers", numbers], settings, cores.service) as contender:
         await asyncio.sleep(_SETTLED_S)
         idle = held(contender.process.pid)
         under_load = await push(contender, LOAD, cores, options.seconds)
@@ -140,10 +141,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     with served_keys() as keys_url, tempfile.TemporaryDirectory() as folder:
         async with Store.open(cores.load) as store:
             plain = service_settings(store.grpc_url, keys_url)
-            plain |= {
-                "SLUICE_DATA_PATH": str(Path(folder) / "new.duckdb"),
-                "SLUICE_DEDUPE_MAX_MESSAGES": str(_REMEMBERED),
-            }
+            plain["SLUICE_DATA_PATH"] = str(Path(folder) / "new.duckdb")
             for backend in ("embedded", "bigquery"):
                 found[backend] = await measure({**plain, "SLUICE_BACKEND": backend}, cores, options)
     return found

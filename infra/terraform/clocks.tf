@@ -9,7 +9,6 @@ locals {
     dedupe_lookback_s   = 900 # at least the longest back-off and the ack deadline together
     tail_max_s          = 240 # a tail ends itself,
     request_timeout_s   = 300 # before Cloud Run ends it
-    shutdown_grace_s    = 8   # of the 10 s that Cloud Run gives after SIGTERM
     retention_days      = var.retention_days
   }
 }

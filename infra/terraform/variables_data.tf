@@ -53,7 +53,7 @@ variable "record_id" {
 }
 
 variable "id_index" {
-  description = "Whether the service relies on a search index on the id of each table of records, by which GET /v1/records/{id} finds an id of any age. `sluice schema index --apply` makes the indexes, and the deploy workflow runs it. Without them a look-up reads two columns as far back as SLUICE_LOOK_UP_MAX_BYTES_BILLED allows."
+  description = "Whether the service relies on a search index on the id of each table of records, by which GET /v1/records/{id} finds an id of any age. `sluice schema index --apply` makes the indexes, and the deploy workflow runs it. Without them a look-up reads two columns as far back as ten times SLUICE_QUERY_MAX_BYTES_BILLED allows."
   type        = bool
   default     = true
 }

@@ -225,7 +225,7 @@ variable "pii_secret_version" {
 }
 
 variable "settings" {
-  description = "Further settings of the service, such as { SLUICE_MAX_TAILS = \"500\" } (docs/settings.md). Not those that other resources depend on."
+  description = "Further settings of the service, such as { SLUICE_MAX_READS = \"64\" } (docs/settings.md). Not those that other resources depend on."
   type        = map(string)
   default     = {}
 

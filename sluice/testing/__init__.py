@@ -11,6 +11,7 @@
 
 the service     service         the application in the loop of the test, and pushes to it
                 process         the application as a process, and its key set over HTTP
+                with_numbers    the process with other values of numbers that are no settings
                 instance        the same for long runs: a log file, callers with API keys, memory from /proc
 what is around  clock           FakeClock: time passes when the test says so
                 tokens          an issuer: its keys, and signed tokens with any claims

@@ -7,7 +7,6 @@ limit on open files. It has a caller for each role that long runs need.
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import msgspec
 from app.auth.api_keys import key_hash, new_key
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, free_port, served_keys
+from sluice.testing.process import ROOT, free_port, program, served_keys
 
 _DAY_S = 86_400
 _START_S, _STOP_S = 30.0, 30.0
@@ -77,8 +76,10 @@ def complaints(log: str) -> list[str]:
 
 
 @contextmanager
-def instance(folder: Path, callers: tuple[Caller, ...] = (), **settings: str) -> Iterator[Instance]:
-    """Run the service over an embedded store in `folder` until the block ends; settings are named without SLUICE_."""
+def instance(
+    folder: Path, callers: tuple[Caller, ...] = (), numbers: Mapping[str, float | str] | None = None, /, **settings: str
+) -> Iterator[Instance]:
+    """Run the service over an embedded store in `folder` until the block ends; arguments are those of process.start."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = {caller.name: new_key() for caller in callers}
     grants = folder / "grants.json"
@@ -86,10 +87,11 @@ def instance(folder: Path, callers: tuple[Caller, ...] = (), **settings: str) ->
     with served_keys() as keys_url:
         url = f"http://127.0.0.1:{free_port()}"
         environment = _environment(url, folder, grants if callers else None, keys_url, settings)
-        command = [sys.executable, "-P", "-m", "app"]
         log = folder / "service.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                program(numbers), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
         token = tokens.token(exp=int(time.time()) + _DAY_S)
         running = Instance(url, process.pid, folder, log, keys, token, process)
         try:

@@ -70,8 +70,18 @@ class Process(msgspec.Struct):
             return await self.process.wait()
 
 
-async def start(**settings: str) -> Process:
-    """Start the service without waiting for it; settings are named without SLUICE_, and its port is free by default."""
+def program(numbers: Mapping[str, float | str] | None) -> tuple[str, ...]:
+    """Return the command that runs the service, with these values of fields that are no settings."""
+    if not numbers:
+        return (sys.executable, "-P", "-m", "app")
+    return (sys.executable, "-P", "-m", "sluice.testing.with_numbers", msgspec.json.encode(numbers).decode())
+
+
+async def start(numbers: Mapping[str, float | str] | None = None, /, **settings: str) -> Process:
+    """Start the service without waiting for it; settings are named without SLUICE_, and its port is free by default.
+
+    `numbers`: other values of fields that no variable sets.
+    """
     port = settings.setdefault("port", str(free_port()))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
     environment |= {
@@ -81,9 +91,7 @@ async def start(**settings: str) -> Process:
     }
     environment |= {f"SLUICE_{name.upper()}": value for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app",
+        *program(numbers),
         cwd=ROOT,
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
@@ -94,10 +102,12 @@ async def start(**settings: str) -> Process:
 
 
 @asynccontextmanager
-async def serving(data_path: Path, **settings: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
+async def serving(
+    data_path: Path, numbers: Mapping[str, float | str] | None = None, /, **settings: str
+) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
     """Run the service until the block ends, however it ends; the block begins once it has its key set."""
     with served_keys() as keys_url:
-        running = await start(token_keys_url=keys_url, data_path=str(data_path), **settings)
+        running = await start(numbers, token_keys_url=keys_url, data_path=str(data_path), **settings)
         try:
             await running.line_with("listening")
             async with httpx.AsyncClient(base_url=running.url, timeout=patience_s(30)) as client:

@@ -120,7 +120,10 @@ async def _answers(http: httpx.AsyncClient, url: str) -> bool:
 
 async def test_records_named_like_endpoints_are_found(tmp_path: Path) -> None:
     """By a filter, as `tail` and `stats` in a path are other endpoints; where to look for older ones is said."""
-    async with serving(tmp_path / "s.duckdb", max_window_days="2") as (service, http), agent(service.url) as client:
+    async with (
+        serving(tmp_path / "s.duckdb", {"max_window_days": 2}) as (service, http),
+        agent(service.url) as client,
+    ):
         ids = ["tail", "stats", "stats/", "//tail", "//", "..", "a/b ?"]
         await post(http, *({"id": each, "source": "first"} for each in ids))
         await post(http, *({"id": each, "source": "second"} for each in ids))

@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -25,11 +25,13 @@ DOCUMENT = b"GET /openapi/openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection
 
 
 @asynccontextmanager
-async def service(tmp_path: Path, **settings: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
+async def service(
+    tmp_path: Path, numbers: Mapping[str, float] | None = None, /, **settings: str
+) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
     """Run the service, and look at its liveness over a new connection each time."""
     limits = httpx.Limits(max_keepalive_connections=0)
     async with (
-        serving(tmp_path / "sluice.duckdb", **settings) as (running, _),
+        serving(tmp_path / "sluice.duckdb", numbers, **settings) as (running, _),
         httpx.AsyncClient(base_url=running.url, timeout=30, limits=limits) as fresh,
     ):
         yield running, fresh
@@ -50,7 +52,8 @@ async def test_http2_is_refused_at_once(tmp_path: Path) -> None:
 
 async def test_clients_that_read_nothing_hold_little_and_are_ended_by_the_kernel(tmp_path: Path) -> None:
     """Each document is more than a megabyte: the service holds a part of each, until the client has stalled."""
-    async with service(tmp_path, client_stall_s="2", record="tests.http.long_description:Event") as (running, client):
+    settings = {"record": "tests.http.long_description:Event"}
+    async with service(tmp_path, {"client_stall_s": 2}, **settings) as (running, client):
         assert len((await client.get("/openapi/openapi.json")).content) > MIB
         before = peak_bytes(running.process.pid)
         with many(300 if IS_LONG else 150, running.url, DOCUMENT, small_window=True) as unread:
@@ -74,7 +77,7 @@ async def test_unread_documents_are_limited_by_address(tmp_path: Path) -> None:
 
 async def test_tails_that_read_nothing_are_bounded_and_ended(tmp_path: Path) -> None:
     """Thirty of them and three large records took a third of a gigabyte; a tail that reads gets every record."""
-    async with service(tmp_path, max_tails="40", client_stall_s="2") as (running, client):
+    async with service(tmp_path, {"max_tails": 40, "client_stall_s": 2}) as (running, client):
         before = peak_bytes(running.process.pid)
         with many(29, running.url, TAIL, small_window=True):
             async with client.stream("GET", "/v1/records/tail") as reading:

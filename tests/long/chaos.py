@@ -35,10 +35,10 @@ SETTINGS = {
     "settle_s": str(APPEND_DEADLINE_S + MARGIN_S + SKEW_S + 2.0),
     "request_budget_s": "6",
     "ack_deadline_s": str(ACK_DEADLINE_S),
-    "max_batch_bytes": "3000000",
     "max_record_bytes": "1000000",
     "bigquery_max_connections": "2",
 }
+_SMALL = {"max_batch_bytes": 3_000_000}
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class Chaos:
                 "watermarks": "read" if self._conditions.watermarks else "off",
                 "poll_s": "1",
             }
-            instances = await undo.enter_async_context(fleet(INSTANCES, settings))
+            instances = await undo.enter_async_context(fleet(INSTANCES, settings, _SMALL))
             token = tokens.token()
             driver = Driver(instances, seed=self._plan.seed, token=lambda: token, ack_deadline_s=ACK_DEADLINE_S)
             began_s, within_s = time.monotonic(), self._conditions.within_s

@@ -25,8 +25,10 @@ class _Line(msgspec.Struct):
 class Instance:
     """One place of the fleet: the process that runs there now, or did until just now."""
 
-    def __init__(self, number: int, settings: Mapping[str, str]) -> None:
-        self.number, self._settings = number, settings
+    def __init__(
+        self, number: int, settings: Mapping[str, str], numbers: Mapping[str, float | str] | None = None
+    ) -> None:
+        self.number, self._settings, self._numbers = number, settings, numbers
         self.running: Process | None = None
         self.url = ""
         self.complaints: list[str] = []
@@ -36,7 +38,7 @@ class Instance:
 
     async def up(self) -> None:
         """Start it, and wait until it listens."""
-        process = await start(**self._settings)
+        process = await start(self._numbers, **self._settings)
         self.running = process
         listening = asyncio.get_running_loop().create_future()
         self._reading = asyncio.create_task(self._read(process, listening))
@@ -118,9 +120,11 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(size: int, settings: Mapping[str, str]) -> AsyncIterator[Fleet]:
-    """Run a fleet until the block ends; settings are named without SLUICE_."""
-    instances = [Instance(number, settings) for number in range(size)]
+async def fleet(
+    size: int, settings: Mapping[str, str], numbers: Mapping[str, float | str] | None = None
+) -> AsyncIterator[Fleet]:
+    """Run a fleet until the block ends; settings and numbers are those of sluice.testing.process.start."""
+    instances = [Instance(number, settings, numbers) for number in range(size)]
     try:
         await asyncio.gather(*(instance.up() for instance in instances))
         yield Fleet(instances)

@@ -27,7 +27,7 @@ from tests.long.result import Result
 from tests.long.run import followed
 
 _IN_FLIGHT, _FINISH_WITHIN_S = 64, 300.0
-_SMALL = {"cache_max_bytes": "4194304", "dedupe_max_messages": "10000"}
+_SMALL = {"cache_max_bytes": 4_194_304, "dedupe_max_messages": 10_000}
 """Memories of a fixed size that half an hour would only fill: made small, so that what grows without end is seen."""
 
 
@@ -49,8 +49,8 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
     samples, stops = list[tuple[float, Resources]](), Counter[str]()
     file = folder / "sluice.duckdb"
     with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as keys_url:
-        settings = {"data_path": str(file), "token_keys_url": keys_url, "requests_per_minute": "0", **_SMALL}
-        async with fleet(1, settings) as instances:
+        settings = {"data_path": str(file), "token_keys_url": keys_url, "requests_per_minute": "0"}
+        async with fleet(1, settings, _SMALL) as instances:
             pid = instances.instances[0].pid
             driver = Driver(instances, seed=conditions.seed, token=issuer.token, ack_deadline_s=60.0)
             stop_at_s = time.monotonic() + conditions.seconds

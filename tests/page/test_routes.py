@@ -138,7 +138,7 @@ async def test_texts_stay_as_they_are_for_others(accepted: str) -> None:
 )
 def test_a_trace_has_an_address_where_google_keeps_it(traces: str, address: str) -> None:
     """The page links a record's trace; a collector's own pages are not known."""
-    settings = SETTINGS.replace(traces=traces, telemetry_project="shop")
+    settings = SETTINGS.replace(traces=traces, bigquery_project="shop")
     assert welcome(settings, load_streams(settings.store))["trace"] == address
 
 

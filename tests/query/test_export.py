@@ -227,7 +227,7 @@ def staying() -> Request[Any, Any, Any]:
 
 async def test_the_process_breaks_an_export_off_that_outlasts_its_grace(tmp_path: Path) -> None:
     """The client sees that it is incomplete, and the process ends as it should."""
-    async with serving(tmp_path / "sluice.duckdb", shutdown_grace_s="0.01") as (service, client):
+    async with serving(tmp_path / "sluice.duckdb", {"shutdown_grace_s": 0.01}) as (service, client):
         for number in range(30):
             record = {"id": f"id{number}", "timestamp": "2026-01-01T00:00:00Z", "data": "x" * 1_000_000}
             assert (await client.post("/v1/records", json=record)).status_code == 201

@@ -132,9 +132,8 @@ async def test_the_process_does_not_wait_for_a_store_that_never_answers() -> Non
         "bigquery_dataset": "d",
         "bigquery_rest_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
         "bigquery_storage_url": "http://127.0.0.1:1",
-        "shutdown_grace_s": "0.2",
     }
-    async with serving(Path("unused"), **settings) as (service, client):
+    async with serving(Path("unused"), {"shutdown_grace_s": 0.2}, **settings) as (service, client):
         read = asyncio.create_task(client.get("/v1/records"))
         await asked.wait()
         assert await service.terminate() == 0

@@ -28,20 +28,18 @@ from tests.telemetry.watched_service import EXPORTING, caller
 pytestmark = EXPORTING
 
 
-def environment(cloud: CloudServer, **changed: str) -> dict[str, str]:
-    """Return settings of a process that sends all it can to `cloud`, metrics at its end only."""
-    told = {
-        "telemetry_project": "p",
-        "traces": "cloud",
+SETTINGS = {"bigquery_project": "p", "traces": "cloud", "trace_ratio": "0", "metrics": "cloud"}
+
+
+def numbers(cloud: CloudServer) -> dict[str, float | str]:
+    """Have a process send all it can to `cloud`, metrics at its end only."""
+    return {
         "cloud_trace_url": cloud.url,
-        "trace_ratio": "0",
-        "metrics": "cloud",
         "cloud_telemetry_url": cloud.otlp.url,
         "telemetry_location": "europe-west1",
-        "metrics_interval_s": "3600",
-        "shutdown_grace_s": "3",
+        "metrics_interval_s": 3_600.0,
+        "shutdown_grace_s": 3.0,
     }
-    return told | changed
 
 
 async def push(client: httpx.AsyncClient) -> int:
@@ -52,7 +50,7 @@ async def push(client: httpx.AsyncClient) -> int:
 
 async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: CloudServer, tmp_path: Path) -> None:
     """One push, then SIGTERM at once: its spans and the last numbers have arrived."""
-    async with serving(tmp_path / "data.duckdb", **environment(cloud)) as (process, client):
+    async with serving(tmp_path / "data.duckdb", numbers(cloud), **SETTINGS) as (process, client):
         assert await push(client) == 204
         assert await process.terminate() == 0
     assert {span.name for span in cloud.spans} == {"process s", "append records"}
@@ -65,7 +63,7 @@ async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: Cloud
 async def test_a_collector_that_does_not_answer_costs_a_second(cloud: CloudServer, tmp_path: Path) -> None:
     """The process ends in time, with status 0, and its log says what was lost."""
     cloud.fault = "hang"
-    async with serving(tmp_path / "data.duckdb", **environment(cloud)) as (process, client):
+    async with serving(tmp_path / "data.duckdb", numbers(cloud), **SETTINGS) as (process, client):
         assert await push(client) == 204
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
@@ -105,7 +103,8 @@ async def test_a_message_is_one_trace_from_its_publisher_to_the_store(cloud: Clo
     stack = StackSettings(port=0, issuer_port=0, push_endpoint=f"http://127.0.0.1:{port}/pubsub/push")
     async with running_pubsub(stack) as pubsub:
         told = {"port": str(port), "data_path": str(tmp_path / "data.duckdb"), "push_principals": pubsub.principal}
-        process = await start(**environment(cloud), **told, token_issuer=pubsub.issuer, token_keys_url=pubsub.keys_url)
+        told |= {"token_issuer": pubsub.issuer, "token_keys_url": pubsub.keys_url}
+        process = await start(numbers(cloud), **SETTINGS, **told)
         try:
             await process.line_with("listening")
             await asyncio.to_thread(publish, pubsub.pubsub, stack.topic_name(stack.topic))

@@ -14,11 +14,10 @@ ENVIRON = {"SLUICE_PUSH_PRINCIPALS": "a@b.example", "SLUICE_PUSH_AUDIENCE": "slu
 
 @pytest.mark.parametrize("variable", ["SLUICE_TRACES", "SLUICE_METRICS"])
 def test_the_cloud_needs_a_project(variable: str) -> None:
-    """The refusal names the setting; the tables' project is good enough."""
+    """The refusal names the setting; it is the project of the tables."""
     told = ENVIRON | {variable: "cloud"}
-    with pytest.raises(SettingsError, match="SLUICE_TELEMETRY_PROJECT"):
+    with pytest.raises(SettingsError, match="SLUICE_BIGQUERY_PROJECT"):
         load_settings(told)
-    assert load_settings(told | {"SLUICE_TELEMETRY_PROJECT": "p"}).project == "p"
     assert load_settings(told | {"SLUICE_BIGQUERY_PROJECT": "tables"}).project == "tables"
 
 
@@ -60,7 +59,7 @@ def test_a_package_that_is_missing_is_named(
 
     monkeypatch.setattr(builtins, "__import__", without)
     local = {"cloud_trace_url": "http://127.0.0.1:1", "telemetry_location": "europe-west1"}
-    settings = SETTINGS.replace(**local, **changed, telemetry_project="p")
+    settings = SETTINGS.replace(**local, **changed, bigquery_project="p")
     with pytest.raises(SettingsError, match=words) as raised:
         create_app(settings)
     assert package in str(raised.value)

@@ -12,7 +12,7 @@ from sluice.testing.service import SETTINGS
 
 NAMES = frozenset(value for name, value in vars(attributes).items() if name.isupper())
 """The attributes that spans may have."""
-AT_GOOGLE = {"telemetry_project": "p", "telemetry_location": "europe-west1"}
+AT_GOOGLE = {"bigquery_project": "p", "telemetry_location": "europe-west1"}
 SUBSCRIPTION = "projects/p/subscriptions/s"
 EXPORTING = pytest.mark.filterwarnings(r"ignore:Deprecated since version 1\.4\.0:DeprecationWarning:opentelemetry")
 """For tests that export to Cloud Trace: the exporter uses what OpenTelemetry's SDK has since deprecated."""

@@ -229,10 +229,7 @@ class DiskSpace:
         free_bytes = disk.f_bavail * disk.f_frsize
         if free_bytes >= self._min_free_bytes + size_bytes:
             return None
-        return (
-            f"the disk has {free_bytes // _MIB} MiB free; SLUICE_MIN_FREE_DISK_BYTES reserves "
-            f"{self._min_free_bytes // _MIB} MiB"
-        )
+        return f"the disk has {free_bytes // _MIB} MiB free, of which {self._min_free_bytes // _MIB} MiB are reserved"
 
 
 def is_about_room(message: str) -> bool:

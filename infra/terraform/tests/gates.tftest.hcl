@@ -131,7 +131,7 @@ run "the_settings_that_reach_the_container_are_these" {
   command = plan
 
   variables {
-    settings = { SLUICE_MAX_TAILS = "500" }
+    settings = { SLUICE_MAX_READS = "64" }
   }
 
   assert {
@@ -140,7 +140,7 @@ run "the_settings_that_reach_the_container_are_these" {
   }
 
   assert {
-    condition     = local.env["main"]["SLUICE_MAX_TAILS"] == "500"
+    condition     = local.env["main"]["SLUICE_MAX_READS"] == "64"
     error_message = "What var.settings adds is there."
   }
 }

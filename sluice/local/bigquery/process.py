@@ -88,8 +88,8 @@ def service_settings(place: TableAddress) -> dict[str, str]:
         "SLUICE_BIGQUERY_DATASET": place.dataset,
         "SLUICE_BIGQUERY_REST_URL": place.rest_url,
         "SLUICE_BIGQUERY_STORAGE_URL": place.storage_url,
-        # Its gRPC server accepts messages of up to 4 MiB, including the schema and the framing.
-        "SLUICE_MAX_BATCH_BYTES": "4000000",
+        # Its gRPC server accepts messages of up to 4 MiB, including the schema and the framing. A larger batch is
+        # halved until it is accepted; a record must be.
         "SLUICE_MAX_RECORD_BYTES": "3000000",
         "SLUICE_APPEND_DEADLINE_S": "4",
         "SLUICE_LATE_COMMIT_MARGIN_S": "1.9",

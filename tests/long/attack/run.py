@@ -120,8 +120,8 @@ class Attacker:
 
 async def run(attack: Attack, folder: Path, times: Times) -> Outcome:
     """Make one attack on a service with default limits; it is ended afterwards, and its store looked into."""
-    settings = {"client_stall_s": f"{attack.stall_s:g}"} if attack.stall_s is not None else {}
-    with instance(folder, CALLERS, **settings) as service:
+    numbers = {"client_stall_s": attack.stall_s} if attack.stall_s is not None else None
+    with instance(folder, CALLERS, numbers) as service:
         neighbours = Neighbours(service.url, {**service.keys, "push": service.push_token})
         async with Attacker(attack, service) as attacker:
             await neighbours.start()

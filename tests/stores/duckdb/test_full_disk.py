@@ -77,7 +77,7 @@ class Filling(NamedTuple):
 @asynccontextmanager
 async def filling(path: Path) -> AsyncIterator[Filling]:
     """Run a service that does not watch its disk."""
-    async with serving(path / "data.duckdb", min_free_disk_bytes="0") as (process, client):
+    async with serving(path / "data.duckdb", {"min_free_disk_bytes": 0}) as (process, client):
         yield Filling(process, client, [])
 
 
@@ -133,7 +133,7 @@ def free_bytes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 async def test_records_are_refused_before_the_disk_is_full(tmp_path: Path, free_bytes: dict[str, int]) -> None:
-    """Below SLUICE_MIN_FREE_DISK_BYTES with 503, reads going on; and taken again within seconds of there being room."""
+    """Below the reserve with 503, reads going on; and taken again within seconds of there being room."""
     settings = SETTINGS.replace(data_path=str(tmp_path / "data.duckdb"))
     clock = FakeClock()
     async with running(settings, clock) as service:

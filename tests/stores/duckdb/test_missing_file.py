@@ -68,7 +68,7 @@ def unchanged(folder: Path) -> Iterator[None]:
 async def test_nothing_is_acknowledged_without_the_file(tmp_path: Path, removed: Callable[[Path], None]) -> None:
     """An append to a file that is not at its path answers 503 under a state of its own, and a stop touches nothing."""
     path = tmp_path / "data" / "sluice.duckdb"
-    async with serving(path, min_free_disk_bytes="0") as (process, client):
+    async with serving(path, {"min_free_disk_bytes": 0}) as (process, client):
         assert await push(client, "a") == 204
         removed(path)
         with unchanged(path.parent):
