@@ -103,7 +103,7 @@ def api_guard(
         if needed in LIMITED and isinstance(handler, HTTPRouteHandler):  # an ASGI handler makes requests of its own
             await rate_limit.admit(principal, state)
         if needed in QUERYING:
-            byte_budget.admit(principal, state)
+            byte_budget.admit(principal)
         if needed is not None and needed not in principal.scopes:
             raise _insufficient(principal, needed)
         if principal.streams is not None:

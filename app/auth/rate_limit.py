@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from litestar.types import Message, Scope
 
-from app.auth.byte_budget import STATE as BUDGETS
 from app.auth.principal import Principal
 from app.http.problems import ProblemError
 from app.runtime.best_effort import BestEffort
@@ -102,13 +101,10 @@ class RateLimit:
 
 
 async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
-    """Add the headers to every response whose request was counted or charged, problems included (`before_send`)."""
-    if message["type"] == "http.response.start":
-        status, statuses = scope["state"].get(_STATE), scope["state"].get(BUDGETS, list)
-        added = [] if status is None else status.headers()
-        added += [line for each in statuses() for line in each.headers()]
-        if added:
-            message["headers"] = [*message["headers"], *added]
+    """Add the headers to every response whose request was counted, problems included (`before_send`)."""
+    status = scope["state"].get(_STATE)
+    if message["type"] == "http.response.start" and status is not None:
+        message["headers"] = [*message["headers"], *status.headers()]
 
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ class AuthService:
             callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
         limit = RateLimit(OwnCount() if self._shared is None else SharedCount(self._shared, clock), clock)
         self.identify: Identify = identification(callers, auth.cors_origins)
-        self.budget = ByteBudget(settings.query, clock, self._shared, refusals)
+        self.budget = ByteBudget(settings.query.bytes_billed_per_day, clock, refusals)
         """What reads may cost, and have cost."""
         self.slots = ReadSlots(settings.query.max_reads, clock)
         """The responses that are being made and sent."""

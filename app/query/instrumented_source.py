@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
@@ -28,7 +28,7 @@ from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import Tracing, end_span
 
-Charge = Callable[[int], Awaitable[None]]
+Charge = Callable[[int], None]
 ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
 _FORGOTTEN_US = 600 * MICROSECONDS  # without queries, an outcome this old says nothing about the store now
 _TIMEOUTS = 3  # one timeout says something about the query, several in a row about the store
@@ -133,7 +133,7 @@ class InstrumentedSource:
             raise
         self._end(begun, None, answer)
         if answer.bytes_processed:
-            await self._charge(answer.bytes_processed)
+            self._charge(answer.bytes_processed)
         return answer
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
@@ -144,18 +144,18 @@ class InstrumentedSource:
             streamed_bytes.set(billed)
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for piece in pieces:
-                    await self._pay(query.purpose, billed)
+                    self._pay(query.purpose, billed)
                     yield piece
         except BaseException as error:
             self._end(begun, error)
             raise
         self._end(begun, None)
 
-    async def _pay(self, purpose: str, billed: list[int]) -> None:
+    def _pay(self, purpose: str, billed: list[int]) -> None:
         while billed:
             size = billed.pop()
             self._metrics.query_bytes[purpose] += size
-            await self._charge(size)
+            self._charge(size)
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`."""
@@ -166,7 +166,7 @@ class InstrumentedSource:
         billed = await learn()
         if billed:
             self._metrics.query_bytes["horizon"] += billed
-            await self._charge(billed)
+            self._charge(billed)
         return billed
 
     def version(self, table: str) -> int | None:

@@ -8,7 +8,6 @@ from msgspec import Meta
 MIB, GIB, TIB = 1024**2, 1024**3, 1024**4
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
-Bytes = Annotated[int, Meta(ge=0)]
 FORM = "form"
 """The key of a text's form in `Meta(extra=…)`: what it must be, in the words that a refusal uses."""
 # A URL may contain a password.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, GIB, MIB, TIB, Bytes, Count, Room, Seconds
+from app.settings.fields import FORM, GIB, MIB, TIB, Count, Room, Seconds
 
 _CACHE_URL = r"^((valkey|redis)(://[^/?#]+(/[0-9]+)?|s://[^/?#]+(/[0-9]+)?(\?ssl_ca_data=[^&?#]+)?))?$"
 
@@ -36,25 +36,15 @@ class QuerySettings(Room, frozen=True, kw_only=True):
             "(BigQuery; `sluice schema index` makes the indexes, and Terraform sets this)."
         ),
     ] = False
-    caller_bytes_per_hour: Annotated[
-        Bytes,
+    bytes_billed_per_day: Annotated[
+        int,
         Meta(
-            description="How many bytes BigQuery may bill for one caller's reads in an hour; further ones are answered "
-            "429. 0: no limit. Instances that share `SLUICE_CACHE_URL` add them up together."
+            ge=0,
+            description="How many bytes BigQuery may bill for all reads of an instance in a day (UTC), three quarters "
+            "of them for one caller; further ones are answered 429. The default costs $125 at list price, 30 times "
+            "what a follower of 1,000 records/s pays. 0: no limit.",
         ),
-    ] = 0
-    caller_bytes_per_day: Annotated[Bytes, Meta(description="The same for a day (UTC).")] = 0
-    instance_bytes_per_hour: Annotated[
-        Bytes,
-        Meta(
-            description="How many bytes BigQuery may bill for all reads of an instance in an hour; further ones are "
-            "answered 429. The default costs $62.50 at list price, 400 times what a follower of 1,000 records/s "
-            "pays. 0: no limit."
-        ),
-    ] = 10 * TIB
-    instance_bytes_per_day: Annotated[
-        Bytes, Meta(description="The same for a day (UTC); the default costs $625 at list price.")
-    ] = 100 * TIB
+    ] = 20 * TIB
     max_reads: Annotated[
         int,
         Meta(

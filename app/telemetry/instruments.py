@@ -210,8 +210,8 @@ CHUNK_READS = Instrument(
 BYTE_BUDGET_REFUSALS = Instrument(
     name="sluice_byte_budget_refusals_total",
     noun="request",
-    description="Reads refused because a budget of billed bytes was used up",
-    meaning="`whose` is caller or instance (`SLUICE_CALLER_BYTES_PER_HOUR` and its like).",
+    description="Reads refused because the budget of billed bytes was used up",
+    meaning="`whose` is caller (its share) or instance: `SLUICE_BYTES_BILLED_PER_DAY`.",
     attributes=("whose",),
 )
 CACHE_ANSWERS = Instrument(

@@ -46,7 +46,7 @@ class Stage:
             self.scripted, self.metrics, self.tracing, self.health, self.clock, system="duckdb", charge=self._charge
         )
 
-    async def _charge(self, size: int) -> None:
+    def _charge(self, size: int) -> None:
         self.charged.append(size)
 
     def outcomes(self) -> list[tuple[str, str]]:

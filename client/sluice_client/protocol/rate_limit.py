@@ -1,6 +1,6 @@
 """The headers that say when to ask again: `Retry-After`, and `RateLimit` of the IETF draft (docs/access.md).
 
-    RateLimit: "default";r=0;t=37, "bytes-per-hour";r=91268055040;t=1207
+    RateLimit: "default";r=0;t=37
 
 `r` is the rest of a quota, `t` the seconds until all of it is available again.
 """

@@ -16,7 +16,6 @@ from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS
 from app.settings.auth import AuthSettings
-from app.settings.query import QuerySettings
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, ready_keys, verifier
@@ -31,7 +30,7 @@ def client_of(checking: TokenVerifier | None) -> httpx.AsyncClient:
     )
     callers = Callers(checking, grants, FakeClock()) if checking else None
     clock = FakeClock()
-    budget = ByteBudget(QuerySettings(), clock, None, Counter())
+    budget = ByteBudget(0, clock, Counter())
     guard = api_guard(
         identification(callers, (SHOP,)), RateLimit(OwnCount(), clock), budget, ReadSlots(8, clock), "records"
     )
