@@ -4,6 +4,9 @@ import enum
 
 from app.runtime.ledger import Holding, Ledger
 
+MESSAGE_BYTES = 48 * 1024
+"""What a message in flight counts at least: its request, its tasks and its rows take memory however small it is."""
+
 
 class Refusal(enum.Enum):
     """Why a request is not admitted."""
@@ -13,21 +16,21 @@ class Refusal(enum.Enum):
 
 
 class Admission:
-    """Admits requests that write, within the limits of one ledger: their bodies, and everything made from them."""
+    """Admits requests that write, within the limit of one ledger: their bodies, and everything made from them."""
 
-    def __init__(self, *, max_messages: int, max_bytes: int) -> None:
-        self.ledger = Ledger(max_bytes=max_bytes, max_places=max_messages)
+    def __init__(self, max_bytes: int, message_bytes: int = MESSAGE_BYTES) -> None:
+        self.ledger = Ledger(max_bytes=max_bytes, least_bytes=message_bytes)
         self.admitted = 0
         self.draining = False
 
     @property
     def messages(self) -> int:
         """How many requests are in flight."""
-        return self.ledger.places
+        return self.ledger.holdings
 
     @property
     def bytes(self) -> int:
-        """How many bytes they hold."""
+        """How many bytes they hold, each at least `MESSAGE_BYTES`."""
         return self.ledger.bytes
 
     def enter(self, caller: str, expected: int) -> Holding | Refusal:

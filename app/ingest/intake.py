@@ -1,7 +1,7 @@
 """Read a request's body within limits: how much may be in flight, how large it may be, how slowly it may arrive.
 
-A request takes a place before its body is read, and is charged for each byte on arrival. So chunked bodies count like
-any other, and a Content-Length without a body holds only its place.
+A request is admitted before its body is read, and is charged for each byte on arrival. So chunked bodies count like
+any other, and a Content-Length without a body holds only what every message counts at least.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
 from app.runtime.ledger import Holding
 
-# While places are scarce, a stalled body gives its place back sooner.
+# While room is scarce, a stalled body gives its part back sooner.
 _CROWDED_READ_DEADLINE_S = 5.0
 _LOOK_AGAIN_S = 0.02
 
@@ -27,7 +27,7 @@ class Intake:
         self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
         self._read_deadline_us = round(read_deadline_s * MICROSECONDS)
         self._crowded_deadline_us = round(min(read_deadline_s, _CROWDED_READ_DEADLINE_S) * MICROSECONDS)
-        self._ledger, self._half_of_the_places = admission.ledger, admission.ledger.max_places / 2
+        self._ledger = admission.ledger
         self._deadlines: Deadlines[TimeLimit] = Deadlines(clock)
 
     async def read(
@@ -44,7 +44,7 @@ class Intake:
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
-        crowded = self._ledger.places >= self._half_of_the_places
+        crowded = self._ledger.bytes * 2 >= self._ledger.max_bytes
         deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
         holding = self._admission.enter(caller, declared)
         if isinstance(holding, Refusal):

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import msgspec
 
+from app.ingest.admission import MESSAGE_BYTES
 from app.ingest.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.routing import Routed, RoutingTable, Unroutable
@@ -53,7 +54,7 @@ class Router:
 
         No frame here keeps the message while it waits for the store, as in `PushEndpoint.take`.
         """
-        stream, size = pipeline.stream, len(message.data)
+        stream, size = pipeline.stream, max(len(message.data), MESSAGE_BYTES)
         if not self._shares.enter(stream, size):
             return _refused(stream)
         return self._leaving(stream, size, pipeline.process(message, digest=digest, detailed=detailed, holding=holding))

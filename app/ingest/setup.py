@@ -153,9 +153,7 @@ class IngestService:
         on_canary: Callable[[str, int], None] | None,
     ) -> None:
         self._clock, self._streams, self._max_record_bytes = clock, streams, settings.ingest.max_record_bytes
-        self.admission = Admission(
-            max_messages=settings.ingest.max_in_flight_messages, max_bytes=settings.ingest.max_in_flight_bytes
-        )
+        self.admission = Admission(settings.ingest.max_in_flight_bytes)
         self.pipelines = Pipelines(
             streams,
             rejects,
@@ -168,12 +166,8 @@ class IngestService:
             on_canary=on_canary,
         )
         # One account pushes the messages of all streams, so they share what a single caller may have.
-        ledger = self.admission.ledger
-        self._router = Router(
-            streams,
-            self.pipelines.by_stream,
-            StreamShares(max_messages=ledger.max_places_of_one, max_bytes=ledger.max_bytes_of_one),
-        )
+        shares = StreamShares(self.admission.ledger.max_bytes_of_one)
+        self._router = Router(streams, self.pipelines.by_stream, shares)
         self._intake = Intake(
             self.admission,
             clock,

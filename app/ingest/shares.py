@@ -9,17 +9,17 @@ import msgspec
 
 
 class _Held(msgspec.Struct):
-    """What one stream has in flight."""
+    """The messages that one stream has in flight, and their bytes."""
 
     messages: int = 0
     bytes: int = 0
 
 
 class StreamShares:
-    """Counts the messages and bytes in flight of each stream, within totals that all streams share."""
+    """Counts the bytes in flight of each stream, within a total that all streams share."""
 
-    def __init__(self, *, max_messages: int, max_bytes: int) -> None:
-        self._free_messages, self._free_bytes = max_messages, max_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._free_bytes = max_bytes
         self._held: dict[str, _Held] = {}
 
     def enter(self, stream: str, size: int) -> bool:
@@ -30,11 +30,10 @@ class StreamShares:
         held = self._held.get(stream)
         if held is None:
             held = self._held[stream] = _Held()
-        elif held.messages >= self._free_messages or held.bytes + size > self._free_bytes - size:
+        elif held.bytes + size > self._free_bytes - size:
             return False
         held.messages += 1
         held.bytes += size
-        self._free_messages -= 1
         self._free_bytes -= size
         return True
 
@@ -43,7 +42,6 @@ class StreamShares:
         held = self._held[stream]
         held.messages -= 1
         held.bytes -= size
-        self._free_messages += 1
         self._free_bytes += size
         if not held.messages:
             del self._held[stream]

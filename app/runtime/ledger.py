@@ -1,7 +1,8 @@
-"""Account for what each caller holds: places and bytes, within a total limit and a share per caller. Pure.
+"""Account for the bytes that each caller holds, within a total limit and a share per caller. Pure.
 
 Bytes are charged when they are allocated: a body while it arrives, then its decompressed text, its rows and rejects.
-A declared length is not charged: it costs nothing until the bytes arrive.
+A declared length is not charged: it costs nothing until the bytes arrive. A holding costs `least_bytes` in any case, so
+the limit bounds how many there are too.
 
 bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
 tails       app.query.tail.hub: the rows and events that subscribers of a tail have not read
@@ -14,10 +15,10 @@ KEPT_FOR_OTHERS = 4
 class _Account:
     """What one caller holds."""
 
-    __slots__ = ("bytes", "caller", "places")
+    __slots__ = ("bytes", "caller", "holdings")
 
     def __init__(self, caller: str) -> None:
-        self.caller, self.bytes, self.places = caller, 0, 0
+        self.caller, self.bytes, self.holdings = caller, 0, 0
 
 
 class Holding:
@@ -30,47 +31,42 @@ class Holding:
 
     def grow(self, size: int) -> bool:
         """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
-        ledger, account = self._ledger, self._account
-        if ledger.places > 1 and (
-            ledger.bytes + size > ledger.max_bytes or account.bytes + size > ledger.max_bytes_of_one
-        ):
+        ledger = self._ledger
+        more = max(self.size + size, ledger.least_bytes) - max(self.size, ledger.least_bytes)
+        if ledger.holdings > 1 and not ledger.has_room(self._account, more):
             return False
-        ledger.bytes += size
-        account.bytes += size
-        self.size += size
+        self._set(self.size + size)
         return True
 
     def shrink(self, size: int) -> None:
         """Release `size` bytes early; a negative size charges bytes that are already in memory, whatever the limits."""
-        self._ledger.bytes -= size
-        self._account.bytes -= size
-        self.size -= size
+        self._set(self.size - size)
 
     def release(self) -> None:
-        """Release all bytes and the place. Call exactly once."""
-        ledger, account, size = self._ledger, self._account, self.size
-        self.size = 0
-        ledger.bytes -= size
-        ledger.places -= 1
-        account.bytes -= size
-        account.places -= 1
-        if not account.places:
-            ledger.forget(account)
+        """Release everything. Call exactly once."""
+        self._set(0)
+        self._ledger.close(self._account)
+
+    def _set(self, size: int) -> None:
+        least = self._ledger.least_bytes
+        more = max(size, least) - max(self.size, least)
+        self._ledger.bytes += more
+        self._account.bytes += more
+        self.size = size
 
 
 class Ledger:
-    """Counts places and bytes, in total and for each caller.
+    """Counts bytes, in total and for each caller.
 
-    `max_bytes` and `max_places` are the limits; a caller has at most three quarters of each. A request that is alone
-    always fits, whatever its size: otherwise one over the limit could never be served.
+    A caller has at most three quarters of `max_bytes`. A request that is alone always fits, whatever its size:
+    otherwise one over the limit could never be served.
     """
 
-    def __init__(self, *, max_bytes: int, max_places: int) -> None:
-        self.max_bytes, self.max_places = max_bytes, max_places
+    def __init__(self, *, max_bytes: int, least_bytes: int = 0) -> None:
+        self.max_bytes, self.least_bytes = max_bytes, least_bytes
         self.max_bytes_of_one = max_bytes - max_bytes // KEPT_FOR_OTHERS
-        self.max_places_of_one = max(max_places - max_places // KEPT_FOR_OTHERS, 1)
         self._accounts: dict[str, _Account] = {}
-        self.bytes = self.places = 0
+        self.bytes = self.holdings = 0
 
     def open(self, caller: str, expected: int = 0) -> Holding | None:
         """Return a new holding of `caller`, or None if there is no room for `expected` bytes.
@@ -80,16 +76,14 @@ class Ledger:
         account = self._accounts.get(caller)
         if account is None:
             account = _Account(caller)
-        if self.places and (
-            self.places >= self.max_places
-            or account.places >= self.max_places_of_one
-            or (expected and not self._has_room(account, expected))
-        ):
+        if self.holdings and not self.has_room(account, max(expected, self.least_bytes)):
             return None
-        if not account.places:
+        if not account.holdings:
             self._accounts[caller] = account
-        account.places += 1
-        self.places += 1
+        account.holdings += 1
+        self.holdings += 1
+        account.bytes += self.least_bytes
+        self.bytes += self.least_bytes
         return Holding(self, account)
 
     def hold(self, caller: str, size: int) -> Holding | None:
@@ -100,9 +94,15 @@ class Ledger:
             return None
         return holding
 
-    def forget(self, account: _Account) -> None:
-        """Drop the account of a caller that no longer holds anything."""
-        del self._accounts[account.caller]
+    def close(self, account: _Account) -> None:
+        """Drop a holding of `account`, and the account with its last one."""
+        account.holdings -= 1
+        self.holdings -= 1
+        account.bytes -= self.least_bytes
+        self.bytes -= self.least_bytes
+        if not account.holdings:
+            del self._accounts[account.caller]
 
-    def _has_room(self, account: _Account, size: int) -> bool:
+    def has_room(self, account: _Account, size: int) -> bool:
+        """Return whether `account` may hold `size` more bytes."""
         return self.bytes + size <= self.max_bytes and account.bytes + size <= self.max_bytes_of_one

@@ -25,19 +25,11 @@ class IngestSettings(Room, frozen=True, kw_only=True):
             "the table before it is stored. Empty: no seek (docs/runbook.md)."
         ),
     ] = ""
-    max_in_flight_messages: Annotated[
-        Count,
-        Meta(
-            description="The most messages in flight, three quarters of them for one caller; beyond that the "
-            "answer is 429."
-        ),
-    ] = 2_000
     max_in_flight_bytes: Annotated[
         Count,
         Meta(
-            description="The most bytes of messages in flight, three "
-            "quarters of them for one caller; beyond that the "
-            "answer is 429."
+            description="The most bytes of messages in flight, each of which counts at least 48 KiB; three quarters "
+            "of them for one caller. Beyond that the answer is 429."
         ),
     ] = 96 * MIB
     max_record_bytes: Annotated[

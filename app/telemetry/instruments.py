@@ -154,12 +154,11 @@ IN_FLIGHT_MESSAGES = Instrument(
     name="sluice_in_flight_messages",
     noun="message",
     description="Messages in flight",
-    meaning="At `SLUICE_MAX_IN_FLIGHT_MESSAGES`, or three quarters of it for one caller, the next one is answered 429.",
 )
 IN_FLIGHT_BYTES = Instrument(
     name="sluice_in_flight_bytes",
     description="Bytes of the messages in flight",
-    meaning="Measured as received. At `SLUICE_MAX_IN_FLIGHT_BYTES`, or three quarters of it for one caller, "
+    meaning="Each counts at least 48 KiB. At `SLUICE_MAX_IN_FLIGHT_BYTES`, or three quarters of it for one caller, "
     "the next message is answered 429.",
 )
 SINK_STATE = Instrument(

@@ -116,7 +116,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     tables = (*streams.tables, rejects)
     path = tempfile.mkdtemp() + "/bench.duckdb"
     embedded = EmbeddedStore.open(path, tables, clock) if store == "embedded" else None
-    ledger = Ledger(max_bytes=settings.ingest.max_in_flight_bytes, max_places=settings.ingest.max_in_flight_messages)
+    ledger = Ledger(max_bytes=settings.ingest.max_in_flight_bytes)
     appenders: dict[str, Appender] = {
         table.name: embedded.appender(table) if embedded else NullAppender(table) for table in tables
     }

@@ -47,7 +47,7 @@ def client_of(
     """Return a client of an application of the health routes, without sinks and reads by default."""
     health = Health(
         about=About(system="orders", instance="3f9a1c07", store="embedded"),
-        admission=Admission(max_messages=1, max_bytes=1),
+        admission=Admission(1),
         keys=keys,
         sinks=sinks or {},
         reads=reads,

@@ -241,7 +241,7 @@ async def test_rows_that_the_store_refuses_are_bounded_too(content_type: str, jo
 
 async def test_what_a_message_turns_into_is_charged_to_its_holding() -> None:
     """The text, the rows, the bytes of bad records, and the rejects' rows."""
-    ledger = Ledger(max_bytes=10**9, max_places=10)
+    ledger = Ledger(max_bytes=10**9)
     holding, other = ledger.open("a"), ledger.open("b")
     assert holding is not None
     assert other is not None
@@ -256,7 +256,7 @@ async def test_what_a_message_turns_into_is_charged_to_its_holding() -> None:
 async def test_a_message_that_does_not_fit_is_throttled_and_stores_nothing(most: int) -> None:
     """Whether it is its text, its rows or its rejects that were too much; later it is welcome."""
     on = ingest()
-    ledger = Ledger(max_bytes=most, max_places=10)
+    ledger = Ledger(max_bytes=most)
     holding, other = ledger.open("a"), ledger.open("b")
     assert holding is not None
     assert other is not None

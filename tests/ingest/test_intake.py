@@ -20,11 +20,11 @@ GONE = {"type": "http.disconnect"}
 
 
 class Door:
-    """An intake of bodies up to 100 bytes, under a fake clock."""
+    """An intake of bodies up to 100 bytes, of which ten fit, under a fake clock."""
 
-    def __init__(self, max_messages: int = 1) -> None:
+    def __init__(self, message_bytes: int = 0) -> None:
         self.clock = FakeClock()
-        self.admission = Admission(max_messages=max_messages, max_bytes=1_000)
+        self.admission = Admission(1_000, message_bytes)
         self.intake = Intake(self.admission, self.clock, max_body_bytes=100, read_deadline_s=DEADLINE_S)
 
     def reading(self, receive: Receiving, declared: int = 0, caller: str = "a") -> asyncio.Task[tuple[bytes, Holding]]:
@@ -39,7 +39,7 @@ class Door:
 
 @pytest.fixture
 def door() -> Door:
-    """Give an intake of one message at a time."""
+    """Give an intake in which a message counts no more than its bytes."""
     return Door()
 
 
@@ -263,7 +263,7 @@ async def test_a_cancellation_that_the_task_lives_with_is_not_mistaken_for_the_d
 
 async def test_many_bodies_have_each_their_own_time() -> None:
     """Though they share one timer: those that come in time leave the others their deadlines."""
-    door = Door(max_messages=100)
+    door = Door()
     stalled, began_s = list[asyncio.Task[tuple[bytes, Holding]]](), list[float]()
     for _ in range(20):
         stalled.append(door.reading(events()))

@@ -12,7 +12,7 @@ from tests.ingest.test_intake import Door, chunk, events
 
 async def test_each_part_is_charged_when_it_arrives() -> None:
     """A body that says nothing of its length counts as soon as it is here, before it is whole."""
-    door, more = Door(max_messages=10), asyncio.Event()
+    door, more = Door(), asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         await more.wait()
@@ -33,7 +33,7 @@ async def test_each_part_is_charged_when_it_arrives() -> None:
 
 async def test_a_part_for_which_there_is_no_room_is_429_and_what_came_before_is_given_back() -> None:
     """Uploads without a length cannot come to more than may be in flight."""
-    door = Door(max_messages=10)
+    door = Door()
     door.admission.ledger.max_bytes = door.admission.ledger.max_bytes_of_one = 100
     held = door.reading(events(chunk(b"x" * 60)), caller="b")
     await turns()
@@ -46,7 +46,7 @@ async def test_a_part_for_which_there_is_no_room_is_429_and_what_came_before_is_
 
 async def test_announced_bodies_that_do_not_come_leave_room_for_those_of_others() -> None:
     """Ten requests with a Content-Length and nothing behind it were enough to have every push refused."""
-    door = Door(max_messages=100)
+    door = Door()
     silent = [door.reading(events(), declared=100, caller="greedy") for _ in range(20)]
     await turns()
     assert door.held == (20, 0, 20)
@@ -58,9 +58,9 @@ async def test_announced_bodies_that_do_not_come_leave_room_for_those_of_others(
         each.cancel()
 
 
-async def test_a_stalled_body_has_less_time_while_places_are_short() -> None:
-    """Whoever begins when half of them are taken gives its own back sooner."""
-    door = Door(max_messages=4)
+async def test_a_stalled_body_has_less_time_while_room_is_short() -> None:
+    """One that begins when half of it is taken gives its own back sooner."""
+    door = Door(message_bytes=250)
     patient = [door.reading(events(), caller=name) for name in "ab"]
     await turns()
     hurried = door.reading(events(), caller="c")
@@ -74,7 +74,7 @@ async def test_a_stalled_body_has_less_time_while_places_are_short() -> None:
 
 async def test_a_body_that_is_arriving_when_the_service_stops_may_still_arrive() -> None:
     """One that does not within its time is answered 503, as a request that came later would be."""
-    door, rest = Door(max_messages=4), asyncio.Event()
+    door, rest = Door(), asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         await rest.wait()

@@ -112,7 +112,7 @@ async def test_rejects_of_refused_rows_that_cannot_be_stored_are_503(reply: Setu
 
 async def test_more_than_the_in_flight_limit_is_429_at_once() -> None:
     """What is beyond the limit is refused without waiting, and taken once there is room again."""
-    one = SETTINGS.replace(max_in_flight_messages=1)
+    one = SETTINGS.replace(max_in_flight_bytes=1)
     async with scripted(one) as (service, sinks):
         answer_from_store = reply_later()
         sinks.records.replies.append(answer_from_store)

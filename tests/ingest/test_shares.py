@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from app.ingest.shares import StreamShares
 
 
-def filled(shares: StreamShares, stream: str, size: int = 0) -> int:
+def filled(shares: StreamShares, stream: str, size: int = 1) -> int:
     """Let a stream enter until it is refused; return how many messages did."""
     count = 0
     while shares.enter(stream, size):
@@ -16,34 +16,27 @@ def filled(shares: StreamShares, stream: str, size: int = 0) -> int:
 
 def test_alone_a_stream_takes_half_and_the_next_half_of_the_rest() -> None:
     """However many are stuck, there is room for one that is not."""
-    shares = StreamShares(max_messages=1_024, max_bytes=10**9)
+    shares = StreamShares(1_024)
     assert [filled(shares, str(number)) for number in range(4)] == [512, 256, 128, 64]
     assert shares.enter("quiet", 10)
 
 
 def test_once_others_have_left_their_room_is_there_for_all() -> None:
     """A share is no quota: it follows what is free."""
-    shares = StreamShares(max_messages=90, max_bytes=10**9)
+    shares = StreamShares(90)
     assert filled(shares, "a") == 45
-    assert filled(shares, "b") == 23
-    for _ in range(23):
-        shares.leave("b", 0)
-    assert filled(shares, "c") == 23
-    for _ in range(45):
-        shares.leave("a", 0)
+    assert filled(shares, "b") == 22
+    for _ in range(22):
+        shares.leave("b", 1)
     assert filled(shares, "c") == 22
-
-
-def test_bytes_count_as_messages_do() -> None:
-    """Large messages of one stream leave room for those of others."""
-    shares = StreamShares(max_messages=1_000, max_bytes=1_000)
-    assert filled(shares, "a", 100) == 5
-    assert filled(shares, "b", 100) == 2
+    for _ in range(45):
+        shares.leave("a", 1)
+    assert filled(shares, "c") == 23
 
 
 def test_a_stream_with_nothing_in_flight_always_enters() -> None:
     """Otherwise a message larger than the share could never be stored."""
-    shares = StreamShares(max_messages=2, max_bytes=10)
+    shares = StreamShares(10)
     assert shares.enter("a", 100)
     assert shares.enter("b", 100)
     assert not shares.enter("a", 1)
@@ -54,7 +47,7 @@ def test_a_stream_with_nothing_in_flight_always_enters() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.booleans()), max_size=60))
 def test_what_left_is_free_again(steps: list[tuple[str, int, bool]]) -> None:
     """After any sequence of messages, as much may enter as at the beginning."""
-    shares, inside = StreamShares(max_messages=20, max_bytes=200), list[tuple[str, int]]()
+    shares, inside = StreamShares(200), list[tuple[str, int]]()
     for stream, size, leaves in steps:
         if leaves and inside:
             shares.leave(*inside.pop())
@@ -62,4 +55,4 @@ def test_what_left_is_free_again(steps: list[tuple[str, int, bool]]) -> None:
             inside.append((stream, size))
     for stream, size in inside:
         shares.leave(stream, size)
-    assert filled(shares, "a", 1) == filled(StreamShares(max_messages=20, max_bytes=200), "a", 1)
+    assert filled(shares, "a", 1) == filled(StreamShares(200), "a", 1)

@@ -266,7 +266,7 @@ async def test_requests_share_the_in_flight_limit_with_pushes() -> None:
     def wrap(table: Table, appender: Appender) -> Appender:
         return ScriptedAppender(answer_from_store) if table.name == RECORDS else appender
 
-    one = SETTINGS.replace(max_in_flight_messages=1)
+    one = SETTINGS.replace(max_in_flight_bytes=1)
     async with running(one, FakeClock(), wrap) as service:
         first = asyncio.ensure_future(service.push(GOOD))
         await turns()

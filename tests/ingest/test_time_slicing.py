@@ -79,7 +79,7 @@ async def test_work_that_takes_longer_than_its_budget_is_given_up() -> None:
 
 async def test_what_does_not_fit_is_throttled_as_soon_as_it_does_not() -> None:
     """The bytes are charged as they come to be held."""
-    ledger, noted = Ledger(max_bytes=1_000, max_places=10), list[int]()
+    ledger, noted = Ledger(max_bytes=1_000), list[int]()
     holding, other = ledger.open("a"), ledger.open("b")
     assert holding is not None
     assert other is not None

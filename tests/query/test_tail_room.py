@@ -19,7 +19,7 @@ async def test_what_tails_hold_is_counted_and_given_back(stage: Stage) -> None:
     assert stage.ledger.bytes > 0
     for listener in (slow, quick, late):
         await listener.hang_up()
-    assert (stage.ledger.places, stage.ledger.bytes) == (0, 0)
+    assert (stage.ledger.holdings, stage.ledger.bytes) == (0, 0)
 
 
 async def test_a_tail_waits_for_room_and_then_goes_on() -> None:
@@ -37,7 +37,7 @@ async def test_a_tail_waits_for_room_and_then_goes_on() -> None:
     await stage.turn(4 * POLL_S)
     assert listener.keys == ["k0"]
     await listener.hang_up()
-    assert (stage.ledger.places, stage.ledger.bytes) == (0, 0)
+    assert (stage.ledger.holdings, stage.ledger.bytes) == (0, 0)
 
 
 async def test_a_tail_that_finds_no_room_for_long_ends_with_a_problem() -> None:
@@ -56,4 +56,4 @@ async def test_a_tail_that_finds_no_room_for_long_ends_with_a_problem() -> None:
     assert listener.events[0].data["code"] == "busy"
     assert listener.place < at(5)
     other.release()
-    assert (stage.ledger.places, stage.ledger.bytes) == (0, 0)
+    assert (stage.ledger.holdings, stage.ledger.bytes) == (0, 0)

@@ -1,4 +1,4 @@
-"""One ledger of places and bytes: limits, shares, and nothing left behind."""
+"""One ledger of bytes: limits, shares, and nothing left behind."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ def _opened(ledger: Ledger, caller: str, size: int = 0) -> Holding:
 
 def test_a_caller_has_at_most_three_quarters_of_the_bytes() -> None:
     """What is left is for others, who get it at once."""
-    ledger = Ledger(max_bytes=100, max_places=10)
+    ledger = Ledger(max_bytes=100)
     _opened(ledger, "greedy", 40)
     _opened(ledger, "greedy", 35)
     assert ledger.open("greedy", 1) is None
@@ -25,19 +25,23 @@ def test_a_caller_has_at_most_three_quarters_of_the_bytes() -> None:
     assert ledger.open("modest", 1) is None
 
 
-def test_a_caller_has_at_most_three_quarters_of_the_places() -> None:
-    """Requests that hold no bytes yet are counted all the same."""
-    ledger = Ledger(max_bytes=100, max_places=4)
-    for _ in range(3):
-        _opened(ledger, "greedy")
+def test_each_holding_costs_a_least_number_of_bytes() -> None:
+    """So the limit bounds their number; bytes count beyond the least only."""
+    ledger = Ledger(max_bytes=100, least_bytes=25)
+    held = [_opened(ledger, "greedy") for _ in range(3)]
     assert ledger.open("greedy") is None
-    _opened(ledger, "modest")
+    assert held[0].grow(25)
+    assert not held[0].grow(1)
+    _opened(ledger, "modest", 25)
     assert ledger.open("third") is None
+    held[0].shrink(20)
+    held[1].release()
+    assert (held[0].size, ledger.bytes, ledger.holdings) == (5, 75, 3)
 
 
 def test_a_declared_length_is_no_charge() -> None:
     """Ten requests that announce everything and send nothing leave all the room to others."""
-    ledger = Ledger(max_bytes=100, max_places=100)
+    ledger = Ledger(max_bytes=100)
     for _ in range(10):
         assert ledger.open("greedy", 70) is not None
     assert ledger.bytes == 0
@@ -46,7 +50,7 @@ def test_a_declared_length_is_no_charge() -> None:
 
 def test_what_grows_beyond_the_limit_is_refused_and_charged_nothing() -> None:
     """The holding keeps what it had."""
-    ledger = Ledger(max_bytes=100, max_places=10)
+    ledger = Ledger(max_bytes=100)
     _opened(ledger, "b", 50)
     holding = _opened(ledger, "a", 40)
     assert not holding.grow(11)
@@ -55,29 +59,28 @@ def test_what_grows_beyond_the_limit_is_refused_and_charged_nothing() -> None:
 
 def test_a_request_that_is_alone_always_fits() -> None:
     """One over the limit could otherwise never be served."""
-    ledger = Ledger(max_bytes=10, max_places=10)
+    ledger = Ledger(max_bytes=10)
     holding = _opened(ledger, "a", 1_000)
-    assert ledger.open("b") is not None
-    assert ledger.open("b", 1) is None
+    assert ledger.open("b") is None
     holding.release()
     assert ledger.open("b", 1) is not None
 
 
 def test_what_is_held_at_once_is_charged_or_leaves_nothing_behind() -> None:
-    """A refusal gives the place back too, even where the ledger is over its limit and nothing is asked for."""
-    ledger = Ledger(max_bytes=10, max_places=10)
+    """A refusal leaves no holding, even where the ledger is over its limit and nothing is asked for."""
+    ledger = Ledger(max_bytes=10)
     first = ledger.hold("a", 1_000)
     assert first is not None
-    assert (first.size, ledger.bytes, ledger.places) == (1_000, 1_000, 1)
+    assert (first.size, ledger.bytes, ledger.holdings) == (1_000, 1_000, 1)
     assert ledger.hold("b", 1) is None
     assert ledger.hold("b", 0) is None
-    assert (ledger.bytes, ledger.places, list(ledger._accounts)) == (1_000, 1, ["a"])
+    assert (ledger.bytes, ledger.holdings, list(ledger._accounts)) == (1_000, 1, ["a"])
 
 
 @given(st.lists(st.tuples(_CALLERS, st.integers(0, 60), st.integers(0, 60)), max_size=40), st.randoms())
 def test_nothing_is_left_behind(requests: list[tuple[str, int, int]], order: object) -> None:
     """Whatever was opened, grown and refused, in whatever order it ends: the ledger is empty afterwards."""
-    ledger = Ledger(max_bytes=100, max_places=6)
+    ledger = Ledger(max_bytes=100, least_bytes=15)
     open_ = []
     for caller, first, more in requests:
         holding = ledger.open(caller, first)
@@ -86,11 +89,10 @@ def test_nothing_is_left_behind(requests: list[tuple[str, int, int]], order: obj
         holding.grow(first)
         holding.grow(more)
         open_.append(holding)
-        assert ledger.places <= 6
-        assert ledger.places == 1 or ledger.bytes <= max(100, *(each.size for each in open_))
-    assert ledger.bytes == sum(each.size for each in open_)
+        assert ledger.holdings == 1 or ledger.bytes <= max(100, *(each.size for each in open_))
+        assert ledger.bytes == sum(max(each.size, 15) for each in open_)
     order.shuffle(open_)  # type: ignore[attr-defined] # a random.Random
     for holding in open_:
         holding.release()
-    assert (ledger.bytes, ledger.places) == (0, 0)
+    assert (ledger.bytes, ledger.holdings) == (0, 0)
     assert not ledger._accounts

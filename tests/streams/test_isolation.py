@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from app.ingest.admission import MESSAGE_BYTES
 from app.schema.table import Table
 from app.stores.sink import Appender, Outcome, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from sluice.testing.clock import FakeClock
@@ -59,7 +60,7 @@ async def ailing(outcome: Outcome | None) -> AsyncIterator[tuple[Service, FakeCl
         return Ailing(appender, outcome) if table.name == SICK else appender
 
     clock = FakeClock()
-    settings = SETTINGS.replace(streams=f"{__name__}:TEN", max_in_flight_messages=PLACES)
+    settings = SETTINGS.replace(streams=f"{__name__}:TEN", max_in_flight_bytes=PLACES * MESSAGE_BYTES)
     async with running(settings, clock, wrap) as service:
         yield service, clock
 

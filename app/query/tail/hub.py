@@ -17,7 +17,7 @@ from app.settings.fields import MIB
 from app.settings.query import QuerySettings
 from app.stores.query import Condition, Position
 
-_BYTES, _PLACES = 64 * MIB, 2_048  # of rows and events that subscribers have not read yet
+_BYTES = 64 * MIB  # of rows and events that subscribers have not read yet
 _CATCHING_UP = 4  # subscribers at once: after a restart all of them catch up, while other callers read pages
 
 
@@ -32,7 +32,7 @@ class TailLimits:
     def __init__(self, settings: QuerySettings, max_bytes: int = _BYTES) -> None:
         self.limiter = ConcurrencyLimiter("tails", "max_tails", settings.max_tails)
         self.turn = asyncio.Semaphore(_CATCHING_UP)
-        self.ledger = Ledger(max_bytes=max_bytes, max_places=_PLACES)
+        self.ledger = Ledger(max_bytes=max_bytes)
 
 
 class Hub:
