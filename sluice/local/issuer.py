@@ -20,13 +20,8 @@ class Issuer:
     """An RSA key, generated at start, and the tokens signed with it."""
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
-        """Generate the first key; it signs until `rotate`."""
+        """Generate the key."""
         self._now_s = now_s
-        self._certs: dict[str, str] = {}
-        self.rotate()
-
-    def rotate(self) -> None:
-        """Sign with a new key from now on; the key before stays in the key set, as its tokens have not expired."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private_pem = key.private_bytes(
             serialization.Encoding.PEM,
@@ -37,12 +32,12 @@ class Issuer:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         kid = hashlib.sha1(public_pem, usedforsecurity=False).hexdigest()
-        self._certs = dict([*self._certs.items()][-1:]) | {kid: public_pem.decode()}
+        self._certs = {kid: public_pem.decode()}
         self._signer = crypt.RSASigner.from_string(private_pem, key_id=kid)
         self._minted: dict[tuple[str, str, str], tuple[int, str]] = {}
 
     def certs(self) -> dict[str, str]:
-        """Return the key set, the key in use last: key id -> PEM public key."""
+        """Return the key set: key id -> PEM public key."""
         return dict(self._certs)
 
     def token(self, issuer: str, audience: str, principal: str) -> str:

@@ -89,7 +89,6 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("redrive --pubsub-host 127.0.0.1:1", 1, "Pub/Sub does not answer at 127.0.0.1:1"),
         ("canary --pubsub-host nowhere.invalid:1", 1, "error: "),
         ("smoke --url nope", 2, "--url 'nope': expected a base URL"),
-        ("token --issuer nope", 1, "--issuer 'nope' is not an http:// URL"),
         ("follow nope --into x.duckdb", 1, "nope"),
         ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
         ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),

@@ -3,10 +3,8 @@
 import gzip
 import hashlib
 import re
-import zipfile
 from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +13,7 @@ import pytest
 
 from app.record import Envelope
 from app.schema.columns import columns_of
-from sluice.local.flights import build, load
+from sluice.local.flights import load
 from sluice.local.flights.record import Flight, Movement, Schedule
 from sluice.local.flights.streams import Airport, Weather
 
@@ -144,74 +142,8 @@ def test_every_field_is_described_and_none_is_reserved() -> None:
 
 
 def test_the_checksums_are_the_ones_stated() -> None:
-    """The README states the checksums of each built file, of the CSV inside it and of its source."""
+    """The README states the checksum of each compressed file, and of the CSV inside it."""
     files = [path.read_bytes() for path in (load.DATA_PATH, load.WEATHER_PATH)]
     stated = set(re.findall(r"`([0-9a-f]{64})`", README))
     made = {hashlib.sha256(each).hexdigest() for file in files for each in (file, gzip.decompress(file))}
-    assert stated == made | {build.SOURCE_SHA256, build.WEATHER_SHA256}
-
-
-def test_building_again_gives_the_committed_rows() -> None:
-    """The CSV built from the source package is the committed one, byte for byte."""
-    try:
-        source = build.find_source()
-    except build.SourceError as error:
-        pytest.skip(f"THE DATA SET WAS NOT REBUILT: {error}")
-    flights = build.build_csv(build.read_source(source))
-    assert flights == gzip.decompress(load.DATA_PATH.read_bytes())
-    weather = build.read_source(build.find_source("weather.csv"), build.WEATHER_SHA256)
-    assert build.build_weather(weather) == gzip.decompress(load.WEATHER_PATH.read_bytes())
-
-
-SOURCE_COLUMNS = (
-    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,"
-    "carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
-)
-CANCELLED = "2013,1,1,NA,1500,NA,NA,1825,NA,AA,1925,N3EVAA,LGA,MIA,NA,1096,15,0,2013-01-01T20:00:00Z"
-FEBRUARY = "2013,2,1,456,500,-4,652,648,4,US,1117,N197UW,EWR,CLT,98,529,5,0,2013-02-01T10:00:00Z"
-
-
-def write_source(path: Path, *lines: str) -> str:
-    """Write a source archive of these rows and return its checksum."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("flights.csv", "\n".join((SOURCE_COLUMNS, *lines)))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_the_build_keeps_january_and_the_columns_that_matter(tmp_path: Path) -> None:
-    """Other months are dropped, NA becomes an empty field, and what is left loads as the flight it was."""
-    source = tmp_path / "flights.csv.zip"
-    sha256 = write_source(source, CANCELLED, FEBRUARY)
-    content = build.build_csv(build.read_source(source, sha256))
-    assert content.decode().splitlines() == [
-        ",".join(build.COLUMNS),
-        "1,1500,1825,,,,,AA,1925,N3EVAA,LGA,MIA,,1096",
-    ]
-    built = tmp_path / "flights.csv.gz"
-    built.write_bytes(build.compress(content))
-    (row,) = load.rows(built)
-    assert row["cancelled"] is True
-    assert "actual" not in row
-
-
-def test_the_build_is_the_same_each_time() -> None:
-    """Neither the time nor a name gets into the compressed file."""
-    compressed = build.compress(b"the same content")
-    assert compressed[3:8] == bytes(5), "flags and modification time"
-    assert compressed == build.compress(b"the same content")
-
-
-def test_the_build_refuses_another_source(tmp_path: Path) -> None:
-    """A source whose checksum is not the expected one is not read."""
-    source = tmp_path / "flights.csv.zip"
-    write_source(source, CANCELLED)
-    with pytest.raises(build.SourceError, match="SHA-256"):
-        list(build.read_source(source))
-
-
-def test_the_build_refuses_columns_that_do_not_follow(tmp_path: Path) -> None:
-    """A dropped column that could not be worked out again stops the build."""
-    source = tmp_path / "flights.csv.zip"
-    sha256 = write_source(source, CANCELLED.replace("T20:00", "T19:00"))
-    with pytest.raises(build.SourceError, match="dropped columns"):
-        build.build_csv(build.read_source(source, sha256))
+    assert made < stated

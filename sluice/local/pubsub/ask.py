@@ -18,9 +18,9 @@ from google.pubsub_v1 import types
 from sluice.local.clients import CALL_ERRORS, CALL_TIMEOUT_S, RETRY, add_pubsub_arguments, complain, subscriber
 from sluice.local.pubsub.subscription import Backlog
 from sluice.local.stack_settings import StackSettings
-from sluice.local.token import LOCAL_ISSUER
 
 CONTROL_VARIABLE = "PUBSUB_CONTROL"
+LOCAL_ISSUER = "http://127.0.0.1:8086"
 _TIMEOUT_S = 5
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
