@@ -112,8 +112,8 @@ async def test_traces_can_go_the_same_way(cloud: CloudServer) -> None:
     assert {"process s", "append records", "GET /v1/records"} <= names
 
 
-def test_without_a_metadata_server_a_setting_must_name_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a laptop there is none; the refusal names the setting and a value."""
+def test_without_a_metadata_server_there_is_no_region_and_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a laptop there is none; the refusal names the settings and what to use instead."""
     monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{free_port()}")
-    with pytest.raises(SettingsError, match="SLUICE_TELEMETRY_LOCATION must name a Google Cloud region, such as"):
+    with pytest.raises(SettingsError, match=r"SLUICE_METRICS=cloud .* elsewhere, send them to a collector \(otlp\)"):
         resource_attributes(measured("http://127.0.0.1:1", telemetry_location=""))
