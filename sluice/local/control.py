@@ -1,8 +1,7 @@
-"""The issuer's HTTP side, with the pusher's statistics and switches on the same port.
+"""The issuer's HTTP side, with the backlogs and the pusher's switch on the same port.
 
 GET  /certs          the key set: {kid: PEM public key}
 GET  /subscriptions  the backlog of every subscription, dead letters included  (pubsub.subscription.Backlog)
-GET  /stats          the statistics of all pushers together and, by stream, of each
 POST /push-endpoint  {"url": …}: push there from now on, a stream's own messages to /STREAM below  (this machine only)
 POST /token          {"audience": …, "email": …}, both optional: a fresh push token  (this machine only)
 """
@@ -57,9 +56,6 @@ def control_app(
     async def certs(_: web.Request) -> web.Response:
         return web.json_response(issuer.certs(), headers=cache)
 
-    async def stats(_: web.Request) -> web.Response:
-        return web.json_response(pushers.snapshot())
-
     async def subscriptions(_: web.Request) -> web.Response:
         return web.json_response({"subscriptions": msgspec.to_builtins(backlogs())})
 
@@ -79,7 +75,6 @@ def control_app(
 
     app = web.Application(middlewares=[_this_machine_only])
     app.router.add_get("/certs", certs)
-    app.router.add_get("/stats", stats)
     app.router.add_get("/subscriptions", subscriptions)
     app.router.add_post("/token", token)
     app.router.add_post("/push-endpoint", push_endpoint)

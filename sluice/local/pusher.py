@@ -9,17 +9,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import assert_never
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from sluice.local.flow import PushFlow
-from sluice.local.pubsub.message import MICROSECONDS, Delivery
+from sluice.local.pubsub.message import Delivery
 from sluice.local.push_request import RequestBuilder
 from sluice.local.source import LocalSource
-from sluice.local.stats import PushStats
 
 ACK_STATUSES = frozenset((102, 200, 201, 202, 204))
 _TAKE_AT_ONCE = 64  # enough to fill the window quickly, few enough to notice a nack in between
@@ -54,7 +53,6 @@ class Pusher:
         token: Callable[[], str],
         flow: PushFlow,
         ack_deadline_s: float,
-        now_us: Callable[[], int],
     ) -> None:
         """Push what `source` delivers to `endpoint`, with `token()` as the bearer token.
 
@@ -65,16 +63,13 @@ class Pusher:
             token: Returns the current token; called for every push, so it must be quick.
             flow: Window and back-off.
             ack_deadline_s: A push without a response for this long is a nack.
-            now_us: The clock that stamped the publish times.
         """
-        self.stats = PushStats()
         self._source = source
         self._endpoint = URL(endpoint)
         self._build = build
         self._token = token
         self._flow = flow
         self._ack_deadline_s = ack_deadline_s
-        self._now_us = now_us
         self._in_flight: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._logged: tuple[str, float] = ("", float("-inf"))
@@ -94,17 +89,6 @@ class Pusher:
     def set_ack_deadline(self, ack_deadline_s: float) -> None:
         """Wait this long for the response to a push from now on."""
         self._ack_deadline_s = ack_deadline_s
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return statistics as JSON-ready values."""
-        return self.stats.snapshot() | {
-            "endpoint": self.endpoint,
-            "window": self._flow.window,
-            "in_flight": len(self._in_flight),
-            "backoff_ms": round(self._flow.backoff_s * 1000),
-            "backlog": self._source.backlog(),
-            "dead_lettered": self._source.dead_lettered(),
-        }
 
     async def run(self) -> None:
         """Push until cancelled; pushes in flight then are abandoned, not acknowledged."""
@@ -156,18 +140,12 @@ class Pusher:
 
     async def _push(self, session: aiohttp.ClientSession, delivery: Delivery, epoch: int) -> None:
         started_s = time.monotonic()
-        self.stats.delivered += 1
         outcome = await self._post(session, delivery)
         latency_s = time.monotonic() - started_s
-        self.stats.request.add(latency_s)
         match outcome:
             case Answered(status) if status in ACK_STATUSES:
-                self.stats.by_status[str(status)] += 1
                 self._source.ack(delivery)
                 self._flow.acked(epoch, latency_s, len(self._in_flight))
-                self.stats.acked += 1
-                age_us = self._now_us() - delivery.message.publish_time_us
-                self.stats.publish_to_ack.add(age_us / MICROSECONDS)
             case Answered(status, detail):
                 self._refused(delivery, epoch, str(status), detail)
             case Failed(reason, detail):
@@ -177,8 +155,6 @@ class Pusher:
 
     def _refused(self, delivery: Delivery, epoch: int, what: str, detail: str) -> None:
         now_s = time.monotonic()
-        self.stats.by_status[what] += 1
-        self.stats.nacked += 1
         self._source.nack(delivery)
         self._flow.nacked(epoch, now_s)
         last, logged_s = self._logged

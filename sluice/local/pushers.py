@@ -1,11 +1,9 @@
-"""The pushers of all push subscriptions, run and observed as one."""
+"""The pushers of all push subscriptions, run and moved as one."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from sluice.local.pusher import Pusher
-from sluice.local.stats import PushStats
 
 
 class Pushers:
@@ -26,31 +24,8 @@ class Pushers:
         for stream, pusher in self._streams.items():
             pusher.set_endpoint(f"{endpoint.rstrip('/')}/{stream}")
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the statistics of all together as JSON-ready values; with streams also those of each, by name."""
-        if not self._streams:
-            return self._shared.snapshot()
-        own = {stream: pusher.snapshot() for stream, pusher in self._streams.items()}
-        each = [self._shared.snapshot(), *own.values()]
-        stats = PushStats.of_all(pusher.stats for pusher in (self._shared, *self._streams.values()))
-        return stats.snapshot() | {
-            "endpoint": self.endpoint,
-            "window": sum(one["window"] for one in each),
-            "in_flight": sum(one["in_flight"] for one in each),
-            "backoff_ms": max(one["backoff_ms"] for one in each),
-            "backlog": _sum(one["backlog"] for one in each),
-            "dead_lettered": _sum(one["dead_lettered"] for one in each),
-            "streams": own,
-        }
-
     async def run(self) -> None:
         """Push until cancelled."""
         async with asyncio.TaskGroup() as group:
             for pusher in (self._shared, *self._streams.values()):
                 group.create_task(pusher.run())
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    """Return the sum, or None if one of the counts is unknown."""
-    known = [*counts]
-    return None if None in known else sum(count or 0 for count in known)

@@ -46,11 +46,3 @@ class LocalSource:
         """Note the endpoint in the subscription, where GetSubscription reads it."""
         settings = self._subscription.settings
         self._subscription.settings = msgspec.structs.replace(settings, push_endpoint=endpoint)
-
-    def backlog(self) -> int:
-        """Return how many messages are not acknowledged."""
-        return self._subscription.backlog
-
-    def dead_lettered(self) -> int:
-        """Return how many messages went to the dead-letter topic."""
-        return self._subscription.dead_lettered

@@ -40,9 +40,7 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
         address, sources, broker = await stack.enter_async_context(_local(settings, clock))
         defaults = TokenDefaults(issuer_url, settings.audience, settings.principal)
         shared, *own = (
-            _pusher(
-                settings, push, source, lambda: issuer.token(issuer_url, settings.audience, settings.principal), clock
-            )
+            _pusher(settings, push, source, lambda: issuer.token(issuer_url, settings.audience, settings.principal))
             for (_, push), source in zip(settings.pushes, sources, strict=True)
         )
         pushers = Pushers(shared, dict(zip(settings.streams, own, strict=True)))
@@ -65,7 +63,7 @@ async def running(settings: StackSettings) -> AsyncIterator[Ready]:
         )
 
 
-def _pusher(settings: StackSettings, push: Push, source: LocalSource, token: Callable[[], str], clock: Clock) -> Pusher:
+def _pusher(settings: StackSettings, push: Push, source: LocalSource, token: Callable[[], str]) -> Pusher:
     return Pusher(
         source=source,
         endpoint=push.endpoint,
@@ -77,7 +75,6 @@ def _pusher(settings: StackSettings, push: Push, source: LocalSource, token: Cal
             max_window=settings.max_outstanding,
         ),
         ack_deadline_s=settings.ack_deadline_s,
-        now_us=clock.now_us,
     )
 
 

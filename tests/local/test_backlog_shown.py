@@ -17,7 +17,8 @@ async def test_what_waits_in_the_local_pubsub_is_told(tmp_path: Path) -> None:
         await up.until("Ctrl-C stops everything")
         (control,) = re.findall(r"backlog +(http://\S+)/subscriptions", up.said)
         async with httpx.AsyncClient(base_url=control, timeout=patience_s(30)) as switch:
-            where = (await switch.get("/stats")).json()["endpoint"]
+            subscriptions = (await switch.get("/subscriptions")).json()["subscriptions"]
+            (where,) = (each["push_endpoint"] for each in subscriptions if each["is_push"])
             await switch.post("/push-endpoint", json={"url": f"http://127.0.0.1:{free_port()}/"})
             for number in range(2):
                 await up.publish(number)

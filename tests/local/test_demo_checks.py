@@ -13,6 +13,7 @@ from sluice.local.demo.checks import Observed, Row, check_all, of_run
 from sluice.local.demo.command import rows as rows_of
 from sluice.local.demo.plan import Plan, make_plan
 from sluice.local.flights.streams import STREAMS
+from sluice.local.pubsub.subscription import Backlog
 from sluice.local.stack_settings import of_stream
 
 RUN = "run-1"
@@ -25,6 +26,18 @@ BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 def plan() -> Plan:
     """Return a plan of the first 100 flights, with as much of the weather, and the airports."""
     return make_plan(rows_of(100), RUN)
+
+
+BACKLOG = Backlog(
+    subscription="projects/p/subscriptions/events-push",
+    num_undelivered_messages=0,
+    oldest_unacked_message_age=0,
+    dead_letter_message_count=0,
+    expired_message_count=0,
+    message_retention_duration=600,
+    push_endpoint="",
+    is_push=True,
+)
 
 
 def perfect(plan: Plan) -> Observed:
@@ -62,8 +75,7 @@ def perfect(plan: Plan) -> Observed:
         rejects=rejects,
         own_rejects={stream: [row for row in rejects if row["stream"] == stream] for stream in STREAMS},
         redelivered={message.number: 204 for message in plan.messages if message.redeliver},
-        backlog=0,
-        dead_lettered=0,
+        backlogs=[BACKLOG],
     )
 
 
@@ -178,8 +190,16 @@ WRONGS: list[tuple[str, set[str], Callable[[Observed], Changes]]] = [
     ("the bytes are not the same", {EXPLAINED}, edit("rejects", 0, payload="AAAA")),
     ("a copy was refused", {REDELIVERED}, lambda seen: {"redelivered": dict(seen.redelivered) | {0: 503}}),
     ("a copy was not sent", {REDELIVERED}, lambda _: {"redelivered": {}}),
-    ("a message waits", {DRAINED}, lambda _: {"backlog": 1}),
-    ("a message was given up", {DRAINED}, lambda _: {"dead_lettered": 1}),
+    (
+        "a message waits",
+        {DRAINED},
+        lambda _: {"backlogs": [msgspec.structs.replace(BACKLOG, num_undelivered_messages=1)]},
+    ),
+    (
+        "a message was given up",
+        {DRAINED},
+        lambda _: {"backlogs": [msgspec.structs.replace(BACKLOG, dead_letter_message_count=1)]},
+    ),
 ]
 
 

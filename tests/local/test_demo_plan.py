@@ -13,6 +13,7 @@ from app.streams import make_streams
 from sluice.local.demo.command import rows as rows_of
 from sluice.local.demo.mistakes import mistakes, mistakes_of_streams
 from sluice.local.demo.plan import Plan, Planned, Rows, make_plan
+from sluice.local.demo.report import curl_lines
 from sluice.local.flights.streams import STREAMS
 
 
@@ -135,3 +136,10 @@ def test_too_few_flights_are_refused() -> None:
     """A plan that could not have every shape is not made."""
     with pytest.raises(ValueError, match="at least 100"):
         make_plan(rows_of(99), "run-1")
+
+
+def test_commands_are_proposed_with_the_real_address() -> None:
+    """Each line calls the service where it listens."""
+    lines = curl_lines("http://127.0.0.1:4711", "2013-01-01-UA-1545-EWR")
+    assert len(lines) == 7
+    assert all(line.startswith("curl 'http://127.0.0.1:4711/v1/") for line in lines)

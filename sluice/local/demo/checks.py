@@ -16,6 +16,7 @@ import msgspec
 from app.record import Envelope
 from sluice.local.demo.plan import NUMBER, RUN, Plan, Planned
 from sluice.local.flights.streams import STREAMS
+from sluice.local.pubsub.subscription import Backlog
 
 Row = dict[str, Any]
 Place = tuple[int, int]
@@ -56,8 +57,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """The rejects that each stream shows."""
     redelivered: Mapping[int, int]
     """The service's response status for each second delivery, by message number."""
-    backlog: int | None
-    dead_lettered: int | None
+    backlogs: Sequence[Backlog]
+    """What Pub/Sub holds when everything was read."""
 
 
 def of_run(rows: Iterable[Row], run: str) -> list[Row]:
@@ -220,11 +221,12 @@ def redeliveries(plan: Plan, statuses: Mapping[int, int]) -> Iterator[str]:
 
 
 def left_over(seen: Observed) -> Iterator[str]:
-    """Report the messages that Pub/Sub still holds; an unknown count is no problem."""
-    if seen.backlog:
-        yield f"expected an empty backlog, found {seen.backlog} messages"
-    if seen.dead_lettered:
-        yield f"expected no dead letters, found {seen.dead_lettered}"
+    """Name every subscription that still holds messages, or gave some up."""
+    for each in seen.backlogs:
+        if each.num_undelivered_messages:
+            yield f"{each.subscription}: expected an empty backlog, found {each.num_undelivered_messages} messages"
+        if each.dead_letter_message_count:
+            yield f"{each.subscription}: expected no dead letters, found {each.dead_letter_message_count}"
 
 
 def _good(messages: Sequence[Planned], number: int, position: int) -> msgspec.Struct | None:

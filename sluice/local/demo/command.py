@@ -1,7 +1,7 @@
 """`sluice demo`: three streams of real data through the whole system, and a check that all of it arrived.
 
-start the system ──> publish as fast as possible ──> publish at an even pace ──> deliver some twice
-                          (the feeds are followed meanwhile)
+start the system ──> publish as fast as possible ──> deliver some twice
+                     (the feeds are followed meanwhile)
 ──> read everything again ──> compare with the plan ──> show it ──> serve until Ctrl-C (--exit: end)
 """
 
@@ -20,7 +20,7 @@ from sluice.local.child import ChildError
 from sluice.local.declared import Declared
 from sluice.local.demo.plan import Plan, Rows, make_plan
 from sluice.local.demo.readback import FeedError
-from sluice.local.demo.report import show_checks, show_figures, show_invitation, show_rejects
+from sluice.local.demo.report import show_checks, show_invitation, show_rejects, show_streams
 from sluice.local.demo.run import Result, new_run_id, run_plan
 from sluice.local.environment import (
     LocalStack,
@@ -117,7 +117,7 @@ async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, en
 def show_result(console: Console, result: Result) -> int:
     """Show all results of the run; return 0 if every check held, else 1."""
     show_rejects(console, result.rejected)
-    show_figures(console, result.figures)
+    show_streams(console, result.by_stream)
     show_checks(console, result.checks)
     return 0 if all(check.holds for check in result.checks) else 1
 

@@ -26,7 +26,6 @@ STATIONS, AIRPORTS_PER_MESSAGE = 3, 10
 SHARED_EVERY = 5
 """One message in so many takes the topic that all streams share."""
 REDELIVER_EVERY = 500
-STEADY_SHARE, STEADY_MOST = 10, 300
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,16 +47,10 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All messages of a run: `flood` as fast as possible, then `steady` at an even pace."""
+    """All messages of a run, in order; a message's number is its position."""
 
     run: str
-    flood: Sequence[Planned]
-    steady: Sequence[Planned]
-
-    @property
-    def messages(self) -> list[Planned]:
-        """All messages, in order; a message's number is its position."""
-        return [*self.flood, *self.steady]
+    messages: Sequence[Planned]
 
     @property
     def good_count(self) -> int:
@@ -83,18 +76,14 @@ def make_plan(records: Rows, run: str) -> Plan:
     rows = records.flights
     if len(rows) < CYCLE:
         raise ValueError(f"{len(rows)} flights: the demonstration needs at least {CYCLE}")
-    steady_count = min(STEADY_MOST, len(rows) // STEADY_SHARE)
-    flooded, paced = rows[:-steady_count], rows[-steady_count:]
-    shapes = [shape for start in range(0, len(flooded), CYCLE) for shape in _shapes(flooded[start : start + CYCLE])]
+    shapes = [shape for start in range(0, len(rows), CYCLE) for shape in _shapes(rows[start : start + CYCLE])]
     others = [
         *(_Shape("weather", hour, array=True) for hour in _cut(records.weather, STATIONS)),
         *(_Shape("airports", several, lines=True) for several in _cut(records.airports, AIRPORTS_PER_MESSAGE)),
     ]
     all_mistakes = [*mistakes(rows), *mistakes_of_streams(records.weather[0], records.airports[0])]
     wrong = [_Shape(mistake.stream, mistake=mistake) for mistake in all_mistakes]
-    flood = _number(_spread(wrong, _spread(others, shapes)), run, first=0)
-    steady = _number([_Shape("flights", [row]) for row in paced], run, first=len(flood))
-    return Plan(run=run, flood=flood, steady=steady)
+    return Plan(run=run, messages=_number(_spread(wrong, _spread(others, shapes)), run))
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -139,11 +128,11 @@ def _spread(few: Sequence[_Shape], many: Sequence[_Shape]) -> list[_Shape]:
     return [*spread, *many[taken:]]
 
 
-def _number(shapes: Iterable[_Shape], run: str, first: int) -> list[Planned]:
+def _number(shapes: Iterable[_Shape], run: str) -> list[Planned]:
     """Make messages of the shapes; the first of each kind and then one in REDELIVER_EVERY is delivered twice."""
     seen: set[tuple[Any, ...]] = set()
     messages = []
-    for number, shape in enumerate(shapes, first):
+    for number, shape in enumerate(shapes):
         is_shared = not shape.stream or number % SHARED_EVERY == 0
         packing = (shape.array, shape.lines, shape.compressed, shape.ordered)
         kind = (shape.stream, is_shared, *packing, shape.mistake is not None)

@@ -52,14 +52,6 @@ class Publisher:
         """Publish as fast as the client can, and wait until all are accepted."""
         await asyncio.to_thread(self._flood, messages)
 
-    async def pace(self, messages: Sequence[Planned], per_second: float) -> None:
-        """Publish at an even pace."""
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
-        for position, message in enumerate(messages):
-            await asyncio.sleep(begun_s + position / per_second - loop.time())
-            self.publish(message)
-
     async def message_ids(self) -> dict[int, str]:
         """Return Pub/Sub's id of each message, by its number; raise what the client raised."""
         return await asyncio.to_thread(self._results)

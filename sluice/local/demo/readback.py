@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -26,11 +25,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """All pages of a window."""
+    """All rows of a window."""
 
     rows: list[Row]
-    pages: int
-    seconds: float
     resume_cursor: str
 
 
@@ -58,22 +55,19 @@ class Feed:
 
     async def read_all(self, **start: str) -> Reading:
         """Return everything from `start` (`since=` or `cursor=`) to the end of the window."""
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
         page = await self.page(**start)
-        rows, pages = page.records, 1
+        rows = page.records
         while page.next_cursor is not None:
             page = await self.page(cursor=page.next_cursor)
             rows.extend(page.records)
-            pages += 1
-        return Reading(rows=rows, pages=pages, seconds=loop.time() - begun_s, resume_cursor=page.resume_cursor)
+        return Reading(rows=rows, resume_cursor=page.resume_cursor)
 
-    async def follow(self, since: str, poll_s: float, on_rows: Callable[[list[Row], datetime], None]) -> None:
-        """Call `on_rows` with every page and its arrival time, forever, polling at the end of the feed."""
+    async def follow(self, since: str, poll_s: float, on_rows: Callable[[list[Row]], None]) -> None:
+        """Call `on_rows` with every page, forever, polling at the end of the feed."""
         page = await self.page(since=since)
         while True:
             if page.records:
-                on_rows(page.records, datetime.now(UTC))
+                on_rows(page.records)
             if page.next_cursor is None:
                 await asyncio.sleep(poll_s)
             page = await self.page(cursor=page.next_cursor or page.resume_cursor)

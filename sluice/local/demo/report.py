@@ -2,34 +2,13 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sluice.local.demo.checks import Check, Row
-from sluice.local.demo.figures import Percentiles
 
 SHOWN_PROBLEMS = 5
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The measurements of a run; rates are per second."""
-
-    by_stream: Sequence[tuple[str, int, int, int]]
-    """The name of each stream, its messages, records and rejects; an empty name: of no stream."""
-    published_rate: float
-    stored_rate: float
-    queryable_s: float
-    """From the first publication of the flood until all of it was read from the API."""
-    read_rate: float
-    pages: int
-    flood_acknowledged_ms: dict[str, float]
-    """publish_to_ack_ms of the pusher when the flood was over."""
-    flood_queryable: Percentiles | None
-    steady_queryable: Percentiles | None
-    steady_rate: float
-    duplicates: int
 
 
 def progress_bars(console: Console) -> Progress:
@@ -43,32 +22,14 @@ def progress_bars(console: Console) -> Progress:
     )
 
 
-def show_figures(console: Console, figures: Figures) -> None:
-    """Show the rates and the latencies."""
+def show_streams(console: Console, by_stream: Sequence[tuple[str, int, int, int]]) -> None:
+    """Show the messages, records and rejects of each stream; an empty name: of no stream."""
     streams = Table(title="\nWhat each stream stored", title_justify="left")
     for heading in ("", "messages", "records", "rejects"):
         streams.add_column(heading, justify="left" if not heading else "right")
-    for name, *counts in figures.by_stream:
+    for name, *counts in by_stream:
         streams.add_row(name or "of no stream", *(f"{count:,}" for count in counts))
     console.print(streams)
-    table = Table(title="\nWhat was measured", title_justify="left", show_header=False)
-    table.add_row("published", f"{figures.published_rate:,.0f} messages/s")
-    table.add_row("stored", f"{figures.stored_rate:,.0f} records/s")
-    table.add_row("first publication to all readable", f"{figures.queryable_s:.1f} s")
-    table.add_row("read back", f"{figures.read_rate:,.0f} records/s in {figures.pages} pages")
-    table.add_row("delivered twice, returned once", f"{figures.duplicates} messages")
-    console.print(table)
-    latencies = Table(title="\nLatency from publication", title_justify="left")
-    for heading in ("", "p50", "p95", "p99", "max"):
-        latencies.add_column(heading, justify="left" if not heading else "right")
-    flood = figures.flood_acknowledged_ms
-    latencies.add_row("flat out: acknowledged", *(f"{flood[at]:,.0f} ms" for at in _POINTS))
-    latencies.add_row("flat out: readable", *_milliseconds(figures.flood_queryable))
-    latencies.add_row(f"{figures.steady_rate:g} a second: readable", *_milliseconds(figures.steady_queryable))
-    console.print(latencies)
-    console.print(
-        "  At full speed, a message mostly waits behind the others in Pub/Sub. Readable: returned by the API."
-    )
 
 
 def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:
@@ -111,16 +72,4 @@ def curl_lines(url: str, flight_id: str) -> list[str]:
         f"curl '{url}/v1/streams/weather/records?since=-PT15M&limit=2'",
         f"curl '{url}/v1/rejects?since=-PT15M&limit=3'",
         f"curl '{url}/v1/records' -H 'Content-Type: application/json' -d '{wrong}'",
-    ]
-
-
-_POINTS = ("p50", "p95", "p99", "max")
-
-
-def _milliseconds(percentiles: Percentiles | None) -> list[str]:
-    if percentiles is None:
-        return ["-"] * len(_POINTS)
-    return [
-        f"{seconds * 1000:,.0f} ms"
-        for seconds in (percentiles.p50_s, percentiles.p95_s, percentiles.p99_s, percentiles.max_s)
     ]

@@ -3,11 +3,11 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 import msgspec
@@ -15,16 +15,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sluice.local.demo.checks import Check, Observed, Row, check_all, of_run
-from sluice.local.demo.figures import percentiles, queryable_after_s, rate, stored_rate
 from sluice.local.demo.plan import NUMBER, Plan
 from sluice.local.demo.publish import Publisher, redeliver
 from sluice.local.demo.readback import Feed, Reading
-from sluice.local.demo.report import Figures, progress_bars
+from sluice.local.demo.report import progress_bars
 from sluice.local.environment import LocalStack
 from sluice.local.flights.streams import STREAMS
+from sluice.local.pubsub.ask import backlogs_at
 from sluice.local.stack_settings import of_stream
 
-STEADY_PER_SECOND = 100.0
 STALLED_AFTER_S = 20.0
 POLL_S, BIGQUERY_POLL_S = 0.05, 2.0
 SLOWER = 5
@@ -35,10 +34,11 @@ _DEFAULT = next(iter(STREAMS))
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a run: the checks, the measurements, and each reject with its defect."""
+    """The result of a run: the checks, what each stream stored, and each reject with its defect."""
 
     checks: Sequence[Check]
-    figures: Figures
+    by_stream: Sequence[tuple[str, int, int, int]]
+    """The name of each stream, its messages, records and rejects; an empty name: of no stream."""
     rejected: Sequence[tuple[str, Row]]
 
 
@@ -49,15 +49,12 @@ class Arrivals:
         self._run = run
         self.rows: list[Row] = []
         self.by_feed: dict[str, list[Row]] = {}
-        self.queryable_s: list[float] = []
-        """For each row, the seconds from its publication until it was read."""
 
-    def add(self, feed: str, rows: list[Row], received_time: datetime) -> None:
+    def add(self, feed: str, rows: list[Row]) -> None:
         """Add the rows of a page of a feed."""
         own = of_run(rows, self._run)
         self.rows += own
         self.by_feed.setdefault(feed, []).extend(own)
-        self.queryable_s += [queryable_after_s(row, received_time) for row in own]
 
     def by_message(self) -> dict[int, Row]:
         """Return one row of each message."""
@@ -114,15 +111,6 @@ class Followers:
         return await feed.read_all(since=self._since)
 
 
-class Timings(msgspec.Struct):
-    """When the parts of a run ended, in seconds from its start, with the pusher's statistics at that time."""
-
-    published_s: float = 0.0
-    queryable_s: float = 0.0
-    flood_arrivals: int = 0
-    flood_stats: Mapping[str, Any] = {}
-
-
 def new_run_id() -> str:
     """Return a new name for a run, which distinguishes its records from those of other runs on the same store."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
@@ -145,7 +133,7 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
         publisher = Publisher(stack.pubsub, count_published)
         try:
             with progress_bars(console) as bars, _shown(bars, plan, followers, lambda: published):
-                timings = await _publish(session, stack, plan, publisher, followers)
+                await _publish(plan, publisher, followers)
         finally:
             await publisher.close()
         console.print("Delivering some messages a second time, reading everything again, comparing …")
@@ -154,7 +142,6 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
         redelivered = await redeliver(session, stack.pubsub, f"{stack.url}/pubsub/push", twice, rows)
         readings = {name: await followers.read_all(feed) for name, feed in followers.streams.items()}
         rejects = await followers.read_all(followers.all_rejects)
-        stats = await _stats(session, stack)
         seen = Observed(
             message_ids=await publisher.message_ids(),
             subscriptions=_subscriptions(stack),
@@ -170,32 +157,19 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
                 for name, feed in followers.own_rejects.items()
             },
             redelivered=redelivered,
-            backlog=stats["backlog"],
-            dead_lettered=stats["dead_lettered"],
+            backlogs=await asyncio.to_thread(backlogs_at, stack.pubsub.issuer),
         )
     return Result(
         checks=check_all(plan, seen),
-        figures=_figures(plan, seen, readings.values(), timings, followers.records),
+        by_stream=_by_stream(plan, seen),
         rejected=_rejected(plan, seen.rejects),
     )
 
 
-async def _publish(
-    session: aiohttp.ClientSession, stack: LocalStack, plan: Plan, publisher: Publisher, followers: Followers
-) -> Timings:
-    """Publish both parts of the plan, waiting after each until it can be read."""
-    loop, timings = asyncio.get_running_loop(), Timings()
-    begun_s = loop.time()
-    await publisher.flood(plan.flood)
-    timings.published_s = loop.time() - begun_s
-    good = sum(len(message.good) for message in plan.flood)
-    await followers.wait_for(good, plan.bad_count)
-    timings.queryable_s = loop.time() - begun_s
-    timings.flood_arrivals = len(followers.records.rows)
-    timings.flood_stats = await _stats(session, stack)
-    await publisher.pace(plan.steady, STEADY_PER_SECOND)
+async def _publish(plan: Plan, publisher: Publisher, followers: Followers) -> None:
+    """Publish the plan, and wait until it can be read."""
+    await publisher.flood(plan.messages)
     await followers.wait_for(plan.good_count, plan.bad_count)
-    return timings
 
 
 @contextmanager
@@ -221,37 +195,15 @@ def _shown(bars: Progress, plan: Plan, followers: Followers, published: Callable
         update()
 
 
-async def _stats(session: aiohttp.ClientSession, stack: LocalStack) -> dict[str, Any]:
-    async with session.get(f"{stack.pubsub.issuer}/stats") as response:
-        response.raise_for_status()
-        stats: dict[str, Any] = await response.json()
-        return stats
-
-
 def _subscriptions(stack: LocalStack) -> dict[str, str]:
     base, shared = f"projects/{stack.pubsub.project}/subscriptions", stack.pubsub.subscription
     return {"": f"{base}/{shared}"} | {name: f"{base}/{of_stream(shared, name)}" for name in STREAMS}
 
 
-def _figures(
-    plan: Plan, seen: Observed, readings: Collection[Reading], timings: Timings, arrivals: Arrivals
-) -> Figures:
-    flooded, queryable_s = timings.flood_arrivals, arrivals.queryable_s
+def _by_stream(plan: Plan, seen: Observed) -> list[tuple[str, int, int, int]]:
     sent = Counter(message.stream for message in plan.messages)
     rejected = Counter(row["stream"] or "" for row in seen.rejects if row["part"] == 0)
-    return Figures(
-        by_stream=[(name, sent[name], len(seen.feeds.get(name, ())), rejected[name]) for name in (*STREAMS, "")],
-        published_rate=rate(len(plan.flood), timings.published_s),
-        stored_rate=stored_rate(arrivals.rows[:flooded]),
-        queryable_s=timings.queryable_s,
-        read_rate=rate(sum(len(each.rows) for each in readings), sum(each.seconds for each in readings)),
-        pages=sum(each.pages for each in readings),
-        flood_acknowledged_ms=timings.flood_stats["publish_to_ack_ms"],
-        flood_queryable=percentiles(queryable_s[:flooded]),
-        steady_queryable=percentiles(queryable_s[flooded:]),
-        steady_rate=STEADY_PER_SECOND,
-        duplicates=len(seen.redelivered),
-    )
+    return [(name, sent[name], len(seen.feeds.get(name, ())), rejected[name]) for name in (*STREAMS, "")]
 
 
 def _rejected(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Row]]:

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, default, help_text in (
         ("--host", _DEFAULTS.host, "address to listen on"),
         ("--port", _DEFAULTS.port, "port of Pub/Sub, gRPC and REST; 0 for a free one"),
-        ("--issuer-port", _DEFAULTS.issuer_port, "port of the token issuer, /stats; 0 for a free one"),
+        ("--issuer-port", _DEFAULTS.issuer_port, "port of the token issuer and the backlogs; 0 for a free one"),
         ("--project", _DEFAULTS.project, "project id"),
         ("--topic", _DEFAULTS.topic, "topic to create"),
         ("--subscription", _DEFAULTS.subscription, "push subscription to create"),
