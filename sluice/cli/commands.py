@@ -67,7 +67,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
         },
         "on Google Cloud": {
             "preflight": Command(
-                "sluice.ops.preflight.__main__", "follow a record through a deployment on Google Cloud"
+                "sluice.ops.preflight.command", "follow a record through a deployment on Google Cloud"
             ),
             "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
         },

@@ -19,7 +19,6 @@ what is around  clock           FakeClock: time passes when the test says so
                 misbehaving     a BigQueryWrite server that fails as a script says
                 local_bigquery  an independent BigQuery as a process
                 billing         a model of what BigQuery bills, over tables that take no room
-                google_cloud    a project on Google Cloud, as its REST APIs describe it
                 throwaway       datasets in a real project that are deleted after the run
                 http_server     an HTTP server in a thread
                 chromium        a headless browser

@@ -15,7 +15,7 @@ from app.version import VERSION
 from sluice.__main__ import main
 from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
 from sluice.cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
-from sluice.ops.preflight.plan import Deployment, read_tfvars
+from sluice.ops.preflight.deployment import read_tfvars
 from tests.test_terraform import simulated
 from tests.test_workflows import FOLDER
 
@@ -110,9 +110,9 @@ def test_an_environment_gives_every_variable_that_has_no_default(environment: st
 
 
 def test_the_preflight_knows_the_system() -> None:
-    """By the tfvars; the names of topic, table and service follow from it."""
+    """By the tfvars; the names of the subscription and the service follow from it."""
     text = FILES["infra/terraform/environments/dev.tfvars"].replace("my-company", "acme")
-    assert Deployment(**read_tfvars(text)).topic == "projects/acme-orders-dev/topics/orders"
+    assert read_tfvars(text).subscription == "projects/acme-orders-dev/subscriptions/orders-push"
 
 
 def blocks(kind: str, text: str) -> dict[str, str]:

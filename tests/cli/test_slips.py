@@ -93,7 +93,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
         ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),
         ("keys check /nope", 2, "cannot read /nope: No such file or directory"),
-        ("preflight --only foo", 2, "there is no check foo; --list names them"),
+        ("preflight --tfvars /nope", 2, "/nope: No such file or directory"),
         ("migrate --data-path /nope", 1, "there is no file /nope"),
         ("schema --record nope:X duckdb", 2, "no module 'nope' is installed"),
         ("rollout --project p --region r --service s --restore /nope", 1, "/nope: No such file or directory"),

@@ -16,7 +16,7 @@ from tests.cloud.fresh_reads import FreshReads
 from tests.local_bigquery import PLACE, RUN
 from tests.support.throwaway import drop_run, new_run, sweep
 
-TESTS = ("tests/contract", "tests/ops/preflight/test_bigquery.py")
+TESTS = ("tests/contract",)
 WRONG = 2
 
 

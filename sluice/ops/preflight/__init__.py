@@ -1,12 +1,9 @@
-"""Preflight: ask Google itself whether a deployment works, as far as `terraform apply` does not tell.
+"""`sluice preflight`: ask Google what a successful `terraform apply` does not tell, and follow one record.
 
-    __main__      the command: options, report, exit status
-    plan          names -> deployment: from a tfvars file and from the service that runs
-    check         a check, as data: its questions, and a pure function that judges the answers
-    catalogue     every check, in order
-    runner        asks each check's questions, judges the answers
-    google        one REST client; a question and its answer, as data
-    finding       held, failed with the cure, or not looked at and why
-
-The checks: service, subscription, access; and the journey, which publishes (canaries makes its messages).
+- command.py: the options, and the report
+- deployment.py: the names of a stream's resources from a tfvars file, and the service that runs
+- google.py: Google's REST APIs
+- checks.py: the checks that only read
+- journey.py: a canary, published and followed to the feed
+- finding.py: held, failed with the cure, or not checked and why
 """

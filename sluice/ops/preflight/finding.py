@@ -6,7 +6,7 @@ import msgspec
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What the check found to be as it must be."""
+    """What the check found in order."""
 
     said: str
 
@@ -18,36 +18,23 @@ class Failed(msgspec.Struct, frozen=True):
     cure: str
 
 
-class NotLooked(msgspec.Struct, frozen=True):
+class NotChecked(msgspec.Struct, frozen=True):
     """Why the check could not tell."""
 
     why: str
 
 
-Finding = Held | Failed | NotLooked
+Finding = Held | Failed | NotChecked
 
 
-def word(finding: Finding) -> str:
-    """Return the first word of a finding's line."""
+def line(name: str, finding: Finding) -> str:
+    """Return a check's line of the report."""
     match finding:
         case Held():
-            return "held"
+            return f"held         {name}: {finding.said}"
         case Failed():
-            return "failed"
-        case NotLooked():
-            return "not looked at"
-        case _:
-            assert_never(finding)
-
-
-def text(finding: Finding) -> str:
-    """Return the rest of a finding's line."""
-    match finding:
-        case Held():
-            return finding.said
-        case Failed():
-            return f"{finding.said}. Cure: {finding.cure}"
-        case NotLooked():
-            return finding.why
+            return f"failed       {name}: {finding.said}. Cure: {finding.cure}"
+        case NotChecked():
+            return f"not checked  {name}: {finding.why}"
         case _:
             assert_never(finding)

@@ -1,244 +1,85 @@
-"""A canary followed from topic to feed, and a dead letter followed back to its topic. Both publish.
+"""One record's journey: the smoke test, whose record is published as a canary and read by an account of yours.
 
-The messages are canaries: stored like any record, and left out of reads. They are signed with the signature that the
-service itself has, and need a reader, whose token opens the API. Of several streams, each is followed on its own way;
-all canaries are published before the first is looked for, as each is readable only after the settle time.
+A canary is stored like any record, and left out of reads. It carries the signature that the service itself has.
 """
 
-import time
-import uuid
-from collections.abc import Callable, Mapping
-from datetime import datetime
+import base64
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from app.ingest.proof import CANARY, SIGNATURE
+from app.streams import ATTRIBUTE
+from sluice.ops.preflight.checks import PUBSUB, Check, read_subscription
+from sluice.ops.preflight.deployment import Deployment
+from sluice.ops.preflight.finding import Failed, Finding, Held, NotChecked
+from sluice.ops.preflight.google import Google, UnreadableError
+from sluice.ops.smoke import check as smoke
+from sluice.ops.smoke.client import Client, SmokeError
+from sluice.ops.smoke.record import marker, record_of_example
+from sluice.ops.smoke.senders import publishing
 
-from sluice.ops.preflight.access import token_question
-from sluice.ops.preflight.canaries import Canary, canary_of, subscriptions_of
-from sluice.ops.preflight.check import Act, of_all_streams, unreadable
-from sluice.ops.preflight.finding import Failed, Finding, Held, NotLooked
-from sluice.ops.preflight.google import Answer, Google, Question
-from sluice.ops.preflight.plan import Deployment
-from sluice.ops.preflight.subscription import PUBSUB
-
-FORWARDED = "CloudPubSubDeadLetterSource"
-MARK = "sluice-preflight"
-VISIBLE_WITHIN_S = 60.0
-"""The objective: data is readable within a minute."""
-_PULL_WITHIN_S = 30.0
-_PAUSE_S = 0.5
-_UNROUTABLE = "unroutable"
+_CREDENTIALS = "iamcredentials.googleapis.com"
 
 
-class _StopError(Exception):
-    def __init__(self, finding: Failed | NotLooked) -> None:
-        super().__init__()
-        self.finding = finding
+def follow_canary(reader: str, within_s: float = 60.0) -> Check:
+    """Return the check that publishes a canary, and reads it as the account `reader`, which the caller impersonates."""
 
+    def check(deployment: Deployment, google: Google) -> Finding:
+        names, signature = deployment.names, deployment.settings.auth.heartbeat_signature
+        if not signature:
+            return NotChecked("the service accepts no canaries (`heartbeat = null`)")
+        subscription = read_subscription(deployment, google)
+        if subscription is None or not (subscription.get("pushConfig") or {}).get("pushEndpoint"):
+            return NotChecked("nothing is pushed (see `push`)")
+        if subscription.get("filter") not in {None, "", f'attributes.{ATTRIBUTE} = "{names.stream}"'}:
+            return NotChecked(f"a canary may not pass the filter of the subscription: {subscription['filter']}")
 
-class _Sent(msgspec.Struct, frozen=True):
-    """A canary that is on its way to the feed of a stream, since `began_s` on the monotonic clock."""
+        own = {ATTRIBUTE: names.stream} if names.stream else {}
 
-    deployment: Deployment
-    canary: Canary
-    message_id: str
-    began_s: float
-
-
-def follow_canary(deployment: Deployment, google: Google) -> Finding:
-    """Publish a canary to each stream and follow them to the feeds."""
-    return _followed(deployment, google, _sent_directly, "a canary")
-
-
-def follow_dead_letter(deployment: Deployment, google: Google) -> Finding:
-    """Publish a dead letter, take it from its subscription, replay it as `dev redrive` does, follow it to the feed.
-
-    Pub/Sub itself forwards a message only after a hundred refusals, which takes hours: `pubsub-account` checks the
-    roles that this needs.
-    """
-    kept = "a dead letter was kept, and its replay"
-    return _followed(deployment, google, _replayed, kept)
-
-
-def _sent_directly(_: Deployment, google: Google, canary: Canary) -> str:
-    """Return the id of the message."""
-    return _publish(google, canary.topic, canary.message)
-
-
-def _replayed(deployment: Deployment, google: Google, canary: Canary) -> str:
-    """Return the id of the replay of a dead letter."""
-    mark = str(uuid.uuid4())
-    marks = {MARK: mark, f"{FORWARDED}Subscription": deployment.subscription.rpartition("/")[2]}
-    dead = {**canary.message, "attributes": {**canary.message["attributes"], **marks}}
-    _publish(google, deployment.dead_letter_topic, dead)
-    ack_id = _pull(deployment, google, mark)
-    message_id = _publish(google, canary.topic, canary.message)
-    _ask(google, deployment.dead_letter_subscription, "acknowledge", {"ackIds": [ack_id]})
-    return message_id
-
-
-def _followed(
-    deployment: Deployment, google: Google, publish: Callable[[Deployment, Google, Canary], str], described: str
-) -> Finding:
-    """Return the findings of all streams as one; `described` begins what is said of those that arrived."""
-    findings, sent = dict[str, Finding](), list[_Sent]()
-    try:
-        token = _reader_token(deployment, google)
-    except _StopError as stopped:
-        return stopped.finding
-    for name in deployment.streams:
-        one = msgspec.structs.replace(deployment, stream=name)
-        try:
-            canary = _canary(one, google)
-            message_id = publish(one, google, canary)
-            sent.append(_Sent(one, canary, message_id, time.monotonic()))
-        except _StopError as stopped:
-            findings[name] = stopped.finding
-    while waiting := [each for each in sent if each.deployment.stream not in findings]:
-        for each in waiting:
+        def publish(data: bytes, attributes: Mapping[str, str]) -> str:
+            message = {"data": base64.b64encode(data).decode(), "attributes": attributes}
             try:
-                look = _look(each, google, token)
-            except _StopError as stopped:
-                findings[each.deployment.stream] = stopped.finding
-                continue
-            if look is not None:
-                findings[each.deployment.stream] = Held(f"{described} was {look}")
-        if len(findings) < len(deployment.streams):
-            time.sleep(_PAUSE_S)
-    return of_all_streams({name: findings[name] for name in deployment.streams})
+                answer = google.ask(PUBSUB, f"v1/{subscription['topic']}:publish", {"messages": [message]})
+            except UnreadableError as error:
+                raise SmokeError(str(error)) from error
+            if answer is None:
+                raise SmokeError(f"there is no {subscription['topic']}")
+            return str(answer["messageIds"][0])
 
-
-def _reader_token(deployment: Deployment, google: Google) -> str:
-    if not deployment.reader:
-        raise _StopError(NotLooked("no reader was named: give --reader EMAIL, an account that you may impersonate"))
-    question = token_question(deployment)
-    answer = google.ask(question)
-    if (trouble := unreadable(question, answer, ())) is not None:
-        raise _StopError(trouble)
-    return str(answer.body["token"])
-
-
-def _canary(deployment: Deployment, google: Google) -> Canary:
-    subscription = _subscription(deployment, google) if deployment.stream else None
-    canary = canary_of(deployment, subscription)
-    if not isinstance(canary, Canary):
-        raise _StopError(canary)
-    return canary
-
-
-def _subscription(deployment: Deployment, google: Google) -> Mapping[str, Any]:
-    """Return the first subscription of the stream that exists."""
-    for name in subscriptions_of(deployment):
-        question = Question(PUBSUB, f"v1/{name}")
-        answer = google.ask(question)
-        if (trouble := unreadable(question, answer, {404})) is not None:
-            raise _StopError(trouble)
-        if answer.is_good:
-            return answer.body
-    raise _StopError(Failed(f"there is no subscription {deployment.subscription}", "`terraform apply`"))
-
-
-def _ask(google: Google, name: str, verb: str, body: Mapping[str, Any]) -> Answer:
-    question = Question(PUBSUB, f"v1/{name}:{verb}", body, method="POST")
-    answer = google.ask(question)
-    if answer.status == 404:
-        raise _StopError(Failed(f"there is no {name}", "`terraform apply`"))
-    if (trouble := unreadable(question, answer, ())) is not None:
-        raise _StopError(trouble)
-    return answer
-
-
-def _publish(google: Google, topic: str, message: Mapping[str, Any]) -> str:
-    """Return the id of the message: https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish."""
-    return str(_ask(google, topic, "publish", {"messages": [message]}).body["messageIds"][0])
-
-
-def _pull(deployment: Deployment, google: Google, mark: str) -> str:
-    """Return the ack id of the marked message; every other dead letter is put back."""
-    source, others = deployment.dead_letter_subscription, list[str]()
-    deadline = time.monotonic() + _PULL_WITHIN_S
-    try:
-        while time.monotonic() < deadline:
-            received = _ask(google, source, "pull", {"maxMessages": 100}).body.get("receivedMessages", ())
-            for each in received:
-                if (each["message"].get("attributes") or {}).get(MARK) == mark:
-                    return str(each["ackId"])
-                others.append(str(each["ackId"]))
-            time.sleep(_PAUSE_S)
-    finally:
-        if others:
-            _ask(google, source, "modifyAckDeadline", {"ackIds": others, "ackDeadlineSeconds": 0})
-    raise _StopError(
-        Failed(
-            f"a message of {deployment.dead_letter_topic} did not reach {source} within {_PULL_WITHIN_S:g} s",
-            "`terraform apply`: without that subscription dead letters are lost",
+        token = _token(deployment, google, reader)
+        test = smoke.Check(
+            Client(deployment.service["uri"], token),
+            Client(deployment.ingest["uri"], token),
+            has_token=True,
+            within_s=within_s,
+            api=names.api_path,
         )
-    )
+        steps = test.run(
+            lambda document, field: _record(document, field, f"{names.api_path}/records"),
+            publishing(publish, own | {CANARY: "1", SIGNATURE: signature}),
+        )
+        if not (last := steps[-1]).passed:
+            return Failed(f"{last.name}: {last.said.rstrip('.')}", "see the other checks, and /health/ready?strict=1")
+        return Held(f"readable {test.visible_s} s after its publication")
+
+    return check
 
 
-def _look(sent: _Sent, google: Google, token: str) -> str | None:
-    """Return how long it took; None while the feed, which is asked as a consumer asks, may still come to show it."""
-    answer = _feed(sent, sent.deployment.stream, google, token)
-    waited_s = time.monotonic() - sent.began_s
-    if answer.status in {401, 403}:
-        raise _StopError(Failed(f"the API refuses the reader: {answer.message}".rstrip("."), "see the check `reader`"))
-    if answer.is_good and answer.body.get("records"):
-        return _times(answer.body["records"][0], waited_s)
-    if waited_s >= VISIBLE_WITHIN_S:
-        raise _StopError(_lost(sent, answer, google, token))
-    return None
+def _record(document: dict[str, Any], id_field: str | None, path: str) -> dict[str, Any]:
+    """Return the example of a record, with a new id if the type allows one; reads omit a canary with its own, too."""
+    try:
+        return record_of_example(document, id_field, marker(), path)
+    except SmokeError:
+        return record_of_example(document, None, "", path)
 
 
-def _feed(sent: _Sent, stream: str, google: Google, token: str) -> Answer:
-    path = f"streams/{stream}/records" if stream else "records"
-    query = {"since": "-PT5M", "message_id": sent.message_id, "heartbeat": "include"}
-    return google.ask_service(f"{sent.deployment.url}/v1/{path}", query, token)
+def _token(deployment: Deployment, google: Google, reader: str) -> str:
+    """Return an ID token of the reader, with the audience of the API.
 
-
-def _lost(sent: _Sent, answer: Answer, google: Google, token: str) -> Failed:
-    """Return what became of a canary that its feed does not show; `answer` is the last one of that feed."""
-    deployment, message_id = sent.deployment, sent.message_id
-    rejects = google.ask_service(f"{deployment.url}/v1/rejects", {"since": "-PT5M", "message_id": message_id}, token)
-    if rejects.is_good and rejects.body.get("records"):
-        reason = rejects.body["records"][0]
-        cure = "deploy the image of this type"
-        if reason.get("reason") == _UNROUTABLE:
-            cure = f"let its subscription push to {deployment.push_path}: see `subscription-push`"
-        return Failed(f"it was rejected: {reason.get('reason')}, {reason.get('detail')}", cure)
-    for other in deployment.streams:
-        elsewhere = None if other == deployment.stream else _feed(sent, other, google, token)
-        if elsewhere is not None and elsewhere.is_good and elsewhere.body.get("records"):
-            return Failed(
-                f"it came to the stream {other}",
-                f"let the subscription push to {deployment.push_path}, and its filter pass the stream's own messages",
-            )
-    detail = f": {answer.message}" if not answer.is_good else ""
-    passes = f", whose filter is {sent.canary.filter}" if sent.canary.filter else ""
-    return Failed(
-        f"it was published and is not readable after {VISIBLE_WITHIN_S:g} s{detail}",
-        f"see the checks of the subscription{passes}, and /health/ready?strict=1 of the service",
-    )
-
-
-def _times(row: Mapping[str, Any], visible_s: float) -> str:
-    published, stored = (datetime.fromisoformat(str(row[name])) for name in ("publish_time", "ingest_time"))
-    stored_s = (stored - published).total_seconds()
-    return f"stored {stored_s:.1f} s after its publication, and readable after {visible_s:.1f} s"
-
-
-CHECKS = (
-    Act(
-        name="canary",
-        needs="streams",
-        about="a canary is stored and readable within a minute (publishes one to each stream: --canary)",
-        run=follow_canary,
-        flag="canary",
-    ),
-    Act(
-        name="dead-letter",
-        needs="streams",
-        about="a dead letter is kept and can be replayed (publishes one, which raises its alert: --dead-letter)",
-        run=follow_dead_letter,
-        flag="dead_letter",
-    ),
-)
+    https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateIdToken
+    """
+    body = {"audience": deployment.settings.auth.api_audience, "includeEmail": True}
+    answer = google.ask(_CREDENTIALS, f"v1/projects/-/serviceAccounts/{reader}:generateIdToken", body)
+    if answer is None:
+        raise UnreadableError(f"there is no account {reader}")
+    return str(answer["token"])
