@@ -47,7 +47,6 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     declared: Declared = Declared()
     data_path: Path = Path("data/sluice.duckdb")
     port: int | None = None
-    unwrapped: bool = False
     bigquery: Installation | None = None
     log_dir: Path | None = None
 
@@ -136,8 +135,6 @@ class LocalStack:
             named["--max-outstanding"] = str(BIGQUERY_OUTSTANDING)
         arguments = ["-P", "-m", "sluice", "pubsub", *chain.from_iterable(named.items())]
         arguments += chain.from_iterable(("--stream", name) for name in self.streams)
-        if options.unwrapped:
-            arguments.append("--unwrapped")
         command = ChildCommand(name="pubsub", arguments=arguments, reads_output=True)
         child = await Child.start(command, leash, options.log_dir)
         self.children.append(child)

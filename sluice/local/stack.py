@@ -15,7 +15,7 @@ from sluice.local.issuer import Issuer
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.server import PubsubServer
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.local.push_request import RequestBuilder, unwrapped, wrapped
+from sluice.local.push_request import wrapped
 from sluice.local.pusher import Pusher
 from sluice.local.pushers import Pushers
 from sluice.local.source import LocalSource
@@ -67,7 +67,7 @@ def _pusher(settings: StackSettings, push: Push, source: LocalSource, token: Cal
     return Pusher(
         source=source,
         endpoint=push.endpoint,
-        build=_request_builder(settings, push),
+        build=wrapped(settings.subscription_name(push.subscription), with_attempt=bool(push.dead_letter_topic)),
         token=token,
         flow=PushFlow(
             min_backoff_s=settings.min_backoff_s,
@@ -91,13 +91,6 @@ def _follow_updates(
             source.set_ack_deadline(changed.ack_deadline_s)
 
         broker.on_update[settings.subscription_name(push.subscription)] = apply
-
-
-def _request_builder(settings: StackSettings, push: Push) -> RequestBuilder:
-    name = settings.subscription_name(push.subscription)
-    if settings.unwrapped:
-        return unwrapped(name)
-    return wrapped(name, with_attempt=bool(push.dead_letter_topic))
 
 
 @contextlib.asynccontextmanager

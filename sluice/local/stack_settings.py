@@ -41,7 +41,6 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
     min_backoff_s: float = 0.1
     max_backoff_s: float = 60.0
     max_outstanding: int = 256
-    unwrapped: bool = False
     ordering: bool = False
     streams: tuple[str, ...] = ()
 

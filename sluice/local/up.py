@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_path = Path(os.environ.get("SLUICE_DATA_PATH") or StackOptions().data_path)
     add_declared_arguments(parser)
     parser.add_argument("--data-path", type=Path, default=data_path, help="file (default: %(default)s)")
-    parser.add_argument("--unwrapped", action="store_true", help="push the bare payload, metadata in headers")
     add_stack_arguments(parser)
 
 
@@ -37,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
             declared=declared,
             data_path=args.data_path,
             port=args.port,
-            unwrapped=args.unwrapped,
             bigquery=installed(args.backend, _say),
         )
         return asyncio.run(serve(options))

@@ -1,8 +1,7 @@
 import msgspec
-import pytest
 
 from sluice.local.pubsub.message import Delivery, Message
-from sluice.local.push_request import unwrapped, wrapped
+from sluice.local.push_request import wrapped
 
 NAME = "projects/sluice-local/subscriptions/events-push"
 
@@ -37,39 +36,3 @@ def test_what_a_message_does_not_have_is_left_out() -> None:
     decoded = msgspec.json.decode(body)
     assert set(decoded) == {"message", "subscription"}
     assert set(decoded["message"]) == {"messageId", "message_id", "publishTime", "publish_time"}
-
-
-def test_an_unwrapped_push_is_the_payload_with_headers() -> None:
-    """The body is the data as it was published; metadata and attributes are headers."""
-    body, headers = unwrapped(NAME)(delivery(b"\x00raw", "k1", source="test"))
-    assert body == b"\x00raw"
-    assert headers == {
-        "source": "test",
-        "x-goog-pubsub-subscription-name": NAME,
-        "x-goog-pubsub-message-id": "2070443601311540",
-        "x-goog-pubsub-publish-time": "2021-02-26T19:13:55.749Z",
-        "x-goog-pubsub-ordering-key": "k1",
-    }
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("two words", "v"),
-        ("colon:", "v"),
-        ("k", "line\r\nx-injected: 1"),
-        ("k", "naïve"),
-        ("Authorization", "Bearer forged"),
-        ("content-length", "1"),
-        ("X-Goog-Pubsub-Message-Id", "forged"),
-    ],
-)
-def test_attributes_that_are_no_headers_stay_out(key: str, value: str) -> None:
-    """An attribute cannot break the request, inject a header, or stand in for one of the service's."""
-    _, headers = unwrapped(NAME)(delivery(b"a", "", **{key: value}))
-    assert set(headers) == {
-        "x-goog-pubsub-subscription-name",
-        "x-goog-pubsub-message-id",
-        "x-goog-pubsub-publish-time",
-    }
-    assert headers["x-goog-pubsub-message-id"] == "2070443601311540"

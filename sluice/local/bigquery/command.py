@@ -30,8 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     folder = Path("data/local.bigquery")
     parser.add_argument("--folder", type=Path, default=folder, help="for data and log (default: %(default)s)")
     parser.add_argument("--port", type=port_number, help=f"of the REST API (default: {REST_PORT}, or a free one)")
-    parser.add_argument("--storage-port", type=port_number, help=f"of gRPC (default: {STORAGE_PORT}, or a free one)")
-    parser.add_argument("--install-only", action="store_true", help="install it, and exit")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -43,9 +41,6 @@ def run(args: argparse.Namespace) -> int:
     """Install it, run it, and serve until Ctrl-C; return 3 if there is no Python that it runs on."""
     try:
         installation = install(_say)
-        if args.install_only:
-            _say(f"local-bigquery is installed in {installation.folder}")
-            return 0
         return asyncio.run(serve(installation, args))
     except LocalBigQueryError as error:
         _say(str(error))
@@ -60,7 +55,7 @@ async def serve(installation: Installation, args: argparse.Namespace) -> int:
     from sluice.local.bigquery.provision import provision, tables_of  # noqa: PLC0415 - `up` imports this module, too
 
     tables = tables_of(declared_by(args))
-    ports = None if args.json else (choose_port(args.port, REST_PORT), choose_port(args.storage_port, STORAGE_PORT))
+    ports = None if args.json else (choose_port(args.port, REST_PORT), choose_port(None, STORAGE_PORT))
     with stop_requested() as stop:
         async with AsyncExitStack() as undo:
             leash = await undo.enter_async_context(Leash())

@@ -52,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also create TOPIC.NAME, pushed to the path /NAME below the push endpoint; repeat for several",
     )
-    parser.add_argument("--unwrapped", action="store_true", help="push raw payloads with x-goog-pubsub-* headers")
     parser.add_argument("--enable-ordering", action="store_true", help="honour ordering keys")
     ask.add_actions(parser)
 
@@ -97,7 +96,6 @@ def _settings(args: argparse.Namespace) -> StackSettings:
         min_backoff_s=args.min_backoff_ms / 1000,
         max_backoff_s=args.max_backoff_s,
         max_outstanding=args.max_outstanding,
-        unwrapped=args.unwrapped,
         ordering=args.enable_ordering,
         streams=tuple(dict.fromkeys(args.stream)),
     )
