@@ -157,7 +157,7 @@ bench-price: bench-setup ## Reckon what reading costs on BigQuery, by a model of
 	@$(BENCH) -m bench.price $(ARGS)
 
 .PHONY: bench-fresh
-bench-fresh: bench-setup ## Measure how old the feed over BigQuery is, with watermarks and without (needs Python 3.13; ten minutes).
+bench-fresh: bench-setup ## Measure how old the feed over BigQuery is (needs Python 3.13; ten minutes).
 	@$(BENCH) -m bench.price.fresh $(ARGS)
 
 .PHONY: bench-gate

@@ -87,10 +87,10 @@ def price(found: _Found) -> list[str]:
 def fresh(found: _Found) -> list[str]:
     """Return how old the feed is, and what its readers pay."""
     readers = list(found["cells"][0]["dollars_per_month"])
-    lines = head("watermarks", "poll, s", "p50, s", "p99, s", *(f"{each}, $ a month" for each in readers))
+    lines = head("poll, s", "p50, s", "p99, s", *(f"{each}, $ a month" for each in readers))
     for one in found["cells"]:
         ages = (f"{one['poll_s']:g}", f"{one['p50_s']:.1f}", f"{one['p99_s']:.1f}")
-        lines.append(row(one["watermarks"], *ages, *(f"{each:,.0f}" for each in one["dollars_per_month"].values())))
+        lines.append(row(*ages, *(f"{each:,.0f}" for each in one["dollars_per_month"].values())))
     return lines
 
 

@@ -36,7 +36,6 @@ _SAMPLES = {
     "SLUICE_METRICS": "cloud",
     "SLUICE_RETENTION_DAYS": "400",
     "SLUICE_ID_INDEX": "true",
-    "SLUICE_WATERMARKS": "read",
 }
 """What the expressions of the container's environment come to; the clocks are read from clocks.tf."""
 

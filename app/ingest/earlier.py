@@ -42,9 +42,9 @@ class _Search(msgspec.Struct, frozen=True):
 class EarlierCopies:
     """Looks up the delivery keys of messages published in [`from_us`, now - `older_than_us`)."""
 
-    def __init__(self, runner: QueryRunner, clock: Clock, *, from_us: int, older_than_us: int, skew_us: int) -> None:
+    def __init__(self, runner: QueryRunner, clock: Clock, *, from_us: int, older_than_us: int, lead_us: int) -> None:
         self._runner, self._clock = runner, clock
-        self._from_us, self._older_than_us, self._skew_us = from_us, older_than_us, skew_us
+        self._from_us, self._older_than_us, self._lead_us = from_us, older_than_us, lead_us
         self._waiting: defaultdict[str, list[_Search]] = defaultdict(list)
         self._searches: dict[str, asyncio.Task[None]] = {}
 
@@ -81,11 +81,11 @@ class EarlierCopies:
         try:
             keys = [key for search in searches for key in search.keys]
             published_us = [search.published_us for search in searches]
-            from_us = min(published_us) - self._skew_us
+            from_us = min(published_us) - self._lead_us
             usually_us = min(max(published_us) + _USUALLY_WITHIN_US, self._clock.now_us())
             stored_keys = await self._look_up(table, from_us, usually_us, keys)
             if missing := [key for key in keys if key not in stored_keys]:
-                stored_keys |= await self._look_up(table, usually_us, self._clock.now_us() + self._skew_us, missing)
+                stored_keys |= await self._look_up(table, usually_us, self._clock.now_us() + self._lead_us, missing)
             for search in searches:
                 if not search.stored_keys.done():
                     search.stored_keys.set_result(frozenset(stored_keys.intersection(search.keys)))
@@ -159,5 +159,5 @@ def copies_after_seek(settings: Settings, runner: QueryRunner, clock: Clock) -> 
         from_us=parse_instant(since, clock.now_us()),
         # Reads recognise a copy that is stored within the look-back after the first one. Storing takes the rest.
         older_than_us=round((settings.query.dedupe_lookback_s - settings.ingest.request_budget_s) * MICROSECONDS),
-        skew_us=round(settings.store.clock_skew_s * MICROSECONDS),
+        lead_us=settings.store.max_lead_us,
     )

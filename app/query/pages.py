@@ -35,7 +35,7 @@ class Pages:
         now_us = self._clock.now_us()
         # The clock has advanced since: use the same `now`, so that the longest window is not a microsecond too long.
         horizon_us = min(self.feed.horizon_us(), now_us)
-        return Now(now_us, horizon_us, now_us + round(self._settings.store.clock_skew_s * MICROSECONDS) + 1)
+        return Now(now_us, horizon_us, now_us + self._settings.store.max_lead_us + 1)
 
     async def learns_more(self, than: Now) -> bool:
         """Return whether the table proves to be settled further, where that takes a query."""

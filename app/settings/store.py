@@ -96,21 +96,18 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     settle_s: Annotated[
         Seconds,
         Meta(
-            description="The age at which the position of a record in the feed is final (the embedded store does "
-            "not need it)."
+            description="The age at which the position of a record in the feed is final, unless the instances say so "
+            "[earlier](bigquery.md#fresh-within-seconds) (the embedded store does not need it)."
         ),
     ] = 30.0
-    watermarks: Annotated[
-        Literal["off", "written", "read"],
-        Meta(
-            description="Whether instances say how far they have settled, so that BigQuery's feed is some seconds old "
-            "instead of `SLUICE_SETTLE_S`: `written` first, and `read` only once every instance writes "
-            "([how to turn it on](bigquery.md#fresh-within-seconds))."
-        ),
-    ] = "off"
 
     # Not settings (app.settings.fields).
     min_free_disk_bytes: int = 256 * MIB
     """Free space to keep on the disk of the embedded store; below it, writes are refused while reads go on."""
     embedded_memory_bytes: int = 0
     """Memory for the embedded store; 0: a quarter of the container's, from 256 MiB to 1 GiB."""
+
+    @property
+    def max_lead_us(self) -> int:
+        """How far stamps may lie ahead of this clock: by another one's skew, and by the lead of who joins there."""
+        return round(3 * self.clock_skew_s * 1_000_000)

@@ -3,6 +3,6 @@
 readers    those whose bill is compared: followers, a dashboard, a walk of a day, look-ups by id
 ingest     what records cost on their way into the table
 prices     Google's list prices
-freshness  how old the feed is, with watermarks and without
+freshness  how old the feed is
 fresh      that age, and what it costs
 """

@@ -1,4 +1,4 @@
-"""How old the feed is with watermarks, and what that costs: `python -m bench.price.fresh`, `make bench-fresh`.
+"""How old the feed is, and what that costs: `python -m bench.price.fresh`, `make bench-fresh`.
 
 Ages are measured over local-bigquery, which answers a query within tenths of a second, whereas BigQuery takes about a
 second. Prices are those of the model (bench.price). It takes ten minutes. Writes bench/results/fresh.json.
@@ -20,12 +20,11 @@ from tests.support.billing.bill import Layout
 
 _RATE = 1_000
 _READERS = ("a follower, by pages", "ten followers", "a dashboard, every 5 s")
-_LAG_S = 2.0  # of the horizon that watermarks say, with the second that BigQuery takes to answer
 
 
 async def _cell(age: Freshness) -> dict[str, Any]:
     layout = Layout(clustered_by="ingest_time", id_index=True)
-    way = Way(layout, poll_s=age.poll_s, watermarks_lag_s=_LAG_S if age.watermarks == "read" else None)
+    way = Way(layout, poll_s=age.poll_s)
     dollars = {reader: (await price_of(reader, way, _RATE)).dollars_per_month for reader in _READERS}
     return {**msgspec.to_builtins(age), "dollars_per_month": dollars}
 

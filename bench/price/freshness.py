@@ -15,7 +15,6 @@ from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.bigquery.client import TableAddress
-from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from tests.support.local_bigquery import running
@@ -34,7 +33,6 @@ class Freshness(msgspec.Struct, frozen=True):
     `look_p50_s` and `look_p99_s` are how old the horizon was right after it was learned.
     """
 
-    watermarks: str
     poll_s: float
     p50_s: float
     p99_s: float
@@ -42,14 +40,13 @@ class Freshness(msgspec.Struct, frozen=True):
     look_p99_s: float
 
 
-def _open(place: TableAddress, watermarks: str, poll_s: float) -> Backend:
+def _open(place: TableAddress, poll_s: float) -> Backend:
     settings = Settings().replace(
         backend="bigquery",
         bigquery_project=place.project,
         bigquery_dataset=place.dataset,
         bigquery_rest_url=place.rest_url,
         bigquery_storage_url=place.storage_url,
-        watermarks=watermarks,
         poll_s=poll_s,
     )
     return open_backend(settings, [RECORDS], SystemClock())
@@ -67,9 +64,9 @@ async def _write(appender: Appender, name: str, handed: list[int], clock: System
         await clock.sleep(1 / _APPENDS_PER_S)
 
 
-async def _measure(place: TableAddress, watermarks: str, poll_s: float) -> Freshness:
+async def _measure(place: TableAddress, poll_s: float) -> Freshness:
     clock = SystemClock()
-    backends = [_open(place, watermarks, poll_s) for _ in range(_WRITERS + 1)]
+    backends = [_open(place, poll_s) for _ in range(_WRITERS + 1)]
     reader, *others = backends
     handed: list[int] = []
     writing = [
@@ -77,7 +74,7 @@ async def _measure(place: TableAddress, watermarks: str, poll_s: float) -> Fresh
         for number, each in enumerate(others)
     ]
     try:
-        await clock.sleep(_WARM_S + (0 if watermarks == "read" else Settings().store.settle_s))
+        await clock.sleep(_WARM_S)
         begins_us = seen_us = clock.now_us()
         waits_s, looks_s = list[float](), list[float]()
         known_us = 0
@@ -101,19 +98,19 @@ async def _measure(place: TableAddress, watermarks: str, poll_s: float) -> Fresh
         for each in backends:
             await each.close()
     waits, looks = quantiles(waits_s, n=100), quantiles(looks_s, n=100)
-    return Freshness(watermarks, poll_s, waits[49], waits[98], looks[49], looks[98])
+    return Freshness(poll_s, waits[49], waits[98], looks[49], looks[98])
 
 
-SETUPS = (("off", 5.0), ("read", 5.0), ("read", 2.0), ("read", 1.0))
-"""SLUICE_WATERMARKS and SLUICE_POLL_S."""
+POLLS_S = (5.0, 2.0, 1.0)
+"""SLUICE_POLL_S."""
 
 
 async def ages() -> list[Freshness]:
-    """Measure the fixed settle time, and watermarks with polls of three lengths; a minute each."""
+    """Measure with polls of three lengths; a minute each."""
     found = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as double:
-        for watermarks, poll_s in SETUPS:
-            place = double.fresh(RECORDS, instances_table())
-            found.append(await _measure(place, watermarks, poll_s))
+        for poll_s in POLLS_S:
+            place = double.fresh(RECORDS)
+            found.append(await _measure(place, poll_s))
             double.drop(place)
     return found

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from app.query.cache import CLOSED_TTL_S
+from app.query.chunks.plan import FINE_GRID_US
 from app.query.chunks.shelf import Shelf
-from app.query.chunks.source import ChunkedSource, horizon_grid_us
+from app.query.chunks.source import ChunkedSource
 from app.query.feed import Feed
 from app.query.formats.documents import Page
 from app.query.pages import Pages
@@ -34,14 +35,10 @@ _SECONDS = {1_000: 210, 10_000: 42, 100_000: 10}  # in which each horizon falls 
 
 
 class Way(msgspec.Struct, frozen=True):
-    """A way of reading: the table's layout, how often readers poll, and watermarks.
-
-    `watermarks_lag_s` is how old the horizon is when watermarks were read, None without them.
-    """
+    """A way of reading: the table's layout, and how often readers poll."""
 
     layout: Layout
     poll_s: float = 5.0
-    watermarks_lag_s: float | None = None
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -71,14 +68,14 @@ class Stage:
             page_limit=1 << 62 if unlimited else limits.query_max_bytes_billed,
             look_up_limit=limits.look_up_max_bytes_billed,
             poll_s=way.poll_s,
-            watermarks_lag_s=way.watermarks_lag_s,
         )
         runner: QueryRunner = self.store
         self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
         size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
         self.shelf = shelf = Shelf(size, self.clock, ttl_s=CLOSED_TTL_S, erasures=lambda: 0)
-        grid = horizon_grid_us(runner)
-        runner = ChunkedSource(runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=grid)
+        runner = ChunkedSource(
+            runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=FINE_GRID_US
+        )
         self.feed = Feed(runner, RECORDS, lookback_s=limits.dedupe_lookback_s)
         self.pages = Pages(self.feed, settings, self.clock, Reads(self.clock))
         self.read = 0

@@ -20,13 +20,14 @@ locals {
         retention_days = local.clocks.retention_days
       }
     },
-    # How far each instance has settled, in the last day. It stays while the service writes it: never begin with "read".
-    { for name in var.watermarks == "off" ? [] : ["_instances"] : name => {
-      description    = "Watermarks: up to when each instance has stored what it stamped."
-      schema         = "${path.module}/instances.schema.json"
-      id             = []
-      retention_days = 1
-    } },
+    {
+      _instances = {
+        description    = "Watermarks: up to when each instance has stored what it stamped."
+        schema         = "${path.module}/instances.schema.json"
+        id             = []
+        retention_days = 1
+      }
+    },
   )
 }
 

@@ -30,7 +30,6 @@ locals {
     SLUICE_DEDUPE_LOOKBACK_S   = tostring(local.clocks.dedupe_lookback_s)
     SLUICE_TAIL_MAX_S          = tostring(local.clocks.tail_max_s)
     SLUICE_ID_INDEX            = tostring(var.id_index)
-    SLUICE_WATERMARKS          = var.watermarks
     SLUICE_RETENTION_DAYS      = tostring(local.clocks.retention_days)
   }
 

@@ -58,17 +58,6 @@ variable "id_index" {
   default     = true
 }
 
-variable "watermarks" {
-  description = "Whether instances say how far they have settled, so that the feed is seconds old instead of SLUICE_SETTLE_S: off, written or read. On a system that runs, apply and deploy \"written\" first, and \"read\" only when no instance from before is left (docs/bigquery.md, \"Fresh within seconds\"); on the way back likewise. To \"off\" deletes the table of watermarks."
-  type        = string
-  default     = "off"
-
-  validation {
-    condition     = contains(["off", "written", "read"], var.watermarks)
-    error_message = "off, written or read."
-  }
-}
-
 variable "dataset_readers" {
   description = "IAM members that may query the dataset directly, such as group:analysts@example.com."
   type        = set(string)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _RAW = argparse.RawDescriptionHelpFormatter
 _BIGQUERY = "SLUICE_BIGQUERY_"
-_WATERMARKS = "SLUICE_WATERMARKS"
 _DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
 Compare the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
@@ -114,8 +113,7 @@ def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         case "diff":
             tables = [] if options.rejects else tables_of(options, environ)
             settings = _settings(environ, project=options.project, dataset=options.dataset)
-            of_instances = [instances_table()] if settings.store.watermarks != "off" else []
-            return _diff([*tables, rejects_table(), *of_instances], settings)
+            return _diff([*tables, rejects_table(), instances_table()], settings)
         case "index":
             settings = _settings(environ, project=options.project, dataset=options.dataset)
             return _index(tables_of(options, environ), settings, apply=options.apply)
@@ -152,7 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:
     """Return the settings of the tables and ignore all others: a laptop or a CI job has only these."""
-    variables = {name: value for name, value in environ.items() if name.startswith((_BIGQUERY, _WATERMARKS))}
+    variables = {name: value for name, value in environ.items() if name.startswith(_BIGQUERY)}
     for name, value in (("PROJECT", project), ("DATASET", dataset)):
         if value is not None:
             variables[_BIGQUERY + name] = value

@@ -21,6 +21,7 @@ class MemoryEngine:
 
     name = "memory"
     settle_s = 0.0
+    lead_s = 0.0
     examples = 40
 
     def __init__(self) -> None:

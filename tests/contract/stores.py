@@ -66,6 +66,7 @@ class Engine(Protocol):
 
     name: str
     settle_s: float
+    lead_s: float
     examples: int
     loop: asyncio.Runner
 
@@ -87,6 +88,7 @@ class EmbeddedEngine:
 
     name = "embedded"
     settle_s = 0.0
+    lead_s = 0.0
     examples = 40
 
     def __init__(self, folder: Path) -> None:

@@ -50,7 +50,7 @@ def rows_of(count: int) -> Rows:
 def copies(table: Table) -> EarlierCopies:
     """Return a look-up of everything that is older than the look-back."""
     runner = cast("QueryRunner", table)
-    return EarlierCopies(runner, FakeClock(NOW_US), from_us=0, older_than_us=15 * MINUTE_US, skew_us=2 * SECOND_US)
+    return EarlierCopies(runner, FakeClock(NOW_US), from_us=0, older_than_us=15 * MINUTE_US, lead_us=2 * SECOND_US)
 
 
 @pytest.mark.parametrize(

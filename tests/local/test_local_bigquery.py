@@ -51,8 +51,12 @@ def client(place: TableAddress) -> Iterator[bigquery.Client]:
 
 
 def test_the_tables_are_as_declared(place: TableAddress, client: bigquery.Client) -> None:
-    """Google's client finds both tables, with the columns and the layout of the declaration."""
-    assert {table.table_id for table in client.list_tables(place.dataset)} == {"records", "records_rejected"}
+    """Google's client finds the tables, with the columns and the layout of the declaration."""
+    assert {table.table_id for table in client.list_tables(place.dataset)} == {
+        "_instances",
+        "records",
+        "records_rejected",
+    }
     for table in (RECORDS, REJECTS):
         made = client.get_table(place.table_id(table.name))
         assert differences(table, live_table(made.to_api_repr())) == []
@@ -136,13 +140,13 @@ def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
 
 @pytest.mark.skipif(BQ is None, reason="NOT tested here: Google's bq command over local-bigquery; bq is not installed")
 def test_googles_command_line_sees_the_tables(place: TableAddress, tmp_path: Path) -> None:
-    """The `bq` that `make local-bigquery` prints lists both tables."""
+    """The `bq` that `make local-bigquery` prints lists the tables."""
     command = [*bq_command(place).split(), "--format=json", "ls", place.dataset]
     environ = os.environ | {"HOME": str(tmp_path)}  # whoever runs the tests has an account and settings of their own
     ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=WITHIN_S, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     listed = msgspec.json.decode(ran.stdout.splitlines()[-1])
-    assert {table["tableReference"]["tableId"] for table in listed} == {"records", "records_rejected"}
+    assert {table["tableReference"]["tableId"] for table in listed} == {"_instances", "records", "records_rejected"}
 
 
 @pytest.mark.usefixtures("local_bigquery")

@@ -44,15 +44,13 @@ _SMALL = {"max_batch_bytes": 3_000_000}
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """How hard a run is: the share of appends that something befalls, pauses for quota, messages in flight.
 
-    A run that is not over `within_s` seconds has failed. `watermarks`: whether readers rely on them, or on the settle
-    time.
+    A run that is not over `within_s` seconds has failed.
     """
 
     fault_rate: float
     max_quota: int
     in_flight: int
     within_s: float
-    watermarks: bool = False
 
 
 class Chaos:
@@ -88,7 +86,6 @@ class Chaos:
                 "bigquery_dataset": self._place.dataset,
                 "bigquery_rest_url": f"http://127.0.0.1:{self._reads.port}",
                 "bigquery_storage_url": self._store.url,
-                "watermarks": "read" if self._conditions.watermarks else "off",
                 "poll_s": "1",
             }
             instances = await undo.enter_async_context(fleet(INSTANCES, settings, _SMALL))

@@ -17,6 +17,7 @@ import msgspec
 
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.watermarks.marks import instances_table
 from sluice.local.bigquery.provision import provision
 from sluice.testing.pace import patience_s
 
@@ -31,9 +32,9 @@ class Double(msgspec.Struct, frozen=True):
     place: TableAddress
 
     def fresh(self, *tables: Table) -> TableAddress:
-        """Make a dataset with these tables and return its place; blocking, a few tenths of a second."""
+        """Make a dataset with these tables and that of watermarks; return its place. Blocks for tenths of a second."""
         place = msgspec.structs.replace(self.place, dataset=f"test_{uuid.uuid4().hex}")
-        provision(place, tables)
+        provision(place, {table.name: table for table in (*tables, instances_table())}.values())
         return place
 
     def drop(self, place: TableAddress) -> None:

@@ -13,6 +13,7 @@ from google.cloud import bigquery
 
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.watermarks.marks import instances_table
 from sluice.local.bigquery.provision import provision
 from tests.support.local_bigquery import Double
 
@@ -43,7 +44,7 @@ class Throwaway(Double, frozen=True):
             access.client().create_dataset(dataset)
         finally:
             access.close()
-        provision(place, tables)
+        provision(place, {table.name: table for table in (*tables, instances_table())}.values())
         return place
 
 

@@ -15,7 +15,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
 from app.schema.table import Table
 from app.settings.query import QuerySettings
-from app.stores.query import ArrowQuery, Count, Query, RowQuery, poll_grid_us
+from app.stores.query import ArrowQuery, Count, Query, RowQuery
 from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner
 from app.telemetry.metrics import Metrics
 
@@ -143,11 +143,6 @@ def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
         shelf,
         lookback_us=lookback_us,
         reads=metrics.chunk_reads,
-        grid_us=horizon_grid_us(runner),
+        grid_us=FINE_GRID_US,
         share=(lambda table: SharedChunks(server, clock, table, namespace)) if limits.cache_url else None,
     )
-
-
-def horizon_grid_us(runner: QueryRunner) -> int:
-    """Return the grid of horizons: as long as a poll, unless they stand still between polls anyway."""
-    return FINE_GRID_US if runner.learn_horizon is not None else poll_grid_us(round(runner.poll_s * SECOND_US))

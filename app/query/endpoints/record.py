@@ -18,7 +18,7 @@ from app.query.params.page import Window, parse_record_request
 from app.query.reads import Reads
 from app.query.scan import View
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, SECOND_US, clamp
+from app.runtime.instants import DAY_US, clamp
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.ids import read_id
@@ -40,8 +40,7 @@ class RecordEndpoint:
         self.table = feed.table
         self._feed, self._id, self._clock = feed, id_column, clock
         self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
-        # Instances' clocks differ: a row's timestamp may be slightly ahead of this instance's clock.
-        self._ahead_us = round(settings.store.clock_skew_s * SECOND_US) + 1
+        self._ahead_us = settings.store.max_lead_us + 1
         self._fixed = FixedFilters(self.table)
 
     async def answer(self, request: Ask) -> Response[bytes]:

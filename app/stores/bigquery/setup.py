@@ -52,11 +52,9 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             announcing=announcing,
         )
 
-    announcing = None
-    if settings.store.watermarks != "off":
-        of_instances = instances_table()
-        of_marks = opened(of_instances, monitor_of(of_instances), 1, None)
-        announcing = announcing_of(settings, clock, of_marks, secrets.token_hex(8))
+    of_instances = instances_table()
+    of_marks = opened(of_instances, monitor_of(of_instances), 1, None)
+    announcing = announcing_of(settings, clock, of_marks, secrets.token_hex(8))
 
     def appender(table: Table) -> StorageWriteAppender:
         if table.name not in appenders:
@@ -74,15 +72,14 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             warn_of_undeclared_tables(access, {table.name for table in tables} | {INSTANCES}),
             *([eraser.learn()] if "query" in roles else []),
             # An instance joins before its first message, which need not wait then.
-            *([announcing.join()] if announcing is not None and "ingest" in roles else []),
+            *([announcing.join()] if "ingest" in roles else []),
         ]
 
     async def close() -> None:
         for each in appenders.values():
             await each.close()
-        if announcing is not None:
-            await announcing.close()
-            await of_marks.close()
+        await announcing.close()
+        await of_marks.close()
         runner.close()
         access.close()
 

@@ -76,8 +76,8 @@ class BigQueryRunner:
     ) -> None:
         self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
         self.poll_s = settings.query.poll_s
-        self._horizons = horizons_of(settings, clock, self.read) if settings.store.watermarks == "read" else None
-        self.learn_horizon: LearnHorizon | None = None if self._horizons is None else self._horizons.learn
+        self._horizons = horizons_of(settings, clock, self.read)
+        self.learn_horizon: LearnHorizon | None = self._horizons.learn
         # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
         self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
         self._trust = cost_limits.Trust(partial(cost_limits.max_bytes_billed, settings=settings), clock)
@@ -118,10 +118,8 @@ class BigQueryRunner:
         return None
 
     def horizon_us(self, table: str) -> int:
-        """Return now less the settle time, or what is known of the instances: none commits an older stamp any more."""
-        if self._horizons is not None:
-            return self._horizons.horizon_us()
-        return self._clock.now_us() - self._settle_us
+        """Return the instant before which no instance commits a stamp any more, as far as that is known."""
+        return self._horizons.horizon_us()
 
     async def delete(self, deletion: Deletion) -> int:
         """Delete rows; return how many were removed.
@@ -147,8 +145,7 @@ class BigQueryRunner:
 
     def close(self) -> None:
         """Start no more queries. No caller waits for those still running; they end by their own timeouts."""
-        if self._horizons is not None:
-            self._horizons.close()
+        self._horizons.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cancelling.shutdown(wait=False)
 
@@ -171,7 +168,7 @@ class BigQueryRunner:
             # check that is younger than the settle time sees the column before a settled read reaches the row. Where
             # watermarks settled the row, a check must be younger than they are.
             since_us = self._clock.elapsed_us() - self._settle_us // 2
-            if self._horizons is not None and self._horizons.learned_us is not None:
+            if self._horizons.learned_us is not None:
                 since_us = max(since_us, self._horizons.learned_us)
             await monitor.since(since_us, _CHECK_WAIT_S)
         begun_us, missing = self._clock.elapsed_us(), monitor.missing

@@ -9,8 +9,8 @@ run "tables_are_protected" {
   command = plan
 
   assert {
-    condition     = toset(keys(google_bigquery_table.main)) == toset(["records", "records_rejected"])
-    error_message = "The service knows two tables."
+    condition     = toset(keys(google_bigquery_table.main)) == toset(["_instances", "records", "records_rejected"])
+    error_message = "The service knows three tables."
   }
 
   assert {
@@ -111,10 +111,6 @@ run "a_type_without_an_id_has_no_index" {
 run "watermarks_have_a_table" {
   command = plan
 
-  variables {
-    watermarks = "read"
-  }
-
   assert {
     condition     = keys(google_bigquery_table.main) == ["_instances", "records", "records_rejected"] && jsondecode(google_bigquery_table.main["_instances"].schema) == jsondecode(file("instances.schema.json"))
     error_message = "Its columns are the service's own."
@@ -131,28 +127,9 @@ run "watermarks_have_a_table" {
   }
 
   assert {
-    condition     = local.env["main"]["SLUICE_WATERMARKS"] == "read" && local.connections == var.instances.max * 9
-    error_message = "The service uses it, by a connection more for each instance."
+    condition     = local.connections == var.instances.max * 9
+    error_message = "Each instance has a connection for it."
   }
-}
-
-run "watermarks_are_off_unless_asked_for" {
-  command = plan
-
-  assert {
-    condition     = local.env["main"]["SLUICE_WATERMARKS"] == "off" && local.connections == var.instances.max * 8
-    error_message = "They are turned on in two steps."
-  }
-}
-
-run "watermarks_are_off_written_or_read" {
-  command = plan
-
-  variables {
-    watermarks = "on"
-  }
-
-  expect_failures = [var.watermarks]
 }
 
 run "the_function_reads_each_delivery_once" {

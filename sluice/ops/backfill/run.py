@@ -8,7 +8,7 @@ from app.ingest.earlier import EarlierCopies
 from app.ingest.proof import Proofs
 from app.ingest.rejects import prefix_of
 from app.ingest.setup import Pipelines
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import Clock
 from app.runtime.instants import MIN_US
 from app.schema.table import rejects_table
 from app.settings.load import Settings
@@ -38,7 +38,7 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], pr
     streams, rejects = load_streams(settings.store), rejects_table()
     table, tables = streams.table(plan.stream), (*streams.tables, rejects)
     backend = open_backend(settings, tables, clock)
-    metrics, skew_us = Metrics([*streams.by_name]), round(settings.store.clock_skew_s * MICROSECONDS)
+    metrics, lead_us = Metrics([*streams.by_name]), settings.store.max_lead_us
     tracing = Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us))
     pipelines = Pipelines(
         streams,
@@ -49,7 +49,7 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], pr
         metrics=metrics,
         watch_appends=AppendWatch(metrics, tracing, clock, system=backend.system),
         # Archived messages are looked up however old they are.
-        earlier=EarlierCopies(backend.runner, clock, from_us=MIN_US, older_than_us=0, skew_us=skew_us),
+        earlier=EarlierCopies(backend.runner, clock, from_us=MIN_US, older_than_us=0, lead_us=lead_us),
     )
     watches = [asyncio.create_task(watch) for watch in pipelines.watches()]
     run = Backfill(

@@ -210,7 +210,12 @@ class Backfill:
         own = prefix_of(self._plan.name)
         for table, prefix in ((self._table.name, ""), (REJECTS, self._prefix)):
             condition = Condition("delivery_key", (), "prefix", Kind.STRING, (prefix + own,))
-            query = Keys(table=table, from_us=self._read_to_us, to_us=now_us, conditions=(condition,))
+            query = Keys(
+                table=table,
+                from_us=self._read_to_us,
+                to_us=now_us + self._settings.store.max_lead_us,
+                conditions=(condition,),
+            )
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for rows in rows_of_arrow(self._key_column, pieces):
                     for row in rows:

@@ -11,6 +11,7 @@ import sqlglot
 from sqlglot import exp
 
 from app.runtime.instants import HOUR_US, SECOND_US
+from app.stores.bigquery.watermarks.marks import INSTANCES
 from app.stores.source import StoreUnavailableError
 from sluice.testing.clock import FakeClock
 from tests.contract.application import application, query_application
@@ -71,8 +72,8 @@ async def test_every_query_of_every_endpoint_is_guarded(
 ) -> None:
     """Limits, labels, dataset and location go out with it, and each scan names the partitions it needs."""
     assert (await client.get(url)).status_code == (200 if purpose == "page" else 404)
-    assert bigquery.calls
-    for call in bigquery.calls:
+    assert of_tables(bigquery)
+    for call in of_tables(bigquery):
         settings = bigquery.settings()
         limit = (
             settings.query.look_up_max_bytes_billed if purpose == "look_up" else settings.query.query_max_bytes_billed
@@ -95,13 +96,29 @@ async def test_slices_end_where_the_partitions_do(client: httpx.AsyncClient, big
     """The first one is the rest of an hour, or a minute of it and the next one; then come whole hours."""
     await client.get("/v1/records?since=-P2D")
     spans, ends = [], []
-    for call in bigquery.calls[:2]:
+    for call in of_tables(bigquery)[:2]:
         given = {each["name"]: each["parameterValue"]["value"] for each in call.body["queryParameters"]}
         ends.append(datetime.fromisoformat(given["to_us"]))
         spans.append(ends[-1] - datetime.fromisoformat(given["from_us"]))
     assert [(end.minute, end.second, end.microsecond) for end in ends] == [(0, 0, 0)] * 2
     assert timedelta(minutes=1) <= spans[0] <= timedelta(minutes=61)
     assert ends[1] - ends[0] == spans[1] <= timedelta(hours=7)
+
+
+async def test_watermarks_are_read_first_within_the_limits_of_a_short_query(
+    client: httpx.AsyncClient, bigquery: RestServer
+) -> None:
+    """One query of two minutes, which may be estimated at fifty times what it bills."""
+    await client.get("/v1/records")
+    marks = [call for call in bigquery.calls if INSTANCES in call.body["query"]]
+    assert [bigquery.calls[0]] == marks
+    assert marks[0].body["maximumBytesBilled"] == str(50 * bigquery.settings().query.query_max_bytes_billed)
+    assert marks[0].body["labels"] == {"service": "sluice", "purpose": "horizon"}
+
+
+def of_tables(bigquery: RestServer) -> list[Call]:
+    """Return the calls that are about records or rejects, not about watermarks."""
+    return [call for call in bigquery.calls if INSTANCES not in call.body["query"]]
 
 
 def bounded_scans(sql: str) -> int:

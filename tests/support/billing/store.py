@@ -16,6 +16,7 @@ from app.stores.sql.statement import Statement, render
 from tests.support.billing.bill import LEAST_BYTES, Contents, Layout, billed_bytes, upper_bound
 
 SETTLE_S = 30.0
+_LAG_US = 2 * SECOND_US  # of the horizon that watermarks give, with the second that BigQuery takes to answer
 _PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 _PAYLOAD = msgspec.Raw(b'{"text":"' + b"x" * 919 + b'"}')
 COLUMN_BYTES = {
@@ -54,9 +55,7 @@ class BilledStore:
         page_limit: int,
         look_up_limit: int,
         poll_s: float = 5.0,
-        watermarks_lag_s: float | None = None,
     ) -> None:
-        """Make a table; `watermarks_lag_s` is how old the horizon is when watermarks were read, None without them."""
         begins_us = clock.now_us() - round(age_s * SECOND_US)
         self.contents = Contents(rows_per_s=rows_per_s, column_bytes=COLUMN_BYTES, begins_us=begins_us)
         self.billed = self.queries = 0
@@ -65,8 +64,8 @@ class BilledStore:
         self._limits: dict[Purpose, int] = {"page": page_limit, "look_up": look_up_limit}
         self._trust = Trust(self._limits.__getitem__, clock)
         self._step_us = SECOND_US // rows_per_s
-        self.poll_s, self._lag_s = poll_s, watermarks_lag_s
-        self.learn_horizon: LearnHorizon | None = None if watermarks_lag_s is None else self._learn
+        self.poll_s = poll_s
+        self.learn_horizon: LearnHorizon | None = self._learn
         self._learned_us: int | None = None
         self._settled_us = 0
 
@@ -81,7 +80,7 @@ class BilledStore:
             round(self.poll_s * SECOND_US)
         ):
             return 0
-        self._learned_us, self._settled_us = elapsed_us, self._clock.now_us() - round((self._lag_s or 0.0) * SECOND_US)
+        self._learned_us, self._settled_us = elapsed_us, self._clock.now_us() - _LAG_US
         self._pay(LEAST_BYTES)
         return LEAST_BYTES
 

@@ -29,7 +29,7 @@ from tests.support.unwatched import unwatched
 if TYPE_CHECKING:
     from tests.stores.bigquery.watermarks.world import World
 
-SETTINGS = Settings().replace(backend="bigquery", watermarks="read")
+SETTINGS = Settings().replace(backend="bigquery")
 STORE = SETTINGS.store
 T0_US = 1_700_000_000 * MICROSECONDS
 RECORDS, INSTANCES = records_table(Record), instances_table()

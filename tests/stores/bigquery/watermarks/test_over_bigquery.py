@@ -13,8 +13,8 @@ from app.runtime.clock import MICROSECONDS, SystemClock
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.backend import Backend
-from app.stores.bigquery.client import TableAddress
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.watermarks.marks import INSTANCES
 from app.stores.query import RowQuery
 from app.stores.registry import open_backend
 from app.stores.sink import SetupError, SinkState, Stored
@@ -28,7 +28,7 @@ RECORDS = records_table(Record)
 
 
 @asynccontextmanager
-async def instance(place: TableAddress, watermarks: str = "read") -> AsyncIterator[Backend]:
+async def instance(place: TableAddress) -> AsyncIterator[Backend]:
     """Run the store of one instance."""
     settings = Settings().replace(
         backend="bigquery",
@@ -36,7 +36,6 @@ async def instance(place: TableAddress, watermarks: str = "read") -> AsyncIterat
         bigquery_dataset=place.dataset,
         bigquery_rest_url=place.rest_url,
         bigquery_storage_url=place.storage_url,
-        watermarks=watermarks,
         poll_s=0.1,
         settle_s=3_600.0,  # so that nothing settles by it here
     )
@@ -85,7 +84,7 @@ async def settles(backend: Backend, *names: str) -> None:
 @pytest.mark.slow
 async def test_a_row_settles_within_seconds(local_bigquery: "Double") -> None:
     """Also for a reader that stores nothing; when all have left, and when one comes again."""
-    place = local_bigquery.fresh(RECORDS, instances_table())
+    place = local_bigquery.fresh(RECORDS)
     async with instance(place) as reader:
         async with instance(place) as first, instance(place) as second:
             assert await first.appender(RECORDS).append([row(first, "a")]) == Stored()
@@ -100,7 +99,10 @@ async def test_a_row_settles_within_seconds(local_bigquery: "Double") -> None:
 async def test_nothing_is_stored_without_the_table_of_instances(local_bigquery: "Double") -> None:
     """Readers could pass it."""
     place = local_bigquery.fresh(RECORDS)
-    async with instance(place, "written") as backend:
+    access = BigQueryClients(place)
+    access.client().delete_table(place.table_id(INSTANCES))
+    access.close()
+    async with instance(place) as backend:
         appender = backend.appender(RECORDS)
         outcome = await appender.append([row(backend, "a")])
         assert isinstance(outcome, SetupError)
