@@ -12,7 +12,7 @@ from sluice.ops.preflight.finding import Failed, Finding, Held, NotChecked
 from sluice.ops.preflight.google import Google, UnreadableError
 
 PUBSUB = "pubsub.googleapis.com"
-DELETED = "_deleted-topic_"
+_DELETED = "_deleted-topic_"
 _APPLY = "`terraform apply`"
 _SAMPLES = ("us-docker.pkg.dev/cloudrun/", "gcr.io/cloudrun/")
 _AGENT = "@gcp-sa-pubsub.iam.gserviceaccount.com"
@@ -77,7 +77,7 @@ def check_push(deployment: Deployment, google: Google) -> Finding:
     subscription, auth = read_subscription(deployment, google), deployment.settings.auth
     if subscription is None:
         return Failed(f"there is no {deployment.names.subscription}", _APPLY)
-    if subscription["topic"] == DELETED or subscription.get("state", "ACTIVE") != "ACTIVE":
+    if subscription["topic"] == _DELETED or subscription.get("state", "ACTIVE") != "ACTIVE":
         return Failed(f"the subscription of {subscription['topic']} is {subscription.get('state', 'ACTIVE')}", _APPLY)
     push = subscription.get("pushConfig") or {}
     endpoint, token = push.get("pushEndpoint", ""), push.get("oidcToken") or {}
