@@ -6,7 +6,6 @@
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from itertools import chain
@@ -227,16 +226,6 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
         "in a folder of --data-path's name that ends in .bigquery (installed when missing; needs Python 3.13)",
     )
     parser.add_argument("--port", type=port_number, help="the service's port (default: 8080, or a free one)")
-
-
-async def serve_until(stack: LocalStack, stop: asyncio.Event) -> int:
-    """Wait until `stop` is set and return 0; if a process ends unexpectedly, name it and return 1."""
-    try:
-        await unless_stopped(asyncio.Event().wait(), stack, stop)
-    except ChildError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
 
 
 async def unless_stopped(work: Coroutine[Any, Any, _Result], stack: LocalStack, stop: asyncio.Event) -> _Result | None:

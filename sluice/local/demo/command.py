@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import itertools
 import sys
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -27,11 +28,11 @@ from sluice.local.environment import (
     StackOptions,
     add_stack_arguments,
     installed,
-    serve_until,
     unless_stopped,
 )
 from sluice.local.flights import load
 from sluice.local.flights.record import Flight
+from sluice.local.keep_serving import keep_serving
 from sluice.local.reasons import reason
 from sluice.local.shutdown import stop_requested
 
@@ -106,7 +107,8 @@ async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, en
             if not ends:
                 show_invitation(console, stack.url, _first_flight_id(plan))
                 console.print("\nServing until Ctrl-C.")
-                status = max(status, await serve_until(stack, stop))
+                say = partial(console.print, markup=False, highlight=False, soft_wrap=True)  # logs may hold brackets
+                status = max(status, await keep_serving(stack, stop, say))
     for name, left in stack.exit_statuses.items():
         if left != 0:
             console.print(f"{name}: expected to end with status 0, found {left}", style="bold red")

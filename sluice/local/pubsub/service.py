@@ -41,7 +41,6 @@ _SUPPORTED_FIELDS = {
     "dead_letter_policy",
     "retry_policy",
     "message_retention_duration",
-    "retain_acked_messages",
     # Harmless here: no subscription expires.
     "labels",
     "expiration_policy",
@@ -193,7 +192,6 @@ def _settings(request: Proto) -> SubscriptionSettings:
         topic=request.topic,
         ack_deadline_s=ack_deadline_of(request),
         retention_s=retention_of(request),
-        retain_acked=request.retain_acked_messages,
         ordering=request.enable_message_ordering,
         dead_letter_topic=request.dead_letter_policy.dead_letter_topic,
         max_attempts=max_attempts,
@@ -215,7 +213,6 @@ def _subscription_proto(settings: SubscriptionSettings) -> Proto:
         topic=settings.topic,
         ack_deadline_seconds=settings.ack_deadline_s,
         enable_message_ordering=settings.ordering,
-        retain_acked_messages=settings.retain_acked,
         state=types.Subscription.State.ACTIVE,
     )
     proto.message_retention_duration.FromMicroseconds(round(settings.retention_s * MICROSECONDS))

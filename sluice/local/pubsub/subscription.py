@@ -38,8 +38,6 @@ class SubscriptionSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff_s: float = 0.0
     push_endpoint: str = ""
     retention_s: float = WEEK_S
-    retain_acked: bool = False
-    """Only remembered: without seeks, a message cannot be seen after its acknowledgement."""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,7 +46,6 @@ def push_endpoint_of(push_config: Proto) -> str:
 
 _CHANGES: dict[str, tuple[str, Callable[[Proto], Any]]] = {
     "message_retention_duration": ("retention_s", retention_of),
-    "retain_acked_messages": ("retain_acked", lambda subscription: subscription.retain_acked_messages),
     "ack_deadline_seconds": ("ack_deadline_s", ack_deadline_of),
     "push_config": ("push_endpoint", lambda subscription: push_endpoint_of(subscription.push_config)),
     "push_config.push_endpoint": ("push_endpoint", lambda subscription: push_endpoint_of(subscription.push_config)),
