@@ -84,7 +84,7 @@ async def test_a_cursor_before_the_oldest_record_goes_on(tmp_path: Path) -> None
         clock.advance_to(NOW_US + 2 * DAY_US)
         assert (await service.client.post("/v1/records", json={**GOOD, "id": "new"})).status_code == 201
         async with asyncio.timeout(60):
-            while "sluice_row_expired_total" not in (await service.client.get("/metrics")).text:
+            while "sluice_row_expired_total{" not in (await service.client.get("/metrics")).text:
                 await clock.advance(300)
         await clock.advance(1)
         resumed = await service.client.get("/v1/records", params={"cursor": first["resume_cursor"]})
