@@ -1,7 +1,9 @@
 """What tests of every folder may ask for."""
 
 import gc
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -52,3 +54,13 @@ def pytest_unconfigure() -> None:
     """Let the end of the process collect them after all: DuckDB reports each object that is left as leaked."""
     gc.unfreeze()
     gc.callbacks.clear()  # Hypothesis' own, which keeps what it can reach
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_loggers() -> Iterator[None]:
+    """Give loggers their levels back, which commands set for their process."""
+    loggers = [logging.getLogger(name) for name in ("sluice", "google")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)

@@ -11,6 +11,7 @@ from app.ingest.writer import Writer
 from app.query.cache import BoundedMemoryStore, Cache
 from app.query.tail.hub import Hub
 from app.record import Record
+from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.duckdb.sink import EmbeddedAppender
@@ -63,7 +64,8 @@ async def test_an_instance_builds_the_halves_of_its_roles(
         expected |= {CACHES[cache_url], Cache, Hub}
     with store(backend) as settings:
         async with running(
-            SETTINGS.replace(**settings, roles=roles, cache_url=cache_url, push_principals=())
+            SETTINGS.replace(**settings, roles=roles, cache_url=cache_url, push_principals=()),
+            SystemClock(),  # the first watermark is waited for, and no server stores it here
         ) as service:
             answer = await service.started()
             assert (answer.status_code, answer.json()["status"]) == (200, "ready")

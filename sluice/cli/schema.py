@@ -111,9 +111,9 @@ def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match options.derivation:
         case "diff":
-            tables = [] if options.rejects else tables_of(options, environ)
-            settings = _settings(environ, project=options.project, dataset=options.dataset)
-            return _diff([*tables, rejects_table(), instances_table()], settings)
+            rejects = rejects_table()
+            tables = [rejects] if options.rejects else [*tables_of(options, environ), rejects, instances_table()]
+            return _diff(tables, _settings(environ, project=options.project, dataset=options.dataset))
         case "index":
             settings = _settings(environ, project=options.project, dataset=options.dataset)
             return _index(tables_of(options, environ), settings, apply=options.apply)

@@ -13,6 +13,7 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
 from sluice.cli.schema import main
 from sluice.local.flights.record import Flight
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FITTING = {
     "records": found(resource_of(records_table(Record))),
     "records_rejected": found(resource_of(rejects_table())),
+    "_instances": found(resource_of(instances_table())),
 }
 
 
@@ -50,11 +52,12 @@ def _run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProces
 
 
 def test_tables_that_fit_are_said_to() -> None:
-    """Both tables are looked at, and the status is 0; other settings, refused or unknown, keep nobody from looking."""
+    """All tables are looked at, and the status is 0; other settings, refused or unknown, keep nobody from looking."""
     with serving_tables(FITTING) as server:
         ran = _run(_environ(server, SLUICE_HOST="sluice.example", SLUICE_FUTURE="1", SLUICE_SETTLE_S="1"), "diff")
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout == "my-project.events.records: fits\nmy-project.events.records_rejected: fits\n"
+    tables = ("records", "records_rejected", "_instances")
+    assert ran.stdout == "".join(f"my-project.events.{table}: fits\n" for table in tables)
 
 
 def _flights_of_last_year() -> dict[str, Any]:
@@ -123,13 +126,14 @@ def test_the_options_stand_before_the_environment(capsys: pytest.CaptureFixture[
         assert server.asked == [
             "/bigquery/v2/projects/p/datasets/d/tables/records",
             "/bigquery/v2/projects/p/datasets/d/tables/records_rejected",
+            "/bigquery/v2/projects/p/datasets/d/tables/_instances",
         ]
     assert "p.d.records: fits" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["--rejects", "diff"], ["diff", "--rejects"]])
 def test_the_rejects_can_be_looked_at_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """`--rejects` leaves out the other table, and its record type is not even loaded."""
+    """`--rejects` leaves out the other tables, and its record type is not even loaded."""
     with serving_tables(FITTING) as server:
         assert main(arguments, _environ(server, SLUICE_RECORD="no.such:Type")) == 0
     assert capsys.readouterr().out == "my-project.events.records_rejected: fits\n"

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Coroutine, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from app.runtime.clock import Clock
@@ -52,14 +52,17 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             announcing=announcing,
         )
 
-    of_instances = instances_table()
-    of_marks = opened(of_instances, monitor_of(of_instances), 1, None)
-    announcing = announcing_of(settings, clock, of_marks, secrets.token_hex(8))
+    @cache
+    def announced() -> tuple[Announcing, StorageWriteAppender]:
+        """Return what announces this instance; a reader has no need of it."""
+        table = instances_table()
+        of_marks = opened(table, monitor_of(table), 1, None)
+        return announcing_of(settings, clock, of_marks, secrets.token_hex(8)), of_marks
 
     def appender(table: Table) -> StorageWriteAppender:
         if table.name not in appenders:
             most = settings.store.bigquery_max_connections
-            appenders[table.name] = opened(table, monitors[table.name], most, announcing)
+            appenders[table.name] = opened(table, monitors[table.name], most, announced()[0])
         return appenders[table.name]
 
     runner = BigQueryRunner(access, settings, clock, monitors)
@@ -72,14 +75,16 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             warn_of_undeclared_tables(access, {table.name for table in tables} | {INSTANCES}),
             *([eraser.learn()] if "query" in roles else []),
             # An instance joins before its first message, which need not wait then.
-            *([announcing.join()] if "ingest" in roles else []),
+            *([announced()[0].join()] if "ingest" in roles else []),
         ]
 
     async def close() -> None:
         for each in appenders.values():
             await each.close()
-        await announcing.close()
-        await of_marks.close()
+        if announced.cache_info().currsize:
+            announcing, of_marks = announced()
+            await announcing.close()
+            await of_marks.close()
         runner.close()
         access.close()
 

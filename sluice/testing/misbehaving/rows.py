@@ -9,6 +9,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from app.stores.bigquery.watermarks.marks import INSTANCES
+
 Row = dict[str, Any]
 
 
@@ -67,8 +69,9 @@ class Shelf:
         self.commits: list[Commit] = []
 
     def rows(self, table: str | None = None) -> list[Row]:
-        """Return the rows of a table, or of all, in order."""
-        return [row for commit in self.commits if table in {None, commit.table} for row in commit.rows]
+        """Return the rows of a table, in order; by default those of all but the table of watermarks."""
+        commits = [each for each in self.commits if (each.table == table if table else each.table != INSTANCES)]
+        return [row for commit in commits for row in commit.rows]
 
     def ids(self, table: str | None = None) -> list[str]:
         """Return the rows' ids, in order, as often as they are stored."""
