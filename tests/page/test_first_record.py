@@ -55,5 +55,5 @@ async def test_a_type_without_an_example_shows_its_template(tab: Page, tmp_path:
         assert "curl" not in shown
         assert '"id": "<a text that matches ' in shown
         await tab.run("document.querySelector('#first-record a').click()")
-        await tab.until("document.querySelector('#createRecords')?.checkVisibility()")
+        await tab.until("document.querySelector('#operations-ingest-createRecords')?.checkVisibility()")
         check_quiet(tab, process)

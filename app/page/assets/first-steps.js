@@ -23,6 +23,6 @@ export function showFirstSteps(welcome) {
     make("p", {}, `Records published to the Pub/Sub topic appear here automatically. ${how}`),
     make("pre", { tabIndex: 0, role: "region", "aria-label": example ? "The command" : "The template" }, make("code", {}, command)),
     copy,
-    ...(example ? [] : [make("p", {}, make("a", { href: "docs#createRecords" }, "The schema of a record, and how to send it"))]),
+    ...(example ? [] : [make("p", {}, make("a", { href: "docs#/ingest/createRecords" }, "The schema of a record, and how to send it"))]),
   );
 }
