@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US
-from app.runtime.ledger import KEPT_FOR_OTHERS
+from app.runtime.ledger import share_of_one
 from app.settings.fields import MIB
 
 _LEAST_BYTES = 10 * MIB  # BigQuery bills no query with less (https://cloud.google.com/bigquery/pricing)
@@ -48,7 +48,7 @@ class ByteBudget:
         if not self._max_bytes:
             return
         into_us = self._turn_the_day()
-        of_one = self._max_bytes - self._max_bytes // KEPT_FOR_OTHERS
+        of_one = share_of_one(self._max_bytes)
         for whose, used, limit in (
             ("caller", self._billed_to[principal.name], of_one),
             ("instance", self._billed, self._max_bytes),

@@ -6,7 +6,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler
 
 from app.auth.api_keys import is_key, key_hash
 from app.auth.byte_budget import ByteBudget
@@ -100,7 +100,7 @@ def api_guard(
         principal, state = await identify(connection), connection.scope["state"]
         connection.state.principal = principal
         needed: Scope | None = handler.opt.get("scope")
-        if needed in LIMITED and isinstance(handler, HTTPRouteHandler):  # an ASGI handler makes requests of its own
+        if needed in LIMITED:
             await rate_limit.admit(principal, state)
         if needed in QUERYING:
             byte_budget.admit(principal)

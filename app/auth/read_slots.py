@@ -16,10 +16,10 @@ from litestar.types import Send
 
 from app.http.problems import ProblemError, send_problem
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.ledger import share_of_one
 
 PATIENCE_S = 5.0
 """How long a request waits for a slot."""
-_KEPT = 4  # one slot in so many is reserved for callers other than the one that holds the rest
 _SLOT = "read_slot"  # in the request's state
 _SMALL_BYTES = 65_536
 _LOOK_AGAIN_S = 0.05
@@ -33,7 +33,7 @@ class ReadSlots:
     """
 
     def __init__(self, most: int, clock: Clock, patience_s: float = PATIENCE_S, noun: str = "reads") -> None:
-        self._most, self._share, self._patience_s = most, most - most // _KEPT, patience_s
+        self._most, self._share, self._patience_s = most, share_of_one(most), patience_s
         self._noun = noun
         self._clock = clock
         self._all = asyncio.Semaphore(most)

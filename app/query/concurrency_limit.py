@@ -3,9 +3,9 @@
 from collections import Counter
 
 from app.http.problems import ProblemError
+from app.runtime.ledger import share_of_one
 
 _RETRY_S = 10
-_KEPT = 4  # one slot in so many is reserved for callers other than the one that holds the rest
 
 
 class ConcurrencyLimiter:
@@ -16,7 +16,7 @@ class ConcurrencyLimiter:
 
     def __init__(self, noun: str, member: str, most: int) -> None:
         self._noun, self._member, self._most = noun, member, most
-        self._share = most - most // _KEPT
+        self._share = share_of_one(most)
         self._held: Counter[str] = Counter()
 
     def take(self, caller: str) -> None:

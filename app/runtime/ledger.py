@@ -8,8 +8,12 @@ bodies      app.ingest.admission: requests being written, from the first byte of
 tails       app.query.tail.hub: the rows and events that subscribers of a tail have not read
 """
 
-KEPT_FOR_OTHERS = 4
-"""One part in this many of a ledger, a quarter, is unavailable to any single caller."""
+_KEPT_FOR_OTHERS = 4  # one part in so many of a limit is unavailable to any single caller
+
+
+def share_of_one(limit: int) -> int:
+    """Return what one caller may have of `limit`: all but what is kept for others."""
+    return limit - limit // _KEPT_FOR_OTHERS
 
 
 class _Account:
@@ -64,7 +68,7 @@ class Ledger:
 
     def __init__(self, *, max_bytes: int, least_bytes: int = 0) -> None:
         self.max_bytes, self.least_bytes = max_bytes, least_bytes
-        self.max_bytes_of_one = max_bytes - max_bytes // KEPT_FOR_OTHERS
+        self.max_bytes_of_one = share_of_one(max_bytes)
         self._accounts: dict[str, _Account] = {}
         self.bytes = self.holdings = 0
 
