@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from valkey.asyncio import BlockingConnectionPool
 
-from app.ingest.writer import Writer
+from app.ingest.write.table_writer import TableWriter
 from app.query.cache import BoundedMemoryStore, Cache
 from app.query.tail.hub import Hub
 from app.record import Record
@@ -22,7 +22,7 @@ TABLES = (records_table(Record), rejects_table())
 APPENDERS = {"embedded": EmbeddedAppender, "bigquery": StorageWriteAppender}
 MEMORY, VALKEY = "", "valkey://127.0.0.1:1/0"
 CACHES = {MEMORY: BoundedMemoryStore, VALKEY: BlockingConnectionPool}
-KINDS: tuple[Any, ...] = (*APPENDERS.values(), Writer, *CACHES.values(), Cache, Hub)
+KINDS: tuple[Any, ...] = (*APPENDERS.values(), TableWriter, *CACHES.values(), Cache, Hub)
 ROLES = [("ingest",), ("query",), ("ingest", "query")]
 
 
@@ -59,7 +59,7 @@ async def test_an_instance_builds_the_halves_of_its_roles(
     """A reader opens no appender and has no writer; an instance that only ingests has no cache and no Valkey."""
     expected: set[type] = set()
     if "ingest" in roles:
-        expected |= {APPENDERS[backend], Writer}
+        expected |= {APPENDERS[backend], TableWriter}
     if "query" in roles:
         expected |= {CACHES[cache_url], Cache, Hub}
     with store(backend) as settings:

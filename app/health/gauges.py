@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from app.ingest.admission import Admission
-from app.ingest.writer import Writer
+from app.ingest.write.table_writer import TableWriter
 from app.stores.sink import SinkState
 from app.telemetry import instruments
 from app.telemetry.metrics import Metrics
@@ -12,7 +12,7 @@ from app.telemetry.metrics import Metrics
 def watch_gauges(
     metrics: Metrics,
     admission: Admission,
-    sinks: Mapping[str, Writer],
+    sinks: Mapping[str, TableWriter],
     connections: Callable[[], Mapping[str, int]],
 ) -> None:
     """Set the gauges of `metrics`; `sinks` and the result of `connections` are keyed by table name."""

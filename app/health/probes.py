@@ -18,7 +18,7 @@ from app.http.contract import CONTRACT, JSON, TEXT, Answer, Contract, Parameter,
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
 from app.ingest.admission import Admission
-from app.ingest.writer import Writer
+from app.ingest.write.table_writer import TableWriter
 from app.query.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import to_millisecond_text
@@ -52,7 +52,7 @@ class Health:
         about: About,
         admission: Admission | None,
         keys: Keys | None,
-        sinks: Mapping[str, Writer],
+        sinks: Mapping[str, TableWriter],
         reads: SourceHealth | None,
         connections: Callable[[], Mapping[str, int]],
         obstacle: Callable[[], SetupError | None],
@@ -116,7 +116,7 @@ class Health:
         return all(writer.health.is_checked for writer in self._sinks.values())
 
 
-def _sink(writer: Writer, connections: int, *, detailed: bool) -> Sink:
+def _sink(writer: TableWriter, connections: int, *, detailed: bool) -> Sink:
     health, stuck = writer.health, writer.progress.stuck_s is not None
     state = health.state.value
     return Sink(

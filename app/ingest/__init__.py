@@ -14,14 +14,7 @@
                           decoding_cost       the cost of decoding JSON, estimated before decoding
                           time_slicing        long reads in short stretches of the event loop, heavy ones one at a time
                           payload_hints       a guess at the format of a payload that is not JSON
-    append                writer, pending     over the Appender seam; wait until durable
-                          dispatcher          group commit: when, and how much at once (batcher)
-                          retry_policy        what follows each outcome
-                          appends             one append: its time limit, measurements, clock and rejects
-                          suspect_lane        messages that were refused go on alone (suspects: the decisions)
-                          repairs             rows that were late are appended once more (stores.sink: when)
-                          sink_health         the state of each table, by its appends and by checks
-                          stall_watchdog      whether the store answers at all while messages wait
+    append                write               over the Appender seam; wait until durable
     answer                push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP
                           verdict             durable, or the problem that has it delivered again: 429, 503
 

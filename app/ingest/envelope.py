@@ -73,8 +73,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     trace_id: str | None = None
     published_us: int | None = None
     """The publish time, as microseconds since the epoch."""
-    delivery_attempt: int = 0
-    """The number of deliveries, including this one; 0 if Pub/Sub does not say (without a dead-letter topic)."""
     parent: Parent | None = None
     """The span that published it, if the publisher says."""
     span: "Span | None" = None
@@ -119,7 +117,6 @@ class _WrappedMessage(msgspec.Struct, rename="camel"):
 class _Wrapped(msgspec.Struct):
     message: _WrappedMessage
     subscription: str | None = None
-    delivery_attempt: Any = msgspec.field(default=0, name="deliveryAttempt")
 
 
 class _SnakeMessage(msgspec.Struct):
@@ -166,7 +163,6 @@ def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_P
         message_id=inner.message_id,
         publish_time=inner.publish_time,
         ordering_key=_ordering_key(inner),
-        delivery_attempt=wrapped.delivery_attempt if type(wrapped.delivery_attempt) is int else 0,
         proofs=proofs,
         route=route,
     )
@@ -220,7 +216,6 @@ def message_of(  # noqa: PLR0913 - the parts of one message
     ordering_key: str | None,
     proofs: Proofs,
     route: str,
-    delivery_attempt: int = 0,
 ) -> Message:
     """Return the message of these parts, whose attributes have the powers that `proofs` find.
 
@@ -260,7 +255,6 @@ def message_of(  # noqa: PLR0913 - the parts of one message
         ordering_key=ordering_key or None,
         trace_id=parent.trace_id if parent else None,
         published_us=published_us,
-        delivery_attempt=delivery_attempt,
         parent=parent,
     )
 

@@ -10,7 +10,6 @@ from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.earlier import EarlierCopies, new_rows
 from app.ingest.envelope import Message
 from app.ingest.payload_hints import is_ndjson_type
-from app.ingest.pending import Refused
 from app.ingest.record_faults import FieldFault
 from app.ingest.records import Decoded, RecordReader
 from app.ingest.reject_scrubbing import scrubber_of, withheld
@@ -20,7 +19,8 @@ from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.undeclared_members import UndeclaredMembers
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
-from app.ingest.writer import Writer
+from app.ingest.write.messages import Refused
+from app.ingest.write.table_writer import TableWriter
 from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import set_within
@@ -88,7 +88,7 @@ class Pipeline:
         *,
         table: Table,
         appender: Appender,
-        records: Writer,
+        records: TableWriter,
         rejects: RejectWriter,
         dedupe: Dedupe[Receipt],
         cooperative: CooperativeRunner,
@@ -186,7 +186,6 @@ class Pipeline:
                 reject_refused,
                 message.span,
                 key=message.key,
-                delivery_attempt=message.delivery_attempt,
             )
         if not isinstance(verdict, Durable):
             return Receipt(verdict)

@@ -7,7 +7,7 @@ from app.ingest.earlier import EarlierCopies, not_looked_up
 from app.ingest.rejects import Reject, encode_rejects, reject_keys
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
-from app.ingest.writer import Writer
+from app.ingest.write.table_writer import TableWriter
 from app.runtime.ledger import Holding
 from app.schema.table import REJECTS
 from app.settings.rules import ENVELOPE_BYTES
@@ -23,7 +23,7 @@ class RejectWriter:
 
     def __init__(  # noqa: PLR0913 - what it writes with
         self,
-        writer: Writer,
+        writer: TableWriter,
         appender: Appender,
         cooperative: CooperativeRunner,
         metrics: Metrics,

@@ -6,10 +6,7 @@ from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
-from app.ingest.appends import AppendWatch
-from app.ingest.batcher import BatchLimits
 from app.ingest.dedupe import Dedupe
-from app.ingest.dispatcher import SharedTarget
 from app.ingest.earlier import EarlierCopies, copies_after_seek
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
@@ -19,10 +16,12 @@ from app.ingest.reject_writer import RejectWriter
 from app.ingest.rejects import prefix_of
 from app.ingest.router import Router
 from app.ingest.shares import StreamShares
-from app.ingest.sink_health import watch
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.time_slicing import CooperativeRunner
-from app.ingest.writer import Writer, WriterLimits
+from app.ingest.write.append_watch import AppendWatch
+from app.ingest.write.batching import BatchLimits, SharedTarget
+from app.ingest.write.health import watch
+from app.ingest.write.table_writer import TableWriter, WriterLimits
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.memory import trim_when_idle, trimmer
 from app.schema.table import Table
@@ -69,7 +68,7 @@ class Pipelines:
         )
         shared = SharedTarget()
         self.writers = {
-            name: Writer(
+            name: TableWriter(
                 appender,
                 clock,
                 writer_limits,
@@ -183,7 +182,7 @@ class IngestService:
             tracing=tracing,
             clock=clock,
         )
-        self.sinks: dict[str, Writer] = self.pipelines.writers
+        self.sinks: dict[str, TableWriter] = self.pipelines.writers
         """The writer of each table, by the table's name."""
 
     def routes(self) -> list[Any]:

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 
 from app.ingest.decoding_cost import Result, Steps
-from app.ingest.pending import LATE
 from app.ingest.verdict import Throttled, Unavailable
+from app.ingest.write.messages import LATE
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines
 from app.runtime.ledger import Holding

@@ -183,7 +183,7 @@ class Appender(Protocol):
     `encoder` returns the function that turns the records of one message into rows, once, on arrival. Rows have no
     `ingest_time`, since every attempt gets a new stamp. `append` returns when the outcome is known, and raises nothing
     that a store can cause; if it is cancelled, the rows may still be stored. Up to `max_in_flight` appends may be in
-    flight. Batches that are not full go out up to `target_in_flight` in flight, spaced out (app.ingest.dispatcher).
+    flight. Batches that are not full go out up to `target_in_flight` in flight, spaced out (app.ingest.write.batching).
 
     `fence` says when rows are late (app.stores.sink), which the outcome reports as `late`. It is None if rows cannot
     be late: the embedded store's horizon waits for its oldest stamp in flight.

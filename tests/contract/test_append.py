@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.envelope import Message
-from app.ingest.pending import OnRefused, Refused
 from app.ingest.verdict import Durable, Unavailable, Verdict
-from app.ingest.writer import Writer, WriterLimits
+from app.ingest.write.batching import BatchLimits
+from app.ingest.write.messages import OnRefused, Refused
+from app.ingest.write.table_writer import TableWriter, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import epoch_us
@@ -165,7 +165,7 @@ async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: OnRe
     limits = WriterLimits(
         batch=BatchLimits(max_rows=100, max_bytes=1_000_000), append_deadline_s=10.0, max_open_bytes=10_000_000
     )
-    writer = Writer(store.appender(table), store.clock, limits, table=table.name, watch=unwatched(store.clock))
+    writer = TableWriter(store.appender(table), store.clock, limits, table=table.name, watch=unwatched(store.clock))
     try:
         return await writer.submit(rows, store.clock.elapsed_us() + 30 * MICROSECONDS, reject)
     finally:

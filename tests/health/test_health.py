@@ -16,7 +16,7 @@ from app.health.probes import Health, health_routes
 from app.health.readiness import About
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
-from app.ingest.writer import Writer
+from app.ingest.write.table_writer import TableWriter
 from app.openapi.document import document_route
 from app.query.instrumented_source import SourceHealth
 from app.stores.sink import SetupError, SinkState
@@ -38,7 +38,7 @@ async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
 
 def client_of(
     keys: KeySet | None,
-    sinks: dict[str, Writer] | None = None,
+    sinks: dict[str, TableWriter] | None = None,
     reads: SourceHealth | None = None,
     clock: FakeClock | None = None,
     obstacle: SetupError | None = None,

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.ingest.batcher import BatchLimits
-from app.ingest.pending import OnRefused, Refused
 from app.ingest.verdict import Durable, Verdict
-from app.ingest.writer import Writer, WriterLimits
+from app.ingest.write.batching import BatchLimits
+from app.ingest.write.messages import OnRefused, Refused
+from app.ingest.write.table_writer import TableWriter, WriterLimits
 from app.runtime.clock import MICROSECONDS
 from app.stores.sink import SinkState
 from sluice.testing.clock import FakeClock
@@ -33,9 +33,11 @@ class Bench:
         """The rows of delivered messages that were rejected, in order."""
         self.rejects_verdict: Verdict = Durable()
 
-    def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> Writer:
+    def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> TableWriter:
         limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=100_000)
-        return Writer(appender, self.clock, limit, table="records", watch=unwatched(self.clock), jitter=constant(1.0))
+        return TableWriter(
+            appender, self.clock, limit, table="records", watch=unwatched(self.clock), jitter=constant(1.0)
+        )
 
     def submit(
         self,
@@ -43,17 +45,12 @@ class Bench:
         budget_s: float = 30.0,
         reject: OnRefused | None = None,
         key: str = "",
-        delivery_attempt: int = 0,
     ) -> asyncio.Task[Verdict]:
         """Submit `rows` as one message; the task is its waiter."""
         deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)
-        return asyncio.create_task(
-            self.writer.submit(rows, deadline_us, reject, key=key, delivery_attempt=delivery_attempt)
-        )
+        return asyncio.create_task(self.writer.submit(rows, deadline_us, reject, key=key))
 
-    def deliver(
-        self, key: str, *rows: bytes, budget_s: float = 30.0, delivery_attempt: int = 0
-    ) -> asyncio.Task[Verdict]:
+    def deliver(self, key: str, *rows: bytes, budget_s: float = 30.0) -> asyncio.Task[Verdict]:
         """Submit a message that is known by `key`; rows of it that are refused end in `rejected`."""
 
         async def reject(refused: Sequence[Refused]) -> Verdict:
@@ -61,7 +58,7 @@ class Bench:
                 self.rejected += [rows[each.position] for each in refused]
             return self.rejects_verdict
 
-        return self.submit(*rows, budget_s=budget_s, reject=reject, key=key, delivery_attempt=delivery_attempt)
+        return self.submit(*rows, budget_s=budget_s, reject=reject, key=key)
 
     def state(self) -> SinkState:
         return self.writer.health.state

@@ -42,17 +42,8 @@ def test_a_wrapped_push_in_the_services_full_form() -> None:
         ordering_key="k",
         trace_id=TRACE,
         published_us=1_769_860_800_500_000,
-        delivery_attempt=3,
         parent=Parent(TRACE, "b7ad6b7169203331", sampled=True),
     )
-
-
-@pytest.mark.parametrize(("said", "attempt"), [("7", 7), ("null", 0), ('"7"', 0), ("7.5", 0), ("[]", 0), ("true", 0)])
-def test_a_delivery_attempt_that_is_no_number_is_let_be(said: str, attempt: int) -> None:
-    """It is a hint, and no reason to refuse a message."""
-    message = b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z"}'
-    assert wrapped(message, f',"deliveryAttempt":{said}'.encode()).delivery_attempt == attempt
-    assert wrapped(message).delivery_attempt == 0
 
 
 @pytest.mark.parametrize(
@@ -127,7 +118,7 @@ def test_an_unwrapped_push() -> None:
     )
     assert (message.key, message.data, message.content_type) == ("7:1769860800000000", b"{}", "application/json")
     assert message.subscription_name == "projects/p/subscriptions/s"
-    assert (message.ordering_key, message.trace_id, message.delivery_attempt) == ("k", TRACE, 0)
+    assert (message.ordering_key, message.trace_id) == ("k", TRACE)
     assert message.attributes == {
         "content-type": "application/json",
         "googclient_traceparent": TRACEPARENT,

@@ -28,5 +28,5 @@ def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
     first = open_push({}, body)
     row = msgspec.to_builtins(whole_envelope(first))
     second = open_push({}, push_body(planned, row))
-    assert second == msgspec.structs.replace(first, delivery_attempt=2)
+    assert second == first
     assert second.delivery_key(0) == first.delivery_key(0)

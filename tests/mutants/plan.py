@@ -22,18 +22,8 @@ class Equivalent(NamedTuple):
 
 
 MODULES = {
-    "writer": Module(
-        "app/ingest/writer.py",
-        # The last three drive a whole writer, for what it asks of its parts.
-        (
-            "tests/ingest/test_writer*.py",
-            "tests/ingest/test_suspect_lane*.py",
-            "tests/ingest/test_repairs.py",
-            "tests/ingest/test_sink_health.py",
-            "tests/ingest/test_sink_health_checks.py",
-        ),
-    ),
-    "retry-policy": Module("app/ingest/retry_policy.py", ("tests/ingest/test_retry_policy.py",)),
+    "writer": Module("app/ingest/write/table_writer.py", ("tests/ingest/write/test_*.py",)),
+    "retry-policy": Module("app/ingest/write/retry_policy.py", ("tests/ingest/write/test_retry_policy.py",)),
     "dedupe": Module("app/ingest/dedupe.py", ("tests/ingest/test_dedupe.py",)),
     "envelope": Module("app/ingest/envelope.py", ("tests/ingest/test_envelope.py", "tests/ingest/test_proof.py")),
     "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
@@ -41,7 +31,7 @@ MODULES = {
     "feed": Module("app/query/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
     "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
     "sink-health": Module(
-        "app/ingest/sink_health.py", ("tests/ingest/test_sink_health.py", "tests/ingest/test_sink_health_checks.py")
+        "app/ingest/write/health.py", ("tests/ingest/write/test_health*.py", "tests/ingest/write/test_refusals.py")
     ),
     "decoder": Module(
         "app/ingest/records.py",

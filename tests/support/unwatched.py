@@ -1,6 +1,6 @@
 """Watches for tests that do not look at telemetry: their notes are never read."""
 
-from app.ingest.appends import AppendWatch
+from app.ingest.write.append_watch import AppendWatch
 from app.runtime.clock import Clock
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from app.http.problems import EXCEPTION_HANDLERS
-from app.ingest.sink_health import SinkHealth
+from app.ingest.write.health import SinkHealth
 from app.stores.sink import SinkState
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import SETTINGS, running

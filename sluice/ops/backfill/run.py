@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.ingest.appends import AppendWatch
 from app.ingest.earlier import EarlierCopies
 from app.ingest.proof import Proofs
 from app.ingest.rejects import prefix_of
 from app.ingest.setup import Pipelines
+from app.ingest.write.append_watch import AppendWatch
 from app.runtime.clock import Clock
 from app.runtime.instants import MIN_US
 from app.schema.table import rejects_table

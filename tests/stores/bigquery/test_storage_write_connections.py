@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
+from app.ingest.write.batching import BatchLimits
 from app.stores.bigquery.connections import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
 from sluice.testing.misbehaving.faults import Fault, Freeze, Silence, by_connection, in_turn

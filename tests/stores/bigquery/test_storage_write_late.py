@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
+from app.ingest.write.batching import BatchLimits
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.bigquery.connection import AppendRequests, Connection

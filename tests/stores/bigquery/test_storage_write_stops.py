@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from app.ingest.batcher import BatchLimits
-from app.ingest.sink_health import LOOK_AGAIN_S, watch
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.write.batching import BatchLimits
+from app.ingest.write.health import LOOK_AGAIN_S, watch
 from app.stores.sink import SetupError, SinkState
 from sluice.testing.misbehaving import faults
 from sluice.testing.misbehaving.faults import Answer, Fault, in_turn, not_stored

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.write.batching import BatchLimits
 from app.stores.sink import SinkState
 from sluice.testing.misbehaving.faults import Fault, at_random
 from sluice.testing.misbehaving.waiting import advance_until

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Verdict
-from app.ingest.writer import Writer, WriterLimits
+from app.ingest.write.batching import BatchLimits
+from app.ingest.write.table_writer import TableWriter, WriterLimits
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
@@ -166,7 +166,7 @@ class Instance:
             append_deadline_s=STORE.append_deadline_s,
             max_open_bytes=1_000_000,
         )
-        self.writer = Writer(
+        self.writer = TableWriter(
             self.appender, self.clock, limits, table="records", watch=unwatched(self.clock), jitter=lambda: 1.0
         )
         self.told: list[asyncio.Task[Verdict]] = []

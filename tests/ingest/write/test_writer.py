@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.ingest.batcher import BatchLimits
-from app.ingest.pending import Refused
-from app.ingest.suspects import HIGH_DELIVERY_ATTEMPT
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.stores.sink import Outcome, RowError, RowsRefused, Stored
+from app.ingest.write.batching import BatchLimits
+from app.ingest.write.messages import Refused
+from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
-from tests.ingest.scripted import ScriptedAppender, reply_later, turns
+from tests.ingest.scripted import reply_later, turns
 
 
 async def test_messages_that_arrive_together_share_an_append(bench: Bench) -> None:
@@ -88,30 +87,6 @@ async def test_a_refused_row_without_anybody_to_take_it_makes_its_message_unavai
     bad, good = bench.submit(b"a"), bench.submit(b"b")
     assert isinstance(await bad, Unavailable)
     assert await good == Durable()
-
-
-@pytest.mark.parametrize("bad", range(8))
-async def test_bisecting_finds_the_one_bad_row_of_a_batch(bad: int) -> None:
-    """Without a list the batch is halved until the bad row is alone; all others are stored."""
-    rows = [str(index).encode() for index in range(8)]
-
-    class Picky(ScriptedAppender):
-        async def append(self, batch: Sequence[bytes]) -> Outcome:
-            self.replies = [RowsRefused({})] if rows[bad] in batch else []
-            return await super().append(batch)
-
-    told: list[int] = []
-
-    async def reject(refused: Sequence[Refused]) -> Verdict:
-        told.extend(each.position for each in refused)
-        return Durable()
-
-    bench = Bench()
-    picky = Picky()
-    bench.writer = bench.over(picky)
-    assert await bench.submit(*rows, reject=reject) == Durable()
-    assert told == [bad]
-    assert sorted(picky.stored) == [row for row in rows if row != rows[bad]]
 
 
 async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:
@@ -194,14 +169,6 @@ async def test_a_message_that_has_its_answer_is_forgotten(bench: Bench) -> None:
     """Its deadline may be far away; nothing of it is held until then."""
     assert await bench.submit(b"a", b"b") == Durable()
     assert (len(bench.writer._deadlines), bench.writer._open_bytes) == (0, 0)
-
-
-async def test_a_suspect_in_several_parts_is_answered_once(bench: Bench) -> None:
-    """Each part is appended alone, and the last one answers."""
-    bench.writer = bench.over(bench.appender, BatchLimits(max_rows=2, max_bytes=10_000))
-    waiting = bench.deliver("m", b"a", b"b", b"c", delivery_attempt=HIGH_DELIVERY_ATTEMPT)
-    assert await waiting == Durable()
-    assert bench.appender.batches == [[b"a", b"b"], [b"c"]]
 
 
 async def test_the_oldest_wait_is_the_first_waiters() -> None:

@@ -10,12 +10,14 @@ a little time pass between its appends. None ever waits for another to end: that
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any
 
-from app.ingest.batcher import Batcher, BatchLimits
-from app.ingest.pending import Pending
+import msgspec
+
+from app.ingest.write.messages import Pending
 from app.runtime.clock import MICROSECONDS, Clock, Timer
 
 _NEW = 1 / 8  # weight of the latest acknowledgement in the moving average
@@ -27,6 +29,91 @@ APART_US = 3_000
 So all tables together begin at most 333 appends a second, which take a fifth of a processor. Full
 batches, and those of a table without an append in flight, do not count.
 """
+
+
+class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one append."""
+
+    max_rows: int
+    max_bytes: int
+
+
+class Batcher:
+    """A queue of messages that hands out batches, first in, first out. A message over the limits goes alone."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self._waiting: deque[Pending] = deque()
+        self._rows = self._bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    @property
+    def oldest(self) -> Pending | None:
+        """The one that has waited longest."""
+        return self._waiting[0] if self._waiting else None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether those that wait would fill an append."""
+        return self._rows >= self._limits.max_rows or self._bytes >= self._limits.max_bytes
+
+    def add(self, message: Pending) -> None:
+        """Put `message` at the end."""
+        self._waiting.append(message)
+        self._rows += message.row_count
+        self._bytes += message.byte_count
+
+    def take(self) -> list[Pending]:
+        """Remove and return the next batch; empty when nothing waits."""
+        if self._rows <= self._limits.max_rows and self._bytes <= self._limits.max_bytes:
+            return self.take_all()
+        batch: list[Pending] = []
+        rows = size = 0
+        while self._waiting:
+            message = self._waiting[0]
+            rows += message.row_count
+            size += message.byte_count
+            if batch and (rows > self._limits.max_rows or size > self._limits.max_bytes):
+                break
+            batch.append(self._waiting.popleft())
+            self._rows -= message.row_count
+            self._bytes -= message.byte_count
+        return batch
+
+    def take_all(self) -> list[Pending]:
+        """Remove and return everything."""
+        messages = list(self._waiting)
+        self._waiting.clear()
+        self._rows = self._bytes = 0
+        return messages
+
+
+def chunks(sizes: list[int], limits: BatchLimits) -> list[range]:
+    """Cut consecutive rows of these byte sizes into ranges that each fit one append."""
+    cut: list[range] = []
+    start = total = 0
+    for position, size in enumerate(sizes):
+        total += size
+        if position > start and (position - start >= limits.max_rows or total > limits.max_bytes):
+            cut.append(range(start, position))
+            start, total = position, size
+    if start < len(sizes):
+        cut.append(range(start, len(sizes)))
+    return cut
+
+
+def parts_of(rows: Sequence[bytes], size: int, limits: BatchLimits) -> list[tuple[Sequence[bytes], int, int]]:
+    """Cut the rows of a message, of `size` bytes, into parts that each fit one append; nearly always there is one.
+
+    Each part comes with the position of its first row, and with its size in bytes.
+    """
+    if rows and size <= limits.max_bytes and len(rows) <= limits.max_rows:
+        return [(rows, 0, size)]
+    parts = [(rows[cut.start : cut.stop], cut.start) for cut in chunks([len(row) for row in rows], limits)]
+    return [(part, first, sum(map(len, part))) for part, first in parts]
 
 
 class SharedTarget:
@@ -103,7 +190,7 @@ class Dispatcher:
     ) -> None:
         self._send, self._clock = send, clock
         self._target_in_flight, self.max_in_flight = target_in_flight, max_in_flight
-        self._batcher: Batcher[Pending] = Batcher(limits)
+        self._batcher: Batcher = Batcher(limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._due: asyncio.Handle | Timer | None = None
         self._is_due_soon = self._closed = False

@@ -4,9 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
-from app.ingest.batcher import BatchLimits
-from app.ingest.dispatcher import Dispatcher, SharedTarget
-from app.ingest.pending import Pending
+from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget
+from app.ingest.write.messages import Pending
 from app.runtime.clock import MICROSECONDS
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns

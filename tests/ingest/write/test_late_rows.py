@@ -53,7 +53,7 @@ async def test_a_late_batch_is_counted_and_logged(caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.WARNING, "sluice.writer")
     bench = fenced(LATE)
     assert await asyncio.gather(*[bench.submit(b"a", b"b"), bench.submit(b"c")]) == [Durable()] * 2
-    assert bench.writer._appends.watch._metrics.late_rows == {"records": 3}
+    assert bench.writer._watch._metrics.late_rows == {"records": 3}
     (said,) = caplog.messages
     assert "3 rows of 2 messages" in said
 
@@ -202,8 +202,8 @@ async def test_an_attempt_that_was_cancelled_late_is_retried_under_another_key()
     assert slow.stored == [b"a~late1"]
 
 
-async def test_a_suspect_is_repaired_like_any_other() -> None:
-    """Alone in the lane."""
+async def test_an_isolated_message_is_appended_again_like_any_other() -> None:
+    """Under its late key."""
     bench = fenced(RowsRefused({0: RowError("bad")}), LATE)
     assert await bench.deliver("m", b"bad", b"a", b"b") == Durable()
     assert bench.appender.stored == [b"a", b"b", b"a~late1", b"b~late1"]
@@ -242,4 +242,4 @@ async def test_a_repair_that_the_end_of_the_process_cuts_short_is_told(caplog: p
     await bench.clock.advance(1)
     await closing
     assert isinstance(await waiting, Unavailable)
-    assert "1 late rows were not repaired" in caplog.text
+    assert "1 late rows were not stored again" in caplog.text

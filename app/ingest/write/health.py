@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.ingest.retry_policy import Trip, trip_for
 from app.ingest.verdict import Throttled, Unavailable
+from app.ingest.write.retry_policy import Trip, trip_for
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
-from app.runtime.clock import Clock
+from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.sink import Appender, ColumnsPending, SetupError, SinkState, Stored, TableCheck
 from app.telemetry.logs import QUOTES_NAMES
 
 if TYPE_CHECKING:
-    from app.ingest.writer import Writer
+    from app.ingest.write.table_writer import TableWriter
 
 LOOK_AGAIN_S = 30.0
 DISK_AGAIN_S = 2.0  # a disk check costs almost nothing, and space may be freed or the file put back at any moment
 _log = logging.getLogger("sluice.writer")
-_MAX_ACCUSERS = 100
+_AGREEING, _AGREEING_FOR_US = 3, 5_000_000
+"""How many messages are refused alone, and for how long if other appends are in flight, before the table trips."""
 # States that a table check can clear. Only an append shows that writing is forbidden or over quota.
 _SEEN_ON_THE_TABLE = {SinkState.NOT_FOUND, SinkState.SCHEMA_MISMATCH}
 _TAKES_ROWS = {SinkState.ACTIVE, SinkState.COLUMNS_PENDING}
@@ -31,9 +32,7 @@ class SinkHealth:
     """The health of a table, from its appends and from checks of it.
 
     `state` and `detail` are for health and metrics; `since_us` is when the state began (microseconds, wall clock).
-    `circuit` is open during a pause, and its trips make pauses longer. `appends_stored` counts stored appends.
-    `accusers` are the messages refused alone, without naming a row, since the last stored append (`accused_since_us`:
-    the first one).
+    `circuit` is open during a pause, and its trips make pauses longer.
     """
 
     def __init__(self, table: str, clock: Clock) -> None:
@@ -44,14 +43,14 @@ class SinkHealth:
         self.circuit = CircuitBreaker(clock.elapsed_us)
         self.is_checked = False
         """Whether a check of the table has ended, with whatever result."""
-        self.appends_stored = 0
-        self.accusers: set[str] = set()
-        self.accused_since_us = 0
+        self._refused: set[str] = set()
+        """Messages that were refused alone, without a row being named, since a row was stored; no more than matter."""
+        self._refused_since_us = 0
         self.troubled = asyncio.Event()
         """Set while the state is not ACTIVE."""
         self._lack = ""
         """Which columns the table lacks; "" if it lacks none."""
-        self._by_look = self._was_quiet = False
+        self._by_check = self._was_quiet = False
         self._verdict: Unavailable | Throttled | None = None
         """That of the last trip."""
 
@@ -77,6 +76,8 @@ class SinkHealth:
         self.trouble(trip.state, trip.detail)
         self.circuit.trip(trip.verdict.retry_after_s)
         self._verdict = trip.verdict
+        # After the pause, appends of other messages have time to show that the table takes rows.
+        self._refused_since_us = self._clock.elapsed_us() + round(trip.verdict.retry_after_s * MICROSECONDS)
         return trip.verdict
 
     def trouble(self, state: SinkState, detail: str) -> None:
@@ -86,7 +87,7 @@ class SinkHealth:
             _log.warning("table %s: %s: %s", self._table, state.value, detail, extra=extra)
             self.since_us = self._clock.now_us()
         self.state, self.detail = state, detail
-        self._by_look = self._was_quiet = False
+        self._by_check = self._was_quiet = False
         self.troubled.set()
 
     def notice_clock(self) -> None:
@@ -127,17 +128,25 @@ class SinkHealth:
             self.trouble(SinkState.COLUMNS_PENDING, detail)
 
     def stored(self) -> None:
-        """Record that rows were stored, which clears the table of any refusal."""
-        self.appends_stored += 1
-        self.accusers.clear()
+        """Record that rows were stored: the table does not refuse every message."""
+        self._refused.clear()
         self.recover()
 
-    def accuse(self, key: str) -> None:
-        """Record that a message was refused alone, for an unknown reason."""
-        if not self.accusers:
-            self.accused_since_us = self._clock.elapsed_us()
-        if len(self.accusers) < _MAX_ACCUSERS:
-            self.accusers.add(key)
+    def refused(self, key: str) -> None:
+        """Record that a message was refused alone, without a row being named."""
+        if not self._refused:
+            self._refused_since_us = self._clock.elapsed_us()
+        if len(self._refused) < _AGREEING:
+            self._refused.add(key)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether different messages were refused alone, and nothing was stored since."""
+        return len(self._refused) >= _AGREEING
+
+    def refuses_all(self, *, idle: bool) -> bool:
+        """Return whether the table refuses every message. `idle`: no other append could still show the contrary."""
+        return self.is_doubtful and (idle or self._clock.elapsed_us() - self._refused_since_us >= _AGREEING_FOR_US)
 
     def record_check(self, obstacle: TableCheck, *, idle: bool) -> Trip | None:
         """Record the result of a table check; return the trip that follows. `idle`: nothing waits or is in flight.
@@ -164,11 +173,11 @@ class SinkHealth:
         if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of the check, not of appends
             if self.state is SinkState.ACTIVE:
                 self.trouble(obstacle.state, obstacle.detail)
-                self._by_look = True
+                self._by_check = True
             return None
         trip = trip_for(obstacle, self.circuit.trips)
         self.trip(trip)
-        self._by_look = True
+        self._by_check = True
         return trip
 
     def _note_lack(self, detail: str) -> None:
@@ -180,7 +189,7 @@ class SinkHealth:
             self.recover()
 
     def _clean(self, *, idle: bool) -> None:
-        if self._by_look:
+        if self._by_check:
             self.circuit.half_open()
             self.recover()
         elif self.pause() is None and idle:
@@ -191,7 +200,7 @@ class SinkHealth:
             self.circuit.half_open()
 
 
-async def watch(writer: "Writer", appender: Appender, clock: Clock) -> None:
+async def watch(writer: "TableWriter", appender: Appender, clock: Clock) -> None:
     """Check the table of `writer` at the start, and every half minute while something is wrong with it.
 
     So `/health/ready` shows a set-up problem before the first message. It clears when the table is fixed, without a

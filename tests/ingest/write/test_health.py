@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import Trip
-from app.ingest.sink_health import LOOK_AGAIN_S, SinkHealth, watch
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.write.health import LOOK_AGAIN_S, SinkHealth, watch
+from app.ingest.write.retry_policy import Trip
 from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
@@ -231,22 +231,6 @@ def test_only_what_names_tables_and_columns_is_logged_as_it_is(
     [record] = caplog.records
     assert hasattr(record, "quotes_names") is is_trusted
     assert record.getMessage() == f"table records: {state.value}: a detail"
-
-
-async def test_messages_refused_alone_are_counted_until_one_is_stored() -> None:
-    """By key, from the first one on, and no more of them than matter."""
-    clock = FakeClock()
-    health = SinkHealth("records", clock)
-    for number in range(200):
-        await clock.advance(1)
-        health.accuse(f"k{number}")
-    assert (len(health.accusers), health.accused_since_us) == (100, 1_000_000)
-    health.stored()
-    assert (health.accusers, health.appends_stored) == (set(), 1)
-    health.accuse("k0")
-    assert (health.accusers, health.accused_since_us) == ({"k0"}, 200_000_000)
-    health.stored()
-    assert health.appends_stored == 2
 
 
 async def test_a_pause_ends_when_it_said() -> None:

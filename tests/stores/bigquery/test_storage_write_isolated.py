@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import Durable, Unavailable
+from app.ingest.write.batching import BatchLimits
 from app.stores.sink import SinkState
 from sluice.testing.misbehaving.faults import Fault, Refuse, not_stored
 from tests.stores.bigquery.rig import Rig, rigged
@@ -48,6 +48,7 @@ async def test_a_refused_message_that_comes_again_has_no_neighbours(rig: Rig) ->
     rig.server.is_bad = lambda row_id: row_id == "odd"
     rig.server.decide = lambda arrival: UNNAMED if "odd" in arrival.ids else Fault()
     assert isinstance((await rig.told(rig.send("poison", "odd")))[0], Unavailable)
+    assert await rig.told(rig.send("other")) == [Durable()]
     first = len(rig.server.arrivals)
     assert await rig.told(rig.send("poison", "odd"), rig.send("good")) == [Durable()] * 2
     assert {arrival.ids for arrival in rig.server.arrivals[first:]} == {("odd",), ("good",)}

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import Trip
-from app.ingest.sink_health import DISK_AGAIN_S, LOOK_AGAIN_S, SinkHealth, watch
 from app.ingest.verdict import Unavailable
+from app.ingest.write.health import DISK_AGAIN_S, LOOK_AGAIN_S, SinkHealth, watch
+from app.ingest.write.retry_policy import Trip
 from app.stores.sink import ColumnsPending, SetupError, SinkState, Stored, TableCheck
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench

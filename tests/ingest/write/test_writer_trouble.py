@@ -144,7 +144,7 @@ async def test_a_defect_of_the_writer_leaves_nobody_waiting(
 ) -> None:
     """Whatever breaks, the message is answered, the log says so, and the next batch goes out."""
     with monkeypatch.context() as broken:
-        broken.setattr("app.ingest.sink_health.SinkHealth.stored", lambda _: 1 / 0)
+        broken.setattr("app.ingest.write.health.SinkHealth.stored", lambda _: 1 / 0)
         assert isinstance(await bench.submit(b"a"), Unavailable)
     assert [record.getMessage() for record in caplog.records] == ["a batch failed unexpectedly"]
     assert await bench.submit(b"b") == Durable()

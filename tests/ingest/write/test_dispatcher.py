@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.desk import Desk
 from tests.ingest.scripted import turns
+from tests.ingest.write.desk import Desk
 from tests.long_form import examples
 
 

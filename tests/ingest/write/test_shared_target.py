@@ -1,9 +1,9 @@
 """What the tables of several streams may have in flight together."""
 
-from app.ingest.dispatcher import SharedTarget
+from app.ingest.write.batching import SharedTarget
 from app.runtime.clock import MICROSECONDS
 from sluice.testing.clock import FakeClock
-from tests.ingest.desk import ACK_S, Desk
+from tests.ingest.write.desk import ACK_S, Desk
 
 
 async def test_tables_share_what_may_be_in_flight_and_none_waits_for_another() -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from app.ingest.batcher import BatchLimits
-from app.ingest.verdict import Durable, Unavailable
+from app.ingest.write.batching import BatchLimits
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
@@ -56,14 +55,3 @@ def bench(decide: Callable[[list[bytes]], Outcome]) -> Bench:
     made.appender.decide = decide
     made.writer = made.over(made.appender, LARGE)
     return made
-
-
-async def deliver_until_durable(made: Bench, key: str, *rows: bytes) -> int:
-    """Deliver a message until it is durable; return how often."""
-    for delivery in range(1, 20):
-        told = await made.deliver(key, *rows)
-        if told == Durable():
-            return delivery
-        assert isinstance(told, Unavailable)
-        await made.clock.advance(told.retry_after_s)
-    raise AssertionError("it came again and again")

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.retry_policy import CLOCK_PAUSE_S
 from app.ingest.verdict import Durable, Unavailable
+from app.ingest.write.retry_policy import CLOCK_PAUSE_S
 from app.runtime.time_of_day import BELIEVED_AFTER_US
 from app.stores.sink import SinkState, Stored
 from tests.ingest.bench import Bench

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.ingest.stall_watchdog import StallWatchdog
 from app.ingest.verdict import Unavailable
+from app.ingest.write.stall_watchdog import StallWatchdog
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,

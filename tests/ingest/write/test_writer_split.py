@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.ingest.batcher import BatchLimits
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
+from app.ingest.write.batching import BatchLimits
 from app.stores.sink import Outcome, QuotaExceeded, RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns

@@ -4,7 +4,7 @@ import heapq
 
 import pytest
 
-from app.ingest.dispatcher import AppendSpacing
+from app.ingest.write.batching import AppendSpacing
 
 ACK_US = 20_000
 

@@ -1,4 +1,4 @@
-"""Some rows of one message on their way to the store, and the future of their verdict."""
+"""A message that waits until its rows are durable, and the groups of rows that are appended together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ import msgspec
 from opentelemetry.trace import Span
 
 from app.ingest.verdict import DURABLE, Throttled, Unavailable, Verdict
+from app.ingest.write.refusals import Refusals
 from app.stores.sink import RowError
 
 LATE = Unavailable("the records were not stored within the request's time budget", 1.0)
@@ -24,11 +25,11 @@ OnRefused = Callable[[Sequence[Refused]], Awaitable[Verdict]]
 
 
 class Pending:
-    """Some rows of one message, and the future of their verdict.
+    """A message, or a part of one that fits an append, and the future of its verdict.
 
-    `first` is the position of the first one among the message's rows. `begun_us` is when it began to wait (the clock's
+    `first` is the position of its first row in the message. `begun_us` is when it began to wait (the clock's
     `elapsed_us`). `reject` makes the refusal of a row durable. `span` is the message's span if it is traced. `key`
-    identifies the message in every delivery.
+    identifies the message in every delivery. `refusals` are None until the store refuses an append that holds it.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Pending:
         "first",
         "key",
         "open_rows",
+        "refusals",
         "reject",
         "row_count",
         "rows",
@@ -58,6 +60,7 @@ class Pending:
         self.rows, self.first, self.byte_count, self.begun_us = rows, first, byte_count, begun_us
         self.reject, self.span, self.verdict, self.key = reject, span, verdict, key
         self.row_count = self.open_rows = len(rows)
+        self.refusals: Refusals | None = None
 
     def settle(self, rows: int) -> None:
         """Count `rows` as durable; the last one answers the waiter."""
@@ -73,6 +76,12 @@ class Pending:
     def overdue(self) -> None:
         """Answer the waiter that its deadline has passed; the rows may still be stored."""
         self.fail(LATE)
+
+
+def fail(messages: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
+    """Answer the waiters that their rows are not durable."""
+    for message in messages:
+        message.fail(verdict)
 
 
 async def verdict_of(parts: Sequence[Pending], begun: int, begin: Callable[[Sequence[Pending]], None]) -> Verdict:
@@ -95,38 +104,54 @@ async def verdict_of(parts: Sequence[Pending], begun: int, begin: Callable[[Sequ
     return verdict
 
 
-PendingRow = tuple[Pending, int]
+Slot = tuple[Pending, int]
 """One row: the part of a message that holds it, and its position there."""
 
 
-def slots_of(batch: Iterable[Pending]) -> list[PendingRow]:
-    """Return every row of `batch`."""
-    return [(pending, index) for pending in batch for index in range(pending.row_count)]
+class Group(msgspec.Struct, frozen=True):
+    """Rows that are appended together.
+
+    `lateness` is 0 or the number of the key under which they are appended again because they were late
+    (app.stores.sink): then they are appended even if their messages were abandoned.
+    """
+
+    slots: Sequence[Slot]
+    lateness: int = 0
+
+    def messages(self) -> list[Pending]:
+        """Return the messages of these rows, each once, in order."""
+        return list(dict.fromkeys(message for message, _ in self.slots))
+
+    def of(self, slots: Sequence[Slot]) -> "Group":
+        """Return some of the rows as a group of their own."""
+        return Group(slots, self.lateness)
+
+    def halves(self) -> tuple["Group", "Group"]:
+        """Halve the group, between two messages if there are several. The larger half comes first."""
+        slots = self.slots
+        middle = len(slots) // 2
+        between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
+        cut = min(between, key=lambda index: abs(index - middle), default=middle)
+        larger, smaller = sorted((slots[cut:], slots[:cut]), key=len, reverse=True)
+        return self.of(larger), self.of(smaller)
+
+    def without(self, errors: Mapping[int, RowError]) -> dict[Pending, list[Slot]]:
+        """Return the rows but those at these positions, by message."""
+        rest: dict[Pending, list[Slot]] = {}
+        for position, slot in enumerate(self.slots):
+            if position not in errors:
+                rest.setdefault(slot[0], []).append(slot)
+        return rest
+
+    def refused(self, errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
+        """Return the refused rows by message; `errors` are by position in the group."""
+        refused: dict[Pending, list[Refused]] = {}
+        for position, error in errors.items():
+            message, index = self.slots[position]
+            refused.setdefault(message, []).append(Refused(message.first + index, error))
+        return refused
 
 
-def messages_of(slots: Iterable[PendingRow]) -> list[Pending]:
-    """Return the parts that these rows belong to, each once, in order."""
-    return list(dict.fromkeys(pending for pending, _ in slots))
-
-
-def rows_of(slots: Iterable[PendingRow]) -> list[bytes]:
-    """Return the rows themselves."""
-    return [pending.rows[index] for pending, index in slots]
-
-
-def halves(slots: Sequence[PendingRow]) -> tuple[Sequence[PendingRow], Sequence[PendingRow]]:
-    """Halve `slots`, between two messages if there are several. The larger half comes first."""
-    middle = len(slots) // 2
-    between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
-    cut = min(between, key=lambda index: abs(index - middle), default=middle)
-    larger, smaller = sorted((slots[cut:], slots[:cut]), key=len, reverse=True)
-    return larger, smaller
-
-
-def refused_of(slots: Sequence[PendingRow], errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
-    """Return the refused rows by message; `errors` are by position in `slots`."""
-    refusals: dict[Pending, list[Refused]] = {}
-    for position, error in errors.items():
-        pending, index = slots[position]
-        refusals.setdefault(pending, []).append(Refused(pending.first + index, error))
-    return refusals
+def group_of(messages: Iterable[Pending]) -> Group:
+    """Return all rows of `messages`."""
+    return Group([(message, index) for message in messages for index in range(message.row_count)])

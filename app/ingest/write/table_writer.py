@@ -1,0 +1,467 @@
+"""Write the rows of one table: append them in batches, and let each message wait for its own rows.
+
+`batching` decides when a batch goes out, `_write` appends it. If not all of it was stored in time, `_resolve` goes on:
+one list of groups of rows, one step for each outcome (`retry_policy.decide`). A message's deadline ends only its wait,
+never the attempt. If it cut the attempt short, a slow store would receive the same batch again and again.
+
+Late rows may lie behind readers, who take a row under the same key for a copy. So they are appended once more under
+another key, by the same loop in a task of its own, even if their message was abandoned: its next delivery, under the
+plain key, passes for a copy too. If they are late again, they get yet another key. What remains: a process that ends
+between a late commit and this, and a commit that comes later than the margin after we abandoned the rows
+(docs/runbook.md).
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+from opentelemetry.trace import Span
+
+from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
+from app.ingest.write.append_watch import AppendWatch
+from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget, parts_of
+from app.ingest.write.health import SinkHealth
+from app.ingest.write.messages import LATE, Group, OnRefused, Pending, Refused, fail, group_of, verdict_of
+from app.ingest.write.refusals import Refusals, RefusedMessages
+from app.ingest.write.retry_policy import (
+    RETRY_MAX_S,
+    Attempt,
+    Check,
+    Complete,
+    Isolate,
+    Postpone,
+    Redeliver,
+    RejectRows,
+    Rekey,
+    Retry,
+    Split,
+    Step,
+    Trip,
+    decide,
+    decide_checked,
+)
+from app.ingest.write.stall_watchdog import StallWatchdog
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import Deadlines, TimeLimit, set_within
+from app.runtime.time_of_day import BELIEVED_AFTER_US
+from app.stores.sink import (
+    Appender,
+    Outcome,
+    RowError,
+    RowsHeld,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TableCheck,
+    Uncertain,
+)
+from app.stores.stamping import LateCancellationError
+
+_log = logging.getLogger("sluice.writer")
+_FULL = Throttled("too many messages wait for the store on this instance", 1.0)
+_CLOSED = Unavailable("the instance is shutting down", 1.0)
+_GIVEN_UP = Unavailable("the append was abandoned", 1.0)
+_CLOCK_LOOK_S, _PAUSE_LOOK_S = 0.25, 1.0
+_CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; trouble that lasts longer is not a jump
+_CLOSES_WITHIN_S = 1.0
+
+
+class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one append, how long an attempt may take, and how many bytes may wait for the store.
+
+    `stuck_s` is how long messages may wait without any answer from the store (`stall_watchdog`).
+    """
+
+    batch: BatchLimits
+    append_deadline_s: float
+    max_open_bytes: int
+    stuck_s: float = 300.0
+
+
+class TableWriter:
+    """Writes the rows of one table through an Appender; `shared` is a target for several (`batching`)."""
+
+    def __init__(  # noqa: PLR0913 - what one table's writer needs
+        self,
+        appender: Appender,
+        clock: Clock,
+        limits: WriterLimits,
+        *,
+        table: str,
+        watch: AppendWatch,
+        shared: SharedTarget | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
+        self._table, self._watch = table, watch
+        watch.late(table, 0)  # so that the counter is there before it counts
+        self._deadlines: Deadlines[Pending] = Deadlines(clock)
+        self._append_limits: Deadlines[TimeLimit] = Deadlines(clock)
+        self._append_limit_us = round(limits.append_deadline_s * MICROSECONDS)
+        in_flight = {"target_in_flight": appender.target_in_flight, "max_in_flight": appender.max_in_flight}
+        self._dispatcher = Dispatcher(self._write_batch, clock, limits.batch, **in_flight, shared=shared)
+        self.health = SinkHealth(table, clock)
+        self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
+        self._open_bytes, self._flows, self._closed = 0, 0, False
+        self._begun = self._newest_stored = 0
+        """How many appends have begun, and the number of the newest one that was stored."""
+        self._refused = RefusedMessages()
+        self._alone = asyncio.Lock()  # messages that were refused before are appended one at a time
+        self._late_groups = 0
+        self._no_late_groups = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many parts of messages wait for an append."""
+        return len(self._dispatcher)
+
+    @property
+    def oldest_wait_s(self) -> float:
+        """How long the oldest waiting message has waited for an append, in seconds."""
+        oldest = self._dispatcher.oldest
+        return 0.0 if oldest is None else (self._clock.elapsed_us() - oldest.begun_us) / MICROSECONDS
+
+    def refusal(self, byte_count: int = 0) -> Unavailable | Throttled | None:
+        """Say why `byte_count` more bytes would be refused at once, or None."""
+        if self._closed:
+            return _CLOSED
+        pause = self.health.pause()
+        if pause is not None:
+            return pause
+        # Admission limits the bytes of requests; this limits the bytes of the rows made from them.
+        return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
+
+    async def submit(
+        self,
+        rows: Sequence[bytes],
+        deadline_us: int,
+        reject: OnRefused | None = None,
+        span: Span | None = None,
+        *,
+        key: str = "",
+    ) -> Verdict:
+        """Wait until `rows` are durable, or until it is clear that they will not be by `deadline_us`.
+
+        The deadline is in the clock's `elapsed_us`. Without `reject`, a refused row makes the message Unavailable.
+        `reject`, `span` and `key` are those of Pending.
+        """
+        now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
+        refusal = self.refusal(size)
+        if refusal is not None:
+            return refusal
+        if now_us >= deadline_us:
+            return LATE
+        new_future = asyncio.get_running_loop().create_future
+        parts = [
+            Pending(some, first, part_size, now_us, reject, span, new_future(), key)
+            for some, first, part_size in parts_of(rows, size, self._limits.batch)
+        ]
+        self._open_bytes += size
+        self.progress.begin()
+        try:
+            for part in parts:
+                self._deadlines.begin(part, deadline_us)
+            begun = self._begin(parts, now_us)
+            return await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
+        finally:
+            self.progress.end()
+            self._open_bytes -= size
+            for part in parts:
+                self._deadlines.end(part)
+
+    async def close(self) -> None:
+        """Abandon what is not durable yet, answer its waiters, and accept no more messages.
+
+        Late rows have a moment to become durable, as nothing resumes them later.
+        """
+        self._closed = True
+        if self._late_groups:
+            await set_within(self._clock, _CLOSES_WITHIN_S, self._no_late_groups)
+        await self._dispatcher.close()
+        fail(self._deadlines.close(), _CLOSED)
+
+    def record_check(self, obstacle: TableCheck) -> None:
+        """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
+        idle = not (self._flows or self._late_groups or self._dispatcher.in_flight or len(self._dispatcher))
+        if (trip := self.health.record_check(obstacle, idle=idle)) is not None:
+            fail(self._dispatcher.take_all(), trip.verdict)
+
+    def _begin(self, parts: Sequence[Pending], now_us: int) -> int:
+        """Let `parts` wait for an append; return how many do. A message that was refused before has no neighbours."""
+        refusals = self._refused.find(parts[0].key, now_us) if self._refused else None
+        if refusals is None:
+            begun = self._dispatcher.max_in_flight
+            self._dispatcher.add(parts[:begun])
+            return begun
+        for part in parts:
+            part.refusals = refusals
+            self._dispatcher.spawn(self._write_alone(part))
+        return len(parts)
+
+    async def _write_alone(self, part: Pending) -> None:
+        async with self._alone:
+            await self._write_batch([part])
+        if part.verdict.done() and part.verdict.result() is DURABLE:
+            self._refused.forget(part.key)
+
+    async def _write_batch(self, batch: list[Pending]) -> None:
+        """Write `batch`; whatever happens, no message goes on waiting for it."""
+        self._flows += 1
+        try:
+            await self._write(self._still_wanted(batch))
+        except asyncio.CancelledError:
+            fail(batch, _CLOSED if self._closed else _GIVEN_UP)
+            raise
+        except Exception:
+            _log.exception("a batch failed unexpectedly")
+            fail(batch, _GIVEN_UP)
+        finally:
+            self._flows -= 1
+
+    async def _write(self, batch: list[Pending]) -> None:
+        """Append the rows of `batch`; handle rows one by one only if not all of them were stored in time."""
+        if not batch:
+            return
+        newest_stored = self._newest_stored
+        rows = batch[0].rows if len(batch) == 1 else [row for message in batch for row in message.rows]
+        outcome = await self._append(rows, batch)
+        if isinstance(outcome, Stored) and not outcome.late:
+            self.health.stored()
+            for message in batch:
+                message.settle(message.row_count)
+        else:
+            await self._resolve(group_of(batch), outcome, newest_stored)
+
+    async def _resolve(  # noqa: C901, PLR0912 - one branch for each step
+        self, first: Group, outcome: Outcome, newest_stored: int
+    ) -> None:
+        """After `outcome`, append the rows of `first` until each is durable, rejected, or abandoned by its message.
+
+        `newest_stored` is the one that was known when the append began.
+        """
+        groups, again, failures = deque[Group](), deque[Group](), 0  # `again` comes when `groups` is empty
+        group: Group | None = first
+        while group is not None:
+            match await self._next_step(group, outcome, newest_stored, failures):
+                case Complete():
+                    self.health.stored()
+                    for message, _ in group.slots:
+                        message.settle(1)
+                case Rekey():
+                    self._append_late(group)
+                case RejectRows(errors):
+                    self._reject(group, errors)
+                    rest = group.without(errors)
+                    named = [rest.pop(message) for message in group.refused(errors) if message in rest]
+                    again += [group.of(slots) for slots in named]  # the store may name one row at a time
+                    if rest:
+                        groups.append(group.of([slot for slots in rest.values() for slot in slots]))
+                case Split():
+                    groups += group.halves()  # the smaller half goes first
+                case Isolate():
+                    self.health.refused(_name(group))
+                    again.append(group)
+                    groups.rotate(-1)  # the messages least related to this one show soonest whether it is the table
+                case Retry(detail, max_delay_s):
+                    failures += 1
+                    self.health.uncertain(detail, failures)
+                    if await self._back_off(self._jitter() * max_delay_s):
+                        self._append_late(group)
+                    else:
+                        groups.append(group)
+                case Postpone(positions, detail, verdict):
+                    self.progress.answered()
+                    self.health.lack(detail)
+                    await self._postpone(group, positions, verdict)
+                    groups.append(group)
+                case Redeliver(verdict):
+                    self._remember(group)
+                    await self._postpone(group, range(len(group.slots)), verdict)
+                    groups.append(group)
+                case Trip() as trip:
+                    fail(self._dispatcher.take_all(), self.health.trip(trip))
+                    groups.append(group)  # a pause fails all groups but late ones, which wait for its end
+            group = await self._next_group(groups, again)
+            if group is not None:
+                newest_stored = self._newest_stored
+                outcome = await self._append(self._rows_of(group), group.messages())
+
+    async def _next_step(self, group: Group, outcome: Outcome, newest_stored: int, failures: int) -> Step:
+        """Decide what follows `outcome` of an append of `group`, and note a refusal."""
+        messages = group.messages()
+        attempt = Attempt(
+            rows=len(group.slots), messages=len(messages), failures=failures, trips=self.health.circuit.trips
+        )
+        if not isinstance(outcome, RowsRefused):
+            return decide(outcome, attempt)
+        for message in messages:
+            if message.refusals is None:
+                message.refusals = Refusals(self._begun)
+        refusals = messages[0].refusals
+        if len(messages) > 1 or refusals is None:
+            return decide(outcome, attempt)
+        is_idle = self._flows == 1 and not len(self._dispatcher)
+        attempt = msgspec.structs.replace(
+            attempt,
+            refusals=refusals.alone,
+            # A row that was late was sent before: it is not at fault, whatever else is stored.
+            deliveries=0 if group.lateness else refusals.deliveries,
+            stored_since=newest_stored > refusals.since and not group.lateness,
+            table_is_doubtful=self.health.is_doubtful,
+            table_refuses=self.health.refuses_all(idle=is_idle and refusals.alone > 0) and not group.lateness,
+        )
+        refusals.alone += 1
+        step = decide(outcome, attempt)
+        return decide_checked(await self._appender.check(), outcome, attempt) if isinstance(step, Check) else step
+
+    async def _next_group(self, groups: deque[Group], again: deque[Group]) -> Group | None:
+        """Remove groups until one has rows that must still be appended, and return those; None if none has."""
+        while groups or again:
+            group = (groups or again).pop()
+            if group.lateness:
+                while (pause := self.health.pause()) is not None:
+                    await self._clock.sleep(min(pause.retry_after_s, _PAUSE_LOOK_S))
+                return group
+            live = set(self._still_wanted(group.messages()))
+            if live:
+                return group.of([slot for slot in group.slots if slot[0] in live])
+        return None
+
+    def _still_wanted(self, messages: list[Pending]) -> list[Pending]:
+        """Return the messages that are still waiting; fail all of them if a pause began while they waited."""
+        pause = self.health.pause()
+        if pause is not None:
+            fail(messages, pause)
+        return [message for message in messages if not message.verdict.done()]
+
+    async def _postpone(self, group: Group, positions: Iterable[int], verdict: Unavailable) -> None:
+        """Fail the messages of these rows; late rows wait in place of that, as no delivery repeats their key."""
+        if group.lateness:
+            await self._clock.sleep(RETRY_MAX_S)
+        else:
+            fail({group.slots[position][0] for position in positions}, verdict)
+
+    def _remember(self, group: Group) -> None:
+        message = group.slots[0][0]
+        if message.refusals is not None and not group.lateness:
+            message.refusals.deliveries += 1
+            self._refused.remember(message.key, message.refusals, self._clock.elapsed_us())
+
+    def _reject(self, group: Group, errors: Mapping[int, RowError]) -> None:
+        """Make the rejection of rows durable, in the background."""
+        self.health.recover()  # the store answers
+        for message, rows in group.refused(errors).items():
+            if message.reject is None:
+                message.fail(Unavailable(f"the store refused the row: {rows[0].error.detail}", 30.0))
+            else:
+                self._dispatcher.spawn(_reject_rows(message, message.reject, rows))
+
+    def _append_late(self, group: Group) -> None:
+        """Append late rows under the next key, in a task of their own: nobody else waits for that."""
+        self._watch.late(self._table, len(group.slots))
+        _log.warning(
+            "table %s: %d rows of %d messages were committed so late after their timestamp that readers may "
+            "have passed them; they are appended once more under another key",
+            self._table,
+            len(group.slots),
+            len(group.messages()),
+        )
+        self._late_groups += 1
+        self._no_late_groups.clear()
+        self._dispatcher.spawn(self._write_late(Group(group.slots, group.lateness + 1)))
+
+    async def _write_late(self, group: Group) -> None:
+        size = sum(len(message.rows[index]) for message, index in group.slots)
+        self._open_bytes += size
+        is_done = False
+        try:
+            first = await self._next_group(deque([group]), deque())
+            if first is not None:
+                newest_stored = self._newest_stored
+                outcome = await self._append(self._rows_of(first), first.messages())
+                await self._resolve(first, outcome, newest_stored)
+            is_done = True
+        finally:
+            self._open_bytes -= size
+            self._late_groups -= 1
+            if not self._late_groups:
+                self._no_late_groups.set()
+            if not is_done:
+                _log.error(
+                    "table %s: %d late rows were not stored again: readers that have passed them will not see them",
+                    self._table,
+                    len(group.slots),
+                )
+
+    def _rows_of(self, group: Group) -> list[bytes]:
+        rows = [message.rows[index] for message, index in group.slots]
+        return [self._appender.rekeyed(row, group.lateness) for row in rows] if group.lateness else rows
+
+    async def _append(self, rows: Sequence[bytes], messages: Iterable[Pending]) -> Outcome:
+        """Append `rows` once, within the append deadline, and only while the clock can be trusted."""
+        if self._clock.trouble() and (obstacle := await self._clock_obstacle()) is not None:
+            return obstacle
+        self._begun += 1
+        number, begun_us, outcome = self._begun, self._clock.elapsed_us(), None
+        spans = [message.span for message in messages if message.span is not None]
+        begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), spans)
+        try:
+            with TimeLimit(self._append_limits, begun_us + self._append_limit_us):
+                outcome = await self._appender.append(rows)
+        except TimeoutError as error:
+            late = isinstance(error.__cause__, LateCancellationError)
+            outcome = Uncertain(f"the store did not answer within {self._limits.append_deadline_s:g} s", late)
+        except Exception as error:  # an Appender raises nothing that a store can cause, so this is a defect
+            _log.exception("the append failed unexpectedly")
+            outcome = Uncertain(f"{type(error).__name__}: {error}")
+        finally:
+            self._watch.end(begun, outcome)
+        if isinstance(outcome, Stored):
+            self._newest_stored = max(self._newest_stored, number)
+        if not isinstance(outcome, Uncertain | RowsHeld):  # rows are held without a request
+            self.progress.answered()
+            self._dispatcher.acknowledged(self._clock.elapsed_us() - begun_us)
+        return outcome
+
+    async def _clock_obstacle(self) -> SetupError | None:
+        """Wait while the clock may have jumped; return the obstacle if the trouble lasts longer than a jump."""
+        begun_us = self._clock.elapsed_us()
+        while trouble := self._clock.trouble():
+            was_known = self.health.state is SinkState.CLOCK_WRONG and self.health.circuit.trips
+            if was_known or self._clock.elapsed_us() - begun_us >= _CLOCK_WAIT_US:
+                return SetupError(SinkState.CLOCK_WRONG, trouble)
+            self.health.trouble(SinkState.CLOCK_WRONG, trouble)
+            await self._clock.sleep(_CLOCK_LOOK_S)
+        return None
+
+    async def _back_off(self, delay_s: float) -> bool:
+        """Wait before rows are sent again; return whether the process was held up for so long that they are late.
+
+        An abandoned request may still be queued in this process, if others wait for the same connection.
+        """
+        begun, fence = self._clock.moment(), self._appender.fence
+        await self._clock.sleep(delay_s)
+        if fence is None:
+            return False
+        return begun.until_us(self._clock.moment()) > delay_s * MICROSECONDS + fence.margin_us
+
+
+async def _reject_rows(message: Pending, reject: OnRefused, rows: list[Refused]) -> None:
+    verdict: Verdict = _GIVEN_UP
+    try:
+        verdict = await reject(rows)
+    finally:
+        if isinstance(verdict, Durable):
+            message.settle(len(rows))
+        else:
+            message.fail(verdict)
+
+
+def _name(group: Group) -> str:
+    """Return the key of the only message of `group`, or a unique substitute if it has none."""
+    message = group.slots[0][0]
+    return message.key or f"part {id(message)}"
