@@ -12,10 +12,9 @@ from litestar import Litestar
 from app.auth.read_slots import ReadSlots, leave
 from app.health.probes import Health
 from app.http import paths
-from app.http.framing import check_host, with_nosniff
-from app.http.pieces import in_pieces
+from app.http.bodies import UnreadBodies, in_pieces
+from app.http.headers import check_host, with_nosniff
 from app.http.problems import ProblemError, send_problem
-from app.http.unread_bodies import UnreadBodies
 from app.ingest.setup import IngestService
 from app.query.setup import QueryService
 from app.stores.backend import Backend

@@ -13,19 +13,17 @@ from app.asgi import Instance, Sluice, lifespan
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
-from app.health.backlog import BacklogWatch
+from app.health.backlog import BacklogWatch, backlog_watch
 from app.health.canary import CanaryWatch
 from app.health.gauges import watch_gauges
-from app.health.local_backlog import backlog_watch
 from app.health.probes import Health, health_routes
 from app.health.readiness import About
-from app.http.cors import cors_config, keep_vary
+from app.http.bodies import UnreadBodies
+from app.http.headers import cors_config, keep_vary
 from app.http.problems import EXCEPTION_HANDLERS
-from app.http.unread_bodies import UnreadBodies
 from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
-from app.openapi.document import document_route
-from app.openapi.page import reference_routes
+from app.openapi.document import document_route, reference_routes
 from app.page.routes import page_routes
 from app.query.cache import open_store
 from app.query.erase.endpoint import erasure_routes

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeGuard, get_args
 import msgspec
 from msgspec import Meta
 
-from app.runtime.declarations import DeclarationError, import_declaration
+from app.runtime.imports import DeclarationError, import_declaration
 
 RejectReason = Literal[
     "malformed",

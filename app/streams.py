@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from app.record import RecordType, RecordTypeError, is_record_type, load_record_type
-from app.runtime.declarations import DeclarationError, import_declaration
+from app.runtime.imports import DeclarationError, import_declaration
 from app.schema.columns import Role, flat
 from app.schema.filters import checked_table
 from app.schema.pii import MIN_SECRET_LENGTH, Hasher, hasher_of

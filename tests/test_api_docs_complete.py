@@ -11,7 +11,7 @@ from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
 from app.query.endpoints.openapi import HEADERS
 from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.params.catalogue import (
+from app.query.params.parameters import (
     LAST_EVENT_ID,
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,

@@ -14,7 +14,7 @@ from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.sink import StorageWriteAppender
-from app.stores.duckdb.sink import EmbeddedAppender
+from app.stores.duckdb.store import EmbeddedAppender
 from sluice.testing.service import SETTINGS, running
 from tests.table_server import bigquery_settings, found, resource_of
 

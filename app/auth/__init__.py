@@ -1,6 +1,6 @@
 """Who may use `/v1`, for what, how often, and at what cost.
 
-    Authorization header → guard.py: a Google-signed token (app/auth/tokens.py) or an API key (api_keys.py)
+    Authorization header → guard.py: a Google-signed token (app/auth/tokens.py) or an API key
                          → grants.py: the Principal of that token or key; grants_file.py reloads the grants
                          → guard.py again: the scope (opt["scope"]), the rate limit (rate_limit.py),
                            the budget of billed bytes (byte_budget.py) and a free slot (read_slots.py)

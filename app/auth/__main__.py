@@ -12,9 +12,18 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from app.auth.api_keys import key_hash, new_key
-from app.auth.grants import Grant, Granted, GrantRules, GrantsError, make_grants, read_grants, with_entry
-from app.auth.principal import SCOPES
+from app.auth.grants import (
+    SCOPES,
+    Grant,
+    Granted,
+    GrantRules,
+    GrantsError,
+    key_hash,
+    make_grants,
+    new_key,
+    read_grants,
+    with_entry,
+)
 from app.query.params.filters import filter_check
 from app.record import RecordTypeError
 from app.runtime.clock import MICROSECONDS

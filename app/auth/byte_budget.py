@@ -8,7 +8,7 @@ may exceed it.
 from collections import Counter
 from contextvars import Context, ContextVar
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US

@@ -1,20 +1,55 @@
 """Grants: who may do what, parsed strictly from a JSON document (docs/access.md shows one). Pure."""
 
+import hashlib
 import json
 import re
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 from msgspec import Meta
 
-from app.auth.api_keys import PREFIX, redacted
-from app.auth.principal import ALL_SCOPES, DEFAULT_SCOPES, SCOPES, Principal, Scope
 from app.runtime.instants import epoch_us
 from app.schema.table import RECORDS
 from app.settings.auth import AuthSettings
 from app.settings.load import SettingsError
+
+Scope = Literal["read", "write", "rejects", "metrics", "erase"]
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+ALL_SCOPES = frozenset(SCOPES)
+
+DEFAULT_SCOPES = ALL_SCOPES - {"erase"}
+"""The scopes of SLUICE_API_PRINCIPALS. A scope whose effects cannot be undone must be granted explicitly."""
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """A caller, as the guard leaves it in `connection.state.principal`.
+
+    `filters` are its fixed filters, as raw query parameters such as ("source", "a") or ("country.in", "NO,SE"):
+    records that do not match all of them do not exist for it. They apply to reads, not to writes.
+    `requests_per_minute` limits its reads; None means no limit. `streams` are those that it may use; None means all.
+    Without `hashed_filters` its own filters may not be on hashed fields, as they tell whether a guess is right.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    filters: tuple[tuple[str, str], ...] = ()
+    requests_per_minute: int | None = None
+    streams: frozenset[str] | None = None
+    hashed_filters: bool = True
+
+    def may_use(self, stream: str) -> bool:
+        """Return whether it may read and write the stream."""
+        return self.streams is None or stream in self.streams
+
+
+LOCAL_PRINCIPAL = Principal("local", ALL_SCOPES)
+"""Any caller on the loopback interface, if the service is reachable from nowhere else."""
+
 
 CheckFilters = Callable[[str, Sequence[tuple[str, str]]], object]
 """Raises ValueError with the reason if the stream has no such filter; its return value is ignored."""
@@ -241,3 +276,28 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
         raise ValueError(f"{', '.join(map(repr, twice))} is repeated in one object")
     return members
+
+
+PREFIX = "sluice_"
+_RANDOM_BYTES = 32  # 43 characters of base64url
+_LIKE_A_KEY = re.compile(PREFIX + r"[A-Za-z0-9_-]{8,}")
+
+
+def new_key() -> str:
+    """Return a new key: `sluice_` and 43 characters of base64url."""
+    return PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def is_key(token: str) -> bool:
+    """Return whether a bearer token is meant as an API key; a JWT never is, as it begins with the base64url of `{`."""
+    return token.startswith(PREFIX)
+
+
+def key_hash(key: str) -> str:
+    """Return the hash under which a key is stored: 64 hexadecimal digits."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def redacted(text: str) -> str:
+    """Return `text` with anything that looks like a key masked, for messages that may be pasted elsewhere."""
+    return _LIKE_A_KEY.sub(f"{PREFIX}…", text)

@@ -5,8 +5,7 @@ import hashlib
 import logging
 from pathlib import Path
 
-from app.auth.api_keys import redacted
-from app.auth.grants import GrantRules, GrantsError, make_grants, read_grants
+from app.auth.grants import GrantRules, GrantsError, make_grants, read_grants, redacted
 from app.runtime.clock import Clock
 from app.telemetry.logs import QUOTES_NAMES
 

@@ -8,11 +8,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.auth.api_keys import is_key, key_hash
 from app.auth.byte_budget import ByteBudget
-from app.auth.grants import Granted
+from app.auth.grants import LOCAL_PRINCIPAL, Granted, Principal, Scope, is_key, key_hash
 from app.auth.grants_file import GrantsReloader
-from app.auth.principal import LOCAL_PRINCIPAL, Principal, Scope
 from app.auth.rate_limit import RateLimit
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier, bearer_token

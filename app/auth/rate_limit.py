@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from litestar.types import Message, Scope
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.http.problems import ProblemError
-from app.runtime.best_effort import BestEffort
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import BestEffort
 
 WINDOW_S = 60
 _WINDOW_US = WINDOW_S * MICROSECONDS

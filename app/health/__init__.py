@@ -3,7 +3,6 @@
 probes              liveness and readiness, and their routes
 readiness           what `/health/ready` says
 backlog             what waits in Pub/Sub, read only while a caller looks
-local_backlog       what tells it: the local Pub/Sub
 gauges              metrics
 canary              how long it takes from publication until the feed shows a record
 """

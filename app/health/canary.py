@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.query.feed import Budget, Feed
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.query.scan import Scan, View
 from app.runtime.clock import MICROSECONDS, Clock
 from app.schema.columns import Kind

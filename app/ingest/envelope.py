@@ -13,8 +13,8 @@ import msgspec
 from app.ingest.proof import NO_POWERS, NO_PROOFS, Proofs
 from app.record import CANARY_PREFIX
 from app.runtime.instants import epoch_us
-from app.schema.checks import instant_problem
-from app.telemetry.traceparent import Parent, parse_traceparent
+from app.schema.values import instant_problem
+from app.telemetry.sampling import Parent, parse_traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span  # for annotations only

@@ -15,7 +15,7 @@ from litestar.types import Receive, Send
 from app.auth.tokens import TokenVerifier
 from app.http import paths
 from app.http.contract import CONTRACT, PER_STREAM
-from app.http.framing import NOSNIFF, check_host
+from app.http.headers import NOSNIFF, check_host
 from app.http.problems import ProblemError, encoded
 from app.ingest.contracts import push_contract
 from app.ingest.envelope import EnvelopeError, Headers, Message, open_push

@@ -16,8 +16,8 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 import msgspec
 
 from app.ingest.decoding_cost import SMALL_BYTES, Steps
-from app.schema.checks import ValueCheck, value_check
 from app.schema.columns import Column
+from app.schema.values import ValueCheck, value_check
 
 MAX_FAULTS = 20
 """The most errors that are reported of one record."""

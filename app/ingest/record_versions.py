@@ -12,7 +12,7 @@ import msgspec
 from app.ingest.record_faults import FaultFinder, FieldFault, fault_of
 from app.record import Versions
 from app.schema.columns import columns_of
-from app.schema.undeclared_reader import RestError, UndeclaredReader, undeclared_reader
+from app.schema.undeclared_members import RestError, UndeclaredReader, undeclared_reader
 
 _MAX_NAME_BYTES = 100
 

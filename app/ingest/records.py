@@ -20,11 +20,11 @@ from app.ingest.record_versions import VersionedError, VersionReader
 from app.ingest.rejects import Reject, RejectBudget, reject, with_faults
 from app.ingest.rows import NO_ROWS, RecordId, Rows
 from app.record import RejectReason
-from app.schema.checks import compile_checks
 from app.schema.columns import Kind
 from app.schema.protection import compile_protection, holds_personal_data
 from app.schema.table import Table
-from app.schema.undeclared_reader import RestError, undeclared_reader
+from app.schema.undeclared_members import RestError, undeclared_reader
+from app.schema.values import compile_checks
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 

@@ -15,9 +15,9 @@ from app.ingest.record_versions import VersionedError, VersionReader
 from app.ingest.rejects import Reject
 from app.record import Versions
 from app.schema.columns import PII, Column, Kind, Mode, Role
-from app.schema.personal_columns import is_text
 from app.schema.pii import MARK, Hasher
 from app.schema.protection import declared_columns, holds_personal_data
+from app.schema.roles import is_text
 from app.schema.table import Table
 
 STATE, SCRUBBED, WITHHELD = "sluice-payload", "scrubbed", "withheld"

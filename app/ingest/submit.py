@@ -25,12 +25,12 @@ from app.ingest.record_faults import FieldFault
 from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
-from app.schema.ids import read_id
 from app.schema.pii import Hasher
 from app.schema.protection import holds_personal_data
 from app.schema.table import Table
+from app.schema.values import read_id
 from app.streams import Streams
-from app.telemetry.traceparent import parse_traceparent
+from app.telemetry.sampling import parse_traceparent
 from app.telemetry.tracing import current_span, trace_id_of
 
 _MAX_KEY_LENGTH = 255

@@ -9,9 +9,8 @@ from app.ingest.envelope import Message
 from app.ingest.record_versions import VersionReader
 from app.ingest.rejects import Reject
 from app.ingest.rows import Rows
-from app.schema.seen_members import Outcome
 from app.schema.table import Table
-from app.schema.undeclared_reader import UndeclaredReader, member_path, undeclared_reader
+from app.schema.undeclared_members import Outcome, UndeclaredReader, member_path, undeclared_reader
 from app.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sluice.ingest")

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,11 +11,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from app.http import paths
-from app.http.assets import REVALIDATED, Asset, asset, asset_response
+from app.http.assets import REVALIDATED, Asset, StaticPage, asset, asset_response
 from app.http.contract import CONTRACT, PER_STREAM, Answer, Contract, Named, Parameter, Sent
 from app.http.problems import Problem
 from app.http.reading import METHODS
-from app.openapi.about import INFO, PUSH_TOKEN, SECURITY_SCHEMES, TAGS, TOKEN
 from app.openapi.problems import example_problems, problems_of
 from app.schema.json_schema import record_components
 
@@ -228,3 +228,75 @@ def _content(content: Mapping[str, Mapping[str, Any]], components: _Components) 
 
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
+
+
+TITLE = "Sluice"
+VERSION = "1"
+SUMMARY = "Ingest messages from Pub/Sub; read records by time."
+DESCRIPTION = """\
+Sluice validates and stores records that Pub/Sub pushes or that are posted here, and serves them through this API.
+
+**Reading.** `GET /v1/records?since=-PT1H` reads a window of `ingest_time`, oldest first. While `next_cursor` is not
+null, the window has more: repeat the request with `cursor=<next_cursor>`. At the end of the window, keep
+`resume_cursor`: a later request with it continues with newer records. A page may be short, even empty, while
+`next_cursor` is set. Cursors are opaque, belong to the filters of their query, and grant no access. In every format
+but JSON, the cursors are in the headers.
+
+**Guarantees.** A client that follows the cursors sees each record exactly once, in one order, regardless of the number
+of writers and deliveries. Windows end at the *settled horizon*, before which no new record can appear;
+`freshness=latest` reads beyond it. A 2xx to a write means that the record is durable.
+
+**Errors.** An error is a problem document (RFC 9457) with a stable `code`; `GET /v1/problems` lists all codes, with
+advice for each. An unknown parameter is always an error. Within `/v1`, parameters and members of JSON documents may be
+added, but none is removed or changes its meaning. Every GET endpoint also answers HEAD.\
+"""
+INFO: dict[str, Any] = {
+    "title": TITLE,
+    "version": VERSION,
+    "summary": SUMMARY,
+    "description": DESCRIPTION,
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
+TAGS: list[dict[str, Any]] = [
+    {"name": "query", "description": "Read stored data: pages, single records, rejected records, and the schema."},
+    {
+        "name": "ingest",
+        "description": "Store records: pushed by Pub/Sub, or posted. A 2xx means that they are durable.",
+    },
+    {"name": "erase", "description": "Permanently delete a record, its versions and its rejects."},
+    {"name": "operations", "description": "For operators: whether the process works, and whether it can serve."},
+]
+TOKEN, PUSH_TOKEN = "token", "pushToken"
+SECURITY_SCHEMES: dict[str, Any] = {
+    TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": (
+            "A Google-signed ID token for the service's audience, of a principal with access; or an API key. "
+            "An instance that listens on loopback only may need no token."
+        ),
+    },
+    PUSH_TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The ID token of the push subscription's service account, which may only push.",
+    },
+}
+
+
+PAGE_PATH = "/docs"
+
+
+def reference_routes() -> list[HTTPRouteHandler]:
+    """Return the routes of the page and its files."""
+    page = StaticPage(Path(__file__).parent, PAGE_PATH)
+
+    @route(PAGE_PATH, http_method=METHODS)
+    async def read_page(request: Request[Any, Any, Any]) -> Response[bytes]:
+        # With a trailing slash, the browser would resolve relative URLs one level further down.
+        if bytes(request.scope.get("raw_path") or b"").partition(b"?")[0].endswith(b"/"):
+            return Response(b"", status_code=308, headers={"Location": f"..{PAGE_PATH}"})
+        return asset_response(request, await page.html(), REVALIDATED)
+
+    return [read_page, page.files_route()]

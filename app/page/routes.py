@@ -8,10 +8,9 @@ from litestar import Request, Response, route
 from litestar.datastructures.headers import Accept
 from litestar.handlers import HTTPRouteHandler
 
-from app.http.assets import REVALIDATED, SECURITY, asset, asset_response
+from app.http.assets import REVALIDATED, SECURITY, StaticPage, asset, asset_response
 from app.http.reading import METHODS
-from app.http.static_page import StaticPage
-from app.openapi.about import SUMMARY, TITLE
+from app.openapi.document import SUMMARY, TITLE
 from app.schema.example import example_record, template_record
 from app.settings.load import Settings
 from app.streams import Streams

@@ -16,8 +16,8 @@ from cachetools import TLRUCache
 from litestar.stores.base import Store
 
 from app.query.formats.negotiation import Format
-from app.runtime.best_effort import BestEffort
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import BestEffort
 from app.settings.query import QuerySettings
 
 CacheState = Literal["hit", "miss", "joined"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from app.query.params.filters import fingerprint
-from app.query.params.page import WITHOUT_CANARIES, Window
+from app.query.params.requests import WITHOUT_CANARIES, Window
 from app.query.scan import Scan, View, originals, position_of
 from app.query.slices import Density, Slice, cut, feed_slices, look_up_slices
 from app.record import CANARY_PREFIX

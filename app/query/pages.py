@@ -7,8 +7,8 @@ import msgspec
 
 from app.query.feed import Budget, Feed, PageRows
 from app.query.formats.documents import Count, Page
-from app.query.params.catalogue import COUNT_CAP, MAX_LIMIT
-from app.query.params.page import Now, PageRequest
+from app.query.params.parameters import COUNT_CAP, MAX_LIMIT
+from app.query.params.requests import Now, PageRequest
 from app.query.reads import Reads
 from app.query.scan import RowRequest, Scan, View, start_scan
 from app.query.slices import Slice

@@ -10,8 +10,7 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
-from app.http.cut_responses import CLIENT_LEFT, STOPPING, cut_short
-from app.http.pieces import disconnected
+from app.http.bodies import CLIENT_LEFT, STOPPING, cut_short, disconnected
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within

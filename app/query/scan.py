@@ -13,7 +13,7 @@ from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.formats.negotiation import Format
 from app.query.params.filters import fingerprint
-from app.query.params.page import Now, PageRequest, Window
+from app.query.params.requests import Now, PageRequest, Window
 from app.runtime.instants import epoch_us
 from app.schema.columns import Column
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Position

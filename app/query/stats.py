@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from app.query.params.buckets import length_text
-from app.query.params.catalogue import MAX_GROUPS
+from app.query.params.parameters import MAX_GROUPS
 from app.query.params.stats import StatsRequest
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind
-from app.schema.decimals import plain_decimal
 from app.schema.table import Table
+from app.schema.values import plain_decimal
 from app.stores.query import Condition, Statistics
 from app.stores.source import QueryRunner
 

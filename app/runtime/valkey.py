@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from app.runtime.packages import missing_package
+from app.runtime.imports import missing_package
 from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import SettingsError
 

@@ -12,8 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from app.schema.pii import Hasher
-from app.schema.refusals import Faults, mentions_unset, reason_for, refuse, refuse_unjsonable
-from app.schema.type_info import type_info
+from app.schema.refusals import Faults, mentions_unset, reason_for, refuse, refuse_unjsonable, type_info
 from app.schema.undeclared_members import refuse_silent_loss
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1

@@ -7,10 +7,9 @@ import msgspec
 
 from app.record import Envelope, RecordType, RejectedRecord, Versions
 from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
-from app.schema.personal_columns import stored_columns
 from app.schema.pii import Hasher
-from app.schema.promotion import refuse_unpromotable
 from app.schema.refusals import Faults, refuse
+from app.schema.roles import refuse_unpromotable, stored_columns
 from app.schema.versions import check_older, newest_of
 
 RECORDS = "records"

@@ -6,8 +6,8 @@ import msgspec
 
 from app.record import RecordType, Versions
 from app.schema.columns import Kind, Role, sound_columns
-from app.schema.personal_columns import stored_columns
 from app.schema.refusals import Faults, refuse
+from app.schema.roles import stored_columns
 
 
 def newest_of(record_type: RecordType) -> type[msgspec.Struct]:

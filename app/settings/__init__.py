@@ -3,7 +3,6 @@
 load                                              Settings, by room, and how they are read
 store, ingest, query, auth, telemetry, server     the rooms
 fields                                            their base, which masks secrets, and types of their values
-wording                                           what is said of a value that a setting cannot have
-rules                                             consistency checks between settings
+rules                                             why a value, or several together, cannot be
 __main__                                          all settings as tables, for docs/settings.md
 """

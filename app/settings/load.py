@@ -14,11 +14,10 @@ import msgspec
 from app.settings.auth import AuthSettings
 from app.settings.ingest import IngestSettings
 from app.settings.query import QuerySettings
-from app.settings.rules import disagreements
+from app.settings.rules import disagreements, settings_of
 from app.settings.server import ServerSettings
 from app.settings.store import StoreSettings
 from app.settings.telemetry import TelemetrySettings
-from app.settings.wording import settings_of
 
 PREFIX = "SLUICE_"
 

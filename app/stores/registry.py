@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from app.runtime.clock import Clock
-from app.runtime.packages import missing_package
+from app.runtime.imports import missing_package
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend

@@ -4,8 +4,7 @@ declared                 instruments          every metric: name, unit, meaning,
                          attributes           the names that spans and metrics use
 measured                 metrics              the counts of this process, as plain numbers
                          requests             duration by route, a span for sampled ones, the log of those cut short
-traced                   traceparent          the trace that a message or request belongs to
-                         sampling             whether it is recorded
+traced                   sampling             the trace that a message belongs to, and whether it is recorded
                          tracing              the spans: one per push, append, request, query
 logged                   logs                 JSON lines or readable ones; a repeating fault a few times a minute
                          redaction            without payloads and tokens

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from app.runtime.packages import missing_package
+from app.runtime.imports import missing_package
 from app.settings.load import Settings, SettingsError
 from app.telemetry.google_telemetry import MAX_POINTS, authorized_session
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from app.schema.seen_members import Outcome, SeenMembers
 from app.schema.table import RECORDS
+from app.schema.undeclared_members import Outcome, SeenMembers
 from app.telemetry import instruments
 from app.telemetry.instruments import Instrument
 

@@ -27,7 +27,7 @@ _KEY_PEM = re.compile(
 # `eyJ` is the base64url of `{"`: the start of a JWT, and of any other encoded JSON document.
 _TOKENS = re.compile(
     r"(eyJ)[\w.~+/=-]{16,}+|(ya29\.)[\w.~+/=-]{8,}+|(AIza)[\w-]{30,}+|(GOCSPX-)[\w-]{16,}+|(1//0)[\w-]{24,}+"
-    # An API key (app/auth/api_keys.py). Metrics are also called `sluice_…`, in lower case.
+    # An API key (app/auth/grants.py). Metrics are also called `sluice_…`, in lower case.
     r"|(sluice_)(?=[a-z_-]{0,39}[A-Z0-9]|[\w-]{40})[\w-]{16,}+",
     re.ASCII,
 )

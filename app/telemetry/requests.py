@@ -8,7 +8,7 @@ from typing import Any
 from litestar.types import ASGIApp
 
 from app.http import paths
-from app.http.cut_responses import recorded_reason
+from app.http.bodies import recorded_reason
 from app.runtime.clock import MICROSECONDS, Clock
 from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics

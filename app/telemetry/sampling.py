@@ -1,10 +1,28 @@
 """Decide whether a trace is recorded, before creating a span, which costs more. Pure except for its clock."""
 
 import random
+import re
 from collections.abc import Callable
 
-from app.runtime.clock import MICROSECONDS
-from app.telemetry.traceparent import Parent
+import msgspec
+
+from app.runtime.instants import SECOND_US
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """A remote parent span, and whether its trace is recorded there."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+def parse_traceparent(text: str) -> Parent | None:
+    """Parse a W3C traceparent; return None if it is not valid."""
+    parts = _TRACEPARENT.fullmatch(text)
+    return Parent(parts[1], parts[2], bool(int(parts[3], 16) & 1)) if parts else None
 
 
 class Sampler:
@@ -50,7 +68,7 @@ class _Room:
     def take(self) -> bool:
         """Take one token; return False if none is left."""
         now_us = self._elapsed_us()
-        gained = (now_us - self._filled_us) / MICROSECONDS * self._max_per_s
+        gained = (now_us - self._filled_us) / SECOND_US * self._max_per_s
         self._left, self._filled_us = min(self._left + gained, self._most), now_us
         if self._left < 1.0:
             return False

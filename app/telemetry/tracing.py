@@ -16,8 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
 from app.telemetry import attributes as names
-from app.telemetry.sampling import Sampler
-from app.telemetry.traceparent import Parent, parse_traceparent
+from app.telemetry.sampling import Parent, Sampler, parse_traceparent
 
 Headers = Iterable[tuple[bytes, bytes]]
 _NANOSECONDS = 1_000  # in a microsecond

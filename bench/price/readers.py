@@ -12,7 +12,7 @@ from app.query.chunks.source import ChunkedSource
 from app.query.feed import Feed
 from app.query.formats.documents import Page
 from app.query.pages import Pages
-from app.query.params.page import PageRequest, Window
+from app.query.params.requests import PageRequest, Window
 from app.query.reads import Reads
 from app.query.scan import View
 from app.record import Record

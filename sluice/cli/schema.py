@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.record import RecordTypeError
-from app.runtime.packages import missing_package
+from app.runtime.imports import missing_package
 from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema
 from app.schema.table import Table, rejects_table

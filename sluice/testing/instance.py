@@ -16,7 +16,7 @@ import duckdb
 import httpx
 import msgspec
 
-from app.auth.api_keys import key_hash, new_key
+from app.auth.grants import key_hash, new_key
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
 from sluice.testing.process import ROOT, free_port, program, served_keys

@@ -6,8 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.auth.api_keys import key_hash
-from app.auth.grants import CheckFilters, GrantRules
+from app.auth.grants import CheckFilters, GrantRules, key_hash
 from app.http import paths
 from app.settings.auth import AuthSettings
 from app.settings.load import Settings

@@ -1,7 +1,7 @@
 import hashlib
 import re
 
-from app.auth.api_keys import is_key, key_hash, new_key, redacted
+from app.auth.grants import is_key, key_hash, new_key, redacted
 from sluice.testing import tokens
 
 

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from app.auth.__main__ import main
-from app.auth.api_keys import key_hash
-from app.auth.grants import read_grants
+from app.auth.grants import Principal, key_hash, read_grants
 from app.auth.grants_file import LOOK_EVERY_S
-from app.auth.principal import Principal
 from app.settings.load import Settings
 from sluice.testing.process import ROOT
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, document, email_grant, granting, key_grant

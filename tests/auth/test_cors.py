@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.http import paths
-from app.http.cors import EXPOSED
+from app.http.headers import EXPOSED
 from app.settings.load import SettingsError, load_settings
 from sluice.testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import bearing, granting, key_grant

@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.auth.grants import Granted, GrantsError, read_grants
-from app.auth.principal import DEFAULT_SCOPES, Principal
+from app.auth.grants import DEFAULT_SCOPES, Granted, GrantsError, Principal, read_grants
 from app.settings.auth import AuthSettings
 from tests.auth.callers import KEY, OTHER_KEY, OWNER, PUSHER, READER, RULES, document, email_grant, key_grant
 

@@ -9,9 +9,8 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from app.auth.grants import GrantsError
+from app.auth.grants import SCOPES, GrantsError
 from app.auth.grants_file import LOOK_EVERY_S
-from app.auth.principal import SCOPES
 from app.http import paths
 from app.main import create_app
 from app.query.params.filters import FilterError

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
+from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, RateLimit, RateLimitStatus, SharedCount
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS

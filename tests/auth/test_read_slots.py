@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.auth.principal import ALL_SCOPES, Principal
+from app.auth.grants import ALL_SCOPES, Principal
 from app.auth.read_slots import ReadSlots, leave, left
 from app.http.problems import ProblemError
 from app.runtime.clock import SystemClock

@@ -7,7 +7,7 @@ import duckdb
 import httpx
 import pytest
 
-from app.auth.api_keys import key_hash, new_key
+from app.auth.grants import key_hash, new_key
 from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.process import serving
 from tests.client.command import Ended, command, line_with, run

@@ -15,7 +15,7 @@ import msgspec
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult
 
-from app.query.params.catalogue import PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS
+from app.query.params.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS
 from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.pace import patience_s
 from sluice.testing.process import ROOT, free_port, serving

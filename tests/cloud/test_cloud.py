@@ -48,6 +48,7 @@ def throwaways(client: bigquery.Client) -> list[str]:
     return [each.dataset_id for each in client.list_datasets() if each.dataset_id.startswith("sluice_test_")]
 
 
+@pytest.mark.long
 def test_a_run_says_its_bound_and_leaves_nothing(local_bigquery: Double, client: bigquery.Client) -> None:
     """It passes, within the bound that it said first; leftovers of an older run are gone, too."""
     old = f"sluice_test_{int(time.time()) - LIVES_S - 60}_0a0b0c0d_00000000"
@@ -86,7 +87,8 @@ def test_nothing_runs_without_a_yes(local_bigquery: Double, client: bigquery.Cli
     assert throwaways(client) == []
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(
     local_bigquery: Double, client: bigquery.Client, sent: signal.Signals
 ) -> None:
@@ -137,6 +139,7 @@ def test_what_is_billed_is_summed_by_test() -> None:
     assert billed.line() == "bytes billed: 31,457,280, as 2 queries say"
 
 
+@pytest.mark.long
 def test_a_run_ends_at_its_bound(local_bigquery: Double, client: bigquery.Client) -> None:
     """With a bound of none it ends at the first query, with a status of its own."""
     code = (

@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.auth.principal import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
+from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.cache import Cache, open_store
 from app.query.erase.endpoint import erasure_routes

@@ -9,14 +9,14 @@ import httpx
 import msgspec
 from msgspec import Meta
 
-from app.auth.principal import ALL_SCOPES, Principal
+from app.auth.grants import ALL_SCOPES, Principal
 from app.query.endpoints.responder import CachedResponder
 from app.query.endpoints.served import Operation, served_alone
 from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
 from app.query.feed import Feed
 from app.query.pages import Pages
 from app.query.params.filters import parse_filters
-from app.query.params.page import Now, QueryableTable
+from app.query.params.requests import Now, QueryableTable
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
 from app.query.stats import Stats

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response, put
 from msgspec import Meta
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.http.problems import CATALOGUE
 from app.record import Record
 from app.runtime.clock import Clock

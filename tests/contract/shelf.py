@@ -8,7 +8,7 @@ from app.query.feed import Feed
 from app.query.formats.documents import Page
 from app.query.pages import Pages
 from app.query.params.filters import parse_filters
-from app.query.params.page import Now, PageRequest, Window
+from app.query.params.requests import Now, PageRequest, Window
 from app.query.reads import Reads
 from app.query.scan import View
 from app.record import Record

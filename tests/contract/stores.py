@@ -15,8 +15,7 @@ from app.runtime.instants import SECOND_US
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser
-from app.stores.duckdb.sink import EmbeddedAppender
-from app.stores.duckdb.store import EmbeddedStore
+from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
 from app.stores.query import Condition, RowQuery
 from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.page import Now, Window
+from app.query.params.requests import Now, Window
 from app.runtime.instants import HOUR_US
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner

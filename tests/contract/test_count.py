@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.query import pages
 from app.query.formats.documents import Count
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.runtime.instants import HOUR_US
 from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.query.erase.erasure import Counts, Erasure
 from app.record import RejectedRecord
 from app.runtime.instants import DAY_US, SECOND_US

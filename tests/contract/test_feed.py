@@ -7,7 +7,7 @@ import pytest
 
 from app.http.problems import ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
 from app.stores.query import Position
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, places

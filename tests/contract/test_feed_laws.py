@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, epoch_us
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.query.cursor import decode_cursor
 from app.query.formats.documents import Page
-from app.query.params.page import Now, Window
+from app.query.params.requests import Now, Window
 from app.runtime.instants import SECOND_US
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import Put, Shelf, envelope, in_window, places

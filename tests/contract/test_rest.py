@@ -10,7 +10,7 @@ import pytest
 
 from app.schema.json_schema import record_schema
 from app.schema.table import records_table
-from app.schema.undeclared_reader import undeclared_reader
+from app.schema.undeclared_members import undeclared_reader
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Service
 from tests.contract.stores import REJECTS, T0_US, Engine

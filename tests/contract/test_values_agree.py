@@ -14,7 +14,7 @@ from msgspec import Meta, Raw
 
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.documents import RowFormat
-from app.query.params.catalogue import MAX_METRICS
+from app.query.params.parameters import MAX_METRICS
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind, Mode
 from app.schema.filters import FilterField, filter_table

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.health.backlog import Backlog, BacklogError, BacklogWatch
-from app.health.local_backlog import backlog_watch
+from app.health.backlog import Backlog, BacklogError, BacklogWatch, backlog_watch
 from sluice.testing.clock import FakeClock
 from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.service import SETTINGS, authorization, running

@@ -10,8 +10,8 @@ import pytest
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 
+from app.auth.grants import LOCAL_PRINCIPAL, Principal
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
-from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.health.probes import Health, health_routes
 from app.health.readiness import About
 from app.http.problems import ProblemError

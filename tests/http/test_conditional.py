@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.conditional import VARY, is_match, keeping_headers, strong_etag
+from app.http.reading import VARY, is_match, keeping_headers, strong_etag
 
 _OPAQUE = st.text(st.sampled_from("!#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~\x80é\xff"), max_size=6)
 _PARTS = st.lists(st.text(max_size=4) | st.binary(max_size=4), max_size=4)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.http.framing import check_host
+from app.http.headers import check_host
 from app.http.problems import ProblemError
 
 HOST = (b"host", b"example.test")

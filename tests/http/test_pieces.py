@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.http.cut_responses import recorded_reason
-from app.http.pieces import PIECE_BYTES, in_pieces
+from app.http.bodies import PIECE_BYTES, in_pieces, recorded_reason
 
 BODY = bytes(range(256)) * 200
 

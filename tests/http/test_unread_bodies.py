@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.http.unread_bodies import UnreadBodies
+from app.http.bodies import UnreadBodies
 
 
 class Sender:

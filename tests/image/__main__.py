@@ -12,8 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.auth.api_keys import key_hash, new_key
-from app.auth.principal import SCOPES
+from app.auth.grants import SCOPES, key_hash, new_key
 from app.version import VERSION
 from sluice.testing.pace import patience_s
 from tests.image.checker import Checker

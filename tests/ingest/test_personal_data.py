@@ -20,7 +20,7 @@ from app.schema.filters import filter_table
 from app.schema.pii import MARK, Hasher
 from app.schema.table import records_table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
-from app.stores.duckdb.sink import EmbeddedAppender
+from app.stores.duckdb.store import EmbeddedAppender
 from app.streams import load_streams
 from sluice.testing.service import SETTINGS, Service, authorization, envelope, running
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant

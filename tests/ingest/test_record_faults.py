@@ -14,8 +14,8 @@ from msgspec import Meta
 from app.ingest import record_faults
 from app.ingest.decoding_cost import SMALL_BYTES
 from app.ingest.record_faults import MAX_FAULTS, ExaminedValues, FaultFinder, FieldFault, _of_whole
-from app.schema.checks import compile_checks
 from app.schema.table import records_table
+from app.schema.values import compile_checks
 from tests.ingest.reading import LIMITS, finish, read
 
 

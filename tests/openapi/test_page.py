@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from app.http.conditional import strong_etag
+from app.http.reading import strong_etag
 from sluice.testing.service import running
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.query.feed import Budget, Feed
 from app.query.params.filters import parse_filters
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.query.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.query.cursor import decode_cursor
 from app.query.feed import Budget, PageRows
-from app.query.params.page import parse_fields
+from app.query.params.requests import parse_fields
 from app.query.scan import Scan, View, position_of
 from app.query.tail.events import EventFormat
 from app.query.tail.hub import Hub, TailLimits

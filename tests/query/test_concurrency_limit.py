@@ -3,7 +3,7 @@
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.concurrency_limit import ConcurrencyLimiter
+from app.query.tail.hub import ConcurrencyLimiter
 
 
 def taken(places: ConcurrencyLimiter, caller: str, count: int) -> None:

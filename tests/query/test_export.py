@@ -13,7 +13,7 @@ import pytest
 from litestar import Request
 
 from app.http.problems import ProblemError
-from app.query.export_body import ExportStream
+from app.query.export import ExportStream
 from app.query.reads import Reads, StreamedResponse
 from app.runtime.instants import to_text
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError

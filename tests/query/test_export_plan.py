@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.export import ChunkSizer, Stretches
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.query.slices import Slice
 
 _FIRST_US = 1_000

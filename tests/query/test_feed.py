@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.stores.query import Query, RowQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.query.scan import View
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.stores.query import Count, LookUp

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.query.params.page import WITHOUT_CANARIES
+from app.query.params.requests import WITHOUT_CANARIES
 from app.query.scan import View
 from app.record import CANARY_PREFIX
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US

@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.filters import MAX_VALUES, FilterError, fingerprint, in_order, parse_filter, parse_filters
-from app.query.params.values import read_value
+from app.query.params.filters import (
+    MAX_VALUES,
+    FilterError,
+    fingerprint,
+    in_order,
+    parse_filter,
+    parse_filters,
+    read_value,
+)
 from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
 from app.schema.filters import OPERATORS

@@ -13,8 +13,8 @@ from msgspec import Raw
 from app.query.formats.documents import Page, RowFormat
 from app.query.formats.encoders import row_encoder
 from app.query.formats.negotiation import Format
-from app.query.params.page import Window
-from app.schema.decimals import plain_decimal
+from app.query.params.requests import Window
+from app.schema.values import plain_decimal
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
 
 FORMAT = RowFormat(COLUMNS)

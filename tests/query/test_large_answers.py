@@ -2,7 +2,7 @@
 
 import json
 
-from app.http.pieces import PIECE_BYTES
+from app.http.bodies import PIECE_BYTES
 from sluice.testing.service import GOOD, running
 
 LARGE = {"data": "x" * 200_000}

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.params.catalogue import PAGE_PARAMETERS
-from app.query.params.collector import parse_nothing
-from app.query.params.page import (
+from app.query.params.parameters import PAGE_PARAMETERS, parse_nothing
+from app.query.params.requests import (
     Now,
     PageRequest,
     QueryableTable,

@@ -8,7 +8,7 @@ import pytest
 from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint, parse_filters
-from app.query.params.page import CanaryFilter, Now, PageRequest, Window
+from app.query.params.requests import CanaryFilter, Now, PageRequest, Window
 from app.query.scan import Scan, originals, position_of, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
 from app.stores.query import CANDIDATES, IS_COPY, Position

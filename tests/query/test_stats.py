@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, to_text
-from app.schema.decimals import plain_decimal
+from app.schema.values import plain_decimal
 from tests.contract.readings import READINGS, Reading, Readings, Row, Site, instant
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US, Engine, law

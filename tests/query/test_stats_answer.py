@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from app.query.params.catalogue import MAX_GROUPS
 from app.query.params.filters import parse_filters
-from app.query.params.page import WITHOUT_CANARIES, Now
+from app.query.params.parameters import MAX_GROUPS
+from app.query.params.requests import WITHOUT_CANARIES, Now
 from app.query.params.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US

@@ -19,8 +19,8 @@ from app.query.params.buckets import (
     parse_length,
     shortest_round_us,
 )
-from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS
-from app.query.params.page import Now, QueryableTable, Window
+from app.query.params.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS
+from app.query.params.requests import Now, QueryableTable, Window
 from app.query.params.stats import COUNT, StatsRequest, parse_stats_request, stats_parameters
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.schema.columns import Kind

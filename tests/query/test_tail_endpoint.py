@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.openapi.document import make_document
 from app.query.endpoints.tail import EVENTS
-from app.query.params.catalogue import TAIL_PARAMETERS
+from app.query.params.parameters import TAIL_PARAMETERS
 from app.query.reads import Reads
 from app.runtime.instants import to_text
 from sluice.testing.clock import FakeClock

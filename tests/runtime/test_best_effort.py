@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.runtime.best_effort import WARN_EVERY_S, BestEffort
+from app.runtime.deadlines import WARN_EVERY_S, BestEffort
 from sluice.testing.clock import FakeClock
 
 PAUSE_S = 5.0

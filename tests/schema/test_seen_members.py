@@ -1,6 +1,6 @@
 """Seen members: counted by path and outcome, and bounded whatever producers send."""
 
-from app.schema.seen_members import MAX_LENGTH, MAX_NAMES, SeenMember, SeenMembers
+from app.schema.undeclared_members import MAX_LENGTH, MAX_NAMES, SeenMember, SeenMembers
 
 
 def test_members_are_counted_by_path_and_outcome() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.schema.undeclared_reader import RestError, UndeclaredReader, member_path, undeclared_reader
+from app.schema.undeclared_members import RestError, UndeclaredReader, member_path, undeclared_reader
 
 _Rest = Annotated[dict[str, Any], msgspec.Meta(extra={"sluice": ["rest"]})]
 

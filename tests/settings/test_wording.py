@@ -6,7 +6,7 @@ import pytest
 from msgspec import inspect
 
 from app.settings.load import VARIABLES, Settings, SettingsError, load_settings
-from app.settings.wording import Setting, settings_of
+from app.settings.rules import Setting, settings_of
 
 SETTINGS = settings_of(type(getattr(Settings(), room)) for room in Settings.__struct_fields__)
 NONSENSE = "(?nonsense)"

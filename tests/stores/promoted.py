@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from app.schema.checks import value_check
 from app.schema.columns import Column, Kind
 from app.schema.table import Table
+from app.schema.values import value_check
 
 _TYPES: dict[Kind, Any] = {
     Kind.BOOL: bool,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.auth.api_keys import new_key
+from app.auth.grants import new_key
 from sluice.testing.process import ROOT, Process, free_port, serving, start
 from sluice.testing.service import authorization, envelope
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.auth.api_keys import new_key
+from app.auth.grants import new_key
 from app.telemetry.logs import QUOTES_NAMES, configure_logging
 from app.telemetry.redaction import without_secrets, without_values
 from tests.long_form import long

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.telemetry.sampling import Sampler
-from app.telemetry.traceparent import Parent, parse_traceparent
+from app.telemetry.sampling import Parent, Sampler, parse_traceparent
 
 HEX = "0123456789abcdef"
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

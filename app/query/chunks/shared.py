@@ -15,8 +15,8 @@ from litestar.stores.base import Store
 
 from app.query.chunks.chunk import Block, Chunk
 from app.query.chunks.keys import Segment
-from app.runtime.best_effort import BestEffort
 from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import BestEffort
 from app.schema.table import Table
 
 TTL_S = 120.0  # readers of the newest rows ask within a few polls

@@ -9,9 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.auth.read_slots import left
 from app.http import paths
-from app.http.conditional import strong_etag
 from app.http.contract import TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
-from app.http.reading import METHODS, read_response
+from app.http.reading import METHODS, read_response, strong_etag
 from app.query.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
 from app.query.endpoints.responder import (
@@ -30,8 +29,8 @@ from app.query.export import Exports
 from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Explanation, Pages, explanation
-from app.query.params.catalogue import PAGE_PARAMETERS
-from app.query.params.page import parse_page_request, queryable
+from app.query.params.parameters import PAGE_PARAMETERS
+from app.query.params.requests import parse_page_request, queryable
 from app.query.reads import Reads
 from app.query.scan import RowRequest, View
 from app.schema.columns import Column

@@ -13,15 +13,15 @@ from app.query.endpoints.served import Served
 from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.params.catalogue import MAX_LIMIT, RECORD_PARAMETERS
-from app.query.params.page import Window, parse_record_request
+from app.query.params.parameters import MAX_LIMIT, RECORD_PARAMETERS
+from app.query.params.requests import Window, parse_record_request
 from app.query.reads import Reads
 from app.query.scan import View
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, clamp
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
-from app.schema.ids import read_id
+from app.schema.values import read_id
 from app.settings.load import Settings
 
 _PROBLEMS = {

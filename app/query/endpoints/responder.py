@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from app.auth.principal import Principal
-from app.http.conditional import VARY, keeping_headers
+from app.auth.grants import Principal
 from app.http.problems import ProblemError
-from app.http.reading import has_current, read_response
+from app.http.reading import VARY, has_current, keeping_headers, read_response
 from app.query.cache import Cache, CachedAnswer
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.instrumented_source import cache_state

@@ -12,21 +12,19 @@ import msgspec
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.http import paths
-from app.http.conditional import VARY, strong_etag
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.problems import CATALOGUE
-from app.http.reading import METHODS, has_current, read_response
+from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
 from app.query.endpoints.openapi import NOT_MODIFIED
 from app.query.endpoints.served import Served
-from app.query.params.collector import parse_nothing
+from app.query.params.parameters import parse_nothing
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema
-from app.schema.seen_members import SeenMember, SeenMembers
 from app.schema.table import Table, schema_version
-from app.schema.undeclared_members import record_policy
+from app.schema.undeclared_members import SeenMember, SeenMembers, record_policy
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
 _KEPT = "private, max-age=300"

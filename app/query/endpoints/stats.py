@@ -5,16 +5,15 @@ from typing import Any
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from app.http.conditional import weak_etag
 from app.http.contract import INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
-from app.http.reading import METHODS
+from app.http.reading import METHODS, weak_etag
 from app.query.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
 from app.query.endpoints.responder import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.endpoints.served import Operation, Served
 from app.query.pages import Pages
-from app.query.params.catalogue import MAX_GROUPS
-from app.query.params.page import queryable
+from app.query.params.parameters import MAX_GROUPS
+from app.query.params.requests import queryable
 from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
 from app.query.reads import Reads
 from app.query.stats import Stats

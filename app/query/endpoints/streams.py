@@ -7,12 +7,12 @@ from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.reading import METHODS, read_response
 from app.query.endpoints.responder import FRESH
-from app.query.params.collector import parse_nothing
+from app.query.params.parameters import parse_nothing
 from app.schema.table import schema_version
 from app.streams import Streams
 

@@ -10,16 +10,14 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Send as ASGISend
 
 from app.auth.read_slots import leave
-from app.http.conditional import VARY
 from app.http.contract import Answer, Contract, media
-from app.http.reading import METHODS
+from app.http.reading import METHODS, VARY
 from app.query.endpoints.openapi import headers_of
 from app.query.endpoints.responder import Ask, FixedFilters
 from app.query.endpoints.served import Served
 from app.query.pages import Pages
-from app.query.params.catalogue import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
-from app.query.params.page import queryable
-from app.query.params.tail import parse_tail_request
+from app.query.params.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
+from app.query.params.requests import parse_tail_request, queryable
 from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.tail.events import EventFormat, ending, opening, record_event
 from app.query.tail.hub import Hub
@@ -104,7 +102,7 @@ class _Stream:
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
         async def send_piece(piece: bytes | memoryview) -> None:
-            # app.http.pieces converts a view to bytes piece by piece.
+            # app.http.bodies converts a view to bytes piece by piece.
             await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
 
         await response.start_response(send)

@@ -10,8 +10,8 @@ from app.query.erase.endpoint import digest_of, line_of
 from app.query.erase.erasure import Counts, Erasure
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
-from app.schema.ids import read_id
 from app.schema.table import rejects_table
+from app.schema.values import read_id
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.registry import open_backend
 from app.stores.sink import StoreError

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response, delete
 from msgspec import Meta
 
-from app.auth.principal import Principal
+from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import (
     CONTRACT,
@@ -28,11 +28,11 @@ from app.http.contract import (
 )
 from app.http.problems import ProblemError
 from app.query.erase.erasure import Counts, Erased, Erasure
-from app.query.params.collector import Parameters
+from app.query.params.parameters import Parameters
 from app.query.reads import Reads
 from app.schema.columns import Column
-from app.schema.ids import read_id
 from app.schema.table import Table
+from app.schema.values import read_id
 from app.stores.backend import Eraser
 from app.stores.source import QueryRunner
 from app.streams import Streams

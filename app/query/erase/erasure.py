@@ -1,17 +1,21 @@
 """Erase one record: find its rows and rejects, delete them, and count what remains. The same for every store."""
 
 import asyncio
+import json
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
 from app.query.arrow_rows import rows_of_arrow
-from app.query.erase.payloads import GZIP, forms_of, holds_record
+from app.runtime.compression import GzipError, GzipTooLargeError, inflated
 from app.runtime.instants import DAY_US, epoch_us
-from app.schema.columns import Kind
+from app.schema.columns import Column, Kind
 from app.schema.table import Table
+from app.schema.values import read_id
 from app.stores.backend import Eraser
 from app.stores.query import Condition, Deletion, Occurrences, PayloadSearch
 from app.stores.sink import whole_key
@@ -196,3 +200,66 @@ def _stretches(first_us: int, last_us: int) -> Iterator[tuple[int, int]]:
     """Yield time ranges, both ends included, short enough for one DELETE."""
     for from_us in range(first_us, last_us + 1, _LONGEST_US):
         yield from_us, min(from_us + _LONGEST_US - 1, last_us)
+
+
+GZIP = b"\x1f\x8b"
+_MAX_INFLATED_BYTES = 64 * 1024**2
+_WORD = rb"[A-Za-z0-9_-]"
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
+
+
+def forms_of(column: Column, record_id: str | int) -> tuple[str, ...]:
+    """Return the spellings of an id that producers use: a UUID in either case, with or without hyphens."""
+    text = str(record_id)
+    if not column.is_uuid:
+        return (text,)
+    return tuple({text, text.upper(), text.replace("-", ""), text.replace("-", "").upper()})
+
+
+def holds_record(payload: bytes, column: Column, record_id: str | int) -> bool:
+    """Return whether `payload` holds a record whose id, the member of `column`, is `record_id`; see above."""
+    return any(_holds(raw, column, record_id) for raw in _texts_of(payload))
+
+
+def _holds(raw: bytes | bytearray, column: Column, record_id: str | int) -> bool:
+    try:
+        return any(_is_record(record, column, record_id) for record in _records(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return any(_mentions(raw, form) for form in forms_of(column, record_id))
+
+
+def _records(raw: bytes | bytearray) -> Iterator[Any]:
+    try:
+        values = [msgspec.json.decode(raw)]
+    except msgspec.DecodeError:  # NDJSON, or not JSON at all
+        values = [msgspec.json.decode(line) for line in raw.splitlines() if line.strip()]
+    for value in values:
+        if isinstance(value, list):
+            yield from value
+        else:
+            yield value
+
+
+def _is_record(value: Any, column: Column, record_id: str | int) -> bool:
+    # Compared as text: a number where the type requires a string is still a reject of that id.
+    return isinstance(value, dict) and column.name in value and read_id(column, str(value[column.name])) == record_id
+
+
+def _mentions(raw: bytes | bytearray, text: str) -> bool:
+    escaped = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    raws = {form.encode(encoding, "surrogatepass") for form in escaped for encoding in _ENCODINGS}
+    return any(re.search(rb"(?<!%b)%b(?!%b)" % (_WORD, re.escape(each), _WORD), raw) for each in raws)
+
+
+def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
+    """Yield the texts to search; for a broken or very large gzip, the readable part and the raw bytes."""
+    if not payload.startswith(GZIP):
+        yield payload
+        return
+    text = bytearray()
+    try:
+        for _ in inflated(payload, _MAX_INFLATED_BYTES, text):
+            pass
+    except (GzipError, GzipTooLargeError):
+        yield payload
+    yield text

@@ -6,7 +6,7 @@ import msgspec
 
 from app.query.formats.encoders import ServedRows, row_encoder
 from app.query.formats.negotiation import Format
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.runtime.instants import from_epoch_us
 from app.schema.columns import Column
 from app.stores.source import Row

@@ -8,7 +8,7 @@ import msgspec
 
 from app.query.formats.arrow_batches import ArrowEncoder
 from app.schema.columns import Column, Kind, Mode
-from app.schema.decimals import plain_decimal
+from app.schema.values import plain_decimal
 from app.stores.source import Row
 
 Convert = Callable[[Any], Any]

@@ -14,10 +14,9 @@ from app.query.params.buckets import (
     length_text,
     shortest_round_us,
 )
-from app.query.params.catalogue import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS
-from app.query.params.collector import Parameters
 from app.query.params.filters import in_order, lacks
-from app.query.params.page import EXCLUDED, CanaryFilter, Now, QueryableTable, Window, is_instant, read_window
+from app.query.params.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS, Parameters
+from app.query.params.requests import EXCLUDED, CanaryFilter, Now, QueryableTable, Window, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import AGGREGABLE, GROUPABLE, FilterField

@@ -11,7 +11,7 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.formats.encoders import ServedRows
-from app.query.params.page import Window
+from app.query.params.requests import Window
 from app.query.scan import Scan, position_of
 from app.schema.columns import Column
 from app.stores.query import Position

@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from app.auth.byte_budget import context_of_the_payer
 from app.http.problems import ProblemError
 from app.query.feed import Budget, Feed
-from app.query.params.catalogue import MAX_LIMIT
-from app.query.params.page import Window
+from app.query.params.parameters import MAX_LIMIT
+from app.query.params.requests import Window
 from app.query.reads import problem_of
 from app.query.scan import Scan, View
 from app.query.tail.recent import Batch, Recent

@@ -8,8 +8,11 @@ within its first two seconds is cancelled when they are over, unless it is done 
 import logging
 import threading
 import uuid
-from collections.abc import Callable
-from typing import Any, cast
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from datetime import date, time
+from decimal import Decimal
+from typing import Any, Protocol, cast
 
 import msgspec
 from google.api_core.exceptions import Conflict, GoogleAPICallError
@@ -18,11 +21,11 @@ from google.cloud.bigquery import Client, QueryJob, QueryJobConfig
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
 
+from app.runtime.instants import from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.cost_limits import job_config, timeout_s
 from app.stores.bigquery.failures import reason_of
-from app.stores.bigquery.rest_values import row_decoder
 from app.stores.source import Answer, Row
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
@@ -273,3 +276,70 @@ def _is_answered_transient(failure: BaseException) -> bool:
     if not isinstance(failure, GoogleAPICallError):
         return False
     return failure.code in {500, 502, 503} and reason_of(failure) in {"", "backendError", "internalError", "badGateway"}
+
+
+_Decode = Callable[[Any], Any]
+
+
+class Field(Protocol):
+    """A column of a result, as the client library describes it; `field_type` is a standard or legacy SQL name."""
+
+    name: str
+    field_type: str
+    mode: str
+    fields: Sequence["Field"]
+
+
+def row_decoder(fields: Sequence[Field]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the function that turns a row of an answer into values by column name.
+
+    Raises:
+        ValueError: a column's type has no value that a QueryRunner could promise.
+    """
+    columns = [(field.name, _decoder(field)) for field in fields]
+
+    def decode(row: dict[str, Any]) -> dict[str, Any]:
+        return {name: decode_cell(cell["v"]) for (name, decode_cell), cell in zip(columns, row["f"], strict=True)}
+
+    return decode
+
+
+def _decoder(field: Field) -> _Decode:
+    kind = field.field_type.upper()
+    if kind in {"RECORD", "STRUCT"}:
+        item: _Decode = row_decoder(field.fields)
+    elif kind in _SCALARS:
+        item = _SCALARS[kind]
+    else:
+        raise ValueError(f"the column {field.name} has the type {kind}, which no record type declares")
+    return _list_decoder(item) if field.mode == "REPEATED" else _nullable_decoder(item)
+
+
+def _nullable_decoder(item: _Decode) -> _Decode:
+    def decode(value: Any) -> Any:
+        return None if value is None else item(value)
+
+    return decode
+
+
+def _list_decoder(item: _Decode) -> _Decode:
+    def decode(values: list[dict[str, Any]] | None) -> list[Any]:
+        return [item(value["v"]) for value in values or ()]  # a NULL list was stored as an empty one
+
+    return decode
+
+
+_SCALARS: dict[str, _Decode] = {
+    "BOOL": lambda text: text.lower() == "true",
+    "INT64": int,
+    "FLOAT64": float,  # parses NaN, Infinity and -Infinity too
+    "NUMERIC": Decimal,
+    "BIGNUMERIC": Decimal,  # BigQuery widens a NUMERIC column to it in place
+    "STRING": str,
+    "BYTES": b64decode,
+    "TIMESTAMP": lambda text: from_epoch_us(int(text)),
+    "DATE": date.fromisoformat,
+    "TIME": time.fromisoformat,
+    "JSON": lambda text: msgspec.Raw(text.encode()),
+}
+_SCALARS |= {"BOOLEAN": _SCALARS["BOOL"], "INTEGER": _SCALARS["INT64"], "FLOAT": _SCALARS["FLOAT64"]}

@@ -13,6 +13,7 @@ and a loop over the columns would cost twice as much.
 
 import enum
 import keyword
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
 from functools import partial
@@ -24,10 +25,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from app.runtime.instants import epoch_us
+from app.runtime.instants import epoch_us, to_text
 from app.schema.columns import Column, Kind, Mode
-from app.schema.decimals import plain_decimal
 from app.schema.table import Table
+from app.schema.values import plain_decimal
 from app.stores.sink import RowEncode, late_key
 
 _TYPES = {
@@ -296,3 +297,41 @@ _CONVERTERS: dict[Kind, Convert] = {
     Kind.NUMERIC: plain_decimal,
     Kind.JSON: msgspec.json.Encoder().encode,  # already UTF-8, as strings are on the wire
 }
+
+
+_Rest = dict[str, msgspec.Raw]
+_read_rest = msgspec.json.Decoder(_Rest).decode
+
+
+class PendingValues:
+    """Moves values in the rows of one table, which are messages of its descriptor (app.stores.bigquery.proto_rows)."""
+
+    def __init__(self, table: Table, message: Any) -> None:
+        self._rest = "" if table.rest is None else table.rest.name
+        self._promoted = {column.name: column.kind for column in table.promoted}
+        self._message = message
+
+    def movable(self, lacking: frozenset[str]) -> frozenset[str]:
+        """Return the columns among `lacking` whose values can be moved: none if the table lacks the rest itself."""
+        return frozenset() if self._rest in lacking else lacking & self._promoted.keys()
+
+    def moved(self, row: bytes, names: frozenset[str]) -> bytes | None:
+        """Return `row` with its values for these columns in its rest; None if one cannot be moved.
+
+        A member has that name already if a type's `upgrade` declares it and leaves it in the rest. JSON has no text for
+        a number that is not finite.
+        """
+        message = self._message.FromString(row)
+        fields = [(field.name, value) for field, value in message.ListFields() if field.name in names]
+        if not fields:
+            return row
+        rest: _Rest = _read_rest(getattr(message, self._rest) or "{}")
+        for name, value in fields:
+            if name in rest or (isinstance(value, float) and not math.isfinite(value)):
+                return None
+            is_instant = self._promoted[name] is Kind.TIMESTAMP
+            rest[name] = msgspec.Raw(msgspec.json.encode(to_text(value) if is_instant else value))
+            message.ClearField(name)
+        setattr(message, self._rest, msgspec.json.encode(rest).decode())
+        encoded: bytes = message.SerializePartialToString()
+        return encoded

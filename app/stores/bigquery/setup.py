@@ -13,9 +13,7 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.eraser import BigQueryEraser
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
-from app.stores.bigquery.table_check import check_table
-from app.stores.bigquery.table_listing import warn_of_undeclared_tables
-from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.table_check import TableMonitor, check_table, warn_of_undeclared_tables
 from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.bigquery.watermarks.marks import INSTANCES, instances_table
 from app.stores.bigquery.watermarks.setup import announcing_of

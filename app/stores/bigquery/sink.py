@@ -19,9 +19,8 @@ from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
-from app.stores.bigquery.pending_values import PendingValues
-from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
-from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.proto_rows import PendingValues, ProtoRowEncoder, protobuf_descriptor
+from app.stores.bigquery.table_check import TableMonitor
 from app.stores.bigquery.watermarks.announcing import AnnouncedStamp, Announcing
 from app.stores.sink import (
     ColumnsPending,

@@ -28,7 +28,7 @@ from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Run
 from app.stores.bigquery.look_up import look_up
-from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.table_check import TableMonitor
 from app.stores.bigquery.watermarks.setup import horizons_of
 from app.stores.query import ArrowQuery, Deletion, LookUp, Query
 from app.stores.source import (

@@ -5,17 +5,23 @@ request without retries, since its callers repeat it.
 """
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Literal
 
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 
+from app.runtime.clock import Clock
+from app.runtime.deadlines import first_within
 from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
+from app.stores.backend import MARKS, undeclared_table
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import LiveTable, describe, differences, live_table
 from app.stores.sink import ColumnsPending, SetupError, SinkState
+from app.telemetry.logs import QUOTES_NAMES
+from app.telemetry.redaction import first_line
 
 TIMEOUT_S = 10.0
 _MAX_QUOTED = 400
@@ -165,3 +171,87 @@ def _chain(error: Exception) -> Iterator[Exception]:
 def _line(text: str, max_chars: int = _MAX_QUOTED) -> str:
     line = " ".join(text.split())
     return line if len(line) <= max_chars else f"{line[:max_chars]}…"
+
+
+Check = Callable[[], Awaitable[SetupError | ColumnsPending | None]]
+
+
+class TableMonitor:
+    """Checks one live table and remembers the result; concurrent callers share a check.
+
+    `missing` are the dotted paths of the optional columns that the table lacks. A check that fails does not change
+    them. `begun_us` is when the latest complete check began, and `ended_us` when it ended (the clock's `elapsed_us`);
+    None before the first. `has_answer` says whether any check has found which columns it has.
+    """
+
+    def __init__(self, table: Table, check: Check, clock: Clock) -> None:
+        self.table, self._check, self._clock = table, check, clock
+        self.result: SetupError | ColumnsPending | None = None
+        self.missing: frozenset[str] = frozenset()
+        self.has_answer = False
+        self.begun_us: int | None = None
+        self.ended_us: int | None = None
+        self._checking: asyncio.Task[SetupError | ColumnsPending | None] | None = None
+
+    def begin(self) -> "asyncio.Task[SetupError | ColumnsPending | None]":
+        """Return the running check, or start one."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check_once())
+        return self._checking
+
+    async def since(self, since_us: int, within_s: float) -> None:
+        """Wait, at most `within_s` seconds, until a check is complete that began at `since_us` or later."""
+        waiting = asyncio.ensure_future(self._since(since_us))
+        try:
+            await first_within(self._clock, within_s, waiting)
+        finally:
+            waiting.cancel()
+
+    async def _since(self, since_us: int) -> None:
+        while self.begun_us is None or self.begun_us < since_us:
+            await asyncio.shield(self.begin())
+
+    def close(self) -> None:
+        """Stop a running check."""
+        if self._checking is not None:
+            self._checking.cancel()
+
+    async def _check_once(self) -> SetupError | ColumnsPending | None:
+        begun_us = self._clock.elapsed_us()
+        self.result = await self._check()
+        self.begun_us, self.ended_us = begun_us, self._clock.elapsed_us()
+        match self.result:
+            case None:
+                self.missing, self.has_answer = frozenset(), True
+            case ColumnsPending(missing):
+                self.missing, self.has_answer = missing, True
+            case SetupError():
+                pass
+        return self.result
+
+
+_TIMEOUT_S = 10.0
+_log = logging.getLogger("sluice.writer")
+
+
+async def warn_of_undeclared_tables(access: BigQueryClients, declared: Collection[str]) -> None:
+    """Log each table that has records and is not `declared`; raise nothing. It needs the right to list tables."""
+    try:
+        warnings = await run_in_daemon_thread(lambda: list(_warnings(access, declared)), "table-listing")
+    except Exception as error:  # nothing depends on it; the sink states show what is wrong with the dataset
+        _log.info("the tables of the dataset could not be listed: %s", first_line(error))
+        return
+    for warning in warnings:
+        _log.warning("%s", warning, extra=QUOTES_NAMES)
+
+
+def _warnings(access: BigQueryClients, declared: Collection[str]) -> Iterator[str]:
+    client, place = access.client(), access.place
+    for each in client.list_tables(f"{place.project}.{place.dataset}", timeout=_TIMEOUT_S):
+        if each.table_type != "TABLE" or each.table_id in declared:
+            continue
+        table = client.get_table(each.reference, timeout=_TIMEOUT_S)
+        buffered = table.streaming_buffer.estimated_rows if table.streaming_buffer is not None else 0
+        rows = (table.num_rows or 0) + (buffered or 0)
+        if rows and set(MARKS) <= {field.name for field in table.schema}:
+            yield undeclared_table(place.table_id(each.table_id), each.table_id, rows)

@@ -7,13 +7,14 @@ connection of its own. DuckDB blocks the thread that calls it, so calls run in t
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
+import msgspec
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
@@ -29,11 +30,20 @@ from app.stores.duckdb.file import (
     write_and_remove,
 )
 from app.stores.duckdb.reader import Reader
-from app.stores.duckdb.sink import EmbeddedAppender
 from app.stores.duckdb.source import Queries
-from app.stores.duckdb.table_layout import quote
+from app.stores.duckdb.table_layout import duckdb_insert, quote
 from app.stores.query import ArrowQuery, Deletion, Query
-from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored, StoreError, Uncertain
+from app.stores.sink import (
+    Outcome,
+    RowEncode,
+    RowError,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    StoreError,
+    Uncertain,
+)
 from app.stores.source import Answer, LearnHorizon, Plan, StoreUnavailableError
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
@@ -41,6 +51,7 @@ from app.telemetry.redaction import first_line
 _CLOSE_S = 1.0  # how long `close` waits for the current write
 _INTERRUPTED_S = 0.5  # and how much longer once it is interrupted
 _log = logging.getLogger("sluice.writer")
+_MAX_NAMED = 100  # rows of one append that are found and named; finding one takes some milliseconds
 _Result = TypeVar("_Result")
 
 
@@ -92,7 +103,7 @@ class EmbeddedStore:
         """
         return cls(open_file(path, tables, clock, limits.memory_bytes), path, tables, clock, limits)
 
-    def appender(self, table: Table) -> EmbeddedAppender:
+    def appender(self, table: Table) -> "EmbeddedAppender":
         """Return the Appender of `table`."""
         return EmbeddedAppender(self, table)
 
@@ -132,12 +143,44 @@ class EmbeddedStore:
                 # A checkpoint has merged the write-ahead log, or it was deleted with acknowledged rows in it.
                 self._connection.execute("CHECKPOINT")
         except (duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException) as error:
-            return RowsRefused({}) if len(rows) > 1 else _refused(error)
+            return RowsRefused(self._refused(insert_sql, stamp_us, rows, error), first_line(error))
         except duckdb.CatalogException as error:
             return SetupError(SinkState.NOT_FOUND, first_line(error))
         except duckdb.Error as error:  # a full disk, an I/O error: the transaction was rolled back
             return self._failure(error, len(text))
         return Stored()
+
+    def _refused(
+        self, insert_sql: str, stamp_us: int, rows: Sequence[bytes], error: duckdb.Error
+    ) -> dict[int, RowError]:
+        """Return the rows that DuckDB refuses, of which its `error` names none; the list may be incomplete.
+
+        Each half is tried in a transaction that is rolled back.
+        """
+        refused: dict[int, RowError] = {}
+        tried = [(0, len(rows), error)]
+        while tried and len(refused) < _MAX_NAMED:
+            start, stop, error = tried.pop()
+            if stop - start == 1:
+                refused[start] = RowError(first_line(error))
+                continue
+            middle = (start + stop) // 2
+            for first, last in ((middle, stop), (start, middle)):
+                if found := self._trial(insert_sql, stamp_us, rows[first:last]):
+                    tried.append((first, last, found))
+        return refused
+
+    def _trial(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> duckdb.Error | None:
+        """Insert `rows` and roll that back; return the error."""
+        text = "[" + b",".join(rows).decode() + "]"
+        self._connection.execute("BEGIN")
+        try:
+            self._connection.execute(insert_sql, {"ingest_us": stamp_us, "rows": text})
+        except duckdb.Error as error:
+            return error
+        finally:
+            self._connection.execute("ROLLBACK")
+        return None
 
     def _failure(self, error: duckdb.Error, size_bytes: int) -> Uncertain | SetupError:
         """Return the outcome of a failed write; the next probe writes as many bytes."""
@@ -313,5 +356,39 @@ def _ends(work: Future[None], within_s: float) -> bool:
     return bool(wait([work], within_s).done)
 
 
-def _refused(error: Exception) -> Outcome:
-    return RowsRefused({0: RowError(first_line(error))})
+_json = msgspec.json.Encoder()
+
+
+class EmbeddedAppender:
+    """The Appender of one table of an EmbeddedStore."""
+
+    max_in_flight = target_in_flight = 1  # a second batch would only wait for the same thread
+    fence = None  # no row is late: the horizon waits for the oldest stamp in flight, and stops when the process does
+
+    def __init__(self, store: "EmbeddedStore", table: Table) -> None:
+        self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)
+
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        """Return an encoder to JSON objects: the record, its own members of the envelope, then the shared ones."""
+        shared = b"," + _json.encode(envelope)[1:]
+
+        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+            own = _json.encode({"message_index": index, "delivery_key": delivery_key})
+            return _json.encode(record)[:-1] + b"," + own[1:-1] + shared
+
+        return encode
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        """Stamp `rows`, append them as one transaction, and return the outcome."""
+        return await self._store.append(self._table, self._insert_sql, rows)
+
+    def rekeyed(self, row: bytes, lateness: int) -> bytes:
+        """Return `row` unchanged: no row is ever late here, so none needs another key."""
+        return row
+
+    async def check(self) -> SetupError | Stored:
+        """Check that rows can be stored: write to the disk and remove what was written."""
+        return await self._store.probe(self._table)
+
+    async def close(self) -> None:
+        """Do nothing: the store is closed as a whole."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from app.schema.checks import NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
+from app.schema.values import NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE
 
 NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
 _TYPES = {

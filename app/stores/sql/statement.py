@@ -26,13 +26,15 @@ from app.stores.query import (
 )
 from app.stores.source import Plan, shown_value
 from app.stores.sql.conditions import condition_parameters
-from app.stores.sql.look_ups import instant_names, instants_sql, look_up_sql
 from app.stores.sql.rows import (
     buckets_sql,
     count_sql,
     deletion_sql,
     export_sql,
+    instant_names,
+    instants_sql,
     keys_sql,
+    look_up_sql,
     needle_parameters,
     occurrences_sql,
     page_sql,

@@ -14,7 +14,7 @@ import msgspec
 from app.ingest.envelope import Message
 from app.ingest.proof import Proofs
 from app.record import RejectReason
-from app.runtime.packages import missing_package
+from app.runtime.imports import missing_package
 from app.schema.table import Table
 
 _any = msgspec.json.Decoder(msgspec.Raw)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
-from app.runtime.packages import missing_package
+from app.runtime.imports import missing_package
 from sluice.ops.backfill.formats import SourceError, format_of
 
 _RANGE_BYTES = 8 * 1024**2

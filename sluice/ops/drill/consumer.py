@@ -5,8 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.auth.api_keys import key_hash, new_key
-from app.auth.grants import Grant, GrantsDocument
+from app.auth.grants import Grant, GrantsDocument, key_hash, new_key
 
 NAME, OTHER = "reader", "ledger"
 _GRANTS, _KEY = "grants.json", "reader.key"

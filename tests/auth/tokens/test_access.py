@@ -7,10 +7,9 @@ import pytest
 from litestar import Litestar, Request, get
 
 from app.auth.byte_budget import ByteBudget
-from app.auth.grants import GrantRules
+from app.auth.grants import LOCAL_PRINCIPAL, GrantRules, Principal
 from app.auth.grants_file import GrantsReloader
 from app.auth.guard import Callers, api_guard, identification
-from app.auth.principal import LOCAL_PRINCIPAL, Principal
 from app.auth.rate_limit import OwnCount, RateLimit
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier

@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.auth.principal import LOCAL_PRINCIPAL
+from app.auth.grants import LOCAL_PRINCIPAL
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.cache import BoundedMemoryStore, Cache
 from app.query.reads import Reads

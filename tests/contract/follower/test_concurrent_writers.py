@@ -11,7 +11,7 @@ from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.instants import epoch_us, to_text
 from app.schema.table import Table
-from app.stores.duckdb.sink import EmbeddedAppender
+from app.stores.duckdb.store import EmbeddedAppender
 from app.stores.query import Position
 from app.stores.sink import Appender, Stored
 from app.stores.sql.statement import Statement

@@ -18,7 +18,7 @@ from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
-from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.table_check import TableMonitor
 from app.stores.sink import ColumnsPending, SetupError, SinkState, fence
 from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving

@@ -13,8 +13,7 @@ from app.ingest.envelope import Message
 from app.schema.columns import Kind
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.pending_values import PendingValues
-from app.stores.bigquery.proto_rows import ProtoRowEncoder
+from app.stores.bigquery.proto_rows import PendingValues, ProtoRowEncoder
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Deletion, RowQuery
 from app.stores.sink import ColumnsPending, RowsHeld, Stored

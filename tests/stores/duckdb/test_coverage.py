@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.stores.duckdb.coverage import Coverage
+from app.stores.duckdb.row_index import Coverage
 
 EDGES = st.tuples(st.integers(0, 12), st.integers(0, 12))
 

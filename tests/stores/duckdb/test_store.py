@@ -16,8 +16,7 @@ from app.ingest.envelope import Message
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
-from app.stores.duckdb.sink import EmbeddedAppender
-from app.stores.duckdb.store import EmbeddedStore
+from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
 from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
 from app.stores.sql.statement import Statement
 from sluice.testing.clock import FakeClock

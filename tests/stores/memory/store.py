@@ -110,7 +110,10 @@ class MemoryAppender:
         try:
             self._store.insert(self._table.name, zip(repeat(self._store.clock.now_us()), rows))
         except ValueError as error:
-            return RowsRefused({0: RowError(str(error))} if len(rows) == 1 else {})
+            if len(rows) == 1:
+                return RowsRefused({0: RowError(str(error))})
+            columns = self._store.tables[self._table.name]
+            return RowsRefused({n: RowError(str(error)) for n, row in enumerate(rows) if not _fits(columns, row)})
         return Stored()
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
@@ -137,6 +140,17 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         close=MemoryAppender(store, tables[0]).close,
         connections=dict,
     )
+
+
+def _fits(columns: Mapping[str, Column], row: bytes) -> bool:
+    values = pickle.loads(row)  # noqa: S301 - our own
+    try:
+        for name, column in columns.items():
+            if name != "ingest_time":
+                _value(column, values.get(name))
+    except ValueError:
+        return False
+    return True
 
 
 def _value(column: Column, value: Any) -> Any:

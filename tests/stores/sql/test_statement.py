@@ -11,9 +11,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.query.params.catalogue import DELAY
 from app.query.params.filters import parse_filters
-from app.query.params.page import EXCLUDED
+from app.query.params.parameters import DELAY
+from app.query.params.requests import EXCLUDED
 from app.query.params.stats import COUNT
 from app.schema.columns import Kind
 from app.schema.filters import filter_table

@@ -16,7 +16,7 @@ from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.connection import Connection
 from app.stores.bigquery.sink import StorageWriteAppender
-from app.stores.bigquery.table_monitor import TableMonitor
+from app.stores.bigquery.table_check import TableMonitor
 from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.bigquery.watermarks.setup import announcing_of

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, time
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
 
 from app.schema.columns import INT64_MAX, INT64_MIN, Column, Kind, Mode
 
@@ -124,3 +127,33 @@ _VALUE_CHECKS: dict[Kind, ValueCheck] = {
     Kind.TIMESTAMP: instant_problem,
     Kind.TIME: _check_time,
 }
+
+
+def plain_decimal(value: Decimal) -> str:
+    """Return `value` in plain notation, without trailing zeros after the point: 1.5, 100, 0."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def read_id(column: Column, text: str) -> str | int | None:
+    """Return the id that `text` represents; None if it represents none.
+
+    A number has one spelling. A UUID has every spelling that a record may hold (capitals, no hyphens), but one value.
+    A hashed id is represented by its value, or by the hash.
+    """
+    if column.hasher is not None:
+        return column.hasher(text)
+    if column.is_uuid:
+        try:
+            return str(msgspec.convert(text, UUID))
+        except msgspec.ValidationError:
+            return None
+    if column.kind is Kind.STRING:
+        return text
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 19):
+        return None
+    number = int(text)
+    return number if str(number) == text and INT64_MIN <= number <= INT64_MAX else None

@@ -1,4 +1,6 @@
-"""Send large bodies in pieces, so that what a client does not read stays with whoever made it.
+"""Bodies: large ones in pieces, the unread rest of others, and why a response stops before its end.
+
+A large body is sent in pieces, so that what a client does not read stays with whoever made it.
 
 The server (Granian) copies what it is given, and keeps it until the client has read it. Of a body in pieces it takes
 sixteen into its write buffer and four into a queue; the next one waits until the client reads. It does not say whether
@@ -7,11 +9,10 @@ anybody still reads, so that is watched while a large body is sent.
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 from litestar.types import Receive, Send
-
-from app.http.cut_responses import CLIENT_LEFT, cut_short
 
 PIECE_BYTES = 8_192
 
@@ -53,3 +54,51 @@ async def disconnected(receive: Receive) -> None:
     """
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+_LONGEST_S = 5.0
+
+
+class UnreadBodies:
+    """Reads on after an early answer: at most `max_bytes` of a body, for at most `longest_s` seconds."""
+
+    def __init__(self, max_bytes: int, longest_s: float = _LONGEST_S) -> None:
+        self._max_bytes, self._longest_s = max_bytes, longest_s
+        self._limits: set[asyncio.Timeout] = set()
+
+    async def discard(self, receive: Receive) -> None:
+        """Read the rest of a body and drop it."""
+        left = self._max_bytes
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._longest_s) as limit:
+                self._limits.add(limit)
+                try:
+                    while left > 0:
+                        event = await receive()
+                        if event["type"] != "http.request" or not event["more_body"]:
+                            break
+                        left -= len(event["body"])
+                finally:
+                    self._limits.discard(limit)
+
+    def close(self) -> None:
+        """Stop reading: the service is shutting down."""
+        self._longest_s = 0
+        for limit in self._limits:
+            limit.reschedule(0)
+
+
+CLIENT_LEFT = "the client left"
+STOPPING = "the service is stopping"
+_STATE = "cut_short"  # in the request's state
+
+
+def cut_short(scope: Any, reason: str, level: int = logging.WARNING) -> None:
+    """Record why the response to the request of `scope` is not completed; the first reason counts."""
+    scope.setdefault("state", {}).setdefault(_STATE, (level, reason))
+
+
+def recorded_reason(scope: Any) -> tuple[int, str] | None:
+    """Return the reason and the level to log it at, or None if there is none."""
+    reason: tuple[int, str] | None = scope.get("state", {}).get(_STATE)
+    return reason

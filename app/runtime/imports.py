@@ -1,4 +1,4 @@
-"""Import what a setting names as `package.module:NAME`: a declaration of the user's."""
+"""Import what a setting names as `package.module:NAME`: a user's declaration; and packages that are missing."""
 
 import os
 import re
@@ -55,3 +55,12 @@ def _described(error: Exception) -> str:
     module = inner[0].filename
     line = [frame.lineno for frame in inner if frame.filename == module][-1]
     return f"{text} ({Path(module).name}, line {line})"
+
+
+def missing_package(what: str, error: ImportError, extra: str = "") -> str:
+    """Return a sentence: `what` needs a package, and which installation of Sluice has it.
+
+    The image for Cloud Run lacks some on purpose, and a few large ones are in an `extra` of pyproject.toml.
+    """
+    source = f"sluice[{extra}]" if extra else "an installation of sluice that is not an image for Cloud Run"
+    return f"{what} needs the package {error.name}, which is not installed: {source} has it"
