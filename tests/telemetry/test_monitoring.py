@@ -48,12 +48,6 @@ def test_every_metric_that_a_file_names_exists(name: str) -> None:
     assert unknown(text) == set()
 
 
-def test_a_name_that_no_metric_has_is_noticed() -> None:
-    """A misspelt metric, and a histogram without its series."""
-    assert unknown("sum(rate(sluice_record_sotred_total[5m]))") == {"sluice_record_sotred_total"}
-    assert unknown("sum(sluice_append_duration_seconds{})") == {"sluice_append_duration_seconds"}
-
-
 def test_every_bound_of_an_objective_is_a_bucket() -> None:
     """An objective between two buckets would be counted by the wrong one."""
     for name, objective in objectives().items():

@@ -142,18 +142,6 @@ async def test_learning_the_horizon_is_paid_for_by_who_asked() -> None:
     assert (stage.charged, stage.metrics.query_bytes) == ([], {})
 
 
-async def test_everything_else_is_the_runners_own() -> None:
-    """What it says of itself, of its tables and of what a query would cost."""
-    stage = Stage(bytes_processed=5, now_us=17)
-    runner, scripted = stage.runner, stage.scripted
-    scripted.export_rows = 9
-    assert runner.partition_us == scripted.partition_us
-    assert (runner.first_slice_us, runner.first_look_up_us) == (scripted.first_slice_us, scripted.first_look_up_us)
-    assert (runner.poll_s, runner.open_ttl_s, runner.export_rows) == (scripted.poll_s, scripted.open_ttl_s, 9)
-    assert (runner.horizon_us("records"), runner.version("records")) == (17, None)
-    assert await runner.explain(QUERY) == await scripted.explain(QUERY)
-
-
 async def test_a_query_knows_how_the_cache_was_used() -> None:
     """By the request that it is for."""
     stage = Stage()
