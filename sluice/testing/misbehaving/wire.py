@@ -70,7 +70,7 @@ class Wire:
         self.port = 0
         self.links: list[Link] = []
         self.refused_while_down = 0
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -84,14 +84,17 @@ class Wire:
 
     async def up(self) -> None:
         """Listen: at first on a free port, later on the same one again."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        self._listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self.port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def down(self) -> None:
         """Refuse new connections; those that are open stay so."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def close(self) -> None:
         """Stop listening and cut everything."""
@@ -100,11 +103,21 @@ class Wire:
             link.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accept(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and own it from that moment on.
+
+        `asyncio.Server` leaks one that it has accepted if it is closed before the loop's next turn (Python 3.11).
+        """
+        try:
+            accepted, _ = listener.accept()
+        except OSError:  # the client has left
+            return
+        task = asyncio.ensure_future(self._relay(accepted))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _relay(self, accepted: socket.socket) -> None:
+        near_reader, near = await asyncio.open_connection(sock=accepted)
         try:
             far_reader, far = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
