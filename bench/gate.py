@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from app.ingest.envelope import open_push
+from app.ingest.decode.envelope import open_push
 from bench.base import base_of, program_of, subject_of
 from bench.ingest.compare import FIRST, MANY
 from bench.ingest.contenders import SLUICE, THIS, Contender, Program, running, service_settings

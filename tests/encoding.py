@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.stores.sink import RowEncode
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.record import Envelope, Record, RejectedRecord
 from app.schema.columns import columns_of
 

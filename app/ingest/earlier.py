@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from app.ingest.envelope import Message
-from app.ingest.rows import Rows
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.rows import Rows
 from app.ingest.verdict import Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import HOUR_US, parse_instant

@@ -6,16 +6,16 @@ from functools import partial
 
 import msgspec
 
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.faults import FieldFault
+from app.ingest.decode.hints import is_ndjson_type
+from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined, reject
+from app.ingest.decode.rows import RecordId, Row, Rows
+from app.ingest.decode.scrubbing import scrubber_of, withheld
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.earlier import EarlierCopies, new_rows
-from app.ingest.envelope import Message
-from app.ingest.payload_hints import is_ndjson_type
-from app.ingest.record_faults import FieldFault
-from app.ingest.records import Decoded, RecordReader
-from app.ingest.reject_scrubbing import scrubber_of, withheld
 from app.ingest.reject_writer import RejectWriter
-from app.ingest.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined, reject
-from app.ingest.rows import RecordId, Row, Rows
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.undeclared_members import UndeclaredMembers
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict

@@ -18,10 +18,10 @@ from app.http.contract import CONTRACT, PER_STREAM
 from app.http.headers import NOSNIFF, check_host
 from app.http.problems import ProblemError, encoded
 from app.ingest.contracts import push_contract
-from app.ingest.envelope import EnvelopeError, Headers, Message, open_push
+from app.ingest.decode.envelope import EnvelopeError, Headers, Message, open_push
+from app.ingest.decode.proof import Proofs
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Receipt
-from app.ingest.proof import Proofs
 from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict, not_durable
 from app.runtime.clock import MICROSECONDS, Clock

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+from app.ingest.decode.rejects import Reject, encode_rejects, reject_keys
 from app.ingest.earlier import EarlierCopies, not_looked_up
-from app.ingest.rejects import Reject, encode_rejects, reject_keys
 from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.table_writer import TableWriter

@@ -6,7 +6,7 @@ from typing import assert_never
 import msgspec
 
 from app.ingest.admission import MESSAGE_BYTES
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.routing import Routed, RoutingTable, Unroutable
 from app.ingest.shares import StreamShares

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.schema.protection import holds_personal_data
 from app.streams import ATTRIBUTE, Streams
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
+from app.ingest.decode.proof import Proofs
+from app.ingest.decode.rejects import prefix_of
 from app.ingest.dedupe import Dedupe
 from app.ingest.earlier import EarlierCopies, copies_after_seek
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.proof import Proofs
 from app.ingest.push import PushEndpoint
 from app.ingest.reject_writer import RejectWriter
-from app.ingest.rejects import prefix_of
 from app.ingest.router import Router
 from app.ingest.shares import StreamShares
 from app.ingest.submit import Submission, submit_routes

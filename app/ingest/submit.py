@@ -17,11 +17,11 @@ from app.http import paths
 from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, undocumented
 from app.http.problems import FieldError, ProblemError
 from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.faults import FieldFault
+from app.ingest.decode.hints import is_followed_by_another, is_ndjson_type
 from app.ingest.intake import Intake
-from app.ingest.payload_hints import is_followed_by_another, is_ndjson_type
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.record_faults import FieldFault
 from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from app.ingest.decoding_cost import Result, Steps
+from app.ingest.decode.weight import Result, Steps
 from app.ingest.verdict import Throttled, Unavailable
 from app.ingest.write.messages import LATE
 from app.runtime.clock import MICROSECONDS, Clock

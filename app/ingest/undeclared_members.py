@@ -5,10 +5,10 @@ import logging
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
-from app.ingest.envelope import Message
-from app.ingest.record_versions import VersionReader
-from app.ingest.rejects import Reject
-from app.ingest.rows import Rows
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.rejects import Reject
+from app.ingest.decode.rows import Rows
+from app.ingest.decode.versions import VersionReader
 from app.schema.table import Table
 from app.schema.undeclared_members import Outcome, UndeclaredReader, member_path, undeclared_reader
 from app.telemetry.metrics import Metrics

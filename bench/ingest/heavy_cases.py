@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 
 _MIB = 1024**2
 _NDJSON = {"content-type": "application/x-ndjson"}

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import Throttled

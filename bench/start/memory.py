@@ -77,7 +77,7 @@ def bytes_a_message() -> float:
     memory: Dedupe[str] = Dedupe(max_weight=_COUNTED, max_age_s=900.0, elapsed_us=SystemClock().elapsed_us)
     tracemalloc.start()
     for number in range(3 * _COUNTED):  # dictionaries in which much was forgotten are larger than those just filled
-        key = f"{10**16 + number}:{1_769_860_800_123_000 + number}"  # as app/ingest/envelope.py makes it
+        key = f"{10**16 + number}:{1_769_860_800_123_000 + number}"  # as app/ingest/decode/envelope.py makes it
         memory.claim(key)
         memory.settle(key, "stored", stored=True)  # all that went well share one result
     allocated, _ = tracemalloc.get_traced_memory()

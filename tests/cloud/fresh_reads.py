@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
 from app.schema.table import Table, records_table, rejects_table

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.verdict import Durable, Unavailable, Verdict
 from app.ingest.write.batching import BatchLimits
 from app.ingest.write.messages import OnRefused, Refused

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from app.ingest.decode.envelope import Message, open_push
 from app.ingest.earlier import copies_after_seek
-from app.ingest.envelope import Message, open_push
 from app.ingest.pipeline import Receipt
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import DURABLE

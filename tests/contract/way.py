@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.envelope import Message
-from app.ingest.records import RecordReader
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import RecordReader
 from app.query.formats.documents import RowFormat
 from app.schema.columns import Kind
 from app.schema.table import records_table

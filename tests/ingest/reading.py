@@ -4,11 +4,11 @@ from typing import TypeVar
 
 import msgspec
 
-from app.ingest.decoding_cost import Steps
-from app.ingest.envelope import Message
-from app.ingest.records import Decoded, RecordReader
-from app.ingest.rejects import Reject
-from app.ingest.rows import Row
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.rejects import Reject
+from app.ingest.decode.rows import Row
+from app.ingest.decode.weight import Steps
 from app.record import Record
 from app.schema.table import records_table
 from app.settings.ingest import IngestSettings

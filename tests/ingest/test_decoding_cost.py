@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest import decoding_cost
-from app.ingest.decoding_cost import has_typed_lists, is_deeper, list_weight, weight
+from app.ingest.decode import weight as decoding_cost
+from app.ingest.decode.weight import has_typed_lists, is_deeper, list_weight, weight
 from app.schema.table import records_table
 from tests.ingest.reading import finish
 

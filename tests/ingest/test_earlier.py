@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.rows import Rows
 from app.ingest.earlier import EarlierCopies, copies_after_seek, new_rows
-from app.ingest.envelope import Message
-from app.ingest.rows import Rows
 from app.ingest.verdict import Unavailable
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us, to_text
 from app.settings.load import Settings

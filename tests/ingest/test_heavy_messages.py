@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import DURABLE, Throttled, Unavailable

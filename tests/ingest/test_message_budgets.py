@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.records import RecordReader
+from app.ingest.decode.reader import RecordReader
 from app.ingest.verdict import DURABLE, Unavailable
 from app.schema.table import records_table
 from tests.ingest.reading import LIMITS, finish, read_message

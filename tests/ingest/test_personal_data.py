@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
-from app.ingest.records import RecordReader
-from app.ingest.reject_scrubbing import STATE, scrubber_of
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import RecordReader
+from app.ingest.decode.scrubbing import STATE, scrubber_of
 from app.query.params.filters import parse_filters
 from app.record import RecordTypeError
 from app.schema.filters import filter_table

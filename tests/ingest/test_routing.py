@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.routing import Routed, RoutingTable, Unroutable
 from app.record import Record
 from app.streams import Stream, make_streams, single_stream

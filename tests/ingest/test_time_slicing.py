@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.ingest.decoding_cost import Steps
+from app.ingest.decode.weight import Steps
 from app.ingest.time_slicing import HEAVY_BYTES, CooperativeRunner
 from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import SystemClock

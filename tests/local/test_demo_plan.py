@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.routing import Routed, RoutingTable, Unroutable
 from app.streams import make_streams
 from sluice.local.demo.command import rows as rows_of

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from app.ingest.envelope import open_push
+from app.ingest.decode.envelope import open_push
 from sluice.local.demo.plan import Planned
 from sluice.local.demo.publish import push_body
 from sluice.local.pubsub.message import MICROSECONDS, Delivery, Message

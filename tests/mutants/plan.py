@@ -25,7 +25,9 @@ MODULES = {
     "writer": Module("app/ingest/write/table_writer.py", ("tests/ingest/write/test_*.py",)),
     "retry-policy": Module("app/ingest/write/retry_policy.py", ("tests/ingest/write/test_retry_policy.py",)),
     "dedupe": Module("app/ingest/dedupe.py", ("tests/ingest/test_dedupe.py",)),
-    "envelope": Module("app/ingest/envelope.py", ("tests/ingest/test_envelope.py", "tests/ingest/test_proof.py")),
+    "envelope": Module(
+        "app/ingest/decode/envelope.py", ("tests/ingest/decode/test_envelope.py", "tests/ingest/decode/test_proof.py")
+    ),
     "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
     "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
     "feed": Module("app/query/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
@@ -34,12 +36,12 @@ MODULES = {
         "app/ingest/write/health.py", ("tests/ingest/write/test_health*.py", "tests/ingest/write/test_refusals.py")
     ),
     "decoder": Module(
-        "app/ingest/records.py",
+        "app/ingest/decode/reader.py",
         (
-            "tests/ingest/test_records*.py",
-            "tests/ingest/test_record_versions.py",
+            "tests/ingest/decode/test_records*.py",
+            "tests/ingest/decode/test_record_versions.py",
             "tests/ingest/test_personal_data.py",
-            "tests/ingest/test_one_pass.py",
+            "tests/ingest/decode/test_one_pass.py",
             "tests/ingest/test_message_budgets.py",
         ),
     ),

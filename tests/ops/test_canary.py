@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.ingest.proof import canary_signature
+from app.ingest.decode.proof import canary_signature
 from app.record import Record
 from sluice.__main__ import main
 from sluice.local.pubsub.broker import Broker

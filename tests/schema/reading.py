@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.envelope import Message
-from app.ingest.records import RecordReader
-from app.ingest.rejects import Reject
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import RecordReader
+from app.ingest.decode.rejects import Reject
 from app.schema.table import records_table
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.table import Table, records_table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend

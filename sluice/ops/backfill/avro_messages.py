@@ -11,7 +11,7 @@ from typing import IO, Any
 import fastavro
 import msgspec
 
-from app.ingest.envelope import EnvelopeError, message_of
+from app.ingest.decode.envelope import EnvelopeError, message_of
 from sluice.ops.backfill.formats import Fault, Item, Reading
 
 

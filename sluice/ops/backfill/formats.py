@@ -11,8 +11,8 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from app.ingest.envelope import Message
-from app.ingest.proof import Proofs
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.proof import Proofs
 from app.record import RejectReason
 from app.runtime.imports import missing_package
 from app.schema.table import Table

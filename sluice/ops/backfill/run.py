@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+from app.ingest.decode.proof import Proofs
+from app.ingest.decode.rejects import prefix_of
 from app.ingest.earlier import EarlierCopies
-from app.ingest.proof import Proofs
-from app.ingest.rejects import prefix_of
 from app.ingest.setup import Pipelines
 from app.ingest.write.append_watch import AppendWatch
 from app.runtime.clock import Clock

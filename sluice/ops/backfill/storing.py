@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.query.arrow_rows import rows_of_arrow

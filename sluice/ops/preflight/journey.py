@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from app.ingest.proof import CANARY, SIGNATURE
+from app.ingest.decode.proof import CANARY, SIGNATURE
 from app.streams import ATTRIBUTE
 from sluice.ops.preflight.checks import PUBSUB, Check, read_subscription
 from sluice.ops.preflight.deployment import Deployment

@@ -85,7 +85,7 @@ class Wire:
     async def up(self) -> None:
         """Listen: at first on a free port, later on the same one again."""
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
-        self._listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._listener.setblocking(False)
         self.port = self._listener.getsockname()[1]
         asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from msgspec import Meta
 from pyarrow import ipc, parquet
 
-from app.ingest.envelope import open_push
-from app.ingest.proof import NO_PROOFS
+from app.ingest.decode.envelope import open_push
+from app.ingest.decode.proof import NO_PROOFS
 from app.schema.table import records_table
 from sluice.ops.backfill.formats import Item, Reading, SourceError, format_of, read_items
 from tests.ops.backfill.archive import DATA_ONLY, PUBLISHED, WITH_METADATA, archived, write_avro

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from google.cloud import bigquery
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.query.arrow_rows import rows_of_arrow
 from app.query.params.stats import COUNT
 from app.record import RejectedRecord

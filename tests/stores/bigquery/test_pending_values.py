@@ -9,7 +9,7 @@ import pytest
 from google.cloud import bigquery
 from msgspec import Meta
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.schema.columns import Kind
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress

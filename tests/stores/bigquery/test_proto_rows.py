@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.instants import epoch_us
 from app.schema.table import Table, records_table

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.instants import MINUTE_US, SECOND_US, from_epoch_us
 from app.schema.columns import Kind

@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.columns import Mode
 from app.schema.table import Table, records_table, rejects_table

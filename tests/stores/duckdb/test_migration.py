@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
 from app.stores.duckdb import migration

@@ -12,7 +12,7 @@ import duckdb
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
+from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table

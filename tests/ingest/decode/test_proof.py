@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message, open_push
-from app.ingest.proof import CANARY, NO_PROOFS, SIGNATURE, Proofs, canary_signature, replay_signature
+from app.ingest.decode.envelope import Message, open_push
+from app.ingest.decode.proof import CANARY, NO_PROOFS, SIGNATURE, Proofs, canary_signature, replay_signature
 from sluice.testing.service import CANARY as BEAT
 from sluice.testing.service import GOOD, SETTINGS, running
 

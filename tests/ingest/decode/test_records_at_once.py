@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import pytest
 
-from app.ingest.decoding_cost import SMALL_BYTES
-from app.ingest.envelope import Message
-from app.ingest.records import Decoded, RecordReader
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.weight import SMALL_BYTES
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, finish

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest import payload_hints
-from app.ingest.payload_hints import (
+from app.ingest.decode import hints as payload_hints
+from app.ingest.decode.hints import (
     ARRAY_HINT,
     GZIP_HINT,
     NDJSON_HINT,

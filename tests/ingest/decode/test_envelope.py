@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.ingest.envelope import MAX_ATTRIBUTES_LENGTH, EnvelopeError, Message, open_push
+from app.ingest.decode.envelope import MAX_ATTRIBUTES_LENGTH, EnvelopeError, Message, open_push
 from app.telemetry.sampling import Parent, parse_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
-from app.ingest.record_faults import field_path
-from app.ingest.records import RecordReader
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.faults import field_path
+from app.ingest.decode.reader import RecordReader
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, read, read_message

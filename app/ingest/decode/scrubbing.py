@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.ingest.decoding_cost import Steps
-from app.ingest.record_versions import VersionedError, VersionReader
-from app.ingest.rejects import Reject
+from app.ingest.decode.rejects import Reject
+from app.ingest.decode.versions import VersionedError, VersionReader
+from app.ingest.decode.weight import Steps
 from app.record import Versions
 from app.schema.columns import PII, Column, Kind, Mode, Role
 from app.schema.pii import MARK, Hasher

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.ingest import record_faults
-from app.ingest.decoding_cost import SMALL_BYTES
-from app.ingest.record_faults import MAX_FAULTS, ExaminedValues, FaultFinder, FieldFault, _of_whole
+from app.ingest.decode import faults as record_faults
+from app.ingest.decode.faults import MAX_FAULTS, ExaminedValues, FaultFinder, FieldFault, _of_whole
+from app.ingest.decode.weight import SMALL_BYTES
 from app.schema.table import records_table
 from app.schema.values import compile_checks
 from tests.ingest.reading import LIMITS, finish, read

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from app.ingest.decoding_cost import SMALL_BYTES, Steps
+from app.ingest.decode.weight import SMALL_BYTES, Steps
 from app.schema.columns import Column
 from app.schema.values import ValueCheck, value_check
 

@@ -3,7 +3,7 @@
 Most messages are small, and are read at once (`read_at_once`). All others are read in steps (`read`), so that the event
 loop can serve other requests in between. `read` decompresses the text, weighs it and splits it into records, and
 decodes each record exactly once. IngestSettings bound the total cost: on the number of records, their weight
-(app.ingest.decoding_cost), the bytes of the rows, and the rejects.
+(app.ingest.decode.weight), the bytes of the rows, and the rejects.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.ingest.decoding_cost import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
-from app.ingest.envelope import Message
-from app.ingest.payload_hints import is_ndjson_type, malformed_detail, not_an_object_hint
-from app.ingest.record_faults import ExaminedValues, FaultFinder, FieldFault, fault_of, is_of_type_code
-from app.ingest.record_splitter import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
-from app.ingest.record_versions import VersionedError, VersionReader
-from app.ingest.rejects import Reject, RejectBudget, reject, with_faults
-from app.ingest.rows import NO_ROWS, RecordId, Rows
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.faults import ExaminedValues, FaultFinder, FieldFault, fault_of, is_of_type_code
+from app.ingest.decode.hints import is_ndjson_type, malformed_detail, not_an_object_hint
+from app.ingest.decode.rejects import Reject, RejectBudget, reject, with_faults
+from app.ingest.decode.rows import NO_ROWS, RecordId, Rows
+from app.ingest.decode.splitting import ArrayPieces, Pieces, Unreadable, pieces_of, text_of
+from app.ingest.decode.versions import VersionedError, VersionReader
+from app.ingest.decode.weight import SMALL_BYTES, Steps, has_typed_lists, is_deeper, list_weight, weight
 from app.record import RejectReason
 from app.schema.columns import Kind
 from app.schema.protection import compile_protection, holds_personal_data

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
-from app.ingest.rejects import Reject, encode_rejects
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.rejects import Reject, encode_rejects
 from app.record import RejectedRecord
 from app.stores.sink import late_key, part_key, whole_key
 from tests.ingest.reading import finish

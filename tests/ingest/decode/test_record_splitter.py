@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from app.ingest.envelope import Message
-from app.ingest.record_splitter import ArrayPieces
-from app.ingest.records import RecordReader
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import RecordReader
+from app.ingest.decode.splitting import ArrayPieces
 from app.record import Record
 from app.schema.table import records_table
 from app.stores.sink import RowEncode

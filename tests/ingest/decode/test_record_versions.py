@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
-from app.ingest.records import RecordReader
-from app.ingest.rejects import Reject
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import RecordReader
+from app.ingest.decode.rejects import Reject
 from app.record import Versions
 from app.schema.table import records_table
 from sluice.testing.service import SETTINGS, running

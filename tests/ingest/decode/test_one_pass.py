@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.ingest.envelope import Message
-from app.ingest.payload_hints import malformed_detail, not_an_object_hint
-from app.ingest.record_faults import ExaminedValues, FaultFinder
-from app.ingest.record_splitter import Pieces, Unreadable, pieces_of
-from app.ingest.records import Decoded, RecordReader
-from app.ingest.rejects import Reject, with_faults
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.faults import ExaminedValues, FaultFinder
+from app.ingest.decode.hints import malformed_detail, not_an_object_hint
+from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.rejects import Reject, with_faults
+from app.ingest.decode.splitting import Pieces, Unreadable, pieces_of
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, finish, read_message

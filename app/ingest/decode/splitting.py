@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.ingest.decoding_cost import Steps
-from app.ingest.envelope import Message
-from app.ingest.payload_hints import gzip_detail, is_ndjson_type, malformed_detail
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.hints import gzip_detail, is_ndjson_type, malformed_detail
+from app.ingest.decode.weight import Steps
 from app.record import RejectReason
 from app.runtime.compression import GzipError, GzipTooLargeError, inflated
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.ingest.record_faults import FaultFinder, FieldFault, fault_of
+from app.ingest.decode.faults import FaultFinder, FieldFault, fault_of
 from app.record import Versions
 from app.schema.columns import columns_of
 from app.schema.undeclared_members import RestError, UndeclaredReader, undeclared_reader

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from app.ingest.decoding_cost import Steps
-from app.ingest.envelope import Message
-from app.ingest.payload_hints import is_ndjson_type
-from app.ingest.record_faults import MAX_FAULTS, FieldFault
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.faults import MAX_FAULTS, FieldFault
+from app.ingest.decode.hints import is_ndjson_type
+from app.ingest.decode.weight import Steps
 from app.record import RejectedRecord, RejectReason
 from app.stores.sink import RowEncode, part_key
 

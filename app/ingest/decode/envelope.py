@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.ingest.proof import NO_POWERS, NO_PROOFS, Proofs
+from app.ingest.decode.proof import NO_POWERS, NO_PROOFS, Proofs
 from app.record import CANARY_PREFIX
 from app.runtime.instants import epoch_us
 from app.schema.values import instant_problem
@@ -50,9 +50,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     `key` is the same for every copy of one message. For Pub/Sub it is the id and publish time, as ids are unique only
     within a topic; over HTTP, the caller and its Idempotency-Key. `delivery` is the prefix of its records' delivery
     keys, `key` itself if empty. `replay_of` is the delivery key of the rejected record that the message replays.
-    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.proof). `route` is the
-    stream that the path of its push names, and `unroutable` says why no stream takes it (app.ingest.routing). The
-    rejects of one that `may_be_personal` withhold its bytes.
+    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.decode.proof). `route`
+    is the stream that the path of its push names, and `unroutable` says why no stream takes it (app.ingest.routing).
+    The rejects of one that `may_be_personal` withhold its bytes.
     """
 
     key: str

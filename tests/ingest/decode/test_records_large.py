@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.decoding_cost import weight
-from app.ingest.envelope import Message
-from app.ingest.records import Decoded, RecordReader
+from app.ingest.decode.envelope import Message
+from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.weight import weight
 from app.schema.table import records_table
 from tests.ingest.reading import LIMITS, finish
 from tests.ingest.scripted import ScriptedAppender

@@ -1,0 +1,1 @@
+"""From bytes to rows: envelopes, payloads, records, their faults and rejects."""
