@@ -1,11 +1,26 @@
 """Limit the work in flight; requests beyond the limit are refused at once, which makes Pub/Sub slow down."""
 
 import enum
+from typing import NamedTuple
 
 from app.runtime.ledger import Holding, Ledger
 
 MESSAGE_BYTES = 48 * 1024
 """What a message in flight counts at least: its request, its tasks and its rows take memory however small it is."""
+
+
+class Allowance(NamedTuple):
+    """What a message may use: time, up to `deadline_us` on the clock's `elapsed_us`, and memory, charged to `holding`.
+
+    The caller releases the holding. Without one, memory is not charged.
+    """
+
+    deadline_us: int
+    holding: Holding | None = None
+
+    def has_room(self, size: int) -> bool:
+        """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
+        return self.holding is None or self.holding.grow(size)
 
 
 class Refusal(enum.Enum):

@@ -130,7 +130,7 @@ def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 async def new_rows(earlier: EarlierCopies, table: str, message: Message, rows: Rows) -> Rows | Unavailable:
     """Return the rows of `message` that `table` does not hold yet."""
-    keys = [message.delivery_key(index) for index, _ in rows.ids()]
+    keys = [message.delivery_key(index) for index in rows.indexes]
     try:
         stored = await earlier.stored(table, message, keys)
     except QueryError as error:

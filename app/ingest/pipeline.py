@@ -1,23 +1,23 @@
 """The stages that every message goes through, whatever its sender, and its receipt."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
 
+from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import FieldFault
-from app.ingest.decode.hints import is_ndjson_type
-from app.ingest.decode.reader import Decoded, RecordReader
-from app.ingest.decode.rejects import UNROUTABLE_PREFIX, Reject, RejectBudget, combined, reject
-from app.ingest.decode.rows import RecordId, Row, Rows
-from app.ingest.decode.scrubbing import scrubber_of, withheld
+from app.ingest.decode.heavy import HeavyReads
+from app.ingest.decode.reader import Decoded, RecordReader, RefusedRow
+from app.ingest.decode.rejects import UNROUTABLE_PREFIX, Reject, reject
+from app.ingest.decode.rows import RecordId, Rows
+from app.ingest.decode.scrubbing import withheld
 from app.ingest.dedupe import Dedupe, InFlight, New, Seen
 from app.ingest.earlier import EarlierCopies, new_rows
 from app.ingest.reject_writer import RejectWriter
-from app.ingest.time_slicing import CooperativeRunner
-from app.ingest.undeclared_members import UndeclaredMembers
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.messages import Refused
 from app.ingest.write.table_writer import TableWriter
@@ -30,6 +30,8 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.sink import Appender
 from app.telemetry.metrics import Metrics
+
+_log = logging.getLogger("sluice.ingest")
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ def _length_of(rejection: Rejection) -> int:
 class Pipeline:
     """Makes the messages of one stream durable.
 
-    `dedupe`, `cooperative` and `rejects` are shared by all streams. The keys of a stream other than the default one
+    `dedupe`, `heavy` and `rejects` are shared by all streams. The keys of a stream other than the default one
     begin with `prefix`, since Pub/Sub may deliver one message to two streams. `earlier` finds records that the table
     has held for long; without it, only reads recognise copies. `on_canary` is called for each
     stored canary, with its first record's delivery key and its publish time (microseconds since the epoch).
@@ -91,7 +93,7 @@ class Pipeline:
         records: TableWriter,
         rejects: RejectWriter,
         dedupe: Dedupe[Receipt],
-        cooperative: CooperativeRunner,
+        heavy: HeavyReads | None,
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
@@ -100,10 +102,8 @@ class Pipeline:
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
         self.stream, self._prefix, self._earlier = table.name, prefix, earlier
-        self._limits, self._cooperative = settings.ingest, cooperative
-        self._reader = RecordReader(table, appender.encoder, settings.ingest)
-        self._hasher = hasher_of(settings.store.pii_secret)
-        self._undeclared, self._scrubber = UndeclaredMembers(table, metrics), scrubber_of(table, self._hasher)
+        self._limits, self._heavy, self._hasher = settings.ingest, heavy, hasher_of(settings.store.pii_secret)
+        self._reader = RecordReader(table, appender.encoder, settings.ingest, self._hasher)
         self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self._dedupe, self.records, self.rejects = dedupe, records, rejects
@@ -154,19 +154,19 @@ class Pipeline:
         self, message: Message, holding: Holding | None, *, detailed: bool
     ) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
-        deadline_us = self._clock.elapsed_us() + self._budget_us
+        allowance = Allowance(self._clock.elapsed_us() + self._budget_us, holding)
         if message.unroutable:
-            return await self._store_unroutable(message, deadline_us, holding)
+            return await self._store_unroutable(message, allowance)
         refusal = self.records.refusal()
         if refusal is not None:  # do not decompress and decode the payload for nothing
             return Receipt(refusal)
-        reading = self._reader.read_at_once(message)
-        if reading is None or reading[1]:
-            read = await self._read_in_steps(message, reading, deadline_us, holding)
-            if isinstance(read, Unavailable | Throttled):
-                return Receipt(read)
-            reading = read
-        rows, rejects = reading
+        read = self._reader.read_light(message)
+        if read is None:
+            heavy = await self._read_heavy(message, allowance)
+            if isinstance(heavy, Unavailable | Throttled):
+                return Receipt(heavy)
+            read = heavy
+        rows, rejects = read.rows, read.rejects
         known = 0
         if rows and self._earlier is not None and self._earlier.concerns(message):
             new = await new_rows(self._earlier, self.stream, message, rows)
@@ -176,68 +176,50 @@ class Pipeline:
         refused: list[Rejection] = []
         verdict: Verdict = DURABLE
         if rejects:
-            verdict = await self._store_rejects(rejects, deadline_us, holding)
+            verdict = await self._store_rejects(message, rejects, allowance)
         if rows and isinstance(verdict, Durable):
             # Bound for every push but rarely called, so the call itself makes whatever else it needs.
-            reject_refused = partial(self._reject_refused, message, rows, refused, deadline_us, holding)
+            reject_refused = partial(self._reject_refused, message, rows, refused, allowance)
             verdict = await self.records.submit(
                 rows.encoded,
-                deadline_us,
+                allowance.deadline_us,
                 reject_refused,
                 message.span,
                 key=message.key,
             )
         if not isinstance(verdict, Durable):
             return Receipt(verdict)
-        if rejects or self._undeclared.looks:
-            await self._undeclared.note(message, rows, {each.index for each in refused}, rejects)
+        if read.undeclared:
+            self._note_undeclared(message, read)
         self._note_stored(message, rows, refused)
         if not detailed:
             return _STORED
         refused_rows = {each.index for each in refused}
         return Receipt(
             verdict,
-            tuple((index, record_id) for index, record_id in rows.ids() if index not in refused_rows),
+            tuple((index, record_id) for index, record_id in rows.by_index() if index not in refused_rows),
             (*map(_rejection, rejects), *refused),
             known,
         )
 
     async def refuse(self, message: Message, reason: RejectReason, detail: str) -> Receipt:
         """Store `message` among the rejects, whole and unread, because its sender could not make records of it."""
-        rejected = reject(message, 0, reason, detail, raw=message.data)
-        verdict = await self._store_rejects((rejected,), self._clock.elapsed_us() + self._budget_us, None)
+        rejected = reject(0, reason, detail, raw=message.data)
+        allowance = Allowance(self._clock.elapsed_us() + self._budget_us)
+        verdict = await self._store_rejects(message, (rejected,), allowance)
         return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
 
-    async def _read_in_steps(
-        self, message: Message, at_once: Decoded | None, deadline_us: int, holding: Holding | None
-    ) -> Decoded | Unavailable | Throttled:
-        """Read a message that was not read at once, and remove personal data from its rejects."""
-        if at_once is None:
-            steps = self._reader.read(message)
-            read = await self._cooperative.run(steps, deadline_us, holding, size=len(message.data))
-            if isinstance(read, Unavailable | Throttled):
-                return read
-            at_once = read
-        rows, rejects = at_once
-        scrubbed = await self._scrubbed(rejects, deadline_us, holding)
-        return scrubbed if isinstance(scrubbed, Unavailable | Throttled) else (rows, scrubbed)
+    async def _read_heavy(self, message: Message, allowance: Allowance) -> Decoded | Unavailable | Throttled:
+        if self._heavy is None:
+            return self._reader.read(message)
+        return await self._heavy.read(self._reader, message, allowance)
 
-    async def _scrubbed(
-        self, rejects: Sequence[Reject], deadline_us: int, holding: Holding | None
-    ) -> Sequence[Reject] | Unavailable | Throttled:
-        """Return rejects without personal data."""
-        if rejects and rejects[0].message.may_be_personal:
-            return [withheld(each, self._hasher) for each in rejects]
-        if self._scrubber is None or not rejects:
-            return rejects
-        return await self._cooperative.run(self._scrubber.all_of(rejects), deadline_us, holding)
-
-    async def _store_unroutable(self, message: Message, deadline_us: int, holding: Holding | None) -> Receipt:
+    async def _store_unroutable(self, message: Message, allowance: Allowance) -> Receipt:
         """Store a message that no stream takes among the rejects, whole."""
-        rejected = reject(message, 0, "unroutable", message.unroutable, raw=message.data)
+        rejected = reject(0, "unroutable", message.unroutable, raw=message.data)
         if message.may_be_personal:
             rejected = withheld(rejected, self._hasher)
-        verdict = await self.rejects.store((rejected,), None, UNROUTABLE_PREFIX, deadline_us, holding)
+        verdict = await self.rejects.store(message, (rejected,), None, UNROUTABLE_PREFIX, allowance)
         return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
 
     def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
@@ -246,47 +228,58 @@ class Pipeline:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
             self._metrics.message_delay.record(delay_us / MICROSECONDS, self.stream)
             if self._on_canary is not None and message.is_canary and rows and not refused:
-                self._on_canary(message.delivery_key(rows[0].index), message.published_us)
+                self._on_canary(message.delivery_key(rows.indexes[0]), message.published_us)
 
-    async def _reject_refused(  # noqa: PLR0913, PLR0917 - bound to a message by `partial`, for the writer
+    async def _reject_refused(
         self,
         message: Message,
         rows: Rows,
         refused: list[Rejection],
-        deadline_us: int,
-        holding: Holding | None,
+        allowance: Allowance,
         refusals: Sequence[Refused],
     ) -> Verdict:
         """Store the rejects of the rows in `refusals`, which the store has refused, and add them to `refused`.
 
         If they exceed the limits of the message, one reject holds the bytes of all of `refusals`.
         """
-        limits = self._limits
-        most = limits.max_rejects_per_message - len(refused)
-        budget = RejectBudget(message, max_rejects=most, max_bytes=limits.max_message_bytes)
-        made = [_refusal(message, rows[refusal.position], refusal) for refusal in refusals]
-        scrubbed = await self._scrubbed(made, deadline_us, holding)
-        if isinstance(scrubbed, Unavailable | Throttled):
-            return scrubbed
-        made = [*scrubbed]
-        fits = all(budget.allows(each) for each in made)
-        stored = made if fits else [combined(made, is_ndjson=is_ndjson_type(message.content_type))]
-        verdict = await self._store_rejects(stored, deadline_us, holding)
+        named = [RefusedRow(rows.indexes[each.position], each.error.detail, each.error.field) for each in refusals]
+        allowed = self._limits.max_rejects_per_message - len(refused)
+        if self._heavy is None or self._reader.is_small(message):
+            made: Sequence[Reject] = self._reader.rejects_of(message, named, allowed)
+        else:
+            heavy = await self._heavy.rejects_of(self._reader, message, named, allowed, allowance)
+            if isinstance(heavy, Unavailable | Throttled):
+                return heavy
+            made = heavy
+        verdict = await self._store_rejects(message, made, allowance)
         if isinstance(verdict, Durable):
-            refused.extend(map(_rejection, made))
+            refused.extend(Rejection(each.index, "refused", each.field, each.detail) for each in named)
         return verdict
 
-    async def _store_rejects(self, rejects: Sequence[Reject], deadline_us: int, holding: Holding | None) -> Verdict:
-        return await self.rejects.store(rejects, self.stream, self._prefix, deadline_us, holding)
+    async def _store_rejects(self, message: Message, rejects: Sequence[Reject], allowance: Allowance) -> Verdict:
+        return await self.rejects.store(message, rejects, self.stream, self._prefix, allowance)
+
+    def _note_undeclared(self, message: Message, read: Decoded) -> None:
+        """Count the undeclared members of a message that is durable.
+
+        The log line says how many were dropped, never which: their names are content of the record.
+        """
+        dropped = 0
+        for (path, outcome), count in read.undeclared.items():
+            self._metrics.seen_members[self.stream].note(path, outcome, count)
+            self._metrics.undeclared_members[outcome, self.stream] += count
+            dropped += count if outcome == "dropped" else 0
+        if dropped:
+            self._metrics.dropped_members += dropped
+            _log.warning(
+                "dropped %d undeclared members of message %s, as the record type requires",
+                dropped,
+                message.message_id or message.key,
+            )
 
 
 _GIVEN_UP = Unavailable("the write was abandoned before it completed", 1.0)
 _STORED = Receipt(DURABLE)
-
-
-def _refusal(message: Message, row: Row, refusal: Refused) -> Reject:
-    error = refusal.error
-    return reject(message, row.index, "refused", error.detail, raw=row.raw, field=error.field)
 
 
 def _rejection(rejected: Reject) -> Rejection:

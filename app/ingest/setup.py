@@ -6,6 +6,7 @@ from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.ingest.admission import Admission
+from app.ingest.decode.heavy import HeavyReads
 from app.ingest.decode.proof import Proofs
 from app.ingest.decode.rejects import prefix_of
 from app.ingest.dedupe import Dedupe
@@ -17,7 +18,6 @@ from app.ingest.reject_writer import RejectWriter
 from app.ingest.router import Router
 from app.ingest.shares import StreamShares
 from app.ingest.submit import Submission, submit_routes
-from app.ingest.time_slicing import CooperativeRunner
 from app.ingest.write.append_watch import AppendWatch
 from app.ingest.write.batching import BatchLimits, SharedTarget
 from app.ingest.write.health import watch
@@ -37,9 +37,10 @@ _FOR_BODIES = 0.25
 
 
 class Pipelines:
-    """The pipelines of all streams, by name, and what they share: a memory, a turn of heavy work, and the rejects.
+    """The pipelines of all streams, by name, and what they share: a memory, reads of heavy messages, and the rejects.
 
-    `appenders` are keyed by the table's name. `earlier` and `on_canary` are Pipeline's.
+    `appenders` are keyed by the table's name. `earlier` and `on_canary` are Pipeline's. Without `heavy`, the event loop
+    reads heavy messages, too.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
@@ -52,6 +53,7 @@ class Pipelines:
         clock: Clock,
         metrics: Metrics,
         watch_appends: AppendWatch,
+        heavy: HeavyReads | None = None,
         earlier: EarlierCopies | None = None,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
@@ -79,7 +81,7 @@ class Pipelines:
             for name, appender in self._appenders.items()
         }
         """The writer of each table, by the table's name."""
-        self.cooperative = CooperativeRunner(clock)
+        self._heavy = heavy
         dedupe: Dedupe[Receipt] = Dedupe(
             max_weight=limits.dedupe_max_messages,
             max_age_s=settings.query.dedupe_lookback_s,
@@ -88,7 +90,6 @@ class Pipelines:
         reject_writer = RejectWriter(
             self.writers[rejects.name],
             self._appenders[rejects.name],
-            self.cooperative,
             metrics,
             max_batch_bytes=limits.max_batch_bytes,
             earlier=earlier,
@@ -100,7 +101,7 @@ class Pipelines:
                 records=self.writers[table.name],
                 rejects=reject_writer,
                 dedupe=dedupe,
-                cooperative=self.cooperative,
+                heavy=self._heavy,
                 settings=settings,
                 clock=clock,
                 metrics=metrics,
@@ -125,7 +126,8 @@ class Pipelines:
         until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
         for pipeline in self.by_stream.values():
             await pipeline.idle(until_us)
-        self.cooperative.close()
+        if self._heavy is not None:
+            await self._heavy.close()
         await asyncio.gather(*(writer.close() for writer in self.writers.values()))
 
 
@@ -161,6 +163,7 @@ class IngestService:
             clock=clock,
             metrics=metrics,
             watch_appends=AppendWatch(metrics, tracing, clock, system=system),
+            heavy=HeavyReads(settings.store, settings.ingest, clock),
             earlier=copies_after_seek(settings, runner, clock),
             on_canary=on_canary,
         )

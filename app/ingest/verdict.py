@@ -25,6 +25,7 @@ class Throttled(msgspec.Struct, frozen=True):
 
 Verdict = Durable | Unavailable | Throttled
 DURABLE = Durable()
+LATE = Unavailable("the records were not stored within the request's time budget", 1.0)
 
 
 def not_durable(verdict: Unavailable | Throttled) -> ProblemError:

@@ -33,6 +33,11 @@ class Holding:
     def __init__(self, ledger: "Ledger", account: _Account) -> None:
         self._ledger, self._account, self.size = ledger, account, 0
 
+    @property
+    def caller(self) -> str:
+        """Whose request it is."""
+        return self._account.caller
+
     def grow(self, size: int) -> bool:
         """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
         ledger = self._ledger

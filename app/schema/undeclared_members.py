@@ -7,7 +7,6 @@ those of the record itself in a field with the role `rest`. All of them are coun
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Literal, NamedTuple, get_origin
 
 import msgspec
@@ -230,22 +229,20 @@ class UndeclaredReader:
         """Return the undeclared members of a record, in the order of the record."""
         return self._find(Raw(data), "") if _may_have_any(self._shape, data) else iter(())
 
-    def fill(self, record: msgspec.Struct, data: bytes, most: int) -> int:
-        """Set the rest of `record`, which was decoded from `data`; return how many undeclared members it has.
-
-        A record with more than `most` keeps none, and the result is `most + 1`.
+    def take(self, record: msgspec.Struct, data: bytes) -> list[Undeclared]:
+        """Return the undeclared members of `record`, which was decoded from `data`, and set its rest if it has one.
 
         Raises:
             RestError: the record was sent with something in its rest, or no JSON column can hold a value.
             msgspec.DecodeError, UnicodeDecodeError: an undeclared value is not valid JSON.
         """
-        self._check_unsent(record)
-        members = [*islice(self.find(data), most + 1)]
-        kept = [member for member in members if member.is_kept]
-        if kept and len(members) <= most:
-            rest = {member.name: self._decoded(member) for member in kept}
-            msgspec.structs.force_setattr(record, self._rest, rest)
-        return len(members)
+        if self._rest:
+            self._check_unsent(record)
+        members = [*self.find(data)]
+        kept = {member.name: self._decoded(member) for member in members if member.is_kept}
+        if kept:
+            msgspec.structs.force_setattr(record, self._rest, kept)
+        return members
 
     def _decoded(self, member: Undeclared) -> Any:
         try:
@@ -254,27 +251,20 @@ class UndeclaredReader:
             message = str(error).partition(" - at ")[0]
             raise RestError(self._rest_name, f"{message} - at `$.{member.path}`") from None
 
-    def fill_all(self, records: Sequence[msgspec.Struct], payload: bytes, most: int) -> Sequence[int] | None:
-        """Set the rests of `records`, decoded from a JSON array; return the positions of those with undeclared members.
-
-        The result is None if they have more than `most` in all.
+    def take_all(self, records: Sequence[msgspec.Struct], payload: bytes) -> list[Undeclared]:
+        """Return the undeclared members of `records`, decoded from a JSON array, and set their rests.
 
         Raises:
-            RestError, msgspec.DecodeError, UnicodeDecodeError: as `fill`.
+            RestError, msgspec.DecodeError, UnicodeDecodeError: as `take`.
         """
-        if not _may_have_any(self._shapes, payload):
+        if _may_have_any(self._shapes, payload):
+            pieces = _items.decode(payload)
+            taken = (self.take(record, bytes(piece)) for record, piece in zip(records, pieces, strict=True))
+            return [member for members in taken for member in members]
+        if self._rest:
             for record in records:
                 self._check_unsent(record)
-            return ()
-        positions = list[int]()
-        for position, (record, piece) in enumerate(zip(records, _items.decode(payload), strict=True)):
-            count = self.fill(record, bytes(piece), most)
-            most -= count
-            if most < 0:
-                return None
-            if count:
-                positions.append(position)
-        return positions
+        return []
 
     def rest_in(self, record: msgspec.Struct) -> dict[str, Any]:
         """Return the rest of a record; empty if it has none."""
@@ -421,14 +411,14 @@ class SeenMembers:
         self._counts: dict[tuple[str, Outcome], int] = {}
         self.others = self.changes = 0
 
-    def note(self, path: str, outcome: Outcome) -> None:
-        """Count a member at `path`."""
-        self.changes += 1
+    def note(self, path: str, outcome: Outcome, count: int = 1) -> None:
+        """Count `count` members at `path`; an empty path stands for members whose paths are not told."""
+        self.changes += count
         key = (path if len(path) <= MAX_LENGTH else path[: MAX_LENGTH - 1] + "…", outcome)
-        if key in self._counts or len(self._counts) < MAX_NAMES:
-            self._counts[key] = self._counts.get(key, 0) + 1
+        if path and (key in self._counts or len(self._counts) < MAX_NAMES):
+            self._counts[key] = self._counts.get(key, 0) + count
         else:
-            self.others += 1
+            self.others += count
 
     @property
     def members(self) -> list[SeenMember]:

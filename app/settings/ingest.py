@@ -47,11 +47,12 @@ class IngestSettings(Room, frozen=True, kw_only=True):
     max_decompressed_bytes: int = 32 * MIB
     """A gzip payload that decompresses to more bytes is rejected."""
     max_records_per_message: int = 20_000
-    max_message_values: int = 5_000_000
-    """The most JSON values of a message; docs/limits.md says how they are counted."""
+    max_read_cpu_s: int = 5
+    """Processor time for reading a large message, in whole seconds; GeoJSON of 28 MiB takes one."""
+    max_read_memory_bytes: int = 256 * MIB
+    """Memory for reading a large message, beyond what the process takes at rest."""
     max_message_bytes: int = 64 * MIB
     """Bytes of one message as rows, or as rejects, envelopes included."""
-    max_record_values: int = 1_000_000
     max_rejects_per_message: int = 1_000
 
     @property

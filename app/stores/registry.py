@@ -1,15 +1,18 @@
 """The stores that a service can run on, by the names of SLUICE_BACKEND."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from app.runtime.clock import Clock
 from app.runtime.imports import missing_package
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
-from app.stores.sink import StoreError
+from app.stores.sink import RowEncode, StoreError
 
+_ENCODERS = {"embedded": "app.stores.duckdb.table_layout", "bigquery": "app.stores.bigquery.proto_rows"}
+"""The module whose `row_encoder` encodes rows for a store, without the store's client."""
 OPENERS = {"embedded": "app.stores.duckdb.setup", "bigquery": "app.stores.bigquery.setup"}
 """The module whose `open_backend` opens a store."""
 
@@ -26,3 +29,9 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     except ModuleNotFoundError as error:
         raise StoreError(missing_package(f"SLUICE_BACKEND={settings.store.backend}", error)) from error
     return backend
+
+
+def row_encoder(store: str, table: Table) -> Callable[[Mapping[str, Any]], RowEncode]:
+    """Return the `encoder` of the appenders of `table` in this store (app.stores.sink), without opening it."""
+    encoder: Callable[[Mapping[str, Any]], RowEncode] = import_module(_ENCODERS[store]).row_encoder(table)
+    return encoder

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from app.ingest.decode.proof import DELIVERY_KEY, SIGNATURE, replay_signature
-from app.ingest.decode.rejects import original_key
-from app.ingest.decode.scrubbing import STATE, WITHHELD
+from app.ingest.decode.rejects import STATE, original_key
+from app.ingest.decode.scrubbing import WITHHELD
 from app.record import REJECT_REASONS
 from app.stores.sink import whole_key
 from app.streams import ATTRIBUTE

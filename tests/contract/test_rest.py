@@ -46,7 +46,7 @@ def read(sent: dict[str, Any]) -> Trip:
     reader, data = undeclared_reader(Trip), msgspec.json.encode(sent)
     assert reader is not None
     trip = msgspec.json.decode(data, type=Trip)
-    reader.fill(trip, data, 10)
+    reader.take(trip, data)
     return trip
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def message(number: int, published_us: int) -> Message:
 
 def rows_of(count: int) -> Rows:
     """Return the rows of a message of `count` records."""
-    return Rows([b"row"] * count, [None] * count, range(count), cast("Any", ()))
+    return Rows([b"row"] * count, [None] * count, range(count))
 
 
 def copies(table: Table) -> EarlierCopies:
@@ -117,7 +117,7 @@ async def test_only_new_rows_of_a_message_remain() -> None:
     table = Table({"m1:0": NOW_US - DAY_US, "m1:2": NOW_US - DAY_US})
     found = await new_rows(copies(table), "records", message(1, NOW_US - DAY_US), rows_of(4))
     assert isinstance(found, Rows)
-    assert [index for index, _ in found.ids()] == [1, 3]
+    assert [*found.indexes] == [1, 3]
 
 
 async def test_without_an_answer_nothing_is_stored() -> None:

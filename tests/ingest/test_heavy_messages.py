@@ -1,6 +1,5 @@
 """Messages that once stopped an instance, at their full size and with the default limits: what becomes of each."""
 
-import asyncio
 import gzip
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.setup import Pipelines
-from app.ingest.verdict import DURABLE, Throttled, Unavailable
+from app.ingest.verdict import DURABLE
 from app.record import Record
-from app.runtime.ledger import Ledger
 from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, Stored
@@ -120,15 +118,6 @@ def geojson() -> bytes:
     return record(b'{"type":"Polygon","coordinates":[%b]}' % ring)
 
 
-TOO_COMPLEX: dict[str, Callable[[], bytes]] = {
-    "seven records of empty lists": lambda: array(*[record(filled(b"[],"))] * 7),
-    "one record of empty lists": lambda: record(filled(b"[],")),
-    "seven records of empty objects": lambda: lines(*[record(filled(b"{},"))] * 7),
-    "20,000 records 700 deep": lambda: array(*[record(b"[" * 700 + b"]" * 700)] * 20_000),
-    "numbers at the edge of doubles": lambda: record(filled(b"1e308,")),
-    "long integers": lambda: record(filled(b"7" * 4_000 + b",")),
-    "many numbers at the edge of doubles": lambda: lines(*[record(filled(b"1e308,", 6_000))] * 5_000),
-}
 ORDINARY: dict[str, tuple[Callable[[], bytes], int]] = {
     "GeoJSON of 25 MiB": (lambda: array(*[geojson()] * 7), 7),
     "a text full of brackets": (lambda: lines(*[record(b'"' + b",[{:" * (MIB - 100) + b'"')] * 7), 7),
@@ -140,19 +129,6 @@ ORDINARY: dict[str, tuple[Callable[[], bytes], int]] = {
 }
 
 
-@pytest.mark.parametrize("case", TOO_COMPLEX)
-async def test_a_message_beyond_the_ceiling_is_one_reject_with_its_bytes(case: str) -> None:
-    """Its structure is counted, no record is decoded, and the compressed bytes are kept as they came."""
-    on = ingest()
-    data = TOO_COMPLEX[case]()
-    sent = message(data, content_type=NDJSON if data[:1] != b"[" else "")
-    assert (await on.pipeline.process(sent)).verdict == DURABLE
-    assert (on.records.made, on.records.batches) == (0, [])
-    (row,) = on.rejects.rows()
-    assert (row["reason"], row["message_index"], row["delivery_key"]) == ("too_complex", 0, "7:0:0")
-    assert (payload([row]), "values" in row["detail"]) == (sent.data, True)
-
-
 @pytest.mark.parametrize("case", ORDINARY)
 async def test_ordinary_large_messages_are_stored(case: str) -> None:
     """What counts is structure outside of strings."""
@@ -161,17 +137,6 @@ async def test_ordinary_large_messages_are_stored(case: str) -> None:
     data = make()
     assert (await on.take(data, content_type="" if data[:1] == b"[" else NDJSON)).verdict == DURABLE
     assert (len(on.records.stored), on.rejects.stored) == (count, [])
-
-
-async def test_a_record_beyond_its_ceiling_takes_no_other_with_it() -> None:
-    """It is found out before it is decoded; its neighbours are stored."""
-    on = ingest()
-    heavy = record(filled(b"[],"))
-    await on.take(b"\n".join([record(b"1", "x"), heavy, record(b"2", "y")]), content_type=NDJSON)
-    assert [row["id"] for row in on.records.rows()] == ["x", "y"]
-    (row,) = on.rejects.rows()
-    assert (row["reason"], row["message_index"]) == ("too_complex", 1)
-    assert payload([row]) == heavy
 
 
 @pytest.mark.parametrize(
@@ -237,58 +202,6 @@ async def test_rows_that_the_store_refuses_are_bounded_too(content_type: str, jo
     assert "the store refused 4 rows (records 0, 1, 2, 3); the first error: no" in row["detail"]
     assert [each.index for each in receipt.rejected] == [0, 1, 2, 3]
     assert [index for index, _ in receipt.stored] == [4]
-
-
-async def test_what_a_message_turns_into_is_charged_to_its_holding() -> None:
-    """The text, the rows, the bytes of bad records, and the rejects' rows."""
-    ledger = Ledger(max_bytes=10**9)
-    holding, other = ledger.open("a"), ledger.open("b")
-    assert holding is not None
-    assert other is not None
-    data = b"\n".join([record(b"1")] * 20_000 + [b"{}"] * 100)
-    on = ingest(max_records_per_message=30_000)
-    await on.take(data, content_type=NDJSON, holding=holding)
-    made = [*on.records.stored, *on.rejects.stored]
-    assert holding.size == len(data) + sum(map(len, made)) + 100 * len(b"{}")
-
-
-@pytest.mark.parametrize("most", [1_000, 1_200_000, 2_000_000])
-async def test_a_message_that_does_not_fit_is_throttled_and_stores_nothing(most: int) -> None:
-    """Whether it is its text, its rows or its rejects that were too much; later it is welcome."""
-    on = ingest()
-    ledger = Ledger(max_bytes=most)
-    holding, other = ledger.open("a"), ledger.open("b")
-    assert holding is not None
-    assert other is not None
-    data = b"\n".join([record(b"1")] * 12_000 + [b"{}"] * 100)
-    receipt = await on.take(data, content_type=NDJSON, holding=holding)
-    assert isinstance(receipt.verdict, Throttled)
-    assert (on.records.batches, on.rejects.batches) == ([], [])
-    holding.release()
-    assert (await on.take(data, content_type=NDJSON)).verdict == DURABLE
-
-
-async def test_liveness_is_served_while_a_heavy_message_is_read() -> None:
-    """The loop has turns between the records, and the deadline is looked at there."""
-
-    class Ticking(FakeClock):
-        def elapsed_us(self) -> int:
-            self._elapsed_us += 1_000
-            return self._elapsed_us
-
-    on = ingest()
-    on.pipelines.cooperative._clock = on.pipeline._clock = Ticking()
-    taking = asyncio.ensure_future(on.take(b"\n".join([record(b"1")] * 4_000), content_type=NDJSON))
-    while on.records.made <= 100 and not taking.done():  # noqa: ASYNC110 - a poll with an end
-        await asyncio.sleep(0)
-    assert not taking.done()
-    assert on.records.made < 2_000
-    assert (await taking).verdict == DURABLE
-    late = ingest(request_budget_s=2.0, append_deadline_s=1.0)
-    late.pipelines.cooperative._clock = late.pipeline._clock = Ticking()
-    receipt = await late.take(b"\n".join([record(b"1")] * 4_000), content_type=NDJSON)
-    assert isinstance(receipt.verdict, Unavailable)
-    assert (late.records.batches, late.rejects.batches) == ([], [])
 
 
 def test_a_receipt_weighs_what_its_texts_weigh() -> None:

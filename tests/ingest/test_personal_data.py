@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
-from app.ingest.decode.scrubbing import STATE, scrubber_of
+from app.ingest.decode.rejects import STATE
+from app.ingest.decode.scrubbing import scrubber_of
 from app.query.params.filters import parse_filters
 from app.record import RecordTypeError
 from app.schema.filters import filter_table
@@ -25,7 +26,7 @@ from app.streams import load_streams
 from sluice.testing.service import SETTINGS, Service, authorization, envelope, running
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
 from tests.ingest.people import CODE_ERRORS, EMAIL, MARKER, SECRET, VERSIONS, Person, person
-from tests.ingest.reading import LIMITS, finish, read_message
+from tests.ingest.reading import LIMITS, read_message
 
 if TYPE_CHECKING:
     from app.stores.duckdb.store import EmbeddedStore
@@ -53,11 +54,10 @@ STORED = {
 def rows_of(
     data: bytes, encoder: str = "json", attributes: dict[str, str] | None = None
 ) -> tuple[list[bytes], list[Any]]:
-    """Return the rows of a message and its rejects, scrubbed as the pipeline does."""
-    reader, scrubber = RecordReader(TABLE, ENCODERS[encoder], LIMITS), scrubber_of(TABLE, HASHER)
+    """Return the rows of a message and its rejects."""
+    reader = RecordReader(TABLE, ENCODERS[encoder], LIMITS, HASHER)
     rows, rejects = read_message(reader, Message(key="1:0", data=data, attributes=attributes or {}))
-    assert scrubber is not None
-    return [*rows.encoded], finish(scrubber.all_of(rejects))
+    return [row.encoded for row in rows], rejects
 
 
 @pytest.mark.parametrize("encoder", [*ENCODERS])
@@ -108,7 +108,7 @@ def test_no_reject_holds_personal_data(changed: dict[str, Any], missing: list[st
         kept.pop("visits", None)  # declared as no personal data: what stands there is kept
         assert MARKER not in str(kept)
         assert MARKER not in each.detail + str(each.faults)
-        assert each.message.attributes == {STATE: "scrubbed"}
+        assert each.state == "scrubbed"
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,9 @@ def test_no_reject_holds_personal_data(changed: dict[str, Any], missing: list[st
 )
 def test_bytes_that_are_no_object_are_withheld(data: bytes, encoding: str) -> None:
     """Of what cannot be read, nothing is kept but its length and its keyed hash."""
-    reader, scrubber = RecordReader(TABLE, ENCODERS["json"], LIMITS), scrubber_of(TABLE, HASHER)
-    message = Message(key="1:0", data=data, content_encoding=encoding)
-    _, rejects = read_message(reader, message)
-    assert scrubber is not None
-    (reject,) = finish(scrubber.all_of(rejects))
-    assert (reject.raw, reject.message.attributes) == (b"", {STATE: "withheld"})
+    reader = RecordReader(TABLE, ENCODERS["json"], LIMITS, HASHER)
+    _, (reject,) = read_message(reader, Message(key="1:0", data=data, content_encoding=encoding))
+    assert (reject.raw, reject.state) == (b"", "withheld")
     assert (
         f"(the {len(data)} bytes are withheld, as they may hold personal data, {HASHER.of_bytes(data)})"
         in reject.detail
@@ -193,12 +190,10 @@ def test_a_reject_is_scrubbed_by_the_version_of_the_record(
 ) -> None:
     """Each version says which members hold personal data; of an unknown version nothing is kept."""
     table = records_table(VERSIONS, hasher=HASHER)
-    reader, scrubber = RecordReader(table, ENCODERS["protobuf"], LIMITS), scrubber_of(table, HASHER)
+    reader = RecordReader(table, ENCODERS["protobuf"], LIMITS, HASHER)
     data, attributes = msgspec.json.encode(sent), {"person-version": version}
-    _, rejects = read_message(reader, Message(key="1:0", data=data, attributes=attributes))
-    assert scrubber is not None
-    (reject,) = finish(scrubber.all_of(rejects))
-    assert reject.message.attributes == attributes | {STATE: state}
+    _, (reject,) = read_message(reader, Message(key="1:0", data=data, attributes=attributes))
+    assert reject.state == state
     assert (msgspec.json.decode(reject.raw) if reject.raw else None) == kept
     assert MARKER not in reject.detail
 
@@ -208,11 +203,10 @@ def test_an_older_record_is_protected_as_the_newest() -> None:
     table = records_table(VERSIONS, hasher=HASHER)
     reader = RecordReader(table, ProtoRowEncoder(table).encoder, LIMITS)
     data = msgspec.json.encode({"id": MARKER, "mail": EMAIL})
-    rows, rejects = read_message(reader, Message(key="1:0", data=data))
-    (row,) = rows.encoded
+    (row,), rejects = read_message(reader, Message(key="1:0", data=data))
     assert not rejects
-    assert MARKER.encode() not in row
-    assert HASHER(EMAIL).encode() in row
+    assert MARKER.encode() not in row.encoded
+    assert HASHER(EMAIL).encode() in row.encoded
 
 
 def test_fixed_filters_of_grants_are_hashed() -> None:

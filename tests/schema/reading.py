@@ -19,8 +19,6 @@ ROOMY = IngestSettings(
     max_record_bytes=2**22,
     max_message_bytes=2**26,
     max_batch_bytes=2**23,
-    max_message_values=5_000_000,
-    max_record_values=1_000_000,
     max_rejects_per_message=1_000,
 )
 

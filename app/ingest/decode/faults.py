@@ -4,18 +4,17 @@ msgspec stops at the first error, so a producer with three wrong fields would ne
 has refused a record, it is read again member by member, with a decoder for each declared field. The first error is
 always the decoder's own.
 
-Cost is bounded: each value is decoded at most twice and each level is scanned once, in steps between which the event
-loop serves others, and a message has a budget of values. A record that is beyond it has its first error only.
+Cost is bounded: each value is decoded at most twice and each level is scanned once, and a message has a budget of
+values. A record that is beyond it, or is large, has its first error only.
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from app.ingest.decode.weight import SMALL_BYTES, Steps
 from app.schema.columns import Column
 from app.schema.values import ValueCheck, value_check
 
@@ -23,6 +22,7 @@ MAX_FAULTS = 20
 """The most errors that are reported of one record."""
 MAX_EXAMINED = 10_000
 """The most values that are examined in the refused records of one message: about 10 ms of processor time."""
+_MAX_EXAMINED_BYTES = 128 * 1024
 _PLACE = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 # The texts of msgspec that quote no value.
@@ -66,8 +66,8 @@ class ExaminedValues:
         self.left -= 1
 
 
-_Found = Generator[FieldFault | None, None, None]
-"""Yields each error, and None between the values that have none, so that the caller can pause."""
+_Found = Iterator[FieldFault | None]
+"""Yields each error, and None for each value that has none, so that the caller can stop."""
 
 
 class FaultFinder:
@@ -76,17 +76,16 @@ class FaultFinder:
     def __init__(self, record_type: Any, columns: tuple[Column, ...]) -> None:
         self._record = _StructFaults(record_type, record_type, columns)
 
-    def all_of(self, first: FieldFault, piece: bytes, examined: ExaminedValues) -> Steps[tuple[FieldFault, ...]]:
+    def all_of(self, first: FieldFault, piece: bytes, examined: ExaminedValues) -> tuple[FieldFault, ...]:
         """Return the errors of the record in `piece`, with `first`, which its decoder gave, in front."""
         faults = {first: None}
-        if len(piece) <= SMALL_BYTES:
+        if len(piece) <= _MAX_EXAMINED_BYTES:
             for fault in self.find(piece):
                 examined.count()
                 if fault is not None:
                     faults[fault] = None
                 if len(faults) == MAX_FAULTS or examined.left <= 0:
                     break
-                yield 0
         return tuple(faults)
 
     def find(self, piece: bytes) -> _Found:

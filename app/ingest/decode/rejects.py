@@ -1,6 +1,6 @@
 """Rejected records as rows of the rejects table: the reason, the field, and the original bytes. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,36 +8,35 @@ import msgspec
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import MAX_FAULTS, FieldFault
 from app.ingest.decode.hints import is_ndjson_type
-from app.ingest.decode.weight import Steps
 from app.record import RejectedRecord, RejectReason
 from app.stores.sink import RowEncode, part_key
 
 _MAX_FIELD, _MAX_DETAIL, _MAX_LISTED, _MAX_ENCODING = 300, 1_000, 300, 40
+STATE = "sluice-payload"
+"""The attribute of a reject whose bytes are not those that were sent."""
 _COLUMN_BYTES = 1_000
 """The most that the columns of a reject's row take, without its payload, attributes, detail and field."""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that cannot be stored, made by `reject`. `raw` holds its bytes.
+    """A record of a message that cannot be stored, made by `reject`. `raw` holds its bytes.
 
-    If it has several errors, `faults` holds each, `field` the path of the first, and `detail` names all.
+    If it has several errors, `faults` holds each, `field` the path of the first, and `detail` names all. `state` says
+    what became of bytes that are not those that were sent (app.ingest.decode.scrubbing).
     """
 
-    message: Message
     index: int
     reason: RejectReason
     detail: str
     field: str | None
     raw: bytes
     faults: tuple[FieldFault, ...] = ()
+    state: str = ""
 
 
-def reject(  # noqa: PLR0913 - the parts of one reject
-    message: Message, index: int, reason: RejectReason, detail: str, *, raw: bytes, field: str | None = None
-) -> Reject:
+def reject(index: int, reason: RejectReason, detail: str, *, raw: bytes, field: str | None = None) -> Reject:
     """Return the reject of a record; quotes from the record are truncated, so that the row stays small."""
     return Reject(
-        message=message,
         index=index,
         reason=reason,
         detail=detail[:_MAX_DETAIL],
@@ -58,15 +57,16 @@ def with_faults(rejected: Reject, faults: Sequence[FieldFault], version: str = "
     return msgspec.structs.replace(rejected, detail=detail, faults=cut)
 
 
-def _envelope(message: Message) -> dict[str, Any]:
-    """Return the envelope of a message, with everything that a replay needs to read the bytes in the same way.
+def _envelope(message: Message, state: str) -> dict[str, Any]:
+    """Return the envelope of a reject, with everything that a replay needs to read the bytes in the same way.
 
-    Over HTTP, the type and the encoding are headers. Here they become attributes, as in a pushed message.
+    Over HTTP, the type and the encoding are headers. Here they become attributes, as in a pushed message; so does the
+    `state` of the bytes.
     """
     envelope = message.envelope()
-    if message.message_id is not None or not (message.content_type or message.content_encoding):
-        return envelope
-    attributes = dict(message.attributes)
+    attributes = {**message.attributes, STATE: state} if state else dict(message.attributes)
+    if message.message_id is not None:
+        return envelope | {"attributes": attributes}
     if is_ndjson_type(message.content_type):
         attributes["content-type"] = message.content_type.partition(";")[0].strip().lower()
     if message.content_encoding:
@@ -108,7 +108,7 @@ class RejectBudget:
             f"expected at most {self._max_rejects} rejects and {self._max_bytes} bytes in one message. The "
             f"first was record {first.index}, {first.reason}{place}: {first.detail}"
         )
-        return reject(self._message, 0, "too_many_rejects", detail, raw=self._message.data, field=first.field)
+        return reject(0, "too_many_rejects", detail, raw=self._message.data, field=first.field)
 
 
 def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
@@ -120,7 +120,7 @@ def combined(rejects: Sequence[Reject], *, is_ndjson: bool) -> Reject:
     indexes = ", ".join(str(each.index) for each in rejects[:50]) + (", …" if len(rejects) > 50 else "")
     detail = f"the store refused {len(rejects)} rows (records {indexes}); the first error: {first.detail}"
     raw = b"\n".join(raws) if is_ndjson else b"[" + b",".join(raws) + b"]"
-    return reject(first.message, first.index, "too_many_rejects", detail, raw=raw, field=first.field)
+    return reject(first.index, "too_many_rejects", detail, raw=raw, field=first.field)
 
 
 def prefix_of(stream: str) -> str:
@@ -139,50 +139,38 @@ def original_key(reject_key: str, stream: str | None) -> str:
     return reject_key.removeprefix(prefix_of(stream or ""))
 
 
-def reject_keys(rejected: Reject, max_part_bytes: int, *, prefix: str) -> list[str]:
+def reject_keys(message: Message, rejected: Reject, max_part_bytes: int, *, prefix: str) -> list[str]:
     """Return the delivery keys of the rows of a reject: one, or several if its bytes are more than `max_part_bytes`."""
-    message = rejected.message
     # Reads leave out canaries by the beginning of their keys.
     delivery_key = ("" if message.is_canary else prefix) + message.delivery_key(rejected.index)
     parts = max(-(-len(rejected.raw) // max_part_bytes), 1)
     return [part_key(delivery_key, part) for part in range(parts)]
 
 
-def encode_reject(
-    rejected: Reject, encode: RowEncode, max_part_bytes: int, *, stream: str | None, prefix: str
-) -> Steps[list[bytes]]:
-    """Return the rows of a reject, one for each of its keys.
-
-    `encode` encodes the rows of its message. Each step yields the size of a row.
-    """
-    keys = reject_keys(rejected, max_part_bytes, prefix=prefix)
-    rows = []
-    for part, key in enumerate(keys):
-        start = part * max_part_bytes
-        row = RejectedRecord(
-            reason=rejected.reason,
-            detail=rejected.detail,
-            field=rejected.field,
-            payload=rejected.raw[start : start + max_part_bytes],
-            part=part,
-            parts=len(keys),
-            stream=stream,
-        )
-        rows.append(encode(row, rejected.index, key))
-        yield len(rows[-1])
-    return rows
-
-
-def encode_rejects(
-    rejects: Sequence[Reject],
+def encode_rejects(  # noqa: PLR0913 - the parts of a row
+    message: Message,
+    rejects: Iterable[Reject],
     encoder: Callable[[Mapping[str, Any]], RowEncode],
     max_part_bytes: int,
     *,
     stream: str | None,
     prefix: str = "",
-) -> Steps[list[bytes]]:
-    """Return the rows of the rejects of one message of `stream`; the rows share the encoded envelope."""
-    encode, rows = encoder(_envelope(rejects[0].message)), list[bytes]()
-    for each in rejects:
-        rows += yield from encode_reject(each, encode, max_part_bytes, stream=stream, prefix=prefix)
-    return rows
+) -> Iterator[bytes]:
+    """Yield the rows of the rejects of a message to `stream`, one for each of their keys."""
+    encoders: dict[str, RowEncode] = {}  # the rows of one state share the encoded envelope
+    for rejected in rejects:
+        encode = encoders.get(rejected.state) or encoder(_envelope(message, rejected.state))
+        encoders[rejected.state] = encode
+        keys = reject_keys(message, rejected, max_part_bytes, prefix=prefix)
+        for part, key in enumerate(keys):
+            start = part * max_part_bytes
+            row = RejectedRecord(
+                reason=rejected.reason,
+                detail=rejected.detail,
+                field=rejected.field,
+                payload=rejected.raw[start : start + max_part_bytes],
+                part=part,
+                parts=len(keys),
+                stream=stream,
+            )
+            yield encode(row, rejected.index, key)

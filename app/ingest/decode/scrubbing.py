@@ -12,7 +12,6 @@ import msgspec
 
 from app.ingest.decode.rejects import Reject
 from app.ingest.decode.versions import VersionedError, VersionReader
-from app.ingest.decode.weight import Steps
 from app.record import Versions
 from app.schema.columns import PII, Column, Kind, Mode, Role
 from app.schema.pii import MARK, Hasher
@@ -20,8 +19,8 @@ from app.schema.protection import declared_columns, holds_personal_data
 from app.schema.roles import is_text
 from app.schema.table import Table
 
-STATE, SCRUBBED, WITHHELD = "sluice-payload", "scrubbed", "withheld"
-"""The attribute of a reject whose bytes are not those that were sent, and its values."""
+SCRUBBED, WITHHELD = "scrubbed", "withheld"
+"""The states of a reject whose bytes are not those that were sent."""
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
@@ -49,26 +48,18 @@ class RejectScrubber:
         self._members, self._hasher = [_nodes(each) for each in columns], hasher
         self._versions = None if versions is None else VersionReader(versions)
 
-    def all_of(self, rejects: Sequence[Reject]) -> Steps[list[Reject]]:
-        """Return the rejects without personal data, in steps of one each."""
-        scrubbed = []
-        for each in rejects:
-            scrubbed.append(self.scrubbed(each))
-            yield 0
-        return scrubbed
-
-    def scrubbed(self, rejected: Reject) -> Reject:
-        """Return a reject without personal data, whose texts were made without values."""
+    def scrubbed(self, rejected: Reject, attributes: Mapping[str, str]) -> Reject:
+        """Return a reject of a message with these attributes, without personal data; its texts have no values."""
         try:
-            raw = msgspec.json.encode(self._object(rejected.raw, self._nodes_of(rejected)))
+            raw = msgspec.json.encode(self._object(rejected.raw, self._nodes_of(rejected.raw, attributes)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, VersionedError):
             return withheld(rejected, self._hasher)
-        return _marked(rejected, SCRUBBED, raw)
+        return msgspec.structs.replace(rejected, raw=raw, state=SCRUBBED)
 
-    def _nodes_of(self, rejected: Reject) -> _Members:
+    def _nodes_of(self, raw: bytes, attributes: Mapping[str, str]) -> _Members:
         if self._versions is None:
             return self._members[0]
-        return self._members[self._versions.index_of(rejected.raw, rejected.message.attributes)]
+        return self._members[self._versions.index_of(raw, attributes)]
 
     def _object(self, raw: bytes, nodes: _Members) -> dict[str, Any]:
         kept: dict[str, Any] = {}
@@ -107,13 +98,7 @@ def withheld(rejected: Reject, hasher: Hasher | None) -> Reject:
     """Return a reject without its bytes, whose detail says how many there were, and their hash if there is a secret."""
     hashed = "" if hasher is None else f", {hasher.of_bytes(rejected.raw)}"
     detail = f"{rejected.detail} (the {len(rejected.raw)} bytes are withheld, as they may hold personal data{hashed})"
-    return _marked(msgspec.structs.replace(rejected, detail=detail), WITHHELD, b"")
-
-
-def _marked(rejected: Reject, state: str, raw: bytes) -> Reject:
-    attributes = {**rejected.message.attributes, STATE: state}
-    message = msgspec.structs.replace(rejected.message, attributes=attributes)
-    return msgspec.structs.replace(rejected, message=message, raw=raw)
+    return msgspec.structs.replace(rejected, detail=detail, raw=b"", state=WITHHELD)
 
 
 def _nodes(columns: tuple[Column, ...]) -> _Members:

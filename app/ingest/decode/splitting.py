@@ -11,13 +11,10 @@ import msgspec
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.hints import gzip_detail, is_ndjson_type, malformed_detail
-from app.ingest.decode.weight import Steps
 from app.record import RejectReason
-from app.runtime.compression import GzipError, GzipTooLargeError, inflated
+from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
 
 _SPACE = b" \t\r\n"
-_LINES_PER_STEP = 1_000
-_array = msgspec.json.Decoder(list[msgspec.Raw])
 _any_value = msgspec.json.Decoder(msgspec.Raw)
 # A Raw is skipped, not decoded, and the error says where the value ended: the byte after the first one that follows.
 _ENDED = re.compile(r"trailing characters \(byte (?P<after>[0-9]+)\)$")
@@ -31,23 +28,10 @@ class Unreadable(msgspec.Struct, frozen=True):
     detail: str
 
 
-class ArrayPieces:
-    """The bytes of each record of an array, split only on demand, when the store has refused a record."""
-
-    def __init__(self, payload: bytes) -> None:
-        self._payload = payload
-        self._told_apart: list[msgspec.Raw] = []
-
-    def __getitem__(self, index: int) -> bytes:
-        """Return the bytes of the record at `index`."""
-        self._told_apart = self._told_apart or _array.decode(self._payload)
-        return bytes(self._told_apart[index])
-
-
 class Pieces:
     """The records of a text, each by its start and end."""
 
-    def __init__(self, text: bytes | bytearray, spans: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, text: bytes, spans: Sequence[tuple[int, int]]) -> None:
         self.text, self._spans = text, spans
 
     def __len__(self) -> int:
@@ -57,36 +41,32 @@ class Pieces:
     def __getitem__(self, index: int) -> bytes:
         """Return the bytes of the record at `index`."""
         start, end = self._spans[index]
-        if start == 0 and end == len(self.text) and isinstance(self.text, bytes):
-            return self.text
-        return bytes(memoryview(self.text)[start:end])
+        return self.text[start:end]
 
 
-def text_of(message: Message, max_decompressed_bytes: int) -> Steps[bytes | bytearray | Unreadable]:
-    """Return the data of a message, decompressed; each step yields the bytes that it adds."""
+def text_of(message: Message, max_decompressed_bytes: int) -> bytes | Unreadable:
+    """Return the data of a message, decompressed."""
     encoding = message.content_encoding.strip().lower()
     if encoding in {"", "identity"}:
         return message.data
     if encoding != "gzip":
         return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip or none")
-    text = bytearray()
     try:
-        yield from inflated(message.data, max_decompressed_bytes, text)
+        return gunzip(message.data, max_decompressed_bytes)
     except GzipTooLargeError as error:
         return Unreadable("too_large", str(error))
     except GzipError as error:
         return Unreadable("bad_encoding", gzip_detail(message.data, error))
-    return text
 
 
-def pieces_of(message: Message, text: bytes | bytearray, *, most: int) -> Steps[Pieces | Unreadable]:
+def pieces_of(message: Message, text: bytes, *, most: int) -> Pieces | Unreadable:
     """Return the positions of a message's records in its decompressed text; there may be at most `most`."""
     first = text.lstrip()[:1]
     try:
         if is_ndjson_type(message.content_type):
-            spans = yield from _lines(text, most)
+            spans = _lines(text, most)
         elif first == b"[":
-            spans = yield from _elements(text, most)
+            spans = _elements(text, most)
         else:
             spans = [(0, len(text))] if first else []
     except _TooManyError:
@@ -106,7 +86,7 @@ class _MalformedError(Exception):
     """The text is not a JSON array; the message says why."""
 
 
-def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
+def _lines(text: bytes, most: int) -> list[tuple[int, int]]:
     """Return the positions of the lines that are not blank. A lone carriage return is white space and ends no line."""
     if text.count(b"\n") > most:
         raise _TooManyError
@@ -118,13 +98,11 @@ def _lines(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
             if len(spans) == most:  # the last line need not end
                 raise _TooManyError
             spans.append((start, end))
-            if not len(spans) % _LINES_PER_STEP:
-                yield 0
         start = end + 1
     return spans
 
 
-def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]]:
+def _elements(text: bytes, most: int) -> list[tuple[int, int]]:
     view, spans = memoryview(text), list[tuple[int, int]]()
     position = text.index(b"[") + 1
     if text[: position - 1].strip(_SPACE):
@@ -137,7 +115,6 @@ def _elements(text: bytes | bytearray, most: int) -> Steps[list[tuple[int, int]]
                 raise _TooManyError
             element = bytes(view[position:closing])
             spans.append((closing - len(element.lstrip(_SPACE)), position + len(element.rstrip(_SPACE))))
-            yield 0
             if text[closing] == ord("]"):
                 break
             position = closing + 1

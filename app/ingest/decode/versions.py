@@ -4,7 +4,7 @@ A record is decoded by the type of its version and upgraded step by step. Each s
 a Struct that Python code makes is not validated. An `upgrade` that raises is that record's error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from app.ingest.decode.faults import FaultFinder, FieldFault, fault_of
 from app.record import Versions
 from app.schema.columns import columns_of
-from app.schema.undeclared_members import RestError, UndeclaredReader, undeclared_reader
+from app.schema.undeclared_members import RestError, Undeclared, UndeclaredReader, undeclared_reader
 
 _MAX_NAME_BYTES = 100
 
@@ -57,11 +57,10 @@ class VersionReader:
         named = msgspec.field(default=msgspec.Raw(b""), name=self._member or "version")
         self._peek: Any = msgspec.json.Decoder(msgspec.defstruct("Peek", [("version", msgspec.Raw, named)]))
 
-    def decode(self, piece: bytes, attributes: Mapping[str, str], most: int) -> tuple[msgspec.Struct, int]:
+    def decode(self, piece: bytes, attributes: Mapping[str, str]) -> tuple[msgspec.Struct, Sequence[Undeclared]]:
         """Return the record in `piece`, of a message with these attributes, as one of the newest version.
 
-        The other value is the number of undeclared members, if its version keeps any. With more than `most` it is
-        `most + 1`, and the rest is empty.
+        The other value holds the undeclared members that its version keeps or drops.
 
         Raises:
             VersionedError: its version is unknown, its rest cannot be filled, or an upgrade failed.
@@ -70,10 +69,10 @@ class VersionReader:
         start = self.index_of(piece, attributes)
         version = self._versions[start]
         record: msgspec.Struct = version.decoder.decode(piece)
-        undeclared = 0
-        if version.undeclared is not None and version.undeclared.keeps:
+        undeclared: Sequence[Undeclared] = ()
+        if version.undeclared is not None:
             try:
-                undeclared = version.undeclared.fill(record, piece, most)
+                undeclared = version.undeclared.take(record, piece)
             except RestError as error:
                 raise VersionedError(error.name, str(error)) from None
         for index in range(start, self._newest):
@@ -88,19 +87,10 @@ class VersionReader:
             return None, ""
         return version.faults, f"version {version.name}: "
 
-    def undeclared_of(self, piece: bytes, attributes: Mapping[str, str]) -> UndeclaredReader | None:
-        """Return what finds the undeclared members of a good record; None if its version rejects them."""
-        return self._versions[self.index_of(piece, attributes)].undeclared
-
     @property
     def accepts_undeclared(self) -> bool:
         """Whether any version keeps or drops undeclared members."""
         return any(version.undeclared is not None for version in self._versions)
-
-    @property
-    def keeps(self) -> bool:
-        """Whether any version keeps undeclared members."""
-        return any(version.undeclared is not None and version.undeclared.keeps for version in self._versions)
 
     def index_of(self, piece: bytes, attributes: Mapping[str, str]) -> int:
         """Return the position of the version of a record: the one that it names, or the oldest.

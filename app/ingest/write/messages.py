@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.verdict import DURABLE, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, LATE, Throttled, Unavailable, Verdict
 from app.ingest.write.refusals import Refusals
 from app.stores.sink import RowError
-
-LATE = Unavailable("the records were not stored within the request's time budget", 1.0)
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, LATE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.append_watch import AppendWatch
 from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget, parts_of
 from app.ingest.write.health import SinkHealth
-from app.ingest.write.messages import LATE, Group, OnRefused, Pending, Refused, fail, group_of, verdict_of
+from app.ingest.write.messages import Group, OnRefused, Pending, Refused, fail, group_of, verdict_of
 from app.ingest.write.refusals import Refusals, RefusedMessages
 from app.ingest.write.retry_policy import (
     RETRY_MAX_S,

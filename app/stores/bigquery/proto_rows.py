@@ -238,6 +238,11 @@ class ProtoRowEncoder:
         return row + self._key_tag + varint(len(encoded)) + encoded
 
 
+def row_encoder(table: Table) -> Callable[[Mapping[str, Any]], RowEncode]:
+    """Return the `encoder` of the rows of `table`."""
+    return ProtoRowEncoder(table).encoder
+
+
 def _owners(message: Any, path: Sequence[str]) -> list[Any]:
     """Return the messages, `message` or those nested in it, that have a value for the last field of `path`."""
     name, *inner = path

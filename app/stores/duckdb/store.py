@@ -31,7 +31,7 @@ from app.stores.duckdb.file import (
 )
 from app.stores.duckdb.reader import Reader
 from app.stores.duckdb.source import Queries
-from app.stores.duckdb.table_layout import duckdb_insert, quote
+from app.stores.duckdb.table_layout import duckdb_insert, json_encoder, quote
 from app.stores.query import ArrowQuery, Deletion, Query
 from app.stores.sink import (
     Outcome,
@@ -369,14 +369,8 @@ class EmbeddedAppender:
         self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return an encoder to JSON objects: the record, its own members of the envelope, then the shared ones."""
-        shared = b"," + _json.encode(envelope)[1:]
-
-        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
-            own = _json.encode({"message_index": index, "delivery_key": delivery_key})
-            return _json.encode(record)[:-1] + b"," + own[1:-1] + shared
-
-        return encode
+        """Return an encoder of rows as JSON objects."""
+        return json_encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
         """Stamp `rows`, append them as one transaction, and return the outcome."""

@@ -6,7 +6,7 @@ columns in UTC, because the Python client needs one more package to hand out TIM
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.schema.values import NUMERIC_INTEGER_DIGITS, NUMERIC_SCALE
+from app.stores.sink import RowEncode
 
 NUMERIC = f"DECIMAL({NUMERIC_INTEGER_DIGITS + NUMERIC_SCALE},{NUMERIC_SCALE})"
 _TYPES = {
@@ -68,6 +69,26 @@ def duckdb_insert(table: Table) -> str:
         f"SELECT {values}, make_timestamp($ingest_us::BIGINT) "
         f"FROM (SELECT unnest(from_json_strict($rows::JSON, '{structure}')) AS r)"
     )
+
+
+def row_encoder(table: Table) -> Callable[[Mapping[str, Any]], RowEncode]:
+    """Return the `encoder` of the rows of `table`, which is the same for all tables."""
+    del table
+    return json_encoder
+
+
+def json_encoder(envelope: Mapping[str, Any]) -> RowEncode:
+    """Return an encoder to JSON objects: the record, its own members of the envelope, then the shared ones."""
+    shared = b"," + _json.encode(envelope)[1:]
+
+    def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
+        own = _json.encode({"message_index": index, "delivery_key": delivery_key})
+        return _json.encode(record)[:-1] + b"," + own[1:-1] + shared
+
+    return encode
+
+
+_json = msgspec.json.Encoder()
 
 
 def quote(name: str) -> str:

@@ -18,7 +18,7 @@ from app.ingest.decode.rejects import Reject, with_faults
 from app.ingest.decode.splitting import Pieces, Unreadable, pieces_of
 from app.record import Record
 from app.schema.table import records_table
-from tests.ingest.reading import GOOD, LIMITS, finish, read_message
+from tests.ingest.reading import LIMITS, Row, decode, rows_of
 from tests.ingest.scripted import ScriptedAppender
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -50,9 +50,7 @@ def reader_of(**changed: int) -> RecordReader:
 
 def outcome(reading: Decoded) -> Any:
     """Return what a reading says, as plain values."""
-    read, rejected = reading
-    rows = [(row.index, row.id, row.encoded, row.raw) for row in read]
-    return rows, [(each.index, each.reason, each.field, each.detail, each.raw) for each in rejected]
+    return rows_of(reading), [(each.index, each.reason, each.field, each.detail, each.raw) for each in reading.rejects]
 
 
 def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
@@ -64,12 +62,12 @@ def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
         if isinstance(read, Reject):
             if read.reason == "invalid":
                 (first,) = read.faults
-                read = with_faults(read, finish(FINDER.all_of(first, piece, ExaminedValues())))
+                read = with_faults(read, FINDER.all_of(first, piece, ExaminedValues()))
                 hint = "" if read.faults or read.field else not_an_object_hint(piece, message.content_type)
                 read = msgspec.structs.replace(read, detail=f"{read.detail} ({hint})") if hint else read
             rejects.append((index, read.reason, read.field, read.detail, read.raw))
         else:
-            rows.append((index, read.id, read.encoded, piece))
+            rows.append(Row(index, read.id, read.encoded))
     return rows, rejects
 
 
@@ -91,8 +89,8 @@ def test_an_array_is_read_as_its_elements_are_one_by_one(
     sent = gzip.compress(data, mtime=0) if encoding else data
     message = Message(key="1:0", data=sent, content_encoding=encoding)
     expected = slow_outcome(message, [bytes(raw) for raw in _array.decode(data)])
-    assert outcome(finish(reader_of().read(message))) == expected
-    assert outcome(read_message(reader_of(), message)) == expected  # at once, where that is possible
+    assert outcome(reader_of().read(message)) == expected
+    assert outcome(decode(reader_of(), message)) == expected  # as a light one, where that is possible
 
 
 @given(st.lists(_RECORDS, max_size=6), st.sampled_from(["\n", "\r\n", "\n\n", "\n \t\n"]))
@@ -100,8 +98,8 @@ def test_lines_are_read_as_they_are_one_by_one(records: list[Any], between: str)
     """Blank lines are none, and count as none."""
     lines = [json.dumps(record).encode() for record in records]
     message = Message(key="1:0", data=between.encode().join(lines), content_type="application/x-ndjson")
-    rows, rejects = outcome(finish(reader_of().read(message)))
-    stripped = ([(*row[:3], row[3].rstrip()) for row in rows], [(*each[:4], each[4].rstrip()) for each in rejects])
+    rows, rejects = outcome(reader_of().read(message))
+    stripped = (rows, [(*each[:4], each[4].rstrip()) for each in rejects])
     if records:
         assert stripped == slow_outcome(message, lines)
     else:
@@ -109,11 +107,11 @@ def test_lines_are_read_as_they_are_one_by_one(records: list[Any], between: str)
 
 
 @given(_RECORDS, st.sampled_from(["", "application/json"]))
-def test_one_record_is_read_at_once_as_in_steps(record: Any, content_type: str) -> None:
+def test_a_light_record_is_read_as_any_other(record: Any, content_type: str) -> None:
     """The short way is only shorter."""
     message = Message(key="1:0", data=json.dumps(record).encode(), content_type=content_type)
     reader = reader_of()
-    assert outcome(read_message(reader, message)) == outcome(finish(reader.read(message)))
+    assert outcome(decode(reader, message)) == outcome(reader.read(message))
 
 
 @given(st.text(alphabet='[]{},:1"a \\e-', max_size=14).map(str.encode) | st.binary(max_size=14))
@@ -128,7 +126,7 @@ def test_one_record_is_read_at_once_as_in_steps(record: Any, content_type: str) 
 def test_an_array_is_cut_where_the_decoder_tells_its_elements_apart(inside: bytes) -> None:
     """It is malformed exactly where the decoder says so, in the same words, with the place in the whole message."""
     data = b"[" + inside
-    pieces = finish(pieces_of(Message(key="1:0", data=data), data, most=100))
+    pieces = pieces_of(Message(key="1:0", data=data), data, most=100)
     cut = [pieces[index] for index in range(len(pieces))] if isinstance(pieces, Pieces) else pieces
     assert cut == told_apart(data)
 
@@ -139,7 +137,7 @@ def test_an_array_is_cut_where_the_decoder_tells_its_elements_apart(inside: byte
 )
 def test_an_array_that_cannot_be_cut_says_why(data: bytes, detail: str) -> None:
     """Neither is a record of its own."""
-    pieces = finish(pieces_of(Message(key="1:0", data=data), data, most=100))
+    pieces = pieces_of(Message(key="1:0", data=data), data, most=100)
     assert pieces == Unreadable("malformed", f"not valid JSON: {detail}")
 
 
@@ -161,20 +159,6 @@ def test_each_record_is_decoded_once() -> None:
     reader = RecordReader(records_table(Counted), ScriptedAppender().encoder, limits)
     records = [b'{"name":"a","data":[%b1]}' % (b"[[]]," * size) for size in (1, 600, 30_000)]
     data = gzip.compress(b"[" + b",".join(records) + b"]", mtime=0)
-    rows, rejects = finish(reader.read(Message(key="1:0", data=data, content_encoding="gzip")))
-    assert (len(rows), rejects) == (3, [])
+    decoded = reader.read(Message(key="1:0", data=data, content_encoding="gzip"))
+    assert (len(decoded.rows), [*decoded.rejects]) == (3, [])
     assert next(made) == 3
-
-
-def test_what_becomes_of_a_message_is_yielded_as_it_does() -> None:
-    """The text in pieces of at most 1 MiB, then each row: what is charged is what is held."""
-    reader = reader_of(max_decompressed_bytes=10**7, max_message_bytes=10**8, max_records_per_message=10**5)
-    data = b"\n".join([GOOD[:-1] + b',"source":"%d"}' % number for number in range(60_000)])
-    message = Message(key="1:0", data=gzip.compress(data, mtime=0), content_encoding="gzip", content_type="jsonl")
-    message = msgspec.structs.replace(message, content_type="application/jsonl")
-    steps = list[int]()
-    rows, _ = finish(reader.read(message), steps)
-    assert len(rows) == 60_000
-    assert sum(steps) == len(data) + sum(map(len, rows.encoded))
-    assert max(steps) <= 1024**2
-    assert len(steps) > 60_000

@@ -7,7 +7,6 @@ from app.ingest.decode.envelope import Message
 from app.ingest.decode.rejects import Reject, encode_rejects
 from app.record import RejectedRecord
 from app.stores.sink import late_key, part_key, whole_key
-from tests.ingest.reading import finish
 from tests.ingest.scripted import ScriptedAppender
 
 
@@ -15,10 +14,9 @@ from tests.ingest.scripted import ScriptedAppender
 def test_large_rejects_are_cut_over_several_rows_and_lose_nothing(size: int, parts: int) -> None:
     """Put together in the order of their parts, the rows hold the bytes as they came."""
     raw = bytes(range(size))
-    reject = Reject(
-        message=Message(key="7:0", data=raw), index=2, reason="malformed", detail="why", field="a.b", raw=raw
-    )
-    encoded = finish(encode_rejects([reject], ScriptedAppender().encoder, 10, stream="records"))
+    reject = Reject(index=2, reason="malformed", detail="why", field="a.b", raw=raw)
+    message = Message(key="7:0", data=raw)
+    encoded = encode_rejects(message, [reject], ScriptedAppender().encoder, 10, stream="records")
     rows = [msgspec.json.decode(row) for row in encoded]
     assert len(rows) == parts
     assert b"".join(msgspec.convert(row["payload"], bytes) for row in rows) == raw
@@ -46,8 +44,8 @@ def test_a_reject_over_http_keeps_how_its_bytes_are_read(
 ) -> None:
     """As the attributes that a pushed message has for that, which it has already; a long header is cut."""
     message = Message(key="7", data=b"x", content_type=content_type, content_encoding=encoding, message_id=message_id)
-    reject = Reject(message=message, index=0, reason="malformed", detail="why", field=None, raw=b"x")
-    (row,) = finish(encode_rejects([reject], ScriptedAppender().encoder, 10, stream="records"))
+    reject = Reject(index=0, reason="malformed", detail="why", field=None, raw=b"x")
+    (row,) = encode_rejects(message, [reject], ScriptedAppender().encoder, 10, stream="records")
     assert msgspec.json.decode(row)["attributes"] == kept
 
 

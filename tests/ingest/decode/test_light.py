@@ -1,4 +1,4 @@
-"""Decoded a small message at once: which messages are, and the same outcome as the steps, up to each limit."""
+"""Light messages: which they are, and the same outcome as any other, up to each limit."""
 
 import gzip
 from typing import Annotated, Any, ClassVar
@@ -7,11 +7,10 @@ import msgspec
 import pytest
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.reader import Decoded, RecordReader
-from app.ingest.decode.weight import SMALL_BYTES
+from app.ingest.decode.reader import SMALL_BYTES, Decoded, RecordReader
 from app.record import Record
 from app.schema.table import records_table
-from tests.ingest.reading import GOOD, LIMITS, finish
+from tests.ingest.reading import GOOD, LIMITS, rows_of
 from tests.ingest.scripted import ScriptedAppender
 
 ROOMY = msgspec.structs.replace(
@@ -88,20 +87,15 @@ def nested(levels: int) -> bytes:
 
 def outcome(reading: Decoded) -> Any:
     """Return what a reading says, as plain values."""
-    rows, rejects = reading
-    noted = [row.index in rows.with_undeclared for row in rows]
-    return (
-        [*rows],
-        noted,
-        [(each.message.key, each.index, each.reason, each.field, each.detail, each.raw) for each in rejects],
-    )
+    rejects = [(each.index, each.reason, each.field, each.detail, each.raw) for each in reading.rejects]
+    return rows_of(reading), rejects, reading.undeclared
 
 
 def row_bytes(reader: RecordReader, data: bytes) -> int:
     """Return how many bytes the rows of a message have."""
-    rows, rejects = finish(reader.read(message(data)))
-    assert not rejects
-    return sum(map(len, rows.encoded))
+    decoded = reader.read(message(data))
+    assert not decoded.rejects
+    return sum(map(len, decoded.rows.encoded))
 
 
 COMMON: dict[str, tuple[type[msgspec.Struct], bytes, str]] = {
@@ -128,18 +122,8 @@ COMMON: dict[str, tuple[type[msgspec.Struct], bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("record_type", "data", "content_type"), COMMON.values(), ids=[*COMMON])
-def test_a_common_message_is_read_at_once(record_type: type[msgspec.Struct], data: bytes, content_type: str) -> None:
-    """With the rows and the rejects that the steps would return."""
-    reader, sent = reader_of(record_type), message(data, content_type)
-    at_once = reader.read_at_once(sent)
-    assert at_once is not None
-    assert outcome(at_once) == outcome(finish(reader.read(sent)))
-
-
 OTHERS: dict[str, tuple[type[msgspec.Struct], Message, list[str]]] = {
     "compressed": (Record, message(gzip.compress(GOOD, mtime=0), content_encoding="gzip"), []),
-    "more than a step can read": (Record, message(sized(SMALL_BYTES + 1)), []),
     "a bad record": (Record, message(b'{"id":1}'), ["invalid"]),
     "one line": (Record, message(GOOD, NDJSON), []),
     "two lines": (Record, message(GOOD + b"\n" + GOOD, NDJSON), []),
@@ -179,101 +163,101 @@ OTHERS: dict[str, tuple[type[msgspec.Struct], Message, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("record_type", "sent", "reasons"), OTHERS.values(), ids=[*OTHERS])
-def test_any_other_message_is_left_to_the_steps(
-    record_type: type[msgspec.Struct], sent: Message, reasons: list[str]
+LIGHT = {name: (each, message(data, kind), None) for name, (each, data, kind) in COMMON.items()} | OTHERS
+
+
+@pytest.mark.parametrize(("record_type", "sent", "reasons"), LIGHT.values(), ids=[*LIGHT])
+def test_a_light_message_is_read_as_any_other(
+    record_type: type[msgspec.Struct], sent: Message, reasons: list[str] | None
 ) -> None:
-    """They name the record that is at fault, and leave the event loop its turns."""
+    """With the same rows, rejects and undeclared members."""
     reader = reader_of(record_type)
-    assert reader.read_at_once(sent) is None
-    _, rejects = finish(reader.read(sent))
-    assert [each.reason for each in rejects] == reasons
+    light, other = reader.read_light(sent), reader.read(sent)
+    assert light is not None
+    assert outcome(light) == outcome(other)
+    assert reasons is None or [each.reason for each in light.rejects] == reasons
+
+
+HEAVY: dict[str, Message] = {
+    "large": message(sized(SMALL_BYTES + 1)),
+    "large once it is inflated": message(gzip.compress(sized(SMALL_BYTES + 1), mtime=0), content_encoding="gzip"),
+    "numbers that take long": message(record(data=b"[%b1]" % (b"1e308," * 15_000))),
+    "many rejects": message(array(*[b"7"] * 101)),
+    "many records that are read one by one": message(array(*[record()] * 2_000, b"7")),
+}
+
+
+@pytest.mark.parametrize("sent", HEAVY.values(), ids=[*HEAVY])
+def test_whatever_may_take_long_is_not_light(sent: Message) -> None:
+    """The event loop would be held."""
+    assert reader_of(max_records_per_message=10**4, max_rejects_per_message=10**4).read_light(sent) is None
 
 
 @pytest.mark.parametrize("many", [False, True])
 def test_a_row_has_what_its_type_does_not_declare(*, many: bool) -> None:
     """In the column of the rest; a fault in it is the rest's, whose log line names no member."""
     data = b'{"name":"a","parts":[{},{"x":1}],"y":2}'
-    reading = reader_of(Keeping).read_at_once(message(array(data) if many else data))
-    assert reading is not None
-    (row,) = reading[0]
+    decoded = reader_of(Keeping).read(message(array(data) if many else data))
+    (row,) = rows_of(decoded)
     assert msgspec.json.decode(row.encoded)["rest"] == {"y": 2}
-    _, rejects = finish(reader_of(Keeping).read(message(b'{"name":"a","y":[{},{"x":1e999}]}')))
-    assert [(each.reason, each.field, each.detail) for each in rejects] == [
-        ("invalid", "rest", "Number out of range - at `$.y`")
-    ]
-    _, rejects = finish(reader_of(Keeping).read(message(b'{"name":"a","rest":{"x":1}}')))
-    assert [(each.reason, each.field) for each in rejects] == [("invalid", "rest")]
+    assert decoded.undeclared == {("parts[].x", "dropped"): 1, ("y", "kept"): 1}
+    (bad,) = reader_of(Keeping).read(message(b'{"name":"a","y":[{},{"x":1e999}]}')).rejects
+    assert (bad.reason, bad.field, bad.detail) == ("invalid", "rest", "Number out of range - at `$.y`")
+    (bad,) = reader_of(Keeping).read(message(b'{"name":"a","rest":{"x":1}}')).rejects
+    assert (bad.reason, bad.field) == ("invalid", "rest")
 
 
-def test_undeclared_members_count_several_times() -> None:
-    """In a record and in a message; an array of many is read in steps, with the same outcome."""
-    data = b'{"name":"a",%b}' % b",".join(b'"x%d":1' % number for number in range(10))
-    for most, reasons in ((400, []), (399, ["too_complex"])):
-        _, rejects = finish(reader_of(Keeping, max_record_values=most).read(message(data)))
-        assert [each.reason for each in rejects] == reasons
-    reader = reader_of(Keeping, max_message_values=1_199)
-    rows, (rejected,) = finish(reader.read(message(data + b"\n" + data + b"\n" + data, NDJSON)))
-    assert (len(rows), rejected.reason) == (0, "too_complex")
-    large = message(array(*[data] * 101))
-    reader = reader_of(Keeping, max_records_per_message=200)
-    assert reader.read_at_once(large) is None
-    rows, rejects = finish(reader.read(large))
-    assert (len(rows), rejects, all(row.index in rows.with_undeclared for row in rows)) == (101, [], True)
-    fewer = rows.without({0, 1})
-    assert [row.index in fewer.with_undeclared for row in fewer] == [True] * 99
+def test_undeclared_members_are_counted_by_path_and_the_rest_of_them_together() -> None:
+    """Those of a rejected record as such, those in lists without positions; no more names than are ever shown."""
+    sent = message(array(*[b'{"name":"a","x%d":1}' % number for number in range(250)]))
+    undeclared = reader_of(Keeping, max_records_per_message=300).read(sent).undeclared
+    assert (len(undeclared), undeclared["", "kept"], undeclared.total()) == (201, 50, 250)
+    rejected = reader_of().read(message(array(record()[:-1] + b',"more":1}', record()[:-1] + b',"more":2}')))
+    assert rejected.undeclared == {("more", "rejected"): 2}
 
 
-def test_an_array_at_the_limit_of_records_is_read_at_once() -> None:
+def test_an_array_may_have_as_many_records_as_its_limit() -> None:
     """However long they are; with one more the message is rejected as a whole."""
     reader = reader_of(max_records_per_message=2)
     long = b'"%b"' % (b"x" * 500)
-    at_once = reader.read_at_once(message(array(record("a", long), record("b", long))))
-    assert at_once is not None
-    assert [row.id for row in at_once[0]] == ["a", "b"]
+    assert [row.id for row in rows_of(reader.read(message(array(record("a", long), record("b", long)))))] == ["a", "b"]
     more = message(array(record("a"), record("b"), record("c")))
-    assert reader.read_at_once(more) is None
-    rows, (rejected,) = finish(reader.read(more))
-    assert (len(rows), rejected.reason, rejected.raw) == (0, "too_many_records", more.data)
+    decoded = reader.read(more)
+    (rejected,) = decoded.rejects
+    assert (len(decoded.rows), rejected.reason, rejected.raw) == (0, "too_many_records", more.data)
     assert rejected.detail == "more than 2 records in one message"
 
 
-def test_an_array_as_large_as_a_record_may_be_is_read_at_once() -> None:
-    """A larger one is read record by record, so that each is held to its own limit."""
-    data = array(record("a"), record("b"))
-    assert reader_of(max_record_bytes=len(data)).read_at_once(message(data)) is not None
-    reader = reader_of(max_record_bytes=len(data) - 1)
-    assert reader.read_at_once(message(data)) is None
-    assert len(finish(reader.read(message(data)))[0]) == 2
+def test_an_array_larger_than_a_record_may_be_is_read_record_by_record() -> None:
+    """So each is held to its own limit."""
+    data = array(record("a"), record("b", b'"%b"' % (b"x" * 100)))
+    decoded = reader_of(max_record_bytes=len(record("a"))).read(message(data))
+    assert ([row.id for row in rows_of(decoded)], [each.index for each in decoded.rejects]) == (["a"], [1])
 
 
 @pytest.mark.parametrize("limit", ["max_message_bytes", "max_batch_bytes"])
 def test_the_rows_of_an_array_may_fill_a_message_or_an_append_to_the_last_byte(limit: str) -> None:
-    """Beyond that the steps decide: a message has a limit, and several appends may share one."""
+    """With one byte more, a message is too large, and several appends share the rows."""
     data = array(record("a"), record("b"), record("c"))
     size = row_bytes(reader_of(), data)
-    at_once = reader_of(**{limit: size}).read_at_once(message(data))
-    assert at_once is not None
-    assert len(at_once[0]) == 3
-    reader = reader_of(**{limit: size - 1})
-    assert reader.read_at_once(message(data)) is None
-    rows, rejects = finish(reader.read(message(data)))
+    assert len(reader_of(**{limit: size}).read(message(data)).rows) == 3
+    decoded = reader_of(**{limit: size - 1}).read(message(data))
     if limit == "max_batch_bytes":
-        assert (len(rows), rejects) == (3, [])
+        assert (len(decoded.rows), decoded.rejects) == (3, [])
     else:
-        assert (len(rows), [each.reason for each in rejects]) == (0, ["too_large"])
+        assert (len(decoded.rows), [each.reason for each in decoded.rejects]) == (0, ["too_large"])
 
 
 def test_the_row_of_one_record_may_fill_a_message_to_the_last_byte() -> None:
-    """With one byte more it is rejected, whichever way it is read."""
+    """With one byte more it is rejected."""
     size = row_bytes(reader_of(), record())
-    at_once = reader_of(max_message_bytes=size).read_at_once(message(record()))
-    assert at_once is not None
-    assert len(at_once[0]) == 1
-    reader = reader_of(max_message_bytes=size - 1)
-    assert reader.read_at_once(message(record())) is None
-    rows, (rejected,) = finish(reader.read(message(record())))
-    assert (len(rows), rejected.reason) == (0, "too_large")
+    light = reader_of(max_message_bytes=size).read_light(message(record()))
+    assert light is not None
+    assert len(light.rows) == 1
+    decoded = reader_of(max_message_bytes=size - 1).read_light(message(record()))
+    assert decoded is not None
+    (rejected,) = decoded.rejects
+    assert (len(decoded.rows), rejected.reason) == (0, "too_large")
     assert rejected.detail == f"the message has more than {size - 1} bytes as rows, envelopes included"
 
 
@@ -281,13 +265,24 @@ def test_a_record_and_its_row_may_be_as_large_as_their_limits() -> None:
     """A byte beyond either is the record's fault, in words that name both sizes."""
     size, sent = row_bytes(reader_of(), record()), message(record())
     for limits in ({"max_record_bytes": len(record())}, {"max_batch_bytes": size}):
-        rows, rejects = finish(reader_of(**limits).read(sent))
-        assert (len(rows), rejects) == (1, [])
+        decoded = reader_of(**limits).read(sent)
+        assert (len(decoded.rows), decoded.rejects) == (1, [])
     for limits, detail in (
         ({"max_record_bytes": len(record()) - 1}, f"{len(record())} bytes: expected at most {len(record()) - 1}"),
         ({"max_batch_bytes": size - 1}, f"{size} bytes as a row: expected at most {size - 1}"),
     ):
-        at_once = reader_of(**limits).read_at_once(sent)
-        assert at_once is not None
-        rows, (rejected,) = at_once
-        assert (len(rows), rejected.reason, rejected.detail, rejected.message is sent) == (0, "too_large", detail, True)
+        decoded = reader_of(**limits).read(sent)
+        (rejected,) = decoded.rejects
+        assert (len(decoded.rows), rejected.reason, rejected.detail) == (0, "too_large", detail)
+
+
+def test_a_large_record_that_is_too_deep_or_too_long_is_rejected_by_its_position() -> None:
+    """The others are stored; the record itself is a level, and so is the list around the others."""
+    deep = [record(data=b"[%b]" % b",".join([nested(levels)] * 200)) for levels in (498, 499)]
+    long = record(data=b'"%b"' % (b"x" * 300_000))
+    decoded = reader_of(max_record_bytes=250_000).read(message(b"\n".join([record(), *deep, long]), NDJSON))
+    assert [row.index for row in rows_of(decoded)] == [0, 1]
+    assert [(each.index, each.reason, each.detail, each.raw) for each in decoded.rejects] == [
+        (2, "malformed", "nested too deeply: expected at most 500 levels", deep[1]),
+        (3, "too_large", f"{len(long)} bytes: expected at most 250000", long),
+    ]
