@@ -157,9 +157,6 @@ class Pipeline:
         allowance = Allowance(self._clock.elapsed_us() + self._budget_us, holding)
         if message.unroutable:
             return await self._store_unroutable(message, allowance)
-        refusal = self.records.refusal()
-        if refusal is not None:  # do not decompress and decode the payload for nothing
-            return Receipt(refusal)
         read = self._reader.read_light(message)
         if read is None:
             heavy = await self._read_heavy(message, allowance)
@@ -176,6 +173,9 @@ class Pipeline:
         refused: list[Rejection] = []
         verdict: Verdict = DURABLE
         if rejects:
+            # Rejects are not stored again with each delivery while the records must wait.
+            if rows and (refusal := self.records.refusal()) is not None:
+                return Receipt(refusal)
             verdict = await self._store_rejects(message, rejects, allowance)
         if rows and isinstance(verdict, Durable):
             # Bound for every push but rarely called, so the call itself makes whatever else it needs.
@@ -210,6 +210,9 @@ class Pipeline:
         return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
 
     async def _read_heavy(self, message: Message, allowance: Allowance) -> Decoded | Unavailable | Throttled:
+        refusal = self.records.refusal()
+        if refusal is not None:  # do not read the payload for nothing
+            return refusal
         if self._heavy is None:
             return self._reader.read(message)
         return await self._heavy.read(self._reader, message, allowance)

@@ -41,6 +41,9 @@ class Holding:
     def grow(self, size: int) -> bool:
         """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
         ledger = self._ledger
+        if self.size + size <= ledger.least_bytes:  # so much is charged already
+            self.size += size
+            return True
         more = max(self.size + size, ledger.least_bytes) - max(self.size, ledger.least_bytes)
         if ledger.holdings > 1 and not ledger.has_room(self._account, more):
             return False
@@ -53,7 +56,9 @@ class Holding:
 
     def release(self) -> None:
         """Release everything. Call exactly once."""
-        self._set(0)
+        if self.size > self._ledger.least_bytes:
+            self._set(0)
+        self.size = 0
         self._ledger.close(self._account)
 
     def _set(self, size: int) -> None:
