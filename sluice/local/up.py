@@ -63,7 +63,7 @@ def describe(stack: LocalStack) -> str:
     """Describe where everything is and how to send a first record."""
     pubsub, options = stack.pubsub, stack.options
     broker = pubsub.pubsub
-    publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
+    publish = f"{pubsub.issuer}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
     secret_file = options.data_path.parent / LOCAL_NAME
     signatures = f"${VARIABLE}" if os.environ.get(VARIABLE) else f"--secret-file {secret_file} (canary, replay)"
     return f"""

@@ -50,8 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Move the messages and print how many; return 1 if Pub/Sub refused something."""
-    streams = (args.stream,) if args.stream else ()
-    local = dict(StackSettings(streams=streams).pushes)[args.stream]
+    local = StackSettings().push_of(args.stream)
     source = args.subscription or f"{local.dead_letter_topic}-sub"
     if not source.startswith("projects/"):
         source = f"projects/{args.project}/subscriptions/{source}"

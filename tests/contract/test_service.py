@@ -14,8 +14,9 @@ from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
 from sluice.__main__ import main
 from sluice.local.pubsub.broker import Broker
+from sluice.local.pubsub.grpc_api import serving_grpc
 from sluice.local.pubsub.message import Message
-from sluice.local.pubsub.server import PubsubServer
+from sluice.local.pubsub.service import PubsubService
 from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.ops import rejects_feed
 from sluice.testing import tokens
@@ -213,14 +214,10 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
 
     monkeypatch.setattr(rejects_feed, "_get", body)
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
-    server = PubsubServer(broker)
-    port = await server.start("127.0.0.1", 0)
-    try:
+    async with serving_grpc(PubsubService(broker), 0) as port:
         command = ["replay", "--service", "http://localhost", "--pubsub-host", f"127.0.0.1:{port}", *arguments]
         assert await asyncio.to_thread(main, command) == 0
         return [delivery.message for delivery in broker.pull(subscription, 100)]
-    finally:
-        await server.close()
 
 
 def run(engine: Engine, settings: Settings, clock: FakeClock, use: Any, wrap: Any = None) -> None:

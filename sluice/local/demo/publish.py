@@ -1,20 +1,20 @@
 """Publish the plan as any program would, with google-cloud-pubsub; deliver some messages a second time."""
 
 import asyncio
-import base64
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from typing import Any
+from datetime import datetime
 
 import aiohttp
-import msgspec
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.types import PublisherOptions
 
 from sluice.local.demo.checks import Row
 from sluice.local.demo.plan import Planned
+from sluice.local.pubsub.message import MICROSECONDS, Delivery, Message
+from sluice.local.pusher import push_body
 from sluice.local.stack_settings import Ready, of_stream
 
 PUBLISH_WITHIN_S = 60.0
@@ -99,7 +99,7 @@ async def redeliver(
     statuses = {}
     for message in messages:
         if message.number in rows:
-            body = push_body(message, rows[message.number])
+            body = second_delivery(message, rows[message.number])
             url = push_url if message.is_shared else f"{push_url}/{message.stream}"
             async with session.post(url, data=body, headers=headers) as response:
                 await response.read()
@@ -107,16 +107,8 @@ async def redeliver(
     return statuses
 
 
-def push_body(message: Planned, row: Row) -> bytes:
-    """Return the push envelope with which the message of `row` was delivered."""
-    inner: dict[str, Any] = {
-        "data": base64.b64encode(message.data).decode(),
-        "attributes": message.attributes,
-        "messageId": row["message_id"],
-        "message_id": row["message_id"],
-        "publishTime": row["publish_time"],
-        "publish_time": row["publish_time"],
-    }
-    if message.ordering_key:
-        inner["orderingKey"] = message.ordering_key
-    return msgspec.json.encode({"message": inner, "subscription": row["subscription_name"], "deliveryAttempt": 2})
+def second_delivery(message: Planned, row: Row) -> bytes:
+    """Return the push of the message of `row`, delivered again."""
+    published_us = round(datetime.fromisoformat(row["publish_time"]).timestamp() * MICROSECONDS)
+    first = Message(message.data, message.attributes, message.ordering_key, row["message_id"], published_us)
+    return push_body(row["subscription_name"], Delivery("", first, 2), with_attempt=True)

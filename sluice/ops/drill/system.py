@@ -77,7 +77,7 @@ class System:
         """Change a field of the push subscription, by its JSON name."""
         body = {"subscription": subscription, "updateMask": path}
         name = f"projects/{self.pubsub.project}/subscriptions/{self.pubsub.subscription}"
-        async with self.session.patch(f"http://{self.pubsub.pubsub}/v1/{name}", json=body) as answer:
+        async with self.session.patch(f"{self.pubsub.issuer}/v1/{name}", json=body) as answer:
             answer.raise_for_status()
 
     async def look(self) -> View:

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from sluice.local.stack_settings import Ready
+from sluice.local.stack_settings import Ready, StackSettings
 from sluice.ops.preflight.checks import PUBSUB, run_checks
 from sluice.ops.preflight.deployment import read_deployment
 from sluice.ops.preflight.finding import line
@@ -19,18 +19,36 @@ from sluice.ops.preflight.journey import follow_canary
 from sluice.testing.instance import instance
 from sluice.testing.process import ROOT
 from tests.ops.preflight import project as google
-from tests.ops.preflight.project import PROJECT, PUSHER, READER, SERVICE, SYSTEM, Project, healthy
+from tests.ops.preflight.project import PROJECT, READER, SERVICE, SYSTEM, Project, healthy
 
 TOKEN = f"iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{READER}:generateIdToken"
+_SERVE = """
+import asyncio, sys, msgspec
+from sluice.local.stack import running
+from sluice.local.stack_settings import StackSettings
+
+async def serve():
+    async with running(msgspec.json.decode(sys.argv[1], type=StackSettings)) as ready:
+        print(msgspec.json.encode(ready).decode(), flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
 
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Ready]:
     """Run a Pub/Sub with the names that Terraform gives, and its issuer."""
-    names = {"project": PROJECT, "topic": SYSTEM, "subscription": f"{SYSTEM}-push", "principal": PUSHER}
-    names |= {"dead-letter-topic": f"{SYSTEM}-dead-letters", "audience": google.PUSH_AUDIENCE}
-    names |= {"port": "0", "issuer-port": "0", "stream": "payments"}
-    command = [sys.executable, "-m", "sluice", "pubsub", *(f"--{name}={value}" for name, value in names.items())]
+    settings = StackSettings(
+        port=0,
+        issuer_port=0,
+        project=PROJECT,
+        topic=SYSTEM,
+        subscription=f"{SYSTEM}-push",
+        dead_letter_topic=f"{SYSTEM}-dead-letters",
+        streams=("payments",),
+    )
+    command = [sys.executable, "-c", _SERVE, msgspec.json.encode(settings).decode()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -44,8 +62,8 @@ def running(folder: Path, ready: Ready, stream: str = "") -> Iterator[Project]:
     """Yield a project whose service runs, and gets the pushes."""
     with instance(
         folder,
-        push_principals=PUSHER,
-        push_audience=google.PUSH_AUDIENCE,
+        push_principals=ready.principal,
+        push_audience=ready.audience,
         api_principals=READER,
         api_audience=google.API_AUDIENCE,
         heartbeat_signature=google.SIGNATURE,
@@ -53,10 +71,11 @@ def running(folder: Path, ready: Ready, stream: str = "") -> Iterator[Project]:
         token_keys_url=ready.keys_url,
         streams="tests.streams.market:STREAMS" if stream else "",
     ) as service:
-        endpoint = {"url": f"{service.url}/pubsub/push"}
-        httpx.post(f"{ready.issuer}/push-endpoint", json=endpoint).raise_for_status()
         project = healthy(stream)
-        project.pubsub = RestClient(PROJECT, {PUBSUB: f"http://{ready.pubsub}"})
+        endpoint = {"pushEndpoint": f"{service.url}{project.names.push_path}"}
+        change = f"{ready.issuer}/v1/{project.names.subscription}:modifyPushConfig"
+        httpx.post(change, json={"pushConfig": endpoint}).raise_for_status()
+        project.pubsub = RestClient(PROJECT, {PUBSUB: ready.issuer})
         project.resources[SERVICE]["uri"] = service.url
         project.resources[TOKEN] = {"token": token(ready, READER)}
         del project.resources[project.subscription]
@@ -96,7 +115,7 @@ def test_a_canary_that_does_not_arrive_says_where_it_stopped(tmp_path: Path, rea
         subscription = {"pushConfig": {"pushEndpoint": "…"}, "topic": f"projects/{PROJECT}/topics/silent"}
         project.resources[project.subscription] = subscription
         assert f"failed       canary: send: there is no {subscription['topic']}" in follow(project)
-        httpx.put(f"http://{ready.pubsub}/v1/{subscription['topic']}", json={}).raise_for_status()
+        httpx.put(f"{ready.issuer}/v1/{subscription['topic']}", json={}).raise_for_status()
         assert "canary: feed: the record was accepted but did not appear in the feed within 1 s" in follow(project, 1.0)
 
 
