@@ -38,16 +38,6 @@ def double(**changed: tuple[int, Any]) -> dict[str, tuple[int, str, bytes]]:
     }
 
 
-async def test_an_environment_without_the_key_is_a_mistake_of_the_caller() -> None:
-    """Status 2, one line, nothing asked."""
-    ended = await smoke("--api-key", "MY_KEY")
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.said == "error: --api-key MY_KEY: the environment variable does not exist or is empty\n"
-    failing = await smoke("--token-command", "sh -c 'echo no account >&2; exit 3'")
-    assert failing.status == 2
-    assert "ended with status 3: no account" in failing.said
-
-
 @pytest.mark.parametrize(
     ("url", "said"),
     [

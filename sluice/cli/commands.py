@@ -66,9 +66,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "canary": Command("sluice.ops.canary", "publish a sample that measures the delay until it is readable"),
         },
         "on Google Cloud": {
-            "preflight": Command(
-                "sluice.ops.preflight.command", "follow a record through a deployment on Google Cloud"
-            ),
+            "preflight": Command("sluice.ops.preflight.command", "ask Google what a deployment lacks"),
             "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
         },
         "of this command": {

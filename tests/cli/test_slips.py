@@ -88,7 +88,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("publish /dev/null", 1, "error: the input is empty: expected a JSON array"),
         ("redrive --pubsub-host 127.0.0.1:1", 1, "Pub/Sub does not answer at 127.0.0.1:1"),
         ("canary --pubsub-host nowhere.invalid:1", 1, "error: "),
-        ("smoke --url nope", 2, "--url 'nope': expected a base URL"),
+        ("smoke --url nope", 2, "'nope': expected a base URL"),
         ("follow nope --into x.duckdb", 1, "nope"),
         ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
         ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),

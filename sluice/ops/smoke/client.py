@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+VARIABLE = "SMOKE_TOKEN"
 _LONGEST_TEXT = 300
 _MEANINGS = {
     401: "the service does not accept the token. Its audience must be the service's SLUICE_API_AUDIENCE, it "
@@ -63,9 +64,9 @@ class Client:
         """Set the service's base URL. Raises SmokeError if it is invalid, or would send the token unencrypted."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SmokeError(f"--url {url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
+            raise SmokeError(f"{url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
         if token and parts.scheme == "http" and not _is_local(parts.hostname):
-            raise SmokeError(f"--url {url!r}: a token must not be sent over http, which others can read; use https")
+            raise SmokeError(f"{url!r}: a token must not be sent over http, which others can read; use https")
         self.url = url.rstrip("/")
         self._token = token
         self._open = urllib.request.build_opener(_NoRedirect).open
@@ -118,7 +119,7 @@ def refusal(request: str, answer: Answer, *, has_token: bool) -> SmokeError:
         text += f": {_shortened(answer.body)}" if answer.body else ""
         meaning = _MEANINGS.get(answer.status, "")
     if answer.status == 401 and not has_token:
-        meaning = "the service requires authentication: give --token-command, --token or --api-key (docs/access.md)"
+        meaning = "the service requires authentication: give --token, or set SMOKE_TOKEN (docs/access.md)"
     return SmokeError(f"{text}. {meaning[:1].upper()}{meaning[1:]}." if meaning else text)
 
 
