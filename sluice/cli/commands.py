@@ -69,11 +69,6 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "preflight": Command("sluice.ops.preflight.command", "ask Google what a deployment lacks"),
             "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
         },
-        "of this command": {
-            "completion": Command(
-                "sluice.cli.completion", "print what your shell needs to complete commands and options"
-            ),
-        },
     }
 )
 

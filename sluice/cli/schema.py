@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -84,24 +83,12 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
 }
 
 
-def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})) -> int:
-    """Print one derivation or the differences; return the exit status."""
-    parser = argparse.ArgumentParser(prog="sluice schema")
-    add_arguments(parser)
-    return carry_out(parser.parse_args(arguments), environ)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do the same, with this process's environment."""
-    return carry_out(args, os.environ)
-
-
-def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def run(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Print what the options ask for; return the exit status."""
     try:
-        return _dispatch(options, environ)
+        return _dispatch(args, environ)
     except ModuleNotFoundError as error:
-        sys.stderr.write(missing_package(options.derivation, error) + "\n")
+        sys.stderr.write(missing_package(args.derivation, error) + "\n")
         return UNKNOWN
     except (RecordTypeError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")

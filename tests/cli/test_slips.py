@@ -10,14 +10,14 @@ import pytest
 
 from sluice.__main__ import main
 from sluice.cli.commands import all_commands
-from sluice.cli.parser import parser_of, whole_parser
+from sluice.cli.parser import parser_of
 
 COMMANDS = dict(all_commands())
 NONSENSE = "?no:such/thing"
 PORTS = [
     (name, option)
-    for name, parser in whole_parser()._subparsers._group_actions[0].choices.items()  # type: ignore[union-attr]
-    for action in parser._actions
+    for name, command in COMMANDS.items()
+    for action in parser_of(name, command)[0]._actions
     for option in action.option_strings
     if option.endswith("port")
 ]
