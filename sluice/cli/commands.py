@@ -43,7 +43,6 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             ),
             "drill": Command("sluice.ops.drill.command", "break one thing, and mend it with the run-book"),
             "pubsub": Command("sluice.local.pubsub.command", "start the local Pub/Sub alone, or ask a running one"),
-            "bigquery": Command("sluice.local.bigquery.command", "start a BigQuery on this machine, with the tables"),
         },
         "records": {
             "publish": Command("sluice.local.publish", "publish the records of a file or of standard input"),

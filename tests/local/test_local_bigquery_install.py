@@ -160,7 +160,7 @@ def test_without_extensions_the_message_says_for_what(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(("error", "status"), [(NoPythonError("no Python"), 3), (InstallError("no network"), 1)])
-@pytest.mark.parametrize("command", [["bigquery"], ["up", "--backend", "bigquery"], ["demo", "--backend", "bigquery"]])
+@pytest.mark.parametrize("command", [["up", "--backend", "bigquery"], ["demo", "--backend", "bigquery"]])
 def test_every_command_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -173,7 +173,6 @@ def test_every_command_says_what_is_missing(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("sluice.local.bigquery.command.install", fail)
     monkeypatch.setattr("sluice.local.environment.install", fail)
     assert main(command) == status
     assert capsys.readouterr().err == f"{command[0]}: {error}\n"
