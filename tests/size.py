@@ -20,7 +20,7 @@ CEILINGS = {
     "modules of app": 267,
     "sluice": 7_310,
     "client": 2_350,
-    "bench": 2_960,
+    "bench": 2_980,
     "tests": 51_250,
     "words of Markdown": 52_100,
     "settings": 55,
