@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.local.pubsub.message import Draft
 from sluice.ops.smoke.check import Sender, Sent
 from sluice.ops.smoke.client import Client, SmokeError, refusal
 
@@ -56,7 +57,6 @@ def google_publisher(topic: str, pubsub_host: str) -> Callable[[bytes, dict[str,
     """
     # Imported here: the client takes a second to load, and a check over HTTP does not need it.
     from sluice.local import clients  # noqa: PLC0415
-    from sluice.local.pubsub.message import Draft  # noqa: PLC0415
 
     parts = topic.split("/")
     if len(parts) != 4 or (parts[0], parts[2]) != ("projects", "topics"):
