@@ -25,10 +25,6 @@ demo: setup ## Publish 27,004 flights and read them back; then serve until Ctrl-
 up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl-C (BACKEND=bigquery, as for demo).
 	@$(PYTHON) -m sluice up $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
-.PHONY: local-bigquery
-local-bigquery: setup ## Run a local BigQuery that has the tables, until Ctrl-C (needs Python 3.13).
-	@$(PYTHON) -m sluice bigquery $(ARGS)
-
 .PHONY: quick
 quick: setup ## Run the pure tests of what changed since main, in seconds (WORD=cursor: those with this word instead).
 	@$(PYTHON) -m tests.quick $(WORD)
@@ -174,7 +170,7 @@ load: bench-setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--
 	@$(BENCH) -m bench.query.load --python .cache/locust/bin/python $(ARGS)
 
 .PHONY: local-bigquery-lock
-local-bigquery-lock: setup ## Pin what `make local-bigquery` installs (network): sluice/local/bigquery/requirements.txt.
+local-bigquery-lock: setup ## Pin what `--backend bigquery` installs (network): sluice/local/bigquery/requirements.txt.
 	@uv=$$(sh ./bootstrap.sh --uv) && cd sluice/local/bigquery && "$$uv" pip compile --quiet --universal --generate-hashes \
 	  --upgrade --only-binary :all: --python-version 3.13 --override overrides.txt \
 	  --custom-compile-command 'make local-bigquery-lock' --output-file requirements.txt requirements.in

@@ -18,9 +18,9 @@ ROOT = Path(__file__).parent.parent
 CEILINGS = {
     "app": 22_350,
     "modules of app": 267,
-    "sluice": 8_600,
+    "sluice": 7_310,
     "client": 2_350,
-    "bench": 2_900,
+    "bench": 2_980,
     "tests": 51_250,
     "words of Markdown": 52_100,
     "settings": 55,

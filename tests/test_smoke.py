@@ -86,14 +86,12 @@ async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
 
 
 async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Path) -> None:
-    """By option, by command and by the environment; without one, or with a foreign one, the report says what to do."""
+    """By option and by the environment; without one, or with a foreign one, the report says what to do."""
     good = tokens.token(email=READER)
     async with serving(tmp_path / "store.duckdb", **GUARDED) as (running, _):
         url = ("--url", running.url, "--json")
         for arguments, environment in (
             (("--token", good), {}),
-            (("--token-command", f"echo {good}"), {}),
-            (("--api-key", "MY_KEY"), {"MY_KEY": good}),
             ((), {"SMOKE_TOKEN": good}),
         ):
             ended = await smoke(*url, *arguments, **environment)
@@ -101,7 +99,7 @@ async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Pat
             assert good not in ended.out + ended.said
         nobody = await smoke(*url)
         assert nobody.status == 1
-        assert "give --token-command, --token or --api-key" in nobody.step("schema")
+        assert "give --token, or set SMOKE_TOKEN" in nobody.step("schema")
         foreign = tokens.token(email=READER, aud="other")
         wrong = await smoke(*url, "--token", foreign)
         assert "SLUICE_API_AUDIENCE" in wrong.step("schema")

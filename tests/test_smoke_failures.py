@@ -38,16 +38,6 @@ def double(**changed: tuple[int, Any]) -> dict[str, tuple[int, str, bytes]]:
     }
 
 
-async def test_an_environment_without_the_key_is_a_mistake_of_the_caller() -> None:
-    """Status 2, one line, nothing asked."""
-    ended = await smoke("--api-key", "MY_KEY")
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.said == "error: --api-key MY_KEY: the environment variable does not exist or is empty\n"
-    failing = await smoke("--token-command", "sh -c 'echo no account >&2; exit 3'")
-    assert failing.status == 2
-    assert "ended with status 3: no account" in failing.said
-
-
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -64,12 +54,12 @@ def test_a_url_that_cannot_be_asked_is_refused(url: str, said: str, capsys: pyte
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:1", "no service listens at"),
-        ("http://sluice.invalid", "is unknown (DNS)"),
+        ("http://127.0.0.1:1", "does not answer: [Errno"),
+        ("http://sluice.invalid", "does not answer: [Errno"),
     ],
 )
 async def test_a_service_that_is_not_there_is_named(url: str, said: str) -> None:
-    """By what is wrong with it: nobody listens, or nobody has that name."""
+    """With what the system says: nobody listens, or nobody has that name."""
     ended = await smoke("--url", url, "--json")
     assert ended.status == 1
     assert said in ended.step("ready")
@@ -116,7 +106,7 @@ async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]]
         (500, "text/plain", b"oh no", "answered 500: oh no"),
         (302, "text/html", b"", "redirected to https://elsewhere.example/"),
         (200, "text/html", b"<html>", "not JSON"),
-        (404, "text/html", b"", "give the service's base URL"),
+        (404, "text/html", b"", "Give the service's base URL"),
     ],
 )
 async def test_what_answers_instead_of_the_service_is_told_apart(

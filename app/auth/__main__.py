@@ -39,15 +39,10 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Do what the arguments say; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m app.auth")
     add_arguments(parser)
-    return carry_out(parser.parse_args(arguments), environ)
+    return run(parser.parse_args(arguments), environ)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Do the same, with this process's environment."""
-    return carry_out(args, os.environ)
-
-
-def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def run(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Make a key or check a file; return the exit status."""
     try:
         rules = _rules(environ)

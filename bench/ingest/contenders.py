@@ -48,17 +48,16 @@ THIS = Program(sys.executable, ROOT)
 class Store:
     """The null store, in a process of its own: what it acknowledges it has counted."""
 
-    def __init__(self, process: asyncio.subprocess.Process, grpc_url: str, rest_url: str) -> None:
-        self._process, self.grpc_url, self.rest_url = process, grpc_url, rest_url
+    def __init__(self, process: asyncio.subprocess.Process, grpc_url: str) -> None:
+        self._process, self.grpc_url = process, grpc_url
 
     @classmethod
     @asynccontextmanager
     async def open(cls, core: list[int]) -> AsyncIterator[Self]:
         """Run it until the block ends."""
-        process = await start([sys.executable, "-m", "sluice.testing.null_store"], core, talks=True)
+        process = await start([sys.executable, "-m", "bench.null_store"], core, talks=True)
         try:
-            urls = await _line(process, dict[str, str])
-            yield cls(process, urls["grpc"], urls["rest"])
+            yield cls(process, (await _line(process, dict[str, str]))["grpc"])
         finally:
             process.kill()
             await process.wait()

@@ -57,7 +57,7 @@ def outside() -> Iterator[Outside]:
     """Run the null store and serve the keys, on the load's core, until the block ends."""
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, cores.load)
-    command = [sys.executable, "-m", "sluice.testing.null_store"]
+    command = [sys.executable, "-m", "bench.null_store"]
     with (
         served_keys() as keys_url,
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as store,

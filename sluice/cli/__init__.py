@@ -2,14 +2,13 @@
 
 __main__           `sluice COMMAND …`: finds the command, and gives it its arguments
 commands           every command, in the groups of `sluice --help`, and the module that carries it out
-parser             the parser of one command's options, or of all
+parser             the parser of one command's options
 project_settings   the settings of the project in the working folder, in its pyproject.toml
 new                `sluice new`: a folder with a record type, its tests, and all that deploys it
 serve              `sluice serve`: becomes the service
 schema             `sluice schema`: prints what is derived from a record type, compares and indexes the live tables
 migrate            `sluice migrate`: changes the embedded store's file to fit the record types
 declared_tables    the tables that a command line means
-completion         `sluice completion`: what a shell needs to complete commands and options
 
 The other commands are in the rooms of what they act on (`sluice.ops`, `sluice_client`, …). Each is a module with
 `add_arguments(parser)` and `run(args) -> int`, and is imported only when it is used.

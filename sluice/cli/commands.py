@@ -43,7 +43,6 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             ),
             "drill": Command("sluice.ops.drill.command", "break one thing, and mend it with the run-book"),
             "pubsub": Command("sluice.local.pubsub.command", "start the local Pub/Sub alone, or ask a running one"),
-            "bigquery": Command("sluice.local.bigquery.command", "start a BigQuery on this machine, with the tables"),
         },
         "records": {
             "publish": Command("sluice.local.publish", "publish the records of a file or of standard input"),
@@ -66,15 +65,8 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "canary": Command("sluice.ops.canary", "publish a sample that measures the delay until it is readable"),
         },
         "on Google Cloud": {
-            "preflight": Command(
-                "sluice.ops.preflight.command", "follow a record through a deployment on Google Cloud"
-            ),
+            "preflight": Command("sluice.ops.preflight.command", "ask Google what a deployment lacks"),
             "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
-        },
-        "of this command": {
-            "completion": Command(
-                "sluice.cli.completion", "print what your shell needs to complete commands and options"
-            ),
         },
     }
 )

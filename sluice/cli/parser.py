@@ -1,4 +1,4 @@
-"""The command line: the parser of one command, or of all."""
+"""The command line: the parser of one command, and the help that lists all."""
 
 import argparse
 import re
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from app.version import VERSION
-from sluice.cli.commands import Command, CommandModule, all_commands, overview
+from sluice.cli.commands import Command, CommandModule, overview
 
 _ABOUT = "Sluice stores what is published to Pub/Sub, and serves it again as a feed."
 _EPILOG = "`sluice COMMAND --help` describes a command. A first look: `sluice demo`."
@@ -23,22 +23,13 @@ def parser_of(name: str, command: Command) -> tuple[argparse.ArgumentParser, Com
 
 def read_no_command(arguments: Sequence[str]) -> NoReturn:
     """Exit as a command line without a command says: for --help and --version with 0, else with 2."""
-    _empty()[0].parse_args(arguments)
+    _empty().parse_args(arguments)
     raise SystemExit(2)
-
-
-def whole_parser() -> argparse.ArgumentParser:
-    """Return the parser with the options of every command, for completion; it imports them all."""
-    parser, subparsers = _empty(about="the command")  # what has no help is not completed
-    for name, command in all_commands():
-        subparser = subparsers.add_parser(name, description=_sentence(command.about), help=command.about)
-        command.load().add_arguments(subparser)
-    return parser
 
 
 def whole_help() -> str:
     """Return the help that lists all commands."""
-    return _empty()[0].format_help()
+    return _empty().format_help()
 
 
 def join_durations(arguments: Sequence[str]) -> list[str]:
@@ -52,9 +43,7 @@ def join_durations(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _empty(
-    about: str = argparse.SUPPRESS,
-) -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
+def _empty() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sluice",
         usage="sluice COMMAND …",
@@ -65,7 +54,8 @@ def _empty(
     )
     parser.add_argument("--version", action="version", version=f"sluice {VERSION}")
     # The description lists the commands by their groups, so argparse's own list stays hidden.
-    return parser, parser.add_subparsers(prog="sluice", dest="command", metavar="COMMAND", required=True, help=about)
+    parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    return parser
 
 
 def _sentence(about: str) -> str:

@@ -7,8 +7,8 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -84,24 +84,12 @@ _DERIVATIONS: dict[str, tuple[str, Callable[[Table], str]]] = {
 }
 
 
-def main(arguments: list[str], environ: Mapping[str, str] = MappingProxyType({})) -> int:
-    """Print one derivation or the differences; return the exit status."""
-    parser = argparse.ArgumentParser(prog="sluice schema")
-    add_arguments(parser)
-    return carry_out(parser.parse_args(arguments), environ)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do the same, with this process's environment."""
-    return carry_out(args, os.environ)
-
-
-def carry_out(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def run(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Print what the options ask for; return the exit status."""
     try:
-        return _dispatch(options, environ)
+        return _dispatch(args, environ)
     except ModuleNotFoundError as error:
-        sys.stderr.write(missing_package(options.derivation, error) + "\n")
+        sys.stderr.write(missing_package(args.derivation, error) + "\n")
         return UNKNOWN
     except (RecordTypeError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
@@ -159,44 +147,47 @@ def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str |
     return load_settings(variables)
 
 
-def _diff(tables: list[Table], settings: Settings) -> int:
+@contextmanager
+def _access(settings: Settings) -> Iterator["BigQueryClients"]:
     from app.stores.bigquery.client import BigQueryClients, TableAddress  # noqa: PLC0415 - needs extras that the derivations do without
 
     # The libraries' advice about credentials would only bury the one line that names the error.
     logging.getLogger("google").setLevel(logging.ERROR)
+    access = BigQueryClients(TableAddress.of(settings.store))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        access = BigQueryClients(TableAddress.of(settings.store))
+        try:
+            yield access
+        finally:
+            access.close()
+
+
+def _diff(tables: list[Table], settings: Settings) -> int:
+    with _access(settings) as access:
         try:
             return max(_diff_one(access, table) for table in tables)
         except _CannotLookError as error:
             sys.stderr.write(f"{error}\n")
             return UNKNOWN
-        finally:
-            access.close()
 
 
 def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
-    from app.stores.bigquery.client import BigQueryClients, TableAddress  # noqa: PLC0415 - as above
     from app.stores.bigquery.search_index import run_ddl, search_index_ddl  # noqa: PLC0415 - as above
 
-    logging.getLogger("google").setLevel(logging.ERROR)
-    access = BigQueryClients(TableAddress.of(settings.store))
-    ids = {access.place.table_id(table.name): table.id for table in tables if table.id is not None}
-    if not ids:
-        sys.stderr.write("no table of records has an id: there is nothing to index\n")
-    try:
+    with _access(settings) as access:
+        ids = {access.place.table_id(table.name): table.id for table in tables if table.id is not None}
+        if not ids:
+            sys.stderr.write("no table of records has an id: there is nothing to index\n")
         for name, column in ids.items():
             statement = search_index_ddl(column, name)
-            if apply:
-                run_ddl(access, statement)
+            try:
+                if apply:
+                    run_ddl(access, statement)
+            except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
+                reason = next(iter(str(error).splitlines()), type(error).__name__)
+                sys.stderr.write(f"{name}: its search index could not be made: {reason}\n")
+                return UNKNOWN
             sys.stdout.write(f"{name}: has its search index\n" if apply else f"{statement};\n")
-    except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        sys.stderr.write(f"{name}: its search index could not be made: {reason}\n")
-        return UNKNOWN
-    finally:
-        access.close()
     return SAME
 
 

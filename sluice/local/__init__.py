@@ -3,10 +3,9 @@
 The flow, from a publisher to the service under test:
 
     publisher ── gRPC or REST ──> pubsub     topics, subscriptions, leases, dead letters
-                                     │       (source)
                                      ▼
                                   pusher     POSTs as the real service does: token, window, back-off
-                                     │       (flow limits the rate, push_request builds requests)
+                                     │       (flow limits the rate)
                                      ▼
                                /pubsub/push  the service, which checks tokens against issuer
 

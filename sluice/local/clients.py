@@ -92,15 +92,15 @@ def _channel(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
 
 
-def publish(client: PublisherClient, topic: str, drafts: Sequence[Draft]) -> None:
-    """Publish in one request; when it returns, all of `drafts` are accepted.
+def publish(client: PublisherClient, topic: str, drafts: Sequence[Draft]) -> Sequence[str]:
+    """Publish in one request; when it returns, all of `drafts` are accepted, under these ids.
 
     Raises google.api_core.exceptions.GoogleAPICallError if none is.
     """
     messages = [
         PubsubMessage(data=draft.data, attributes=draft.attributes, ordering_key=draft.ordering_key) for draft in drafts
     ]
-    client.publish(topic=topic, messages=messages, retry=RETRY, timeout=CALL_TIMEOUT_S)
+    return client.publish(topic=topic, messages=messages, retry=RETRY, timeout=CALL_TIMEOUT_S).message_ids
 
 
 def topic_path(project: str, topic: str) -> str:

@@ -188,20 +188,21 @@ def service_environ(
     embedded = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(options.data_path)}
     store = embedded if place is None else service_settings(place)
     return (
-        without_declaration(kept)
-        | store
-        | options.declared.environ()
-        | {
-            VARIABLE: secret,
-            "SLUICE_HOST": HOST,
-            "SLUICE_PORT": str(port),
-            "SLUICE_PUSH_AUDIENCE": pubsub.audience,
-            "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
-            "SLUICE_TOKEN_ISSUER": pubsub.issuer,
-            "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
-            "SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions",
-        }
+        without_declaration(kept) | store | options.declared.environ() | connections(pubsub, port) | {VARIABLE: secret}
     )
+
+
+def connections(pubsub: Ready, port: int) -> dict[str, str]:
+    """Return the settings that connect a service on `port` to Pub/Sub."""
+    return {
+        "SLUICE_HOST": HOST,
+        "SLUICE_PORT": str(port),
+        "SLUICE_PUSH_AUDIENCE": pubsub.audience,
+        "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
+        "SLUICE_TOKEN_ISSUER": pubsub.issuer,
+        "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
+        "SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions",
+    }
 
 
 async def wait_until_ready(url: str) -> None:

@@ -19,9 +19,9 @@ REUSE_MARGIN_S = 300
 class Issuer:
     """An RSA key, generated at start, and the tokens signed with it."""
 
-    def __init__(self, now_s: Callable[[], float] = time.time) -> None:
-        """Generate the key."""
-        self._now_s = now_s
+    def __init__(self, address: str, now_s: Callable[[], float] = time.time) -> None:
+        """Generate the key; `address` is the claim `iss`."""
+        self._address, self._now_s = address, now_s
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private_pem = key.private_bytes(
             serialization.Encoding.PEM,
@@ -34,22 +34,16 @@ class Issuer:
         kid = hashlib.sha1(public_pem, usedforsecurity=False).hexdigest()
         self._certs = {kid: public_pem.decode()}
         self._signer = crypt.RSASigner.from_string(private_pem, key_id=kid)
-        self._minted: dict[tuple[str, str, str], tuple[int, str]] = {}
+        self._minted: dict[tuple[str, str], tuple[int, str]] = {}
 
     def certs(self) -> dict[str, str]:
         """Return the key set: key id -> PEM public key."""
         return dict(self._certs)
 
-    def token(self, issuer: str, audience: str, principal: str) -> str:
-        """Return a signed token, the same one until shortly before it expires.
-
-        Args:
-            issuer: The claim `iss`.
-            audience: The claim `aud`.
-            principal: The service account's e-mail.
-        """
+    def token(self, audience: str, principal: str) -> str:
+        """Return a token for this audience and service account, the same one until shortly before it expires."""
         now_s = self._now_s()
-        expires_s, token = self._minted.get((issuer, audience, principal), (0, ""))
+        expires_s, token = self._minted.get((audience, principal), (0, ""))
         if expires_s - now_s > REUSE_MARGIN_S:
             return token
         issued_s = int(now_s)
@@ -62,9 +56,9 @@ class Issuer:
             "email_verified": True,
             "exp": expires_s,
             "iat": issued_s,
-            "iss": issuer,
+            "iss": self._address,
             "sub": subject,
         }
         token = str(jwt.encode(self._signer, claims), "ascii")
-        self._minted[issuer, audience, principal] = (expires_s, token)
+        self._minted[audience, principal] = (expires_s, token)
         return token

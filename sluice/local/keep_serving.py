@@ -1,7 +1,6 @@
 """Keep a stack serving until it is stopped: a service that ended is started again, so that one can try a crash."""
 
 import asyncio
-import itertools
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -9,54 +8,29 @@ from typing import Any, TypeVar
 from sluice.local.child import Child, ChildError
 from sluice.local.environment import LocalStack
 
-CANNOT_START = 2
-"""The status of a service that will not start the next time either: a setting, the record type, the store."""
-MOST_ATTEMPTS = 6
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
-STEADY_S = 60.0
-"""After so long without an end, the pauses begin again."""
+PAUSE_S = 0.5
 
 _Result = TypeVar("_Result")
 
 
 async def keep_serving(stack: LocalStack, stop: asyncio.Event, say: Callable[[str], None]) -> int:
-    """Serve until `stop` is set and return 0; return 1 if a process ended that cannot be started again."""
-    attempts, since = 0, asyncio.get_running_loop().time()
+    """Serve until `stop` is set and return 0; return 1 if a process ended that is not started again."""
     while (ended := await _unless(stack.first_exit(), stop)) is not None:
+        say(f"{ended.name} {how_it_ended(ended)}{ended.tail()}")
         if ended is not stack.service:
-            say(f"{ended.name} {how_it_ended(ended)}{ended.tail()}")
             return 1
-        now = asyncio.get_running_loop().time()
-        attempts, since = (0 if now - since > STEADY_S else attempts), now
-        say(f"the service {how_it_ended(ended)}{ended.tail()}")
-        attempts = await _started_again(stack, stop, say, attempts)
-        if attempts > MOST_ATTEMPTS:
+        say("starting it again; messages wait in Pub/Sub meanwhile")
+        try:
+            if await _unless(_restarted(stack), stop):
+                say(f"the service is ready again at {stack.url}")
+        except ChildError as error:
+            say(f"{error}\nit is not started again: mend the cause, and run this command again")
             return 1
     return 0
 
 
-async def _started_again(stack: LocalStack, stop: asyncio.Event, say: Callable[[str], None], attempts: int) -> int:
-    """Start the service again, more than once if need be; return the attempts so far, or more than is allowed."""
-    for attempt in itertools.count(attempts + 1):
-        pause_s = min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S)
-        say(f"starting it again in {pause_s:g} s; messages wait in Pub/Sub meanwhile")
-        if await _unless(asyncio.sleep(pause_s, result=True), stop) is None:
-            return attempt
-        try:
-            is_back = await _unless(_restarted(stack), stop)
-        except ChildError as error:
-            say(str(error))
-            if stack.service.process.returncode == CANNOT_START or attempt >= MOST_ATTEMPTS:
-                say("it is not started again: mend the cause, and run this command again")
-                return MOST_ATTEMPTS + 1
-        else:
-            if is_back:
-                say(f"the service is ready again at {stack.url}")
-            return attempt
-    raise AssertionError("counting does not end")
-
-
 async def _restarted(stack: LocalStack) -> bool:
+    await asyncio.sleep(PAUSE_S)
     await stack.restart_service()
     return True
 

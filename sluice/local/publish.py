@@ -29,15 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("file", nargs="?", default="-", help="JSON array or NDJSON; - for standard input")
     parser.add_argument("--topic", default="events", help="topic id or full name (default: %(default)s)")
-    parser.add_argument("--ordering-key", default="", help="ordering key of every message")
     parser.add_argument(
         "--attribute", action="append", default=[], metavar="KEY=VALUE", help="attribute of every message"
     )
     parser.add_argument(
         "--batch", type=int, default=1, metavar="N", help="records per message, as a JSON array (default: 1)"
-    )
-    parser.add_argument(
-        "--unchecked", action="store_true", help="publish every line as it is, JSON or not, to try rejections"
     )
     add_pubsub_arguments(parser)
 
@@ -49,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--batch {args.batch}: must be at least 1")  # noqa: TRY301 - one place reports
         attributes = parse_attributes(args.attribute)
         content = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
-        records = content.splitlines() if args.unchecked else read_records(content)
+        records = read_records(content)
     except (InputError, OSError) as error:
         print(f"error: {reason(error)}", file=sys.stderr)
         return 1
-    drafts = [Draft(data, attributes, args.ordering_key) for data in join_records(records, args.batch)]
+    drafts = [Draft(data, attributes) for data in join_records(records, args.batch)]
     topic = topic_path(args.project, args.topic)
     published = 0
     try:

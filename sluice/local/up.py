@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from app.record import RecordTypeError
-from sluice.local.bigquery.command import describe_place
+from app.stores.bigquery.client import TableAddress
 from sluice.local.bigquery.errors import LocalBigQueryError
 from sluice.local.child import ChildError
 from sluice.local.declared import Declared, add_declared_arguments, declared_by
@@ -63,7 +63,7 @@ def describe(stack: LocalStack) -> str:
     """Describe where everything is and how to send a first record."""
     pubsub, options = stack.pubsub, stack.options
     broker = pubsub.pubsub
-    publish = f"http://{broker}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
+    publish = f"{pubsub.issuer}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
     secret_file = options.data_path.parent / LOCAL_NAME
     signatures = f"${VARIABLE}" if os.environ.get(VARIABLE) else f"--secret-file {secret_file} (canary, replay)"
     return f"""
@@ -79,6 +79,19 @@ def describe(stack: LocalStack) -> str:
 {"" if stack.place is None else describe_place(stack.place)}
   Ctrl-C stops everything.
 """
+
+
+def describe_place(place: TableAddress) -> str:
+    """Describe where BigQuery is and how to inspect it."""
+    return f"""
+  BigQuery     REST {place.rest_url}, gRPC {place.storage_url}, dataset {place.project}.{place.dataset}
+               {bq_command(place)} ls {place.dataset}
+"""
+
+
+def bq_command(place: TableAddress) -> str:
+    """Return the `bq` command for it; the given token keeps `bq` from asking for one or sending a real one."""
+    return f"bq --api={place.rest_url} --project_id={place.project} --oauth_access_token=none"
 
 
 def _no_project(options: StackOptions) -> str:

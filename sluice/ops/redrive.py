@@ -38,9 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="subscription of the dead-letter topic, id or full name (default: the local one)",
     )
     parser.add_argument("--topic", help="where the messages go, id or full name (default: the local one)")
-    parser.add_argument(
-        "--stream", default="", help="the stream whose own local topic is meant (default: the topic that all share)"
-    )
     parser.add_argument("--max", type=int, default=0, metavar="N", help="stop after N messages (default: all)")
     parser.add_argument(
         "--wait-s", type=float, default=3.0, help=("stop when no message arrives for this long (default: %(default)s)")
@@ -50,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Move the messages and print how many; return 1 if Pub/Sub refused something."""
-    streams = (args.stream,) if args.stream else ()
-    local = dict(StackSettings(streams=streams).pushes)[args.stream]
+    local = StackSettings().push_of("")
     source = args.subscription or f"{local.dead_letter_topic}-sub"
     if not source.startswith("projects/"):
         source = f"projects/{args.project}/subscriptions/{source}"

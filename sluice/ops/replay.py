@@ -8,7 +8,6 @@ attribute `stream` brings each record back to its own.
 
 import argparse
 import sys
-import urllib.error
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -25,6 +24,7 @@ from sluice.local.clients import CALL_ERRORS, add_pubsub_arguments, complain, pu
 from sluice.local.pubsub.message import Draft
 from sluice.local.signing import SecretError, add_secret_argument, secret_of
 from sluice.ops.rejects_feed import RejectRow, read_rejects, read_streams
+from sluice.ops.smoke.client import Client, SmokeError
 
 _GZIP = b"\x1f\x8b"
 
@@ -73,16 +73,17 @@ def run(args: argparse.Namespace) -> int:
     try:
         # Checked before anything is read: without it the rest would be pointless.
         secret = "" if args.dry_run else secret_of(args.secret_file, is_local=args.pubsub_host != "google")
-        streams = read_streams(args.service, args.token)
+        client = Client(args.service, args.token)
+        streams = read_streams(client)
         for name in filter(None, (args.stream, args.to)):
             _require(name, streams)
-        rows = read_rejects(args.service, args.token, args.since, args.until, args.stream)
+        rows = read_rejects(client, args.since, args.until, args.stream)
         matching = (row for row in rows if not args.reason or row.reason in args.reason)
         rejected = list(assemble(readable(matching, withheld), incomplete))
     except (SecretError, StreamError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+    except (SmokeError, ValueError) as error:
         print(f"error: no rejects from {args.service}: {error}", file=sys.stderr)
         return 1
     for key in incomplete:

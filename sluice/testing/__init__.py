@@ -12,18 +12,11 @@
 the service     service         the application in the loop of the test, and pushes to it
                 process         the application as a process, and its key set over HTTP
                 with_numbers    the process with other values of numbers that are no settings
-                instance        the same for long runs: a log file, callers with API keys, memory from /proc
 what is around  clock           FakeClock: time passes when the test says so
                 tokens          an issuer: its keys, and signed tokens with any claims
-                null_store      stores that acknowledge and keep nothing
+                null_store      an Appender that acknowledges and keeps nothing
                 misbehaving     a BigQueryWrite server that fails as a script says
-                local_bigquery  an independent BigQuery as a process
-                billing         a model of what BigQuery bills, over tables that take no room
-                throwaway       datasets in a real project that are deleted after the run
                 http_server     an HTTP server in a thread
-                chromium        a headless browser
-                apt             programs of the distribution, unpacked without being installed
-                unwatched       metrics and traces that are not exported
 how long        pace            time limits that grow on a slow machine
 
 `app/` imports none of it, and it is not in the image. docs/testing.md shows more.

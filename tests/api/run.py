@@ -13,9 +13,9 @@ import httpx
 import msgspec
 
 from sluice.testing import tokens
-from sluice.testing.instance import instance
 from sluice.testing.pace import patience_s
 from sluice.testing.process import ROOT
+from tests.support.instance import instance
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"

@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from sluice.__main__ import main
 from sluice.cli.commands import GROUPS, all_commands, overview
-from sluice.cli.parser import join_durations, whole_parser
+from sluice.cli.parser import join_durations, parser_of
 
 NAMES = [name for name, _ in all_commands()]
 
@@ -66,33 +65,6 @@ def test_a_duration_that_begins_with_a_minus_is_a_value() -> None:
     assert join_durations(["replay", "-PT15M"]) == ["replay", "-PT15M"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_completion_knows_every_command_and_its_options(
-    shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """In a script that the shell can read, where there is one."""
-    assert main(["completion", shell], {}) == 0
-    script = capsys.readouterr().out
-    assert all(name in script for name in NAMES)
-    assert "--data-path" in script
-    if Path(f"/bin/{shell}").exists():
-        (tmp_path / "script").write_text(script)
-        subprocess.run([f"/bin/{shell}", "-n", str(tmp_path / "script")], check=True)
-
-
-def test_bash_completes_a_command_and_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As it does when TAB is pressed."""
-    if not Path("/bin/bash").exists():
-        pytest.skip("there is no bash")
-    assert main(["completion", "bash"], {}) == 0
-    (tmp_path / "script").write_text(capsys.readouterr().out)
-    ask = 'source ./script; COMP_WORDS=(sluice {}); COMP_CWORD={}; _shtab_sluice; echo "${{COMPREPLY[@]}}"'
-    for words, expected in (("mig", "migrate"), ("up --data-p", "--data-path")):
-        line = ask.format(words, len(words.split()))
-        done = subprocess.run(["/bin/bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
-        assert done.stdout.split() == [expected]
-
-
 def test_serve_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that signals and the exit status are the service's own; nothing of the working folder is in front."""
     became: list[list[str]] = []
@@ -101,7 +73,6 @@ def test_serve_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatch) -
     assert became == [[sys.executable, "-P", "-m", "app"]]
 
 
-def test_no_two_commands_share_an_option_by_abbreviation() -> None:
+def test_no_option_may_be_abbreviated() -> None:
     """An abbreviation that works today would break with the next option."""
-    parser = whole_parser()
-    assert not parser.allow_abbrev
+    assert not any(parser_of(name, command)[0].allow_abbrev for name, command in all_commands())

@@ -13,7 +13,7 @@ from app.record import RecordTypeError, load_record_type
 from app.schema.example import example_record
 from app.schema.table import records_table
 from app.settings.load import Settings
-from sluice.cli.schema import main
+from tests.cli.schema_command import main
 
 _DERIVATIONS = ["bigquery", "proto", "duckdb", "jsonschema", "filters"]
 

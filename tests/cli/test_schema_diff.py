@@ -15,9 +15,9 @@ from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
-from sluice.cli.schema import main
 from sluice.local.flights.record import Flight
 from sluice.testing.pace import patience_s
+from tests.cli.schema_command import main
 from tests.table_server import TableServer, found, refused, resource_of, serving_tables
 
 ROOT = Path(__file__).resolve().parents[2]

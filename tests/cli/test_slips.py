@@ -10,14 +10,14 @@ import pytest
 
 from sluice.__main__ import main
 from sluice.cli.commands import all_commands
-from sluice.cli.parser import parser_of, whole_parser
+from sluice.cli.parser import parser_of
 
 COMMANDS = dict(all_commands())
 NONSENSE = "?no:such/thing"
 PORTS = [
     (name, option)
-    for name, parser in whole_parser()._subparsers._group_actions[0].choices.items()  # type: ignore[union-attr]
-    for action in parser._actions
+    for name, command in COMMANDS.items()
+    for action in parser_of(name, command)[0]._actions
     for option in action.option_strings
     if option.endswith("port")
 ]
@@ -88,7 +88,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("publish /dev/null", 1, "error: the input is empty: expected a JSON array"),
         ("redrive --pubsub-host 127.0.0.1:1", 1, "Pub/Sub does not answer at 127.0.0.1:1"),
         ("canary --pubsub-host nowhere.invalid:1", 1, "error: "),
-        ("smoke --url nope", 2, "--url 'nope': expected a base URL"),
+        ("smoke --url nope", 2, "'nope': expected a base URL"),
         ("follow nope --into x.duckdb", 1, "nope"),
         ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
         ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),

@@ -14,9 +14,9 @@ from app.stores.registry import open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
-from sluice.testing.misbehaving.plain_client import Unstamped
 from tests.contract.stores import T0_US, set_back
 from tests.support.local_bigquery import Double
+from tests.support.plain_client import Unstamped
 
 _DEFAULT = Settings()
 

@@ -10,7 +10,7 @@ import pytest
 from app.health.canary import GIVE_UP_S
 from app.runtime.instants import SECOND_US, epoch_us, to_text
 from sluice.testing.clock import FakeClock
-from sluice.testing.null_store.appender import NullAppender
+from sluice.testing.null_store import NullAppender
 from sluice.testing.service import CANARY, SECRET
 from sluice.testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service

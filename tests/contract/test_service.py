@@ -14,10 +14,11 @@ from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
 from sluice.__main__ import main
 from sluice.local.pubsub.broker import Broker
+from sluice.local.pubsub.grpc_api import serving_grpc
 from sluice.local.pubsub.message import Message
-from sluice.local.pubsub.server import PubsubServer
+from sluice.local.pubsub.service import PubsubService
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.ops import rejects_feed
+from sluice.ops.smoke.client import Answer, Client
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import SECRET, Service, running
@@ -202,25 +203,20 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
     broker.create_topic(topic)
     broker.create_subscription(SubscriptionSettings(name=subscription, topic=topic))
 
-    async def get(url: str) -> httpx.Response:
-        return await service.client.get(url)
+    async def ask(path: str, parameters: dict[str, str] | None) -> httpx.Response:
+        return await service.client.get(path, params=parameters)
 
-    def body(url: str, _: str) -> bytes:  # the service is in this process, behind no port
-        answer = asyncio.run_coroutine_threadsafe(get(url), loop).result()
-        if answer.status_code == 404:
-            raise rejects_feed.NotFoundError(answer.text)
-        return answer.content
+    def get(_: Client, path: str, parameters: dict[str, str] | None = None, **__: float) -> Answer:
+        """Ask the service, which is in this process, behind no port."""
+        answer = asyncio.run_coroutine_threadsafe(ask(path, parameters), loop).result()
+        return Answer(answer.status_code, dict(answer.headers), answer.content, 0.0)
 
-    monkeypatch.setattr(rejects_feed, "_get", body)
+    monkeypatch.setattr(Client, "get", get)
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
-    server = PubsubServer(broker)
-    port = await server.start("127.0.0.1", 0)
-    try:
+    async with serving_grpc(PubsubService(broker), 0) as port:
         command = ["replay", "--service", "http://localhost", "--pubsub-host", f"127.0.0.1:{port}", *arguments]
         assert await asyncio.to_thread(main, command) == 0
         return [delivery.message for delivery in broker.pull(subscription, 100)]
-    finally:
-        await server.close()
 
 
 def run(engine: Engine, settings: Settings, clock: FakeClock, use: Any, wrap: Any = None) -> None:

@@ -27,8 +27,7 @@ _STEAL = """
 import json, os, urllib.request
 
 def call(method, body):
-    host = os.environ["PUBSUB_EMULATOR_HOST"]
-    url = f"http://{host}/v1/projects/sluice-local/subscriptions/events-push:{method}"
+    url = f"{os.environ['PUBSUB_CONTROL']}/v1/projects/sluice-local/subscriptions/events-push:{method}"
     return json.load(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode())))
 
 (message,) = call("pull", {"maxMessages": 1})["receivedMessages"]

@@ -10,11 +10,11 @@ import grpc.aio
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import Outcome, Stored
 from sluice.testing.clock import FakeClock
-from sluice.testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
 from sluice.testing.misbehaving.waiting import until
 from sluice.testing.misbehaving.wire import Link
 from tests.ingest.scripted import turns
+from tests.support.plain_client import SCHEMA, STREAM, Unstamped, row
 
 
 def megabytes() -> list[bytes]:

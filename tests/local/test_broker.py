@@ -55,31 +55,6 @@ def test_a_restarted_broker_does_not_repeat_message_ids(clock: ManualClock) -> N
     assert len(set(ids)) == 2
 
 
-def test_a_retry_policy_delays_each_message(broker: Broker, clock: ManualClock) -> None:
-    """With a retry policy a nacked message comes back after 10 s, 20 s, … up to the maximum."""
-    subscribe(broker, min_backoff_s=10, max_backoff_s=25, ack_deadline_s=600)
-    broker.publish(TOPIC, [Draft(b"a")])
-    for delay_s in (10, 20, 25, 25):
-        (delivery,) = broker.pull(SUBSCRIPTION, 1)
-        broker.modify_ack_deadline(SUBSCRIPTION, [delivery.ack_id], 0)
-        clock.advance(delay_s - 0.001)
-        assert broker.pull(SUBSCRIPTION, 1) == []
-        clock.advance(0.001)
-
-
-def test_ordering_keys_are_delivered_one_at_a_time(broker: Broker) -> None:
-    """The second message of a key waits for the first to be settled; other keys do not."""
-    subscribe(broker, ordering=True)
-    broker.publish(TOPIC, [Draft(b"a1", {}, "a"), Draft(b"a2", {}, "a"), Draft(b"b1", {}, "b"), Draft(b"free")])
-    first = broker.pull(SUBSCRIPTION, 10)
-    assert [d.message.data for d in first] == [b"a1", b"b1", b"free"]
-    broker.modify_ack_deadline(SUBSCRIPTION, [first[0].ack_id], 0)
-    again = broker.pull(SUBSCRIPTION, 10)
-    assert [d.message.data for d in again] == [b"a1"], "nacked: it comes before its successor"
-    broker.acknowledge(SUBSCRIPTION, [again[0].ack_id])
-    assert [d.message.data for d in broker.pull(SUBSCRIPTION, 10)] == [b"a2"]
-
-
 def test_used_up_attempts_go_to_the_dead_letter_topic(broker: Broker, clock: ManualClock) -> None:
     """After the last attempt a message is forwarded with the marks of its source, and gone here."""
     broker.create_topic(DEAD)

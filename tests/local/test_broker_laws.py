@@ -20,7 +20,7 @@ ACK_DEADLINE_S = 10
 
 
 class BrokerLaws(RuleBasedStateMachine):
-    """Nothing lost, nothing delivered after its ack, one lease at a time, keys in order."""
+    """Nothing lost, nothing delivered after its ack, one lease at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,28 +33,23 @@ class BrokerLaws(RuleBasedStateMachine):
             SubscriptionSettings(
                 name=SUBSCRIPTION,
                 topic=TOPIC,
-                ordering=True,
                 ack_deadline_s=ACK_DEADLINE_S,
                 dead_letter_topic=DEAD,
                 max_attempts=MAX_ATTEMPTS,
-                min_backoff_s=1,
-                max_backoff_s=4,
             )
         )
         self.published: list[bytes] = []
-        self.keys: dict[bytes, str] = {}
         self.acked: set[bytes] = set()
         self.dead: Counter[bytes] = Counter()
         self.attempts: Counter[bytes] = Counter()
         self.leases: dict[bytes, tuple[int, Delivery]] = {}
         self.old_ack_ids: list[str] = []
 
-    @rule(key=st.sampled_from(["", "", "a", "b"]), count=st.integers(1, 4))
-    def publish(self, key: str, count: int) -> None:
+    @rule(count=st.integers(1, 4))
+    def publish(self, count: int) -> None:
         names = [b"%d" % (len(self.published) + offset) for offset in range(count)]
-        self.broker.publish(TOPIC, [Draft(name, {}, key) for name in names])
+        self.broker.publish(TOPIC, [Draft(name) for name in names])
         self.published += names
-        self.keys |= dict.fromkeys(names, key)
 
     @rule(count=st.integers(1, 5))
     def pull(self, count: int) -> None:
@@ -67,14 +62,6 @@ class BrokerLaws(RuleBasedStateMachine):
             assert not self.dead[name], "delivered after it was dead-lettered"
             self.attempts[name] += 1
             assert delivery.attempt == self.attempts[name] <= MAX_ATTEMPTS
-            if key := self.keys[name]:
-                ahead = self.published[: self.published.index(name)]
-                unsettled = [
-                    other
-                    for other in ahead
-                    if self.keys[other] == key and not self.dead[other] and other not in self.acked
-                ]
-                assert not unsettled, "delivered before the message ahead of it was settled"
             self.leases[name] = (self.clock.time_us + ACK_DEADLINE_S * 1_000_000, delivery)
 
     @precondition(lambda self: self.leases)

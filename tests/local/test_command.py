@@ -50,13 +50,12 @@ def publish(ready: dict[str, Any], *data: bytes) -> None:
 async def test_pubsub_serves_pushes_and_ends_cleanly(endpoint: Endpoint) -> None:
     """One line when ready; a published message is pushed with a verifiable token; SIGTERM is exit 0."""
     async with (
-        running_pubsub("--push-endpoint", endpoint.url, "--enable-ordering", "--audience", "aud") as (process, ready),
+        running_pubsub("--push-endpoint", endpoint.url) as (process, ready),
         aiohttp.ClientSession() as session,
     ):
-        assert ready["ready"] is True
         assert ready["keys_url"] == f"{ready['issuer']}/certs"
         assert {name: ready[name] for name in ("audience", "topic", "subscription", "project")} == {
-            "audience": "aud",
+            "audience": "sluice",
             "topic": "events",
             "subscription": "events-push",
             "project": "sluice-local",
@@ -67,30 +66,18 @@ async def test_pubsub_serves_pushes_and_ends_cleanly(endpoint: Endpoint) -> None
         assert first.envelope["subscription"] == "projects/sluice-local/subscriptions/events-push"
         async with session.get(ready["keys_url"]) as response:
             claims = jwt.decode(first.headers["Authorization"].removeprefix("Bearer "), certs=await response.json())
-        assert (claims["aud"], claims["email"], claims["iss"]) == ("aud", ready["principal"], ready["issuer"])
+        assert (claims["aud"], claims["email"], claims["iss"]) == ("sluice", ready["principal"], ready["issuer"])
         process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
-
-
-async def test_dead_letters_may_have_no_topic(endpoint: Endpoint) -> None:
-    """An empty --dead-letter-topic makes none."""
-    arguments = ("--push-endpoint", endpoint.url, "--dead-letter-topic", "")
-    async with running_pubsub(*arguments) as (process, ready), aiohttp.ClientSession() as session:
-        async with session.get(f"http://{ready['pubsub']}/v1/projects/sluice-local/topics") as response:
-            assert len((await response.json())["topics"]) == 1
-        process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--ack-deadline", "5"], "--ack-deadline 5: must be 10-600"),
         (["--max-attempts", "1"], "--max-attempts 1: must be 5-100"),
         (["--push-endpoint", "localhost:8080"], "is not an http:// or https:// URL"),
-        (["--topic", "x"], "3-255 letters"),
-        (["--min-backoff-ms", "0"], "0 < min <= max"),
-        (["--host", "203.0.113.1"], "assign requested address"),
+        (["--stream", "x y"], "3-255 letters"),
+        (["--max-backoff-s", "0"], "0 < min <= max"),
     ],
 )
 def test_pubsub_says_what_is_wrong_with_its_options(
@@ -108,5 +95,5 @@ async def test_a_taken_port_is_an_error(endpoint: Endpoint) -> None:
     process = await dev("pubsub", "--port", port, "--issuer-port", "0")
     _, said = await process.communicate()
     assert process.returncode == 1
-    assert "address already in use" in said.decode()
+    assert "in use" in said.decode()
     assert "Traceback" not in said.decode()

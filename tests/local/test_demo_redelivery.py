@@ -7,9 +7,9 @@ import pytest
 
 from app.ingest.decode.envelope import open_push
 from sluice.local.demo.plan import Planned
-from sluice.local.demo.publish import push_body
+from sluice.local.demo.publish import second_delivery
 from sluice.local.pubsub.message import MICROSECONDS, Delivery, Message
-from sluice.local.push_request import wrapped
+from sluice.local.pusher import push_body
 from tests.encoding import whole_envelope
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
@@ -24,9 +24,9 @@ def test_a_second_delivery_says_what_the_first_said(ordering_key: str) -> None:
     )
     published_us = round(PUBLISHED.timestamp() * MICROSECONDS)
     message = Message(planned.data, planned.attributes, ordering_key, "1042", published_us)
-    body, _ = wrapped(SUBSCRIPTION, with_attempt=True)(Delivery("lease", message, 1))
+    body = push_body(SUBSCRIPTION, Delivery("lease", message, 1), with_attempt=True)
     first = open_push({}, body)
     row = msgspec.to_builtins(whole_envelope(first))
-    second = open_push({}, push_body(planned, row))
+    second = open_push({}, second_delivery(planned, row))
     assert second == first
     assert second.delivery_key(0) == first.delivery_key(0)

@@ -98,7 +98,7 @@ async def test_a_killed_service_is_started_again_and_nothing_is_lost(tmp_path: P
             os.kill(up.service(), signal.SIGKILL)
             await up.publish(2 * kill + 1)
             said = await up.until("the service is ready again", count=kill)
-            assert said.count("the service was ended by SIGKILL") == kill
+            assert said.count("service was ended by SIGKILL") == kill
         async with httpx.AsyncClient(base_url=up.url) as client, asyncio.timeout(patience_s(WITHIN_S)):
             found: list[str] = []
             while len(found) < 4:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from app.stores.bigquery.client import TableAddress
-from sluice.local.bigquery.command import describe_place
 from sluice.local.bigquery.install import Installation
 from sluice.local.bigquery.process import service_settings
 from sluice.local.child import Child, ChildCommand, ChildError, Leash
@@ -19,7 +18,7 @@ from sluice.local.declared import Declared
 from sluice.local.environment import LocalStack, StackOptions, service_environ, unless_stopped
 from sluice.local.ports import choose_port, quiet_ports
 from sluice.local.stack_settings import Ready
-from sluice.local.up import describe
+from sluice.local.up import describe, describe_place
 from sluice.testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)

@@ -20,7 +20,6 @@ from app.settings.load import load_settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import differences, live_table
 from app.stores.bigquery.table_layout import LAYOUT
-from sluice.local.bigquery.command import bq_command, describe_settings
 from sluice.local.bigquery.errors import InUseError, ProvisionError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.process import LocalBigQuery, service_settings
@@ -28,6 +27,7 @@ from sluice.local.bigquery.provision import provision, tables_of
 from sluice.local.child import Leash
 from sluice.local.declared import Declared
 from sluice.local.flights.record import Flight
+from sluice.local.up import bq_command
 from sluice.testing.pace import patience_s
 from tests.support.local_bigquery import ROOT, Double
 
@@ -128,19 +128,16 @@ def test_a_bigquery_that_is_not_there_is_one_message() -> None:
         provision(nowhere, [RECORDS], within_s=0.5)
 
 
-def test_the_settings_that_are_shown_are_valid(local_bigquery: Double) -> None:
-    """A service takes what `make local-bigquery` prints, and stores there."""
-    shown = describe_settings(local_bigquery.place)
-    environ = dict(line.split("export ")[1].split("=", 1) for line in shown.splitlines() if "export " in line)
-    assert environ == service_settings(local_bigquery.place)
-    settings = load_settings(environ)
+def test_the_settings_of_a_service_are_valid(local_bigquery: Double) -> None:
+    """A service takes them, and stores there."""
+    settings = load_settings(service_settings(local_bigquery.place))
     assert settings.store.backend == "bigquery"
     assert TableAddress.of(settings.store) == local_bigquery.place
 
 
 @pytest.mark.skipif(BQ is None, reason="NOT tested here: Google's bq command over local-bigquery; bq is not installed")
 def test_googles_command_line_sees_the_tables(place: TableAddress, tmp_path: Path) -> None:
-    """The `bq` that `make local-bigquery` prints lists the tables."""
+    """The `bq` that `sluice up` prints lists the tables."""
     command = [*bq_command(place).split(), "--format=json", "ls", place.dataset]
     environ = os.environ | {"HOME": str(tmp_path)}  # whoever runs the tests has an account and settings of their own
     ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=WITHIN_S, check=False)
@@ -158,7 +155,7 @@ async def test_what_was_stored_is_there_after_a_restart_and_nobody_else_uses_the
             running = await LocalBigQuery.start(installation, leash, tmp_path)
             try:
                 await running.wait_until_ready()
-                with pytest.raises(InUseError, match=r"another local BigQuery keeps its data in .* \(--folder\)"):
+                with pytest.raises(InUseError, match="another local BigQuery keeps its data in"):
                     await LocalBigQuery.start(installation, leash, tmp_path)
                 await asyncio.to_thread(provision, running.place, tables)
                 access = BigQueryClients(running.place)

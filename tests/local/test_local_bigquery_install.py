@@ -23,15 +23,13 @@ echo "$* [VIRTUAL_ENV=$VIRTUAL_ENV PYENV_VERSION=$PYENV_VERSION]" >>"$FAKE/calls
 for last; do :; done
 case "$1 $2" in
 "--version "*) echo "uv 99.0.0" ;;
-"python find") cat "$FAKE/interpreter" ;;
-"python install") mv "$FAKE/downloadable" "$FAKE/interpreter" ;;
-"venv "*) rm -rf "$last"; mkdir -p "$last/bin"; cp "$FAKE/python" "$last/bin/python" ;;
+"venv "*) [ -e "$FAKE/interpreter" ] || exit 2
+  rm -rf "$last"; mkdir -p "$last/bin"; cp "$FAKE/python" "$last/bin/python" ;;
 "pip sync") if [ -e "$FAKE/broken" ]; then rm "$FAKE/broken"; echo "error: no route to the index" >&2; exit 2; fi ;;
 esac
 """
 PYTHON = """#!/bin/sh
-[ "$#" = 2 ] && { echo "$DUCKDB"; exit; }
-[ "$3" = icu ] && grep -q "the extension" "$HOME/.duckdb/extensions/v9/an_os/icu.duckdb_extension"
+printf '%s\n' "$FAKE/packages" v9 an_os
 """
 
 
@@ -67,26 +65,24 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     fake.write("python", PYTHON)
     fake.write("interpreter", "/the/python3.13")
     fake.write("packages/duckdb_extension_icu/extensions/v9/icu.duckdb_extension", "the extension")
-    described = f'{{"version": "v9", "platform": "an_os", "packages": "{tmp_path / "packages"}"}}'
-    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "FAKE": str(tmp_path), "DUCKDB": described}
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "FAKE": str(tmp_path)}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     return fake
 
 
 def test_everything_is_installed_once_from_wheels_that_were_hashed(fake: Fake) -> None:
-    """A Python is found, an environment made of it, and filled with what is pinned; a second call runs nothing."""
+    """An environment is made, and filled with what is pinned; a second call runs nothing."""
     installed = fake.install()
-    find, venv, sync = (re.sub(r" \[.*", "", call) for call in fake.calls())
-    assert find == "python find --system >=3.13,<3.15"
-    assert venv == f"venv --quiet --clear --python /the/python3.13 {installed.folder / 'env'}"
+    venv, sync = (re.sub(r" \[.*", "", call) for call in fake.calls())
+    assert venv == f"venv --quiet --clear --no-project --python >=3.13,<3.15 {installed.folder / 'env'}"
     assert sync.startswith("pip sync --quiet --require-hashes --only-binary :all: --python ")
     assert sync.endswith(f"{installed.python} {REQUIREMENTS}")
     home = installed.home  # not the user's
     assert home.is_relative_to(fake.installation.folder)
     assert (home / ".duckdb/extensions/v9/an_os/icu.duckdb_extension").read_text() == "the extension"
     fake.install()
-    assert (len(fake.calls()), len(fake.said)) == (3, 1)
+    assert (len(fake.calls()), len(fake.said)) == (2, 1)
 
 
 def change_the_packages(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,22 +142,12 @@ def test_all_of_pyenvs_pythons_are_looked_at(fake: Fake, monkeypatch: pytest.Mon
     assert all(call.endswith("[VIRTUAL_ENV= PYENV_VERSION=3.11.7:3.13.0]") for call in fake.calls())
 
 
-def test_a_python_is_downloaded_where_there_is_none(fake: Fake) -> None:
-    """It is put with the rest, and the person is told."""
-    (fake.folder / "interpreter").rename(fake.folder / "downloadable")
-    fake.install()
-    assert [call.partition(" [")[0] for call in fake.calls("python")] == [
-        "python find --system >=3.13,<3.15",
-        "python install --no-bin 3.13",
-        "python find --system >=3.13,<3.15",
-    ]
-    assert "downloading Python 3.13" in fake.said[0]
-
-
 def test_without_a_python_the_message_says_how_to_get_one(fake: Fake) -> None:
     """It names the versions, what was tried, and what to do."""
     (fake.folder / "interpreter").unlink()
-    with pytest.raises(NoPythonError, match=r"needs Python >=3\.13.*downloading it failed(.|\n)*pyenv install 3\.13"):
+    with pytest.raises(
+        NoPythonError, match=r"needs Python >=3\.13.*making an environment failed(.|\n)*pyenv install 3\.13"
+    ):
         fake.install()
     assert not fake.installation.stamp.exists()
 
@@ -174,7 +160,7 @@ def test_without_extensions_the_message_says_for_what(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(("error", "status"), [(NoPythonError("no Python"), 3), (InstallError("no network"), 1)])
-@pytest.mark.parametrize("command", [["bigquery"], ["up", "--backend", "bigquery"], ["demo", "--backend", "bigquery"]])
+@pytest.mark.parametrize("command", [["up", "--backend", "bigquery"], ["demo", "--backend", "bigquery"]])
 def test_every_command_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -187,7 +173,6 @@ def test_every_command_says_what_is_missing(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("sluice.local.bigquery.command.install", fail)
     monkeypatch.setattr("sluice.local.environment.install", fail)
     assert main(command) == status
     assert capsys.readouterr().err == f"{command[0]}: {error}\n"

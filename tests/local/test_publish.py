@@ -29,15 +29,14 @@ async def publish(*arguments: str) -> int:
 async def test_a_file_of_lines_becomes_messages(
     subscribed: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each line is a message with the ordering key and attributes that were given, in the file's order."""
+    """Each line is a message with the attributes that were given, in the file's order."""
     file = tmp_path / "records.ndjson"
     file.write_text("".join(f'{{"id": "{number}"}}\n' for number in range(1200)))
-    status = await publish(str(file), "--ordering-key", "k", "--attribute", "data=1", "--attribute", "topic=a=b")
+    status = await publish(str(file), "--attribute", "data=1", "--attribute", "topic=a=b")
     assert status == 0
     assert capsys.readouterr().out == f"published 1200 records in 1200 messages to {TOPIC}\n"
     deliveries = subscribed.pull(SUBSCRIPTION, 2000)
     assert [d.message.data for d in deliveries] == [b'{"id": "%d"}' % number for number in range(1200)]
-    assert {d.message.ordering_key for d in deliveries} == {"k"}
     assert deliveries[0].message.attributes == {"data": "1", "topic": "a=b"}
 
 
@@ -65,15 +64,6 @@ async def test_a_bad_line_is_named_and_nothing_is_published(
     assert "line 5: " in complaint
     assert "line 2" not in complaint
     assert messages(subscribed) == []
-    assert await publish(str(file), "--unchecked") == 1, "an empty line is no message"
-
-
-async def test_unchecked_lines_are_published_as_they_are(subscribed: Broker, tmp_path: Path) -> None:
-    """--unchecked sends what is not JSON, too: to see how the service rejects it."""
-    file = tmp_path / "bad.txt"
-    file.write_text("{oops\nnot json\n")
-    assert await publish(str(file), "--unchecked") == 0
-    assert messages(subscribed) == [b"{oops", b"not json"]
 
 
 @pytest.mark.parametrize(

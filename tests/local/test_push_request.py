@@ -1,7 +1,7 @@
 import msgspec
 
 from sluice.local.pubsub.message import Delivery, Message
-from sluice.local.push_request import wrapped
+from sluice.local.pusher import push_body
 
 NAME = "projects/sluice-local/subscriptions/events-push"
 
@@ -13,7 +13,7 @@ def delivery(data: bytes = b"", ordering_key: str = "", **attributes: str) -> De
 
 def test_a_wrapped_push_has_the_service_s_shape() -> None:
     """Both spellings of id and time, data in base64, the attempt and subscription beside the message."""
-    body, headers = wrapped(NAME, with_attempt=True)(delivery(b"Hello", "k1", source="test"))
+    body = push_body(NAME, delivery(b"Hello", "k1", source="test"), with_attempt=True)
     assert msgspec.json.decode(body) == {
         "message": {
             "attributes": {"source": "test"},
@@ -27,12 +27,11 @@ def test_a_wrapped_push_has_the_service_s_shape() -> None:
         "subscription": NAME,
         "deliveryAttempt": 3,
     }
-    assert headers == {"Content-Type": "application/json"}
 
 
 def test_what_a_message_does_not_have_is_left_out() -> None:
     """No data, attributes or ordering key: no such members; no dead-letter policy: no attempt."""
-    body, _ = wrapped(NAME, with_attempt=False)(delivery())
+    body = push_body(NAME, delivery(), with_attempt=False)
     decoded = msgspec.json.decode(body)
     assert set(decoded) == {"message", "subscription"}
     assert set(decoded["message"]) == {"messageId", "message_id", "publishTime", "publish_time"}

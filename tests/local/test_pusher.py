@@ -11,9 +11,7 @@ from sluice.local.flow import PushFlow
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.local.push_request import wrapped
 from sluice.local.pusher import Pusher
-from sluice.local.source import LocalSource
 from sluice.testing.process import free_port
 from tests.local.conftest import TOPIC
 from tests.local.endpoint import Endpoint, Push, eventually, serving
@@ -37,7 +35,7 @@ async def pushing(
     broker: Broker,
     url: str,
     *,
-    ack_deadline_s: float = 10.0,
+    ack_deadline_s: int = 10,
     max_attempts: int = 100,
     min_backoff_s: float = 0.005,
     max_backoff_s: float = 0.02,
@@ -47,19 +45,14 @@ async def pushing(
         SubscriptionSettings(
             name=NAME,
             topic=TOPIC,
+            ack_deadline_s=ack_deadline_s,
             dead_letter_topic=DEAD,
             max_attempts=max_attempts,
             push_endpoint=url,
         )
     )
-    pusher = Pusher(
-        source=LocalSource(broker, NAME, ack_deadline_s),
-        endpoint=url,
-        build=wrapped(NAME, with_attempt=True),
-        token=lambda: "the-token",
-        flow=PushFlow(min_backoff_s=min_backoff_s, max_backoff_s=max_backoff_s, max_window=64),
-        ack_deadline_s=ack_deadline_s,
-    )
+    flow = PushFlow(min_backoff_s=min_backoff_s, max_backoff_s=max_backoff_s, max_window=64)
+    pusher = Pusher(broker, NAME, lambda: "the-token", flow)
     task = asyncio.create_task(pusher.run())
     try:
         yield pusher
@@ -113,7 +106,7 @@ async def test_no_answer_within_the_ack_deadline_is_a_nack(push_broker: Broker, 
         return 204
 
     endpoint.answer = answer
-    async with pushing(push_broker, endpoint.url, ack_deadline_s=0.2):
+    async with pushing(push_broker, endpoint.url, ack_deadline_s=1):
         publish(push_broker, 20)
         await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
         assert len(endpoint.pushes) == 21
@@ -135,10 +128,10 @@ async def test_a_new_endpoint_is_used_at_once(
 ) -> None:
     """Changing the endpoint ends the minute-long pause the old one had earned."""
     nowhere = f"http://127.0.0.1:{free_port()}/pubsub/push"
-    async with pushing(push_broker, nowhere, min_backoff_s=60, max_backoff_s=60) as pusher:
+    async with pushing(push_broker, nowhere, min_backoff_s=60, max_backoff_s=60):
         publish(push_broker, 3)
         await eventually(lambda: "connection" in caplog.text)
-        pusher.set_endpoint(endpoint.url)
+        push_broker.update_subscription(NAME, {"push_endpoint": endpoint.url})
         await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
 
 

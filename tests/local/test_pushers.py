@@ -28,13 +28,12 @@ async def test_each_stream_has_a_topic_pushed_to_its_path(endpoint: Endpoint) ->
                 ("/pubsub/push/flights", b"events.flights"),
                 ("/pubsub/push/x", b"events.x"),
             }
-            moved = f"{endpoint.url}/moved"
-            async with session.post("/push-endpoint", json={"url": moved}) as answer:
-                assert await answer.json() == {"url": moved}
-            backlogs = (await get(session, "/subscriptions"))["subscriptions"]
-            assert {each["push_endpoint"] for each in backlogs} == {"", moved, f"{moved}/flights", f"{moved}/x"}
+            name, moved = settings.subscription_name("events-push.x"), f"{endpoint.url}/moved"
+            change = {"pushConfig": {"pushEndpoint": moved}}
+            async with session.post(f"/v1/{name}:modifyPushConfig", json=change) as answer:
+                assert answer.status == 200
             await asyncio.to_thread(publish, client, settings.topic_name("events.x"), [Draft(b"again")])
-            assert (await endpoint.received(4))[-1].path == "/pubsub/push/moved/x"
+            assert (await endpoint.received(4))[-1].path == "/pubsub/push/moved"
         async with asyncio.timeout(TIMEOUT_S):
             while any(
                 each["num_undelivered_messages"] for each in (await get(session, "/subscriptions"))["subscriptions"]

@@ -9,7 +9,7 @@ from statistics import median
 
 import msgspec
 
-from sluice.testing.instance import Resources
+from tests.support.instance import Resources
 
 MIB = 1024 * 1024
 _MAX_PAIRS_OF = 240

@@ -13,7 +13,6 @@ from typing import Any
 import duckdb
 import msgspec
 
-from sluice.testing.instance import Resources, resources
 from sluice.testing.pace import patience_s
 from sluice.testing.process import served_keys
 from tests.long.crowd import PUT_PREFIX, Crowd
@@ -25,6 +24,7 @@ from tests.long.load import Driver
 from tests.long.messages import make_messages
 from tests.long.result import Result
 from tests.long.run import followed
+from tests.support.instance import Resources, resources
 
 _IN_FLIGHT, _FINISH_WITHIN_S = 64, 300.0
 _SMALL = {"cache_max_bytes": 4_194_304, "dedupe_max_messages": 10_000}

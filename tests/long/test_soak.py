@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.testing.instance import Resources
 from tests.long.growth import MIB, trends
 from tests.long.soak import Conditions, soak
+from tests.support.instance import Resources
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from sluice.testing.instance import Caller, Instance, instance
 from sluice.testing.pace import patience_s
+from tests.support.instance import Caller, Instance, instance
 
 REQUIRED = "REQUIRE_CLIENT_GENERATORS"
 PACKAGE = "sluice_client_of_{}"

@@ -60,10 +60,11 @@ async def test_the_round_trip_restores_every_message(dead_broker: Broker, capsys
 async def test_a_stream_has_dead_letters_of_its_own(live_broker: Broker) -> None:
     """Those of the stack's stream return to its own topic, whose push names the stream."""
     settings = StackSettings(streams=("flights",))
-    (_, push) = [*settings.pushes][1]
+    push = settings.push_of("flights")
     name = create(live_broker, settings, push)
+    named = ("--subscription", f"{push.dead_letter_topic}-sub", "--topic", push.topic)
     live_broker.publish(settings.topic_name(push.dead_letter_topic), [Draft(b"1")])
-    assert await redrive("--stream", "flights", "--max", "1") == 0
+    assert await redrive(*named, "--max", "1") == 0
     assert [delivery.message.data for delivery in live_broker.pull(name, 10)] == [b"1"]
 
 

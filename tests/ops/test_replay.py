@@ -221,7 +221,7 @@ async def test_errors_are_told_in_one_line(rejects: Rejects, capsys: pytest.Capt
     assert "no rejects from http://127.0.0.1:1" in capsys.readouterr().err
     rejects.url = "service.example"
     assert await replay(rejects) == 1
-    assert "is not an http:// or https:// address" in capsys.readouterr().err
+    assert "expected a base URL" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

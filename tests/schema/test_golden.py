@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.cli.schema import main
+from tests.cli.schema_command import main
 
 ROOT = Path(__file__).resolve().parents[2]
 _GOLDEN = Path(__file__).parent / "golden"

@@ -11,7 +11,7 @@ from msgspec import Meta
 from app.record import RecordTypeError, Versions
 from app.schema.filters import checked_table
 from app.streams import make_streams
-from sluice.cli.schema import main
+from tests.cli.schema_command import main
 from tests.ingest.versions import BY_ATTRIBUTE, BY_MEMBER, OrderV1, OrderV2, OrderV3
 
 

@@ -1,6 +1,6 @@
 """An independent BigQuery, local-bigquery, as a process that ends with the caller.
 
-`sluice bigquery` runs it, in an environment of its own that needs Python 3.13. Many tests share one, each with
+It runs in an environment of its own, which needs Python 3.13. Many tests share one, each with
 a dataset of its own: `double.fresh(*tables)`.
 """
 
@@ -46,8 +46,8 @@ class Double(msgspec.Struct, frozen=True):
 
 @contextmanager
 def running(folder: Path) -> Iterator[Double]:
-    """Run `sluice bigquery` until the block ends; it ends by itself when this process is killed."""
-    command = [sys.executable, "-m", "sluice", "bigquery", "--json", "--folder", str(folder)]
+    """Run it until the block ends; it ends by itself when this process is killed."""
+    command = [sys.executable, "-m", "tests.support.local_bigquery_process", str(folder)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "SLUICE_"))}
     with subprocess.Popen(
         command,

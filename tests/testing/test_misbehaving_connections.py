@@ -16,9 +16,9 @@ from sluice.testing.misbehaving.faults import (
     Silence,
     in_turn,
 )
-from sluice.testing.misbehaving.plain_client import calling
 from sluice.testing.misbehaving.server import misbehaving
 from sluice.testing.misbehaving.waiting import until
+from tests.support.plain_client import calling
 
 
 @pytest.mark.parametrize(

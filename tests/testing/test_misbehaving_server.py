@@ -21,9 +21,9 @@ from sluice.testing.misbehaving.faults import (
     in_turn,
     not_stored,
 )
-from sluice.testing.misbehaving.plain_client import STREAM, calling
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
 from sluice.testing.misbehaving.waiting import until
+from tests.support.plain_client import STREAM, calling
 
 
 async def test_without_a_fault_rows_are_stored_in_order_and_acknowledged() -> None:

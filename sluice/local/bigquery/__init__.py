@@ -7,5 +7,4 @@ requirements.in, overrides.txt ──(make local-bigquery-lock)──> requireme
 install.py    installs requirements.txt into .local-bigquery/
 process.py    one running local-bigquery, which never outlives its parent
 provision.py  the dataset and its tables, from the declaration: what Terraform does in the cloud
-command.py    `sluice bigquery`, `make local-bigquery`
 """

@@ -107,8 +107,7 @@ def _require_unused(store: Path) -> None:
                     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
                     raise InUseError(
-                        f"another local BigQuery keeps its data in {store}: use that one, or choose another "
-                        "folder (--folder)"
+                        f"another local BigQuery keeps its data in {store}: use that one, or choose another --data-path"
                     ) from None
 
 

@@ -20,8 +20,7 @@ from sluice.local.bigquery.errors import LocalBigQueryError
 from sluice.local.child import ChildError
 from sluice.local.declared import Declared
 from sluice.local.demo.plan import Plan, Rows, make_plan
-from sluice.local.demo.readback import FeedError
-from sluice.local.demo.report import show_checks, show_invitation, show_rejects, show_streams
+from sluice.local.demo.report import show_checks, show_invitation, show_rejects
 from sluice.local.demo.run import Result, new_run_id, run_plan
 from sluice.local.environment import (
     LocalStack,
@@ -35,6 +34,7 @@ from sluice.local.flights.record import Flight
 from sluice.local.keep_serving import keep_serving
 from sluice.local.reasons import reason
 from sluice.local.shutdown import stop_requested
+from sluice_client.errors import SluiceError
 
 DECLARED = Declared(streams="sluice.local.flights.streams:STREAMS")
 DATA_PATH = Path("data/demo.duckdb")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     except LocalBigQueryError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.status
-    except (ChildError, FeedError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
+    except (ChildError, SluiceError, GoogleAPICallError, aiohttp.ClientError, OSError) as error:
         print(f"demo: {reason(error)}", file=sys.stderr)
         return 1
 
@@ -119,7 +119,6 @@ async def demonstrate(console: Console, options: StackOptions, plan: Plan, *, en
 def show_result(console: Console, result: Result) -> int:
     """Show all results of the run; return 0 if every check held, else 1."""
     show_rejects(console, result.rejected)
-    show_streams(console, result.by_stream)
     show_checks(console, result.checks)
     return 0 if all(check.holds for check in result.checks) else 1
 

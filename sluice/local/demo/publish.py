@@ -1,83 +1,42 @@
 """Publish the plan as any program would, with google-cloud-pubsub; deliver some messages a second time."""
 
-import asyncio
-import base64
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import aiohttp
-import msgspec
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.types import PublisherOptions
 
 from sluice.local.demo.checks import Row
 from sluice.local.demo.plan import Planned
+from sluice.local.pubsub.message import MICROSECONDS, Delivery, Message
+from sluice.local.pusher import push_body
 from sluice.local.stack_settings import Ready, of_stream
 
 PUBLISH_WITHIN_S = 60.0
 _JSON = {"Content-Type": "application/json"}
 
 
-class Publisher:
-    """A publisher of the topics. `on_published` is called, in a thread of the client, for every message accepted."""
+def publish(pubsub: Ready, messages: Sequence[Planned]) -> dict[int, str]:
+    """Publish as fast as the client can; return Pub/Sub's id of each message, by its number.
 
-    def __init__(self, pubsub: Ready, on_published: Callable[[], None]) -> None:
-        # The client library's own switch, which makes it use no credentials.
-        os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.pubsub
-        self._client = PublisherClient(publisher_options=PublisherOptions(enable_message_ordering=True))
-        self._pubsub = pubsub
-        self._on_published = on_published
-        self._futures: dict[int, Future[str]] = {}
-        self._lock, self._closed = threading.Lock(), False
-
-    def publish(self, message: Planned) -> None:
-        """Pass a message to the client, which sends it in a batch; do nothing once closed."""
-        with self._lock:
-            if not self._closed:
-                future = self._client.publish(
-                    self._topic_of(message), message.data, ordering_key=message.ordering_key, **message.attributes
-                )
-                future.add_done_callback(self._published)
-                self._futures[message.number] = future
-
-    def _topic_of(self, message: Planned) -> str:
-        shared = self._pubsub.topic
-        name = shared if message.is_shared else of_stream(shared, message.stream)
-        return str(self._client.topic_path(self._pubsub.project, name))
-
-    async def flood(self, messages: Sequence[Planned]) -> None:
-        """Publish as fast as the client can, and wait until all are accepted."""
-        await asyncio.to_thread(self._flood, messages)
-
-    async def message_ids(self) -> dict[int, str]:
-        """Return Pub/Sub's id of each message, by its number; raise what the client raised."""
-        return await asyncio.to_thread(self._results)
-
-    async def close(self) -> None:
-        """Send all pending messages and stop the client's threads."""
-        with self._lock:  # an interrupted flood is still running in its thread
-            self._closed = True
-        await asyncio.to_thread(self._finish)
-        self._client.transport.close()
-
-    def _finish(self) -> None:
-        self._client.stop()
-        wait(self._futures.values(), PUBLISH_WITHIN_S)
-
-    def _flood(self, messages: Sequence[Planned]) -> None:
-        for message in messages:
-            self.publish(message)
-        self._results()
-
-    def _results(self) -> dict[int, str]:
-        return {number: future.result(PUBLISH_WITHIN_S) for number, future in self._futures.items()}
-
-    def _published(self, future: Future[str]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self._on_published()
+    Raises:
+        google.api_core.exceptions.GoogleAPICallError: Pub/Sub refused a message.
+    """
+    # The client library's own switch, which makes it use no credentials.
+    os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.pubsub
+    client = PublisherClient(publisher_options=PublisherOptions(enable_message_ordering=True))
+    try:
+        futures = {}
+        for each in messages:
+            topic = client.topic_path(pubsub.project, of_stream(pubsub.topic, "" if each.is_shared else each.stream))
+            sent = client.publish(topic, each.data, ordering_key=each.ordering_key, **each.attributes)
+            futures[each.number] = sent
+        return {number: future.result(PUBLISH_WITHIN_S) for number, future in futures.items()}
+    finally:
+        client.stop()
+        client.transport.close()
 
 
 async def redeliver(
@@ -99,7 +58,7 @@ async def redeliver(
     statuses = {}
     for message in messages:
         if message.number in rows:
-            body = push_body(message, rows[message.number])
+            body = second_delivery(message, rows[message.number])
             url = push_url if message.is_shared else f"{push_url}/{message.stream}"
             async with session.post(url, data=body, headers=headers) as response:
                 await response.read()
@@ -107,16 +66,8 @@ async def redeliver(
     return statuses
 
 
-def push_body(message: Planned, row: Row) -> bytes:
-    """Return the push envelope with which the message of `row` was delivered."""
-    inner: dict[str, Any] = {
-        "data": base64.b64encode(message.data).decode(),
-        "attributes": message.attributes,
-        "messageId": row["message_id"],
-        "message_id": row["message_id"],
-        "publishTime": row["publish_time"],
-        "publish_time": row["publish_time"],
-    }
-    if message.ordering_key:
-        inner["orderingKey"] = message.ordering_key
-    return msgspec.json.encode({"message": inner, "subscription": row["subscription_name"], "deliveryAttempt": 2})
+def second_delivery(message: Planned, row: Row) -> bytes:
+    """Return the push of the message of `row`, delivered again."""
+    published_us = round(datetime.fromisoformat(row["publish_time"]).timestamp() * MICROSECONDS)
+    first = Message(message.data, message.attributes, message.ordering_key, row["message_id"], published_us)
+    return push_body(row["subscription_name"], Delivery("", first, 2), with_attempt=True)

@@ -3,33 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from sluice.local.demo.checks import Check, Row
 
 SHOWN_PROBLEMS = 5
-
-
-def progress_bars(console: Console) -> Progress:
-    """Return bars with a description, a count and the time."""
-    return Progress(
-        TextColumn("  {task.description:<22}"),
-        BarColumn(bar_width=40),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-def show_streams(console: Console, by_stream: Sequence[tuple[str, int, int, int]]) -> None:
-    """Show the messages, records and rejects of each stream; an empty name: of no stream."""
-    streams = Table(title="\nWhat each stream stored", title_justify="left")
-    for heading in ("", "messages", "records", "rejects"):
-        streams.add_column(heading, justify="left" if not heading else "right")
-    for name, *counts in by_stream:
-        streams.add_row(name or "of no stream", *(f"{count:,}" for count in counts))
-    console.print(streams)
 
 
 def show_rejects(console: Console, titled: Sequence[tuple[str, Row]]) -> None:

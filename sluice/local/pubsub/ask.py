@@ -40,7 +40,6 @@ def add_actions(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get(CONTROL_VARIABLE) or LOCAL_ISSUER,
         help=f"the issuer's address (default: ${CONTROL_VARIABLE}, else {LOCAL_ISSUER})",
     )
-    status.add_argument("--json", action="store_true", help="print JSON")
     update = actions.add_parser("update", help="change the push subscription of a running local Pub/Sub")
     update.add_argument("--subscription", default=StackSettings().subscription, help="its id (default: %(default)s)")
     update.add_argument("--message-retention-duration", type=seconds, metavar="31d", help="10 minutes to 31 days")
@@ -64,9 +63,6 @@ def status(args: argparse.Namespace) -> int:
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
         print(f"error: no answer from {args.control}: {error}", file=sys.stderr)
         return 1
-    if args.json:
-        print(msgspec.json.encode(backlogs).decode())
-        return 0
     for each in backlogs:
         print(
             f"{each.subscription.rpartition('/')[2]}: num_undelivered_messages {each.num_undelivered_messages}, "

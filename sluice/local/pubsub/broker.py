@@ -24,8 +24,6 @@ class Broker:
     def __init__(self, now_us: Callable[[], int]) -> None:
         """Start empty; `now_us` returns microseconds since the Unix epoch."""
         self.now_us = now_us
-        self.on_update: dict[str, Callable[[SubscriptionSettings], None]] = {}
-        """Subscription -> what its pusher does about new settings; one that is not here cannot become a push one."""
         self._topics: dict[str, dict[str, Subscription]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._message_ids = itertools.count(now_us())
@@ -90,14 +88,12 @@ class Broker:
         Raises as `subscription`, or UnsupportedError for the push endpoint of a subscription that nothing pushes.
         """
         subscription = self.subscription(name)
-        apply = self.on_update.get(name)
-        if changes.get("push_endpoint") and apply is None:
+        if changes.get("push_endpoint") and not subscription.is_push:
             raise UnsupportedError(
                 f"the local Pub/Sub pushes only the subscriptions that it starts with; {name} is not one of them"
             )
         subscription.settings = msgspec.structs.replace(subscription.settings, **changes)
-        if apply is not None:
-            apply(subscription.settings)
+        subscription.notify()
         return subscription.settings
 
     def backlogs(self) -> list[Backlog]:

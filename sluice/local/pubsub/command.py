@@ -4,11 +4,9 @@ Prints one JSON line on standard output when everything is up; SIGTERM or Ctrl-C
 """
 
 import argparse
-import asyncio
 import contextlib
 import logging
 import resource
-import signal
 import sys
 
 import msgspec
@@ -17,6 +15,7 @@ import uvloop
 from sluice.local.ports import port_number
 from sluice.local.pubsub import ask
 from sluice.local.pubsub.errors import PubsubError
+from sluice.local.shutdown import stop_requested
 from sluice.local.stack import running
 from sluice.local.stack_settings import StackSettings
 
@@ -27,19 +26,10 @@ _WANTED_OPEN_FILES = 8_192
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options; their defaults are those of StackSettings."""
     for option, default, help_text in (
-        ("--host", _DEFAULTS.host, "address to listen on"),
-        ("--port", _DEFAULTS.port, "port of Pub/Sub, gRPC and REST; 0 for a free one"),
-        ("--issuer-port", _DEFAULTS.issuer_port, "port of the token issuer and the backlogs; 0 for a free one"),
-        ("--project", _DEFAULTS.project, "project id"),
-        ("--topic", _DEFAULTS.topic, "topic to create"),
-        ("--subscription", _DEFAULTS.subscription, "push subscription to create"),
+        ("--port", _DEFAULTS.port, "port of Pub/Sub over gRPC; 0 for a free one"),
+        ("--issuer-port", _DEFAULTS.issuer_port, "port of the issuer, the backlogs and REST; 0 for a free one"),
         ("--push-endpoint", _DEFAULTS.push_endpoint, "push endpoint; need not be running yet"),
-        ("--audience", _DEFAULTS.audience, "claim aud of the tokens"),
-        ("--principal", _DEFAULTS.principal, "claim email of the tokens"),
-        ("--ack-deadline", _DEFAULTS.ack_deadline_s, "ack deadline of a push in seconds, 10-600"),
         ("--max-attempts", _DEFAULTS.max_attempts, "delivery attempts before the dead-letter topic, 5-100"),
-        ("--dead-letter-topic", _DEFAULTS.dead_letter_topic, "topic to create for dead letters; '' for none"),
-        ("--min-backoff-ms", round(_DEFAULTS.min_backoff_s * 1000), "shortest pause after a nack"),
         ("--max-backoff-s", _DEFAULTS.max_backoff_s, "longest pause after nacks"),
         ("--max-outstanding", _DEFAULTS.max_outstanding, "most pushes in flight, and so most open connections"),
     ):
@@ -52,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also create TOPIC.NAME, pushed to the path /NAME below the push endpoint; repeat for several",
     )
-    parser.add_argument("--enable-ordering", action="store_true", help="honour ordering keys")
     ask.add_actions(parser)
 
 
@@ -72,44 +61,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> StackSettings:
-    for option, value, least, most in (
-        ("--ack-deadline", args.ack_deadline, 10, 600),
-        ("--max-attempts", args.max_attempts, 5, 100),
-    ):
-        if not least <= value <= most:
-            raise ValueError(f"{option} {value}: must be {least}-{most}, as in the real service")
+    if not 5 <= args.max_attempts <= 100:
+        raise ValueError(f"--max-attempts {args.max_attempts}: must be 5-100, as in the real service")
     if not args.push_endpoint.startswith(("http://", "https://")):
         raise ValueError(f"--push-endpoint {args.push_endpoint!r} is not an http:// or https:// URL")
     return StackSettings(
-        host=args.host,
         port=args.port,
         issuer_port=args.issuer_port,
-        project=args.project,
-        topic=args.topic,
-        subscription=args.subscription,
         push_endpoint=args.push_endpoint,
-        audience=args.audience,
-        principal=args.principal,
-        ack_deadline_s=args.ack_deadline,
         max_attempts=args.max_attempts,
-        dead_letter_topic=args.dead_letter_topic,
-        min_backoff_s=args.min_backoff_ms / 1000,
         max_backoff_s=args.max_backoff_s,
         max_outstanding=args.max_outstanding,
-        ordering=args.enable_ordering,
         streams=tuple(dict.fromkeys(args.stream)),
     )
 
 
 async def _serve(settings: StackSettings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, stop.set)
-    async with running(settings) as ready:
-        sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
-        sys.stdout.flush()
-        await stop.wait()
+    with stop_requested() as stop:
+        async with running(settings) as ready:
+            sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
+            sys.stdout.flush()
+            await stop.wait()
 
 
 def _allow_many_connections() -> None:

@@ -1,36 +1,19 @@
 """google.pubsub.v1 over gRPC: the methods google-cloud-pubsub's clients and `gcloud` call."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 from google.pubsub_v1 import types
 
+from sluice.local.ports import HOST, choose_port
 from sluice.local.pubsub.errors import PubsubError
 from sluice.local.pubsub.message import MAX_PUBLISH_BYTES
-from sluice.local.pubsub.service import Proto, PubsubService
-
-PUBLISHER_METHODS: dict[str, tuple[Any, str]] = {
-    "CreateTopic": (types.Topic.pb(), "create_topic"),
-    "GetTopic": (types.GetTopicRequest.pb(), "get_topic"),
-    "ListTopics": (types.ListTopicsRequest.pb(), "list_topics"),
-    "ListTopicSubscriptions": (types.ListTopicSubscriptionsRequest.pb(), "list_topic_subscriptions"),
-    "DeleteTopic": (types.DeleteTopicRequest.pb(), "delete_topic"),
-    "Publish": (types.PublishRequest.pb(), "publish"),
-}
-SUBSCRIBER_METHODS: dict[str, tuple[Any, str]] = {
-    "CreateSubscription": (types.Subscription.pb(), "create_subscription"),
-    "GetSubscription": (types.GetSubscriptionRequest.pb(), "get_subscription"),
-    "ListSubscriptions": (types.ListSubscriptionsRequest.pb(), "list_subscriptions"),
-    "UpdateSubscription": (types.UpdateSubscriptionRequest.pb(), "update_subscription"),
-    "ModifyPushConfig": (types.ModifyPushConfigRequest.pb(), "modify_push_config"),
-    "DeleteSubscription": (types.DeleteSubscriptionRequest.pb(), "delete_subscription"),
-    "Pull": (types.PullRequest.pb(), "pull"),
-    "Acknowledge": (types.AcknowledgeRequest.pb(), "acknowledge"),
-    "ModifyAckDeadline": (types.ModifyAckDeadlineRequest.pb(), "modify_ack_deadline"),
-}
-"""Remote method -> request class, method of PubsubService."""
+from sluice.local.pubsub.service import METHODS, Proto, PubsubService
 
 _STREAMING_REQUEST: Any = types.StreamingPullRequest.pb()
 _OPTIONS = (
@@ -41,29 +24,34 @@ _OPTIONS = (
 )
 
 
-def grpc_server(service: PubsubService) -> grpc.aio.Server:
-    """Return a server that has yet to be given a port and started."""
+@asynccontextmanager
+async def serving_grpc(service: PubsubService, port: int) -> AsyncIterator[int]:
+    """Serve on `port` (0: a free one) of this machine, and yield the port.
+
+    Raises:
+        OSError: it is in use.
+    """
     server = grpc.aio.server(options=_OPTIONS)
-    subscriber = _handlers(service, SUBSCRIBER_METHODS)
-    subscriber["StreamingPull"] = grpc.stream_stream_rpc_method_handler(
+    handlers: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for method in METHODS:
+        handlers[method.service][method.name] = grpc.unary_unary_rpc_method_handler(
+            _unary(partial(method.call, service)), method.request.FromString, _serialize
+        )
+    handlers["Subscriber"]["StreamingPull"] = grpc.stream_stream_rpc_method_handler(
         _streaming_pull(service), _STREAMING_REQUEST.FromString, _serialize
     )
     server.add_generic_rpc_handlers(
-        (
-            grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", _handlers(service, PUBLISHER_METHODS)),
-            grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", subscriber),
+        tuple(
+            grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods)
+            for name, methods in handlers.items()
         )
     )
-    return server
-
-
-def _handlers(service: PubsubService, methods: dict[str, tuple[Any, str]]) -> dict[str, Any]:
-    return {
-        remote: grpc.unary_unary_rpc_method_handler(
-            _unary(getattr(service, method)), request_class.FromString, _serialize
-        )
-        for remote, (request_class, method) in methods.items()
-    }
+    bound = server.add_insecure_port(f"{HOST}:{choose_port(port, port)}")
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(grace=None)  # a waiting pull is cut off: clients of a local Pub/Sub reconnect
 
 
 def _serialize(message: Proto) -> bytes:

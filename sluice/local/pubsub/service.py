@@ -4,8 +4,8 @@ Requests and responses are the raw protobuf classes (`types.X.pb()`), which cost
 wrappers. Features of the real service that are missing here are refused by name, never ignored.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
@@ -13,8 +13,7 @@ from google.pubsub_v1 import types
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.errors import InvalidArgumentError, UnsupportedError
 from sluice.local.pubsub.message import MICROSECONDS, Delivery, Draft
-from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.local.pubsub.updates import ack_deadline_of, changes_of, push_endpoint_of, retention_of
+from sluice.local.pubsub.subscription import WEEK_S, SubscriptionSettings
 from sluice.local.pubsub.waiting import wait_ready
 
 Proto = Any
@@ -33,18 +32,50 @@ MAX_PULL_MESSAGES = 1_000
 STREAM_BATCH = 500
 # With an emulator, google-cloud-pubsub's clients keep gRPC's default limit of 4 MiB for received messages.
 MAX_PULL_BYTES = 3_500_000
+# https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions
+MIN_RETENTION_S, MAX_RETENTION_S = 600, 31 * 24 * 3600
 _SUPPORTED_FIELDS = {
     "name",
     "topic",
     "ack_deadline_seconds",
-    "enable_message_ordering",
     "dead_letter_policy",
-    "retry_policy",
     "message_retention_duration",
     # Harmless here: no subscription expires.
     "labels",
     "expiration_policy",
 }
+
+_PROJECT = "/v1/projects/{project}"
+_TOPIC = _PROJECT + "/topics/{id:[^/:]+}"
+_SUBSCRIPTION = _PROJECT + "/subscriptions/{id:[^/:]+}"
+
+
+class Method(NamedTuple):
+    """A remote method: its name over gRPC, and over REST its verb, its path and the field that the path fills."""
+
+    name: str
+    service: str
+    request: Any
+    verb: str
+    path: str
+    field: str
+    call: "_Call"
+
+
+METHODS: list[Method] = []
+"""Every remote method but StreamingPull, which REST does not have."""
+_Call = Callable[["PubsubService", Proto], Awaitable[Proto]]
+
+
+def _remote(service: str, request: Any, verb: str, path: str, field: str) -> Callable[[_Call], _Call]:
+    """Register a method, with the class of its request, under its name in upper camel case."""
+
+    def register(call: _Call) -> _Call:
+        name = "".join(word.capitalize() for word in call.__name__.split("_"))
+        METHODS.append(Method(name, service, request.pb(), verb, path, field, call))
+        return call
+
+    return register
 
 
 class PubsubService:
@@ -55,69 +86,78 @@ class PubsubService:
         self.broker = broker
         self._pull_wait_s = pull_wait_s
 
+    @_remote("Publisher", types.Topic, "PUT", _TOPIC, "name")
     async def create_topic(self, request: Proto) -> Proto:
         """Topic -> Topic."""
         self.broker.create_topic(request.name)
         return TopicProto(name=request.name)
 
+    @_remote("Publisher", types.GetTopicRequest, "GET", _TOPIC, "topic")
     async def get_topic(self, request: Proto) -> Proto:
         """GetTopicRequest -> Topic."""
         return TopicProto(name=self.broker.require_topic(request.topic))
 
+    @_remote("Publisher", types.ListTopicsRequest, "GET", _PROJECT + "/topics", "project")
     async def list_topics(self, request: Proto) -> Proto:
         """ListTopicsRequest -> ListTopicsResponse."""
-        names, next_token = _page(self.broker.topics(_project(request.project)), request)
-        return ListTopicsResponse(topics=[TopicProto(name=name) for name in names], next_page_token=next_token)
+        names = self.broker.topics(_project(request.project))
+        return ListTopicsResponse(topics=[TopicProto(name=name) for name in names])
 
+    @_remote("Publisher", types.ListTopicSubscriptionsRequest, "GET", _TOPIC + "/subscriptions", "topic")
     async def list_topic_subscriptions(self, request: Proto) -> Proto:
         """ListTopicSubscriptionsRequest -> ListTopicSubscriptionsResponse."""
-        names, next_token = _page(self.broker.subscriptions_of(request.topic), request)
-        return ListTopicSubscriptionsResponse(subscriptions=names, next_page_token=next_token)
+        return ListTopicSubscriptionsResponse(subscriptions=self.broker.subscriptions_of(request.topic))
 
+    @_remote("Publisher", types.DeleteTopicRequest, "DELETE", _TOPIC, "topic")
     async def delete_topic(self, request: Proto) -> Proto:
         """DeleteTopicRequest -> Empty."""
         self.broker.delete_topic(request.topic)
         return Empty()
 
+    @_remote("Publisher", types.PublishRequest, "POST", _TOPIC + ":publish", "topic")
     async def publish(self, request: Proto) -> Proto:
         """PublishRequest -> PublishResponse."""
         drafts = [Draft(m.data, dict(m.attributes), m.ordering_key) for m in request.messages]
         return PublishResponse(message_ids=self.broker.publish(request.topic, drafts))
 
+    @_remote("Subscriber", types.Subscription, "PUT", _SUBSCRIPTION, "name")
     async def create_subscription(self, request: Proto) -> Proto:
         """Subscription -> Subscription."""
         settings = _settings(request)
         self.broker.create_subscription(settings)
         return _subscription_proto(settings)
 
+    @_remote("Subscriber", types.GetSubscriptionRequest, "GET", _SUBSCRIPTION, "subscription")
     async def get_subscription(self, request: Proto) -> Proto:
         """GetSubscriptionRequest -> Subscription."""
         return _subscription_proto(self.broker.subscription(request.subscription).settings)
 
+    @_remote("Subscriber", types.ListSubscriptionsRequest, "GET", _PROJECT + "/subscriptions", "project")
     async def list_subscriptions(self, request: Proto) -> Proto:
         """ListSubscriptionsRequest -> ListSubscriptionsResponse."""
-        every = {each.name: each for each in self.broker.subscriptions(_project(request.project))}
-        names, next_token = _page(list(every), request)
-        return ListSubscriptionsResponse(
-            subscriptions=[_subscription_proto(every[name]) for name in names], next_page_token=next_token
-        )
+        every = self.broker.subscriptions(_project(request.project))
+        return ListSubscriptionsResponse(subscriptions=[_subscription_proto(each) for each in every])
 
+    @_remote("Subscriber", types.UpdateSubscriptionRequest, "PATCH", _SUBSCRIPTION, "subscription.name")
     async def update_subscription(self, request: Proto) -> Proto:
         """UpdateSubscriptionRequest -> Subscription."""
-        changes = changes_of(request.subscription, list(request.update_mask.paths))
+        changes = _changes(request.subscription, request.update_mask.paths)
         return _subscription_proto(self.broker.update_subscription(request.subscription.name, changes))
 
+    @_remote("Subscriber", types.ModifyPushConfigRequest, "POST", _SUBSCRIPTION + ":modifyPushConfig", "subscription")
     async def modify_push_config(self, request: Proto) -> Proto:
         """ModifyPushConfigRequest -> Empty."""
-        changes = {"push_endpoint": push_endpoint_of(request.push_config)}
+        changes = {"push_endpoint": _push_endpoint(request.push_config)}
         self.broker.update_subscription(request.subscription, changes)
         return Empty()
 
+    @_remote("Subscriber", types.DeleteSubscriptionRequest, "DELETE", _SUBSCRIPTION, "subscription")
     async def delete_subscription(self, request: Proto) -> Proto:
         """DeleteSubscriptionRequest -> Empty."""
         self.broker.delete_subscription(request.subscription)
         return Empty()
 
+    @_remote("Subscriber", types.PullRequest, "POST", _SUBSCRIPTION + ":pull", "subscription")
     async def pull(self, request: Proto) -> Proto:
         """PullRequest -> PullResponse, empty if nothing arrived in time."""
         name = request.subscription
@@ -129,12 +169,14 @@ class PubsubService:
         deliveries = self.broker.pull(name, min(request.max_messages, MAX_PULL_MESSAGES), None, MAX_PULL_BYTES)
         return PullResponse(received_messages=self._received(name, deliveries))
 
+    @_remote("Subscriber", types.AcknowledgeRequest, "POST", _SUBSCRIPTION + ":acknowledge", "subscription")
     async def acknowledge(self, request: Proto) -> Proto:
         """AcknowledgeRequest -> Empty."""
         self.broker.pulled_subscription(request.subscription)
         self.broker.acknowledge(request.subscription, request.ack_ids)
         return Empty()
 
+    @_remote("Subscriber", types.ModifyAckDeadlineRequest, "POST", _SUBSCRIPTION + ":modifyAckDeadline", "subscription")
     async def modify_ack_deadline(self, request: Proto) -> Proto:
         """ModifyAckDeadlineRequest -> Empty."""
         if not 0 <= request.ack_deadline_seconds <= 600:
@@ -168,13 +210,6 @@ def _project(text: str) -> str:
     return text.removeprefix("projects/")
 
 
-def _page(names: list[str], request: Proto) -> tuple[list[str], str]:
-    """Cut one page out of sorted names; the token is the last name of the page before."""
-    rest = [name for name in names if name > request.page_token]
-    size = request.page_size or len(rest)
-    return rest[:size], rest[size - 1] if len(rest) > size else ""
-
-
 def _settings(request: Proto) -> SubscriptionSettings:
     for field, _ in request.ListFields():
         if field.name == "push_config" and not request.push_config.push_endpoint:
@@ -185,26 +220,59 @@ def _settings(request: Proto) -> SubscriptionSettings:
     max_attempts = request.dead_letter_policy.max_delivery_attempts or 5
     if not 5 <= max_attempts <= 100:
         raise InvalidArgumentError(f"maxDeliveryAttempts is {max_attempts}; it must be 5-100")
-    retry = request.retry_policy
-    with_retry = request.HasField("retry_policy")
     return SubscriptionSettings(
         name=request.name,
         topic=request.topic,
-        ack_deadline_s=ack_deadline_of(request),
-        retention_s=retention_of(request),
-        ordering=request.enable_message_ordering,
+        ack_deadline_s=_ack_deadline_s(request),
+        retention_s=_retention_s(request),
         dead_letter_topic=request.dead_letter_policy.dead_letter_topic,
         max_attempts=max_attempts,
-        # 10 s and 600 s are the service's defaults for a retry policy.
-        min_backoff_s=_seconds(retry, "minimum_backoff", 10.0) if with_retry else 0.0,
-        max_backoff_s=_seconds(retry, "maximum_backoff", 600.0) if with_retry else 0.0,
     )
 
 
-def _seconds(retry: Proto, field: str, default_s: float) -> float:
-    if not retry.HasField(field):
-        return default_s
-    return float(getattr(retry, field).ToTimedelta().total_seconds())
+def _ack_deadline_s(subscription: Proto) -> int:
+    deadline_s: int = subscription.ack_deadline_seconds or 10
+    if not 10 <= deadline_s <= 600:
+        raise InvalidArgumentError(f"ackDeadlineSeconds is {deadline_s}; it must be 10-600")
+    return deadline_s
+
+
+def _retention_s(subscription: Proto) -> float:
+    if not subscription.HasField("message_retention_duration"):
+        return WEEK_S
+    retention_s: float = subscription.message_retention_duration.ToTimedelta().total_seconds()
+    if not MIN_RETENTION_S <= retention_s <= MAX_RETENTION_S:
+        raise InvalidArgumentError(f"messageRetentionDuration is {retention_s:g}s; it must be 10 minutes to 31 days")
+    return retention_s
+
+
+def _push_endpoint(push_config: Proto) -> str:
+    """Return the push endpoint; empty pauses pushes."""
+    for field, _ in push_config.ListFields():
+        if field.name != "push_endpoint":
+            raise UnsupportedError(f"the local Pub/Sub does not support pushConfig.{field.json_name}")
+    endpoint: str = push_config.push_endpoint
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise InvalidArgumentError(f"pushEndpoint {endpoint!r} is not an http:// or https:// URL")
+    return endpoint
+
+
+def _changes(subscription: Proto, paths: Sequence[str]) -> dict[str, Any]:
+    """Return the members of SubscriptionSettings that a field mask changes."""
+    if not paths:
+        raise InvalidArgumentError("the update mask is empty; name the fields to change")
+    changes: dict[str, Any] = {}
+    for path in paths:
+        match path:
+            case "message_retention_duration":
+                changes["retention_s"] = _retention_s(subscription)
+            case "ack_deadline_seconds":
+                changes["ack_deadline_s"] = _ack_deadline_s(subscription)
+            case "push_config" | "push_config.push_endpoint":
+                changes["push_endpoint"] = _push_endpoint(subscription.push_config)
+            case _:
+                raise UnsupportedError(f"the local Pub/Sub cannot update {path}")
+    return changes
 
 
 def _subscription_proto(settings: SubscriptionSettings) -> Proto:
@@ -212,16 +280,12 @@ def _subscription_proto(settings: SubscriptionSettings) -> Proto:
         name=settings.name,
         topic=settings.topic,
         ack_deadline_seconds=settings.ack_deadline_s,
-        enable_message_ordering=settings.ordering,
         state=types.Subscription.State.ACTIVE,
     )
     proto.message_retention_duration.FromMicroseconds(round(settings.retention_s * MICROSECONDS))
     if settings.dead_letter_topic:
         proto.dead_letter_policy.dead_letter_topic = settings.dead_letter_topic
         proto.dead_letter_policy.max_delivery_attempts = settings.max_attempts
-    if settings.max_backoff_s:
-        proto.retry_policy.minimum_backoff.FromMicroseconds(round(settings.min_backoff_s * MICROSECONDS))
-        proto.retry_policy.maximum_backoff.FromMicroseconds(round(settings.max_backoff_s * MICROSECONDS))
     proto.push_config.push_endpoint = settings.push_endpoint
     return proto
 

@@ -1,13 +1,11 @@
-"""One subscription's messages: ready, leased, delayed or held.
+"""One subscription's messages: ready or leased.
 
 Every undelivered message is in exactly one place:
 
     ready ──pull──> leased ──ack──> gone
       ▲               │ nack or expiry
-      │               ├──> dead-lettered (attempts used up)
-      └── delayed <───┘ (retry policy)          held: behind another message of its ordering key
+      └───────────────┴──> dead-lettered (attempts used up)
 
-A key's messages circulate one at a time, so a message is never delivered before the one ahead of it is settled.
 A message that is older than the retention is dropped wherever it is, as in the real service.
 No I/O; times are parameters, in microseconds.
 """
@@ -30,12 +28,8 @@ class SubscriptionSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     topic: str
     ack_deadline_s: int = 10
-    ordering: bool = False
     dead_letter_topic: str = ""
     max_attempts: int = 5
-    min_backoff_s: float = 0.0
-    """Per-message retry delay; 0: at once (for a push subscription, the pusher backs off instead)."""
-    max_backoff_s: float = 0.0
     push_endpoint: str = ""
     retention_s: float = WEEK_S
 
@@ -57,14 +51,14 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Entry:
-    """A message and the number of its deliveries; whether it waits behind its key, and whether it is gone."""
+    """A message and the number of its deliveries, and whether it is gone."""
 
-    __slots__ = ("attempts", "is_gone", "is_held", "message")
+    __slots__ = ("attempts", "is_gone", "message")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.attempts = 0
-        self.is_held = self.is_gone = False
+        self.is_gone = False
 
 
 class Subscription:
@@ -81,7 +75,7 @@ class Subscription:
         `forward_dead(settings, message, attempts)` publishes to the dead-letter topic and returns whether it
         succeeded.
         """
-        self.settings, self._is_push = settings, bool(settings.push_endpoint)
+        self.settings, self.is_push = settings, bool(settings.push_endpoint)
         self.watchers: set[Callable[[], None]] = set()
         self.dead_lettered = 0
         self.expired = 0
@@ -89,11 +83,8 @@ class Subscription:
         self._next_ack_id = next_ack_id
         self._forward_dead = forward_dead
         self._ready: deque[_Entry] = deque()
-        self._held: dict[str, deque[_Entry]] = {}
-        self._delayed: list[tuple[int, int, _Entry]] = []
         self._leases: dict[str, tuple[int, _Entry]] = {}
         self._expiries: list[tuple[int, str]] = []
-        self._retries = 0
 
     @property
     def backlog(self) -> int:
@@ -113,7 +104,7 @@ class Subscription:
             expired_message_count=self.expired,
             message_retention_duration=self.settings.retention_s,
             push_endpoint=self.settings.push_endpoint,
-            is_push=self._is_push,
+            is_push=self.is_push,
         )
 
     @property
@@ -124,12 +115,6 @@ class Subscription:
     def accept(self, message: Message) -> None:
         """Add a newly published message."""
         entry = self._entries[message.message_id] = _Entry(message)
-        if self.settings.ordering and message.ordering_key:
-            if message.ordering_key in self._held:
-                entry.is_held = True
-                self._held[message.ordering_key].append(entry)
-                return
-            self._held[message.ordering_key] = deque()
         self._make_ready(entry)
 
     def pull(
@@ -169,7 +154,7 @@ class Subscription:
         lease = self._leases.pop(ack_id, None)
         if lease is None:
             return False
-        self._failed(lease[1], now_us)
+        self._failed(lease[1])
         return True
 
     def extend(self, ack_id: str, lease_s: float, now_us: int) -> bool:
@@ -187,23 +172,18 @@ class Subscription:
         return self._drop_gone()
 
     def next_change_us(self) -> int | None:
-        """Return when the next lease expires or the next delayed message is due."""
-        times = [self._delayed[0][0]] if self._delayed else []
-        if self._expiries:
-            times.append(self._expiries[0][0])  # may be a settled lease: an early wake-up is harmless
-        return min(times, default=None)
+        """Return when the next lease expires; one that is settled may be named, as an early wake-up is harmless."""
+        return self._expiries[0][0] if self._expiries else None
 
     def advance(self, now_us: int) -> None:
-        """Drop what is older than the retention, and process the lease expiries and delays that are due by `now_us`."""
+        """Drop what is older than the retention, and process the lease expiries that are due by `now_us`."""
         self._expire(now_us - round(self.settings.retention_s * MICROSECONDS))
         while self._expiries and self._expiries[0][0] <= now_us:
             deadline_us, ack_id = heapq.heappop(self._expiries)
             lease = self._leases.get(ack_id)
             if lease is not None and lease[0] == deadline_us:
                 del self._leases[ack_id]
-                self._failed(lease[1], deadline_us)
-        while self._delayed and self._delayed[0][0] <= now_us:
-            self._make_ready(heapq.heappop(self._delayed)[2])
+                self._failed(lease[1])
 
     def notify(self) -> None:
         """Wake all waiters of this subscription."""
@@ -243,19 +223,8 @@ class Subscription:
             return  # it expired while it was leased
         entry.is_gone = True
         del self._entries[entry.message.message_id]
-        key = entry.message.ordering_key
-        if entry.is_held or not (self.settings.ordering and key):
-            return
-        held = self._held[key]
-        while held and held[0].is_gone:
-            held.popleft()
-        if held:
-            held[0].is_held = False
-            self._make_ready(held.popleft())
-        else:
-            del self._held[key]
 
-    def _failed(self, entry: _Entry, now_us: int) -> None:
+    def _failed(self, entry: _Entry) -> None:
         settings = self.settings
         if entry.is_gone:
             return
@@ -267,9 +236,4 @@ class Subscription:
             self.dead_lettered += 1
             self._settled(entry)
             return
-        delay_s = min(settings.min_backoff_s * 2.0 ** min(entry.attempts - 1, 60), settings.max_backoff_s)
-        if delay_s <= 0:
-            self._make_ready(entry)
-            return
-        self._retries += 1
-        heapq.heappush(self._delayed, (now_us + round(delay_s * MICROSECONDS), self._retries, entry))
+        self._make_ready(entry)

@@ -22,7 +22,7 @@ import aiohttp
 import msgspec
 
 from sluice.local.child import Child, ChildCommand, Leash
-from sluice.local.environment import READY_WITHIN_S, STOP_WITHIN_S, wait_until_ready
+from sluice.local.environment import READY_WITHIN_S, STOP_WITHIN_S, connections, wait_until_ready
 from sluice.local.pubsub.subscription import Backlog
 from sluice.local.stack_settings import Ready
 from sluice.ops.drill import consumer
@@ -77,7 +77,7 @@ class System:
         """Change a field of the push subscription, by its JSON name."""
         body = {"subscription": subscription, "updateMask": path}
         name = f"projects/{self.pubsub.project}/subscriptions/{self.pubsub.subscription}"
-        async with self.session.patch(f"http://{self.pubsub.pubsub}/v1/{name}", json=body) as answer:
+        async with self.session.patch(f"{self.pubsub.issuer}/v1/{name}", json=body) as answer:
             answer.raise_for_status()
 
     async def look(self) -> View:
@@ -131,7 +131,8 @@ async def running_system(
         child = await Child.start(ChildCommand(name="pubsub", arguments=arguments, reads_output=True), leash, folder)
         try:
             pubsub = msgspec.json.decode(await child.first_line(READY_WITHIN_S), type=Ready)
-            first = {**settings, **_connections(folder, port, pubsub)}
+            store = {"SLUICE_BACKEND": "embedded", "SLUICE_DATA_PATH": str(folder / "records.duckdb")}
+            first = {**settings, **store, **connections(pubsub, port)}
             (folder / "service.env").write_text("".join(f"{name}={value}\n" for name, value in first.items()))
             keeping = asyncio.create_task(_keep_running(folder, url, leash))
             try:
@@ -141,20 +142,6 @@ async def running_system(
                 await asyncio.gather(keeping, return_exceptions=True)
         finally:
             await child.stop(STOP_WITHIN_S)
-
-
-def _connections(folder: Path, port: int, pubsub: Ready) -> dict[str, str]:
-    return {
-        "SLUICE_BACKEND": "embedded",
-        "SLUICE_DATA_PATH": str(folder / "records.duckdb"),
-        "SLUICE_HOST": "127.0.0.1",
-        "SLUICE_PORT": str(port),
-        "SLUICE_PUSH_AUDIENCE": pubsub.audience,
-        "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
-        "SLUICE_TOKEN_ISSUER": pubsub.issuer,
-        "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
-        "SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions",
-    }
 
 
 async def _keep_running(folder: Path, url: str, leash: Leash) -> None:

@@ -34,7 +34,7 @@ class Trickle:
         record = {"id": name, "placed_time": datetime.now(UTC), "country": self.country, "total_cents": 4200}
         body = {"messages": [{"data": b64encode(msgspec.json.encode(record)).decode()}]}
         self.published.append(name)
-        url = f"http://{pubsub.pubsub}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
+        url = f"{pubsub.issuer}/v1/projects/{pubsub.project}/topics/{pubsub.topic}:publish"
         async with self._system.session.post(url, json=body) as answer:
             answer.raise_for_status()
 

@@ -1,9 +1,8 @@
-"""`sluice preflight`: ask Google what a successful `terraform apply` does not tell, and follow one record.
+"""`sluice preflight`: ask Google what a successful `terraform apply` does not tell.
 
 - command.py: the options, and the report
 - deployment.py: the names of a stream's resources from a tfvars file, and the service that runs
 - google.py: Google's REST APIs
 - checks.py: the checks that only read
-- journey.py: a canary, published and followed to the feed
 - finding.py: held, failed with the cure, or not checked and why
 """

@@ -9,7 +9,6 @@ from sluice.ops.preflight.checks import CHECKS, run_checks
 from sluice.ops.preflight.deployment import DeploymentError, read_deployment, read_tfvars
 from sluice.ops.preflight.finding import Held, line
 from sluice.ops.preflight.google import Google, NoCredentialsError, RestClient, UnreadableError
-from sluice.ops.preflight.journey import follow_canary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tfvars", type=Path, metavar="FILE", required=True, help="read the names from an environment's variables"
     )
     parser.add_argument("--stream", metavar="NAME", default="", help="the stream to check, if there are several")
-    parser.add_argument(
-        "--canary",
-        metavar="READER",
-        help="publish a canary and follow it to the feed, as this account, which you may impersonate",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,9 +35,8 @@ def check(args: argparse.Namespace, google: Google | None) -> int:
         names = read_tfvars(args.tfvars.read_text(encoding="utf-8"), args.stream)
         google = google or RestClient(names.project)
         deployment = read_deployment(names, google)
-        checks = dict(CHECKS) | ({"canary": follow_canary(args.canary)} if args.canary else {})
         has_held = True
-        for name, finding in run_checks(deployment, google, checks):
+        for name, finding in run_checks(deployment, google, CHECKS):
             print(line(name, finding), flush=True)
             has_held = has_held and isinstance(finding, Held)
     except (DeploymentError, NoCredentialsError, UnreadableError, OSError, UnicodeDecodeError) as error:

@@ -51,11 +51,6 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return f"/pubsub/push/{self.stream}" if self.stream else "/pubsub/push"
 
     @property
-    def api_path(self) -> str:
-        """The path of the stream's API."""
-        return f"/v1/streams/{self.stream}" if self.stream else "/v1"
-
-    @property
     def _suffix(self) -> str:
         return "" if self.stream in {"", RECORDS} else f".{self.stream}"
 

@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import google.auth
+import requests
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+
 _TIMEOUT_S = 30.0
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
@@ -41,9 +46,6 @@ class RestClient:
             UnreadableError: any other error.
             NoCredentialsError: there are no credentials.
         """
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - `--help` needs no extra
-        from requests import RequestException  # noqa: PLC0415 - likewise
-
         url = f"{self._endpoints.get(host, f'https://{host}')}/{path}"
         try:
             response = self._session(host).request(
@@ -54,7 +56,7 @@ class RestClient:
                 timeout=_TIMEOUT_S,
             )
             answer = response.json() if response.content else {}
-        except (RequestException, GoogleAuthError, ValueError) as error:
+        except (requests.RequestException, GoogleAuthError, ValueError) as error:
             raise UnreadableError(f"{host} cannot be asked: {type(error).__name__}: {error}") from error
         if response.status_code == 404:
             return None
@@ -65,11 +67,15 @@ class RestClient:
 
     def _session(self, host: str) -> Any:
         if host in self._endpoints:
-            import requests  # noqa: PLC0415 - as above
-
             return requests
         if self._authorized is None:
-            self._authorized = _authorized_session()
+            try:
+                credentials, _ = google.auth.default(scopes=_SCOPES)
+            except DefaultCredentialsError as error:
+                raise NoCredentialsError(
+                    "no Google credentials: run `gcloud auth application-default login`"
+                ) from error
+            self._authorized = AuthorizedSession(credentials)
         return self._authorized
 
 
@@ -77,15 +83,3 @@ def _message(answer: Any) -> str:
     """Return the message of an error on one line: https://cloud.google.com/apis/design/errors."""
     error = answer.get("error") if isinstance(answer, dict) else answer
     return " ".join(str(error.get("message") if isinstance(error, dict) else error).split())
-
-
-def _authorized_session() -> Any:
-    import google.auth  # noqa: PLC0415 - as above
-    from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415 - as above
-    from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415 - as above
-
-    try:
-        credentials, _ = google.auth.default(scopes=_SCOPES)
-    except DefaultCredentialsError as error:
-        raise NoCredentialsError("no Google credentials: run `gcloud auth application-default login`") from error
-    return AuthorizedSession(credentials)

@@ -14,8 +14,7 @@ from pathlib import Path
 from sluice.local.reasons import reason
 from sluice.ops.rollout.cloud_run import CloudRun, RolloutError
 from sluice.ops.rollout.watch import responses_since, why_not_ready
-from sluice.ops.smoke.client import Client, SmokeError
-from sluice.ops.smoke.token import VARIABLE
+from sluice.ops.smoke.client import VARIABLE, Client, SmokeError
 
 _STEPS = (10, 50, 100)
 """Percentages."""

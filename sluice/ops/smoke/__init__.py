@@ -5,5 +5,4 @@
 - record.py: the record, from the service's own example, with a unique id
 - senders.py: the two ways to ingest
 - client.py: HTTP, and the meaning of each failure
-- token.py: the caller's credentials
 """

@@ -4,8 +4,6 @@ It uses only the standard library: the check must work before anything else is i
 """
 
 import http.client
-import socket
-import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -15,14 +13,13 @@ from typing import Any
 
 import msgspec
 
+VARIABLE = "SMOKE_TOKEN"
 _LONGEST_TEXT = 300
 _MEANINGS = {
     401: "the service does not accept the token. Its audience must be the service's SLUICE_API_AUDIENCE, it "
     "must have a verified e-mail (--include-email), and it must be younger than an hour (docs/access.md)",
     403: "the caller lacks a scope: it needs `read` and `write` (docs/access.md)",
-    404: "the path does not exist: give the service's base URL, without a path",
-    429: "the service accepts no more requests at the moment; Retry-After says when to try again",
-    503: "the service or its store cannot serve; /health/ready has the cause",
+    404: "give the service's base URL, without a path",
 }
 _PLATFORM = (
     "Cloud Run refused the request before it reached the service: the platform checks callers itself, and this "
@@ -63,9 +60,9 @@ class Client:
         """Set the service's base URL. Raises SmokeError if it is invalid, or would send the token unencrypted."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SmokeError(f"--url {url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
+            raise SmokeError(f"{url!r}: expected a base URL such as https://sluice-abc123-ew.a.run.app")
         if token and parts.scheme == "http" and not _is_local(parts.hostname):
-            raise SmokeError(f"--url {url!r}: a token must not be sent over http, which others can read; use https")
+            raise SmokeError(f"{url!r}: a token must not be sent over http, which others can read; use https")
         self.url = url.rstrip("/")
         self._token = token
         self._open = urllib.request.build_opener(_NoRedirect).open
@@ -97,7 +94,8 @@ class Client:
             with error:
                 return _answer(error, begun)
         except (OSError, http.client.HTTPException) as error:
-            raise SmokeError(_unreachable(self.url, error, timeout_s)) from error
+            cause = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise SmokeError(f"{self.url} does not answer: {cause or type(error).__name__}") from error
 
 
 def refusal(request: str, answer: Answer, *, has_token: bool) -> SmokeError:
@@ -118,7 +116,7 @@ def refusal(request: str, answer: Answer, *, has_token: bool) -> SmokeError:
         text += f": {_shortened(answer.body)}" if answer.body else ""
         meaning = _MEANINGS.get(answer.status, "")
     if answer.status == 401 and not has_token:
-        meaning = "the service requires authentication: give --token-command, --token or --api-key (docs/access.md)"
+        meaning = "the service requires authentication: give --token, or set SMOKE_TOKEN (docs/access.md)"
     return SmokeError(f"{text}. {meaning[:1].upper()}{meaning[1:]}." if meaning else text)
 
 
@@ -132,21 +130,6 @@ def _is_local(host: str) -> bool:
 def _answer(response: Any, begun: float) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status, headers, response.read(), time.monotonic() - begun)
-
-
-def _unreachable(url: str, error: Exception, timeout_s: float) -> str:
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    match cause:
-        case socket.gaierror():
-            return f"the host name in {url} is unknown (DNS): check the URL and this machine's network"
-        case ConnectionRefusedError():
-            return f"no service listens at {url}: start it; on a development machine, with `make up`"
-        case ssl.SSLError():
-            return f"no secure connection to {url}: {cause}"
-        case TimeoutError():
-            return f"{url} did not answer within {timeout_s:.0f} s"
-        case _:
-            return f"{url} did not answer: {cause or type(error).__name__}"
 
 
 def _shortened(body: bytes) -> str:

@@ -13,10 +13,9 @@ from app.streams import ATTRIBUTE
 from sluice.local.reasons import reason
 from sluice.local.signing import SecretError, add_secret_argument, canary_attributes
 from sluice.ops.smoke.check import Check, Step
-from sluice.ops.smoke.client import Client, SmokeError
+from sluice.ops.smoke.client import VARIABLE, Client, SmokeError
 from sluice.ops.smoke.record import PLACEHOLDER, PREFIX, marker, record_of_example, record_of_file
 from sluice.ops.smoke.senders import google_publisher, posting, publishing
-from sluice.ops.smoke.token import add_token_arguments, token_of
 
 _SLO_S = 60.0  # a record is visible within a minute of its publication
 
@@ -62,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_secret_argument(parser)
-    add_token_arguments(parser)
+    parser.add_argument("--token", help=f"bearer token to send (default: ${VARIABLE}, which other users cannot see)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         if not 0 < args.within <= 3600:
             raise SmokeError(f"--within {args.within:g}: expected seconds, up to 3600")  # noqa: TRY301 - one place reports
         own = None if args.data is None else record_of_file(args.data.read_bytes(), mark)
-        token = token_of(args)
+        token = token_of(args.token)
         client = Client(args.url, token)
         ingest = Client(args.ingest_url, token) if args.ingest_url else client
         host = os.environ.get("PUBSUB_EMULATOR_HOST") or "google"
@@ -109,6 +108,18 @@ def run(args: argparse.Namespace) -> int:
     )
     print(shown.replace(token, "[token]") if token else shown)
     return 0 if report.passed else 1
+
+
+def token_of(given: str | None) -> str:
+    """Return the bearer token to send; "" for a service that requires none.
+
+    Raises:
+        SmokeError: it is more than one word.
+    """
+    token = (os.environ.get(VARIABLE, "") if given is None else given).strip()
+    if any(character.isspace() or not character.isprintable() for character in token):
+        raise SmokeError("the token contains a space or a line break: give exactly one token")
+    return token
 
 
 def describe(report: Report, check: Check) -> str:

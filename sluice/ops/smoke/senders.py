@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.local.pubsub.message import Draft
 from sluice.ops.smoke.check import Sender, Sent
 from sluice.ops.smoke.client import Client, SmokeError, refusal
 
@@ -55,8 +56,6 @@ def google_publisher(topic: str, pubsub_host: str) -> Callable[[bytes, dict[str,
         SmokeError: `topic` is not the full name of a topic.
     """
     # Imported here: the client takes a second to load, and a check over HTTP does not need it.
-    from google.pubsub_v1.types import PubsubMessage  # noqa: PLC0415
-
     from sluice.local import clients  # noqa: PLC0415
 
     parts = topic.split("/")
@@ -66,14 +65,8 @@ def google_publisher(topic: str, pubsub_host: str) -> Callable[[bytes, dict[str,
     def publish(data: bytes, attributes: dict[str, str]) -> str:
         try:
             with clients.publisher(pubsub_host) as publisher:
-                answer = publisher.publish(
-                    topic=topic,
-                    messages=[PubsubMessage(data=data, attributes=attributes)],
-                    retry=clients.RETRY,
-                    timeout=clients.CALL_TIMEOUT_S,
-                )
+                return clients.publish(publisher, topic, [Draft(data, attributes)])[0]
         except clients.CALL_ERRORS as error:
             raise SmokeError(f"cannot publish to {topic} at {pubsub_host}: {error}") from error
-        return str(answer.message_ids[0])
 
     return publish

@@ -10,6 +10,5 @@ client of BigQuery must never do, such as leaving out the stream's name, is note
 server        MisbehavingServer, behind a wire (wire: the relay); stream: one AppendRows call of it
 faults        what can befall an append, as values; answers: what the server says then
 rows          reads what was appended, and keeps it
-plain_client  a client that sends what it is given
 waiting       waits for what sockets bring
 """

@@ -69,7 +69,6 @@ class Wire:
         self.target_port = target_port
         self.port = 0
         self.links: list[Link] = []
-        self.refused_while_down = 0
         self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 
-from sluice.testing.instance import Caller, Instance, complaints, instance, resources
 from sluice.testing.pace import patience_s
 from tests.long.fuzz.case import Asked, Case, request_bytes
 from tests.long.fuzz.oracle import NARROW, NARROW_SOURCE, wrong
 from tests.long.fuzz.wire import dump, exchange
+from tests.support.instance import Caller, Instance, complaints, instance, resources
 
 CALLERS = (
     Caller("everything", ("read", "write", "rejects", "metrics")),

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from sluice.ops.preflight.deployment import Names
-from sluice.ops.preflight.google import Google, UnreadableError
+from sluice.ops.preflight.google import UnreadableError
 
 PROJECT, REGION, SYSTEM = "my-company-sluice-dev", "europe-west1", "sluice"
 PUSHER = f"{SYSTEM}-push@{PROJECT}.iam.gserviceaccount.com"
@@ -41,16 +41,12 @@ ENVIRON = {
 
 
 class Project(msgspec.Struct):
-    """Answers from its resources, by host and path; `forbidden` is a part of what the caller may not ask.
-
-    Pub/Sub's resources that are not here are asked of `pubsub`.
-    """
+    """Answers from its resources, by host and path; `forbidden` is a part of what the caller may not ask."""
 
     names: Names
     resources: dict[str, Any]
     environ: dict[str, str]
     forbidden: str = "nothing"
-    pubsub: Google | None = None
 
     @property
     def subscription(self) -> str:
@@ -67,8 +63,6 @@ class Project(msgspec.Struct):
         key = f"{host}/{path}"
         if self.forbidden in key:
             raise UnreadableError(f"{host} answered 403: Permission denied")
-        if host == PUBSUB and self.pubsub is not None and key not in self.resources:
-            return self.pubsub.ask(host, path, body)
         found: dict[str, Any] | None = deepcopy(self.resources.get(key))
         if key == SERVICE and found is not None:
             env = [{"name": name, "value": value} for name, value in self.environ.items()]

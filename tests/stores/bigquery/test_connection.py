@@ -13,11 +13,11 @@ from app.stores.stamping import ClockTroubleError
 from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving import answers
 from sluice.testing.misbehaving.faults import EndStream, Fault, Remark, not_stored
-from sluice.testing.misbehaving.plain_client import SCHEMA, STREAM, Unstamped, row
 from sluice.testing.misbehaving.server import misbehaving
 from sluice.testing.misbehaving.waiting import until
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
+from tests.support.plain_client import SCHEMA, STREAM, Unstamped, row
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import asyncio
 
 from app.stores.sink import Stored, Uncertain
 from sluice.testing.misbehaving.faults import Fault, Refuse, in_turn, not_stored
-from sluice.testing.misbehaving.plain_client import Unstamped, row
 from sluice.testing.misbehaving.waiting import until
 from tests.ingest.connecting import connected, megabytes, one_on_its_way, silent
 from tests.ingest.scripted import turns
+from tests.support.plain_client import Unstamped, row
 
 
 async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() -> None:

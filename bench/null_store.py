@@ -1,7 +1,4 @@
-"""BigQuery's two ways in, with nothing behind them: what a contender appends is counted, and acknowledged later.
-
-    gRPC   BigQueryWrite's AppendRows and GetWriteStream, as the service and AppendRowsStream use them
-    REST   POST …/tables/{table}/insertAll, as `insert_rows_json` uses it
+"""BigQueryWrite with nothing behind it: what a contender appends is counted, and acknowledged later.
 
 Each request is acknowledged `ack_ms` after it has arrived, never sooner, and only then do its rows count; requests of
 one stream overlap, and are answered in order. Nothing is faked: a stream must say its schema before its first row.
@@ -23,12 +20,27 @@ import grpc.aio
 import msgspec
 from google.cloud.bigquery_storage_v1 import types
 
-from sluice.testing.null_store.rest import NullRest
-from sluice.testing.null_store.tally import Tally
-
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryWrite"
 _Request: Any = types.AppendRowsRequest.pb()
 _Response: Any = types.AppendRowsResponse.pb()
+
+
+class Tally:
+    """Counts acknowledged rows, requests and bytes; `ack_s` counts for requests that arrive from then on."""
+
+    def __init__(self, ack_s: float) -> None:
+        self.ack_s = ack_s
+        self._rows = self._requests = self._bytes = 0
+
+    def add(self, rows: int, size: int) -> None:
+        """Count one request of `size` bytes."""
+        self._rows += rows
+        self._requests += 1
+        self._bytes += size
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts since the start."""
+        return {"rows": self._rows, "requests": self._requests, "bytes": self._bytes}
 
 
 class _Stream:
@@ -100,8 +112,7 @@ async def serve(ack_ms: float) -> None:
     """Be the store, and do as the lines of the standard input say, until it ends."""
     tally, loop = Tally(ack_ms / 1_000), asyncio.get_running_loop()
     server, grpc_url = await _listen(tally)
-    rest = await loop.create_server(lambda: NullRest(tally), "127.0.0.1", 0, backlog=1_024)
-    _say({"grpc": grpc_url, "rest": f"http://127.0.0.1:{rest.sockets[0].getsockname()[1]}"})
+    _say({"grpc": grpc_url})
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         match line.split():
             case ["ack", milliseconds]:
@@ -111,7 +122,6 @@ async def serve(ack_ms: float) -> None:
                 _say(tally.counts())
             case words:
                 raise SystemExit(f"expected `ack MILLISECONDS` or `counts`, not {words}")
-    rest.close()
     await server.stop(None)
 
 
@@ -123,7 +133,7 @@ def _say(answer: dict[str, Any]) -> None:
 def main() -> None:
     """Be the store."""
     parser = argparse.ArgumentParser(
-        prog="python -m sluice.testing.null_store",
+        prog="python -m bench.null_store",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
