@@ -14,18 +14,6 @@ SCRIPT = ROOT / "tests" / "cli" / "from_nothing.sh"
 MOST_COMMANDS, WITHIN_S = 12, 600
 
 
-def commands() -> list[str]:
-    """Return what is typed, without the files that are written and the comments."""
-    text = re.sub(r"<<'FILE'\n.*?\nFILE$", "", SCRIPT.read_text(), flags=re.DOTALL | re.MULTILINE)
-    return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-def test_there_are_few_commands_and_none_edits_the_repository() -> None:
-    """Only files of the own folder are written."""
-    assert 5 < len(commands()) <= MOST_COMMANDS
-    assert re.findall(r">\s*([\w.]+)", "\n".join(commands())) == ["payments.py", "up.log", "publish.py"]
-
-
 async def test_the_published_records_are_on_the_page(tab: Page, tmp_path: Path) -> None:
     """The type is the user's own, the publisher Google's, and the page shows what was published."""
     built = await asyncio.to_thread(build, tmp_path)

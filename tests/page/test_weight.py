@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from sluice.testing.process import serving
-from tests.page.outages import intercept, rule
-from tests.page.visits import check_quiet, fill, visit
+from tests.page.visits import fill, visit
 from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
@@ -30,23 +29,3 @@ async def test_the_page_is_light_and_stands_still(tab: Page, tmp_path: Path) -> 
         )
         assert 10_000 < sent <= 150_000
         assert await tab.run("window.shifted") < 0.1
-
-
-async def test_the_first_screen_is_never_blank(tab: Page, tmp_path: Path) -> None:
-    """While the service takes its time, the page says what it waits for; its tiles need no schema of records."""
-    opening = "document.querySelector('#opening')"
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await intercept(tab, "[['', 'hang']]")
-        await tab.open(f"{process.url}/")
-        await tab.until(f"{opening}.checkVisibility() && {opening}.textContent === 'Connecting to the service …'")
-        assert await tab.run("document.querySelectorAll('link[rel=modulepreload]').length") > 20
-        await rule(tab, ("v1/schema", '"hang"'))
-        await tab.run("dispatchEvent(new PopStateEvent('popstate'))")
-        await tab.until(f"!{opening}.checkVisibility() && document.querySelectorAll('#figures > div').length === 5")
-        await tab.shows("[data-figure=stored]", "Stored…Counting the last 15 minutes", whole=True)
-        assert not await tab.run("document.querySelector('#explore').checkVisibility()")
-        await rule(tab)
-        await tab.run("dispatchEvent(new PopStateEvent('popstate'))")
-        await tab.until(f"{ROWS} === 20 && document.querySelector('[data-figure=stored]').textContent.includes('30')")
-        check_quiet(tab, process)
