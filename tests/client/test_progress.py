@@ -3,10 +3,8 @@
 import io
 from datetime import UTC, datetime
 
-import pytest
-
 from sluice_client.loading import Progress
-from sluice_client.progress import ProgressLine, bar, fraction
+from sluice_client.progress import ProgressLine, bar
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -17,21 +15,6 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         """It is one."""
         return True
-
-
-@pytest.mark.parametrize(
-    ("progress", "part"),
-    [
-        (Progress(), 1.0),
-        (Progress(1, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z"), 0.5),
-        (Progress(1, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", is_caught_up=True), 1.0),
-        (Progress(1, "2026-01-31T10:00:00Z", "2026-01-31T12:00:09Z"), 1.0),
-        (Progress(1, "2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"), 1.0),
-    ],
-)
-def test_a_part_of_the_time_is_read(progress: Progress, part: float) -> None:
-    """From the beginning of the run to now; clocks may differ."""
-    assert fraction(progress, NOON) == part
 
 
 def test_a_line_says_how_far_how_many_and_how_fast() -> None:
