@@ -1,14 +1,13 @@
 """What the service measures is what its catalogue says, name by name."""
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
 from app.stores.source import StoreUnavailableError
-from app.telemetry.instruments import BY_NAME, CATALOGUE, Instrument, instruments_table
+from app.telemetry.instruments import BY_NAME, Instrument
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from sluice.testing.service import CANARY, GOOD, Service, running
@@ -105,26 +104,3 @@ def check(instrument: Instrument, metric: Metric) -> None:
         assert tuple(bounds) == instrument.bounds
     if isinstance(metric.data, Sum):
         assert metric.data.is_monotonic
-
-
-def test_the_catalogue_reads_as_a_table_and_names_each_thing_once() -> None:
-    """Each name in a row of its own; names and attributes as Prometheus has them."""
-    table = instruments_table()
-    assert len(BY_NAME) == len(CATALOGUE) == table.count("\n") - 2
-    for instrument in CATALOGUE:
-        assert table.count(f"| `{instrument.name}` |") == 1
-        assert re.fullmatch("[a-z]+(_[a-z]+)+", instrument.name)
-        assert all(re.fullmatch("[a-z]+(_[a-z]+)*", attribute) for attribute in instrument.attributes)
-        assert instrument.description
-        assert not instrument.description.endswith(".")
-
-
-def test_series_that_exist_from_the_start_have_each_attribute() -> None:
-    """One value for each attribute of the metric, whose objective or first increase would else see nothing."""
-    started = {instrument.name for instrument in CATALOGUE if instrument.starts}
-    assert started == {
-        *("sluice_message_stored_delay_seconds", "sluice_record_rejected_total", "sluice_heartbeat_delay_seconds"),
-        *("http_server_request_duration_seconds", "sluice_query_duration_seconds"),
-    }
-    for instrument in CATALOGUE:
-        assert all(len(values) == len(instrument.attributes) for values in instrument.starts)

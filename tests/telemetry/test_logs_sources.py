@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-import subprocess
 import sys
 import threading
 import warnings
@@ -118,15 +117,3 @@ def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(
     log.close()
     logging.getLogger("sluice.test").warning("a %s", "secret")
     assert capsys.readouterr() == ("", "")
-
-
-def test_importing_the_module_configures_nothing() -> None:
-    """Whoever has the application in a process of their own keeps their own logging."""
-    look = (
-        "import logging, sys, threading\n"
-        "before = (sys.excepthook, threading.excepthook, sys.unraisablehook)\n"
-        "import app.telemetry.logs, app.main\n"
-        "assert before == (sys.excepthook, threading.excepthook, sys.unraisablehook)\n"
-        "assert not logging.getLogger().handlers and not logging.getLogger('sluice').handlers\n"
-    )
-    subprocess.run([sys.executable, "-c", look], check=True)

@@ -71,16 +71,6 @@ async def test_buckets_count_up_to_the_number_of_values() -> None:
     assert {sample.value for sample in family.samples if sample.name.endswith(("_count", "_sum"))} == {3.0}
 
 
-async def test_two_applications_in_one_process_have_numbers_of_their_own() -> None:
-    """And each scrape is whole, as often as it is asked for."""
-    async with running() as one, running() as other:
-        await one.push(GOOD)
-        for service, stored in ((one, "1.0"), (other, "0.0"), (one, "1.0")):
-            text = (await service.client.get("/metrics")).text
-            assert f'\nsluice_record_stored_total{{stream="records"}} {stored}\n' in text
-            assert text.count("# TYPE sluice_record_stored_total counter") == 1
-
-
 async def test_scraping_wants_its_own_scope_where_there_are_grants(tmp_path: Path) -> None:
     """A reader's key does not show how the service does, and a scraper's shows no record."""
     file = tmp_path / "grants.json"

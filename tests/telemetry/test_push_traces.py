@@ -153,18 +153,6 @@ async def test_a_message_that_is_not_durable_ends_its_span_as_an_error(cloud: Cl
     assert cloud.span("process s").status == 2
 
 
-async def test_no_more_is_traced_than_allowed(cloud: CloudServer) -> None:
-    """However many publishers ask for it; and later there is room again."""
-    async with running(traced(cloud.url, max_traces_per_s=2.0)) as service:
-        for number in range(5):
-            assert await push(service, str(number), caller()) == 204
-        assert isinstance(service.clock, FakeClock)
-        await service.clock.advance(0.5)
-        assert await push(service, "later", caller()) == 204
-    told = [span.attributes["messaging.message.id"] for span in cloud.spans if span.kind == "CONSUMER"]
-    assert sorted(told, key=str) == ["0", "1", "later"]
-
-
 async def test_a_refused_request_is_not_traced(cloud: CloudServer) -> None:
     """Whoever has no token decides nothing, and a broken envelope names no publisher."""
     async with running(traced(cloud.url, trace_ratio=1.0)) as service:

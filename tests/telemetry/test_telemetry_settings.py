@@ -7,7 +7,7 @@ import pytest
 
 from app.main import create_app
 from app.settings.load import SettingsError, load_settings
-from sluice.testing.service import SETTINGS, running
+from sluice.testing.service import SETTINGS
 
 ENVIRON = {"SLUICE_PUSH_PRINCIPALS": "a@b.example", "SLUICE_PUSH_AUDIENCE": "sluice"}
 
@@ -40,10 +40,7 @@ def test_a_system_has_a_name_that_fits_a_label(system: str) -> None:
     ("changed", "package", "words"),
     [
         ({"traces": "cloud"}, "opentelemetry.exporter.cloud_trace", "SLUICE_TRACES=cloud needs"),
-        ({"traces": "otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=otlp needs"),
         ({"metrics": ("cloud",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=cloud needs"),
-        ({"traces": "cloud-otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=cloud-otlp needs"),
-        ({"metrics": ("otlp",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=otlp needs"),
     ],
 )
 def test_a_package_that_is_missing_is_named(
@@ -63,12 +60,3 @@ def test_a_package_that_is_missing_is_named(
     with pytest.raises(SettingsError, match=words) as raised:
         create_app(settings)
     assert package in str(raised.value)
-
-
-async def test_without_traces_and_metrics_everything_works() -> None:
-    """And there is no page of metrics."""
-    settings = SETTINGS.replace(traces="none", metrics=())
-    async with running(settings) as service:
-        assert (await service.push({"id": "a", "timestamp": "2026-01-31T12:00:00Z"})).status_code == 204
-        assert (await service.client.get("/v1/records")).status_code == 200
-        assert (await service.client.get("/metrics")).status_code == 404
