@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.runtime.instants import DAY_US
-from app.stores.source import END_OF_STREAM
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
@@ -101,18 +100,6 @@ async def test_filters_find_what_the_page_says(query: str, found: list[str]) -> 
         assert [record["id"] for record in answer["records"]] == found
 
 
-async def test_whole_exports_end_as_the_page_says() -> None:
-    """CSV with a line of as many cells as the header has, Arrow with its own mark, for which `end` is refused."""
-    async with shop() as service:
-        asked = f"/v1/records?limit=all&{PAST}"
-        csv = await service.client.get(f"{asked}&format=csv&fields=id,source,data,attributes&end=true")
-        assert csv.text.splitlines()[-1] == f"#end,3,{csv.headers['sluice-resume-cursor']},"
-        arrow = await service.client.get(f"{asked}&format=arrow")
-        assert arrow.content.endswith(END_OF_STREAM)
-        refused = await service.client.get(f"{asked}&format=arrow&end=true")
-        assert (refused.status_code, refused.json()["errors"][0]["name"]) == (400, "end")
-
-
 @pytest.mark.parametrize(
     ("path", "keeping", "has_tag"),
     [
@@ -160,12 +147,3 @@ async def test_an_erasure_does_not_forget_idempotency_keys() -> None:
         assert [await are_stored_by(key) for key in ("old", "old", "new")] == [1, 0, 1]
         await clock.advance(SETTINGS.query.dedupe_lookback_s + 1)
         assert await are_stored_by("old") == 1
-
-
-async def test_every_get_may_be_a_head() -> None:
-    """The same status and headers, without the body."""
-    async with shop() as service:
-        for path in re.findall(r"\[`GET (/v1/[^`]+)`\]", TEXT):
-            target = path.replace("{id}", "order-1042")
-            answer = await service.client.head(target)
-            assert (answer.status_code, answer.content) == (200, b""), target

@@ -58,14 +58,6 @@ async def test_an_id_that_might_be_a_real_records_is_not_made_up(tmp_path: Path)
         assert "every field as sent" in ended.out
 
 
-async def test_other_record_types_will_do(tmp_path: Path) -> None:
-    """The record is made of what the service shows: numbers, dates, lists, nested types and no id at all."""
-    for kind in ("tests.contract.records:Wordy", "tests.schema.test_example:Everything"):
-        async with serving(tmp_path / f"{kind[-5:]}.duckdb", record=kind) as (running, _):
-            ended = await smoke("--url", running.url)
-            assert ended.status == 0, ended.out
-
-
 async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
     """`{smoke}` in it is replaced; a file that is no record ends the run before it is sent; a 422 is explained."""
     own, bad, refused = tmp_path / "own.json", tmp_path / "bad.json", tmp_path / "refused.json"
