@@ -1,7 +1,6 @@
 """The reference page: everything it needs comes from the service, and nothing may come from elsewhere."""
 
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
@@ -43,13 +42,6 @@ def parsed(html: str) -> _Page:
     return found
 
 
-def test_what_runs_in_a_page_is_found() -> None:
-    """The parser that the other tests rely on sees inline code and addresses elsewhere."""
-    found = parsed('<p onclick="x()"><script>y()</script><link href="https://cdn.example/a.css">')
-    assert found.inline == ["p onclick", "y()"]
-    assert found.loaded == ["https://cdn.example/a.css"]
-
-
 async def test_the_page_loads_files_of_the_service_only() -> None:
     """Each is there, has its type, and may be kept for ever; nothing comes from a network or stands inline."""
     async with running() as service:
@@ -80,24 +72,6 @@ async def test_links_work_with_a_slash_and_below_a_prefix() -> None:
         resolved = {urljoin("/prefix/docs", link) for link in links}
         assert {"/prefix/", "/prefix/openapi/openapi.json"} <= resolved
         assert all(link.startswith("/prefix/") for link in resolved)
-
-
-async def test_nothing_of_the_page_is_read_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instance that nobody asks for it does not hold its two megabytes."""
-    read: list[Path] = []
-    read_bytes = Path.read_bytes
-
-    def counted(path: Path) -> bytes:
-        read.append(path)
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", counted)
-    async with running() as service:
-        await service.client.get("/", headers={"Accept": "text/html"})
-        assert "uplot.js" in {path.name for path in read}
-        assert not {"swagger-ui.js", "reference.js"} & {path.name for path in read}
-        await service.client.get("/docs")
-        assert {"swagger-ui.js", "reference.js"} <= {path.name for path in read}
 
 
 async def test_an_unknown_path_below_the_document_is_a_problem() -> None:

@@ -50,25 +50,6 @@ class Scene:
         return waiting
 
 
-async def test_a_deadline_that_has_passed_is_told_by_the_next_turn() -> None:
-    """It is not told at once, where it began: whoever begins it goes on first."""
-    scene = Scene()
-    await scene.clock.advance(50)
-    waiting = scene.begin(20)
-    assert waiting.told_s == []
-    await scene.clock.advance(0)
-    assert waiting.told_s == [50.0]
-
-
-async def test_a_wait_that_begins_again_has_its_new_deadline() -> None:
-    """The one before does not count any more."""
-    scene = Scene()
-    waiting = scene.begin(10)
-    scene.deadlines.begin(waiting, 40 * MICROSECONDS)
-    await scene.clock.advance(100)
-    assert waiting.told_s == [40.0]
-
-
 async def test_waits_that_end_in_time_share_one_timer() -> None:
     """A thousand a second for ten minutes: one timer for each half minute, not one for each wait."""
     scene = Scene()

@@ -145,14 +145,6 @@ async def test_memorystore_is_reached_by_a_token_and_a_certificate_of_its_own(
                     await client.get("4")
 
 
-def test_an_impossible_port_is_told_without_the_address() -> None:
-    """What a pattern cannot see is refused all the same."""
-    with pytest.raises(SettingsError, match="SLUICE_CACHE_URL must be an address") as refused:
-        connect("valkey://:secret@h:99999")
-    assert "secret" not in str(refused.value)
-    assert refused.value.__suppress_context__
-
-
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most do without it."""
     monkeypatch.setitem(sys.modules, "valkey.asyncio", None)

@@ -70,10 +70,3 @@ def test_no_message_shows_an_expression_or_a_type_of_python(name: str) -> None:
 def test_a_secret_is_not_quoted(name: str) -> None:
     """It may be nearly right."""
     assert "hunter2" not in refused(**{name: "hunter2"})
-
-
-def test_every_rule_for_a_text_has_its_form() -> None:
-    """Else the message could only say that it is no text."""
-    for setting in SETTINGS.values():
-        if isinstance(setting.kind, inspect.StrType) and setting.kind.pattern:
-            assert setting.form, setting.name
