@@ -83,11 +83,8 @@ def kept(data: bytes) -> Any:
 @pytest.mark.parametrize(
     ("record", "dropped"),
     [
-        ({}, 0),
         ({"a": 1, "unitPrice": "1.5", "one": None, "strict": {"a": 1}, "lines": [], "payload": {"x": 1}}, 0),
-        ({"b": 1}, 1),
         ({"unit_price": "1.5", "undeclared": "drop"}, 2),
-        ({"one": {"b": 1, "c": {"d": 1}}, "x": [1, 2]}, 3),
         ({"lines": [{"a": 1}, {"b": 1}, {"b": 2, "c": 3}]}, 3),
         ({"payload": {"b": {"c": 1}}}, 0),
     ],
@@ -120,15 +117,10 @@ def test_a_type_that_rejects_everything_is_not_looked_at() -> None:
 
 
 _CASES: dict[str, tuple[bytes, dict[str, Any]]] = {
-    "nothing undeclared": (b'{"key":1,"leg":{"flownTo":{"a":1}},"strict":{"a":1},"payload":{"x":1}}', {}),
-    "at the top": (b'{"x":{"y":[1,{"z":null}]}}', {"x": {"y": [1, {"z": None}]}}),
-    "by the name in JSON": (b'{"id":1}', {"id": 1}),
     "an escaped name": (b'{"\\u006bey":1,"\\u0078":2}', {"x": 2}),
     "dropped in nested classes": (b'{"leg":{"x":1},"legs":[{"via":[{"y":1}]}],"c":2,"leg.x":3}', {"c": 2, "leg.x": 3}),
     "the last of two members": (b'{"x":1,"x":2}', {"x": 2}),
-    "a null instead of a Struct": (b'{"leg":null,"x":1}', {"x": 1}),
     "an integer beyond 64 bits": (b'{"x":123456789012345678901234567890}', {"x": 123456789012345678901234567890}),
-    "an empty rest": (b'{"rest":{},"x":1}', {"x": 1}),
 }
 
 
