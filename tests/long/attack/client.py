@@ -194,7 +194,7 @@ def _fate(each: socket.socket, served: frozenset[int] | None) -> str:
     poll = select.poll()
     poll.register(each, select.POLLRDHUP)
     closed = bool(poll.poll(0))
-    status = first.split(b"\r\n")[0].decode(errors="replace") if first.startswith(b"HTTP/1") else "HTTP/2 frames"
+    status = first.split(b"\r\n")[0].decode(errors="replace")
     return f"{'closed after' if closed else 'open with'} {status}"
 
 

@@ -59,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  {name:8} {', '.join(f'{each.p50_s:.2f}/{each.p99_s:.2f}' for each in felt)} s")
         lines += [
             f"  memory {mebibytes(seen.first_bytes)} MiB before, {mebibytes(seen.peak_bytes)} at most",
-            f"  full service after {seen.recovery_s:.1f} s; this process itself was late by {seen.own_lag_s:.2f} s",
+            f"  full service after {seen.recovery_s:.1f} s",
             f"  sent {dict(self.sent.answers)}; connections {dict(self.sent.connections)}",
         ]
         return "\n".join([*lines, *(f"  BROKEN: {each}" for each in wrong)])
@@ -153,7 +153,6 @@ async def run(attack: Attack, folder: Path, times: Times) -> Outcome:
             recovery_s=neighbours.recovery_s(ended_s, usual_s),
             alive=alive,
             complaints=service.complaints(),
-            own_lag_s=neighbours.own_lag_s(attacked_s, ended_s),
             is_silence=attack.is_silence,
             unread=sum(count for fate, count in sent.connections.items() if fate.startswith("open"))
             if attack.stall_s is not None

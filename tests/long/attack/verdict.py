@@ -48,7 +48,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     `missing` are acknowledged messages that are in neither feed; `repeated` records that a follower saw twice.
     `first_bytes` and `peak_bytes` are memory before and at most.
-    `own_lag_s` is by how much the measuring process itself was late (p99): what it adds to the others' figures.
     `unread` are connections of clients that read nothing which the kernel should have ended by the end of the attack.
     """
 
@@ -62,7 +61,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     recovery_s: float
     alive: bool
     complaints: Sequence[str]
-    own_lag_s: float
     is_silence: bool = False
     unread: int = 0
 
