@@ -63,17 +63,6 @@ async def test_waits_that_end_in_time_share_one_timer() -> None:
     assert len(scene.deadlines) == 0
 
 
-async def test_no_timer_is_left_when_nothing_waits() -> None:
-    """After the last ring there is none, and the next wait has one of its own."""
-    scene = Scene()
-    scene.deadlines.end(scene.begin(30))
-    await scene.clock.advance(1_000)
-    assert scene.clock.asked == 1
-    waiting = scene.begin(1_030)
-    await scene.clock.advance(100)
-    assert (waiting.told_s, scene.clock.asked) == ([1_030.0], 2)
-
-
 async def test_close_returns_those_that_wait_and_tells_nobody() -> None:
     """They are the caller's to tell; what begins later has its deadline again."""
     scene = Scene()

@@ -48,14 +48,6 @@ def test_the_message_says_what_would_be_right(name: str, value: str, said: str) 
     assert refused(**{name: value}) == f"SLUICE_{name.upper()}: {said}"
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
-    """In the order of the documentation; who mends one does not find the next."""
-    assert [part.partition(":")[0] for part in refused(traces="x", port="y", host="h").split("; ")] == [
-        "SLUICE_PORT",
-        "SLUICE_TRACES",
-    ]
-
-
 @pytest.mark.parametrize("name", [name for name in VARIABLES.values() if not accepts_any_text(SETTINGS[name])])
 def test_no_message_shows_an_expression_or_a_type_of_python(name: str) -> None:
     """Whatever is wrong: a text with a rule has its form in words."""
