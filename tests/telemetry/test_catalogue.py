@@ -1,13 +1,11 @@
 """What the service measures is what its catalogue says, name by name."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
 from app.stores.source import StoreUnavailableError
-from app.telemetry.instruments import BY_NAME, Instrument
+from app.telemetry.instruments import BY_NAME
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from sluice.testing.service import CANARY, GOOD, Service, running
@@ -15,7 +13,6 @@ from tests.telemetry.collected import collect, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
 
 CLOSED = {"since": "2023-01-01T00:00:00Z", "until": "2023-01-02T00:00:00Z"}
-_KINDS: dict[str, type] = {"counter": Sum, "gauge": Gauge, "histogram": Histogram}
 
 
 async def live_through_everything(service: Service, runner: MeteredRunner) -> None:
@@ -45,15 +42,13 @@ async def live_through_everything(service: Service, runner: MeteredRunner) -> No
 
 
 async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name, kind, unit, description, attributes and buckets, both ways; each thing counted once, as it happened."""
+    """Both ways; each thing counted once, as it happened. Its form is checked where it leaves the process."""
     runners = metered(monkeypatch, 1_000, {"records": 2})
     async with running() as service:
         await live_through_everything(service, runners[0])
         found = collect(service)
         ready = (await service.client.get("/health/ready")).json()
     assert set(found) == set(BY_NAME)
-    for name, metric in found.items():
-        check(BY_NAME[name], metric)
     assert values(found["sluice_record_stored_total"], "stream") == {"records": 3}
     assert values(found["sluice_message_duplicate_total"], "stream") == {"records": 1}
     assert values(found["sluice_record_rejected_total"], "reason", "stream") == {("invalid", "records"): 1}
@@ -91,16 +86,3 @@ async def test_everything_in_the_catalogue_is_measured_and_nothing_else(monkeypa
         ("stream", "200"): 1,
     }
     assert ready["counters"]["push_answers"] == {"204": 4, "401": 1}
-
-
-def check(instrument: Instrument, metric: Metric) -> None:
-    """Compare a metric that was collected with what the catalogue says of it."""
-    assert (metric.unit, metric.description) == (instrument.unit, instrument.description)
-    assert isinstance(metric.data, _KINDS[instrument.kind])
-    assert metric.data.data_points
-    for point in metric.data.data_points:
-        assert set(point.attributes or {}) == set(instrument.attributes)
-        bounds: Any = getattr(point, "explicit_bounds", ())
-        assert tuple(bounds) == instrument.bounds
-    if isinstance(metric.data, Sum):
-        assert metric.data.is_monotonic

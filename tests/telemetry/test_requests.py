@@ -8,6 +8,8 @@ import pytest
 
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, Service, running
+from tests.ingest.scripted import turns
+from tests.sse import reading
 from tests.telemetry.collected import collect, values
 
 DURATION = "http_server_request_duration_seconds"
@@ -67,15 +69,8 @@ async def test_what_nobody_could_have_meant_makes_no_series() -> None:
 async def test_a_reader_that_goes_away_is_counted_as_499() -> None:
     """It had no answer, which is not the service's fault."""
     async with running() as service:
-        events = [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
-
-        async def receive() -> Any:
-            return events.pop(0) if events else await asyncio.Event().wait()
-
-        async def send(_: Any) -> None:
-            """Nobody reads it."""
-
-        await service.app(scope("/v1/records", b"wait=20"), receive, send)
+        async with reading(service.app, "/v1/records", {"wait": "20"}):
+            await turns()
         assert counted(service) == {("/v1/records", "GET", 499, "wait"): 1}
 
 
@@ -93,24 +88,6 @@ async def test_a_request_takes_until_its_last_byte() -> None:
             if dict(point.attributes or {})[BY[3]] == "wait"
         )
         assert 4.9 <= waited.sum <= 5.1  # type: ignore[union-attr] # a histogram's
-
-
-def scope(path: str, query: bytes) -> dict[str, Any]:
-    """Return the ASGI scope of a GET of this machine."""
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": query,
-        "headers": [(b"host", b"localhost")],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
 
 
 @pytest.mark.parametrize("query", ["since=now&wait=3", "since=now&%77ait=3"])
