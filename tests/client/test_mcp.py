@@ -18,7 +18,7 @@ from app.query.params.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, STAT
 from sluice.testing.pace import patience_s
 from sluice.testing.process import ROOT, free_port, serving
 from sluice_client.mcp.tools import DEFAULT_LIMIT, MAX_LIMIT, MAX_RESULT_BYTES, PARAMETERS, TOOLS
-from tests.client.command import command, run
+from tests.client.command import command
 from tests.page.visits import post
 
 KEY = "sluice_" + "a" * 43
@@ -224,13 +224,3 @@ def test_every_parameter_of_the_api_is_an_argument_or_no_filter() -> None:
         jsonschema.Draft202012Validator.check_schema(tool.schema())
         assert {*tool.arguments} - {"stream", "id", "filters"} <= parameters
     assert DEFAULT_LIMIT < MAX_LIMIT < 1000
-
-
-async def test_without_the_sdk_the_extra_is_named(tmp_path: Path) -> None:
-    """The rest of the client does without it."""
-    (tmp_path / "mcp.py").write_text("raise ModuleNotFoundError('no', name='mcp')\n")
-    ended = await run("mcp", "http://127.0.0.1:1", environment={"PYTHONPATH": str(tmp_path)})
-    assert (ended.status, ended.said) == (2, "error: the package mcp is missing: install sluice-client[mcp]\n")
-    program = "import sys, sluice_client, sluice_client.__main__; sys.exit('mcp' in sys.modules)"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
-    assert await process.wait() == 0
