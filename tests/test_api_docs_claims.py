@@ -46,16 +46,6 @@ async def test_with_a_cursor_everything_but_filters_may_change() -> None:
                 assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), wrong
 
 
-async def test_who_lost_the_cursor_begins_anew_and_drops_what_is_known() -> None:
-    """From the `ingest_time` of the last record on come that record, and all that lie behind it."""
-    async with shop() as service:
-        first = (await service.client.get("/v1/records?limit=2")).json()["records"]
-        known = {record["delivery_key"] for record in first}
-        again = (await service.client.get(f"/v1/records?since={first[-1]['ingest_time']}")).json()["records"]
-        new = [record["id"] for record in again if record["delivery_key"] not in known]
-        assert (len(again), new) == (4, ["order-1043", "order-1042", "note-1"])
-
-
 async def test_who_fell_far_behind_catches_up_window_by_window() -> None:
     """A resume cursor is then read in windows of the greatest length, with nothing to wait for between them."""
     async with running(SETTINGS.replace(max_window_days=1), clock=(clock := FakeClock())) as service:

@@ -37,17 +37,6 @@ def test_those_of_the_settings_have_every_scope_and_the_usual_limit() -> None:
     assert read_grants(document(email_grant()), unlimited).by_email[READER].principal.requests_per_minute is None
 
 
-def test_filters_in_another_order_make_the_same_principal() -> None:
-    """What is cached for one is good for the other."""
-    rules = msgspec.structs.replace(RULES, check_filters=lambda *_: None)
-    one, other = (
-        read_grants(document(email_grant(filters=filters)), rules).by_email[READER]
-        for filters in ({"a": "1", "b.in": "2,3"}, {"b.in": "2,3", "a": "1"})
-    )
-    assert one == other
-    assert one.principal.filters == (("a", "1"), ("b.in", "2,3"))
-
-
 _ENTRY = "grants[1] (partner-a): "
 _MISTAKES: dict[str, tuple[Any, str]] = {
     "no identity": (key_grant(name=None, key_sha256=None), "grants[1]: a grant needs either an `email`"),

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.grants import GrantsError
 from app.auth.grants_file import GrantsReloader
 from tests.auth.callers import KEY, READER, RULES, document, email_grant, key_grant, remove, write
 
@@ -76,19 +75,3 @@ async def test_a_file_that_goes_away_changes_nothing(file: Path, caplog: pytest.
     write(file, document())
     await grants.look()
     assert READER not in grants
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [(None, "cannot be read: No such file or directory"), (b"{", "expected a JSON document")],
-    ids=["missing", "wrong"],
-)
-def test_at_the_start_a_file_must_be_good(file: Path, content: bytes | None, told: str) -> None:
-    """There are no older grants to go by; the message names the setting and the file."""
-    file.unlink()
-    if content is not None:
-        write(file, content)
-    with pytest.raises(GrantsError) as refused:
-        GrantsReloader(str(file), RULES)
-    assert str(refused.value).startswith(f"SLUICE_GRANTS_FILE ({file})")
-    assert told in str(refused.value)

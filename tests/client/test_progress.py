@@ -9,33 +9,12 @@ from sluice_client.progress import ProgressLine, bar
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-class Terminal(io.StringIO):
-    """A terminal."""
-
-    def isatty(self) -> bool:
-        """It is one."""
-        return True
-
-
 def test_a_line_says_how_far_how_many_and_how_fast() -> None:
     """With a bar."""
     progress = Progress(12_345, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00.5Z")
     assert bar(progress, NOON, 999.6) == (
         "[############............]  50%  12,345 new records  1,000/s  up to 2026-01-31T11:00:00Z"
     )
-
-
-def test_a_terminal_has_one_line_that_is_written_over() -> None:
-    """A message ends it; a shorter line leaves nothing of a longer one."""
-    terminal = Terminal()
-    line = ProgressLine(terminal, clock=lambda: 0.0)
-    line.show(Progress(1_000, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z"))
-    line.show(Progress(1_000, "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", is_caught_up=True))
-    line.say("asking again")
-    first, second = terminal.getvalue().split("\r")[1:]
-    assert "1,000 new records" in first
-    shown, said = second.splitlines()
-    assert (len(shown), said) == (len(first), "asking again")
 
 
 def test_elsewhere_there_is_a_line_when_something_has_changed() -> None:

@@ -4,9 +4,7 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin
 
 import httpx
-import pytest
 
-from app.http.reading import strong_etag
 from sluice.testing.service import running
 
 
@@ -80,20 +78,3 @@ async def test_an_unknown_path_below_the_document_is_a_problem() -> None:
         for path in ("/openapi", "/openapi/swagger", "/schema"):
             answer: httpx.Response = await service.client.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-
-
-async def test_the_document_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tag takes longer than the rest of an answer, also of one that is refused; and anyone may ask."""
-    hashed: list[int] = []
-
-    def counted(*parts: str | bytes) -> str:
-        hashed.append(sum(map(len, parts)))
-        return strong_etag(*parts)
-
-    monkeypatch.setattr("app.http.assets.strong_etag", counted)
-    monkeypatch.setattr("app.openapi.document.strong_etag", counted, raising=False)
-    async with running() as service:
-        answers = [await service.client.get("/openapi/openapi.json") for _ in range(3)]
-    compressed = strong_etag(answers[0].content)[:-1] + '-gzip"'
-    assert {answer.headers["etag"] for answer in answers} == {compressed}
-    assert hashed.count(len(answers[0].content)) == 1

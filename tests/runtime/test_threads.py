@@ -31,21 +31,6 @@ def test_only_threads_that_are_started_within_are_in_the_background() -> None:
     assert (os.sched_getscheduler(0), policy_of_a_new_thread()) == (os.SCHED_OTHER, os.SCHED_OTHER)
 
 
-@linux
-@pytest.mark.parametrize("call", ["sched_setscheduler", "sched_getscheduler", "sched_getparam"])
-def test_a_system_that_refuses_is_done_without(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    """Some sandboxes know one policy only, some libraries do not ask."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(22, "Invalid argument")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, call, refuse)
-        with started_in_the_background():
-            pass
-    assert policy_of_a_new_thread() == os.SCHED_OTHER
-
-
 def policies_of(pid: int) -> dict[int, int]:
     """Return the policy of each thread of a process."""
     found = {}

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -143,10 +142,3 @@ async def test_memorystore_is_reached_by_a_token_and_a_certificate_of_its_own(
             for client in clients[1:]:
                 with pytest.raises(ValkeyError):
                     await client.get("4")
-
-
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most do without it."""
-    monkeypatch.setitem(sys.modules, "valkey.asyncio", None)
-    with pytest.raises(SettingsError, match=r"SLUICE_CACHE_URL needs the package valkey.*, which is not installed"):
-        connect("valkey://10.0.0.3")

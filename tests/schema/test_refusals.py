@@ -25,11 +25,6 @@ class _HoldsItself(msgspec.Struct):
     children: "list[_HoldsItself]"
 
 
-class _JsonTree(msgspec.Struct):
-    below: "dict[str, _JsonTree]"
-    value: _Custom
-
-
 class _Tagged(msgspec.Struct, tag="t"):
     a: int
 

@@ -80,27 +80,6 @@ def kept(data: bytes) -> Any:
     return order.rest
 
 
-@pytest.mark.parametrize(
-    ("record", "dropped"),
-    [
-        ({"a": 1, "unitPrice": "1.5", "one": None, "strict": {"a": 1}, "lines": [], "payload": {"x": 1}}, 0),
-        ({"unit_price": "1.5", "undeclared": "drop"}, 2),
-        ({"lines": [{"a": 1}, {"b": 1}, {"b": 2, "c": 3}]}, 3),
-        ({"payload": {"b": {"c": 1}}}, 0),
-    ],
-)
-def test_what_is_dropped_is_found_at_the_level_where_it_is_dropped(record: dict[str, Any], dropped: int) -> None:
-    """In nested Structs and lists of them, by the names that JSON has; what a JSON column holds is kept."""
-    reader = reader_of(Extended)
-    for spaced in (False, True):
-        data = msgspec.json.encode(record)
-        data = msgspec.json.format(data, indent=3) if spaced else data
-        msgspec.json.decode(data, type=Extended)
-        found = [*reader.find(data)]
-        assert len(found) == dropped
-        assert not any(member.is_kept for member in found)
-
-
 def test_a_number_that_only_its_field_could_read_is_no_obstacle() -> None:
     """A Decimal beyond a float's range, and an undeclared number beyond any that is dropped."""
     data = b'{"unitPrice":1e999,"huge":1e9999,"lines":[{"x":1e9999}]}'

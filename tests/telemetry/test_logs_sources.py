@@ -10,22 +10,10 @@ import warnings
 import msgspec
 import pytest
 
-from app.telemetry.logs import RepetitionFilter, configure_logging
+from app.telemetry.logs import RepetitionFilter
 from tests.telemetry.logged import read
 
 pytestmark = pytest.mark.usefixtures("log")
-_LOGGERS = ["sluice.test", "google.auth", "opentelemetry.sdk", "asyncio"]
-
-
-def test_configuring_again_logs_once() -> None:
-    """First before the settings are known, then with what they say."""
-    first, second = io.StringIO(), io.StringIO()
-    configure_logging(first)
-    configure_logging(second, labels={"system": "orders"})
-    for name in _LOGGERS:
-        logging.getLogger(name).error("it failed")
-    assert first.getvalue() == ""
-    assert [line["logger"] for line in read(second)] == _LOGGERS
 
 
 def test_a_fault_that_repeats_is_logged_five_times_a_minute_and_then_counted() -> None:

@@ -129,16 +129,6 @@ async def test_each_attempt_of_an_append_has_its_span(cloud: CloudServer) -> Non
     assert secret.encode() not in cloud.serialised()
 
 
-async def test_rejects_are_appended_in_the_same_trace(cloud: CloudServer) -> None:
-    """A bad record's way into its table is seen as a good one's is."""
-    sender = caller()
-    async with running(traced(cloud.url)) as service:
-        body = envelope(b'{"id": "no timestamp"}', "1", sender.attributes)
-        assert (await service.client.post("/pubsub/push", content=body, headers=authorization())).status_code == 204
-    assert {span.name for span in cloud.spans} == {"process s", "append records_rejected"}
-    assert {span.trace_id for span in cloud.spans} == {sender.trace_id}
-
-
 async def test_a_message_that_is_not_durable_ends_its_span_as_an_error(cloud: CloudServer) -> None:
     """With the verdict as the type."""
     async with scripted(traced(cloud.url)) as (service, sinks):
