@@ -283,10 +283,3 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         with pytest.raises(TargetError, match="cannot be opened"):
             open_sink(str(path), "records")
         assert path.read_text().startswith("notes of mine")
-
-
-def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the extra that brings it."""
-    monkeypatch.setitem(__import__("sys").modules, "sluice_client.sinks.duckdb_file", None)
-    with pytest.raises(TargetError, match=r"it comes with sluice-client\[duckdb\]"):
-        open_sink("x.duckdb", "records")

@@ -84,27 +84,6 @@ async def test_the_document_is_valid(record: str) -> None:
         jsonschema_rs.meta.validate(schema)
 
 
-def unnamed(schema: Any) -> Iterator[dict[str, Any]]:
-    """Return the objects with members of their own that stand below `schema`."""
-    children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
-    for child in children:
-        if isinstance(child, dict) and child.get("type") == "object" and "properties" in child:
-            yield child
-        yield from unnamed(child)
-
-
-@pytest.mark.parametrize("record", ["app.record:Record", "sluice.local.flights.record:Flight"])
-async def test_every_object_has_one_name(record: str) -> None:
-    """A generated client's class is named after its component: none is inlined, and no title is another name."""
-    document = await document_of(record)
-    schemas = [described["schema"] for _, described in media_types(document)]
-    named = document["components"]["schemas"]
-    assert list(unnamed([{"schema": schema} for schema in schemas])) == []
-    assert [found for schema in named.values() for found in unnamed(list(schema.get("properties", {}).values()))] == []
-    assert [name for name, schema in named.items() if "title" in schema] == []
-    assert len({name.replace(".", "").lower() for name in named}) == len(named)
-
-
 @pytest.mark.parametrize("record", ["app.record:Record", "sluice.local.flights.record:Flight"])
 async def test_every_example_fits_its_schema(record: str) -> None:
     """Of parameters, of what is sent and of what is answered."""
