@@ -21,7 +21,7 @@ import msgspec
 
 from tests.long.attack.openings import OPENINGS
 from tests.long.attack.payloads import PAYLOADS, Request
-from tests.long.attack.plan import Hold, Repeat, Stop
+from tests.long.attack.plan import Hold, Repeat
 
 READY = "ready"
 _PREPARED = 6
@@ -37,7 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to send, and where to; `tokens` has the bearer token of each caller by its name."""
 
     url: str
-    moves: tuple[Hold | Repeat | Stop, ...]
+    moves: tuple[Hold | Repeat, ...]
     seconds: float
     tokens: Mapping[str, str]
 
@@ -74,7 +74,7 @@ class Attacker:
                 for move in self._job.moves:
                     if isinstance(move, Hold):
                         await self._open(move, held)
-                    elif isinstance(move, Repeat):
+                    else:
                         numbers = iter(range(move.times)) if move.times is not None else itertools.count()
                         senders = (self._repeat(move, numbers) for _ in range(move.connections))
                         tasks += [asyncio.create_task(sender) for sender in senders]

@@ -30,19 +30,14 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """How often altogether; None is until the end."""
 
 
-class Stop(msgspec.Struct, frozen=True, tag=True):
-    """Stop the process (SIGSTOP) for all of the time, then let it go on."""
-
-
-Move = Hold | Repeat | Stop
+Move = Hold | Repeat
 
 
 class Attack(msgspec.Struct, frozen=True, kw_only=True):
     """One attack: its moves begin one after another and go on together.
 
-    `pages` is how many messages of large records are stored beforehand; `is_silence` where the process cannot answer
-    meanwhile, so only the rest is judged. With `stall_s` the kernel ends clients that read nothing after that time
-    instead of the default, and all of these must be gone when the attack is over.
+    `pages` is how many messages of large records are stored beforehand. With `stall_s` the kernel ends clients that
+    read nothing after that time instead of the default, and all of these must be gone when the attack is over.
     """
 
     name: str
@@ -50,7 +45,6 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     moves: tuple[Move, ...]
     seconds: float = DEFAULT_S
     pages: int = 0
-    is_silence: bool = False
     stall_s: float | None = None
 
 
@@ -129,12 +123,6 @@ ATTACKS = (
         "pushes with 24 KB of a token whose key nobody knows",
         connections=4,
         pause_s=0.02,
-    ),
-    Attack(
-        name="stopped-process",
-        what="the process is stopped (SIGSTOP) and goes on later",
-        moves=(Stop(),),
-        is_silence=True,
     ),
 )
 
