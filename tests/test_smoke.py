@@ -32,17 +32,6 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
         assert rows[1]["delivery_key"] == again.report["delivery_key"]
 
 
-async def test_a_stream_is_tested_by_its_own_paths(tmp_path: Path) -> None:
-    """The record is of its type; a stream that is not there is told."""
-    async with serving(tmp_path / "store.duckdb", streams="tests.streams.market:STREAMS") as (running, client):
-        ended = await smoke("--url", running.url, "--stream", "visits")
-        assert ended.status == 0, ended.out + ended.said
-        assert "POST /v1/streams/visits/records: 201, durable" in ended.out
-        assert len((await client.get("/v1/streams/visits/records")).json()["records"]) == 1
-        wrong = await smoke("--url", running.url, "--stream", "vists", "--json")
-        assert (wrong.status, "there is no stream 'vists'" in wrong.step("schema")) == (1, True)
-
-
 async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
     """`{smoke}` in it is replaced; a file that is no record ends the run before it is sent; a 422 is explained."""
     own, bad, refused = tmp_path / "own.json", tmp_path / "bad.json", tmp_path / "refused.json"

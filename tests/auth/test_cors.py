@@ -68,14 +68,6 @@ async def test_what_answers_vary_by_is_still_said(tmp_path: Path, origins: tuple
             assert {"Accept", "Authorization", "Origin"} <= set(answer.headers["Vary"].split(", "))
 
 
-async def test_any_page_may_ask_where_tokens_are_wanted(tmp_path: Path) -> None:
-    """It has to have one: browsers add none by themselves."""
-    async with running(granting(tmp_path, key_grant(), cors_origins=("*",))) as service:
-        answer = await service.client.get(paths.RECORDS, headers={"Origin": ELSEWHERE, **bearing()})
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
-        assert (await service.client.get(paths.RECORDS, headers={"Origin": ELSEWHERE})).status_code == 401
-
-
 async def test_on_loopback_a_listed_page_may_call_without_a_token() -> None:
     """The settings say so; others are refused as ever."""
     async with running(SETTINGS.replace(cors_origins=(SHOP,))) as service:

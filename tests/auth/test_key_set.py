@@ -56,19 +56,6 @@ async def test_keys_are_refreshed_before_their_age_ends() -> None:
         assert issuer.fetches == 3
 
 
-async def test_a_refresh_replaces_the_keys() -> None:
-    """A key that the issuer withdrew is no longer known after the refresh; the new one is, without another fetch."""
-    issuer, clock = Issuer("old"), FakeClock()
-    keys = KeySet(issuer.fetch, clock)
-    async with running(keys):
-        await clock.advance(1)
-        issuer.names = ("new",)
-        await clock.advance(800)
-        assert await keys.find("new") == _PEM
-        assert issuer.fetches == 2
-        assert await keys.find("old") is None
-
-
 async def test_failures_keep_the_old_keys_and_back_off(caplog: pytest.LogCaptureFixture) -> None:
     """While the issuer cannot be reached the keys at hand go on to serve, and the retries grow apart to a minute."""
     issuer, clock = Issuer("a"), FakeClock()

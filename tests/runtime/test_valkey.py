@@ -34,22 +34,6 @@ async def test_a_client_speaks_to_the_server_of_its_address(valkey_server: Valke
 
 
 @pytest.mark.parametrize(
-    ("url", "connection"),
-    [
-        ("valkey://10.0.0.3:6379/0", "Connection"),
-        ("redis://10.0.0.3", "Connection"),
-        ("valkeys://:secret@10.0.0.3:6379/2", "SSLConnection"),
-        ("rediss://10.0.0.3", "SSLConnection"),
-    ],
-)
-def test_an_s_means_tls(url: str, connection: str) -> None:
-    """`valkeys` and `rediss` are encrypted; nothing is connected before it is used."""
-    client = connect(url)
-    assert client.connection_pool.connection_class.__name__ == connection
-    assert client.connection_pool.connection_kwargs["socket_timeout"] <= 1
-
-
-@pytest.mark.parametrize(
     "url",
     [
         *("http://10.0.0.3", "10.0.0.3:6379", "valkey://", "valkey://h/db", "unix:///run/v.sock"),

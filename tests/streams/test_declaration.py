@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.record import Record, RecordTypeError
@@ -70,15 +69,6 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
 def test_a_mistake_is_told_with_the_stream_and_what_would_be_right(declared: Any, told: str) -> None:
     """At start-up, not with the first message."""
     assert told in made(declared)
-
-
-def test_all_mistakes_are_told_at_once() -> None:
-    """Of types too, by the stream."""
-    silent = msgspec.defstruct("Silent", [("a", int)])
-    text = made({"A": Order, "good": Order, "bad": silent})
-    assert text.startswith("stream 'A': a name must be")
-    assert "; stream 'bad': Silent" in text
-    assert "good" not in text
 
 
 @pytest.mark.parametrize(

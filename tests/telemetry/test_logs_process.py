@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.auth.grants import new_key
-from sluice.testing.process import Process, free_port, serving, start
+from sluice.testing.process import Process, serving, start
 from sluice.testing.service import authorization, envelope
 
 SECRET = "Violet-Crumble-4711"
@@ -66,24 +66,3 @@ async def test_a_declaration_that_fails_is_one_line_without_its_values(
     (line,) = lines
     assert "cannot be imported: RuntimeError (broken.py, line 3)" in line["message"]
     assert "stack_trace" not in line
-
-
-async def test_a_store_that_cannot_be_reached_is_told_in_json_too() -> None:
-    """By libraries of others that write as they like: over HTTP, and over gRPC."""
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    settings = {
-        "backend": "bigquery",
-        "bigquery_project": "my-project",
-        "bigquery_dataset": "events",
-        "bigquery_rest_url": nowhere,
-        "bigquery_storage_url": nowhere,
-        "append_deadline_s": "1",
-        "request_budget_s": "2",
-    }
-    data = msgspec.json.encode({"id": SECRET, "timestamp": "2026-01-31T12:00:00Z", "data": SECRET})
-    async with serving(Path("unused"), **settings) as (service, client):
-        answer = await client.post("/pubsub/push", content=envelope(data), headers=authorization())
-        assert answer.status_code in {429, 503}
-        assert await service.terminate() == 0
-        lines = await _lines(service)
-    assert any("UNREACHABLE" in line["message"] for line in lines)
