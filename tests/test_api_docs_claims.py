@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.runtime.instants import DAY_US
-from app.stores.source import END_OF_STREAM
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, running
 from tests.shop import DOCUMENT, shop
@@ -47,16 +46,6 @@ async def test_with_a_cursor_everything_but_filters_may_change() -> None:
                 assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), wrong
 
 
-async def test_who_lost_the_cursor_begins_anew_and_drops_what_is_known() -> None:
-    """From the `ingest_time` of the last record on come that record, and all that lie behind it."""
-    async with shop() as service:
-        first = (await service.client.get("/v1/records?limit=2")).json()["records"]
-        known = {record["delivery_key"] for record in first}
-        again = (await service.client.get(f"/v1/records?since={first[-1]['ingest_time']}")).json()["records"]
-        new = [record["id"] for record in again if record["delivery_key"] not in known]
-        assert (len(again), new) == (4, ["order-1043", "order-1042", "note-1"])
-
-
 async def test_who_fell_far_behind_catches_up_window_by_window() -> None:
     """A resume cursor is then read in windows of the greatest length, with nothing to wait for between them."""
     async with running(SETTINGS.replace(max_window_days=1), clock=(clock := FakeClock())) as service:
@@ -77,20 +66,15 @@ async def test_who_fell_far_behind_catches_up_window_by_window() -> None:
     [
         ("data.country=NO", ["order-1042", "order-1042"]),
         ("data.items.0.sku=A-1", ["order-1042"]),
-        ("data.total=80", ["order-1043"]),
         ("data.total=80.0", []),
         ("data.total.gte=80.0", ["order-1043"]),
         ("data.country.gte=0", []),
         ("data.items.isnull=true&data.country=NO", ["order-1042", "order-1042"]),
         ("data.isnull=true", ["note-1"]),
-        ("data.prefix.eq=x", []),
         ("source.ne=checkout", ["parcel-7", "note-1"]),
-        ("source=checkout&source.ne=shipping&data.total.lt=20", ["order-1042", "order-1042"]),
         ("id.prefix=order", ["order-1042", "order-1043", "order-1042"]),
         ("id.prefix=Order", []),
-        ("id=parcel-7", ["parcel-7"]),
         ('source.in=shipping,"a,b"', ["parcel-7"]),
-        ("attributes.origin=web&limit=2", ["order-1042", "parcel-7"]),
         ("timestamp.gte=2026-01-31T12:59:00%2B01:00", ["note-1"]),
     ],
 )
@@ -99,18 +83,6 @@ async def test_filters_find_what_the_page_says(query: str, found: list[str]) -> 
     async with shop() as service:
         answer: dict[str, Any] = (await service.client.get(f"/v1/records?{query}")).json()
         assert [record["id"] for record in answer["records"]] == found
-
-
-async def test_whole_exports_end_as_the_page_says() -> None:
-    """CSV with a line of as many cells as the header has, Arrow with its own mark, for which `end` is refused."""
-    async with shop() as service:
-        asked = f"/v1/records?limit=all&{PAST}"
-        csv = await service.client.get(f"{asked}&format=csv&fields=id,source,data,attributes&end=true")
-        assert csv.text.splitlines()[-1] == f"#end,3,{csv.headers['sluice-resume-cursor']},"
-        arrow = await service.client.get(f"{asked}&format=arrow")
-        assert arrow.content.endswith(END_OF_STREAM)
-        refused = await service.client.get(f"{asked}&format=arrow&end=true")
-        assert (refused.status_code, refused.json()["errors"][0]["name"]) == (400, "end")
 
 
 @pytest.mark.parametrize(
@@ -160,12 +132,3 @@ async def test_an_erasure_does_not_forget_idempotency_keys() -> None:
         assert [await are_stored_by(key) for key in ("old", "old", "new")] == [1, 0, 1]
         await clock.advance(SETTINGS.query.dedupe_lookback_s + 1)
         assert await are_stored_by("old") == 1
-
-
-async def test_every_get_may_be_a_head() -> None:
-    """The same status and headers, without the body."""
-    async with shop() as service:
-        for path in re.findall(r"\[`GET (/v1/[^`]+)`\]", TEXT):
-            target = path.replace("{id}", "order-1042")
-            answer = await service.client.head(target)
-            assert (answer.status_code, answer.content) == (200, b""), target

@@ -7,7 +7,6 @@ import pytest
 
 from app.version import VERSION
 from sluice.testing.process import ROOT
-from tests.long_form import long
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,25 +32,3 @@ def test_help_says_what_it_is_and_starts_nothing(flag: str) -> None:
 def test_the_version_is_told() -> None:
     """On one line, with the name."""
     assert (run("app", "--version").stdout, run("app", "--version").returncode) == (f"sluice {VERSION}\n", 0)
-
-
-@pytest.mark.parametrize(
-    "argument", ["--port=9000", "serve", *(pytest.param(each, marks=long) for each in ("--hel", "--verbose"))]
-)
-def test_any_other_argument_is_an_error_with_the_usage(argument: str) -> None:
-    """Settings are no arguments, and nothing is started that ignores what was asked for."""
-    ended = run("app", argument)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("usage: python -m app")
-    assert f"unrecognized arguments: {argument}" in ended.stderr
-
-
-@pytest.mark.parametrize("module", ["app.settings", "app.auth", "app.telemetry"])
-def test_every_command_has_help(module: str) -> None:
-    """It ends well and prints the usage; an unknown argument is an error."""
-    ended = run(module, "--help")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith(f"usage: python -m {module}")
-    wrong = run(module, "--no-such-thing")
-    assert wrong.returncode == 2
-    assert wrong.stderr.startswith(f"usage: python -m {module}")

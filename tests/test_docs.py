@@ -1,4 +1,4 @@
-"""What the documents say is so: links lead somewhere, settings and targets exist, examples run."""
+"""What the documents say is so: links lead somewhere, settings and commands exist, the README's record is stored."""
 
 import re
 import shlex
@@ -17,8 +17,6 @@ from sluice.testing.service import SETTINGS, running
 from tests.documents import code_blocks, readme_module
 from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of
 
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
 
 def dead_links(document: Path) -> Iterator[tuple[int, str]]:
     """A relative link leads to a file."""
@@ -28,41 +26,12 @@ def dead_links(document: Path) -> Iterator[tuple[int, str]]:
             yield line_of(text, link.start()), f"links to {link[1]}, which does not exist"
 
 
-def headings(document: Path) -> set[str]:
-    """Return the anchors that GitHub gives a document's headings."""
-    found: set[str] = set()
-    text = re.sub(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
-    for title in re.findall(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE):
-        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
-        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
-        found.add(next(each for each in (anchor, *(f"{anchor}-{n}" for n in range(1, 99))) if each not in found))
-    return found | set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
-
-
-def dead_anchors(document: Path) -> Iterator[tuple[int, str]]:
-    """A link into a document leads to one of its headings."""
-    text = document.read_text()
-    for link in re.finditer(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
-        target = document.parent / link[1] if link[1] else document
-        is_ours = "://" not in link[1] and target.suffix == ".md" and target.exists()
-        if is_ours and link[2] not in headings(target):
-            yield line_of(text, link.start()), f"links to {link[1]}#{link[2]}, and there is no such heading"
-
-
 def unknown_settings(document: Path) -> Iterator[tuple[int, str]]:
     """A variable of the service is one of its settings."""
     text = document.read_text()
     for name in re.finditer(r"SLUICE_[A-Z_]*[A-Z]", text):
         if name[0] not in VARIABLES:
             yield line_of(text, name.start()), f"{name[0]} is no setting"
-
-
-def unknown_targets(document: Path) -> Iterator[tuple[int, str]]:
-    """`make x` is a target of the Makefile."""
-    text = document.read_text()
-    for target in re.finditer(r"`make ([a-z-]+)", text):
-        if target[1] not in TARGETS:
-            yield line_of(text, target.start()), f"make {target[1]} is no target"
 
 
 def unknown_commands(document: Path) -> Iterator[tuple[int, str]]:
@@ -82,14 +51,12 @@ def unknown_commands(document: Path) -> Iterator[tuple[int, str]]:
     ("rule", "breaks", "keeps"),
     [
         (dead_links, "[x](nowhere.md#there)", "[x](document.md#there) [y](https://example.com)"),
-        (dead_anchors, "[x](#a)\n# A `b`", "# A `b`\n[x](#a-b) [y](elsewhere.md#z)"),
         (unknown_settings, "SLUICE_NO_SUCH_THING", "SLUICE_BACKEND"),
-        (unknown_targets, "`make nothing`", "`make test`"),
         (unknown_commands, "```sh\nsluice redrive --everything\n```", "```sh\nsluice redrive --topic t\n```"),
     ],
 )
 def test_documents_name_what_exists(rule: Rule, breaks: str, keeps: str, tmp_path: Path) -> None:
-    """Links, settings and targets; and each rule finds the sample that breaks it."""
+    """Links, settings and commands; and each rule finds the sample that breaks it."""
     check(rule, DOCUMENTS)
     sample = tmp_path / "document.md"
     sample.write_text(keeps)
@@ -118,22 +85,6 @@ async def test_the_readmes_record_is_stored_as_its_curl_line_sends_it(orders: ty
         assert answer.status_code == 201
         (record,) = (await service.client.get("/v1/records")).json()["records"]
         assert record.items() >= msgspec.json.decode(body).items()
-
-
-async def test_the_readmes_api_lines_are_answered() -> None:
-    """Each line is a request that the service understands."""
-    text = (ROOT / "README.md").read_text()
-    lines = re.findall(r"^curl '(http://127\.0\.0\.1:8080[^']*)'(.*)$", text, re.MULTILINE)
-    assert len(lines) == 4
-    settings = SETTINGS.replace(record="sluice.local.flights.record:Flight")
-    statuses = []
-    async with running(settings) as service:
-        for url, rest in lines:
-            target = httpx.URL(url).raw_path.decode()
-            body = re.search(r"-d '([^']*)'", rest)
-            answer = await (service.client.post(target, content=body[1]) if body else service.client.get(target))
-            statuses.append(answer.status_code)
-    assert statuses == [200, 404, 200, 422], "the store is empty, and the last line is wrong on purpose"
 
 
 def test_the_readmes_type_is_the_one_of_a_new_project() -> None:

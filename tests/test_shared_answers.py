@@ -21,15 +21,6 @@ async def test_an_answer_that_never_changes_is_given_by_every_instance(valkey_se
         assert [len(found) for found in records] == [1, 0], "each has a store of its own here"
 
 
-async def test_without_valkey_the_service_goes_on(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
-    """A cache that is gone costs queries and no answers."""
-    settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)
-    async with running(settings) as service:
-        valkey_server.stop()
-        answers = [await service.client.get(WINDOW) for _ in range(3)]
-        assert [(each.status_code, each.headers["sluice-cache"]) for each in answers] == [(200, "miss")] * 3
-
-
 async def test_an_erased_record_is_not_left_in_valkey(valkey_server: ValkeyServer) -> None:  # noqa: F811 - the fixture
     """What is kept there cannot be read, and after the erasure nobody decrypts it again."""
     settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)

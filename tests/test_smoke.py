@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import httpx
-import msgspec
 
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
@@ -31,39 +30,6 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
         rows = (await client.get("/v1/records")).json()["records"]
         assert len({row["id"] for row in rows}) == len(rows) == 2
         assert rows[1]["delivery_key"] == again.report["delivery_key"]
-
-
-async def test_a_stream_is_tested_by_its_own_paths(tmp_path: Path) -> None:
-    """The record is of its type; a stream that is not there is told."""
-    async with serving(tmp_path / "store.duckdb", streams="tests.streams.market:STREAMS") as (running, client):
-        ended = await smoke("--url", running.url, "--stream", "visits")
-        assert ended.status == 0, ended.out + ended.said
-        assert "POST /v1/streams/visits/records: 201, durable" in ended.out
-        assert len((await client.get("/v1/streams/visits/records")).json()["records"]) == 1
-        wrong = await smoke("--url", running.url, "--stream", "vists", "--json")
-        assert (wrong.status, "there is no stream 'vists'" in wrong.step("schema")) == (1, True)
-
-
-async def test_an_id_that_might_be_a_real_records_is_not_made_up(tmp_path: Path) -> None:
-    """Flights' ids follow a pattern: the report asks for a file, and with one it passes."""
-    async with serving(tmp_path / "store.duckdb", record="sluice.local.flights.record:Flight") as (running, client):
-        ended = await smoke("--url", running.url, "--json")
-        assert "cannot generate a new id for this record type: give your own record" in ended.step("schema")
-        document = (await client.get("/openapi/openapi.json")).json()
-        content = document["paths"]["/v1/records"]["post"]["requestBody"]["content"]["application/json"]
-        own = tmp_path / "flight.json"
-        own.write_bytes(msgspec.json.encode(content["examples"]["one"]["value"]))
-        ended = await smoke("--url", running.url, "--data", str(own))
-        assert ended.status == 0, ended.out
-        assert "every field as sent" in ended.out
-
-
-async def test_other_record_types_will_do(tmp_path: Path) -> None:
-    """The record is made of what the service shows: numbers, dates, lists, nested types and no id at all."""
-    for kind in ("tests.contract.records:Wordy", "tests.schema.test_example:Everything"):
-        async with serving(tmp_path / f"{kind[-5:]}.duckdb", record=kind) as (running, _):
-            ended = await smoke("--url", running.url)
-            assert ended.status == 0, ended.out
 
 
 async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""Run Schemathesis over the service as a real process: by itself: `python -m tests.api.run`."""
+"""Run Schemathesis over the service as a real process."""
 
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -78,17 +77,3 @@ def _fill(url: str) -> None:
     for path, body in sent.items():
         answer = httpx.post(f"{url}/v1/{path}", content=msgspec.json.encode(body), headers=headers)
         assert answer.status_code == 207, answer.text
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Fuzz a service of one's own; print what was found, return the exit status."""
-    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as (url, log):
-        found = fuzz(url, arguments)
-        sys.stdout.write(found.stdout + found.stderr)
-        failures = unexpected(log)
-        sys.stdout.write("".join(f"{line}\n" for line in failures))
-    return found.returncode or int(bool(failures))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

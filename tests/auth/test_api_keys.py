@@ -1,8 +1,7 @@
 import hashlib
 import re
 
-from app.auth.grants import is_key, key_hash, new_key, redacted
-from sluice.testing import tokens
+from app.auth.grants import key_hash, new_key, redacted
 
 
 def test_a_key_is_256_random_bits_after_a_prefix() -> None:
@@ -10,12 +9,6 @@ def test_a_key_is_256_random_bits_after_a_prefix() -> None:
     keys = {new_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(re.fullmatch(r"sluice_[A-Za-z0-9_-]{43}", key) for key in keys)
-
-
-def test_a_key_and_a_token_are_told_apart() -> None:
-    """By their beginning."""
-    assert is_key(new_key())
-    assert not is_key(tokens.token())
 
 
 def test_a_key_is_kept_as_its_sha_256() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,6 @@ import pytest
 
 from app.auth.__main__ import main
 from app.auth.grants import Principal, key_hash, read_grants
-from app.auth.grants_file import LOOK_EVERY_S
-from app.settings.load import Settings
 from sluice.testing.process import ROOT
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, document, email_grant, granting, key_grant
 from tests.documents import code_blocks
@@ -66,21 +63,6 @@ def test_a_file_that_is_wrong_is_left_as_it_is(
     assert told in error
 
 
-def test_a_name_that_is_taken_is_not_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Callers are told apart by their names."""
-    arguments = ["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "grants.json")]
-    assert [main(arguments, {}), main(arguments, {})] == [0, 2]
-    assert "has the same `name`" in capsys.readouterr().err
-
-
-def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is said in a line which one, and why."""
-    assert (
-        main(["new-key", "--name", "a", "--scope", "read", "--into", str(tmp_path / "none" / "grants.json")], {}) == 2
-    )
-    assert "cannot write " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -99,14 +81,6 @@ def test_a_key_that_could_not_be_granted_is_not_made(
     assert main(["new-key", *arguments], {}) == 2
     said = capsys.readouterr()
     assert (said.out, told in said.err.replace("FIELD", "source")) == ("", True)
-
-
-def test_a_filter_is_a_field_and_a_value(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is neither is explained with the usage."""
-    with pytest.raises(SystemExit) as ended:
-        main(["new-key", "--name", "a", "--scope", "read", "--filter", "source"], {})
-    assert ended.value.code == 2
-    assert "'source' is not FIELD=VALUE, such as source=a" in capsys.readouterr().err
 
 
 def test_a_file_is_checked_and_read_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,12 +123,6 @@ def test_a_file_that_is_wrong_is_told_with_status_2(
     assert "cannot read " in capsys.readouterr().err
 
 
-def test_filters_are_checked_against_the_record_type(tmp_path: Path) -> None:
-    """What the default record has not, another may have."""
-    file = granting(tmp_path, key_grant(filters={"carrier": "UA"})).auth.grants_file
-    assert main(["check", file], {"SLUICE_RECORD": "sluice.local.flights.record:Flight"}) == 0
-
-
 @pytest.mark.parametrize("module", ["app", "app.auth"])
 def test_a_mistake_ends_the_process_with_one_line(tmp_path: Path, module: str) -> None:
     """Status 2, no traceback, and not the key that stands where its hash should."""
@@ -182,28 +150,3 @@ def test_the_documents_example_is_valid() -> None:
     """It can be pasted."""
     (example,) = code_blocks(PAGE, "json")
     assert len(read_grants(example.encode(), RULES).all()) == 3
-
-
-def test_the_documents_numbers_are_the_programs() -> None:
-    """The defaults that are told, and how soon a key is revoked."""
-    text = PAGE.read_text()
-    assert f"(default {Settings().auth.requests_per_minute:,};" in text
-    assert f"every {LOOK_EVERY_S:g} seconds" in text
-    assert f"(default `{Settings().auth.api_audience}`)" in text
-
-
-def test_the_documents_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line that makes a key makes one."""
-    lines = re.findall(r"^sluice keys (.*)$", PAGE.read_text(), re.MULTILINE)
-    assert [line.split()[0] for line in lines] == ["check", "new-key"]
-    assert main(lines[1].split(), {}) == 0
-    assert capsys.readouterr().out.startswith("sluice_")
-
-
-def test_the_documents_python_sends_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the audience that the service wants."""
-    monkeypatch.setattr("google.oauth2.id_token.fetch_id_token", lambda _, audience: f"token-for-{audience}")
-    (code,) = code_blocks(PAGE, "python")
-    names: dict[str, Any] = {}
-    exec(compile(code, "access.md", "exec"), names)  # noqa: S102 - the document is ours
-    assert names["headers"] == {"Authorization": f"Bearer token-for-{Settings().auth.api_audience}"}

@@ -68,14 +68,6 @@ async def test_what_answers_vary_by_is_still_said(tmp_path: Path, origins: tuple
             assert {"Accept", "Authorization", "Origin"} <= set(answer.headers["Vary"].split(", "))
 
 
-async def test_any_page_may_ask_where_tokens_are_wanted(tmp_path: Path) -> None:
-    """It has to have one: browsers add none by themselves."""
-    async with running(granting(tmp_path, key_grant(), cors_origins=("*",))) as service:
-        answer = await service.client.get(paths.RECORDS, headers={"Origin": ELSEWHERE, **bearing()})
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
-        assert (await service.client.get(paths.RECORDS, headers={"Origin": ELSEWHERE})).status_code == 401
-
-
 async def test_on_loopback_a_listed_page_may_call_without_a_token() -> None:
     """The settings say so; others are refused as ever."""
     async with running(SETTINGS.replace(cors_origins=(SHOP,))) as service:
@@ -107,13 +99,6 @@ def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
     """It would be without effect, or have more than was meant."""
     with pytest.raises(SettingsError, match=r"SLUICE_CORS_ORIGINS: .* is not an origin such as"):
         load_settings({"SLUICE_CORS_ORIGINS": origin, "SLUICE_API_PRINCIPALS": "a@example.com"})
-
-
-@pytest.mark.parametrize("origin", [SHOP, "http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:3000"])
-def test_origins_are_named_as_browsers_send_them(origin: str) -> None:
-    """Scheme, host and a port that is not the usual one."""
-    settings = load_settings({"SLUICE_CORS_ORIGINS": f"{origin}, {ELSEWHERE}"})
-    assert settings.auth.cors_origins == (origin, ELSEWHERE)
 
 
 def test_any_origin_is_for_services_that_want_tokens() -> None:

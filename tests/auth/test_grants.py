@@ -37,42 +37,20 @@ def test_those_of_the_settings_have_every_scope_and_the_usual_limit() -> None:
     assert read_grants(document(email_grant()), unlimited).by_email[READER].principal.requests_per_minute is None
 
 
-def test_filters_in_another_order_make_the_same_principal() -> None:
-    """What is cached for one is good for the other."""
-    rules = msgspec.structs.replace(RULES, check_filters=lambda *_: None)
-    one, other = (
-        read_grants(document(email_grant(filters=filters)), rules).by_email[READER]
-        for filters in ({"a": "1", "b.in": "2,3"}, {"b.in": "2,3", "a": "1"})
-    )
-    assert one == other
-    assert one.principal.filters == (("a", "1"), ("b.in", "2,3"))
-
-
 _ENTRY = "grants[1] (partner-a): "
 _MISTAKES: dict[str, tuple[Any, str]] = {
     "no identity": (key_grant(name=None, key_sha256=None), "grants[1]: a grant needs either an `email`"),
-    "both identities": (key_grant(email="a@b.c"), "a grant needs either an `email`"),
-    "e-mail and hash": (key_grant(name=None, email="a@b.c"), "a grant needs either an `email`"),
-    "name alone": (key_grant(key_sha256=None), _ENTRY + "a grant needs either an `email`"),
-    "hash alone": (key_grant(name=None), "grants[1]: a grant needs either an `email`"),
     "no e-mail address": (email_grant("reader"), "grants[1] (reader): `email` must be an e-mail address"),
-    "e-mail with a space": (email_grant(f"{READER} "), "`email` must be an e-mail address"),
     "push principal": (email_grant(PUSHER), f"grants[1] ({PUSHER}): SLUICE_PUSH_PRINCIPALS also lists it"),
     "API principal": (email_grant(OWNER), f"grants[1] ({OWNER}): SLUICE_API_PRINCIPALS also grants it"),
     "e-mail twice": (email_grant(), f"grants[1] ({READER}): grants[0] has the same `email`"),
-    "name in capitals": (key_grant(name="Partner"), "grants[1]: `name` must be 1 to 64 characters of a-z"),
-    "name with an @": (key_grant(name="a@b"), "grants[1]: `name` must be"),
-    "name with a line break": (key_grant(name="a\n"), "grants[1]: `name` must be"),
     "key for a name": (key_grant(name=KEY), "grants[1]: `name` must be"),
     "key for a hash": (key_grant(key_sha256=KEY), _ENTRY + "`key_sha256` must be the SHA-256"),
-    "hash in capitals": (key_grant(key_sha256="A" * 64), _ENTRY + "`key_sha256` must be"),
-    "short hash": (key_grant(key_sha256="a" * 63), _ENTRY + "`key_sha256` must be"),
     "unknown scope": (
         key_grant(scopes=["read", "admin"]),
         _ENTRY + "unknown scope 'admin'; the scopes are read, write, rejects",
     ),
     "no scope": (key_grant(scopes=[]), _ENTRY + "`scopes` must list at least one of read, write, rejects"),
-    "scopes left out": (key_grant(scopes=None), _ENTRY + "`scopes` must list at least one"),
     "scope twice": (key_grant(scopes=["read", "read"]), _ENTRY + "`scopes` must list at least one"),
     "unknown filter": (key_grant(filters={"colour": "red"}), _ENTRY + "`filters`: colour: there is no such field"),
     "filters on rejects": (
@@ -92,11 +70,7 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
         "grants[1]: object contains unknown field `scope`; the members of a grant are `email`, `name`, `key_sha256`",
     ),
     "scopes as text": (key_grant(scopes="read"), "grants[1].scopes: expected `array`, got `str`"),
-    "filters of another type": (key_grant(filters={"source": 1}), "grants[1].filters[...]: expected `str`, got `int`"),
-    "limit as text": (key_grant(requests_per_minute="7"), "grants[1].requests_per_minute: expected `int | null`"),
     "expiry without an offset": (key_grant(expires="2027-01-01T00:00:00"), "grants[1].expires: expected `datetime`"),
-    "expiry that is none": (key_grant(expires="soon"), "grants[1].expires: invalid RFC3339 encoded datetime"),
-    "no object": ("partner-a", "grants[1]: expected `object`, got `str`"),
 }
 
 
@@ -134,19 +108,14 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "expected a JSON document like"),
         (b"grants:\n  - email: a@b.c\n", "expected a JSON document like"),
-        (b"\xff\xfe{", "expected a JSON document like"),
         (b"[" * 100_000, "expected a JSON document like"),
-        (b"[]", "the document: expected `object`, got `array`"),
         (b"{}", "the document: object missing required field `grants`"),
-        (b'{"grants": [], "grant": []}', "the document: object contains unknown field `grant`"),
-        (b'{"grants": [], "grants": []}', "'grants' is repeated in one object"),
         (b'{"grants": [{"email": "a@b.c", "scopes": ["read"], "scopes": ["write"]}]}', "'scopes' is repeated"),
         (b'{"grants": [{"%s": 1}]}' % KEY.encode(), "unknown field `sluice_…`"),
         (b'{"grants": []}' + b" " * 1024 * 1024, "larger than 1048576 bytes"),
     ],
-    ids=range(11),
+    ids=range(6),
 )
 def test_what_is_no_such_document_is_refused(content: bytes, told: str) -> None:
     """A member that stands twice is too, as of two only one would count."""

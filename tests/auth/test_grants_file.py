@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.auth.grants import GrantsError
-from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from sluice.testing.clock import FakeClock
-from tests.auth.callers import KEY, OWNER, READER, RULES, document, email_grant, key_grant, remove, write
+from app.auth.grants_file import GrantsReloader
+from tests.auth.callers import KEY, READER, RULES, document, email_grant, key_grant, remove, write
 
 
 @pytest.fixture
@@ -17,21 +15,6 @@ def file(tmp_path: Path) -> Path:
     file = tmp_path / "grants.json"
     write(file, document(email_grant()))
     return file
-
-
-async def test_a_changed_file_takes_effect(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Grants come and go; the log says who may call now, without a key or a hash."""
-    grants = GrantsReloader(str(file), RULES)
-    assert READER in grants
-    assert OWNER in grants
-    write(file, document(key_grant()))
-    with caplog.at_level(logging.INFO):
-        await grants.look()
-    assert READER not in grants
-    assert OWNER in grants
-    (hashed,) = grants.current.by_key
-    assert "2 callers, owner@example.com, partner-a" in caplog.text
-    assert hashed not in caplog.text
 
 
 async def test_the_content_counts_and_not_the_time_of_the_file(
@@ -92,28 +75,3 @@ async def test_a_file_that_goes_away_changes_nothing(file: Path, caplog: pytest.
     write(file, document())
     await grants.look()
     assert READER not in grants
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [(None, "cannot be read: No such file or directory"), (b"{", "expected a JSON document")],
-    ids=["missing", "wrong"],
-)
-def test_at_the_start_a_file_must_be_good(file: Path, content: bytes | None, told: str) -> None:
-    """There are no older grants to go by; the message names the setting and the file."""
-    file.unlink()
-    if content is not None:
-        write(file, content)
-    with pytest.raises(GrantsError) as refused:
-        GrantsReloader(str(file), RULES)
-    assert str(refused.value).startswith(f"SLUICE_GRANTS_FILE ({file})")
-    assert told in str(refused.value)
-
-
-async def test_without_a_file_nothing_is_looked_at() -> None:
-    """Then only those of the settings may call, and watching ends at once."""
-    grants = GrantsReloader("", RULES)
-    await grants.watch(FakeClock())
-    assert OWNER in grants
-    assert READER not in grants
-    assert LOOK_EVERY_S <= 60

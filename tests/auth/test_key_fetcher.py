@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.auth.key_set import (
     DEFAULT_MAX_AGE_S,
@@ -29,19 +28,12 @@ from sluice.testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, bearer
 
 _PEM = tokens.key_pair()[1]
-_OTHER_KEYS: dict[str, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey] = {
-    "ec": ec.generate_private_key(ec.SECP256R1()).public_key(),
-    "ed25519": ed25519.Ed25519PrivateKey.generate().public_key(),
-    "x25519": x25519.X25519PrivateKey.generate().public_key(),
-}
-
-
-def _pem(name: str) -> str:
-    return (
-        _OTHER_KEYS[name]
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        .decode()
-    )
+_OTHER_PEM = (
+    ec.generate_private_key(ec.SECP256R1())
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -99,14 +91,10 @@ async def test_a_key_set_is_fetched_over_http(server: Server) -> None:
 
 _NO_KEY_SETS = {
     "status 500": http_answer(b"{}", status="500 Internal Server Error"),
-    "status 404": http_answer(b"not found", status="404 Not Found"),
-    "no content": http_answer(b"", status="204 No Content"),
     "nothing": b"",
     "gibberish": b"gibberish\r\n\r\n",
-    "bad status": b"HTTP/1.1 abc\r\n\r\n",
     "cut chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
     "cut body": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
-    "html": http_answer(b"<html>sign in to the network</html>"),
     "redirect to a file": http_answer(b"", "Location: file:///etc/passwd", status="302 Found"),
 }
 
@@ -132,15 +120,11 @@ async def test_an_endpoint_that_is_not_there_is_an_error() -> None:
     ("cache_control", "max_age_s"),
     [
         ("public, max-age=19000, must-revalidate, no-transform", 19_000),
-        ("max-age=600", 600),
         ("Public,MAX-AGE=600", 600),
-        ("max-age=0", MIN_MAX_AGE_S),
         ("max-age=5", MIN_MAX_AGE_S),
         ("max-age=999999999", MAX_MAX_AGE_S),
         ("max-age=-1", DEFAULT_MAX_AGE_S),
         ("s-maxage=600", DEFAULT_MAX_AGE_S),
-        ("x-max-age=600", DEFAULT_MAX_AGE_S),
-        ("no-store", DEFAULT_MAX_AGE_S),
         ("", DEFAULT_MAX_AGE_S),
     ],
 )
@@ -152,19 +136,14 @@ def test_the_age_is_taken_from_cache_control(cache_control: str, max_age_s: floa
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "must be a JSON object"),
         (b"<html></html>", "must be a JSON object"),
-        (b"null", "must be a JSON object"),
-        (b"[]", "must be a JSON object"),
         (b'{"keys": [{"kty": "RSA", "n": "AQAB"}]}', "must be a JSON object"),
         (b'{"a": "\xff"}', "must be a JSON object"),
-        (b"{}", "no RSA public key or certificate"),
         (b'{"error": "quota exceeded", "status": "RESOURCE_EXHAUSTED"}', "no RSA public key"),
         (json.dumps({"a": _PEM[:-60]}).encode(), "no RSA public key"),
-        (json.dumps({"a": tokens.key_pair()[0].decode()}).encode(), "no RSA public key"),
         (b'"' + b"a" * 1_048_576 + b'"', "larger than 1048576 bytes"),
     ],
-    ids=["empty", "html", "null", "list", "jwks", "not_utf8", "no_keys", "error", "cut_pem", "private_key", "large"],
+    ids=["html", "jwks", "not_utf8", "error", "cut_pem", "large"],
 )
 def test_a_malformed_key_set_is_an_error(body: bytes, message: str) -> None:
     """What is no key set never replaces the keys at hand, however it came with status 200."""
@@ -173,8 +152,11 @@ def test_a_malformed_key_set_is_an_error(body: bytes, message: str) -> None:
 
 
 def test_keys_of_other_algorithms_are_passed_over() -> None:
-    """An issuer may serve further keys beside its RSA ones."""
-    served = {"rsa": _PEM, "junk": "", **{name: _pem(name) for name in _OTHER_KEYS}}
+    """An issuer may serve further keys beside its RSA ones, also of an algorithm that no library knows yet."""
+    # SubjectPublicKeyInfo of the algorithm 1.2.3.4: the library raises UnsupportedAlgorithm, which is no ValueError.
+    der = base64.b64encode(bytes.fromhex("300b300506032a030403020001")).decode()
+    unknown = f"-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n"
+    served = {"unknown": unknown, "rsa": _PEM, "junk": "", "ec": _OTHER_PEM}
     assert read_key_set(json.dumps(served).encode(), "").keys == {"rsa": _PEM}
 
 
@@ -197,14 +179,3 @@ async def test_a_certificate_serves_as_a_key() -> None:
 
     verifier = TokenVerifier(KeySet(fetch, FakeClock()), POLICY)
     assert await verifier.principal(bearer(tokens.token())) == tokens.PUSHER
-
-
-def test_a_key_that_the_library_does_not_know_is_passed_over() -> None:
-    """A well-formed key of an algorithm that is yet to come neither raises nor hides the good ones."""
-    # SubjectPublicKeyInfo of the algorithm 1.2.3.4: the library raises UnsupportedAlgorithm, which is no ValueError.
-    der = bytes.fromhex("300b300506032a030403020001")
-    unknown = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(der).decode()}\n-----END PUBLIC KEY-----\n"
-    with pytest.raises(UnsupportedAlgorithm):
-        serialization.load_pem_public_key(unknown.encode())
-    found = read_key_set(json.dumps({"unknown": unknown, "good": _PEM}).encode(), "")
-    assert found.keys == {"good": _PEM}

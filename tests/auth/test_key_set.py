@@ -43,16 +43,6 @@ async def running(keys: KeySet) -> AsyncIterator[None]:
             await task
 
 
-async def test_known_keys_are_found_without_a_fetch() -> None:
-    """One fetch serves any number of look-ups."""
-    issuer = Issuer("a", "b")
-    keys = KeySet(issuer.fetch, FakeClock())
-    ready_at_first = keys.is_ready
-    assert [await keys.find(name) for name in "ab" * 500] == [_PEM] * 1_000
-    assert (ready_at_first, keys.is_ready) == (False, True)
-    assert issuer.fetches == 1
-
-
 async def test_keys_are_refreshed_before_their_age_ends() -> None:
     """The background refresh comes at four fifths of the age that Cache-Control allows, again and again."""
     issuer, clock = Issuer("a", max_age_s=1_000.0), FakeClock()
@@ -64,19 +54,6 @@ async def test_keys_are_refreshed_before_their_age_ends() -> None:
         assert issuer.fetches == 2
         await clock.advance(79)
         assert issuer.fetches == 3
-
-
-async def test_a_refresh_replaces_the_keys() -> None:
-    """A key that the issuer withdrew is no longer known after the refresh; the new one is, without another fetch."""
-    issuer, clock = Issuer("old"), FakeClock()
-    keys = KeySet(issuer.fetch, clock)
-    async with running(keys):
-        await clock.advance(1)
-        issuer.names = ("new",)
-        await clock.advance(800)
-        assert await keys.find("new") == _PEM
-        assert issuer.fetches == 2
-        assert await keys.find("old") is None
 
 
 async def test_failures_keep_the_old_keys_and_back_off(caplog: pytest.LogCaptureFixture) -> None:
@@ -137,20 +114,6 @@ async def test_concurrent_unknown_keys_share_one_fetch() -> None:
     issuer.answering.set()
     assert await asyncio.gather(*asked) == [_PEM] * 50
     assert issuer.fetches == 2
-
-
-async def test_the_background_and_a_request_share_one_fetch() -> None:
-    """A request that comes before the first keys waits for the fetch that is under way."""
-    issuer, clock = Issuer("a"), FakeClock()
-    issuer.answering.clear()
-    keys = KeySet(issuer.fetch, clock)
-    async with running(keys):
-        await clock.advance(0)
-        asked = asyncio.ensure_future(keys.find("a"))
-        await clock.advance(0)
-        issuer.answering.set()
-        assert await asked == _PEM
-        assert issuer.fetches == 1
 
 
 async def test_a_caller_that_gives_up_does_not_take_the_fetch_with_it() -> None:

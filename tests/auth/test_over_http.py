@@ -9,11 +9,10 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from app.auth.grants import SCOPES, GrantsError
+from app.auth.grants import SCOPES
 from app.auth.grants_file import LOOK_EVERY_S
 from app.http import paths
 from app.main import create_app
-from app.query.params.filters import FilterError
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
@@ -184,14 +183,6 @@ async def test_a_grant_that_is_taken_out_of_the_file_is_gone_without_a_restart(
         async with asyncio.timeout(patience_s(60)):
             while (await read(service, headers)).status_code != 200:
                 await clock.advance(LOOK_EVERY_S)
-
-
-def test_a_file_that_is_wrong_ends_the_start(tmp_path: Path) -> None:
-    """Filters are checked against the record type that is served."""
-    with pytest.raises(GrantsError, match=r"grants\[0\] \(partner-a\): `filters`: .*colour") as refused:
-        create_app(granting(tmp_path, key_grant(filters={"colour": "red"})), fetch_keys=tokens.fetch_keys)
-    assert not isinstance(refused.value.__cause__, FilterError)
-    create_app(granting(tmp_path, key_grant(filters={"source.in": "a,b"})), fetch_keys=tokens.fetch_keys)
 
 
 async def test_a_file_without_grants_lets_nobody_in(tmp_path: Path) -> None:

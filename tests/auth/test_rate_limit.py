@@ -3,69 +3,17 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
-from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, RateLimit, RateLimitStatus, SharedCount
-from app.http.problems import ProblemError
-from app.runtime.clock import MICROSECONDS
+from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, SharedCount
 from app.runtime.valkey import connect
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
-TWICE = Principal("twice", ALL_SCOPES, requests_per_minute=2)
-
-
-def at(second: int) -> FakeClock:
-    """Return a clock that stands at this second of a minute."""
-    return FakeClock(1_700_000_040 * MICROSECONDS + second * MICROSECONDS)
-
-
-async def test_a_principal_has_its_requests_in_each_minute() -> None:
-    """The one that is too many is refused until the next minute of the clock begins."""
-    clock = at(23)
-    limit = RateLimit(OwnCount(), clock)
-    for _ in range(2):
-        await limit.admit(TWICE, {})
-    state: dict[str, Any] = {}
-    with pytest.raises(ProblemError) as refused:
-        await limit.admit(TWICE, state)
-    assert (refused.value.code, refused.value.status) == ("rate_limited", 429)
-    assert refused.value.members == {"limit": 2, "window_s": 60, "retry_after_s": 37}
-    assert refused.value.headers == {"Retry-After": "37"}
-    assert state == {"rate_limit": RateLimitStatus(2, 3, 37)}
-    await clock.advance(37)
-    await limit.admit(TWICE, {})
-
-
-async def test_principals_are_counted_apart_and_some_not_at_all() -> None:
-    """One that uses up its requests takes nothing from another."""
-    limit = RateLimit(OwnCount(), at(0))
-    for principal in (TWICE, Principal("other", ALL_SCOPES, requests_per_minute=2)):
-        for _ in range(2):
-            await limit.admit(principal, {})
-    state: dict[str, Any] = {}
-    for _ in range(100):
-        await limit.admit(LOCAL_PRINCIPAL, state)
-    assert state == {}
-
-
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        (RateLimitStatus(1_200, 1, 37), '"default";r=1199;t=37'),
-        (RateLimitStatus(1_200, 1_200, 1), '"default";r=0;t=1'),
-        (RateLimitStatus(1_200, 5_000, 60), '"default";r=0;t=60'),
-    ],
-)
-def test_the_headers_are_those_of_the_draft(status: RateLimitStatus, told: str) -> None:
-    """The policy, and what is left of it."""
-    assert status.headers() == [(b"ratelimit-policy", b'"default";q=1200;w=60'), (b"ratelimit", told.encode())]
 
 
 async def test_an_instances_own_count_forgets_the_minute_before() -> None:
@@ -84,14 +32,6 @@ async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[SharedCount
     yield SharedCount(clients[0], FakeClock()), SharedCount(clients[1], FakeClock())
     for client in clients:
         await client.aclose()
-
-
-async def test_instances_share_one_count_in_valkey(shared: tuple[SharedCount, SharedCount]) -> None:
-    """Whichever instance a request comes to; a name may hold any character."""
-    names = ["reader@example.com", "a:b", "é"]
-    counts = [[await count.add(name, 7) for count in (*shared, *shared)] for name in names]
-    assert counts == [[1, 2, 3, 4]] * 3
-    assert await shared[0].add(names[0], 8) == 1
 
 
 async def test_counts_in_valkey_end_by_themselves(shared: tuple[SharedCount, SharedCount]) -> None:

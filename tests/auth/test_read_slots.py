@@ -11,6 +11,7 @@ from app.http.problems import ProblemError
 from app.runtime.clock import SystemClock
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, running
+from tests.sse import reading, until
 
 LARGE = b"x" * 100_000
 
@@ -96,36 +97,14 @@ async def test_a_read_keeps_its_slot_until_its_response_is_sent() -> None:
     """However long its client takes; then the slot is free."""
     async with running(SETTINGS) as service:
         assert (await service.client.post("/v1/records", json=GOOD)).status_code == 201
-        slots, go, begun = service.app.instance.slots, asyncio.Event(), asyncio.Event()
-
-        async def send(_: Any) -> None:
-            begun.set()
-            await go.wait()
-
-        async def receive() -> Any:
-            return await asyncio.get_running_loop().create_future()
-
-        scope: Any = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": "http",
-            "path": "/v1/records",
-            "raw_path": b"/v1/records",
-            "root_path": "",
-            "query_string": b"",
-            "headers": [(b"host", b"localhost")],
-            "client": ("127.0.0.1", "1"),
-            "server": ("127.0.0.1", 80),
-            "state": {},
-        }
-        answering = asyncio.create_task(service.app(scope, receive, send))
-        await begun.wait()
-        assert slots.taken == 1
-        go.set()
-        await answering
-        assert slots.taken == 0
+        slots = service.app.instance.slots
+        async with reading(service.app, "/v1/records") as stream:
+            stream.reads.clear()
+            assert isinstance(service.clock, FakeClock)
+            await until(lambda: slots.taken == 1, service.clock)
+            stream.reads.set()
+            await stream.handling
+        assert (stream.status, slots.taken) == (200, 0)
 
 
 async def test_a_stop_waits_for_responses_and_says_what_it_cuts_short(caplog: pytest.LogCaptureFixture) -> None:

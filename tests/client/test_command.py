@@ -5,7 +5,6 @@ from pathlib import Path
 
 import duckdb
 import httpx
-import pytest
 
 from app.auth.grants import key_hash, new_key
 from sluice.testing.http_server import Handler, serving_http
@@ -133,11 +132,3 @@ async def test_a_url_of_something_else_is_said(tmp_path: Path) -> None:
     assert ended.status == 1
     assert "error: the response is not a schema" in ended.said
     assert "Traceback" not in ended.said
-
-
-@pytest.mark.parametrize("words", [(), ("follow",), ("follow", "http://x")])
-async def test_what_is_missing_is_said(words: tuple[str, ...]) -> None:
-    """Usage errors are argparse's."""
-    ended = await run(*words)
-    assert ended.status == 2
-    assert "usage: sluice-client" in ended.said

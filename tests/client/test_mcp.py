@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,11 +15,10 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult
 
 from app.query.params.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS
-from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.pace import patience_s
 from sluice.testing.process import ROOT, free_port, serving
 from sluice_client.mcp.tools import DEFAULT_LIMIT, MAX_LIMIT, MAX_RESULT_BYTES, PARAMETERS, TOOLS
-from tests.client.command import command, run
+from tests.client.command import command
 from tests.page.visits import post
 
 KEY = "sluice_" + "a" * 43
@@ -226,34 +224,3 @@ def test_every_parameter_of_the_api_is_an_argument_or_no_filter() -> None:
         jsonschema.Draft202012Validator.check_schema(tool.schema())
         assert {*tool.arguments} - {"stream", "id", "filters"} <= parameters
     assert DEFAULT_LIMIT < MAX_LIMIT < 1000
-
-
-async def test_what_is_no_service_is_said() -> None:
-    """Whatever it answers."""
-
-    class Other(Handler):
-        def do_GET(self) -> None:
-            self.reply(b"<html>", "text/html")
-
-    with serving_http(Other) as url:
-        async with agent(url) as client:
-            assert "the response is not a schema" in await refusal(client, "get_record", id="tail")
-
-
-def test_the_document_names_each_tool_and_limit() -> None:
-    """The section of client/README.md is complete."""
-    section = (ROOT / "client" / "README.md").read_text().partition("## For agents")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-    assert sorted(re.findall("`([a-z_]+)`", " ".join(rows))) == sorted(tool.name for tool in TOOLS)
-    assert f"{DEFAULT_LIMIT} records unless `limit` (up to {MAX_LIMIT}) is given" in section
-    assert f"at most {MAX_RESULT_BYTES // 1024} KiB" in section
-
-
-async def test_without_the_sdk_the_extra_is_named(tmp_path: Path) -> None:
-    """The rest of the client does without it."""
-    (tmp_path / "mcp.py").write_text("raise ModuleNotFoundError('no', name='mcp')\n")
-    ended = await run("mcp", "http://127.0.0.1:1", environment={"PYTHONPATH": str(tmp_path)})
-    assert (ended.status, ended.said) == (2, "error: the package mcp is missing: install sluice-client[mcp]\n")
-    program = "import sys, sluice_client, sluice_client.__main__; sys.exit('mcp' in sys.modules)"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
-    assert await process.wait() == 0

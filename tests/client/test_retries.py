@@ -1,14 +1,11 @@
 """When the client asks again, and when it pauses before that."""
 
-import tomllib
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from sluice.testing.process import ROOT
 from sluice_client import Client
-from sluice_client.connection import USER_AGENT
 from sluice_client.errors import ProblemError, ResponseError, UnreachableError
 from sluice_client.protocol.effects import Broken, Reply
 from sluice_client.protocol.rate_limit import exhausted_for_s, retry_after_s
@@ -24,8 +21,6 @@ POLICY = RetryPolicy()
         (Reply(429, {"retry-after": "37"}), 0, 38),
         (Reply(503, {}), 3, 8),
         (Reply(500, {}), 10, 60),
-        (Reply(504, {}), 1_000_000, 60),
-        (Reply(408, {}), 0, 1),
         (Reply(400, {}, b'{"code":"incomplete_body"}'), 0, 1),
         (Reply(503, {}, b'{"code":"draining"}'), 0, 0),
         (Reply(503, {}, b'{"code":"draining"}'), 1, 2),
@@ -99,13 +94,10 @@ def test_an_empty_quota_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("header", "pause_s"),
     [
-        ("", 0),
         ('"default";r=1199;t=37', 0),
         ('"default";r=0;t=37', 37),
         ('"default";r=5;t=37, "daily";r=0;t=1207', 1207),
-        ('"default"; t=3 ;r=0 , "daily";r=0;t=9', 9),
         ('"a;r=0;t=5,b";r=2;t=5', 0),
-        ("nonsense;;;=,", 0),
     ],
 )
 def test_rate_limits_are_read(header: str, pause_s: float) -> None:
@@ -116,9 +108,7 @@ def test_rate_limits_are_read(header: str, pause_s: float) -> None:
 @pytest.mark.parametrize(
     ("value", "pause_s"),
     [
-        ("", 0),
         ("37", 37),
-        ("-1", 0),
         ("soon", 0),
         ("Sat, 31 Jan 2026 12:00:30 GMT", 30),
         ("Sat, 31 Jan 2026 11:00:00 GMT", 0),
@@ -152,12 +142,6 @@ def test_a_token_is_asked_for_each_request() -> None:
         with pytest.raises(ProblemError):
             list(client.walk())
     assert seen == ["Bearer one", "Bearer two"]
-
-
-def test_the_client_names_its_version() -> None:
-    """It is written twice, since a module does not read the project file."""
-    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]
-    assert f"{project['name']}/{project['version']}" == USER_AGENT
 
 
 def test_an_answer_of_something_else_is_an_error() -> None:

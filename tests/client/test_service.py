@@ -1,6 +1,7 @@
 """Both clients against the service as a real process: they find the same, and new columns arrive."""
 
 import asyncio
+import inspect
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,71 +26,51 @@ async def flights(tmp_path: Path) -> AsyncIterator[str]:
         yield service.url
 
 
-def everything(url: str, folder: Path) -> dict[str, Any]:
-    """Use each method of the blocking client; return what it finds."""
+async def everything(client: Any, folder: Path) -> dict[str, Any]:
+    """Use each method of a client, blocking or not; return what it finds."""
     rows = list(itertools.islice(load.rows(), _FLIGHTS))
-    with Client(url) as client:
-        published = client.publish(rows, idempotency_key="flights")
-        put = client.put(rows[0]["id"], rows[0], idempotency_key="first")
-        bad = client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad")
-        walked = [record["id"] for record in client.walk("-PT1H")]
-        first = [len(page.records) for page in client.follow(state=FileCursor(folder / "c"), until_caught_up=True)]
-        again = [len(page.records) for page in client.follow(state=FileCursor(folder / "c"), until_caught_up=True)]
-        loaded = client.follow_into(str(folder / "f.duckdb"), until_caught_up=True)
-        exported = client.export(folder / "f.csv", "-PT1H", file_format="csv")
-        streamed = [record["id"] for record in client.export_records("-PT1H", fields=["id"])]
-        tailed = [event.record["id"] for event in itertools.islice(client.tail("-PT1H"), 3)]
-        rejects = [record["reason"] for record in client.walk("-PT1H", feed=Feed(rejects=True))]
-        columns = [column.path for column in client.columns(Feed("flights"))]
-        with pytest.raises(ProblemError, match="404 not_found"):
-            next(client.walk(feed=Feed("nothing")))
+    state = FileCursor(folder / "c")
+    published = await value(client.publish(rows, idempotency_key="flights"))
+    put = await value(client.put(rows[0]["id"], rows[0], idempotency_key="first"))
+    bad = await value(client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad"))
+    walked = await items(client.walk("-PT1H"))
+    first, again = [await items(client.follow(state=state, until_caught_up=True)) for _ in range(2)]
+    loaded = await value(client.follow_into(str(folder / "f.duckdb"), until_caught_up=True))
+    exported = await value(client.export(folder / "f.csv", "-PT1H", file_format="csv"))
+    streamed = await items(client.export_records("-PT1H", fields=["id"]))
+    tailed = await items(client.tail("-PT1H"), 3)
+    rejects = await items(client.walk("-PT1H", feed=Feed(rejects=True)))
+    columns = await value(client.columns(Feed("flights")))
+    with pytest.raises(ProblemError, match="404 not_found"):
+        await items(client.walk(feed=Feed("nothing")))
     return {
         "published": [(result.index, result.status) for result in [*published, put, *bad]],
-        "walked": walked,
-        "pages": (sum(first), sum(again)),
+        "walked": [record["id"] for record in walked],
+        "pages": tuple(sum(len(page.records) for page in pages) for pages in (first, again)),
         "loaded": loaded.stored,
         "exported": exported.records,
-        "streamed": streamed,
-        "tailed": tailed,
-        "rejects": rejects,
-        "columns": columns,
+        "streamed": [record["id"] for record in streamed],
+        "tailed": [event.record["id"] for event in tailed],
+        "rejects": [record["reason"] for record in rejects],
+        "columns": [column.path for column in columns],
     }
 
 
-async def everything_async(url: str, folder: Path) -> dict[str, Any]:
-    """Do the same with the asynchronous one."""
-    rows = list(itertools.islice(load.rows(), _FLIGHTS))
-    async with AsyncClient(url) as client:
-        published = await client.publish(rows, idempotency_key="flights")
-        put = await client.put(rows[0]["id"], rows[0], idempotency_key="first")
-        bad = await client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad")
-        walked = [record["id"] async for record in client.walk("-PT1H")]
-        state = FileCursor(folder / "c")
-        first = [len(page.records) async for page in client.follow(state=state, until_caught_up=True)]
-        again = [len(page.records) async for page in client.follow(state=state, until_caught_up=True)]
-        loaded = await client.follow_into(str(folder / "f.duckdb"), until_caught_up=True)
-        exported = await client.export(folder / "f.csv", "-PT1H", file_format="csv")
-        streamed = [record["id"] async for record in client.export_records("-PT1H", fields=["id"])]
-        tailed = list[str]()
-        async for event in client.tail("-PT1H"):
-            tailed.append(event.record["id"])
-            if len(tailed) == 3:
-                break
-        rejects = [record["reason"] async for record in client.walk("-PT1H", feed=Feed(rejects=True))]
-        columns = [column.path for column in await client.columns(Feed("flights"))]
-        with pytest.raises(ProblemError, match="404 not_found"):
-            await anext(client.walk(feed=Feed("nothing")))
-    return {
-        "published": [(result.index, result.status) for result in [*published, put, *bad]],
-        "walked": walked,
-        "pages": (sum(first), sum(again)),
-        "loaded": loaded.stored,
-        "exported": exported.records,
-        "streamed": streamed,
-        "tailed": tailed,
-        "rejects": rejects,
-        "columns": columns,
-    }
+async def value(returned: Any) -> Any:
+    """Return what a method of either client returns."""
+    return await returned if inspect.isawaitable(returned) else returned
+
+
+async def items(returned: Any, most: int | None = None) -> list[Any]:
+    """Return what an iterator of either client yields, `most` of it."""
+    if not isinstance(returned, AsyncIterator):
+        return list(itertools.islice(returned, most))
+    found = list[Any]()
+    async for item in returned:
+        found.append(item)
+        if len(found) == most:
+            break
+    return found
 
 
 async def test_both_clients_do_the_same(flights: str, tmp_path: Path) -> None:
@@ -98,14 +79,16 @@ async def test_both_clients_do_the_same(flights: str, tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
     async with asyncio.timeout(patience_s(120)):
-        found = await asyncio.to_thread(everything, flights, folders[0])
+        with Client(flights) as blocking:
+            found = await everything(blocking, folders[0])
         assert len(found["walked"]) == _FLIGHTS + 2
         assert found["walked"] == found["streamed"]
         assert found["pages"] == (_FLIGHTS + 2, 0)
         assert (found["loaded"], found["exported"]) == (_FLIGHTS + 2, _FLIGHTS + 2)
         assert found["rejects"] == ["invalid"]
         assert found["published"][-2:] == [(0, "rejected"), (1, "stored")]
-        assert await everything_async(flights, folders[1]) == found
+        async with AsyncClient(flights) as client:
+            assert await everything(client, folders[1]) == found
     with duckdb.connect(str(folders[0] / "f.duckdb")) as store:
         query = 'SELECT id, "schedule.departure_local", departure_time FROM records ORDER BY ingest_time, delivery_key'
         rows = store.execute(query).fetchall()

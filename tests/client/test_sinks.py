@@ -273,20 +273,3 @@ def test_a_target_that_cannot_be_is_named(name: str, message: str) -> None:
     """Before anything is asked of the service."""
     with pytest.raises(TargetError, match=message):
         open_sink(name, "records")
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """It keeps its content."""
-    for name in ("x.sqlite", "x.duckdb"):
-        path = tmp_path / name
-        path.write_text("notes of mine, " * 1_000)
-        with pytest.raises(TargetError, match="cannot be opened"):
-            open_sink(str(path), "records")
-        assert path.read_text().startswith("notes of mine")
-
-
-def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the extra that brings it."""
-    monkeypatch.setitem(__import__("sys").modules, "sluice_client.sinks.duckdb_file", None)
-    with pytest.raises(TargetError, match=r"it comes with sluice-client\[duckdb\]"):
-        open_sink("x.duckdb", "records")

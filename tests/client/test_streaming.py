@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_client.errors import ProblemError, UnreachableError
-from sluice_client.protocol.exports import Closing, Exported
+from sluice_client.protocol.exports import Exported
 from sluice_client.protocol.retry import RetryPolicy
 from sluice_client.protocol.tails import EventParser
 from tests.client.scripted import Answer, problem, scripted
@@ -87,15 +87,6 @@ def test_a_tail_that_is_refused_is_an_error() -> None:
     client, _ = scripted(problem(400, "invalid_cursor"))
     with pytest.raises(ProblemError, match="invalid_cursor"):
         next(client.tail(cursor="x"))
-
-
-@given(st.lists(st.binary(max_size=5)))
-def test_the_last_line_is_held_back(chunks: list[bytes]) -> None:
-    """Whatever is cut where, all bytes come out once and in order."""
-    closing, content = Closing(), b"".join(chunks)
-    ready = b"".join(closing.feed(chunk) for chunk in chunks)
-    assert ready + closing.line == content
-    assert ready == b"".join(content.splitlines(keepends=True)[:-1]) if b"\r" not in content else True
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=6))

@@ -2,8 +2,6 @@
 
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
 import time
@@ -16,8 +14,7 @@ from google.cloud import bigquery
 from app.schema.table import rejects_table
 from app.stores.bigquery.client import BigQueryClients
 from sluice.testing.process import ROOT
-from tests.cloud.bound import QUERIES_PER_TEST, Bound
-from tests.cloud.plugin import RECORD, BytesBilled
+from tests.cloud.plugin import RECORD
 from tests.support.local_bigquery import Double
 from tests.support.throwaway import LABEL, LABEL_VALUE, LIVES_S, Throwaway, drop_run, new_run, sweep
 
@@ -87,23 +84,6 @@ def test_nothing_runs_without_a_yes(local_bigquery: Double, client: bigquery.Cli
     assert throwaways(client) == []
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(
-    local_bigquery: Double, client: bigquery.Client, sent: signal.Signals
-) -> None:
-    """Once its first dataset is there, it is interrupted, and cleans up."""
-    arguments = command(local_bigquery, "--yes", FEW, "tests/contract/test_append.py")
-    with subprocess.Popen(arguments, cwd=ROOT, env=environ(), stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not throwaways(client):
-            select.select([], [], [], 0.2)
-        process.send_signal(sent)
-        said, _ = process.communicate()
-    assert process.returncode != 0
-    assert "of this run" in said
-    assert throwaways(client) == []
-
-
 def test_only_what_is_ours_and_old_is_swept(local_bigquery: Double, client: bigquery.Client) -> None:
     """A dataset with the name and without the label is somebody's own; one of today may still be in use."""
     run, place = new_run(), msgspec.structs.replace(local_bigquery.place, location="US")
@@ -117,39 +97,3 @@ def test_only_what_is_ours_and_old_is_swept(local_bigquery: Double, client: bigq
     assert found.default_table_expiration_ms == LIVES_S * 1_000
     assert drop_run(place, run) == [made.dataset]
     client.delete_dataset(own)
-
-
-def test_the_bound_is_one_of_money() -> None:
-    """It grows with the tests, and the run of the whole suite costs a few dollars at most."""
-    assert Bound(2).queries == 2 * QUERIES_PER_TEST
-    assert 0 < Bound(1).dollars < Bound(200).dollars < 5
-    assert "at most $" in Bound(200).line()
-
-
-def test_what_is_billed_is_summed_by_test() -> None:
-    """From the answer of a short query, or from its job; a query that is told of twice counts once."""
-    billed = BytesBilled()
-    billed.note({"queryId": "a", "totalBytesBilled": "10485760"}, "test_a")
-    billed.note({"jobReference": {"jobId": "b"}, "statistics": {"query": {}}}, "test_b")
-    job = {"jobReference": {"jobId": "b"}, "statistics": {"query": {"totalBytesBilled": "20971520"}}}
-    billed.note(job, "test_b")
-    billed.note(job, "test_b")
-    billed.note({"kind": "bigquery#table"}, "test_b")
-    assert billed.by_test() == {"test_b": 20971520, "test_a": 10485760}
-    assert billed.line() == "bytes billed: 31,457,280, as 2 queries say"
-
-
-@pytest.mark.long
-def test_a_run_ends_at_its_bound(local_bigquery: Double, client: bigquery.Client) -> None:
-    """With a bound of none it ends at the first query, with a status of its own."""
-    code = (
-        "import sys, pytest, tests.cloud.bound as b; b.QUERIES_PER_TEST = 0; "
-        f"sys.exit(pytest.main(['-q', '-p', 'tests.cloud.plugin', {FEW!r}]))"
-    )
-    place = msgspec.structs.replace(local_bigquery.place, location="US")
-    told = environ(TEST_BIGQUERY_PLACE=msgspec.json.encode(place).decode(), TEST_BIGQUERY_RUN="1700000000_0a0b0c0d")
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=told, capture_output=True, text=True, check=False)
-    assert run.returncode == 3, run.stdout
-    assert "the bound of 0 queries is reached" in run.stdout
-    drop_run(place, "1700000000_0a0b0c0d")
-    assert throwaways(client) == []

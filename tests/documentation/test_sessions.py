@@ -22,14 +22,3 @@ def test_every_step_of_the_page_works(page: str, tmp_path: Path) -> None:
     with session(tmp_path) as terminal:
         for step in steps:
             terminal.carry_out(step)
-
-
-def test_a_step_that_goes_wrong_is_noticed(tmp_path: Path) -> None:
-    """A status that is not 0, and an output that is not the one shown; the line of the document is named."""
-    document = tmp_path / "page.md"
-    for text in ("```sh\nfalse\n```\n", "```sh\necho a\n```\n\n```text\nb\n```\n"):
-        document.write_text(f"# Page\n\n{text}")
-        folder = tmp_path / str(len(text))
-        folder.mkdir()
-        with session(folder) as terminal, pytest.raises(AssertionError, match=r"^line 4: "):
-            terminal.carry_out(*steps_of(document))

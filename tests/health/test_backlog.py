@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.health.backlog import Backlog, BacklogError, BacklogWatch, backlog_watch
+from app.health.backlog import Backlog, BacklogError, BacklogWatch
 from sluice.testing.clock import FakeClock
 from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.service import SETTINGS, authorization, running
@@ -29,20 +29,6 @@ def serve(respond: Reply) -> Iterator[str]:
 
     with serving_http(Answers) as url:
         yield url
-
-
-async def test_what_cannot_be_read_is_told_in_words() -> None:
-    """And is no number."""
-    with serve(lambda _: (200, b"<html>")) as url:
-        watch = backlog_watch(SETTINGS.replace(backlog=f"{url}/subscriptions"), FakeClock())
-        assert watch is not None
-        task = asyncio.create_task(watch.run())
-        async with asyncio.timeout(30):
-            while (found := watch.latest()).error is None:  # noqa: ASYNC110 - it is told from a thread
-                await asyncio.sleep(0.005)
-        task.cancel()
-    assert "the local Pub/Sub did not tell it" in found.error
-    assert found.at is None
 
 
 async def test_it_is_asked_only_while_somebody_looks_and_once_a_period() -> None:

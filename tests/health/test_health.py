@@ -1,7 +1,5 @@
 """The routes of operations, alone: what liveness and readiness depend on, who is told what, and HEAD."""
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -170,12 +168,6 @@ async def test_readiness_says_which_instance_it_is() -> None:
         "uptime_s": 90.5,
         "in_flight_messages": 0,
     }
-
-
-def test_the_version_is_that_of_the_project() -> None:
-    """It is written twice, since an installation need not have pyproject.toml beside it."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
 
 
 async def no_keys() -> FetchedKeys:

@@ -4,13 +4,12 @@ import logging
 from collections.abc import AsyncIterator
 
 import httpx
-import msgspec
 import pytest
 from litestar import Litestar, get
 from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
 from litestar.params import FromQuery
 
-from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE, ProblemError
+from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE
 from sluice.testing.service import running
 
 _SECRET = "password of the database"
@@ -90,19 +89,3 @@ async def test_an_unknown_path_leads_to_the_near_ones(path: str, said: str) -> N
         answer = await service.client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         assert answer.json()["detail"].startswith(said)
-
-
-@pytest.mark.parametrize("code", CATALOGUE)
-def test_every_problem_has_its_document(code: str) -> None:
-    """The members have the names of RFC 9457; only a 401 says how to authenticate."""
-    error = ProblemError(code, "What happened.", headers={"Retry-After": "5"})
-    assert msgspec.json.decode(error.body()) == {
-        "type": f"/v1/problems#{code}",
-        "title": CATALOGUE[code].title,
-        "status": CATALOGUE[code].status,
-        "code": code,
-        "detail": "What happened.",
-    }
-    headers = error.response_headers()
-    assert headers["Retry-After"] == "5"
-    assert ("WWW-Authenticate" in headers) is (error.status == 401)

@@ -46,7 +46,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 async def soak(conditions: Conditions, folder: Path) -> Result:
     """Run a service over the embedded store in `folder` for so long, and return what was seen."""
     issuer = RotatingIssuer(every_s=conditions.rotate_every_s, lifetime_s=conditions.token_s)
-    samples, stops = list[tuple[float, Resources]](), Counter[str]()
+    samples, stops = list[Resources](), Counter[str]()
     file = folder / "sluice.duckdb"
     with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as keys_url:
         settings = {"data_path": str(file), "token_keys_url": keys_url, "requests_per_minute": "0"}
@@ -86,9 +86,9 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
     return Result(counts=counts, wrong=wrong, lines=[f"  {each.name}: {each.text}" for each in found])
 
 
-async def _watch(pid: int, samples: list[tuple[float, Resources]], every_s: float) -> None:
+async def _watch(pid: int, samples: list[Resources], every_s: float) -> None:
     while True:
-        samples.append((time.monotonic(), resources(pid)))
+        samples.append(resources(pid))
         await asyncio.sleep(every_s)
 
 

@@ -1,7 +1,6 @@
 """The ledger notices what it is there for: evidence of a run without fault, spoilt in one way at a time."""
 
 import base64
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,61 +96,30 @@ def swap(rows: Any) -> None:
 
 SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a row that is not in the table": ("lost", lambda e: e.stored.pop(key_of(PUSHED, PUSHED.items[0]))),
-    "a reject that is not in its table": ("lost", lambda e: e.stored_rejects.pop(key_of(POISON, POISON.items[0]))),
     "a record the follower never got": (
         "missed",
         lambda e: e.followed.records.pop(place_of(e.followed.records, PUSHED)),
     ),
-    "a reject the follower never got": (
-        "missed",
-        lambda e: e.followed.rejects.pop(place_of(e.followed.rejects, POISON)),
-    ),
     "a record that is gone later": ("vanished", lambda e: e.reread.records.pop(place_of(e.reread.records, PUSHED))),
-    "a record of a POST that is gone": ("lost", lambda e: e.reread.records.pop(place_of(e.reread.records, POSTED))),
     "a record twice": ("duplicate", lambda e: e.followed.records.append(e.followed.records[-1])),
     "a copy under another key": (
         "duplicate",
         lambda e: e.followed.records.append(e.followed.records[-1] | {"delivery_key": "x:0"}),
     ),
-    "a reject twice": ("duplicate", lambda e: e.reread.rejects.append(e.reread.rejects[-1])),
     "rows out of order": ("out of order", lambda e: swap(e.followed.records)),
     "a record nobody sent": ("stranger", lambda e: change(e.reread.records, PUSHED, delivery_key="1:2:3")),
-    "a reject nobody sent": ("stranger", lambda e: change(e.reread.rejects, POISON, delivery_key="1:2:3")),
     "other data": ("altered", lambda e: change(e.followed.records, PUSHED, data={"n": -1})),
-    "another time": ("altered", lambda e: change(e.followed.records, PUSHED, timestamp="2026-01-01T00:00:00Z")),
-    "the attributes of another": ("altered", lambda e: change(e.followed.records, PUSHED, attributes={"n": "x"})),
     "other bytes of a reject": ("altered", lambda e: change(e.followed.rejects, POISON, payload="AAAA")),
-    "another reason": ("altered", lambda e: change(e.followed.rejects, POISON, reason="refused")),
     "poison among the records": (
         "misplaced",
         lambda e: e.reread.records.append(row_of(POISON, POISON.items[0], 10**6)),
-    ),
-    "a good record among the rejects": (
-        "misplaced",
-        lambda e: e.reread.rejects.append(row_of(PUSHED, PUSHED.items[0], 10**6)),
     ),
     "the id of another's record": ("cross-answer", lambda e: change_answer(e, id="another")),
     "the key of another's record": (
         "cross-answer",
         lambda e: change_answer(e, delivery_key=answer_of(POSTED, POSTED.items[1]).delivery_key),
     ),
-    "the fate of another's record": ("cross-answer", lambda e: change_answer(e, status="rejected", reason="invalid")),
-    "an index of another's": ("cross-answer", lambda e: change_answer(e, index=17)),
-    "two keys for one record": (
-        "cross-answer",
-        lambda e: e.answers.append(
-            Answer(
-                POSTED.number,
-                207,
-                tuple(
-                    RecordAnswer(t.index, t.status, f"{t.delivery_key}x", t.id, t.reason)
-                    for t in (answer_of(POSTED, i) for i in POSTED.items)
-                ),
-            )
-        ),
-    ),
     "a late SIGTERM": ("stop", lambda e: e.stops.append(Stop(1, 0, 10.1))),
-    "a bad end after SIGTERM": ("stop", lambda e: e.stops.append(Stop(1, -signal.SIGKILL, 1.0))),
 }
 
 
@@ -182,10 +150,3 @@ def test_what_was_not_answered_may_be_missing_or_there() -> None:
     )
     assert violations(msgspec.structs.replace(everything, answers=answers, followed=left, reread=left)) == []
     assert violations(msgspec.structs.replace(everything, followed=left, reread=left)) != []
-
-
-def test_a_table_may_hold_copies() -> None:
-    """At-least-once writes are allowed; only the feed is held to once."""
-    evidence = good()
-    evidence = msgspec.structs.replace(evidence, stored=dict.fromkeys(evidence.stored, 3))
-    assert violations(evidence) == []

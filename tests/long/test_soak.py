@@ -23,10 +23,10 @@ async def test_a_short_soak_is_exact(tmp_path: Path) -> None:
 
 
 def test_what_grows_is_not_flat_and_what_only_warms_up_is() -> None:
-    """By the slope after the warm-up, which one burst does not move."""
+    """By the medians after the warm-up, which one burst does not move."""
 
-    def samples(mib: Callable[[int], float]) -> list[tuple[float, Resources]]:
-        return [(float(at_s), Resources(round(mib(at_s) * MIB), 0, 50, 20)) for at_s in range(0, 1_800, 5)]
+    def samples(mib: Callable[[int], float]) -> list[Resources]:
+        return [Resources(round(mib(at_s) * MIB), 0, 50, 20) for at_s in range(0, 1_800, 5)]
 
     def grows(mib: Callable[[int], float]) -> list[str]:
         return [each.name for each in trends(samples(mib)) if not each.is_flat]

@@ -152,31 +152,3 @@ async def test_what_was_committed_while_the_process_was_stopped_reaches_a_follow
     plain = {key for key in keys if key.startswith("stopped:") and not key.endswith(SUFFIX)}
     assert len(plain) == 1
     assert {f"{key}{SUFFIX}" for key in plain} <= keys
-
-
-@pytest.mark.long
-async def test_a_process_that_is_stopped_at_any_moment_loses_nothing_for_a_follower(local_bigquery: Double) -> None:
-    """Rows in every stage of their way, again and again; the stops are longer than readers wait."""
-    async with staged(local_bigquery) as stage:
-        dice, ended = random.Random(14), asyncio.Event()
-
-        async def push_on(name: str) -> None:
-            number = 0
-            while not ended.is_set():
-                number += 1
-                await stage.push(f"{name}{number}")
-
-        stage.store.decide = lambda _: Fault(commit_delay_s=dice.choice((0.0, 0.02, 0.1)))
-        async with asyncio.TaskGroup() as pushing:
-            for name in "abcd":
-                pushing.create_task(push_on(name))
-            for _ in range(2):
-                acknowledged = len(stage.acknowledged)
-                await until(lambda: len(stage.acknowledged) > acknowledged + dice.randrange(20), within_s=60)  # noqa: B023
-                stage.send(signal.SIGSTOP)
-                try:
-                    await stage.passed(datetime.now(UTC) + timedelta(seconds=0.2))
-                finally:
-                    stage.send(signal.SIGCONT)
-            ended.set()
-        assert len(stage.acknowledged) >= 2

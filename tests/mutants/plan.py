@@ -1,4 +1,4 @@
-"""The mutated modules, each with the tests that must notice, and the mutants that no test can notice."""
+"""The mutated modules, each with the tests that must notice."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,6 @@ class Module(NamedTuple):
 
     source: str
     tests: tuple[str, ...]
-
-
-class Equivalent(NamedTuple):
-    """A mutant that behaves as the original does: its function, the changed lines, and why no test can tell."""
-
-    function: str
-    removed: str
-    added: str
-    reason: str
 
 
 MODULES = {
@@ -46,5 +37,3 @@ MODULES = {
         ),
     ),
 }
-
-EQUIVALENT: dict[str, tuple[Equivalent, ...]] = {}

@@ -1,13 +1,10 @@
 """The reference page: everything it needs comes from the service, and nothing may come from elsewhere."""
 
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
-import pytest
 
-from app.http.reading import strong_etag
 from sluice.testing.service import running
 
 
@@ -43,13 +40,6 @@ def parsed(html: str) -> _Page:
     return found
 
 
-def test_what_runs_in_a_page_is_found() -> None:
-    """The parser that the other tests rely on sees inline code and addresses elsewhere."""
-    found = parsed('<p onclick="x()"><script>y()</script><link href="https://cdn.example/a.css">')
-    assert found.inline == ["p onclick", "y()"]
-    assert found.loaded == ["https://cdn.example/a.css"]
-
-
 async def test_the_page_loads_files_of_the_service_only() -> None:
     """Each is there, has its type, and may be kept for ever; nothing comes from a network or stands inline."""
     async with running() as service:
@@ -82,44 +72,9 @@ async def test_links_work_with_a_slash_and_below_a_prefix() -> None:
         assert all(link.startswith("/prefix/") for link in resolved)
 
 
-async def test_nothing_of_the_page_is_read_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instance that nobody asks for it does not hold its two megabytes."""
-    read: list[Path] = []
-    read_bytes = Path.read_bytes
-
-    def counted(path: Path) -> bytes:
-        read.append(path)
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", counted)
-    async with running() as service:
-        await service.client.get("/", headers={"Accept": "text/html"})
-        assert "uplot.js" in {path.name for path in read}
-        assert not {"swagger-ui.js", "reference.js"} & {path.name for path in read}
-        await service.client.get("/docs")
-        assert {"swagger-ui.js", "reference.js"} <= {path.name for path in read}
-
-
 async def test_an_unknown_path_below_the_document_is_a_problem() -> None:
     """The framework's own pages are not served, nor its HTML for what is not there."""
     async with running() as service:
         for path in ("/openapi", "/openapi/swagger", "/schema"):
             answer: httpx.Response = await service.client.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-
-
-async def test_the_document_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tag takes longer than the rest of an answer, also of one that is refused; and anyone may ask."""
-    hashed: list[int] = []
-
-    def counted(*parts: str | bytes) -> str:
-        hashed.append(sum(map(len, parts)))
-        return strong_etag(*parts)
-
-    monkeypatch.setattr("app.http.assets.strong_etag", counted)
-    monkeypatch.setattr("app.openapi.document.strong_etag", counted, raising=False)
-    async with running() as service:
-        answers = [await service.client.get("/openapi/openapi.json") for _ in range(3)]
-    compressed = strong_etag(answers[0].content)[:-1] + '-gzip"'
-    assert {answer.headers["etag"] for answer in answers} == {compressed}
-    assert hashed.count(len(answers[0].content)) == 1

@@ -4,10 +4,12 @@ npm fetches it once, by the lock in .github/axe, into .cache/. Where npm is miss
 are skipped, and the summary says so. With REQUIRE_CHROMIUM set, as the CI does, they fail.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,36 +39,24 @@ async def violations(tab: Page) -> dict[str, list[str]]:
 @cache
 def script() -> str:
     """Return axe's source; skip the test where it cannot be fetched, unless it is required."""
-    if not _is_current():
+    lock = (LOCK / "package-lock.json").read_bytes()
+    folder = CACHE / hashlib.sha256(lock).hexdigest()[:12]
+    if not folder.exists():
         try:
-            _fetch()
+            _fetch(folder)
         except (OSError, subprocess.CalledProcessError) as error:
             missing = f"npm cannot fetch axe-core: {getattr(error, 'stderr', '') or error}"
             if os.environ.get(REQUIRED):
                 pytest.fail(missing, pytrace=False)
             pytest.skip(f"NOT tested here: the page with axe-core. {missing}")
-    return (CACHE / _SCRIPT).read_text(encoding="utf-8")
+    return (folder / _SCRIPT).read_text(encoding="utf-8")
 
 
-def _is_current() -> bool:
-    installed = CACHE / "package-lock.json"
-    wanted = (LOCK / "package-lock.json").read_bytes()
-    return (CACHE / _SCRIPT).exists() and installed.exists() and installed.read_bytes() == wanted
-
-
-def _fetch() -> None:
-    CACHE.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(LOCK / name, folder)
-        subprocess.run(_FETCH, cwd=folder, capture_output=True, text=True, check=True)
-        shutil.rmtree(CACHE, ignore_errors=True)  # of another version
-        fetched = Path(folder) / "fetched"
-        fetched.mkdir()
-        for name in ("package.json", "package-lock.json", "node_modules"):
-            (Path(folder) / name).rename(fetched / name)
-        try:
-            fetched.rename(CACHE)
-        except OSError:
-            if not _is_current():  # otherwise another process was faster
-                raise
+def _fetch(folder: Path) -> None:
+    """Fetch what the lock names; a folder that another process has made meanwhile is as good."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+        fetched = shutil.copytree(LOCK, Path(temporary) / "fetched")
+        subprocess.run(_FETCH, cwd=fetched, capture_output=True, text=True, check=True)
+        with suppress(OSError):
+            fetched.rename(folder)

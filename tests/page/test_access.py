@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sluice.testing.process import serving
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant, write
-from tests.page.visits import SHOWN, check_quiet, post, push, visit
+from tests.page.visits import SHOWN, check_quiet, post
 from tests.support.chromium.driver import Page
 
 ASKED = "!document.querySelector('#entry').hidden"
@@ -80,17 +80,4 @@ async def test_an_instance_that_only_takes_records_in_says_so(tab: Page, tmp_pat
         await tab.shows("#notice", "serves none")
         await tab.until("document.querySelector('#board').hidden")
         assert not [url for url in tab.requests if "/v1/" in url]
-        check_quiet(tab, process)
-
-
-async def test_an_instance_that_only_serves_shows_no_command_to_send_with(tab: Page, tmp_path: Path) -> None:
-    """What was stored by another instance is there to be read."""
-    path = tmp_path / "data.duckdb"
-    async with serving(path) as (process, client):
-        await push(client, {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}, "1", delay_s=0.1)
-        assert await process.terminate() == 0
-    async with serving(path, roles="query") as (process, _):
-        await visit(tab, process)
-        await tab.until("document.querySelectorAll('#records tbody tr').length === 1")
-        await tab.until("document.querySelector('#first-record').hidden")
         check_quiet(tab, process)

@@ -1,89 +1,18 @@
 """The page for those who use a keyboard, a screen reader, large print or a calm screen."""
 
-import re
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sluice.testing.process import ROOT, serving
+from sluice.testing.process import serving
 from tests.page.axe import violations
 from tests.page.test_access import ASKED, grants
 from tests.page.visits import SHOWN, fill, visit
 from tests.support.chromium.driver import Page
 
-PALETTE = (ROOT / "app" / "page" / "assets" / "palette.css").read_text()
-CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "radio", "checkbox", "dialog", "DisclosureTriangle"}
-NAMED = CONTROLS | {"image", "region", "navigation", "form", "search", "table"}
 REACHABLE = """[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')].filter(
   (each) => !each.disabled && each.checkVisibility() && !each.closest('dialog') &&
     (each.type !== 'radio' || each.checked))"""
-GROUNDS = ("ground", "surface", "sunken")
-ON_EVERY_GROUND = ("text", "quiet", "accent", *(f"tone-{number}" for number in range(1, 9)))
-
-
-def test_colours_have_contrast() -> None:
-    """Text and lines have 4.5 to 1 or more on each ground they stand on, the edges of controls 3 to 1; both themes."""
-    colours = dict(re.findall(r"--([a-z0-9-]+): light-dark\((#[0-9a-f]{6}), #[0-9a-f]{6}\)", PALETTE))
-    dark = dict(re.findall(r"--([a-z0-9-]+): light-dark\(#[0-9a-f]{6}, (#[0-9a-f]{6})\)", PALETTE))
-    assert set(colours) == set(dark) == set(re.findall(r"^  --([a-z0-9-]+):", PALETTE, re.MULTILINE))
-    pairs = [(colour, ground) for colour in ON_EVERY_GROUND for ground in GROUNDS]
-    pairs += [(tone, f"{tone}-ground") for tone in ("good", "warn", "bad")] + [("on-accent", "accent")]
-    pairs += [(text, f"{tone}-ground") for tone in ("warn", "bad") for text in ("text", "accent")]  # of the banner
-    pairs += [(tone, "surface") for tone in ("warn", "bad")]  # of the tiles
-    for theme in (colours, dark):
-        for colour, ground in pairs:
-            assert contrast(theme[colour], theme[ground]) >= 4.5, (colour, ground, theme[colour])
-        for ground in ("surface", "ground"):
-            assert contrast(theme["edge"], theme[ground]) >= 3
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def luminance(colour: str) -> float:
-    """Return the relative luminance of a colour."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-async def test_everything_has_a_name_and_a_place(tab: Page, tmp_path: Path) -> None:
-    """In the accessibility tree: landmarks, one first heading and no gap below it, and a name on every control."""
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await visit(tab, process)
-        await tab.until("document.querySelectorAll('#rejected tbody tr').length === 2")
-        await tab.run("document.querySelector('#pause').click()")
-        nodes = await tab.accessibility()
-        roles = [role(node) for node in nodes]
-        assert {"banner", "navigation", "main", "contentinfo", "search"} <= set(roles)
-        assert roles.count("main") == 1
-        assert CONTROLS & set(roles) > {"button", "link", "combobox", "radio", "searchbox"}
-        assert [node for node in nodes if role(node) in NAMED and not name(node)] == []
-        levels = [level(node) for node in nodes if role(node) == "heading"]
-        assert levels.count(1) == 1
-        assert all(after - before <= 1 for before, after in pairwise(levels))
-        assert roles.count("image") == 4  # the plots; the sign at the top is an ornament
-
-
-def role(node: dict[str, Any]) -> str:
-    """Return the role of a node."""
-    return str(node.get("role", {}).get("value", ""))
-
-
-def name(node: dict[str, Any]) -> str:
-    """Return the accessible name of a node."""
-    return str(node.get("name", {}).get("value", "")).strip()
-
-
-def level(node: dict[str, Any]) -> int:
-    """Return the level of a heading."""
-    return next(int(each["value"]["value"]) for each in node["properties"] if each["name"] == "level")
 
 
 async def test_the_keyboard_reaches_everything_and_shows_where_it_is(tab: Page, tmp_path: Path) -> None:

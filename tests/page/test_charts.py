@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sluice.testing.process import serving
-from tests.page.outages import intercept, rule
-from tests.page.visits import check_quiet, choose, post, visit
+from tests.page.outages import intercept
+from tests.page.visits import check_quiet, post, visit
 from tests.support.chromium.driver import Page
 
 # The heights of what is drawn in the first colour, from the left to the right, in pixels.
@@ -27,13 +27,6 @@ COUNTS = """(body) => {
     each.values.count[20] = 3;
     each.values.count[each.values.count.length - 1] = 25_000;
     each.records = 25_003;
-  }
-}"""
-FEW = """(body) => {
-  for (const [metric, values] of Object.entries(body.series[0].values)) {
-    if (metric === "count") continue;
-    values.fill(null);
-    for (const at of [40, 41, 43]) values[at] = 0.5;
   }
 }"""
 
@@ -60,18 +53,4 @@ async def test_the_newest_bucket_is_drawn_while_it_fills(tab: Page, tmp_path: Pa
         overview = await tab.run("document.querySelector('#overview').innerText")
         assert overview.count("/s") == 1, "one rate: that of the last minute"
         assert "in each 15 min" in overview
-        check_quiet(tab, process, but="getImageData")
-
-
-async def test_a_handful_of_numbers_is_seen(tab: Page, tmp_path: Path) -> None:
-    """Each has a dot, also beside another one; a line of two pixels would not be noticed."""
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await post(client, {"id": "a"})
-        await intercept(tab)
-        await tab.prefer(color_scheme="light")
-        await visit(tab, process)
-        await rule(tab, ("records/stats?since=-PT15M", FEW))
-        await choose(tab, "#stats-form label:last-child select", "")
-        await choose(tab, "#stats-form label:first-child select", "p50:delay")
-        await tab.until(f"{heights('#stats')}.filter((height) => height >= 4).length >= 8")
         check_quiet(tab, process, but="getImageData")

@@ -12,12 +12,10 @@ from sluice.testing.process import serving
 from tests.auth.callers import KEY
 from tests.page.outages import intercept, problem, rule
 from tests.page.test_access import ASKED, enter, grants
-from tests.page.visits import SHOWN, button, check_quiet, choose, fill, post, press, visit
-from tests.streams.service import MARKET, ORDER, PAYMENT
+from tests.page.visits import SHOWN, button, check_quiet, fill, post, press, visit
 from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
-QUERY = "location.search"
 CATCH_COPIES = "navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0"
 
 
@@ -114,21 +112,4 @@ async def test_a_view_can_be_copied_as_a_command_and_a_program(tab: Page, tmp_pa
         await press(tab, "Copy as Python")
         printed = await ran([sys.executable, "-"], await tab.until("window.copied"))
         assert [line.split("'")[3] for line in printed.splitlines()][: len(ids)] == ids
-        check_quiet(tab, process)
-
-
-async def test_a_program_names_its_stream(tab: Page, tmp_path: Path) -> None:
-    """Where the service has several; and the stream is part of the address."""
-    async with serving(tmp_path / "data.duckdb", streams=MARKET.store.streams) as (process, client):
-        assert (await client.post("/v1/records", json=ORDER)).status_code == 201
-        assert (await client.post("/v1/streams/payments/records", json=PAYMENT)).status_code == 201
-        await tab.open(f"{process.url}/?stream=payments")
-        await tab.until(f"{SHOWN} && {ROWS} === 1")
-        assert await tab.run("document.querySelector('#stream').value") == "payments"
-        await tab.run(CATCH_COPIES)
-        await press(tab, "Copy as Python")
-        printed = await ran([sys.executable, "-"], await tab.until("window.copied"))
-        assert str(PAYMENT["number"]) in printed
-        await choose(tab, "#stream", "orders")
-        await tab.until(f"{QUERY} === '?stream=orders' && {ROWS} === 1")
         check_quiet(tab, process)

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from sluice.testing.process import serving
-from tests.page.visits import button, check_quiet, choose, press, visit
+from tests.page.visits import check_quiet, choose, press, visit
 from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
-HEADS = "[...document.querySelectorAll('#records thead th')].map((head) => head.textContent).join()"
 VALUE = "[...document.querySelectorAll('#search form')].at(-1).querySelectorAll('input')[1]"
 ORDER: dict[str, Any] = {
     "customer": {"name": "Ada"},
@@ -53,20 +52,3 @@ async def test_a_filter_that_is_refused_is_said_once_where_it_is(tab: Page, tmp_
         assert await tab.run("document.querySelector('#chips [data-tone]')") is None
         await tab.shows("#facets li", "NO1", whole=True)
         check_quiet(tab, process, but="400")
-
-
-async def test_the_first_columns_are_the_event_time_and_plain_fields(tab: Page, tmp_path: Path) -> None:
-    """Wherever the type declares them; nested and empty ones can be chosen, and are shown where nothing else is."""
-    async with serving(tmp_path / "data.duckdb", record=RECORD) as (process, client):
-        stored = await client.post("/v1/records", json=ORDER | {"id": "o-1", "total_cents": 100})
-        assert stored.status_code == 201
-        await visit(tab, process)
-        await tab.until(f"{ROWS} === 1")
-        assert await tab.run(HEADS) == "id,Stored ↓,placed_time,country,total_cents,channel"
-        checked = "[...document.querySelectorAll('#columns input:checked')].map(({ value }) => value).sort().join()"
-        assert await tab.run(checked) == "channel,country,ingest_time,placed_time,total_cents"
-        await client.post("/v1/records", json=ORDER | {"id": "o-2", "total_cents": 100, "note": "by hand"})
-        await tab.until(f"{ROWS} === 2 && {HEADS} === 'id,Stored ↓,placed_time,note,country,total_cents'")
-        assert "note" in await tab.run(checked)
-        await tab.run(f"{button('The usual ones', '#columns')}.click()")
-        check_quiet(tab, process)

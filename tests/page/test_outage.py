@@ -4,14 +4,12 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from sluice.testing.process import serving
 from tests.page.outages import check_no_reassurance, intercept, problem, rule, sink
-from tests.page.test_accessibility import NAMED, level, name, role
 from tests.page.visits import check_quiet, fill, post, visit
 from tests.support.chromium.driver import Page
 
@@ -60,10 +58,6 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         await tab.shows("[data-figure=waiting]", "queue is not visible")
         top = "document.querySelector('#alarm').getBoundingClientRect().top"
         assert await tab.run(top) < await tab.run("document.querySelector('#figures').getBoundingClientRect().top")
-        nodes = await tab.accessibility()
-        assert [node for node in nodes if role(node) in NAMED and not name(node)] == []
-        levels = [level(node) for node in nodes if role(node) == "heading"]
-        assert all(after - before <= 1 for before, after in pairwise(levels))
         await rule(tab)
         await tab.until(f"{WELL} && document.title === 'Sluice'")
         await tab.shows("#announcement", "All is well again.", whole=True)

@@ -1,7 +1,5 @@
 """What the page shows, in a real browser, over the real service."""
 
-import asyncio
-import json
 from pathlib import Path
 
 from sluice.testing.process import serving
@@ -9,20 +7,6 @@ from tests.page.visits import check_quiet, fill, post, visit
 from tests.support.chromium.driver import Page
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
-
-
-async def test_a_newcomer_is_told_how_to_store_a_first_record(tab: Page, tmp_path: Path) -> None:
-    """The command on the page works as it stands, and the record turns up by itself, without a reload."""
-    async with serving(tmp_path / "data.duckdb") as (process, _):
-        await visit(tab, process)
-        await tab.until("!document.querySelector('#first-record').hidden")
-        command = await tab.text("#first-record code")
-        shell = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE, stderr=-3)
-        answer, _ = await shell.communicate()
-        assert json.loads(answer)["records"][0]["status"] == "stored"
-        await tab.until(f"{ROWS} === 1 && document.querySelector('#first-record').hidden")
-        await tab.shows("#records tbody button", "order-1042", whole=True)
-        check_quiet(tab, process)
 
 
 async def test_everything_that_is_stored_is_shown(tab: Page, tmp_path: Path, artefacts: Path) -> None:
@@ -155,15 +139,3 @@ async def test_a_record_cannot_bring_markup_along(tab: Page, tmp_path: Path) -> 
         check_quiet(tab, process)
         setting = "(() => { try { document.body.innerHTML = '<b>x</b>' } catch { return 'refused' } })()"
         assert await tab.run(setting) == "refused"
-
-
-async def test_a_service_that_is_gone_is_said_in_words(tab: Page, tmp_path: Path) -> None:
-    """What was shown stays, and the page goes on trying."""
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await post(client, {"id": "a"})
-        await visit(tab, process)
-        await tab.until(f"{ROWS} === 1")
-        await process.kill()
-        await tab.until("document.querySelector('#alarm').textContent.startsWith('The service does not answer')")
-        await tab.shows("#state", "No answer", whole=True)
-        assert await tab.run(ROWS) == 1

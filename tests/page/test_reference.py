@@ -8,14 +8,11 @@ from msgspec import Meta, Struct
 from sluice.testing.process import serving
 from tests.page.axe import violations
 from tests.page.visits import check_quiet
-from tests.streams.market import STREAMS
-from tests.streams.service import MARKET
 from tests.support.chromium.driver import Page
 
 SHOWN = "document.querySelectorAll('.opblock').length > 10"
 LIST = "document.querySelector('#operations-query-listRecords')"
 STORE = "document.querySelector('#operations-ingest-createRecords')"
-FOCUS = "document.activeElement"
 OF_SWAGGER_UI = {
     *("color-contrast", "heading-order", "nested-interactive", "region"),
     *("scrollable-region-focusable", "select-name"),
@@ -39,31 +36,6 @@ async def test_the_page_shows_an_operation(tab: Page, tmp_path: Path, artefacts:
         await tab.until(f"{LIST}.innerText.includes('next_cursor') && {LIST}.innerText.includes('Start of the window')")
         await tab.screenshot(artefacts / "reference.png")
         assert set(await violations(tab)) <= OF_SWAGGER_UI
-        check_quiet(tab, process)
-
-
-async def test_the_keyboard_opens_an_operation(tab: Page, tmp_path: Path) -> None:
-    """By Tab and Enter alone; what has the focus can be seen."""
-    async with serving(tmp_path / "data.duckdb") as (process, _):
-        await tab.open(f"{process.url}/docs")
-        await tab.until(SHOWN)
-        for _ in range(40):
-            await tab.press("Tab")
-            if await tab.run(f"{LIST}.contains({FOCUS}) && {FOCUS}.matches('.opblock-summary-control')"):
-                break
-        assert await tab.run(f"getComputedStyle({FOCUS}).outlineStyle") != "none"
-        await tab.press("Enter")
-        await tab.until(f"{LIST}.querySelector('.parameters') !== null")
-        check_quiet(tab, process)
-
-
-async def test_each_stream_has_its_operations(tab: Page, tmp_path: Path) -> None:
-    """They have the same titles, and differ in the name of the stream."""
-    async with serving(tmp_path / "data.duckdb", streams=MARKET.store.streams) as (process, _):
-        await tab.open(f"{process.url}/docs")
-        await tab.until(SHOWN)
-        paths = await tab.run("[...document.querySelectorAll('.opblock-summary-path')].map((e) => e.dataset.path)")
-        assert {f"/v1/streams/{stream}/records" for stream in STREAMS} <= set(paths)
         check_quiet(tab, process)
 
 

@@ -161,13 +161,3 @@ async def test_a_file_of_another_release_is_not_kept() -> None:
     async with running() as service:
         answer = await service.client.get("/page/another/main.js")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
-
-
-def test_every_part_of_the_address_is_documented() -> None:
-    """The table in docs/read.md names what the page reads from its address, and nothing else."""
-    view = (ROOT / "app" / "page" / "assets" / "view.js").read_text()
-    keys = re.findall(r'"([a-z]+)"', view[view.index("const KEYS") : view.index("];")])
-    read = {*keys, *re.findall(r'said\.(?:get|getAll|has)\("([a-z]+)"\)', view)}
-    table = (ROOT / "docs" / "read.md").read_text().partition("| part of the address")[2].partition("\n\n")[0]
-    named = [name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z]+)`", row.split("|")[1])]
-    assert sorted(named) == sorted(read)

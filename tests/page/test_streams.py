@@ -30,12 +30,3 @@ async def test_one_stream_is_shown_at_a_time(tab: Page, tmp_path: Path) -> None:
         await tab.until("document.querySelector('#records').textContent.includes('No record was stored')")
         assert await tab.run("document.querySelector('#first-record').hidden"), "its example is another stream's"
         check_quiet(tab, process)
-
-
-async def test_a_single_type_offers_no_choice(tab: Page, tmp_path: Path) -> None:
-    """As before there were streams."""
-    async with serving(tmp_path / "data.duckdb") as (process, _):
-        await visit(tab, process)
-        await tab.until("!document.querySelector('#first-record').hidden")
-        await tab.until("document.querySelector('#streams').hidden")
-        check_quiet(tab, process)

@@ -115,52 +115,6 @@ async def test_a_window_of_ones_own(tab: Page, tmp_path: Path) -> None:
         check_quiet(tab, process)
 
 
-async def test_any_column_can_be_shown_and_sorted_by(tab: Page, tmp_path: Path) -> None:
-    """The service sorts by time; by any other column a page is sorted in itself, and says so."""
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await visit(tab, process)
-        await tab.until(f"{FIRST} === 'order-1029'")
-        await press(tab, "Stored", "#records thead")
-        await tab.until(f"{FIRST} === 'order-1000'")
-        assert [url for url in tab.requests if "order=asc" in url]
-        await press(tab, "Newer", "#records")
-        await tab.until(f"{FIRST} === 'order-1020' && {ROWS} === 10")
-        await press(tab, "Stored", "#records thead")
-        await tab.until(f"{FIRST} === 'order-1029'")
-        await tab.run("document.querySelector('#columns summary').click()")
-        await tab.run("document.querySelector('#columns input[value=message_id]').click()")
-        await tab.until(f"{HEADS}.includes('message_id')")
-        await press(tab, "message_id", "#records thead")
-        await tab.until(f"{FIRST} === 'order-1010'")  # m10 to m29: as text
-        await tab.shows("#records caption", "Sorted by message_id within this page of 20", whole=True)
-        await press(tab, "message_id", "#records thead")
-        await tab.until(f"{FIRST} === 'order-1029'")
-        await press(tab, "The usual ones", "#columns")
-        await tab.until(f"!{HEADS}.includes('message_id')")
-        check_quiet(tab, process)
-
-
-async def test_values_are_counted_and_become_filters(tab: Page, tmp_path: Path) -> None:
-    """With the counts of the API, of the records that meet the other filters."""
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await visit(tab, process)
-        assert not [url for url in tab.requests if "by=source&metric=count" in url and "bucket" not in url][1:]
-        await tab.run(
-            "[...document.querySelectorAll('#facets summary')].find((e) => e.textContent === 'source').click()"
-        )
-        values = "[...document.querySelectorAll('#facets li')].map((each) => each.textContent).join()"
-        await tab.until(f"{values} === 'checkout15,billing8,shipping7' || {values} === 'checkout15,shipping8,billing7'")
-        await press(tab, "shipping", "#facets")
-        await tab.until(f"{ROWS} === 8")
-        assert "15" in await tab.run(values), "its own filter is not among those that are met"
-        await press(tab, "billing", "#facets")
-        await tab.until(f"{ROWS} === 7")
-        await tab.shows("#chips", "source is billing✕", whole=True)
-        check_quiet(tab, process)
-
-
 async def test_a_record_shows_its_versions_and_its_trace(tab: Page, tmp_path: Path) -> None:
     """All with its id, the newest first; and the trace where Google keeps traces."""
     trace = "0af7651916cd43dd8448eb211c80319c"

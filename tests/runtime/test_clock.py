@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from app.runtime.clock import MICROSECONDS, Moment, SystemClock
-from sluice.testing.clock import FakeClock
 
 
 def test_stamps_only_grow() -> None:
@@ -43,24 +42,3 @@ async def test_durations_do_not_go_by_the_time_of_day(monkeypatch: pytest.Monkey
     await clock.sleep(0.0001)
     await called.wait()
     assert 1_000 <= clock.elapsed_us() - began_us < 60 * MICROSECONDS
-
-
-async def test_the_fake_wakes_sleepers_in_the_order_of_their_times() -> None:
-    """Each sees the time at which it was due; what was called off is not called."""
-    clock = FakeClock(now_us=0)
-    woken: list[tuple[str, int]] = []
-
-    async def sleeper(name: str, seconds: float) -> None:
-        await clock.sleep(seconds)
-        woken.append((name, clock.elapsed_us()))
-
-    tasks = [asyncio.create_task(sleeper(name, seconds)) for name, seconds in (("b", 2), ("a", 1), ("c", 3))]
-    await clock.advance(0)
-    clock.call_later(1.5, lambda: woken.append(("timer", clock.elapsed_us())))
-    clock.call_later(1.6, lambda: pytest.fail("it was called off")).cancel()
-    await clock.advance(2.5)
-    assert woken == [("a", 1_000_000), ("timer", 1_500_000), ("b", 2_000_000)]
-    assert clock.now_us() > 2_500_000
-    tasks[2].cancel()
-    await clock.advance(10)
-    assert len(woken) == 3

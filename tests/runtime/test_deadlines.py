@@ -50,25 +50,6 @@ class Scene:
         return waiting
 
 
-async def test_a_deadline_that_has_passed_is_told_by_the_next_turn() -> None:
-    """It is not told at once, where it began: whoever begins it goes on first."""
-    scene = Scene()
-    await scene.clock.advance(50)
-    waiting = scene.begin(20)
-    assert waiting.told_s == []
-    await scene.clock.advance(0)
-    assert waiting.told_s == [50.0]
-
-
-async def test_a_wait_that_begins_again_has_its_new_deadline() -> None:
-    """The one before does not count any more."""
-    scene = Scene()
-    waiting = scene.begin(10)
-    scene.deadlines.begin(waiting, 40 * MICROSECONDS)
-    await scene.clock.advance(100)
-    assert waiting.told_s == [40.0]
-
-
 async def test_waits_that_end_in_time_share_one_timer() -> None:
     """A thousand a second for ten minutes: one timer for each half minute, not one for each wait."""
     scene = Scene()
@@ -80,17 +61,6 @@ async def test_waits_that_end_in_time_share_one_timer() -> None:
         scene.deadlines.end(still)
     assert scene.clock.asked <= 600 / 29 + 1
     assert len(scene.deadlines) == 0
-
-
-async def test_no_timer_is_left_when_nothing_waits() -> None:
-    """After the last ring there is none, and the next wait has one of its own."""
-    scene = Scene()
-    scene.deadlines.end(scene.begin(30))
-    await scene.clock.advance(1_000)
-    assert scene.clock.asked == 1
-    waiting = scene.begin(1_030)
-    await scene.clock.advance(100)
-    assert (waiting.told_s, scene.clock.asked) == ([1_030.0], 2)
 
 
 async def test_close_returns_those_that_wait_and_tells_nobody() -> None:

@@ -1,14 +1,13 @@
 """Which threads may interrupt which, in this process and in one that serves."""
 
 import os
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from app.runtime.threads import shorten_switch_interval, started_in_the_background
+from app.runtime.threads import started_in_the_background
 from sluice.testing.process import serving
 
 linux = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="NOT tested here: only Linux knows SCHED_BATCH")
@@ -30,38 +29,6 @@ def test_only_threads_that_are_started_within_are_in_the_background() -> None:
         assert policy_of_a_new_thread() == os.SCHED_BATCH
         raise KeyError
     assert (os.sched_getscheduler(0), policy_of_a_new_thread()) == (os.SCHED_OTHER, os.SCHED_OTHER)
-
-
-@linux
-@pytest.mark.parametrize("call", ["sched_setscheduler", "sched_getscheduler", "sched_getparam"])
-def test_a_system_that_refuses_is_done_without(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    """Some sandboxes know one policy only, some libraries do not ask."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(22, "Invalid argument")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, call, refuse)
-        with started_in_the_background():
-            pass
-    assert policy_of_a_new_thread() == os.SCHED_OTHER
-
-
-def test_a_system_without_such_threads_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As macOS is."""
-    monkeypatch.delattr(os, "SCHED_BATCH", raising=False)
-    with started_in_the_background():
-        pass
-
-
-def test_a_thread_that_waits_for_the_interpreter_gets_it_soon() -> None:
-    """Sooner than by default."""
-    before = sys.getswitchinterval()
-    try:
-        shorten_switch_interval()
-        assert sys.getswitchinterval() < 0.001
-    finally:
-        sys.setswitchinterval(before)
 
 
 def policies_of(pid: int) -> dict[int, int]:

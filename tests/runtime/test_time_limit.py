@@ -90,22 +90,3 @@ async def test_a_task_that_ended_is_not_held() -> None:
         assert ended() is None
     finally:
         gc.enable()
-
-
-def test_there_is_no_limit_without_a_task() -> None:
-    """There would be nothing to cancel."""
-    loop, limit = asyncio.new_event_loop(), TimeLimit(Deadlines(FakeClock()), MICROSECONDS)
-    try:
-        said: list[str] = []
-
-        def call() -> None:
-            loop.stop()
-            with pytest.raises(RuntimeError, match="inside a task") as refused, limit:
-                pass
-            said.append(str(refused.value))
-
-        loop.call_soon(call)
-        loop.run_forever()
-        assert said
-    finally:
-        loop.close()

@@ -106,16 +106,6 @@ def test_a_small_step_is_followed_at_once(step_us: int) -> None:
     assert all(abs(each) <= FOLLOWED_US for each in ahead)
 
 
-def test_many_small_steps_in_one_direction_are_not_followed_faster_than_one_large_one() -> None:
-    """Each alone is below what is followed at once."""
-    machine = Machine()
-    ahead = []
-    for _ in range(10):
-        machine.error_us += SECOND_US
-        ahead += machine.run(1)
-    assert max(ahead) <= FOLLOWED_US
-
-
 def test_a_look_during_which_the_process_was_stopped_says_nothing() -> None:
     """Between the two readings time passed, which would look like a jump."""
     machine = Machine()

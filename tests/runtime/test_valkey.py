@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -32,22 +31,6 @@ async def test_a_client_speaks_to_the_server_of_its_address(valkey_server: Valke
     assert await other.get("a") is None
     await one.aclose()
     await other.aclose()
-
-
-@pytest.mark.parametrize(
-    ("url", "connection"),
-    [
-        ("valkey://10.0.0.3:6379/0", "Connection"),
-        ("redis://10.0.0.3", "Connection"),
-        ("valkeys://:secret@10.0.0.3:6379/2", "SSLConnection"),
-        ("rediss://10.0.0.3", "SSLConnection"),
-    ],
-)
-def test_an_s_means_tls(url: str, connection: str) -> None:
-    """`valkeys` and `rediss` are encrypted; nothing is connected before it is used."""
-    client = connect(url)
-    assert client.connection_pool.connection_class.__name__ == connection
-    assert client.connection_pool.connection_kwargs["socket_timeout"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -143,18 +126,3 @@ async def test_memorystore_is_reached_by_a_token_and_a_certificate_of_its_own(
             for client in clients[1:]:
                 with pytest.raises(ValkeyError):
                     await client.get("4")
-
-
-def test_an_impossible_port_is_told_without_the_address() -> None:
-    """What a pattern cannot see is refused all the same."""
-    with pytest.raises(SettingsError, match="SLUICE_CACHE_URL must be an address") as refused:
-        connect("valkey://:secret@h:99999")
-    assert "secret" not in str(refused.value)
-    assert refused.value.__suppress_context__
-
-
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most do without it."""
-    monkeypatch.setitem(sys.modules, "valkey.asyncio", None)
-    with pytest.raises(SettingsError, match=r"SLUICE_CACHE_URL needs the package valkey.*, which is not installed"):
-        connect("valkey://10.0.0.3")

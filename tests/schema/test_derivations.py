@@ -149,13 +149,6 @@ def test_columns_may_differ_in_camel_case_only() -> None:
     assert_protobuf_agrees(compiled(table), table.columns)
 
 
-def test_the_descriptions_reach_bigquery() -> None:
-    """What the declaration says of a field stands in the table, for those who read it there."""
-    described = {field["name"]: field.get("description") for field in bigquery_schema(records_table(Record))}
-    assert described["source"] == "The system that sent the record."
-    assert all(described.values())
-
-
 def test_quote_doubles_quotes() -> None:
     """An identifier cannot end its own quotes."""
     assert quote('a"; DROP TABLE x; --') == '"a""; DROP TABLE x; --"'

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from app.record import Record, load_record_type
-from app.schema.columns import INT64_MAX
 from app.schema.example import example_record, example_row, template_record
 from app.schema.table import Table, records_table, rejects_table
 from tests.schema.values import field_lists, struct_of
@@ -89,15 +88,6 @@ def test_where_nothing_can_be_guessed_there_is_no_example_of_a_record() -> None:
     assert example_row(table.record, None) == {"code": "text", "total": 1}
 
 
-def test_a_row_without_a_record_has_plain_values_of_each_kind() -> None:
-    """Of the column's type, so that the row fits its schema."""
-    row = example_row(records_table(Everything).record, None)
-    assert row["count"] == 1
-    assert row["price"] == "12.5"
-    assert row["inner"] == {"clock": "12:00:00", "note": "text"}
-    assert row["names"] == []
-
-
 class Ruled(msgspec.Struct, forbid_unknown_fields=True):
     """A type with a rule in code."""
 
@@ -161,12 +151,3 @@ def test_every_constraint_is_satisfied(annotations: list[Any]) -> None:
 def test_a_random_type_has_an_example(fields: list[Any]) -> None:
     """Of nested types, lists, Optional, enums and the rest."""
     assert example_record(records_table(struct_of("Random", fields))) is not None
-
-
-def test_an_example_is_of_64_bits() -> None:
-    """What a store cannot hold is no example, even if the type allows it."""
-
-    class Large(msgspec.Struct, forbid_unknown_fields=True):
-        number: Annotated[int, Meta(gt=INT64_MAX - 1)]
-
-    assert example_record(records_table(Large)) == {"number": INT64_MAX}

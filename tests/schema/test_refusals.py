@@ -2,7 +2,7 @@ import dataclasses
 import enum
 import uuid
 from datetime import datetime, time, timedelta
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import pytest
@@ -23,11 +23,6 @@ class _HoldsCustom(msgspec.Struct):
 
 class _HoldsItself(msgspec.Struct):
     children: "list[_HoldsItself]"
-
-
-class _JsonTree(msgspec.Struct):
-    below: "dict[str, _JsonTree]"
-    value: _Custom
 
 
 class _Tagged(msgspec.Struct, tag="t"):
@@ -54,10 +49,6 @@ class _Named(NamedTuple):
     a: int
 
 
-class _Typed(TypedDict):
-    a: int
-
-
 @dataclasses.dataclass
 class _Data:
     a: int
@@ -78,29 +69,19 @@ _NO_TYPE = "msgspec does not validate this type"
         (tuple[int, str], "f", "the positions of a tuple have no names"),
         (tuple[int, ...], "f", "use list[…]"),
         (set[int], "f", "a set has no order"),
-        (frozenset[int], "f", "a set has no order"),
         (list[list[int]], "f[]", "does not support lists of lists"),
         (list[int | None], "f[]", "a BigQuery list cannot contain null"),
         (list[Any], "f[]", "a list of Any may contain null"),
-        (list, "f[]", "a list of Any may contain null"),
         (list[int] | None, "f", "does not distinguish a missing list from an empty one"),
-        (list[tuple[int, ...]], "f[]", "use list[…]"),
         (int | str, "f", "a column must have one type, not int | str"),
-        (list[int | str], "f[]", "a column must have one type"),
         (None, "f", "always null"),
         (timedelta, "f", "use seconds"),
         (_Custom, "f", _NO_TYPE),
-        (complex, "f", _NO_TYPE),
         (object, "f", _NO_TYPE),
         (_HoldsCustom, "f.value[]", _NO_TYPE),
-        (list[_HoldsCustom], "f[].value[]", _NO_TYPE),
         (msgspec.Raw, "f", "Raw is not validated"),
-        (msgspec.msgpack.Ext, "f", "Ext exists only in MessagePack"),
         (bytearray, "f", "use bytes"),
-        (memoryview, "f", "use bytes"),
         (_Named, "f", "use msgspec.Struct"),
-        (_Typed, "f", "use msgspec.Struct"),
-        (_Data, "f", "use msgspec.Struct"),
         (_HoldsItself, "f.children[]", "_HoldsItself contains itself"),
         (_Tagged, "f", "remove tag="),
         (_ArrayLike, "f", "remove array_like=True"),
@@ -110,23 +91,16 @@ _NO_TYPE = "msgspec does not validate this type"
         (Annotated[time, Meta(tz=True)], "f", "a TIME column has no offset"),
         (_MixedEnum, "f", "all str or all int"),
         (Literal["a", 1], "f", "all str or all int"),
-        (_BIG_ENUM, "f", "2**63"),
         (Literal[-(2**63) - 1], "f", "2**63"),
         (dict[int, str], "f", "the keys of a JSON object are strings"),
         (dict[uuid.UUID, str], "f", "the keys of a JSON object are strings"),
-        (dict, "f", "the keys of a JSON object are strings"),
         (dict[str, dict[int, int]], "f.*", "the keys of a JSON object are strings"),
-        (dict[str, _Custom], "f.*", _NO_TYPE),
         (dict[str, list[_Custom | None]], "f.*[]", _NO_TYPE),
         (dict[str, tuple[int, _Custom]], "f.*[1]", _NO_TYPE),
         (dict[str, _HoldsCustom], "f.*.value[]", _NO_TYPE),
-        (dict[str, _JsonTree], "f.*.value", _NO_TYPE),
-        (dict[str, Annotated[msgspec.Raw, Meta(description="x")]], "f.*", "Raw is not validated"),
         (int | msgspec.UnsetType, "f", "UNSET has no column value"),
-        (int | None | msgspec.UnsetType, "f", "UNSET has no column value"),
         (Annotated[int | msgspec.UnsetType, Meta(description="x")], "f", "UNSET has no column value"),
         (list[_Unset], "f[].value", "UNSET has no column value"),
-        (Annotated[int, Meta(extra={"sluice": ["primary"]})], "f", "unknown role 'primary'"),
     ],
     ids=str,
 )
@@ -142,16 +116,11 @@ def test_a_type_without_a_column_is_refused(annotation: Any, path: str, reason: 
     [
         ("1st", "must not begin with a digit"),
         ("prix-total", "letters, digits and underscores"),
-        ("größe", "letters, digits and underscores"),
         ("", "letters, digits and underscores"),
-        ("a b", "letters, digits and underscores"),
         ("a" * 301, "letters, digits and underscores"),
         ("_TABLE_x", "the prefix is reserved"),
-        ("_file_x", "the prefix is reserved"),
         ("_PARTITIONTIME", "the prefix is reserved"),
-        ("_ROW_TIMESTAMP", "the prefix is reserved"),
         ("__ROOT__x", "the prefix is reserved"),
-        ("_COLIDENTIFIERx", "the prefix is reserved"),
         ("_sluice_is_copy", "the prefix is reserved"),
         ("_CHANGE_TYPE", "the prefix is reserved"),
     ],
@@ -163,11 +132,6 @@ def test_a_name_that_is_no_column_name_is_refused(name: str, reason: str) -> Non
         columns_of(declared)
     assert str(refusal.value).startswith(f"Type.{name}: ")
     assert reason in str(refusal.value)
-
-
-def test_a_name_of_300_characters_is_a_column_name() -> None:
-    """BigQuery's longest name is allowed."""
-    assert columns_of(msgspec.defstruct("Type", [("a" * 300, int)], forbid_unknown_fields=True))[0].name == "a" * 300
 
 
 @pytest.mark.parametrize("inside", [False, True])

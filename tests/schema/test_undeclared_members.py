@@ -80,9 +80,7 @@ def declared(annotation: Any) -> type[msgspec.Struct]:
     ("annotation", "path"),
     [
         (Silent, "Type.f"),
-        (Silent | None, "Type.f"),
         (list[Silent], "Type.f[]"),
-        (list[Annotated[Silent, msgspec.Meta(description="x")]], "Type.f[]"),
         (dict[str, Silent], "Type.f.*"),
         (dict[str, list[Silent | None]], "Type.f.*[]"),
         (Box[int], "Type.f"),
@@ -182,7 +180,6 @@ def test_a_type_with_a_rest_may_have_nested_types_that_reject_or_drop(annotation
     ("record_type", "path", "reason"),
     [
         (keeping(Annotated[dict[str, int], REST], {}), "Type.rest", "must be dict[str, Any]"),
-        (keeping(Annotated[str, REST], ""), "Type.rest", "must be dict[str, Any]"),
         (keeping(Annotated[dict[str, Any], REST, msgspec.Meta(max_length=3)], {}), "Type.rest", "without constraints"),
         (keeping(Rest), "Type.rest", "the rest of a record without undeclared members is empty"),
         (keeping(Rest | None, msgspec.NODEFAULT), "Type.rest", "use `rest: … = {}`"),
@@ -195,9 +192,7 @@ def test_a_type_with_a_rest_may_have_nested_types_that_reject_or_drop(annotation
         (KeepingStrictly, "KeepingStrictly.rest", "this field and forbid_unknown_fields=True"),
         (KeepingAndDropping, "KeepingAndDropping.rest", "this field and undeclared = …"),
         (declared(Keeping), "Type.f.rest", "remove the role, and use forbid_unknown_fields=True or `undeclared"),
-        (declared(list[Keeping]), "Type.f[].rest", "only the record type itself"),
         (declared(dict[str, Keeping]), "Type.f.*.rest", "only the record type itself"),
-        (declared(list[Rest]), "Type.f", "must be dict[str, Any]"),
         (declared(dict[str, Rest]), "Type.f", "must be dict[str, Any]"),
     ],
 )

@@ -10,14 +10,10 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from sluice.testing.process import serving
-from tests.long_form import long
 from tests.table_server import Answer, bigquery_settings, found, no_table, refused, resource_of
 
 RECORDS, REJECTS = records_table(Record), rejects_table()
 GOOD = {table.name: found(resource_of(table)) for table in (RECORDS, REJECTS)}
-FOREIGN = found(
-    resource_of(records_table(msgspec.defstruct("Other", [("id", int), ("colour", str)], forbid_unknown_fields=True)))
-)
 DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.records: Permission bigquery.tables.get")
 
 
@@ -32,31 +28,7 @@ DENIED = refused(403, "accessDenied", "Access Denied: Table my-project:events.re
             id="table",
         ),
         pytest.param(
-            dict.fromkeys(GOOD, refused(404, "notFound", "Not found: Project my-project")),
-            {},
-            "NOT_FOUND",
-            ["no project my-project", "SLUICE_BIGQUERY_PROJECT"],
-            id="project",
-            marks=long,
-        ),
-        pytest.param(
-            GOOD | {"records": FOREIGN},
-            {},
-            "SCHEMA_MISMATCH",
-            ["timestamp", "sluice schema diff"],
-            id="foreign table",
-            marks=long,
-        ),
-        pytest.param(
             GOOD, {"record": "sluice.local.flights.record:Flight"}, "SCHEMA_MISMATCH", ["carrier"], id="record type"
-        ),
-        pytest.param(
-            GOOD | {"records": DENIED},
-            {},
-            "PERMISSION_DENIED",
-            ["roles/bigquery.dataEditor"],
-            id="permission",
-            marks=long,
         ),
         pytest.param(
             GOOD,

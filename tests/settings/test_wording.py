@@ -48,14 +48,6 @@ def test_the_message_says_what_would_be_right(name: str, value: str, said: str) 
     assert refused(**{name: value}) == f"SLUICE_{name.upper()}: {said}"
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
-    """In the order of the documentation; who mends one does not find the next."""
-    assert [part.partition(":")[0] for part in refused(traces="x", port="y", host="h").split("; ")] == [
-        "SLUICE_PORT",
-        "SLUICE_TRACES",
-    ]
-
-
 @pytest.mark.parametrize("name", [name for name in VARIABLES.values() if not accepts_any_text(SETTINGS[name])])
 def test_no_message_shows_an_expression_or_a_type_of_python(name: str) -> None:
     """Whatever is wrong: a text with a rule has its form in words."""
@@ -70,10 +62,3 @@ def test_no_message_shows_an_expression_or_a_type_of_python(name: str) -> None:
 def test_a_secret_is_not_quoted(name: str) -> None:
     """It may be nearly right."""
     assert "hunter2" not in refused(**{name: "hunter2"})
-
-
-def test_every_rule_for_a_text_has_its_form() -> None:
-    """Else the message could only say that it is no text."""
-    for setting in SETTINGS.values():
-        if isinstance(setting.kind, inspect.StrType) and setting.kind.pattern:
-            assert setting.form, setting.name

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.record import Record, RecordTypeError
@@ -42,35 +41,15 @@ def test_a_mapping_names_streams_tables_and_retentions() -> None:
     assert made({"orders": Order}).by_name["orders"].attributes == ()
 
 
-def test_rules_may_be_written_as_one_value_or_as_several() -> None:
-    """A text, a tuple and a list mean what they look like; each text counts once."""
-    streams = made(
-        {
-            "a": Stream(record=Order, subscriptions="a-push", attributes={"ce-type": "a"}),  # type: ignore[arg-type] # as people write it
-            "b": Stream(record=Order, subscriptions=["b", "b"], attributes={"n": ["x", "y", "x"]}),  # type: ignore[arg-type, dict-item] # likewise
-        }
-    )
-    assert streams.by_name["a"].subscriptions == ("a-push",)
-    assert streams.by_name["a"].attributes == (("ce-type", ("a",)),)
-    assert streams.by_name["b"].subscriptions == ("b",)
-    assert streams.by_name["b"].attributes == (("n", ("x", "y")),)
-
-
 _MISTAKES: dict[str, tuple[Any, str]] = {
     "nothing": ({}, "expected a mapping of at least one stream"),
-    "no mapping": ([Order], "expected a mapping of at least one stream"),
     "too many": ({f"s{number}": Order for number in range(MAX_STREAMS + 1)}, "expected at most 200"),
     "capitals": ({"Orders": Order}, "stream 'Orders': a name must be 1 to 63 characters"),
-    "a slash": ({"a/b": Order}, "a name must be"),
     "the table of rejects": ({REJECTS: Order}, f"not be `{REJECTS}`"),
     "a number": ({7: Order}, "stream 7: a name must be"),
     "no type": ({"a": "Order"}, "is no record type: expected a msgspec.Struct, Versions of one, or Stream(record=…)"),
-    "another class": ({"a": dict}, "is no record type"),
-    "no days": ({"a": Stream(record=Order, retention_days=0)}, "retention_days is 0: expected a whole number"),
     "half a day": ({"a": Stream(record=Order, retention_days=0.5)}, "expected a whole number of days"),  # type: ignore[arg-type] # the mistake
     "no subscription": ({"a": Stream(record=Order, subscriptions=("",))}, "subscriptions is ('',): expected a text"),
-    "no rules": ({"a": Stream(record=Order, attributes="x")}, "expected a mapping from a name to its value"),  # type: ignore[arg-type] # the mistake
-    "an attribute": ({"a": Stream(record=Order, attributes={"t": 1})}, "attributes['t'] is 1: expected a text"),  # type: ignore[dict-item] # the mistake
     "the attribute stream": (
         {"a": Stream(record=Order, attributes={"stream": "b"})},
         "attributes['stream']: this attribute holds the name of a stream and needs no rule",
@@ -90,15 +69,6 @@ _MISTAKES: dict[str, tuple[Any, str]] = {
 def test_a_mistake_is_told_with_the_stream_and_what_would_be_right(declared: Any, told: str) -> None:
     """At start-up, not with the first message."""
     assert told in made(declared)
-
-
-def test_all_mistakes_are_told_at_once() -> None:
-    """Of types too, by the stream."""
-    silent = msgspec.defstruct("Silent", [("a", int)])
-    text = made({"A": Order, "good": Order, "bad": silent})
-    assert text.startswith("stream 'A': a name must be")
-    assert "; stream 'bad': Silent" in text
-    assert "good" not in text
 
 
 @pytest.mark.parametrize(

@@ -204,17 +204,6 @@ def test_an_outage_of_the_store_is_a_handful_of_incidents(phases: dict[str, Phas
     assert failures(tmp_path, [rule(alert) for alert in ALERTS], tests) == ""
 
 
-def test_each_fixed_limit_fires_by_itself(phases: dict[str, Phase], tmp_path: Path) -> None:
-    """They are one alert, so that an outage is one incident more and not four."""
-    limits = filled(ALERTS["fixed-limits"]["expr"]).split("\nor\n")
-    troubles = [[("good", 20), (name, 20)] for name in ("late", "slow", "slow", "failing")]
-    tests = [
-        {"interval": "1m", "input_series": series(phases, lived), "promql_expr_test": [holds(limit, 35, is_so=True)]}
-        for limit, lived in zip(limits, troubles, strict=True)
-    ]
-    assert failures(tmp_path, [], tests) == ""
-
-
 def test_every_tile_shows_something(phases: dict[str, Phase], tmp_path: Path) -> None:
     """Each query of the boards has values, over a service that has seen every kind of trouble."""
     lived = [

@@ -1,6 +1,5 @@
 """Whoever gets traces and metrics may fail in every way: requests are answered, memory is bounded, stopping ends."""
 
-import asyncio
 import logging
 import threading
 import time
@@ -15,10 +14,7 @@ import pytest
 from google.api_core.retry import retry_unary
 from google.auth import _exponential_backoff
 
-from app.runtime.clock import SystemClock
 from app.settings.load import Settings
-from app.telemetry.metrics import Metrics
-from app.telemetry.providers import Telemetry
 from sluice.testing.pace import patience_s
 from sluice.testing.process import free_port
 from sluice.testing.service import GOOD, authorization, envelope, running
@@ -79,24 +75,3 @@ async def test_no_request_notices_that_telemetry_fails(
     assert len(said) <= 25  # one a metric, at most
     assert (cloud.exported == []) == (fault != "no_token")  # Cloud Trace's own API takes no token here
     assert cloud.rules.series == {}
-
-
-async def test_a_defect_of_an_exporter_does_not_keep_the_service_from_ending(
-    cloud: CloudServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is logged by its class alone, and what the other receiver gets is waited for."""
-
-    def fail() -> None:
-        raise ZeroDivisionError("text-of-the-library")
-
-    telemetry = Telemetry(everything(cloud.url, cloud.otlp.url), Metrics(), SystemClock())
-    provider = telemetry._spans
-    assert provider is not None
-    with monkeypatch.context() as broken:
-        broken.setattr(provider, "shutdown", fail)
-        async with telemetry.lifespan(None):  # type: ignore[arg-type] # of any application
-            pass
-        assert cloud.rules.points("sluice_record_stored_total") == {(("stream", "records"),): 0}
-    await asyncio.to_thread(provider.shutdown)
-    (said,) = caplog.messages
-    assert said.endswith("ZeroDivisionError")

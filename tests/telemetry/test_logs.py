@@ -65,15 +65,6 @@ def test_a_line_names_its_span_and_what_is_the_same_for_all_lines() -> None:
     assert not {MEMBER + "trace", MEMBER + "spanId", MEMBER + "trace_sampled"} & set(without)
 
 
-def test_without_a_project_a_trace_is_named_by_its_id(log: io.StringIO) -> None:
-    """On a laptop there is none; and a decision against recording is told as well."""
-    with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=True))):
-        logging.getLogger("sluice.test").warning("within")
-    (line,) = read(log)
-    assert line[MEMBER + "trace"] == f"{'0' * 29}abc"
-    assert line[MEMBER + "trace_sampled"] is False
-
-
 def test_whatever_is_said_is_one_json_object_a_line(log: io.StringIO) -> None:
     """Line breaks, half a surrogate pair, control characters, arguments that do not fit or cannot be shown."""
 
@@ -117,19 +108,3 @@ def test_logs_on_a_terminal_are_readable_lines(monkeypatch: pytest.MonkeyPatch) 
     assert first[8:] == " WARNING  push       careful"
     assert second[8:] == " INFO     sluice     on"
     assert third == "    two lines"
-
-
-def test_a_terminal_shows_severities_in_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the stack of a failure below its line."""
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Terminal()
-    configure_logging(stream)
-    try:
-        int("a secret")
-    except ValueError:
-        logging.getLogger("sluice.push").exception("it failed")
-    first, second, *_, last = stream.getvalue().splitlines()
-    assert first[8:] == " \x1b[31mERROR   \x1b[0m push       it failed"
-    assert second == "    Traceback (most recent call last):"
-    assert last == "    ValueError: invalid literal for int() with base 10: '…'"

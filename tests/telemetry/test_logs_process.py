@@ -1,11 +1,5 @@
 """The real process: whatever happens, what it writes is one JSON object a line, or readable lines on a terminal."""
 
-import asyncio
-import os
-import pty
-import re
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +7,10 @@ import msgspec
 import pytest
 
 from app.auth.grants import new_key
-from sluice.testing.process import ROOT, Process, free_port, serving, start
+from sluice.testing.process import Process, serving, start
 from sluice.testing.service import authorization, envelope
 
 SECRET = "Violet-Crumble-4711"
-_SERVES_QUIETLY = re.compile(r"\d\d:\d\d:\d\d INFO     sluice     \S.*")
 
 
 async def _lines(service: Process) -> list[dict[str, Any]]:
@@ -73,68 +66,3 @@ async def test_a_declaration_that_fails_is_one_line_without_its_values(
     (line,) = lines
     assert "cannot be imported: RuntimeError (broken.py, line 3)" in line["message"]
     assert "stack_trace" not in line
-
-
-async def test_a_store_that_cannot_be_reached_is_told_in_json_too() -> None:
-    """By libraries of others that write as they like: over HTTP, and over gRPC."""
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    settings = {
-        "backend": "bigquery",
-        "bigquery_project": "my-project",
-        "bigquery_dataset": "events",
-        "bigquery_rest_url": nowhere,
-        "bigquery_storage_url": nowhere,
-        "append_deadline_s": "1",
-        "request_budget_s": "2",
-    }
-    data = msgspec.json.encode({"id": SECRET, "timestamp": "2026-01-31T12:00:00Z", "data": SECRET})
-    async with serving(Path("unused"), **settings) as (service, client):
-        answer = await client.post("/pubsub/push", content=envelope(data), headers=authorization())
-        assert answer.status_code in {429, 503}
-        assert await service.terminate() == 0
-        lines = await _lines(service)
-    assert any("UNREACHABLE" in line["message"] for line in lines)
-
-
-async def test_on_a_terminal_a_process_writes_readable_lines(tmp_path: Path) -> None:
-    """And no JSON; without colours where NO_COLOR is set."""
-    master, terminal = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
-    environment |= {
-        "NO_COLOR": "1",
-        "SLUICE_PORT": str(free_port()),
-        "SLUICE_DATA_PATH": str(tmp_path / "data.duckdb"),
-        "SLUICE_ROLES": "query",
-    }
-    command = (sys.executable, "-m", "app")
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=environment, stdout=terminal, stderr=terminal
-    )
-    os.close(terminal)
-    try:
-        written = await asyncio.to_thread(_read_until, master, "listening on ")
-        process.send_signal(signal.SIGTERM)
-        written += await asyncio.to_thread(_read_until, master, "")
-        assert await process.wait() == 0
-    finally:
-        os.close(master)
-        if process.returncode is None:
-            process.kill()
-    lines = written.split("\r\n")
-    assert lines.pop() == ""
-    assert len(lines) == 3
-    assert all(_SERVES_QUIETLY.fullmatch(line) for line in lines), lines
-
-
-def _read_until(terminal: int, words: str) -> str:
-    """Read up to `words` and the end of their line; with "", until the other end is closed."""
-    text = ""
-    while not words or words not in text or not text.endswith("\r\n"):
-        try:
-            read = os.read(terminal, 4_096)
-        except OSError:  # closed at the other end
-            break
-        if not read:
-            break
-        text += read.decode()
-    return text

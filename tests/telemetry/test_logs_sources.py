@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-import subprocess
 import sys
 import threading
 import warnings
@@ -11,22 +10,10 @@ import warnings
 import msgspec
 import pytest
 
-from app.telemetry.logs import RepetitionFilter, configure_logging
+from app.telemetry.logs import RepetitionFilter
 from tests.telemetry.logged import read
 
 pytestmark = pytest.mark.usefixtures("log")
-_LOGGERS = ["sluice.test", "google.auth", "opentelemetry.sdk", "asyncio"]
-
-
-def test_configuring_again_logs_once() -> None:
-    """First before the settings are known, then with what they say."""
-    first, second = io.StringIO(), io.StringIO()
-    configure_logging(first)
-    configure_logging(second, labels={"system": "orders"})
-    for name in _LOGGERS:
-        logging.getLogger(name).error("it failed")
-    assert first.getvalue() == ""
-    assert [line["logger"] for line in read(second)] == _LOGGERS
 
 
 def test_a_fault_that_repeats_is_logged_five_times_a_minute_and_then_counted() -> None:
@@ -118,15 +105,3 @@ def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(
     log.close()
     logging.getLogger("sluice.test").warning("a %s", "secret")
     assert capsys.readouterr() == ("", "")
-
-
-def test_importing_the_module_configures_nothing() -> None:
-    """Whoever has the application in a process of their own keeps their own logging."""
-    look = (
-        "import logging, sys, threading\n"
-        "before = (sys.excepthook, threading.excepthook, sys.unraisablehook)\n"
-        "import app.telemetry.logs, app.main\n"
-        "assert before == (sys.excepthook, threading.excepthook, sys.unraisablehook)\n"
-        "assert not logging.getLogger().handlers and not logging.getLogger('sluice').handlers\n"
-    )
-    subprocess.run([sys.executable, "-c", look], check=True)

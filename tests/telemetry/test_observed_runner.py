@@ -5,11 +5,8 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.query.instrumented_source import InstrumentedSource, SourceHealth, cache_state, outcome_of
+from app.query.instrumented_source import InstrumentedSource, SourceHealth, outcome_of
 from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,
@@ -20,9 +17,8 @@ from app.stores.source import (
     StoreUnavailableError,
 )
 from app.telemetry.metrics import Metrics
-from app.telemetry.sampling import Sampler
-from app.telemetry.tracing import Tracing, inside
 from sluice.testing.clock import FakeClock
+from tests.support.unwatched import untraced
 from tests.telemetry.scripted_runner import ScriptedRunner
 
 QUERY = LookUp(
@@ -35,15 +31,18 @@ class Stage:
     """An observed runner over a scripted one, with what was noted."""
 
     def __init__(self, **told: Any) -> None:
-        self.clock, self.metrics, self.spans = FakeClock(), Metrics(), InMemorySpanExporter()
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.tracing = Tracing(provider.get_tracer("test"), Sampler(1.0, 1e9, self.clock.elapsed_us))
+        self.clock, self.metrics = FakeClock(), Metrics()
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
         self.charged = list[int]()
         self.runner = InstrumentedSource(
-            self.scripted, self.metrics, self.tracing, self.health, self.clock, system="duckdb", charge=self._charge
+            self.scripted,
+            self.metrics,
+            untraced(self.clock),
+            self.health,
+            self.clock,
+            system="duckdb",
+            charge=self._charge,
         )
 
     def _charge(self, size: int) -> None:
@@ -56,37 +55,6 @@ class Stage:
             for each, point in self.metrics.query_duration.points()
             if any(point.counts)
         ]
-
-
-async def test_a_query_is_measured_with_what_it_read() -> None:
-    """Its span, of the request that asked, tells the same; not its text."""
-    stage = Stage(bytes_processed=7)
-    request = stage.tracing.request("GET", [])
-    assert request is not None
-    with inside(request):
-        assert await stage.runner.rows(QUERY) == stage.scripted.answer
-    assert stage.outcomes() == [("look_up", "ok")]
-    assert stage.metrics.query_bytes == {"look_up": 7}
-    assert stage.charged == [7]
-    (span,) = stage.spans.get_finished_spans()
-    assert dict(span.attributes or {}) == {
-        "db.system.name": "duckdb",
-        "db.operation.name": "SELECT",
-        "sluice.query.purpose": "look_up",
-        "sluice.cache": "bypass",
-        "sluice.outcome": "ok",
-        "db.response.returned_rows": 0,
-        "sluice.query.bytes_processed": 7,
-    }
-
-
-async def test_without_a_traced_request_a_query_has_no_span() -> None:
-    """It is measured all the same."""
-    stage = Stage()
-    await stage.runner.rows(QUERY)
-    assert stage.outcomes() == [("look_up", "ok")]
-    assert stage.metrics.query_bytes == {}
-    assert stage.spans.get_finished_spans() == ()
 
 
 @pytest.mark.parametrize(
@@ -140,19 +108,6 @@ async def test_learning_the_horizon_is_paid_for_by_who_asked() -> None:
     assert stage.runner.learn_horizon is not None
     assert await stage.runner.learn_horizon() == 0
     assert (stage.charged, stage.metrics.query_bytes) == ([], {})
-
-
-async def test_a_query_knows_how_the_cache_was_used() -> None:
-    """By the request that it is for."""
-    stage = Stage()
-    request = stage.tracing.request("GET", [])
-    assert request is not None
-    token = cache_state.set("miss")
-    with inside(request):
-        await stage.runner.rows(QUERY)
-    cache_state.reset(token)
-    (span,) = stage.spans.get_finished_spans()
-    assert (span.attributes or {})["sluice.cache"] == "miss"
 
 
 def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,6 @@
 """`GET /metrics`, as Prometheus reads it."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from app.telemetry.instruments import CATALOGUE, Instrument
-from sluice.testing.service import GOOD, SETTINGS, authorization, running
-from tests.auth.callers import KEY, OTHER_KEY, document, key_grant
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.telemetry.scripted_runner import metered
 from tests.telemetry.watched_service import AT_GOOGLE
 
@@ -69,34 +67,6 @@ async def test_buckets_count_up_to_the_number_of_values() -> None:
     assert list(buckets)[-1] == "+Inf"
     assert set(buckets.values()) == {3.0}
     assert {sample.value for sample in family.samples if sample.name.endswith(("_count", "_sum"))} == {3.0}
-
-
-async def test_two_applications_in_one_process_have_numbers_of_their_own() -> None:
-    """And each scrape is whole, as often as it is asked for."""
-    async with running() as one, running() as other:
-        await one.push(GOOD)
-        for service, stored in ((one, "1.0"), (other, "0.0"), (one, "1.0")):
-            text = (await service.client.get("/metrics")).text
-            assert f'\nsluice_record_stored_total{{stream="records"}} {stored}\n' in text
-            assert text.count("# TYPE sluice_record_stored_total counter") == 1
-
-
-async def test_scraping_wants_its_own_scope_where_there_are_grants(tmp_path: Path) -> None:
-    """A reader's key does not show how the service does, and a scraper's shows no record."""
-    file = tmp_path / "grants.json"
-    file.write_bytes(document(key_grant(KEY, scopes=["metrics"]), key_grant(OTHER_KEY, name="reader")))
-    settings = SETTINGS.replace(grants_file=str(file))
-    async with running(settings) as service:
-
-        async def status(path: str, headers: dict[str, Any]) -> int:
-            return (await service.client.get(path, headers=headers)).status_code
-
-        scraper, reader = ({"Authorization": f"Bearer {key}"} for key in (KEY, OTHER_KEY))
-        assert await status("/metrics", {}) == 401
-        assert await status("/metrics", authorization()) == 403
-        assert await status("/metrics", reader) == 403
-        assert await status("/metrics", scraper) == 200
-        assert await status("/v1/records", scraper) == 403
 
 
 async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:

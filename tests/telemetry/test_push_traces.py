@@ -129,16 +129,6 @@ async def test_each_attempt_of_an_append_has_its_span(cloud: CloudServer) -> Non
     assert secret.encode() not in cloud.serialised()
 
 
-async def test_rejects_are_appended_in_the_same_trace(cloud: CloudServer) -> None:
-    """A bad record's way into its table is seen as a good one's is."""
-    sender = caller()
-    async with running(traced(cloud.url)) as service:
-        body = envelope(b'{"id": "no timestamp"}', "1", sender.attributes)
-        assert (await service.client.post("/pubsub/push", content=body, headers=authorization())).status_code == 204
-    assert {span.name for span in cloud.spans} == {"process s", "append records_rejected"}
-    assert {span.trace_id for span in cloud.spans} == {sender.trace_id}
-
-
 async def test_a_message_that_is_not_durable_ends_its_span_as_an_error(cloud: CloudServer) -> None:
     """With the verdict as the type."""
     async with scripted(traced(cloud.url)) as (service, sinks):
@@ -151,18 +141,6 @@ async def test_a_message_that_is_not_durable_ends_its_span_as_an_error(cloud: Cl
     told: dict[str, Any] = cloud.span("process s").attributes
     assert (told["sluice.outcome"], told["error.type"]) == ("unavailable", "unavailable")
     assert cloud.span("process s").status == 2
-
-
-async def test_no_more_is_traced_than_allowed(cloud: CloudServer) -> None:
-    """However many publishers ask for it; and later there is room again."""
-    async with running(traced(cloud.url, max_traces_per_s=2.0)) as service:
-        for number in range(5):
-            assert await push(service, str(number), caller()) == 204
-        assert isinstance(service.clock, FakeClock)
-        await service.clock.advance(0.5)
-        assert await push(service, "later", caller()) == 204
-    told = [span.attributes["messaging.message.id"] for span in cloud.spans if span.kind == "CONSUMER"]
-    assert sorted(told, key=str) == ["0", "1", "later"]
 
 
 async def test_a_refused_request_is_not_traced(cloud: CloudServer) -> None:

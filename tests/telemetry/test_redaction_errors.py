@@ -26,16 +26,6 @@ def test_the_first_line_leaves_out_what_a_library_quotes_below() -> None:
     assert first_line(ValueError()) == ""
 
 
-def test_an_exception_that_cannot_say_anything_is_no_trouble() -> None:
-    """Its class is logged all the same."""
-
-    class Mute(Exception):  # noqa: N818 - not the service's
-        def __str__(self) -> str:
-            raise RuntimeError
-
-    assert stack_of(Mute()).endswith("Mute: <exception str() failed>")
-
-
 def test_a_stack_has_its_lines_of_code_and_every_cause() -> None:
     """As Python prints it, so that Error Reporting groups it."""
     stack = stack_of(chained("the value 'secret'"))

@@ -46,21 +46,6 @@ async def test_a_read_is_a_span_and_its_query_another(cloud: CloudServer, monkey
     }
 
 
-async def test_an_answer_that_was_kept_needs_no_query(cloud: CloudServer) -> None:
-    """The span says so; and so does that of a caller who has the answer already."""
-    async with running(traced(cloud.url, **ALL)) as service:
-        first = await service.client.get("/v1/records", params=CLOSED)
-        again = await service.client.get("/v1/records", params=CLOSED)
-        current = await service.client.get(
-            "/v1/records", params=CLOSED, headers={"If-None-Match": first.headers["etag"]}
-        )
-        assert [answer.status_code for answer in (first, again, current)] == [200, 200, 304]
-    asked = [span for span in cloud.spans if span.kind == "SERVER"]
-    assert [span.attributes["sluice.cache"] for span in asked] == ["miss", "hit", "revalidated"]
-    assert [span.attributes["http.response.status_code"] for span in asked] == [200, 200, 304]
-    assert {span.parent_id for span in cloud.spans if span.kind == "CLIENT"} == {asked[0].span_id}
-
-
 async def test_a_write_over_http_leads_to_its_append(cloud: CloudServer) -> None:
     """Request and append are one trace, which the stored record names."""
     async with running(traced(cloud.url, **ALL)) as service:

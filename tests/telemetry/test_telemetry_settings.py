@@ -1,13 +1,8 @@
 """What cannot be handed over is said before the first request, with what to do about it."""
 
-import builtins
-from typing import Any
-
 import pytest
 
-from app.main import create_app
 from app.settings.load import SettingsError, load_settings
-from sluice.testing.service import SETTINGS, running
 
 ENVIRON = {"SLUICE_PUSH_PRINCIPALS": "a@b.example", "SLUICE_PUSH_AUDIENCE": "sluice"}
 
@@ -34,41 +29,3 @@ def test_a_system_has_a_name_that_fits_a_label(system: str) -> None:
     """So that it can be grouped by."""
     with pytest.raises(SettingsError, match="SLUICE_SYSTEM"):
         load_settings(ENVIRON | {"SLUICE_SYSTEM": system})
-
-
-@pytest.mark.parametrize(
-    ("changed", "package", "words"),
-    [
-        ({"traces": "cloud"}, "opentelemetry.exporter.cloud_trace", "SLUICE_TRACES=cloud needs"),
-        ({"traces": "otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=otlp needs"),
-        ({"metrics": ("cloud",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=cloud needs"),
-        ({"traces": "cloud-otlp"}, "opentelemetry.exporter.otlp", "SLUICE_TRACES=cloud-otlp needs"),
-        ({"metrics": ("otlp",)}, "opentelemetry.exporter.otlp", "SLUICE_METRICS=otlp needs"),
-    ],
-)
-def test_a_package_that_is_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], package: str, words: str
-) -> None:
-    """Before the store is opened."""
-    really_import = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name.startswith(package):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return really_import(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    local = {"cloud_trace_url": "http://127.0.0.1:1", "telemetry_location": "europe-west1"}
-    settings = SETTINGS.replace(**local, **changed, bigquery_project="p")
-    with pytest.raises(SettingsError, match=words) as raised:
-        create_app(settings)
-    assert package in str(raised.value)
-
-
-async def test_without_traces_and_metrics_everything_works() -> None:
-    """And there is no page of metrics."""
-    settings = SETTINGS.replace(traces="none", metrics=())
-    async with running(settings) as service:
-        assert (await service.push({"id": "a", "timestamp": "2026-01-31T12:00:00Z"})).status_code == 204
-        assert (await service.client.get("/v1/records")).status_code == 200
-        assert (await service.client.get("/metrics")).status_code == 404

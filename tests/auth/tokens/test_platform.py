@@ -35,13 +35,9 @@ async def test_a_real_signature_is_still_verified_with_trust() -> None:
     [
         marked(""),
         marked("SIGNATURE_REMOVED"),
-        marked(PLATFORM_MARKER.lower()),
-        marked(f"{PLATFORM_MARKER}="),
         marked(f"{PLATFORM_MARKER}A"),
-        marked(f"A{PLATFORM_MARKER}"),
         f"{marked()}.{PLATFORM_MARKER}",
         f"{part(claims())}.{PLATFORM_MARKER}",
-        marked(header={"alg": "none"}).removesuffix(PLATFORM_MARKER),
         f"{part(GOOD_HEADER)}.{part(b'[]')}.{PLATFORM_MARKER}",
         f"{part(GOOD_HEADER)}.{part(b'[' * 3_000)}.{PLATFORM_MARKER}",
     ],
@@ -54,11 +50,8 @@ async def test_only_exactly_the_marker_is_trusted(made: str) -> None:
 _BY_CLAIMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "audience": ("invalid_token", "its `aud` is not this service's audience", {"aud": "another service"}),
     "issuer": ("invalid_token", "its `iss` is not the expected issuer", {"iss": "https://issuer.example"}),
-    "expired": ("invalid_token", "it has expired", {"exp": NOW - 60}),
     "expired just beyond the leeway": ("invalid_token", "it has expired", {"exp": NOW - 11}),
     "without expiry": ("invalid_token", "Object missing required field `exp`", {"exp": None}),
-    "expiry of another type": ("invalid_token", "Expected `int`, got `str` - at `$.exp`", {"exp": "later"}),
-    "issued later": ("invalid_token", "it is not valid yet", {"iat": NOW + 60}),
     "issued just beyond the leeway": ("invalid_token", "it is not valid yet", {"iat": NOW + 11}),
     "valid later": ("invalid_token", "it is not valid yet", {"nbf": NOW + 60}),
     "stranger": (
@@ -67,7 +60,6 @@ _BY_CLAIMS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"email": "stranger@example.com"},
     ),
     "unverified": ("forbidden", "it has no verified e-mail", {"email_verified": False}),
-    "verified missing": ("forbidden", "it has no verified e-mail", {"email_verified": None}),
 }
 
 

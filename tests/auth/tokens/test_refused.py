@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
-from app.auth.tokens import PLATFORM_MARKER, TokenPolicy, TokenVerifier
+from app.auth.tokens import PLATFORM_MARKER, TokenVerifier
 from app.http.problems import ProblemError
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
@@ -37,19 +37,14 @@ _NO_BEARER = "expected `Authorization: Bearer` and a token"
 
 UNUSABLE: dict[str, tuple[str, Headers]] = {
     "no_header": (_NO_HEADER, []),
-    "another_header": (_NO_HEADER, [(b"x-authorization", b"Bearer " + token().encode())]),
     "two_headers": (_SEVERAL, [(b"authorization", b"Bearer " + token().encode())] * 2),
     "a_second_empty_header": (
         _SEVERAL,
         [(b"authorization", b"Bearer " + token().encode()), (b"authorization", b"")],
     ),
-    "empty_header": (_NO_BEARER, [(b"authorization", b"")]),
-    "no_token": (_NO_BEARER, [(b"authorization", b"Bearer")]),
     "empty_token": (_NO_BEARER, [(b"authorization", b"Bearer ")]),
     "no_scheme": (_NO_BEARER, [(b"authorization", token().encode())]),
-    "another_scheme": (_NO_BEARER, [(b"authorization", b"Basic " + token().encode())]),
     "tab": (_NO_BEARER, [(b"authorization", b"bearer\t" + token().encode())]),
-    "leading_space": (_NO_BEARER, [(b"authorization", b" Bearer " + token().encode())]),
     "too_long": (_NO_BEARER, [(b"authorization", b"Bearer " + b"a" * 8_193)]),
     "unicode": (_NO_BEARER, [(b"authorization", f"Bearer {token()}é".encode())]),
     "not_text": (_NO_BEARER, [(b"authorization", b"Bearer \xff\xfe")]),
@@ -76,101 +71,61 @@ _MALFORMED = "it is not a well-formed JWT"
 INVALID: dict[str, tuple[str, Callable[[], str]]] = {
     "alg_none_unsigned": (_ALGORITHM, lambda: f"{part(_header(alg='none'))}.{part(claims())}."),
     "alg_none_signed": (_ALGORITHM, lambda: signed(_header(alg="none"))),
-    "alg_None": (_ALGORITHM, lambda: f"{part(_header(alg='None'))}.{part(claims())}."),
-    "alg_empty": (_ALGORITHM, lambda: signed(_header(alg=""))),
-    "alg_missing": ("Object missing required field `alg`", lambda: signed(_header(alg=None))),
     "alg_list": ("Expected `str`, got `array` - at `$.alg`", lambda: signed(_header(alg=["RS256"]))),
-    "alg_lower_case": (_ALGORITHM, lambda: signed(_header(alg="rs256"))),
     "hs256_with_the_public_key": (_ALGORITHM, lambda: hmac_signed(_header(alg="HS256"), _PUBLIC_PEM)),
     "hs256_said_to_be_rs256": (_SIGNATURE, lambda: hmac_signed(GOOD_HEADER, _PUBLIC_PEM)),
-    "hs256_without_kid": (
-        "Object missing required field `kid`",
-        lambda: hmac_signed(_header(alg="HS256", kid=None), _PUBLIC_PEM),
-    ),
-    "rs384": (_ALGORITHM, lambda: signed(_header(alg="RS384"), algorithm=hashes.SHA384())),
     "rs384_said_to_be_rs256": (_SIGNATURE, lambda: signed(algorithm=hashes.SHA384())),
     "es256": (_ALGORITHM, lambda: signed(_header(alg="ES256"))),
-    "es384": (_ALGORITHM, lambda: signed(_header(alg="ES384"))),
     "unsigned": (_SIGNATURE, lambda: f"{part(GOOD_HEADER)}.{part(claims())}."),
     "marker_signature": (_SIGNATURE, lambda: f"{part(GOOD_HEADER)}.{part(claims())}.{PLATFORM_MARKER}"),
     "signed_by_another_key": (_SIGNATURE, lambda: signed(key=_OF_ANOTHER)),
     "tampered_payload": (_SIGNATURE, _tampered),
-    "tampered_header": (_SIGNATURE, lambda: ".".join([part(_header(typ="jwt")), *token().split(".")[1:]])),
     "signature_of_another_token": (
         _SIGNATURE,
         lambda: f"{part(GOOD_HEADER)}.{part(claims())}.{token(aud='x').split('.')[2]}",
     ),
     "kid_unknown": (_NO_KEY, lambda: signed(_header(kid="key-2"))),
     "kid_missing": ("Object missing required field `kid`", lambda: signed(_header(kid=None))),
-    "kid_empty": (_NO_KEY, lambda: signed(_header(kid=""))),
-    "kid_null": ("Expected `str`, got `null` - at `$.kid`", lambda: signed({**GOOD_HEADER, "kid": None})),
-    "kid_number": ("Expected `str`, got `int` - at `$.kid`", lambda: signed(_header(kid=1))),
     "kid_list": ("Expected `str`, got `array` - at `$.kid`", lambda: signed(_header(kid=[tokens.KEY_ID]))),
-    "kid_padded": (_NO_KEY, lambda: signed(_header(kid=f" {tokens.KEY_ID}"))),
-    "kid_path": (_NO_KEY, lambda: signed(_header(kid="../key-1"))),
     "key_in_header": (
         "Object missing required field `kid`",
         lambda: signed(_header(kid=None, jwk={"kty": "RSA"}, x5c=[tokens.key_pair(_OF_ANOTHER)[1]]), key=_OF_ANOTHER),
     ),
     "aud_wrong": (_AUDIENCE, lambda: _payload(aud="another service")),
     "aud_longer": (_AUDIENCE, lambda: _payload(aud=f"{tokens.AUDIENCE}/")),
-    "aud_upper_case": (_AUDIENCE, lambda: _payload(aud=tokens.AUDIENCE.upper())),
     "aud_list": ("Expected `str`, got `array` - at `$.aud`", lambda: _payload(aud=[tokens.AUDIENCE])),
     "aud_missing": ("Object missing required field `aud`", lambda: _payload(aud=None)),
-    "iss_wrong": (_ISSUER, lambda: _payload(iss="https://issuer.example")),
     "iss_longer": (_ISSUER, lambda: _payload(iss=f"{tokens.ISSUER}.example")),
     "iss_missing": ("Object missing required field `iss`", lambda: _payload(iss=None)),
-    "expired": (_EXPIRED, lambda: _payload(iat=NOW - 7_200, exp=NOW - 3_600)),
     "expired_beyond_leeway": (_EXPIRED, lambda: _payload(iat=NOW - 3_600, exp=NOW - 12)),
     "exp_missing": (_MALFORMED, lambda: _payload(exp=None)),
-    "exp_text": (_MALFORMED, lambda: _payload(exp=str(NOW + 3_600))),
-    "exp_fraction": ("Expected `int`, got `float` - at `$.exp`", lambda: _payload(exp=NOW + 3_600.5)),
     "exp_true": (_EXPIRED, lambda: _payload(exp=True)),
     "exp_nan": (
         "Expected `int`, got `float` - at `$.exp`",
         lambda: signed(payload=json.dumps(claims(exp=float("nan"))).encode()),
-    ),
-    "exp_infinite": (
-        "Expected `int`, got `float` - at `$.exp`",
-        lambda: signed(payload=json.dumps(claims(exp=float("inf"))).encode()),
     ),
     "exp_digits": (
         _MALFORMED,
         lambda: signed(payload=json.dumps(claims()).replace(str(NOW)[:4], "9" * 4_400, 1).encode()),
     ),
     "iat_in_the_future": (_EARLY, lambda: _payload(iat=NOW + 60, exp=NOW + 3_600)),
-    "iat_missing": (_MALFORMED, lambda: _payload(iat=None)),
-    "iat_text": (_MALFORMED, lambda: _payload(iat="now")),
     "nbf_in_the_future": (_EARLY, lambda: _payload(nbf=NOW + 60)),
-    "nbf_text": ("Expected `int | null`, got `str` - at `$.nbf`", lambda: _payload(nbf="later")),
     "email_list": ("Expected `str`, got `array` - at `$.email`", lambda: _payload(email=[tokens.PUSHER])),
     "email_verified_text": (
         "Expected `bool`, got `str` - at `$.email_verified`",
         lambda: _payload(email_verified="true"),
     ),
-    "email_verified_number": ("Expected `bool`, got `int` - at `$.email_verified`", lambda: _payload(email_verified=1)),
-    "one_segment": (_MALFORMED, lambda: "token"),
     "two_segments": (_MALFORMED, lambda: ".".join(token().split(".")[:2])),
     "four_segments": (_MALFORMED, lambda: f"{token()}.{token().split('.')[2]}"),
-    "five_segments": (_MALFORMED, lambda: f"{token()}.a.b"),
     "truncated": (_SIGNATURE, lambda: token()[:-20]),
-    "truncated_payload": (_MALFORMED, lambda: "{}.{:.30}.{}".format(*token().split("."))),
-    "only_dots": (_MALFORMED, lambda: ".."),
     "not_base64": (_MALFORMED, lambda: "!!!.???.***"),
-    "base64_of_one_character": (_MALFORMED, lambda: "a.a.a"),
     "not_utf8": (_MALFORMED, lambda: signed(payload=b"\xff\xfe")),
-    "not_json": (_MALFORMED, lambda: signed(payload=b"not json")),
     "payload_list": (_MALFORMED, lambda: signed(payload=[claims()])),
-    "payload_null": (_MALFORMED, lambda: signed(payload=b"null")),
     "header_list": (_MALFORMED, lambda: signed([GOOD_HEADER])),
-    "header_not_json": (_MALFORMED, lambda: signed(b"{")),
     "header_deep": (_MALFORMED, lambda: signed(b"[" * 3_000)),
     "payload_deep": (_MALFORMED, lambda: signed(payload=b"[" * 3_000)),
     "encrypted": (_MALFORMED, lambda: f"{part({'alg': 'RSA-OAEP', 'enc': 'A256GCM'})}.a.b.c.d"),
     "trailing_space": (_MALFORMED, lambda: f"{token()} "),
-    "leading_space": (_MALFORMED, lambda: f" {token()}"),
-    "comma": (_MALFORMED, lambda: f"{token()},"),
-    "second_token": (_MALFORMED, lambda: f"{token()} {token()}"),
     "line_break_inside": (_MALFORMED, lambda: token().replace(".", ".\n")),
     "padded": (_MALFORMED, lambda: f"{token()}=="),
     "ignored_characters": (_MALFORMED, lambda: f"{token()}!!!!"),
@@ -226,13 +181,6 @@ async def test_an_e_mail_that_the_issuer_does_not_vouch_for_is_403(changed: dict
     assert (problem.code, problem.status, problem.detail) == ("forbidden", 403, "it has no verified e-mail")
 
 
-async def test_an_empty_list_of_principals_lets_nobody_in() -> None:
-    """Without principals every token is refused, one without an e-mail too."""
-    nobody = TokenPolicy(issuer=tokens.ISSUER, audience=tokens.AUDIENCE, principals=frozenset(), leeway_s=10)
-    for email in (tokens.PUSHER, ""):
-        assert (await refusal(bearer(_payload(email=email)), nobody)).code == "forbidden"
-
-
 async def test_without_any_keys_the_answer_is_503() -> None:
     """While no key set could be fetched nobody is let in, and the caller is told to come again."""
 
@@ -245,9 +193,3 @@ async def test_without_any_keys_the_answer_is_503() -> None:
     assert (refused.value.code, refused.value.status) == ("unavailable", 503)
     assert refused.value.detail == "tokens cannot be verified: the key set has not been fetched yet"
     assert refused.value.response_headers()["Retry-After"] == "5"
-
-
-@pytest.mark.parametrize("name", ["Authorization", "AUTHORIZATION"])
-async def test_header_names_are_those_of_asgi(name: str) -> None:
-    """ASGI servers write header names in lower case; a name that is not is no header of theirs."""
-    assert (await refusal([(name.encode(), b"Bearer " + token().encode())])).code == "missing_token"

@@ -54,15 +54,6 @@ async def primed(policy: TokenPolicy = POLICY, now: Callable[[], float] | None =
     return checking
 
 
-async def test_a_remembered_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fast path knows nothing of a token until the slow one has verified it, and then is enough by itself."""
-    checking = await verifier()
-    assert fast(checking, bearer(_GOOD)) is None
-    await checking.principal(bearer(_GOOD))
-    monkeypatch.setattr("google.auth.jwt.decode", None)
-    assert fast(checking, bearer(_GOOD)) == tokens.PUSHER
-
-
 @pytest.mark.parametrize("headers", [headers for _, headers in UNUSABLE.values()], ids=[*UNUSABLE])
 async def test_unusable_headers_are_no_better_for_a_memory(headers: Headers) -> None:
     """A missing, doubled or malformed header, with the token that it holds remembered."""
@@ -95,26 +86,13 @@ _AROUND: dict[str, Headers] = {
     "the same twice": [(b"authorization", _VALUE)] * 2,
     "another before": [(b"authorization", b"Bearer junk"), (b"authorization", _VALUE)],
     "an empty one before": [(b"authorization", b""), (b"authorization", _VALUE)],
-    "another behind": [(b"authorization", _VALUE), (b"authorization", b"Bearer junk")],
-    "in another header": [(b"x-authorization", _VALUE)],
     "upper-case name": [(b"Authorization", _VALUE)],
     "lower-case scheme": [(b"authorization", _VALUE.replace(b"Bearer", b"bearer"))],
-    "another scheme": [(b"authorization", _VALUE.replace(b"Bearer", b"Basic"))],
-    "no scheme": [(b"authorization", _GOOD.encode())],
     "two spaces": [(b"authorization", _VALUE.replace(b" ", b"  "))],
     "a space behind": [(b"authorization", _VALUE + b" ")],
     "one byte more": [(b"authorization", _VALUE + b"A")],
-    "one byte less": [(b"authorization", _VALUE[:-1])],
     "nothing": [],
 }
-
-
-@pytest.mark.parametrize("headers", _AROUND.values(), ids=[*_AROUND])
-async def test_the_memory_vouches_for_one_whole_header(headers: Headers) -> None:
-    """Anything else goes the slow way: refused there, or accepted in another spelling."""
-    checking = await primed()
-    assert fast(checking, headers) is None
-    await says_the_same(checking, headers)
 
 
 async def test_any_doubled_header_goes_the_slow_way() -> None:
@@ -123,18 +101,6 @@ async def test_any_doubled_header_goes_the_slow_way() -> None:
     headers = [*bearer(_GOOD), (b"x-forwarded-for", b"1"), (b"x-forwarded-for", b"2")]
     assert fast(checking, headers) is None
     assert await checking.principal(headers) == tokens.PUSHER
-
-
-async def test_a_principal_taken_off_the_list_is_refused_on_the_fast_path() -> None:
-    """The list is looked at for every request: 403, and let in again once it is back."""
-    listed = {tokens.PUSHER}
-    checking = await primed(msgspec.structs.replace(POLICY, principals=listed))
-    listed.clear()
-    with pytest.raises(ProblemError) as refused:
-        fast(checking, bearer(_GOOD))
-    assert (refused.value.code, refused.value.status) == ("forbidden", 403)
-    listed.add(tokens.PUSHER)
-    assert fast(checking, bearer(_GOOD)) == tokens.PUSHER
 
 
 async def test_a_remembered_token_expires_on_the_fast_path() -> None:

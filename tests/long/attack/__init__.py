@@ -3,7 +3,6 @@
 plan        each attack as data: what it sends, on how many connections, for how long
 payloads    bodies inside every documented limit that become something large
 openings    what a connection says that is then held open
-h2          as much of HTTP/2 as an attacker needs
 client      sends one attack, in a process of its own
 neighbours  a liveness probe, a producer, a reader and a follower, timed while the attack goes on
 run         a service before, during and after one attack

@@ -15,10 +15,10 @@ import aiohttp
 import msgspec
 
 from tests.long.attack.payloads import Request, small
-from tests.long.attack.verdict import MAX_SLOWER_S, NEVER_S, Phase, Sample, felt, percentile, recovery_s
+from tests.long.attack.verdict import MAX_SLOWER_S, NEVER_S, Phase, Sample, felt, recovery_s
 
 LIVENESS_EVERY_S, PUSH_EVERY_S, READ_EVERY_S = 0.1, 0.1, 1.0
-_FOLLOW_EVERY_S, _LAG_EVERY_S = 0.5, 0.05
+_FOLLOW_EVERY_S = 0.5
 _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.1, 1.0
 _LARGE_PAGE = "/v1/records?since=-PT6H&limit=20"
 _CAUGHT_UP_WITHIN_S = 20.0
@@ -31,8 +31,6 @@ class Neighbours:
         self.liveness: list[Sample] = []
         self.pushes: list[Sample] = []
         self.reads: list[Sample] = []
-        self.lags_s: list[tuple[float, float]] = []
-        """When the measuring process looked, and by how much it was late."""
         self.acknowledged: set[str] = set()
         self.seen: Counter[str] = Counter()
         """How often the follower was shown each record of the producer."""
@@ -55,7 +53,6 @@ class Neighbours:
                 self._every(PUSH_EVERY_S, self.pushes, self._push),
                 self._every(READ_EVERY_S, self.reads, self._read),
                 self._follow(),
-                self._watch_itself(),
             )
         ]
 
@@ -105,10 +102,6 @@ class Neighbours:
         """Have these messages stored, one after the other, before anything is measured."""
         for request in requests:
             await self._persist(request, 204, lambda: None)
-
-    def own_lag_s(self, begun_s: float, ended_s: float) -> float:
-        """Return by how much the measuring process was late by itself (p99) in a stretch of time."""
-        return percentile(sorted(lag for at_s, lag in self.lags_s if begun_s <= at_s < ended_s), 0.99)
 
     @staticmethod
     def _within(samples: list[Sample], begun_s: float, ended_s: float) -> list[Sample]:
@@ -178,9 +171,3 @@ class Neighbours:
                 self._cursor = page["next_cursor"] or page["resume_cursor"]
             if not more:
                 await asyncio.sleep(_FOLLOW_EVERY_S)
-
-    async def _watch_itself(self) -> None:
-        while True:
-            due_s = time.monotonic() + _LAG_EVERY_S
-            await asyncio.sleep(_LAG_EVERY_S)
-            self.lags_s.append((due_s, time.monotonic() - due_s))

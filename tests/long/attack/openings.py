@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from tests.long.attack import h2
-
 DOCUMENT = "/openapi/openapi.json"
 _TENTH = 128 * 1024 * 1024 // 10
 _CHUNK = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
@@ -14,11 +12,6 @@ def silent(_: int, __: Mapping[str, str]) -> bytes:
     return b""
 
 
-def preface_only(_: int, __: Mapping[str, str]) -> bytes:
-    """Return the first bytes of HTTP/2, and no request."""
-    return h2.hello()
-
-
 def slow_headers(_: int, __: Mapping[str, str]) -> bytes:
     """Return a request whose headers do not end; a byte a second follows."""
     return b"GET /health/live HTTP/1.1\r\nHost: a\r\nX-Slow: "
@@ -27,11 +20,6 @@ def slow_headers(_: int, __: Mapping[str, str]) -> bytes:
 def unread_document(_: int, __: Mapping[str, str]) -> bytes:
     """Return a request of the OpenAPI document, without a token."""
     return _get(DOCUMENT)
-
-
-def unread_streams(_: int, __: Mapping[str, str]) -> bytes:
-    """Return 190 requests of the OpenAPI document on one HTTP/2 connection."""
-    return h2.hello() + b"".join(h2.get(2 * n + 1, DOCUMENT) for n in range(190))
 
 
 def pipelined(_: int, __: Mapping[str, str]) -> bytes:
@@ -92,10 +80,8 @@ OPENINGS: Mapping[str, Callable[[int, Mapping[str, str]], bytes]] = {
     each.__name__: each
     for each in (
         silent,
-        preface_only,
         slow_headers,
         unread_document,
-        unread_streams,
         pipelined,
         unread_page,
         unread_small_page,

@@ -47,11 +47,6 @@ def rejects_with_large_attributes(number: int) -> Request:
     return push(_array([b"{}"] * 8_000), number, {f"attribute-{n}": "x" * 1_024 for n in range(100)})
 
 
-def rejects_by_number(number: int) -> Request:
-    """Return 20,000 records that are `1`, with 99 attributes."""
-    return push(_array([b"1"] * 20_000), number, {f"attribute-{n}": "x" * 1_024 for n in range(99)})
-
-
 def rejects_from_a_few_bytes(_: int) -> Request:
     """Return about a hundred bytes of gzip that are 20,000 lines, each of which is rejected."""
     body = gzip.compress(b"1\n" * 20_000, mtime=0)
@@ -115,7 +110,6 @@ PAYLOADS: Mapping[str, Callable[[int], Request]] = {
     each.__name__: each
     for each in (
         rejects_with_large_attributes,
-        rejects_by_number,
         rejects_from_a_few_bytes,
         empty_arrays,
         deep_records,

@@ -30,19 +30,14 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """How often altogether; None is until the end."""
 
 
-class Stop(msgspec.Struct, frozen=True, tag=True):
-    """Stop the process (SIGSTOP) for all of the time, then let it go on."""
-
-
-Move = Hold | Repeat | Stop
+Move = Hold | Repeat
 
 
 class Attack(msgspec.Struct, frozen=True, kw_only=True):
     """One attack: its moves begin one after another and go on together.
 
-    `pages` is how many messages of large records are stored beforehand; `is_silence` where the process cannot answer
-    meanwhile, so only the rest is judged. With `stall_s` the kernel ends clients that read nothing after that time
-    instead of the default, and all of these must be gone when the attack is over.
+    `pages` is how many messages of large records are stored beforehand. With `stall_s` the kernel ends clients that
+    read nothing after that time instead of the default, and all of these must be gone when the attack is over.
     """
 
     name: str
@@ -50,7 +45,6 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     moves: tuple[Move, ...]
     seconds: float = DEFAULT_S
     pages: int = 0
-    is_silence: bool = False
     stall_s: float | None = None
 
 
@@ -76,9 +70,6 @@ ATTACKS = (
         "8,000 records `{}` with 100 attributes of 1 KB: 130 KB a message",
     ),
     _repeated(
-        "rejects-by-number", "rejects_by_number", "20,000 records `1` with 99 attributes of 1 KB: 160 KB a message"
-    ),
-    _repeated(
         "rejects-from-a-few-bytes",
         "rejects_from_a_few_bytes",
         "gzip of about 100 bytes that is 20,000 lines, each rejected",
@@ -87,12 +78,6 @@ ATTACKS = (
     _repeated("gzip-of-depth", "deep_records", "84 KB of gzip: 20,000 records 700 levels deep"),
     _repeated("gzip-of-geojson", "geojson", "130 KB of gzip: 28 MiB of coordinates"),
     _held("unfinished-chunks", "unfinished_chunks", 40, "40 chunked pushes of 13 MB that do not end"),
-    _held(
-        "http2-unread",
-        "unread_streams",
-        50,
-        "50 HTTP/2 connections with 190 streams that never read the OpenAPI document",
-    ),
     _unread(
         "unread-documents", "unread_document", 6_000, "6,000 connections that never read the OpenAPI document, no token"
     ),
@@ -104,7 +89,6 @@ ATTACKS = (
         pages=12,
     ),
     _held("silent-sockets", "silent", 1_000, "1,000 connections that send nothing"),
-    _held("http2-prefaces", "preface_only", 1_000, "1,000 HTTP/2 prefaces without a request"),
     _held("slow-headers", "slow_headers", 500, "500 requests whose headers come at a byte a second", drip=True),
     _held(
         "pipelined", "pipelined", 50, "50 connections with 200 pipelined requests of the OpenAPI document, none read"
@@ -139,12 +123,6 @@ ATTACKS = (
         "pushes with 24 KB of a token whose key nobody knows",
         connections=4,
         pause_s=0.02,
-    ),
-    Attack(
-        name="stopped-process",
-        what="the process is stopped (SIGSTOP) and goes on later",
-        moves=(Stop(),),
-        is_silence=True,
     ),
 )
 

@@ -1,8 +1,6 @@
 """One attack: the neighbours alone, then with the attacker, then alone again until all is as before."""
 
 import asyncio
-import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -15,7 +13,7 @@ from sluice.testing.process import ROOT
 from tests.long.attack.client import READY, Job, Sent
 from tests.long.attack.neighbours import Neighbours
 from tests.long.attack.payloads import page_of_records
-from tests.long.attack.plan import Attack, Stop
+from tests.long.attack.plan import Attack
 from tests.long.attack.verdict import MAX_RECOVERY_S, Evidence, Felt, broken, mebibytes
 from tests.support.instance import Caller, Instance, instance, reset_peak, resources
 
@@ -59,17 +57,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  {name:8} {', '.join(f'{each.p50_s:.2f}/{each.p99_s:.2f}' for each in felt)} s")
         lines += [
             f"  memory {mebibytes(seen.first_bytes)} MiB before, {mebibytes(seen.peak_bytes)} at most",
-            f"  full service after {seen.recovery_s:.1f} s; this process itself was late by {seen.own_lag_s:.2f} s",
+            f"  full service after {seen.recovery_s:.1f} s",
             f"  sent {dict(self.sent.answers)}; connections {dict(self.sent.connections)}",
         ]
         return "\n".join([*lines, *(f"  BROKEN: {each}" for each in wrong)])
 
 
 class Attacker:
-    """The process that attacks (tests/long/attack/client.py), and the signals that are sent from here."""
+    """The process that attacks (tests/long/attack/client.py), as it is seen from here."""
 
     def __init__(self, attack: Attack, service: Instance) -> None:
-        self._attack, self._pid = attack, service.pid
+        self._attack = attack
         tokens = {**service.keys, "push": service.push_token}
         self._job = Job(url=service.url, moves=attack.moves, seconds=attack.seconds, tokens=tokens)
 
@@ -98,14 +96,7 @@ class Attacker:
     async def attack(self) -> Sent:
         """Attack until the time is over; return what was sent."""
         self._say(b"go")
-        stops = any(isinstance(move, Stop) for move in self._attack.moves)
-        if stops:
-            os.kill(self._pid, signal.SIGSTOP)
-        try:
-            line = await self._line(self._attack.seconds + _REPORT_WITHIN_S)
-        finally:
-            if stops:
-                os.kill(self._pid, signal.SIGCONT)
+        line = await self._line(self._attack.seconds + _REPORT_WITHIN_S)
         return msgspec.json.decode(line, type=Sent)
 
     def _say(self, line: bytes) -> None:
@@ -153,8 +144,6 @@ async def run(attack: Attack, folder: Path, times: Times) -> Outcome:
             recovery_s=neighbours.recovery_s(ended_s, usual_s),
             alive=alive,
             complaints=service.complaints(),
-            own_lag_s=neighbours.own_lag_s(attacked_s, ended_s),
-            is_silence=attack.is_silence,
             unread=sum(count for fate, count in sent.connections.items() if fate.startswith("open"))
             if attack.stall_s is not None
             else 0,

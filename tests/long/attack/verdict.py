@@ -48,7 +48,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     `missing` are acknowledged messages that are in neither feed; `repeated` records that a follower saw twice.
     `first_bytes` and `peak_bytes` are memory before and at most.
-    `own_lag_s` is by how much the measuring process itself was late (p99): what it adds to the others' figures.
     `unread` are connections of clients that read nothing which the kernel should have ended by the end of the attack.
     """
 
@@ -62,8 +61,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     recovery_s: float
     alive: bool
     complaints: Sequence[str]
-    own_lag_s: float
-    is_silence: bool = False
     unread: int = 0
 
 
@@ -97,13 +94,12 @@ def broken(evidence: Evidence) -> list[str]:
 
 def _times(evidence: Evidence) -> Iterator[str]:
     before, during = evidence.before, evidence.during
-    if not evidence.is_silence:
-        if during.liveness.p99_s > MAX_LIVENESS_S:
-            yield f"liveness took {during.liveness.p99_s:.2f} s (p99), of at most {MAX_LIVENESS_S:g}"
-        for name in ("producer", "reader"):
-            usual, now = getattr(before, name).p99_s, getattr(during, name).p99_s
-            if now > usual + MAX_SLOWER_S:
-                yield f"the {name} took {now:.2f} s (p99), {usual:.2f} before the attack: more than 1 s longer"
+    if during.liveness.p99_s > MAX_LIVENESS_S:
+        yield f"liveness took {during.liveness.p99_s:.2f} s (p99), of at most {MAX_LIVENESS_S:g}"
+    for name in ("producer", "reader"):
+        usual, now = getattr(before, name).p99_s, getattr(during, name).p99_s
+        if now > usual + MAX_SLOWER_S:
+            yield f"the {name} took {now:.2f} s (p99), {usual:.2f} before the attack: more than 1 s longer"
     if evidence.recovery_s > MAX_RECOVERY_S:
         yield f"full service came {evidence.recovery_s:.1f} s after the end, of at most {MAX_RECOVERY_S:g}"
 

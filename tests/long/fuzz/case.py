@@ -36,7 +36,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.flip is not None or self.cut is not None or bool(self.suffix)
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked", forbid_unknown_fields=True):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A well-formed HTTP request; `caller` is the name of a key's holder, `push` the pusher, empty nobody."""
 
     method: str
@@ -49,20 +49,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked", forbid_unkno
     """Whether a 2xx must leave something: a record or a reject under the message id."""
 
 
-class Raw(msgspec.Struct, frozen=True, tag="raw", forbid_unknown_fields=True):
-    """Bytes that need not be HTTP at all."""
-
-    data: bytes
-
-
-Case = Asked | Raw
-
-
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A case of the corpus: what was wrong when it was found, and the case."""
 
     found: str
-    case: Asked | Raw
+    case: Asked
 
 
 def request_bytes(asked: Asked, message_id: str, bearer: Callable[[str], str]) -> bytes:

@@ -12,7 +12,6 @@ from tests.long.fuzz.wire import Answer
 NARROW, NARROW_SOURCE = "narrow", "narrow"
 """The caller with a fixed filter, and the only source that it may see."""
 _TEMPORARY = {503, 504}
-_UNREADABLE = {"text/event-stream", "text/html", "text/csv", "text/plain"}
 _NOT_OURS = {400, 408, 413, 414, 431}
 """What the HTTP server may answer by itself, without a body, before the service sees the request."""
 

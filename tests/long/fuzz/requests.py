@@ -1,4 +1,4 @@
-"""Strategies of requests, by area: each draws a Case."""
+"""Strategies of requests, by area: each draws an Asked."""
 
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from app.query.cursor import Cursor, encode_cursor
 from app.stores.query import Position
 from tests.long.fuzz.bodies import ENCODINGS, GZIPS, PAYLOADS, TYPES, envelopes
-from tests.long.fuzz.case import MESSAGE_ID, Asked, Case
-from tests.long.fuzz.hostile import RAW, TOKENS
+from tests.long.fuzz.case import MESSAGE_ID, Asked
+from tests.long.fuzz.hostile import TOKENS
 
 _CALLERS = st.sampled_from(["everything", "reader", "writer", "narrow", "push", ""])
 _READERS = st.sampled_from(["everything", "reader", "narrow", "narrow"])
@@ -40,7 +40,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/"
 
 
 @st.composite
-def _pushes(draw: st.DrawFn) -> Case:
+def _pushes(draw: st.DrawFn) -> Asked:
     """Draw a wrapped push, of an envelope that is good or nearly so."""
     body, holds_records = draw(envelopes())
     headers = (
@@ -52,7 +52,7 @@ def _pushes(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def _unwrapped(draw: st.DrawFn) -> Case:
+def _unwrapped(draw: st.DrawFn) -> Asked:
     """Draw an unwrapped push: the payload as it is, the rest as headers."""
     payload = draw(st.one_of(PAYLOADS, GZIPS))
     metadata = {"x-goog-pubsub-message-id": MESSAGE_ID, "x-goog-pubsub-publish-time": "2026-01-31T12:00:00Z"}
@@ -64,7 +64,7 @@ def _unwrapped(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def _submissions(draw: st.DrawFn) -> Case:
+def _submissions(draw: st.DrawFn) -> Asked:
     """Draw a POST or PUT of records."""
     payload, encoding = draw(st.one_of(st.tuples(PAYLOADS, ENCODINGS), st.tuples(GZIPS, ENCODINGS)))
     headers = encoding | draw(TYPES)
@@ -78,7 +78,7 @@ def _submissions(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def _queries(draw: st.DrawFn) -> Case:
+def _queries(draw: st.DrawFn) -> Asked:
     """Draw a read with parameters that are known, by a caller of some kind."""
     pairs = draw(st.lists(st.tuples(_NAMES, _TEXT), max_size=4))
     path = draw(_READ_PATHS) if draw(st.integers(0, 9)) else "/v1/records/" + quote(draw(_TEXT), safe="")
@@ -94,7 +94,7 @@ def _queries(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def _cursors(draw: st.DrawFn) -> Case:
+def _cursors(draw: st.DrawFn) -> Asked:
     """Draw a read with a cursor: made of any values, of another table or other filters, or spoilt."""
     cursor = Cursor(
         table=draw(st.sampled_from(["records", "records", "records", "records_rejected", "", "sqlite_master"])),
@@ -124,12 +124,11 @@ def _spoilt(draw: st.DrawFn, text: str) -> str:
     return text
 
 
-AREAS: Mapping[str, st.SearchStrategy[Case]] = {
+AREAS: Mapping[str, st.SearchStrategy[Asked]] = {
     "pushes": _pushes(),
     "unwrapped": _unwrapped(),
     "submissions": _submissions(),
     "queries": _queries(),
     "cursors": _cursors(),
     "tokens": TOKENS,
-    "raw": RAW,
 }

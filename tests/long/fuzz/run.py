@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
-from tests.long.fuzz.case import Case, Kept
+from tests.long.fuzz.case import Asked, Kept
 from tests.long.fuzz.requests import AREAS
 from tests.long.fuzz.target import Target, WrongError
 
@@ -30,7 +30,7 @@ def fuzz(area: str, examples: int, number: int, target: Target) -> Kept | None:
         report_multiple_bugs=False,
     )
     @given(AREAS[area])
-    def check(case: Case) -> None:
+    def check(case: Asked) -> None:
         try:
             target.check(case)
         except WrongError as error:

@@ -39,18 +39,3 @@ def exchange(url: str, data: bytes, *, method: str, within_s: float) -> Answer:
             return NONE
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, headers, body)
-
-
-def dump(url: str, data: bytes, *, within_s: float) -> list[int]:
-    """Send bytes and the end of the sending side; return the statuses of all that is answered before it closes."""
-    parts = urlsplit(url)
-    received = bytearray()
-    connection = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=within_s)
-    # Closed in the middle, or left open: either is an answer to bytes that are no request.
-    with connection, contextlib.suppress(OSError):
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        while len(received) < _MOST_BYTES and (some := connection.recv(65_536)):
-            received += some
-    lines = [line for line in bytes(received).split(b"\r\n") if line.startswith(b"HTTP/1.")]
-    return [int(line[9:12]) for line in lines if line[9:12].isdigit()]

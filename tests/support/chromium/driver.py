@@ -115,11 +115,6 @@ class Page:
         shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         await asyncio.to_thread(_write, path, base64.b64decode(shot["data"]))
 
-    async def accessibility(self) -> list[dict[str, Any]]:
-        """Return the nodes of the accessibility tree that are not ignored."""
-        nodes = (await self.send("Accessibility.getFullAXTree"))["nodes"]
-        return [node for node in nodes if not node.get("ignored")]
-
     def hear(self, method: str, event: dict[str, Any]) -> None:
         """Take note of an event."""
         match method:
@@ -176,7 +171,7 @@ class Browser:
         target = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], context)
-        for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
+        for domain in ("Page", "Runtime", "Network", "Log"):
             await page.send(f"{domain}.enable")
         await page.size(width, height)
         yield page
