@@ -14,7 +14,7 @@ class Line:
     """What a Connection is to its pool; the test answers its requests."""
 
     def __init__(self) -> None:
-        self.retired = self.closed = self.blames_one = False
+        self.retired = self.closed = self.ends_for_one = False
         self.requests: dict[int, int] = {}
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.trouble: Exception | None = None

@@ -158,7 +158,7 @@ class Erasure:
     async def _matching_rejects(self, record_id: str | int) -> list[_Reject]:
         rejects: list[_Reject] = []
         cut: defaultdict[tuple[str, str | None, int], _CutReject] = defaultdict(_CutReject)
-        async for rows in self._suspects(record_id):
+        async for rows in self._rejects_that_may_hold(record_id):
             for row in rows:
                 if row["stream"] not in {None, self._records.name}:  # the id means something else there
                     continue
@@ -181,7 +181,7 @@ class Erasure:
     async def _holds(self, payload: bytes, record_id: str | int) -> bool:
         return await asyncio.to_thread(holds_record, payload, self._id, record_id)
 
-    async def _suspects(self, record_id: str | int) -> AsyncIterator[list[Row]]:
+    async def _rejects_that_may_hold(self, record_id: str | int) -> AsyncIterator[list[Row]]:
         """Yield the reject rows that may hold the id: those with the id itself, a backslash, a NUL or a gzip header.
 
         All parts of a split reject are included, because the id may span two of them.

@@ -118,7 +118,7 @@ class Connection:
 
     `lacking`: the dotted paths of the columns that its writer schema leaves out, so no row may have a value for them.
     `retired`: it accepts no new requests, as it ended or did not answer in time. `updated_schema`: an answer reported
-    a change of the table. `blames_one`: it ended because of one of several requests in flight, and it is unknown which.
+    a change of the table. `ends_for_one`: it ended because of one of several requests in flight; it is unknown which.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Connection:
         lacking: frozenset[str] = frozenset(),
     ) -> None:
         self.lacking = lacking
-        self.retired = self.updated_schema = self.blames_one = False
+        self.retired = self.updated_schema = self.ends_for_one = False
         self.bytes_in_flight = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the stream has ended, for any reason."""
@@ -236,7 +236,7 @@ class Connection:
             end = _ended(error.code(), error.details(), error.trailing_metadata())
         finally:
             self.retired = True
-            self.blames_one = len(self._in_flight) > 1 and speaks_of_one(outcome_of_error(end))
+            self.ends_for_one = len(self._in_flight) > 1 and speaks_of_one(outcome_of_error(end))
             self._settle_all(outcomes_of_end(end, len(self._in_flight)))
             self.ended.set_result(None)
 

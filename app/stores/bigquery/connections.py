@@ -16,7 +16,7 @@ MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
 # The service closes a connection after 600 s without a request. One that was opened for load is closed sooner.
 IDLE_S, EXTRA_IDLE_S = 540.0, 60.0
 # A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
-# connection carries one request at a time, so that the next end has only one to blame.
+# connection carries one request at a time, so that the next end is about one request only.
 ALONE_US = 60 * MICROSECONDS
 
 _log = logging.getLogger("sluice.storage_write")
@@ -96,7 +96,7 @@ class Connections:
         return opened
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.blames_one:
+        if connection.ends_for_one:
             self._alone_until_us = self._clock.elapsed_us() + ALONE_US
         if connection in self._open:
             if connection.retired:

@@ -102,7 +102,7 @@ async def test_a_response_that_answers_nobody_ends_the_stream(*, updated_schema:
         assert [type(each) for each in outcomes] == [Uncertain, Uncertain]
         assert connection.updated_schema == updated_schema
         assert connection.retired
-        assert not connection.blames_one
+        assert not connection.ends_for_one
         await until(lambda: not server.open_streams)
 
 
@@ -137,7 +137,7 @@ async def test_an_answer_that_nobody_waits_for_ends_the_stream() -> None:
         connection = Connection(channel, STREAM, SCHEMA, "test")
         await until(connection.ended.done)
         assert connection.retired
-        assert not connection.blames_one
+        assert not connection.ends_for_one
         assert connection._receiving.cancelled(), "by our own doing"
         await connection.close()
 
@@ -153,7 +153,7 @@ async def test_an_answer_that_nobody_waits_for_ends_the_stream() -> None:
         (EndStream("RESOURCE_EXHAUSTED", "no quota"), 1, False),
     ],
 )
-async def test_only_an_end_that_speaks_of_one_of_several_requests_blames_one(
+async def test_only_an_end_that_speaks_of_one_of_several_requests_ends_for_one(
     end: EndStream, others: int, *, blames: bool
 ) -> None:
     """One request alone is blamed itself, and an end that is about the stream or the table is nobody's fault."""
@@ -165,7 +165,7 @@ async def test_only_an_end_that_speaks_of_one_of_several_requests_blames_one(
         await until(lambda: len(server.arrivals) == 1 + others)
         appends.append(asyncio.create_task(connection.append([row("last")], Unstamped())))
         outcomes = await asyncio.gather(*appends)
-        assert connection.blames_one is blames
+        assert connection.ends_for_one is blames
         if blames:
             assert {type(outcome) for outcome in outcomes} == {Uncertain}
 

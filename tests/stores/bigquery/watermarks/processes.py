@@ -94,7 +94,7 @@ class Request:
 class _Connection:
     """Stands for a Connection: it stamps at once and hands the request to the world."""
 
-    retired = updated_schema = blames_one = False
+    retired = updated_schema = ends_for_one = False
     bytes_in_flight = 0
 
     def __init__(self, owner: "Instance", table: str, lacking: frozenset[str]) -> None:
