@@ -11,9 +11,9 @@ from app.query.params.parameters import COUNT_CAP, MAX_LIMIT
 from app.query.params.requests import Now, PageRequest
 from app.query.reads import Reads
 from app.query.scan import RowRequest, Scan, View, start_scan
-from app.query.slices import Slice
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import to_text
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.settings.load import Settings
 from app.stores.query import Condition
@@ -75,7 +75,7 @@ class Pages:
                 now = self.now()  # after the version: a row in between changes the version, or is read now
             scan, budget = self.start(request, now), self.budget()
             reading = await self.feed.page(scan, view, request.limit or MAX_LIMIT, budget)
-            may_grow = not reading.rows and reading.stopped_at is None and scan.window.until_us >= now.horizon_us
+            may_grow = not reading.rows and reading.stopped_at is None and scan.window.to_us >= now.horizon_us
             if not may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
             spent(budget.bytes_processed)
@@ -97,7 +97,7 @@ class Pages:
 
     def _finished(self, request: PageRequest, scan: Scan, reading: PageRows, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
-        is_closed = stopped_at is None and (scan.is_fixed or scan.window.until_us < now.horizon_us)
+        is_closed = stopped_at is None and (scan.is_fixed or scan.window.to_us < now.horizon_us)
         return Page(
             rows=reading.rows,
             next_cursor=None if stopped_at is None else scan.next_cursor(stopped_at, now.horizon_us),
@@ -117,7 +117,7 @@ class Pages:
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A stretch of time, from `since` to before `until`."""
+    """A range of time, from `since` to before `until`."""
 
     since: str
     until: str
@@ -159,14 +159,14 @@ def explanation(
     *,
     fixed: Sequence[Condition],
     plan: Plan,
-    slices: Sequence[Slice],
+    slices: Sequence[TimeRange],
     max_bytes: int,
 ) -> Explanation:
     """Return the explanation of `row_request`, whose first query has this `plan`; one may read `max_bytes`."""
     scan = row_request.scan
     return Explanation(
         table=scan.table,
-        window=_span(scan.window.since_us, scan.window.until_us),
+        window=_span(scan.window.from_us, scan.window.to_us),
         order="desc" if scan.descending else "asc",
         fields=[column.name for column in row_request.view.columns],
         filters=[_filter(each) for each in row_request.params.conditions],

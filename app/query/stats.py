@@ -71,8 +71,7 @@ class Stats:
     def _query(self, request: StatsRequest, conditions: tuple[Condition, ...]) -> Statistics:
         return Statistics(
             table=self._table.name,
-            from_us=request.window.since_us,
-            to_us=request.window.until_us,
+            within=request.window,
             lookback_us=self._lookback_us,
             conditions=conditions,
             by=request.by.path if request.by else None,
@@ -90,14 +89,14 @@ def _document(request: StatsRequest, rows: list[dict[str, Any]]) -> bytes:
     window, buckets = request.window, request.buckets
     return _encoder.encode(
         {
-            "window": {"since": to_text(window.since_us), "until": to_text(window.until_us)},
+            "window": {"since": to_text(window.from_us), "until": to_text(window.to_us)},
             "bucket": length_text(buckets.length_us),
             "buckets": [to_text(start_us) for start_us in buckets.starts_us()],
             "by": request.by.path if request.by else None,
             "metrics": [metric.text for metric in request.metrics],
             "series": series,
             "omitted_groups": groups - len(series),
-            "partial": request.is_open and buckets.end_us > window.until_us,
+            "partial": request.is_open and buckets.end_us > window.to_us,
         }
     )
 

@@ -41,7 +41,7 @@ class Stage:
         """Return those of the wanted rows that are shown."""
         (condition,) = view.conditions
         assert limit == len(condition.values)
-        assert scan.window.since_us < scan.window.until_us <= self.horizon_us()
+        assert scan.window.from_us < scan.window.to_us <= self.horizon_us()
         assert [column.name for column in view.columns] == ["delivery_key", "ingest_time"]
         self.asked.append(condition.values)
         if self.fault is not None:

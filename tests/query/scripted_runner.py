@@ -5,9 +5,9 @@ from typing import Any
 
 from app.query.feed import Budget, Feed
 from app.query.params.filters import parse_filters
-from app.query.params.requests import Window
 from app.query.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, Row
 from sluice.testing.clock import FakeClock
@@ -55,7 +55,7 @@ def feed_over(runner: Scripted) -> Feed:
 
 def scan_of(until_us: int = END_US, *, descending: bool = False, after: Position | None = None, **more: Any) -> Scan:
     """Return a scan of a window that begins at T0."""
-    return Scan(table="records", window=Window(T0_US, until_us), descending=descending, after=after, **more)
+    return Scan(table="records", window=TimeRange(T0_US, until_us), descending=descending, after=after, **more)
 
 
 def budget(**changed: Any) -> Budget:

@@ -59,7 +59,7 @@ class Sheet:
         return [position_of(row) for row in rows]
 
     async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
-        begins = scan.after or Position(scan.window.since_us, "")
+        begins = scan.after or Position(scan.window.from_us, "")
         self.asked.append((begins, view.conditions))
         try:
             await self.answers.wait()
@@ -68,7 +68,7 @@ class Sheet:
             raise
         if self.failure is not None:
             raise self.failure
-        until = Position(scan.window.until_us, "")
+        until = Position(scan.window.to_us, "")
         found = [row for row in self.rows if begins < position_of(row) < until]
         budget.spend(Answer([], fetched_bytes=ROW_BYTES * len(found[:limit])))
         stopped_at = position_of(found[limit - 1]) if len(found) > limit else None

@@ -10,6 +10,7 @@ from app.query.params.requests import WITHOUT_CANARIES, Now
 from app.query.params.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Query, Statistics
 from app.stores.source import Answer
 from tests.contract.readings import READINGS, SUBJECT
@@ -103,8 +104,7 @@ async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_one
     since_us = T0_US - 2 * MINUTE_US
     assert query == Statistics(
         table="records",
-        from_us=since_us,
-        to_us=T0_US,
+        within=TimeRange(since_us, T0_US),
         lookback_us=LOOKBACK_US,
         conditions=(
             *parse_filters(SUBJECT.fields, [("source", "a")]),

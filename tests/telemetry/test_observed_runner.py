@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.query.instrumented_source import InstrumentedSource, SourceHealth, cache_state, outcome_of
+from app.runtime.time_range import TimeRange
 from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,
@@ -26,9 +27,9 @@ from sluice.testing.clock import FakeClock
 from tests.telemetry.scripted_runner import ScriptedRunner
 
 QUERY = LookUp(
-    table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",), id_column="id", record_id="secret", limit=1
+    table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",), id_column="id", record_id="secret", limit=1
 )
-EXPORT = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",))
+EXPORT = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",))
 
 
 class Stage:

@@ -96,17 +96,17 @@ class ChunkedSource:
         table = self._tables.get(query.table)
         if table is None:
             return None
-        likely_bytes = table.lengths.likely_bytes(query.to_us - query.from_us)
+        likely_bytes = table.lengths.likely_bytes(query.within.length_us)
         horizon_us = self.horizon_us(query.table)
         return table if suits(query, horizon_us, self._lookback_us, likely_bytes, self._shelf.max_bytes) else None
 
     def _at_hand(self, query: Count) -> ChunkedTable | None:
         """Return the table of a count whose rows are all at hand, or None."""
         table = self._tables.get(query.table)
-        if table is None or query.lookback_us != self._lookback_us or query.to_us > self.horizon_us(query.table):
+        if table is None or query.lookback_us != self._lookback_us or query.within.to_us > self.horizon_us(query.table):
             return None
-        at_us = query.from_us
-        while at_us < query.to_us:
+        at_us = query.within.from_us
+        while at_us < query.within.to_us:
             chunk = table.find(at_us)
             if chunk is None:
                 return None

@@ -80,7 +80,7 @@ class PageEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         page_request = parse_page_request(query, self.subject, now)
         scan = self._pages.start(page_request, now)
-        if scan.window.until_us >= now.horizon_us and await self._pages.learns_more(now):
+        if scan.window.to_us >= now.horizon_us and await self._pages.learns_more(now):
             now = self._pages.now()
             page_request = parse_page_request(query, self.subject, now)
             scan = self._pages.start(page_request, now)

@@ -14,11 +14,12 @@ from app.query.feed import Feed
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.parameters import MAX_LIMIT, RECORD_PARAMETERS
-from app.query.params.requests import Window, parse_record_request
+from app.query.params.requests import parse_record_request
 from app.query.reads import Reads
 from app.query.scan import View
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, clamp
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.values import read_id
@@ -59,7 +60,7 @@ class RecordEndpoint:
         if record_id is None:
             raise _no_record(text)
         now_us = self._clock.now_us()
-        window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
+        window = TimeRange(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
         view = View(record_request.columns, (*record_request.canaries.conditions, *self._fixed.of(request)))
         with timing.stage("store"):
             rows = await self._feed.versions(

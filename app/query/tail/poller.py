@@ -9,13 +9,13 @@ from app.auth.byte_budget import context_of_the_payer
 from app.http.problems import ProblemError
 from app.query.feed import Budget, Feed
 from app.query.params.parameters import MAX_LIMIT
-from app.query.params.requests import Window
 from app.query.reads import problem_of
 from app.query.scan import Scan, View
 from app.query.tail.recent import Batch, Recent
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, MINUTE_US, clamp
 from app.runtime.ledger import Holding
+from app.runtime.time_range import TimeRange
 from app.settings.fields import MIB
 from app.settings.query import QuerySettings
 from app.stores.query import Condition, Position
@@ -63,7 +63,7 @@ class Reader:
         until_us = max(begins.ingest_us, min(horizon_us, clamp(begins.ingest_us + self._max_window_us)))
         scan = Scan(
             table=self._feed.table.name,
-            window=Window(begins.ingest_us, until_us),
+            window=TimeRange(begins.ingest_us, until_us),
             descending=False,
             after=begins if begins.delivery_key else None,
             is_resumed=True,
