@@ -41,6 +41,13 @@ class _Range:
             return chunk.from_us - 1 if Position(chunk.from_us, "") > self.low else None
         return chunk.to_us if Position(chunk.to_us, "") < self.high else None
 
+    def leave(self, chunk: Chunk) -> None:
+        """Exclude the rows of a chunk: the next one may overlap it if it is not at hand any more."""
+        if self._descending:
+            self.high = min(self.high, Position(chunk.from_us, ""))
+        else:
+            self.low = max(self.low, Position(chunk.to_us, ""))
+
     def ahead_us(self, at_us: int) -> int:
         """Return how much time is left to read, from `at_us` on."""
         return at_us - self.low.ingest_us if self._descending else self.high.ingest_us - at_us
@@ -95,6 +102,7 @@ class ChunkReader:
             if await self._take(chunk):
                 break
             at_us = self._bounds.after(chunk)
+            self._bounds.leave(chunk)
         return self._answered(len(self._rows))
 
     async def _read(self, at_us: int, reads: int) -> Chunk | None:

@@ -105,6 +105,7 @@ READS = st.lists(
     most_rows=4,
     max_bytes=10**6,
 ).via("a chunk that is cut at its beginning")
+@example(puts=[Put(T0_US, "a")], reads=[(0, 1, False, False)], most_rows=4, max_bytes=400).via("no room for a chunk")
 @settings(max_examples=examples(80))
 @given(puts=PUTS, reads=READS, most_rows=st.sampled_from([4, 1_000]), max_bytes=st.sampled_from([400, 10**6]))
 def test_whatever_was_read_before_changes_no_answer(
