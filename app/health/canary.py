@@ -12,15 +12,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from app.environment import Environment
 from app.query.feed import Budget, Feed
 from app.query.scan import Scan, View
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.settings.load import Settings
 from app.stores.query import Condition
 from app.stores.source import QueryError
-from app.telemetry.metrics import Metrics
 
 GIVE_UP_S = 300.0
 # One a minute is plenty. In a flood, the first ones are measured: if newer ones replaced them, none would be.
@@ -41,8 +40,9 @@ class _Canary(msgspec.Struct, frozen=True):
 class CanaryWatch:
     """Polls the feed for the canaries that this instance stored, a few at a time, until it shows them."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock, metrics: Metrics) -> None:
-        self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
+    def __init__(self, feed: Feed, environment: Environment) -> None:
+        self._feed, self._settings = feed, environment.settings
+        self._clock, self._metrics = environment.clock, environment.metrics
         self._columns = tuple(column for column in feed.table.columns if column.name in _COLUMNS)
         self._waiting: dict[str, _Canary] = {}
         self._change = asyncio.Event()

@@ -23,6 +23,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Send
 
 from app.auth.read_slots import ReadSlots
+from app.environment import Environment
 from app.http.bodies import cut_short
 from app.http.reading import VARY
 from app.query.arrow_rows import ArrowRows
@@ -32,11 +33,9 @@ from app.query.params.parameters import COUNT_CAP
 from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.scan import RowRequest
 from app.query.slices import feed_slices
-from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
-from app.settings.query import QuerySettings
 from app.stores.query import Count, Export, PartCounts
 from app.stores.source import END_OF_STREAM, QueryError, QueryRunner, Row
 from app.telemetry.redaction import first_line
@@ -266,10 +265,11 @@ class ChunkSizer:
 class Exports:
     """Answers requests with `limit=all`."""
 
-    def __init__(self, runner: QueryRunner, settings: QuerySettings, clock: Clock, reads: Reads) -> None:
-        self._runner, self._reads = runner, reads
-        self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
-        self._slots = ReadSlots(max(settings.max_reads // _READS, 1), clock, noun="exports")
+    def __init__(self, runner: QueryRunner, environment: Environment, reads: Reads) -> None:
+        self._runner, self._reads, self._lookback_us = runner, reads, environment.lookback_us
+        self._slots = ReadSlots(
+            max(environment.settings.query.max_reads // _READS, 1), environment.clock, noun="exports"
+        )
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], row_request: RowRequest) -> StreamedResponse:

@@ -11,7 +11,6 @@ from app.query.scan import Scan, View, originals, position_of
 from app.query.slices import Density, cut, feed_slices, look_up_slices
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.query import CANDIDATES, Condition, Count, LookUp, Position, RowQuery
@@ -61,9 +60,8 @@ class PageRows(msgspec.Struct, frozen=True):
 class Feed:
     """Reads one table. Between requests it keeps only the row density, which saves queries."""
 
-    def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
-        self.runner, self.table = runner, table
-        self._lookback_us = round(lookback_s * SECOND_US)
+    def __init__(self, runner: QueryRunner, table: Table, *, lookback_us: int) -> None:
+        self.runner, self.table, self.lookback_us = runner, table, lookback_us
         self._names = tuple(column.name for column in table.columns)
         self._density = Density(runner.partition_us)
         self._unit_us = max(runner.partition_us, runner.first_slice_us)  # the shortest range worth its own query
@@ -146,7 +144,7 @@ class Feed:
                 table=self.table.name,
                 within=part,
                 conditions=view.conditions,
-                lookback_us=self._lookback_us,
+                lookback_us=self.lookback_us,
                 columns=self._names,
                 id_column=self.table.id.name if self.table.id else "",
                 record_id=record_id,
@@ -183,7 +181,7 @@ class Feed:
                 table=self.table.name,
                 within=part,
                 conditions=tuple(conditions),
-                lookback_us=self._lookback_us,
+                lookback_us=self.lookback_us,
                 after=after,
             )
             answer = await self.runner.rows(query)
@@ -205,7 +203,7 @@ class Feed:
             table=self.table.name,
             within=part,
             conditions=search.conditions,
-            lookback_us=self._lookback_us,
+            lookback_us=self.lookback_us,
             columns=tuple(name for name in self._names if name in served),
             descending=search.scan.descending,
             after=search.after,

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from app.environment import Environment
 from app.query.feed import Budget, Feed, PageRows
 from app.query.formats.documents import Count, Page
 from app.query.params.parameters import COUNT_CAP, MAX_LIMIT
 from app.query.params.requests import Now, PageRequest
 from app.query.reads import Reads
 from app.query.scan import RowRequest, Scan, View, start_scan
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.settings.load import Settings
 from app.stores.query import Condition
 from app.stores.source import Plan, shown_value
 
@@ -25,17 +25,17 @@ _SHOWN_SLICES = 20
 class Pages:
     """Makes the pages of one table."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock, reads: Reads) -> None:
-        self.feed = feed
-        self._settings, self._clock, self._reads = settings, clock, reads
-        self.max_window_us = settings.query.max_window_days * 86_400 * MICROSECONDS
+    def __init__(self, feed: Feed, environment: Environment, reads: Reads) -> None:
+        self.feed, self.settings = feed, environment.settings
+        self._clock, self._reads = environment.clock, reads
+        self.max_window_us = self.settings.query.max_window_days * 86_400 * MICROSECONDS
 
     def now(self) -> Now:
         """Return the instant at which a request is evaluated."""
         now_us = self._clock.now_us()
         # The clock has advanced since: use the same `now`, so that the longest window is not a microsecond too long.
         horizon_us = min(self.feed.horizon_us(), now_us)
-        return Now(now_us, horizon_us, now_us + self._settings.store.max_lead_us + 1)
+        return Now(now_us, horizon_us, now_us + self.settings.store.max_lead_us + 1)
 
     async def learns_more(self, than: Now) -> bool:
         """Return whether the table proves to be settled further, where that takes a query."""
@@ -46,9 +46,9 @@ class Pages:
         """Return the budget of one request."""
         return Budget(
             self._clock,
-            max_s=self._settings.query.page_budget_s,
-            max_bytes_processed=self._settings.query.query_max_bytes_billed,
-            max_page_bytes=self._settings.query.max_page_bytes,
+            max_s=self.settings.query.page_budget_s,
+            max_bytes_processed=self.settings.query.query_max_bytes_billed,
+            max_page_bytes=self.settings.query.max_page_bytes,
         )
 
     def start(self, request: PageRequest, now: Now) -> Scan:

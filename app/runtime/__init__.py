@@ -1,7 +1,7 @@
 """The foundation of every part of the process. Imports nothing but the settings.
 
 clock, time_of_day   a monotonic microsecond clock; the machine's time of day, guarded against jumps
-instants             instants as integers, and the texts a caller may write for one
+instants, time_range instants as integers, and the texts a caller may write for one; half-open ranges of them
 deadlines            many deadlines on one timer; calls that requests can do without
 compression          gzip, with a limit
 circuit_breaker      skip a dependency while it fails

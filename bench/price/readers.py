@@ -25,6 +25,7 @@ from bench.price import prices
 from sluice.testing.clock import FakeClock
 from tests.support.billing.bill import Layout
 from tests.support.billing.store import BilledStore
+from tests.support.unwatched import environment_of
 
 RECORDS = records_table(Record)
 MONTH_S = 30 * 86_400
@@ -77,8 +78,8 @@ class Stage:
         runner = ChunkedSource(
             runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=FINE_GRID_US
         )
-        self.feed = Feed(runner, RECORDS, lookback_s=limits.dedupe_lookback_s)
-        self.pages = Pages(self.feed, settings, self.clock, Reads(self.clock))
+        self.feed = Feed(runner, RECORDS, lookback_us=self.lookback_us)
+        self.pages = Pages(self.feed, environment_of(self.clock, settings), Reads(self.clock))
         self.read = 0
 
     async def page(self, **asked: object) -> Page:

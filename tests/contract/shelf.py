@@ -19,8 +19,8 @@ from app.settings.load import Settings
 from app.stores.source import QueryRunner
 from tests.contract.stores import RECORDS, Engine, Store
 from tests.encoding import encoded
+from tests.support.unwatched import environment_of
 
-LOOKBACK_S = 900.0
 LOOKBACK_US = 900 * SECOND_US
 FIELDS = filter_table(RECORDS)
 EVERYTHING = View(RECORDS.columns)
@@ -65,8 +65,8 @@ class Shelf:
 
     def make_pages(self, runner: QueryRunner | None = None, **settings: Any) -> Pages:
         """Return what makes the store's pages, under settings of its own; `runner` may stand before the store's."""
-        feed = Feed(runner or self.store.runner, RECORDS, lookback_s=LOOKBACK_S)
-        return Pages(feed, Settings().replace(**settings), self.clock, Reads(self.clock))
+        feed = Feed(runner or self.store.runner, RECORDS, lookback_us=LOOKBACK_US)
+        return Pages(feed, environment_of(self.clock, Settings().replace(**settings)), Reads(self.clock))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return self.engine.loop.run(work)

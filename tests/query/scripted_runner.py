@@ -12,7 +12,7 @@ from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryUnderTest
-from tests.contract.shelf import FIELDS, LOOKBACK_S
+from tests.contract.shelf import FIELDS, LOOKBACK_US
 from tests.contract.stores import RECORDS, T0_US
 from tests.contract.watched import Watched
 
@@ -50,7 +50,7 @@ class Scripted(Watched):
 
 def feed_over(runner: Scripted) -> Feed:
     """Return a feed of the records."""
-    return Feed(runner, RECORDS, lookback_s=LOOKBACK_S)
+    return Feed(runner, RECORDS, lookback_us=LOOKBACK_US)
 
 
 def scan_of(until_us: int = END_US, *, descending: bool = False, after: Position | None = None, **more: Any) -> Scan:

@@ -18,6 +18,7 @@ from app.stores.source import Answer, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
+from tests.support.unwatched import environment_of
 
 POLL_S = 0.25
 ROW_BYTES = 10
@@ -156,7 +157,7 @@ class Stage:
         made = Settings().replace(**settings)
         limits = TailLimits(made.query, max_bytes)
         self.ledger = limits.ledger
-        self.hub = Hub(feed, made.query, self.clock, lambda: 0, limits)
+        self.hub = Hub(feed, environment_of(self.clock, made), lambda: 0, limits)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""

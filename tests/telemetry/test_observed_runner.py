@@ -9,8 +9,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from app.environment import Environment
 from app.query.instrumented_source import InstrumentedSource, SourceHealth, cache_state, outcome_of
 from app.runtime.time_range import TimeRange
+from app.settings.load import Settings
 from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,
@@ -43,9 +45,8 @@ class Stage:
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
         self.charged = list[int]()
-        self.runner = InstrumentedSource(
-            self.scripted, self.metrics, self.tracing, self.health, self.clock, system="duckdb", charge=self._charge
-        )
+        environment = Environment(settings=Settings(), clock=self.clock, metrics=self.metrics, tracing=self.tracing)
+        self.runner = InstrumentedSource(self.scripted, environment, self.health, system="duckdb", charge=self._charge)
 
     def _charge(self, size: int) -> None:
         self.charged.append(size)

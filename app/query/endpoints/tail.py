@@ -4,17 +4,16 @@ from datetime import datetime
 from functools import partial
 from typing import cast
 
-from litestar import Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Send as ASGISend
 
 from app.auth.read_slots import leave
 from app.http.contract import Answer, Contract, media
-from app.http.reading import METHODS, VARY
+from app.http.reading import VARY
 from app.query.endpoints.openapi import headers_of
 from app.query.endpoints.responder import Ask, FixedFilters
-from app.query.endpoints.served import Served
+from app.query.endpoints.spec import EndpointSpec
 from app.query.pages import Pages
 from app.query.params.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
 from app.query.params.requests import parse_tail_request, queryable
@@ -25,7 +24,6 @@ from app.query.tail.subscriber import PING_S, Subscriber
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.table import Table
-from app.settings.query import QuerySettings
 from app.stores.query import Position
 
 EVENTS = "text/event-stream"
@@ -44,8 +42,9 @@ token is required, a page reads the stream with `fetch`.)
 
 - `record` is one record, as JSON. Its `id` is a cursor: sent as `Last-Event-ID` or as `cursor`, it continues right \
 behind that record, here or in `/v1/records`. Browsers do so when a connection breaks.
-- `end` is the last event of a stream that the service ends: `{{"reason": "time"}}` after {max_s:g} seconds (set by \
-`SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`. Reconnect to continue. A revoked grant stays in force until then.
+- `end` is the last event of a stream that the service ends: `{{"reason": "time"}}` after {limits.tail_max_s:g} \
+seconds (set by `SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`. Reconnect to continue. A revoked grant stays in \
+force until then.
 - `error` is the last event if the store has failed for too long; its data is a problem document.
 
 A comment is sent at least every {ping_s:g} seconds, with an `id` if the stream has advanced without records. A record \
@@ -59,13 +58,13 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, pages: Pages, reads: Reads, settings: QuerySettings, hub: Hub) -> None:
+    def __init__(self, pages: Pages, reads: Reads, hub: Hub) -> None:
         self.table = pages.feed.table
-        self.subject = queryable(self.table, settings.max_window_days)
+        self.subject = queryable(self.table, pages.settings.query.max_window_days)
         self._fixed = FixedFilters(self.table)
         self._pages, self._reads, self._hub = pages, reads, hub
 
-    def answer(self, request: Ask) -> Response[bytes]:
+    async def answer(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
 
         Raises:
@@ -110,24 +109,6 @@ class _Stream:
         await send(END_OF_BODY)
 
 
-def tail_route(served: Served[TailEndpoint], max_s: float) -> HTTPRouteHandler:
-    """Return the route of tails, which last at most `max_s`; the one by id would read `tail` as an id."""
-
-    @route(
-        served.path,
-        http_method=METHODS,
-        operation_id="tailRecords",
-        opt={"scope": "read", **served.opt},
-        summary="Follow new records",
-        description=_TEXT.format(max_s=max_s, ping_s=PING_S),
-        tags=["query"],
-    )
-    async def tail(request: Ask) -> Response[bytes]:
-        return served.of(request.scope).answer(request)
-
-    return tail
-
-
 def tail_contract(endpoint: TailEndpoint) -> Contract:
     """Return the contract of `endpoint`."""
     parameters = endpoint.subject.documented(TAIL_PARAMETERS)
@@ -147,3 +128,16 @@ def _example_stream(table: Table) -> str:
     begins = Position(place.ingest_us - SECOND_US, "")
     event = record_event(form, place, row)
     return (opening(form, begins) + event + ending(form, place, "time")).decode()
+
+
+TAIL = EndpointSpec(
+    path="/records/tail",
+    make=lambda parts: TailEndpoint(parts.pages, parts.responder.reads, parts.hub),
+    answer=TailEndpoint.answer,
+    contract=tail_contract,
+    scope="read",
+    name="tailRecords",
+    summary="Follow new records",
+    text=_TEXT.replace("{ping_s:g}", f"{PING_S:g}"),
+    is_read=False,  # the response streams, and watches its client itself
+)

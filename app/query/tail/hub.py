@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from app.environment import Environment
 from app.http.problems import ProblemError
 from app.query.feed import Feed
 from app.query.params.filters import in_order
 from app.query.tail.events import EventFormat
 from app.query.tail.poller import Poller, Reader
 from app.query.tail.subscriber import Send, Subscriber
-from app.runtime.clock import Clock
 from app.runtime.ledger import Holding, Ledger, share_of_one
 from app.settings.fields import MIB
 from app.settings.query import QuerySettings
@@ -42,14 +42,12 @@ class Hub:
     def __init__(
         self,
         feed: Feed,
-        settings: QuerySettings,
-        clock: Clock,
+        environment: Environment,
         erasures: Callable[[], int],
-        limits: TailLimits | None = None,
+        limits: TailLimits,
     ) -> None:
         self._erasures = erasures
-        self._feed, self._settings, self._clock = feed, settings, clock
-        limits = limits or TailLimits(settings)
+        self._feed, self._settings, self._clock = feed, environment.settings.query, environment.clock
         self._limiter, self._turn = limits.limiter, limits.turn
         self._admitted: dict[Subscriber, _Admitted] = {}
         self._pollers: dict[str, Poller] = {}

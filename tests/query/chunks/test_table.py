@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,14 +16,15 @@ from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
+from app.stores.backend import Backend
 from app.stores.query import Export, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
-from app.telemetry.metrics import Metrics
 from sluice.testing.clock import FakeClock
 from tests.contract.shelf import LOOKBACK_US, envelope
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded
 from tests.stores.memory.store import MemoryAppender, MemoryStore
+from tests.support.unwatched import environment_of
 
 END_US = T0_US + 100 * SECOND_US
 
@@ -184,7 +187,8 @@ def test_chunks_are_for_stores_that_read_more_than_they_are_asked_for(
     """And only where memory is set aside for them."""
     store = MemoryStore([RECORDS], FakeClock(END_US), defaultdict(list))
     store.partition_us = partition_us
-    limits = Settings().replace(chunk_max_bytes=max_bytes).query
+    environment = environment_of(store.clock, Settings().replace(chunk_max_bytes=max_bytes))
     server = BoundedMemoryStore(0, store.clock)
-    found = with_chunks(store, [RECORDS], limits, store.clock, lambda: 0, Metrics(), server, "here")
+    backend = SimpleNamespace(name="here", eraser=SimpleNamespace(generation=0))
+    found = with_chunks(store, environment, [RECORDS], cast("Backend", backend), server)
     assert isinstance(found, ChunkedSource) is is_chunked
