@@ -9,7 +9,7 @@ from valkey.asyncio import BlockingConnectionPool
 
 from app.ingest.write.table_writer import TableWriter
 from app.query.cache import BoundedMemoryStore, Cache
-from app.query.tail.hub import Hub
+from app.query.tail.stream import Tails
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
@@ -22,7 +22,7 @@ TABLES = (records_table(Record), rejects_table())
 APPENDERS = {"embedded": EmbeddedAppender, "bigquery": StorageWriteAppender}
 MEMORY, VALKEY = "", "valkey://127.0.0.1:1/0"
 CACHES = {MEMORY: BoundedMemoryStore, VALKEY: BlockingConnectionPool}
-KINDS: tuple[Any, ...] = (*APPENDERS.values(), TableWriter, *CACHES.values(), Cache, Hub)
+KINDS: tuple[Any, ...] = (*APPENDERS.values(), TableWriter, *CACHES.values(), Cache, Tails)
 ROLES = [("ingest",), ("query",), ("ingest", "query")]
 
 
@@ -61,7 +61,7 @@ async def test_an_instance_builds_the_halves_of_its_roles(
     if "ingest" in roles:
         expected |= {APPENDERS[backend], TableWriter}
     if "query" in roles:
-        expected |= {CACHES[cache_url], Cache, Hub}
+        expected |= {CACHES[cache_url], Cache, Tails}
     with store(backend) as settings:
         async with running(
             SETTINGS.replace(**settings, roles=roles, cache_url=cache_url, push_principals=()),

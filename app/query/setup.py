@@ -23,7 +23,9 @@ from app.query.feed import Feed
 from app.query.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.pages import Pages
 from app.query.reads import Reads
-from app.query.tail.hub import Hub, TailLimits
+from app.query.tail.limit import ConcurrencyLimiter
+from app.query.tail.reads import MOST_READS, TailReads
+from app.query.tail.stream import Tails
 from app.schema.columns import Kind
 from app.schema.table import Table
 from app.stores.backend import Backend, Eraser
@@ -84,7 +86,9 @@ def query_routes(
     environment: Environment, streams: Streams, runner: QueryRunner, responder: CachedResponder, eraser: Eraser
 ) -> list[HTTPRouteHandler]:
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
-    reads, tail_limits = responder.reads, TailLimits(environment.settings.query)
+    reads = responder.reads
+    turn, limits = asyncio.Semaphore(MOST_READS), environment.settings.query
+    limiter = ConcurrencyLimiter("tails", "max_tails", limits.max_tails)
     exports = Exports(runner, environment, reads)
 
     def pages_of(table: Table) -> Pages:
@@ -101,7 +105,7 @@ def query_routes(
             only=only,
             exports=exports,
             responder=responder,
-            hub=Hub(pages.feed, environment, lambda: eraser.generation, tail_limits),
+            tails=Tails(TailReads(pages.feed, environment, lambda: eraser.generation, turn), environment, limiter),
             eraser=eraser,
         )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.tail.hub import ConcurrencyLimiter
+from app.query.tail.limit import ConcurrencyLimiter
 
 
 def taken(places: ConcurrencyLimiter, caller: str, count: int) -> None:

@@ -18,7 +18,7 @@ from app.http.reading import METHODS
 from app.query.endpoints.responder import Ask, CachedResponder
 from app.query.export import Exports
 from app.query.pages import Pages
-from app.query.tail.hub import Hub
+from app.query.tail.stream import Tails
 from app.schema.table import Table
 from app.stores.backend import Eraser
 from app.stores.query import Condition
@@ -35,7 +35,7 @@ class StreamParts(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[Condition, ...]
     exports: Exports
     responder: CachedResponder
-    hub: Hub
+    tails: Tails
     eraser: Eraser
 
     @property

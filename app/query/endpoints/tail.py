@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from functools import partial
-from typing import cast
 
 from litestar import Response
 from litestar.response.base import ASGIResponse
@@ -19,8 +18,7 @@ from app.query.params.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, 
 from app.query.params.requests import parse_tail_request, queryable
 from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.tail.events import EventFormat, ending, opening, record_event
-from app.query.tail.hub import Hub
-from app.query.tail.subscriber import PING_S, Subscriber
+from app.query.tail.stream import PING_S, Tail, Tails
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.table import Table
@@ -58,11 +56,11 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, pages: Pages, reads: Reads, hub: Hub) -> None:
+    def __init__(self, pages: Pages, reads: Reads, tails: Tails) -> None:
         self.table = pages.feed.table
         self.subject = queryable(self.table, pages.settings.query.max_window_days)
         self._fixed = FixedFilters(self.table)
-        self._pages, self._reads, self._hub = pages, reads, hub
+        self._pages, self._reads, self._tails = pages, reads, tails
 
     async def answer(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
@@ -79,33 +77,32 @@ class TailEndpoint:
             return StreamedResponse(_HEADERS, EVENTS, None)
         leave(request.scope)  # tails have a limit of their own
         form = EventFormat(self.table.name, tail_request.columns, tail_request.fingerprint)
-        subscriber = self._hub.admit(
+        tail = self._tails.admit(
             request.state.principal.name, tail_request.start, form, (*tail_request.conditions, *self._fixed.of(request))
         )
-        return StreamedResponse(_HEADERS, EVENTS, _Stream(self._hub, subscriber, self._reads))
+        return StreamedResponse(_HEADERS, EVENTS, _Stream(tail, self._reads))
 
 
 class _Stream:
-    """The stream of a subscriber, which is dismissed when the stream ends."""
+    """The stream of a tail, which is closed when the stream ends."""
 
-    def __init__(self, hub: Hub, subscriber: Subscriber, reads: Reads) -> None:
-        self._hub, self._subscriber, self._reads = hub, subscriber, reads
+    def __init__(self, tail: Tail, reads: Reads) -> None:
+        self._tail, self._reads = tail, reads
 
     async def __call__(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
         """Send `response` with the stream as its body, until it ends, the client leaves, or the service stops."""
         try:
             sending = self._send_all(response, send)
-            await self._reads.stream(request, sending, partial(self._subscriber.end, "stopping"))
+            await self._reads.stream(request, sending, partial(self._tail.end, "stopping"))
         finally:
-            self._hub.dismiss(self._subscriber)
+            self._tail.close()
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
-        async def send_piece(piece: bytes | memoryview) -> None:
-            # app.http.bodies converts a view to bytes piece by piece.
-            await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
+        async def send_piece(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
 
         await response.start_response(send)
-        await self._hub.run(self._subscriber, send_piece)
+        await self._tail.run(send_piece)
         await send(END_OF_BODY)
 
 
@@ -132,7 +129,7 @@ def _example_stream(table: Table) -> str:
 
 TAIL = EndpointSpec(
     path="/records/tail",
-    make=lambda parts: TailEndpoint(parts.pages, parts.responder.reads, parts.hub),
+    make=lambda parts: TailEndpoint(parts.pages, parts.responder.reads, parts.tails),
     answer=TailEndpoint.answer,
     contract=tail_contract,
     scope="read",

@@ -1,0 +1,46 @@
+"""How many tails there may be, and how many of one caller."""
+
+from collections import Counter
+
+from app.http.problems import ProblemError
+from app.runtime.ledger import share_of_one
+
+_RETRY_S = 10
+
+
+class ConcurrencyLimiter:
+    """Counts the slots of one kind that each caller holds.
+
+    `noun` names the limited operations, in the plural; `member` is the limit's name in the problem document.
+    """
+
+    def __init__(self, noun: str, member: str, most: int) -> None:
+        self._noun, self._member, self._most = noun, member, most
+        self._share = share_of_one(most)
+        self._held: Counter[str] = Counter()
+
+    def take(self, caller: str) -> None:
+        """Take a slot until it is given back.
+
+        Raises:
+            ProblemError: `busy`: all slots are held, or the caller holds as many as one may.
+        """
+        if self._held.total() >= self._most:
+            raise self._busy(f"{self._most} {self._noun} are in progress, the most that this instance serves")
+        if self._held[caller] >= self._share:
+            raise self._busy(
+                f"{caller} has {self._share} {self._noun} in progress; the rest of the {self._most} are "
+                "reserved for other callers"
+            )
+        self._held[caller] += 1
+
+    def give_back(self, caller: str) -> None:
+        """Release a slot."""
+        self._held[caller] -= 1
+        if self._held[caller] <= 0:
+            del self._held[caller]
+
+    def _busy(self, what: str) -> ProblemError:
+        members = {self._member: self._most, "retry_after_s": _RETRY_S}
+        headers = {"Retry-After": str(_RETRY_S)}
+        return ProblemError("busy", f"{what}; try again in {_RETRY_S} s", members=members, headers=headers)
