@@ -1,7 +1,7 @@
 """Equal work under way is done once: callers with the same key share one task."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextvars import Context
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +28,10 @@ class SingleFlight(Generic[_Key, _Result]):
     def __len__(self) -> int:
         """Return how many tasks are under way."""
         return len(self._flights)
+
+    def __iter__(self) -> Iterator[_Key]:
+        """Yield the keys of what is under way."""
+        return iter(self._flights)
 
     async def run(
         self, key: _Key, work: Callable[[], Coroutine[Any, Any, _Result]], context: Context | None = None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from operator import eq
 from typing import NamedTuple
 
@@ -13,19 +14,13 @@ from app.query.chunks.plan import Lengths, Sizes
 from app.query.chunks.shared import IndexedChunk, SharedChunks
 from app.query.chunks.shelf import Shelf
 from app.query.scan import position_of
+from app.runtime.single_flight import SingleFlight
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.query import IS_COPY, Export
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError, Row
 
 _log = logging.getLogger("sluice.query")
-
-
-class _Flight:
-    """A chunk being read, and how many callers wait for it."""
-
-    def __init__(self, span: TimeRange, task: "asyncio.Task[Chunk | None]") -> None:
-        self.span, self.task, self.waiting = span, task, 0
 
 
 class ChunkedTable:
@@ -45,7 +40,7 @@ class ChunkedTable:
         self.name, self.lengths, self.codec = table.name, Lengths(sizes), RowCodec(table.columns)
         self.columns = tuple(column.name for column in table.columns)
         self._runner, self._shelf, self._lookback_us, self._sizes = runner, shelf, lookback_us, sizes
-        self._flights: list[_Flight] = []
+        self._flights = SingleFlight[TimeRange, Chunk | None]()
         self._others, self._giving = shared, set[asyncio.Task[None]]()
         self.reads = reads
         """How many chunks were needed, by where they came from."""
@@ -64,39 +59,21 @@ class ChunkedTable:
         Raises:
             QueryError: the store gave no answer.
         """
-        flight = next((each for each in self._flights if at_us in each.span), None)
-        if flight is not None:
+        span = next((each for each in self._flights if at_us in each), None)
+        if span is not None:
             self.reads["shared"] += 1
         else:
             span = self.lengths.span(at_us, self._gap(at_us, horizon_us), goes_on=goes_on)
-            work = self._read(span, self._shelf.generation, descending=descending)
-            flight = _Flight(span, asyncio.create_task(work))
-            self._flights.append(flight)
-        flight.waiting += 1
-        try:
-            await asyncio.wait([flight.task])
-        finally:
-            await self._leave(flight)
-        chunk = flight.task.result()
+        work = partial(self._read, span, self._shelf.generation, descending=descending)
+        chunk, _ = await self._flights.run(span, work)
         # A chunk may be shorter than its span, and a flight may have been joined at its other end.
         return chunk if chunk is not None and at_us in chunk else None
-
-    async def _leave(self, flight: _Flight) -> None:
-        """Stop waiting for a flight; cancel it when no caller is left."""
-        flight.waiting -= 1
-        ended = flight.task.done()
-        if (ended or not flight.waiting) and flight in self._flights:
-            self._flights.remove(flight)
-        if not ended and not flight.waiting:
-            flight.task.cancel()
-            await asyncio.wait([flight.task])
 
     def _gap(self, at_us: int, horizon_us: int) -> TimeRange:
         """Return the span around `at_us` of which nothing is at hand, or being read."""
         gap = self._shelf.gap(self.name, at_us)
-        flights = [each.span for each in self._flights]
-        low_us = max((each.to_us for each in flights if each.to_us <= at_us), default=gap.from_us)
-        high_us = min((each.from_us for each in flights if each.from_us > at_us), default=gap.to_us)
+        low_us = max((each.to_us for each in self._flights if each.to_us <= at_us), default=gap.from_us)
+        high_us = min((each.from_us for each in self._flights if each.from_us > at_us), default=gap.to_us)
         return TimeRange(max(low_us, gap.from_us), min(high_us, gap.to_us, horizon_us))
 
     async def _read(self, span: TimeRange, generation: int, *, descending: bool) -> Chunk | None:
