@@ -23,7 +23,7 @@ from app.query.feed import Feed
 from app.query.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.pages import Pages
 from app.query.reads import Reads
-from app.query.tail.limit import ConcurrencyLimiter
+from app.query.tail.limit import TailLimit
 from app.query.tail.reads import MOST_READS, TailReads
 from app.query.tail.stream import Tails
 from app.schema.columns import Kind
@@ -88,7 +88,7 @@ def query_routes(
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
     reads = responder.reads
     turn, limits = asyncio.Semaphore(MOST_READS), environment.settings.query
-    limiter = ConcurrencyLimiter("tails", "max_tails", limits.max_tails)
+    limiter = TailLimit(limits.max_tails)
     exports = Exports(runner, environment, reads)
 
     def pages_of(table: Table) -> Pages:

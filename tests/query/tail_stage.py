@@ -9,7 +9,7 @@ from app.query.feed import Budget, PageRows
 from app.query.params.requests import parse_fields
 from app.query.scan import Scan, View, position_of
 from app.query.tail.events import EventFormat
-from app.query.tail.limit import ConcurrencyLimiter
+from app.query.tail.limit import TailLimit
 from app.query.tail.reads import MOST_READS, TailReads
 from app.query.tail.stream import Tail, Tails
 from app.runtime.instants import from_epoch_us
@@ -159,7 +159,7 @@ class Stage:
         made = Settings().replace(**settings)
         environment, self.generation = environment_of(self.clock, made), 0
         self.reads = TailReads(feed, environment, lambda: self.generation, asyncio.Semaphore(MOST_READS))
-        self.limiter = ConcurrencyLimiter("tails", "max_tails", made.query.max_tails)
+        self.limiter = TailLimit(made.query.max_tails)
         self.tails = Tails(self.reads, environment, self.limiter)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:

@@ -78,7 +78,6 @@ class PageEndpoint:
         scan = self._pages.start(page_request, now)
         if scan.window.to_us >= now.horizon_us and await self._pages.learns_more(now):
             now = self._pages.now()
-            page_request = parse_page_request(query, self.subject, now)
             scan = self._pages.start(page_request, now)
         self._fixed.check(request, (condition.path for condition in page_request.conditions))
         request.scope["state"][paths.WAITS] = bool(page_request.wait_s)

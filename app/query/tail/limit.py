@@ -8,14 +8,11 @@ from app.runtime.ledger import share_of_one
 _RETRY_S = 10
 
 
-class ConcurrencyLimiter:
-    """Counts the slots of one kind that each caller holds.
+class TailLimit:
+    """Counts the tails that each caller has open."""
 
-    `noun` names the limited operations, in the plural; `member` is the limit's name in the problem document.
-    """
-
-    def __init__(self, noun: str, member: str, most: int) -> None:
-        self._noun, self._member, self._most = noun, member, most
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._share = share_of_one(most)
         self._held: Counter[str] = Counter()
 
@@ -26,10 +23,10 @@ class ConcurrencyLimiter:
             ProblemError: `busy`: all slots are held, or the caller holds as many as one may.
         """
         if self._held.total() >= self._most:
-            raise self._busy(f"{self._most} {self._noun} are in progress, the most that this instance serves")
+            raise self._busy(f"{self._most} tails are in progress, the most that this instance serves")
         if self._held[caller] >= self._share:
             raise self._busy(
-                f"{caller} has {self._share} {self._noun} in progress; the rest of the {self._most} are "
+                f"{caller} has {self._share} tails in progress; the rest of the {self._most} are "
                 "reserved for other callers"
             )
         self._held[caller] += 1
@@ -41,6 +38,6 @@ class ConcurrencyLimiter:
             del self._held[caller]
 
     def _busy(self, what: str) -> ProblemError:
-        members = {self._member: self._most, "retry_after_s": _RETRY_S}
+        members = {"max_tails": self._most, "retry_after_s": _RETRY_S}
         headers = {"Retry-After": str(_RETRY_S)}
         return ProblemError("busy", f"{what}; try again in {_RETRY_S} s", members=members, headers=headers)

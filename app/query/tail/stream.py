@@ -10,7 +10,7 @@ from app.http.problems import ProblemError
 from app.query.params.filters import in_order
 from app.query.tail import events
 from app.query.tail.events import EventFormat, Reason
-from app.query.tail.limit import ConcurrencyLimiter
+from app.query.tail.limit import TailLimit
 from app.query.tail.reads import Batch, TailReads, unexpected
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
@@ -24,7 +24,7 @@ Send = Callable[[bytes], Awaitable[None]]
 class Tails:
     """Admits as many tails of one table as `limiter` allows, whichever tables they follow."""
 
-    def __init__(self, reads: TailReads, environment: Environment, limiter: ConcurrencyLimiter) -> None:
+    def __init__(self, reads: TailReads, environment: Environment, limiter: TailLimit) -> None:
         self._reads, self._clock = reads, environment.clock
         self._max_s, self._limiter = environment.settings.query.tail_max_s, limiter
 
