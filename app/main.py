@@ -13,6 +13,7 @@ from app.asgi import Instance, Sluice, lifespan
 from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
+from app.environment import Environment
 from app.health.backlog import BacklogWatch, backlog_watch
 from app.health.canary import CanaryWatch
 from app.health.gauges import watch_gauges
@@ -25,12 +26,10 @@ from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route, reference_routes
 from app.page.routes import page_routes
-from app.query.cache import open_store
-from app.query.erase.endpoint import erasure_routes
 from app.query.params.filters import filter_check
 from app.query.setup import QueryService
 from app.runtime.clock import Clock, SystemClock
-from app.schema.table import Table, rejects_table
+from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.registry import open_backend
@@ -58,17 +57,17 @@ def create_app(
         SettingsError: the grants are wrong, or a package that a setting needs is missing.
     """
     base, roles = _base(settings, clock or SystemClock(), fetch_keys), settings.server.roles
-    query = _query(base) if "query" in roles else None
-    canaries = CanaryWatch(query.feed(), settings, base.clock, base.metrics) if query and "ingest" in roles else None
+    query = QueryService(base.environment, base.streams, base.backend, base.auth) if "query" in roles else None
+    canaries = CanaryWatch(query.feed(), base.environment) if query and "ingest" in roles else None
     ingest = _ingest(base, wrap_appender, canaries) if "ingest" in roles else None
-    backlog = backlog_watch(settings, base.clock)
+    backlog = backlog_watch(settings, base.environment.clock)
     instance = Instance(
         name=base.telemetry.instance,
         ingest=ingest,
         query=query,
         health=_health(base, ingest, query, backlog),
-        metrics=base.metrics,
-        requests=Requests(base.metrics, base.telemetry.tracing, base.clock),
+        metrics=base.environment.metrics,
+        requests=Requests(base.environment.metrics, base.environment.tracing, base.environment.clock),
         slots=base.auth.slots,
         unread=UnreadBodies(2 * settings.server.max_body_bytes),
     )
@@ -104,69 +103,45 @@ class _Litestar(Litestar):
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True):
-    """What an instance has whatever its roles."""
+    """Dependencies shared by all roles."""
 
-    settings: Settings
+    environment: Environment
     streams: Streams
-    rejects: Table
-    clock: Clock
     auth: AuthService
-    metrics: Metrics
     telemetry: Telemetry
     backend: Backend
 
 
 def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
-    streams, rejects = load_streams(settings.store), rejects_table()
+    streams = load_streams(settings.store)
     metrics = Metrics([*streams.by_name])
+    telemetry = Telemetry(settings, metrics, clock)
+    environment = Environment(settings=settings, clock=clock, metrics=metrics, tracing=telemetry.tracing)
     return _Base(
-        settings=settings,
+        environment=environment,
         streams=streams,
-        rejects=rejects,
-        clock=clock,
-        auth=AuthService(
-            settings, streams, filter_check(streams), clock, fetch_keys, refusals=metrics.byte_budget_refusals
-        ),
-        metrics=metrics,
-        telemetry=Telemetry(settings, metrics, clock),
-        backend=open_backend(settings, (*streams.tables, rejects), clock),
-    )
-
-
-def _query(base: _Base) -> QueryService:
-    return QueryService(
-        streams=base.streams,
-        rejects=base.rejects,
-        runner=base.backend.runner,
-        eraser=base.backend.eraser,
-        answers=open_store(base.settings.query, base.clock),
-        settings=base.settings,
-        clock=base.clock,
-        metrics=base.metrics,
-        tracing=base.telemetry.tracing,
-        cache_namespace=base.backend.name,
-        system=base.backend.system,
-        slots=base.auth.slots,
-        charge=base.auth.budget.charge,
+        auth=AuthService(environment, streams, filter_check(streams), fetch_keys),
+        telemetry=telemetry,
+        backend=open_backend(settings, (*streams.tables, streams.rejects), clock),
     )
 
 
 def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | None) -> IngestService:
-    tables = (*base.streams.tables, base.rejects)
+    tables = (*base.streams.tables, base.streams.rejects)
     service = IngestService(
         streams=base.streams,
-        rejects=base.rejects,
+        rejects=base.streams.rejects,
         appenders={table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
         runner=base.backend.runner,
         verifier=base.auth.push,
-        settings=base.settings,
-        clock=base.clock,
-        metrics=base.metrics,
-        tracing=base.telemetry.tracing,
+        settings=base.environment.settings,
+        clock=base.environment.clock,
+        metrics=base.environment.metrics,
+        tracing=base.environment.tracing,
         system=base.backend.system,
         on_canary=canaries.stored if canaries is not None else None,
     )
-    watch_gauges(base.metrics, service.admission, service.sinks, base.backend.connections)
+    watch_gauges(base.environment.metrics, service.admission, service.sinks, base.backend.connections)
     return service
 
 
@@ -174,7 +149,7 @@ def _background(
     base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None, backlog: BacklogWatch | None
 ) -> list[Coroutine[Any, Any, None]]:
     return [
-        *base.backend.upkeep(base.metrics.expired),
+        *base.backend.upkeep(base.environment.metrics.expired),
         *(ingest.background() if ingest is not None else []),
         *([canaries.run()] if canaries is not None else []),
         *([backlog.run()] if backlog is not None else []),
@@ -184,7 +159,7 @@ def _background(
 def _health(
     base: _Base, ingest: IngestService | None, query: QueryService | None, backlog: BacklogWatch | None
 ) -> Health:
-    settings = base.settings
+    settings = base.environment.settings
     return Health(
         about=About(system=settings.telemetry.system, instance=base.telemetry.instance, store=settings.store.backend),
         admission=ingest.admission if ingest is not None else None,
@@ -194,15 +169,15 @@ def _health(
         connections=base.backend.connections,
         obstacle=base.backend.obstacle,
         backlog=backlog,
-        metrics=base.metrics,
-        clock=base.clock,
+        metrics=base.environment.metrics,
+        clock=base.environment.clock,
     )
 
 
 def _routes(base: _Base, instance: Instance) -> list[Any]:
     """Return the routes of the instance's halves, and those that every instance has."""
     ingest, query = instance.ingest, instance.query
-    documents = [document_route(), *reference_routes(), *page_routes(base.settings, base.streams)]
+    documents = [document_route(), *reference_routes(), *page_routes(base.environment.settings, base.streams)]
     routes = [
         *health_routes(instance.health, base.auth.identify),
         Router("/", route_handlers=documents, guards=[base.auth.document_guard]),
@@ -213,11 +188,4 @@ def _routes(base: _Base, instance: Instance) -> list[Any]:
         guarded += ingest.routes()
     if query is not None:
         guarded += query.routes()
-        guarded += erasure_routes(
-            runner=query.runner,
-            eraser=base.backend.eraser,
-            streams=base.streams,
-            rejects=base.rejects,
-            reads=query.reads,
-        )
     return [*routes, Router("/", route_handlers=guarded, guards=[base.auth.guard])]

@@ -23,7 +23,7 @@ from app.runtime.imports import DeclarationError, import_declaration
 from app.schema.columns import Role, flat
 from app.schema.filters import checked_table
 from app.schema.pii import MIN_SECRET_LENGTH, Hasher, hasher_of
-from app.schema.table import REJECTS, Table
+from app.schema.table import REJECTS, Table, rejects_table
 from app.settings.store import StoreSettings
 
 MAX_STREAMS = 200
@@ -68,10 +68,14 @@ class DeclaredStream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Streams(msgspec.Struct, frozen=True):
-    """All streams by name, the default one first. `are_named`: SLUICE_STREAMS declares them."""
+    """All streams by name, the default one first, and the table of what none of them takes.
+
+    `are_named`: SLUICE_STREAMS declares them.
+    """
 
     by_name: Mapping[str, DeclaredStream]
     are_named: bool = True
+    rejects: Table = msgspec.field(default_factory=rejects_table)
 
     @property
     def default(self) -> DeclaredStream:

@@ -1,7 +1,6 @@
 """Set up authentication: token keys, grants, request counts, and the tasks that keep them fresh."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,9 @@ from app.auth.key_set import Fetch, KeySet, key_fetcher
 from app.auth.rate_limit import OwnCount, RateLimit, SharedCount
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenPolicy, TokenVerifier
-from app.runtime.clock import Clock
+from app.environment import Environment
 from app.runtime.valkey import connect
 from app.settings.auth import AuthSettings
-from app.settings.load import Settings
 from app.streams import Streams
 
 if TYPE_CHECKING:
@@ -32,21 +30,15 @@ class AuthService:
     `identify` returns the caller that `/v1` would admit; public routes use it to show such callers more.
     """
 
-    def __init__(  # noqa: PLR0913 - what callers are identified and counted with
-        self,
-        settings: Settings,
-        streams: Streams,
-        check_filters: CheckFilters,
-        clock: Clock,
-        fetch_keys: Fetch | None,
-        *,
-        refusals: Counter[str],
+    def __init__(
+        self, environment: Environment, streams: Streams, check_filters: CheckFilters, fetch_keys: Fetch | None
     ) -> None:
         """Read the grants, and set up the rest without fetching anything.
 
         Raises:
             SettingsError: the grants are wrong, or a package that a setting needs is missing.
         """
+        settings, clock = environment.settings, environment.clock
         self._clock, auth = clock, settings.auth
         rules = GrantRules(settings=auth, streams=[*streams.by_name], check_filters=check_filters)
         self._grants = _grants(rules)
@@ -62,7 +54,7 @@ class AuthService:
             callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
         limit = RateLimit(OwnCount() if self._shared is None else SharedCount(self._shared, clock), clock)
         self.identify: Identify = identification(callers, auth.cors_origins)
-        self.budget = ByteBudget(settings.query.bytes_billed_per_day, clock, refusals)
+        self.budget = ByteBudget(settings.query.bytes_billed_per_day, clock, environment.metrics.byte_budget_refusals)
         """What reads may cost, and have cost."""
         self.slots = ReadSlots(settings.query.max_reads, clock)
         """The responses that are being made and sent."""

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from app.environment import Environment
 from app.query.feed import Budget, Feed
-from app.query.params.requests import Window
 from app.query.scan import Scan, View
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.settings.load import Settings
 from app.stores.query import Condition
 from app.stores.source import QueryError
-from app.telemetry.metrics import Metrics
 
 GIVE_UP_S = 300.0
 # One a minute is plenty. In a flood, the first ones are measured: if newer ones replaced them, none would be.
@@ -34,15 +33,16 @@ class _Canary(msgspec.Struct, frozen=True):
 
     delivery_key: str
     published_us: int
-    window: Window
+    window: TimeRange
     given_up_us: int
 
 
 class CanaryWatch:
     """Polls the feed for the canaries that this instance stored, a few at a time, until it shows them."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock, metrics: Metrics) -> None:
-        self._feed, self._settings, self._clock, self._metrics = feed, settings, clock, metrics
+    def __init__(self, feed: Feed, environment: Environment) -> None:
+        self._feed, self._settings = feed, environment.settings
+        self._clock, self._metrics = environment.clock, environment.metrics
         self._columns = tuple(column for column in feed.table.columns if column.name in _COLUMNS)
         self._waiting: dict[str, _Canary] = {}
         self._change = asyncio.Event()
@@ -59,7 +59,7 @@ class CanaryWatch:
         earliest_us = now_us - round(s.query.dedupe_lookback_s * MICROSECONDS)
         published_by_us = published_us - round(s.store.clock_skew_s * MICROSECONDS)
         begun_us = now_us - round(s.ingest.request_budget_s * MICROSECONDS)
-        window = Window(max(min(published_by_us, begun_us), earliest_us), now_us)
+        window = TimeRange(max(min(published_by_us, begun_us), earliest_us), now_us)
         given_up_us = self._clock.elapsed_us() + round(GIVE_UP_S * MICROSECONDS)
         self._waiting[delivery_key] = _Canary(delivery_key, published_us, window, given_up_us)
         self._change.set()
@@ -82,7 +82,7 @@ class CanaryWatch:
     async def _look(self) -> None:
         await self._feed.learn_horizon()
         horizon_us = self._feed.horizon_us()
-        settled = [each for each in self._waiting.values() if each.window.until_us <= horizon_us]
+        settled = [each for each in self._waiting.values() if each.window.to_us <= horizon_us]
         shown_keys = await self._read(settled) if settled else set()
         for each in settled:
             if each.delivery_key in shown_keys and self._waiting.pop(each.delivery_key, None) is not None:
@@ -92,8 +92,8 @@ class CanaryWatch:
     async def _read(self, canaries: Sequence[_Canary]) -> set[str]:
         """Read one page of the feed; return the delivery keys of those of `canaries` that it shows."""
         keys = tuple(each.delivery_key for each in canaries)
-        since_us = min(each.window.since_us for each in canaries)
-        until_us = max(each.window.until_us for each in canaries)
+        since_us = min(each.window.from_us for each in canaries)
+        until_us = max(each.window.to_us for each in canaries)
         budget = Budget(
             self._clock,
             max_s=self._settings.query.page_budget_s,
@@ -101,7 +101,7 @@ class CanaryWatch:
             max_page_bytes=self._settings.query.max_page_bytes,
         )
         view = View(self._columns, (Condition("delivery_key", (), "in", Kind.STRING, keys),))
-        scan = Scan(table=self._feed.table.name, window=Window(since_us, until_us), descending=False)
+        scan = Scan(table=self._feed.table.name, window=TimeRange(since_us, until_us), descending=False)
         return {row["delivery_key"] for row in (await self._feed.page(scan, view, len(keys), budget)).rows}
 
     def _give_up(self) -> None:

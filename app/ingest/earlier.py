@@ -17,6 +17,7 @@ from app.ingest.decode.rows import Rows
 from app.ingest.verdict import Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import HOUR_US, parse_instant
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.settings.load import Settings
 from app.stores.query import Condition, Keys
@@ -106,7 +107,7 @@ class EarlierCopies:
             padded = [*some, *[some[-1]] * (_next_power_of_two(len(some)) - len(some))]  # few different statements
             candidates = (*padded, *(late_key(key, 1) for key in padded))
             condition = Condition("delivery_key", (), "in", Kind.STRING, candidates)
-            query = Keys(table=table, from_us=from_us, to_us=to_us, conditions=(condition,), purpose="look_up")
+            query = Keys(table=table, within=TimeRange(from_us, to_us), conditions=(condition,), purpose="look_up")
             answer = await self._runner.rows(query)
             stored_keys.update(without_lateness(row["delivery_key"]) for row in answer.rows)
         return stored_keys

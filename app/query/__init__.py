@@ -8,7 +8,7 @@ position             cursor, scan            opaque text <-> a position in a win
 plan                 slices                  window -> slices to read one by one; the length of the first slice
 run                  instrumented_source     query metrics and spans; whether the store can be read
 read                 feed                    slices until the page is full, or its budget is used up
-                     chunks/                 stretches that one query read, and that then answer all others
+                     chunks/                 spans that one query read, and that then answer all others
                      pages                   next and resume cursors, counts, waiting; the explanation of a page
                      stats                   numbers by bucket and group
                      export                  the rest of a window, written and sent

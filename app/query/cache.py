@@ -3,7 +3,6 @@
 Responses are kept in bounded memory of this process, or encrypted in a Valkey that all instances share.
 """
 
-import asyncio
 import hashlib
 import logging
 import math
@@ -18,6 +17,7 @@ from litestar.stores.base import Store
 from app.query.formats.negotiation import Format
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import BestEffort
+from app.runtime.single_flight import SingleFlight
 from app.settings.query import QuerySettings
 
 CacheState = Literal["hit", "miss", "joined"]
@@ -54,17 +54,6 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 _ENTRY = msgspec.msgpack.Decoder(_Entry)
-_Task = asyncio.Task[tuple[CachedAnswer, CacheState]]
-
-
-class _Flight:
-    """A response being made, and how many callers wait for it."""
-
-    def __init__(self, task: _Task) -> None:
-        self.task = task
-        self.waiting = 0
-        self.shared = False
-        task.add_done_callback(_retrieve)
 
 
 def digest_of(key: str) -> str:
@@ -80,7 +69,7 @@ class Cache:
 
     def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
         self._store, self._clock, self._max_entry_bytes = store, clock, max_entry_bytes
-        self._flights: dict[str, _Flight] = {}
+        self._flights = SingleFlight[str, tuple[CachedAnswer, CacheState]]()
         self._service = BestEffort(clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
 
     async def answer(
@@ -98,30 +87,8 @@ class Cache:
             Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
         """
         digest = digest_of(key)
-        flight = self._flights.get(digest)
-        joins = flight is not None
-        if flight is None:
-            flight = _Flight(asyncio.create_task(self._fly(digest, ttl_s, make)))
-            self._flights[digest] = flight
-        flight.waiting += 1
-        flight.shared |= joins
-        try:
-            await asyncio.wait([flight.task])
-        finally:
-            await self._leave(digest, flight)
-        answer, state = _outcome(flight)
+        (answer, state), joins = await self._flights.run(digest, lambda: self._fly(digest, ttl_s, make))
         return answer, "joined" if joins and state == "miss" else state
-
-    async def _leave(self, digest: str, flight: _Flight) -> None:
-        """Stop waiting for a flight; cancel it when no caller is left."""
-        flight.waiting -= 1
-        ended = flight.task.done()
-        # From now on an equal key starts a new flight, even while an abandoned one is still ending.
-        if (ended or not flight.waiting) and self._flights.get(digest) is flight:
-            del self._flights[digest]
-        if not ended and not flight.waiting:
-            flight.task.cancel()
-            await asyncio.wait([flight.task])
 
     async def _fly(
         self, digest: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
@@ -157,44 +124,6 @@ class Cache:
 def _warn(error: Exception) -> None:
     what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
     _log.warning("the shared cache is unavailable and is bypassed for now: %s: %s", type(error).__name__, what)
-
-
-def _retrieve(task: _Task) -> None:
-    """Retrieve the exception of a flight whose callers have all hung up, so that asyncio does not report it."""
-    if not task.cancelled():
-        task.exception()
-
-
-def _outcome(flight: _Flight) -> tuple[CachedAnswer, CacheState]:
-    """Return the result of a completed flight.
-
-    Raises:
-        Exception: what the flight raised, or where several wait, a copy of it each. One exception that is raised in
-            many tasks would collect all their tracebacks and contexts.
-    """
-    error = None if flight.task.cancelled() else flight.task.exception()
-    if error is None or not flight.shared:
-        return flight.task.result()
-    copied = _copy(error)
-    if copied is None:
-        raise error
-    raise copied from error
-
-
-def _copy(error: BaseException) -> BaseException | None:
-    """Return an exception like `error`; None if its class cannot be instantiated this way.
-
-    copy.copy does not work here: it calls the class with `args`, which are the arguments that the class passed to
-    Exception, and often not those of its own constructor.
-    """
-    kind = type(error)
-    try:
-        copied = kind.__new__(kind, *error.args)
-    except Exception:  # a class may raise anything here
-        return None
-    copied.args = error.args
-    copied.__dict__.update(error.__dict__)
-    return copied
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):

@@ -1,6 +1,6 @@
 """Exports: the rest of a window as one stream, `limit=all`.
 
-    plan     time ranges that one query may read (Stretches); the whole window if the store materializes the result
+    plan     time ranges that one query may read (CountedRanges); the whole window if the store materializes the result
              as a table (BigQuery)
     read     the rows of each range, as Arrow, one piece ahead of the one being sent
     write    in the requested format, and send as fast as the client reads (export_body)
@@ -23,20 +23,19 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Send
 
 from app.auth.read_slots import ReadSlots
+from app.environment import Environment
 from app.http.bodies import cut_short
 from app.http.reading import VARY
 from app.query.arrow_rows import ArrowRows
 from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.formats.negotiation import MEDIA_TYPES
 from app.query.params.parameters import COUNT_CAP
-from app.query.params.requests import Window
 from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.scan import RowRequest
-from app.query.slices import Slice, feed_slices
-from app.runtime.clock import MICROSECONDS, Clock
+from app.query.slices import feed_slices
 from app.runtime.instants import from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
-from app.settings.query import QuerySettings
 from app.stores.query import Count, Export, PartCounts
 from app.stores.source import END_OF_STREAM, QueryError, QueryRunner, Row
 from app.telemetry.redaction import first_line
@@ -187,66 +186,63 @@ _PARTS = 1_000  # into which a time range is cut for counting, approximately
 _READS = 8  # as many reads as an export holds memory for: unread, some 50 MB of records of 40 KB (`make attack`)
 _FIRST_ROWS = 100
 _GROWTH = 4
-_STRETCH_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
+_RANGE_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
 # Returns the number of rows in each non-empty part of a slice, by the part's number, in ascending order. The second
 # argument is the length of a part.
-CountParts = Callable[[Slice, int], Awaitable[list[tuple[int, int]]]]
+CountParts = Callable[[TimeRange, int], Awaitable[list[tuple[int, int]]]]
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 
 
-class Stretch(msgspec.Struct, frozen=True):
-    """A part of a window, [from_us, to_us), and the number of rows counted in it."""
+class CountedRange(TimeRange, frozen=True):
+    """A part of a window, and the number of rows counted in it."""
 
-    from_us: int
-    to_us: int
     rows: int
 
 
-class Stretches:
-    """Cuts a window into stretches with no more rows than one query may return, in reading order.
+class CountedRanges:
+    """Cuts a window into ranges with no more rows than one query may return, in reading order.
 
     The distribution of rows is unknown, so the rows of a slice are counted part by part, which costs next to nothing.
     Adjacent parts are merged while they fit; a part with too many rows is counted again, in finer parts. Rows with the
     same timestamp stay together: they were stored as one batch, which is not large.
     """
 
-    def __init__(self, count: CountParts, remaining: Window, *, descending: bool, first_us: int) -> None:
+    def __init__(self, count: CountParts, remaining: TimeRange, *, descending: bool, first_us: int) -> None:
         self._count, self._descending = count, descending
-        whole = Slice(remaining.since_us, remaining.until_us)
-        self._slices = feed_slices(whole, descending=descending, first_us=first_us, longest_us=None)
-        self._counted = deque[Stretch]()
+        self._slices = feed_slices(remaining, descending=descending, first_us=first_us, longest_us=None)
+        self._counted = deque[CountedRange]()
 
-    async def next(self, max_rows: int) -> Stretch | None:
-        """Return the next non-empty stretch, with at most `max_rows` unless they share a timestamp; None at the end.
+    async def next(self, max_rows: int) -> CountedRange | None:
+        """Return the next non-empty range, with at most `max_rows` unless they share a timestamp; None at the end.
 
         Raises:
             QueryError: the rows could not be counted.
         """
-        stretch: Stretch | None = None
+        merged: CountedRange | None = None
         while (part := await self._part()) is not None:
-            if part.rows > max_rows and stretch is None and part.to_us - part.from_us > 1:
-                await self._divide(Slice(part.from_us, part.to_us))
-            elif stretch is None:
-                stretch = part
-            elif stretch.rows + part.rows <= max_rows:
-                ends = (part.from_us, stretch.to_us) if self._descending else (stretch.from_us, part.to_us)
-                stretch = Stretch(*ends, stretch.rows + part.rows)
+            if part.rows > max_rows and merged is None and part.length_us > 1:
+                await self._divide(part)
+            elif merged is None:
+                merged = part
+            elif merged.rows + part.rows <= max_rows:
+                ends = (part.from_us, merged.to_us) if self._descending else (merged.from_us, part.to_us)
+                merged = CountedRange(*ends, merged.rows + part.rows)
             else:
                 self._counted.appendleft(part)
                 break
-        return stretch
+        return merged
 
-    async def _part(self) -> Stretch | None:
+    async def _part(self) -> CountedRange | None:
         while not self._counted and (waiting := next(self._slices, None)) is not None:
             await self._divide(waiting)
         return self._counted.popleft() if self._counted else None
 
-    async def _divide(self, whole: Slice) -> None:
-        width_us = max(-(-(whole.to_us - whole.from_us) // _PARTS), 1)
+    async def _divide(self, whole: TimeRange) -> None:
+        width_us = max(-(-(whole.length_us) // _PARTS), 1)
         parts = []
         for number, rows in await self._count(whole, width_us):
             from_us = whole.from_us + number * width_us
-            parts.append(Stretch(from_us, min(from_us + width_us, whole.to_us), rows))
+            parts.append(CountedRange(from_us, min(from_us + width_us, whole.to_us), rows))
         self._counted.extendleft(parts if self._descending else reversed(parts))
 
 
@@ -262,17 +258,18 @@ class ChunkSizer:
 
     def note(self, rows: int, size_bytes: int) -> None:
         """Record the size of the result of a query of `rows` rows."""
-        fitting = _STRETCH_BYTES * max(rows, 1) // max(size_bytes, 1)
+        fitting = _RANGE_BYTES * max(rows, 1) // max(size_bytes, 1)
         self.rows = max(min(fitting, self.rows * _GROWTH, self._max_rows), 1)
 
 
 class Exports:
     """Answers requests with `limit=all`."""
 
-    def __init__(self, runner: QueryRunner, settings: QuerySettings, clock: Clock, reads: Reads) -> None:
-        self._runner, self._reads = runner, reads
-        self._lookback_us = round(settings.dedupe_lookback_s * MICROSECONDS)
-        self._slots = ReadSlots(max(settings.max_reads // _READS, 1), clock, noun="exports")
+    def __init__(self, runner: QueryRunner, environment: Environment, reads: Reads) -> None:
+        self._runner, self._reads, self._lookback_us = runner, reads, environment.lookback_us
+        self._slots = ReadSlots(
+            max(environment.settings.query.max_reads // _READS, 1), environment.clock, noun="exports"
+        )
         self._turn = asyncio.Lock()
 
     async def answer(self, request: Request[Any, Any, Any], row_request: RowRequest) -> StreamedResponse:
@@ -307,10 +304,10 @@ class Exports:
         stream = ExportStream(self._reads, await anext(pieces), pieces)
         return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
-    def explained(self, row_request: RowRequest) -> tuple[Export, list[Slice]]:
+    def explained(self, row_request: RowRequest) -> tuple[Export, list[TimeRange]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
         remaining = row_request.scan.remaining
-        return self._query(row_request, remaining), [Slice(remaining.since_us, remaining.until_us)]
+        return self._query(row_request, remaining), [remaining]
 
     async def _pieces(self, caller: str, row_request: RowRequest, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
@@ -330,14 +327,14 @@ class Exports:
                         yield piece
             return
 
-        async def count(part: Slice, width_us: int) -> list[tuple[int, int]]:
+        async def count(part: TimeRange, width_us: int) -> list[tuple[int, int]]:
             return await self._counted(row_request, part, width_us)
 
         sizer, is_begun = ChunkSizer(max_rows), False
         descending, first_us = row_request.scan.descending, self._runner.first_slice_us
-        stretches = Stretches(count, remaining, descending=descending, first_us=first_us)
-        while (stretch := await stretches.next(sizer.rows)) is not None:
-            query, size_bytes = self._query(row_request, Window(stretch.from_us, stretch.to_us)), 0
+        ranges = CountedRanges(count, remaining, descending=descending, first_us=first_us)
+        while (part := await ranges.next(sizer.rows)) is not None:
+            query, size_bytes = self._query(row_request, part), 0
             async with aclosing(self._runner.arrow(query)) as batches:
                 schema = await anext(batches)
                 if not is_begun:
@@ -347,13 +344,12 @@ class Exports:
                     if piece != END_OF_STREAM:
                         size_bytes += len(piece)
                         yield piece
-            sizer.note(stretch.rows, size_bytes)
+            sizer.note(part.rows, size_bytes)
 
-    async def _counted(self, row_request: RowRequest, part: Slice, width_us: int) -> list[tuple[int, int]]:
+    async def _counted(self, row_request: RowRequest, part: TimeRange, width_us: int) -> list[tuple[int, int]]:
         query = PartCounts(
             table=row_request.scan.table,
-            from_us=part.from_us,
-            to_us=part.to_us,
+            within=part,
             conditions=row_request.view.conditions,
             descending=row_request.scan.descending,
             after=row_request.scan.after,
@@ -366,8 +362,7 @@ class Exports:
         scan, is_capped = row_request.scan, row_request.params.count == "capped"
         query = Count(
             table=scan.table,
-            from_us=scan.remaining.since_us,
-            to_us=scan.remaining.until_us,
+            within=scan.remaining,
             conditions=row_request.view.conditions,
             lookback_us=self._lookback_us,
             descending=scan.descending,
@@ -378,11 +373,10 @@ class Exports:
         count = (await self._runner.rows(query)).rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
 
-    def _query(self, row_request: RowRequest, window: Window) -> Export:
+    def _query(self, row_request: RowRequest, window: TimeRange) -> Export:
         return Export(
             table=row_request.scan.table,
-            from_us=window.since_us,
-            to_us=window.until_us,
+            within=window,
             conditions=row_request.view.conditions,
             lookback_us=self._lookback_us,
             columns=tuple(column.name for column in row_request.view.columns),
@@ -413,6 +407,6 @@ def _file_name(row_request: RowRequest, chosen: StreamFormat) -> str:
     window = row_request.scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
-        for us in (window.since_us, window.until_us)
+        for us in (window.from_us, window.to_us)
     )
     return f"{row_request.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"

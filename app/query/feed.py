@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from app.query.params.filters import fingerprint
-from app.query.params.requests import WITHOUT_CANARIES, Window
+from app.query.params.requests import WITHOUT_CANARIES
 from app.query.scan import Scan, View, originals, position_of
-from app.query.slices import Density, Slice, cut, feed_slices, look_up_slices
+from app.query.slices import Density, cut, feed_slices, look_up_slices
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.instants import SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.query import CANDIDATES, Condition, Count, LookUp, Position, RowQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
@@ -60,9 +60,8 @@ class PageRows(msgspec.Struct, frozen=True):
 class Feed:
     """Reads one table. Between requests it keeps only the row density, which saves queries."""
 
-    def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
-        self.runner, self.table = runner, table
-        self._lookback_us = round(lookback_s * SECOND_US)
+    def __init__(self, runner: QueryRunner, table: Table, *, lookback_us: int) -> None:
+        self.runner, self.table, self.lookback_us = runner, table, lookback_us
         self._names = tuple(column.name for column in table.columns)
         self._density = Density(runner.partition_us)
         self._unit_us = max(runner.partition_us, runner.first_slice_us)  # the shortest range worth its own query
@@ -89,29 +88,26 @@ class Feed:
         reading = await self._read(scan, planned, _Search(scan, view, limit + 1), budget)  # one extra: are there more?
         stopped_at, remaining = reading.stopped_at, scan.remaining
         edge_us = (
-            (remaining.since_us if scan.descending else remaining.until_us)
-            if stopped_at is None
-            else stopped_at.ingest_us
+            (remaining.from_us if scan.descending else remaining.to_us) if stopped_at is None else stopped_at.ingest_us
         )
-        covered_us = remaining.until_us - edge_us if scan.descending else edge_us - remaining.since_us
+        covered_us = remaining.to_us - edge_us if scan.descending else edge_us - remaining.from_us
         if covered_us > 0:
             self._density.note(fingerprint(view.conditions), covered_us, len(reading.rows))
         return reading
 
-    def _slices(self, scan: Scan, view: View, limit: int) -> Iterator[Slice]:
+    def _slices(self, scan: Scan, view: View, limit: int) -> Iterator[TimeRange]:
         runner, remaining = self.runner, scan.remaining
         first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
-        whole = Slice(remaining.since_us, remaining.until_us)
         return feed_slices(
-            whole,
+            remaining,
             descending=scan.descending,
             first_us=first_us,
             partition_us=runner.partition_us,
             longest_us=runner.longest_slice_us,
         )
 
-    async def _read(self, scan: Scan, planned: Iterator[Slice], search: "_Search", budget: Budget) -> PageRows:
-        waiting = deque[Slice]()  # the rest of a slice that one query did not finish
+    async def _read(self, scan: Scan, planned: Iterator[TimeRange], search: "_Search", budget: Budget) -> PageRows:
+        waiting = deque[TimeRange]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
                 return search.so_far(_edge(part, descending=scan.descending))
@@ -133,7 +129,7 @@ class Feed:
                 waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
         return PageRows(search.rows, None)
 
-    async def versions(self, record_id: str | int, window: Window, view: View, limit: int) -> list[Row]:
+    async def versions(self, record_id: str | int, window: TimeRange, view: View, limit: int) -> list[Row]:
         """Return the newest `limit` versions of a record in `window`, newest first.
 
         The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are not copies: a
@@ -143,13 +139,12 @@ class Feed:
             LookUpTooExpensiveError: there are too few versions in as much of the window as can be read.
         """
         rows: list[Row] = []
-        for part in look_up_slices(window.since_us, window.until_us, first_us=self.runner.first_look_up_us):
+        for part in look_up_slices(window, first_us=self.runner.first_look_up_us):
             query = LookUp(
                 table=self.table.name,
-                from_us=part.from_us,
-                to_us=part.to_us,
+                within=part,
                 conditions=view.conditions,
-                lookback_us=self._lookback_us,
+                lookback_us=self.lookback_us,
                 columns=self._names,
                 id_column=self.table.id.name if self.table.id else "",
                 record_id=record_id,
@@ -173,9 +168,9 @@ class Feed:
         """
         window, after, total = scan.window, scan.after if scan.is_resumed else None, 0
         # A count reads next to nothing, so less than a partition is not worth a query.
-        first_us = self._unit_us if cap is not None else max(window.until_us - window.since_us, 1)
+        first_us = self._unit_us if cap is not None else max(window.length_us, 1)
         slices = feed_slices(
-            Slice(window.since_us, window.until_us),
+            window,
             descending=True,
             first_us=first_us,
             partition_us=self.runner.partition_us,
@@ -184,10 +179,9 @@ class Feed:
         for part in slices:
             query = Count(
                 table=self.table.name,
-                from_us=part.from_us,
-                to_us=part.to_us,
+                within=part,
                 conditions=tuple(conditions),
-                lookback_us=self._lookback_us,
+                lookback_us=self.lookback_us,
                 after=after,
             )
             answer = await self.runner.rows(query)
@@ -197,20 +191,19 @@ class Feed:
                 break
         return total
 
-    def explained(self, scan: Scan, view: View, limit: int) -> tuple[RowQuery, list[Slice]]:
+    def explained(self, scan: Scan, view: View, limit: int) -> tuple[RowQuery, list[TimeRange]]:
         """Return the first query of a page, and the slices to read until it is full."""
         slices, remaining = [*self._slices(scan, view, limit)], scan.remaining
-        part = slices[0] if slices else Slice(remaining.since_us, remaining.until_us)
+        part = slices[0] if slices else remaining
         return self._page_query(_Search(scan, view, limit + 1), part, None), slices
 
-    def _page_query(self, search: "_Search", part: Slice, budget: Budget | None) -> RowQuery:
+    def _page_query(self, search: "_Search", part: TimeRange, budget: Budget | None) -> RowQuery:
         served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
         return RowQuery(
             table=self.table.name,
-            from_us=part.from_us,
-            to_us=part.to_us,
+            within=part,
             conditions=search.conditions,
-            lookback_us=self._lookback_us,
+            lookback_us=self.lookback_us,
             columns=tuple(name for name in self._names if name in served),
             descending=search.scan.descending,
             after=search.after,
@@ -266,9 +259,9 @@ class _Search:
         return PageRows(self.rows, self.left_off or edge)
 
 
-def _edge(part: Slice, *, descending: bool) -> Position:
+def _edge(part: TimeRange, *, descending: bool) -> Position:
     return Position(part.to_us if descending else part.from_us, "")
 
 
-def _remainder(part: Slice, after: Position, *, descending: bool) -> Slice:
-    return Slice(part.from_us, after.ingest_us + 1) if descending else Slice(after.ingest_us, part.to_us)
+def _remainder(part: TimeRange, after: Position, *, descending: bool) -> TimeRange:
+    return TimeRange(part.from_us, after.ingest_us + 1) if descending else TimeRange(after.ingest_us, part.to_us)

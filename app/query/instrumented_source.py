@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.runtime.clock import MICROSECONDS, Clock
+from app.environment import Environment
+from app.runtime.clock import MICROSECONDS
 from app.stores.query import ArrowQuery, Query
 from app.stores.source import (
     Answer,
@@ -25,8 +26,7 @@ from app.stores.source import (
     streamed_bytes,
 )
 from app.telemetry import attributes as names
-from app.telemetry.metrics import Metrics
-from app.telemetry.tracing import Tracing, end_span
+from app.telemetry.tracing import end_span
 
 Charge = Callable[[int], None]
 ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
@@ -98,19 +98,11 @@ class InstrumentedSource:
     `system` is the store's name in traces. `charge` is told the bytes that each query was billed.
     """
 
-    def __init__(  # noqa: PLR0913 - where queries are recorded
-        self,
-        runner: QueryRunner,
-        metrics: Metrics,
-        tracing: Tracing,
-        health: SourceHealth,
-        clock: Clock,
-        *,
-        system: str,
-        charge: Charge,
+    def __init__(
+        self, runner: QueryRunner, environment: Environment, health: SourceHealth, *, system: str, charge: Charge
     ) -> None:
-        self._runner, self._health, self._charge = runner, health, charge
-        self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
+        self._runner, self._health, self._charge, self._system = runner, health, charge, system
+        self._metrics, self._tracing, self._clock = environment.metrics, environment.tracing, environment.clock
         self.partition_us = runner.partition_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.longest_slice_us = runner.longest_slice_us

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from app.environment import Environment
 from app.query.feed import Budget, Feed, PageRows
 from app.query.formats.documents import Count, Page
 from app.query.params.parameters import COUNT_CAP, MAX_LIMIT
 from app.query.params.requests import Now, PageRequest
 from app.query.reads import Reads
 from app.query.scan import RowRequest, Scan, View, start_scan
-from app.query.slices import Slice
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.settings.load import Settings
 from app.stores.query import Condition
 from app.stores.source import Plan, shown_value
 
@@ -25,17 +25,17 @@ _SHOWN_SLICES = 20
 class Pages:
     """Makes the pages of one table."""
 
-    def __init__(self, feed: Feed, settings: Settings, clock: Clock, reads: Reads) -> None:
-        self.feed = feed
-        self._settings, self._clock, self._reads = settings, clock, reads
-        self.max_window_us = settings.query.max_window_days * 86_400 * MICROSECONDS
+    def __init__(self, feed: Feed, environment: Environment, reads: Reads) -> None:
+        self.feed, self.settings = feed, environment.settings
+        self._clock, self._reads = environment.clock, reads
+        self.max_window_us = self.settings.query.max_window_days * 86_400 * MICROSECONDS
 
     def now(self) -> Now:
         """Return the instant at which a request is evaluated."""
         now_us = self._clock.now_us()
         # The clock has advanced since: use the same `now`, so that the longest window is not a microsecond too long.
         horizon_us = min(self.feed.horizon_us(), now_us)
-        return Now(now_us, horizon_us, now_us + self._settings.store.max_lead_us + 1)
+        return Now(now_us, horizon_us, now_us + self.settings.store.max_lead_us + 1)
 
     async def learns_more(self, than: Now) -> bool:
         """Return whether the table proves to be settled further, where that takes a query."""
@@ -46,9 +46,9 @@ class Pages:
         """Return the budget of one request."""
         return Budget(
             self._clock,
-            max_s=self._settings.query.page_budget_s,
-            max_bytes_processed=self._settings.query.query_max_bytes_billed,
-            max_page_bytes=self._settings.query.max_page_bytes,
+            max_s=self.settings.query.page_budget_s,
+            max_bytes_processed=self.settings.query.query_max_bytes_billed,
+            max_page_bytes=self.settings.query.max_page_bytes,
         )
 
     def start(self, request: PageRequest, now: Now) -> Scan:
@@ -75,7 +75,7 @@ class Pages:
                 now = self.now()  # after the version: a row in between changes the version, or is read now
             scan, budget = self.start(request, now), self.budget()
             reading = await self.feed.page(scan, view, request.limit or MAX_LIMIT, budget)
-            may_grow = not reading.rows and reading.stopped_at is None and scan.window.until_us >= now.horizon_us
+            may_grow = not reading.rows and reading.stopped_at is None and scan.window.to_us >= now.horizon_us
             if not may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
             spent(budget.bytes_processed)
@@ -97,7 +97,7 @@ class Pages:
 
     def _finished(self, request: PageRequest, scan: Scan, reading: PageRows, now: Now, count: Count | None) -> Page:
         stopped_at = reading.stopped_at
-        is_closed = stopped_at is None and (scan.is_fixed or scan.window.until_us < now.horizon_us)
+        is_closed = stopped_at is None and (scan.is_fixed or scan.window.to_us < now.horizon_us)
         return Page(
             rows=reading.rows,
             next_cursor=None if stopped_at is None else scan.next_cursor(stopped_at, now.horizon_us),
@@ -117,7 +117,7 @@ class Pages:
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A stretch of time, from `since` to before `until`."""
+    """A range of time, from `since` to before `until`."""
 
     since: str
     until: str
@@ -159,14 +159,14 @@ def explanation(
     *,
     fixed: Sequence[Condition],
     plan: Plan,
-    slices: Sequence[Slice],
+    slices: Sequence[TimeRange],
     max_bytes: int,
 ) -> Explanation:
     """Return the explanation of `row_request`, whose first query has this `plan`; one may read `max_bytes`."""
     scan = row_request.scan
     return Explanation(
         table=scan.table,
-        window=_span(scan.window.since_us, scan.window.until_us),
+        window=_span(scan.window.from_us, scan.window.to_us),
         order="desc" if scan.descending else "asc",
         fields=[column.name for column in row_request.view.columns],
         filters=[_filter(each) for each in row_request.params.conditions],

@@ -13,8 +13,9 @@ from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.formats.negotiation import Format
 from app.query.params.filters import fingerprint
-from app.query.params.requests import Now, PageRequest, Window
+from app.query.params.requests import Now, PageRequest
 from app.runtime.instants import epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
 from app.stores.source import Row
@@ -29,7 +30,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     table: str
-    window: Window
+    window: TimeRange
     descending: bool
     after: Position | None = None
     fingerprint: str = ""
@@ -38,7 +39,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     settled: Position | None = None
 
     @property
-    def remaining(self) -> Window:
+    def remaining(self) -> TimeRange:
         """The part of the window still to be read."""
         window, after = self.window, self.after
         if after is None:
@@ -46,8 +47,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         if self.descending:
             # The instant of the position has rows left only if the position is a row's. Otherwise a partition may
             # begin there.
-            return Window(window.since_us, after.ingest_us + bool(after.delivery_key))
-        return Window(after.ingest_us, window.until_us)
+            return TimeRange(window.from_us, after.ingest_us + bool(after.delivery_key))
+        return TimeRange(after.ingest_us, window.to_us)
 
     def next_cursor(self, stopped_at: Position, horizon_us: int) -> str:
         """Return the cursor that continues the window from `stopped_at`."""
@@ -60,7 +61,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
         It never passes the settled horizon: beyond it, new rows may still appear before existing ones.
         """
-        end = Position(self.window.until_us, "")
+        end = Position(self.window.to_us, "")
         if self.after is not None:  # by this instance's clock, the window may end before it
             end = max(end, self.after)
         reached = stopped_at if stopped_at is not None and not self.descending else end
@@ -73,11 +74,11 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         Rows that an earlier page knew to be final stay final, even if this instance's clock is behind. A page that read
         beyond them (freshness=latest) may have missed rows that have appeared since, so `settled` does not advance.
         """
-        begin = Position(self.window.since_us, "")
+        begin = Position(self.window.from_us, "")
         known = self.settled or (self.after if self.is_resumed and self.after else begin)
-        end = Position(self.window.until_us, "")
+        end = Position(self.window.to_us, "")
         has_read_beyond = self.settled is not None and (end if self.descending else self.after or begin) > known
-        return known if has_read_beyond else max(known, Position(min(horizon_us, self.window.until_us), ""))
+        return known if has_read_beyond else max(known, Position(min(horizon_us, self.window.to_us), ""))
 
     def _cursor(
         self,
@@ -131,7 +132,7 @@ def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int
         raise ProblemError("invalid_cursor", "the cursor's window is longer than the longest allowed window")
     return Scan(
         table=table,
-        window=Window(cursor.since_us, until_us),
+        window=TimeRange(cursor.since_us, until_us),
         descending=cursor.descending,
         after=cursor.after,
         fingerprint=mark,
@@ -141,10 +142,10 @@ def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int
     )
 
 
-def _window(request: PageRequest, now: Now, max_window_us: int) -> Window:
+def _window(request: PageRequest, now: Now, max_window_us: int) -> TimeRange:
     edge_us = now.latest_us if request.latest else now.horizon_us
     until_us = edge_us if request.until_us is None else min(request.until_us, edge_us)
-    return Window(request.since_us, max(request.since_us, min(until_us, request.since_us + max_window_us)))
+    return TimeRange(request.since_us, max(request.since_us, min(until_us, request.since_us + max_window_us)))
 
 
 def position_of(row: Row) -> Position:

@@ -1,103 +1,77 @@
 """Wire the query side together, over the runner of one store."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import NamedTuple
+from typing import Any
 
-import msgspec
 from litestar.handlers import HTTPRouteHandler
-from litestar.stores.base import Store
 
-from app.auth.read_slots import ReadSlots
-from app.http import paths
-from app.http.contract import OF_ALL
-from app.query.cache import Cache
+from app.auth.setup import AuthService
+from app.environment import Environment
+from app.query.cache import Cache, open_store
 from app.query.chunks.source import with_chunks
-from app.query.endpoints.pages import PageEndpoint, page_contract, page_route
-from app.query.endpoints.record import RecordEndpoint, record_contract, record_routes
+from app.query.endpoints.pages import RECORD_PAGES, REJECT_PAGES
+from app.query.endpoints.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.endpoints.responder import CachedResponder
-from app.query.endpoints.served import Operation, Served, served_alone, served_per_stream
-from app.query.endpoints.static_response import SCHEMA, SchemaEndpoint, problems_route, schema_contract, schema_route
-from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
+from app.query.endpoints.schema import SCHEMA, problems_route
+from app.query.endpoints.spec import EndpointSpec, StreamParts
+from app.query.endpoints.stats import RECORD_STATS, REJECT_STATS
 from app.query.endpoints.streams import stream_path, streams_route
-from app.query.endpoints.tail import TailEndpoint, tail_contract, tail_route
+from app.query.endpoints.tail import TAIL
+from app.query.erase.endpoint import ERASURES
 from app.query.export import Exports
 from app.query.feed import Feed
-from app.query.instrumented_source import Charge, InstrumentedSource, SourceHealth
+from app.query.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.pages import Pages
 from app.query.reads import Reads
-from app.query.stats import Stats
-from app.query.tail.hub import Hub, TailLimits
-from app.runtime.clock import Clock
+from app.query.tail.limit import TailLimit
+from app.query.tail.reads import MOST_READS, TailReads
+from app.query.tail.stream import Tails
 from app.schema.columns import Kind
 from app.schema.table import Table
-from app.settings.load import Settings
-from app.settings.query import QuerySettings
-from app.stores.backend import Eraser
+from app.stores.backend import Backend, Eraser
 from app.stores.query import Condition
 from app.stores.source import QueryRunner
 from app.streams import Streams
-from app.telemetry.metrics import Metrics
-from app.telemetry.tracing import Tracing
 
+ENDPOINTS: tuple[EndpointSpec[Any], ...] = (
+    *(RECORD_PAGES, REJECT_PAGES, RECORD_STATS, REJECT_STATS, TAIL, SCHEMA, ONE_RECORD, ONE_RECORD_WITH_SLASHES),
+    *ERASURES,
+)
+"""The endpoints that each stream has."""
 _ENDING_S = 1.5
 
 
 class QueryService:
-    """Serves reads.
+    """Serves reads of what `backend` stores; `auth` has the slots of responses, and counts what queries are billed."""
 
-    `answers` is the store of cached responses, `cache_namespace` names the data, and `system` the store in traces.
-    `slots` are those of the responses being sent. `charge` is told the bytes that each query was billed.
-    """
-
-    def __init__(  # noqa: PLR0913 - the dependencies of the whole query side
-        self,
-        *,
-        streams: Streams,
-        rejects: Table,
-        runner: QueryRunner,
-        eraser: Eraser,
-        answers: Store,
-        settings: Settings,
-        clock: Clock,
-        metrics: Metrics,
-        tracing: Tracing,
-        cache_namespace: str,
-        system: str,
-        slots: ReadSlots,
-        charge: Charge,
-    ) -> None:
-        self._streams, self._rejects, self._settings = streams, rejects, settings
-        self._clock, self._metrics, self._cache_namespace = clock, metrics, cache_namespace
-        self._slots, self._eraser, self.answers = slots, eraser, answers
-        self.health = SourceHealth(clock.now_us)
+    def __init__(self, environment: Environment, streams: Streams, backend: Backend, auth: AuthService) -> None:
+        self._environment, self._streams, self._backend, self._slots = environment, streams, backend, auth.slots
+        self.answers = open_store(environment.settings.query, environment.clock)
+        """The store of cached responses."""
+        self.health = SourceHealth(environment.clock.now_us)
         """The health of reads from the store."""
-        instrumented = InstrumentedSource(runner, metrics, tracing, self.health, clock, system=system, charge=charge)
-        tables = [*(stream.table for stream in streams.by_name.values()), rejects]
-        self.runner = with_chunks(
-            instrumented, tables, settings.query, clock, lambda: eraser.generation, metrics, answers, cache_namespace
+        instrumented = InstrumentedSource(
+            backend.runner, environment, self.health, system=backend.system, charge=auth.budget.charge
         )
-        self.reads = Reads(clock)
+        tables = (*streams.tables, streams.rejects)
+        self.runner = with_chunks(instrumented, environment, tables, backend, self.answers)
+        self.reads = Reads(environment.clock)
 
     def feed(self) -> Feed:
         """Return a feed of the records of the default stream."""
-        return Feed(self.runner, self._streams.default.table, lookback_s=self._settings.query.dedupe_lookback_s)
+        return Feed(self.runner, self._streams.default.table, lookback_us=self._environment.lookback_us)
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the query routes."""
-        return query_routes(
-            settings=self._settings,
-            clock=self._clock,
-            streams=self._streams,
-            rejects=self._rejects,
-            runner=self.runner,
-            cache=Cache(self.answers, self._clock, max_entry_bytes=self._settings.query.cache_max_bytes // 8),
-            metrics=self._metrics,
-            cache_namespace=self._cache_namespace,
-            reads=self.reads,
-            erasures=lambda: self._eraser.generation,
+        environment, backend = self._environment, self._backend
+        max_entry_bytes = environment.settings.query.cache_max_bytes // 8
+        responder = CachedResponder(
+            environment,
+            Cache(self.answers, environment.clock, max_entry_bytes=max_entry_bytes),
+            self.reads,
+            lambda: f"{backend.name} {environment.lookback_us} {backend.eraser.generation}",
         )
+        return query_routes(environment, self._streams, self.runner, responder, backend.eraser)
 
     async def drain(self, grace_s: float) -> None:
         """Wait until reads are answered, at most `grace_s` seconds minus the time to cancel one.
@@ -108,177 +82,44 @@ class QueryService:
         await asyncio.gather(self.reads.drain(grace_s), self._slots.drain(grace_s))
 
 
-class _StreamEndpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """The endpoints of one stream; `record` is None where its records have no id."""
-
-    records: PageEndpoint
-    rejects: PageEndpoint
-    stats: StatsEndpoint
-    reject_stats: StatsEndpoint
-    tail: TailEndpoint
-    schema: SchemaEndpoint
-    record: RecordEndpoint | None
-
-
-class _Paths(NamedTuple):
-    """Where the records and the rejects of a stream are read."""
-
-    records: str
-    rejects: str
-
-
-def query_routes(  # noqa: PLR0913 - the dependencies of the whole query side
-    *,
-    settings: Settings,
-    clock: Clock,
-    streams: Streams,
-    rejects: Table,
-    runner: QueryRunner,
-    cache: Cache,
-    metrics: Metrics,
-    cache_namespace: str,
-    reads: Reads,
-    erasures: Callable[[], int],
+def query_routes(
+    environment: Environment, streams: Streams, runner: QueryRunner, responder: CachedResponder, eraser: Eraser
 ) -> list[HTTPRouteHandler]:
-    """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream.
+    """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
+    reads = responder.reads
+    turn, limits = asyncio.Semaphore(MOST_READS), environment.settings.query
+    limiter = TailLimit(limits.max_tails)
+    exports = Exports(runner, environment, reads)
 
-    `reads` is drained at shutdown. `erasures` returns a different number after each erasure.
-    """
-    limits, lookback_s = settings.query, settings.query.dedupe_lookback_s
-    responder = CachedResponder(
-        cache,
-        reads,
-        clock,
-        metrics=metrics,
-        cache_namespace=lambda: f"{cache_namespace} {lookback_s:g} {erasures()}",
-    )
-    exports, tail_limits = Exports(runner, limits, clock, reads), TailLimits(limits)
-    reject_pages = Pages(Feed(runner, rejects, lookback_s=lookback_s), settings, clock, reads)
+    def pages_of(table: Table) -> Pages:
+        return Pages(Feed(runner, table, lookback_us=environment.lookback_us), environment, reads)
 
-    def endpoints_of(table: Table, at: _Paths, only: tuple[Condition, ...]) -> _StreamEndpoints:
-        """Return the endpoints of the stream of `table`; its rejects are those that meet `only`."""
-        feed = Feed(runner, table, lookback_s=lookback_s)
-        pages = Pages(feed, settings, clock, reads)
-        stats_of = partial(Stats, runner, lookback_s=lookback_s)
-        return _StreamEndpoints(
-            records=PageEndpoint(at.records, pages, exports, responder, limits),
-            rejects=PageEndpoint(at.rejects, reject_pages, exports, responder, limits, only),
-            stats=StatsEndpoint(f"{at.records}/stats", stats_of(table), pages, responder, limits),
-            reject_stats=StatsEndpoint(f"{at.rejects}/stats", stats_of(rejects), reject_pages, responder, limits, only),
-            tail=TailEndpoint(pages, reads, limits, Hub(feed, limits, clock, erasures, tail_limits)),
-            schema=SchemaEndpoint((table, at.records), (rejects, at.rejects), seen=metrics.seen_members),
-            record=RecordEndpoint(feed, table.id, settings, clock) if table.id is not None else None,
+    reject_pages = pages_of(streams.rejects)
+
+    def parts_of(table: Table, root: str, only: tuple[Condition, ...]) -> StreamParts:
+        pages = pages_of(table)
+        return StreamParts(
+            root=root,
+            pages=pages,
+            reject_pages=reject_pages,
+            only=only,
+            exports=exports,
+            responder=responder,
+            tails=Tails(TailReads(pages.feed, environment, lambda: eraser.generation, turn), environment, limiter),
+            eraser=eraser,
         )
 
-    default = endpoints_of(streams.default.table, _Paths(paths.RECORDS, paths.REJECTS), ())
-    routes = [*_routes(_alone(default), reads, limits), problems_route()]
+    default = parts_of(streams.default.table, "/v1", ())
+    routes = [problems_route(), *(route for spec in ENDPOINTS for route in spec.alone(default))]
     if streams.are_named:
         by_name = {
-            name: endpoints_of(stream.table, _Paths(*(stream_path(name, below) for below in _BELOW)), _only(name))
+            name: parts_of(stream.table, stream_path(name, ""), (_is_of(name),))
             for name, stream in streams.by_name.items()
         }
-        routes += _routes(_per_stream(by_name), reads, limits)
-        routes.append(streams_route(streams, settings.store.retention_days))
+        routes += [route for spec in ENDPOINTS for route in spec.per_stream(by_name)]
+        routes.append(streams_route(streams, environment.settings.store.retention_days))
     return routes
 
 
-_BELOW = ("/records", "/rejects")
-
-
-def _only(stream: str) -> tuple[Condition, ...]:
-    return (Condition("stream", (), "eq", Kind.STRING, (stream,)),)
-
-
-class _ServedEndpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """The same endpoints, and where they are served."""
-
-    records: Served[PageEndpoint]
-    rejects: Served[PageEndpoint]
-    stats: Served[StatsEndpoint]
-    reject_stats: Served[StatsEndpoint]
-    tail: Served[TailEndpoint]
-    schema: Served[SchemaEndpoint]
-    record: Served[RecordEndpoint] | None
-
-
-def _alone(one: _StreamEndpoints) -> _ServedEndpoints:
-    return _ServedEndpoints(
-        records=served_alone(paths.RECORDS, one.records, page_contract(one.records)),
-        rejects=served_alone(paths.REJECTS, one.rejects, page_contract(one.rejects), OF_ALL),
-        stats=served_alone(f"{paths.RECORDS}/stats", one.stats, stats_contract(one.stats)),
-        reject_stats=served_alone(f"{paths.REJECTS}/stats", one.reject_stats, stats_contract(one.reject_stats), OF_ALL),
-        tail=served_alone(f"{paths.RECORDS}/tail", one.tail, tail_contract(one.tail)),
-        schema=served_alone(SCHEMA, one.schema, schema_contract(one.schema)),
-        record=None if one.record is None else served_alone(paths.RECORDS, one.record, record_contract(one.record)),
-    )
-
-
-def _per_stream(by_name: Mapping[str, _StreamEndpoints]) -> _ServedEndpoints:
-    with_ids = {name: each.record for name, each in by_name.items() if each.record is not None}
-    return _ServedEndpoints(
-        records=served_per_stream("/records", {name: each.records for name, each in by_name.items()}, page_contract),
-        rejects=served_per_stream("/rejects", {name: each.rejects for name, each in by_name.items()}, page_contract),
-        stats=served_per_stream("/records/stats", {name: each.stats for name, each in by_name.items()}, stats_contract),
-        reject_stats=served_per_stream(
-            "/rejects/stats", {name: each.reject_stats for name, each in by_name.items()}, stats_contract
-        ),
-        tail=served_per_stream("/records/tail", {name: each.tail for name, each in by_name.items()}, tail_contract),
-        schema=served_per_stream("/schema", {name: each.schema for name, each in by_name.items()}, schema_contract),
-        record=served_per_stream("/records", with_ids, record_contract) if with_ids else None,
-    )
-
-
-def _routes(served: _ServedEndpoints, reads: Reads, limits: QuerySettings) -> list[HTTPRouteHandler]:
-    routes = [
-        page_route(
-            served.records,
-            reads,
-            Operation(
-                name="listRecords",
-                scope="read",
-                summary="Read records",
-                text="The records of a time window, each once, in the order of storage. Follow `next_cursor` to "
-                "read the window, then `resume_cursor` for new records.",
-            ),
-        ),
-        page_route(
-            served.rejects,
-            reads,
-            Operation(
-                name="listRejects",
-                scope="rejects",
-                summary="Read rejected records",
-                text="Records that could not be stored: the reason, the field, and the original bytes (base64). "
-                "Paged like `/v1/records`.",
-            ),
-        ),
-        stats_route(
-            served.stats,
-            reads,
-            Operation(
-                name="readStats",
-                scope="read",
-                summary="Read statistics of records",
-                text="Counts of the records of a time window in equal time buckets and, with `by`, for each value "
-                "of a field; also averages, extremes and percentiles of numeric fields. As in `/v1/records`, "
-                "copies are excluded; only settled records count. Every filter of `/v1/records` applies.",
-            ),
-        ),
-        stats_route(
-            served.reject_stats,
-            reads,
-            Operation(
-                name="readRejectStats",
-                scope="rejects",
-                summary="Read statistics of rejected records",
-                text="Like `/v1/records/stats`, for records that could not be stored: `by=reason` counts each "
-                "reason. The bytes of a large record are split over several rows; `part=0` counts each record "
-                "once.",
-            ),
-        ),
-        tail_route(served.tail, limits.tail_max_s),
-        schema_route(served.schema),
-    ]
-    if served.record is not None:
-        routes += record_routes(served.record, reads)
-    return routes
+def _is_of(stream: str) -> Condition:
+    return Condition("stream", (), "eq", Kind.STRING, (stream,))

@@ -13,10 +13,10 @@ also reads the quarter of an hour before its slice.)
 from collections.abc import Iterator
 from itertools import pairwise
 
-import msgspec
 from cachetools import LRUCache
 
 from app.runtime.instants import DAY_US, HOUR_US
+from app.runtime.time_range import TimeRange
 
 _GROWTH = 6
 _KEPT = 256
@@ -25,16 +25,9 @@ _MARGIN = 1.25
 _LONGEST_US = 6 * HOUR_US
 
 
-class Slice(msgspec.Struct, frozen=True):
-    """A part of a window: [from_us, to_us)."""
-
-    from_us: int
-    to_us: int
-
-
 def feed_slices(
-    whole: Slice, *, descending: bool, first_us: int, partition_us: int = 1, longest_us: int | None = DAY_US
-) -> Iterator[Slice]:
+    whole: TimeRange, *, descending: bool, first_us: int, partition_us: int = 1, longest_us: int | None = DAY_US
+) -> Iterator[TimeRange]:
     """Yield the slices of `whole` in reading order.
 
     The first is as long as `first_us`, the length considered worth a query (`QueryRunner.first_slice_us`), extended to
@@ -44,18 +37,18 @@ def feed_slices(
     while since_us < until_us:
         if descending:
             edge_us = max((until_us - length_us) // partition_us * partition_us, since_us)
-            part, until_us = Slice(edge_us, until_us), edge_us
+            part, until_us = TimeRange(edge_us, until_us), edge_us
         else:
             edge_us = min(-(-(since_us + length_us) // partition_us) * partition_us, until_us)
-            part, since_us = Slice(since_us, edge_us), edge_us
+            part, since_us = TimeRange(since_us, edge_us), edge_us
         yield part
         # Grow by the length covered: after the last minute of a partition comes one partition, not six.
-        length_us = max((part.to_us - part.from_us) * _GROWTH, partition_us)
+        length_us = max(part.length_us * _GROWTH, partition_us)
         if longest_us is not None:
             length_us = min(length_us, longest_us)
 
 
-def cut(part: Slice, *, descending: bool, unit_us: int) -> list[Slice]:
+def cut(part: TimeRange, *, descending: bool, unit_us: int) -> list[TimeRange]:
     """Return the pieces of a slice that is too large for one query, in reading order.
 
     Cuts are at multiples of `unit_us` only: a partition, or the length worth a query. There are up to six pieces, all
@@ -70,17 +63,17 @@ def cut(part: Slice, *, descending: bool, unit_us: int) -> list[Slice]:
     if not inner:
         return []
     edges = [part.from_us, *inner, part.to_us]
-    pieces = [Slice(*each) for each in pairwise(edges)]
+    pieces = [TimeRange(*each) for each in pairwise(edges)]
     return pieces[::-1] if descending else pieces
 
 
-def look_up_slices(since_us: int, until_us: int, *, first_us: int) -> Iterator[Slice]:
+def look_up_slices(window: TimeRange, *, first_us: int) -> Iterator[TimeRange]:
     """Yield the slices of a search for one id, newest first.
 
     Their length begins at `first_us` (`QueryRunner.first_look_up_us`) and grows without a limit. A look-up is billed
     for the data stored around the id's rows, so slices may end anywhere.
     """
-    return feed_slices(Slice(since_us, until_us), descending=True, first_us=first_us, longest_us=None)
+    return feed_slices(window, descending=True, first_us=first_us, longest_us=None)
 
 
 class Density:

@@ -10,15 +10,14 @@ from typing import Any
 
 import msgspec
 
+from app.query.feed import Feed
 from app.query.params.buckets import length_text
 from app.query.params.parameters import MAX_GROUPS
 from app.query.params.stats import StatsRequest
-from app.runtime.instants import SECOND_US, to_text
+from app.runtime.instants import to_text
 from app.schema.columns import Kind
-from app.schema.table import Table
 from app.schema.values import plain_decimal
 from app.stores.query import Condition, Statistics
-from app.stores.source import QueryRunner
 
 # Above this, encoding the document would block the loop for too long: it takes 4 ms, and 0.2 s for 50,000 rows.
 _ROWS_AT_ONCE = 1_000
@@ -48,9 +47,8 @@ class Series(msgspec.Struct):
 class Stats:
     """Computes statistics of one table. It keeps nothing between requests."""
 
-    def __init__(self, runner: QueryRunner, table: Table, *, lookback_s: float) -> None:
-        self._runner, self._table = runner, table
-        self._lookback_us = round(lookback_s * SECOND_US)
+    def __init__(self, feed: Feed) -> None:
+        self._runner, self._table, self._lookback_us = feed.runner, feed.table, feed.lookback_us
 
     async def answer(self, request: StatsRequest, fixed: tuple[Condition, ...]) -> StatsAnswer:
         """Return the statistics that `request` asks for, of the records that also match the `fixed` conditions.
@@ -71,8 +69,7 @@ class Stats:
     def _query(self, request: StatsRequest, conditions: tuple[Condition, ...]) -> Statistics:
         return Statistics(
             table=self._table.name,
-            from_us=request.window.since_us,
-            to_us=request.window.until_us,
+            within=request.window,
             lookback_us=self._lookback_us,
             conditions=conditions,
             by=request.by.path if request.by else None,
@@ -90,14 +87,14 @@ def _document(request: StatsRequest, rows: list[dict[str, Any]]) -> bytes:
     window, buckets = request.window, request.buckets
     return _encoder.encode(
         {
-            "window": {"since": to_text(window.since_us), "until": to_text(window.until_us)},
+            "window": {"since": to_text(window.from_us), "until": to_text(window.to_us)},
             "bucket": length_text(buckets.length_us),
             "buckets": [to_text(start_us) for start_us in buckets.starts_us()],
             "by": request.by.path if request.by else None,
             "metrics": [metric.text for metric in request.metrics],
             "series": series,
             "omitted_groups": groups - len(series),
-            "partial": request.is_open and buckets.end_us > window.until_us,
+            "partial": request.is_open and buckets.end_us > window.to_us,
         }
     )
 

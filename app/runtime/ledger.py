@@ -5,7 +5,6 @@ A declared length is not charged: it costs nothing until the bytes arrive. A hol
 the limit bounds how many there are too.
 
 bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
-tails       app.query.tail.hub: the rows and events that subscribers of a tail have not read
 """
 
 _KEPT_FOR_OTHERS = 4  # one part in so many of a limit is unavailable to any single caller

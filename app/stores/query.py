@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 
 # Not None, which has no type: the operator `isnull` says it instead.
@@ -73,11 +74,10 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of `table` stamped in [from_us, to_us) that match all `conditions`."""
+    """The rows of `table` stamped `within` a range of time that match all `conditions`."""
 
     table: str
-    from_us: int
-    to_us: int
+    within: TimeRange
     conditions: tuple[Condition, ...] = ()
 
 
@@ -131,7 +131,8 @@ class Count(Originals, frozen=True, kw_only=True):
 class PartCounts(Selection, frozen=True, kw_only=True):
     """The number of rows `after` a position, copies included, in each non-empty part of the range.
 
-    The rows are `bucket`, the number of a part of `width_us` counted from `from_us`, and `records`, in ascending order.
+    The rows are `bucket`, the number of a part of `width_us` counted from the start of the range, and `records`, in
+    ascending order.
     """
 
     purpose: ClassVar[Purpose] = "export"
@@ -161,7 +162,7 @@ class Statistics(Originals, frozen=True, kw_only=True):
     """Numbers of the rows by bucket, in no particular order.
 
     Each row has `bucket`, `records`, and `metric_0` and so on, by position in `metrics`, for each metric that is not a
-    count. Buckets last `bucket_us` and are counted from `first_us`, which is at or before `from_us`.
+    count. Buckets last `bucket_us` and are counted from `first_us`, which is at or before the range.
 
     With `by`, the dotted path of a field, a row has three columns more. `place` is the rank of the group: 1 for the one
     with the most records and then the least key, NULL first. `group_key` may be None. `group_count` is the number of

@@ -69,7 +69,7 @@ class QueryTooExpensiveError(QueryError):
 
 
 class LookUpTooExpensiveError(QueryTooExpensiveError):
-    """A look-up by id did not complete within the time range read so far, and the next stretch is too large to read.
+    """A look-up by id did not complete within the time range read so far, and the next range is too large to read.
 
     `row_count` is how many rows it had found, all of those stamped since `since_us`.
     """

@@ -12,11 +12,12 @@ from app.query.chunks.source import ChunkedSource
 from app.query.feed import Feed
 from app.query.formats.documents import Page
 from app.query.pages import Pages
-from app.query.params.requests import PageRequest, Window
+from app.query.params.requests import PageRequest
 from app.query.reads import Reads
 from app.query.scan import View
 from app.record import Record
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
@@ -24,6 +25,7 @@ from bench.price import prices
 from sluice.testing.clock import FakeClock
 from tests.support.billing.bill import Layout
 from tests.support.billing.store import BilledStore
+from tests.support.unwatched import environment_of
 
 RECORDS = records_table(Record)
 MONTH_S = 30 * 86_400
@@ -76,8 +78,8 @@ class Stage:
         runner = ChunkedSource(
             runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=FINE_GRID_US
         )
-        self.feed = Feed(runner, RECORDS, lookback_s=limits.dedupe_lookback_s)
-        self.pages = Pages(self.feed, settings, self.clock, Reads(self.clock))
+        self.feed = Feed(runner, RECORDS, lookback_us=self.lookback_us)
+        self.pages = Pages(self.feed, environment_of(self.clock, settings), Reads(self.clock))
         self.read = 0
 
     async def page(self, **asked: object) -> Page:
@@ -168,7 +170,7 @@ async def look_up(way: Way, rows_per_s: int, at_us: int) -> Price:
     """Return what one look-up of the record stamped `at_us` pays, in the first two figures a million of them."""
     stage = Stage(way, rows_per_s)
     step_us = SECOND_US // rows_per_s
-    window = Window(NOON_US - 31 * DAY_US, NOON_US)
+    window = TimeRange(NOON_US - 31 * DAY_US, NOON_US)
     try:
         found = await stage.feed.versions(f"order-{at_us // step_us * step_us}", window, _EVERYTHING, 1)
     except LookUpTooExpensiveError:

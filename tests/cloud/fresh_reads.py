@@ -12,6 +12,7 @@ from typing import Any, Self
 from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -84,8 +85,7 @@ class FreshReads:
     async def _read(self) -> int | None:
         query = RowQuery(
             table=RECORDS.name,
-            from_us=self._last_us,
-            to_us=self._last_us + 10 * MICROSECONDS,
+            within=TimeRange(self._last_us, self._last_us + 10 * MICROSECONDS),
             lookback_us=0,
             columns=tuple(column.name for column in RECORDS.columns),
             limit=1,

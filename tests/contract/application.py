@@ -11,17 +11,18 @@ from litestar.handlers import BaseRouteHandler
 from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.cache import Cache, open_store
-from app.query.erase.endpoint import erasure_routes
+from app.query.endpoints.responder import CachedResponder
 from app.query.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Eraser
+from app.stores.query import Deletion
 from app.stores.source import QueryRunner
 from app.streams import of_table
-from app.telemetry.metrics import Metrics
-from tests.contract.stores import RECORDS, REJECTS
+from tests.contract.stores import RECORDS
+from tests.support.unwatched import environment_of
 
 
 def cache_of(clock: Clock) -> Cache:
@@ -61,22 +62,21 @@ def query_application(
     runner: QueryRunner, clock: Clock, settings: Settings, *, records: Table = RECORDS, eraser: Eraser | None = None
 ) -> QueryApplication:
     """Return the way out over `runner`, with a cache of its own; with an `eraser`, records can be erased, too."""
-    reads = Reads(clock)
-    routes: list[Any] = query_routes(
-        settings=settings,
-        clock=clock,
-        streams=of_table(records),
-        rejects=REJECTS,
-        runner=runner,
-        cache=cache_of(clock),
-        metrics=Metrics(),
-        cache_namespace="test",
-        reads=reads,
-        erasures=lambda: eraser.generation if eraser else 0,
-    )
-    if eraser is not None:
-        routes += erasure_routes(runner=runner, eraser=eraser, streams=of_table(records), rejects=REJECTS, reads=reads)
-    return QueryApplication(routes, reads)
+    reads, environment, erases = Reads(clock), environment_of(clock, settings), eraser or NoEraser()
+    responder = CachedResponder(environment, cache_of(clock), reads, lambda: f"test {erases.generation}")
+    return QueryApplication(query_routes(environment, of_table(records), runner, responder, erases), reads)
+
+
+class NoEraser:
+    """What a store without erasures has."""
+
+    learns_within_s, generation = 0.0, 0
+
+    async def delete(self, query: Deletion) -> int:
+        raise NotImplementedError
+
+    async def advance(self) -> None:
+        raise NotImplementedError
 
 
 def principal(name: str, **filters: str) -> Principal:

@@ -11,25 +11,23 @@ from msgspec import Meta
 
 from app.auth.grants import ALL_SCOPES, Principal
 from app.query.endpoints.responder import CachedResponder
-from app.query.endpoints.served import Operation, served_alone
-from app.query.endpoints.stats import StatsEndpoint, stats_contract, stats_route
 from app.query.feed import Feed
-from app.query.pages import Pages
 from app.query.params.filters import parse_filters
 from app.query.params.requests import Now, QueryableTable
 from app.query.params.stats import parse_stats_request
 from app.query.reads import Reads
+from app.query.setup import query_routes
 from app.query.stats import Stats
 from app.runtime.instants import SECOND_US, from_epoch_us
 from app.schema.filters import filter_table
 from app.schema.table import records_table
-from app.settings.load import Settings
 from app.stores.query import Condition
-from app.telemetry.metrics import Metrics
-from tests.contract.application import application, cache_of
-from tests.contract.shelf import LOOKBACK_S, envelope
+from app.streams import of_table
+from tests.contract.application import NoEraser, application, cache_of
+from tests.contract.shelf import LOOKBACK_US, envelope
 from tests.contract.stores import Engine, Store
 from tests.encoding import encoded
+from tests.support.unwatched import environment_of
 
 _Both = Meta(extra={"sluice": ["filter", "aggregate"]})
 
@@ -77,21 +75,17 @@ class Readings:
 
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
-        self.stats = Stats(store.runner, READINGS, lookback_s=LOOKBACK_S)
+        self.feed = Feed(store.runner, READINGS, lookback_us=LOOKBACK_US)
+        self.stats = Stats(self.feed)
         self.fixed: dict[str, str] = {}
         self.app: Any = self._application()
 
     def _application(self) -> Any:
-        settings, reads = Settings(), Reads(self.clock)
-        pages = Pages(Feed(self.store.runner, READINGS, lookback_s=LOOKBACK_S), settings, self.clock, reads)
-        answering = CachedResponder(
-            cache_of(self.clock), reads, self.clock, metrics=Metrics(), cache_namespace=lambda: "test"
-        )
         self._principals: dict[str, Principal] = {}
-        endpoint = StatsEndpoint("/v1/records/stats", self.stats, pages, answering, settings.query)
-        served = served_alone("/v1/records/stats", endpoint, stats_contract(endpoint))
-        route = stats_route(served, reads, Operation("readStats", "read", "Read statistics", "Of readings."))
-        return application([route], self._principals)
+        runner, environment = self.store.runner, environment_of(self.clock)
+        responder = CachedResponder(environment, cache_of(self.clock), Reads(self.clock), lambda: "test")
+        routes = query_routes(environment, of_table(READINGS), runner, responder, NoEraser())
+        return application(routes, self._principals)
 
     def now(self) -> Now:
         """Return when a request is answered that comes now."""

@@ -8,18 +8,19 @@ from app.query.feed import Feed
 from app.query.formats.documents import Page
 from app.query.pages import Pages
 from app.query.params.filters import parse_filters
-from app.query.params.requests import Now, PageRequest, Window
+from app.query.params.requests import Now, PageRequest
 from app.query.reads import Reads
 from app.query.scan import View
 from app.record import Record
 from app.runtime.instants import SECOND_US, epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.filters import filter_table
 from app.settings.load import Settings
 from app.stores.source import QueryRunner
 from tests.contract.stores import RECORDS, Engine, Store
 from tests.encoding import encoded
+from tests.support.unwatched import environment_of
 
-LOOKBACK_S = 900.0
 LOOKBACK_US = 900 * SECOND_US
 FIELDS = filter_table(RECORDS)
 EVERYTHING = View(RECORDS.columns)
@@ -64,8 +65,8 @@ class Shelf:
 
     def make_pages(self, runner: QueryRunner | None = None, **settings: Any) -> Pages:
         """Return what makes the store's pages, under settings of its own; `runner` may stand before the store's."""
-        feed = Feed(runner or self.store.runner, RECORDS, lookback_s=LOOKBACK_S)
-        return Pages(feed, Settings().replace(**settings), self.clock, Reads(self.clock))
+        feed = Feed(runner or self.store.runner, RECORDS, lookback_us=LOOKBACK_US)
+        return Pages(feed, environment_of(self.clock, Settings().replace(**settings)), Reads(self.clock))
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return self.engine.loop.run(work)
@@ -94,7 +95,7 @@ class Shelf:
     def page(
         self,
         *,
-        window: Window | None = None,
+        window: TimeRange | None = None,
         now: Now | None = None,
         horizon_us: int | None = None,
         filters: Iterable[tuple[str, str]] = (),
@@ -104,8 +105,8 @@ class Shelf:
     ) -> Page:
         """Read one page, as far as the store is settled: by the clock, unless `horizon_us` or `now` is given."""
         if window is not None:
-            asked |= {"until_us": window.until_us}
-        since_us = 0 if window is None else window.since_us
+            asked |= {"until_us": window.to_us}
+        since_us = 0 if window is None else window.from_us
         request = PageRequest(since_us=since_us, conditions=parse_filters(FIELDS, filters), **asked)
         view = View(request.columns or RECORDS.columns, (*request.conditions, *parse_filters(FIELDS, fixed)))
         return self.run((pages or self.pages).page(request, view, now or self.now(horizon_us), lambda _: None))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from app.record import Record
 from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser
@@ -149,8 +150,7 @@ async def every_row(
     names = {column.name for column in table.columns} if not columns else {*columns, "ingest_time", "delivery_key"}
     query = RowQuery(
         table=table.name,
-        from_us=T0_US,
-        to_us=2 * T0_US,
+        within=TimeRange(T0_US, 2 * T0_US),
         conditions=conditions,
         lookback_us=0,
         columns=tuple(column.name for column in table.columns if column.name in names),

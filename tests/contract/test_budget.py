@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.requests import Now, Window
+from app.query.params.requests import Now
 from app.runtime.instants import HOUR_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
 from sluice.testing.clock import FakeClock
@@ -51,7 +52,7 @@ _BUDGETS = st.sampled_from(
 def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
     """By time, by bytes read or by bytes answered: every row once, in order, whatever the page's end was."""
     short, slice_us = 0, max(shelf.store.runner.first_slice_us, shelf.store.runner.partition_us)
-    window = Window(T0_US, T0_US + _SLICES * slice_us)
+    window = TimeRange(T0_US, T0_US + _SLICES * slice_us)
 
     @law(shelf.engine)
     @given(
@@ -65,19 +66,19 @@ def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
         puts = _rows(steps, slice_us)
         shelf.clear()
         shelf.put(puts)
-        shelf.clock.advance_to(window.until_us + 1)
+        shelf.clock.advance_to(window.to_us + 1)
         assert isinstance(shelf.clock, FakeClock)
         sparing, now = shelf.make_pages(_Costly(shelf.store.runner, shelf.clock), **budget), shelf.now()
         page = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
         pages = shelf.scan(page, limit, now=now, pages=sparing)
-        expected = in_window(puts, window.since_us, window.until_us)
+        expected = in_window(puts, window.from_us, window.to_us)
         assert places(*pages) == (expected[::-1] if descending else expected)
         for each in pages[:-1]:
             assert each.is_short is (len(each.rows) < limit)
         assert not pages[-1].is_short
         short += sum(each.is_short for each in pages)
         if not descending:  # a resume cursor of a short page misses nothing either
-            rest = shelf.page(cursor=pages[0].resume_cursor, now=Now(*[window.until_us] * 3))
+            rest = shelf.page(cursor=pages[0].resume_cursor, now=Now(*[window.to_us] * 3))
             assert places(pages[0], *shelf.scan(rest, 100, now=now)) == expected
 
     holds()
@@ -90,7 +91,7 @@ def test_a_request_begins_no_further_query_when_it_has_had_its_share(shelf: Shel
     assert isinstance(shelf.clock, FakeClock)
     for budget, queries in (({"query_max_bytes_billed": 2_500}, 3), ({"page_budget_s": 1.5}, 2)):
         costly = _Costly(shelf.store.runner, shelf.clock)
-        page = shelf.page(window=Window(T0_US, T0_US + _SPAN_US), pages=shelf.make_pages(costly, **budget))
+        page = shelf.page(window=TimeRange(T0_US, T0_US + _SPAN_US), pages=shelf.make_pages(costly, **budget))
         assert len(costly.queries) == queries
         assert (page.rows, page.is_short, page.next_cursor is None) == ([], True, False)
 

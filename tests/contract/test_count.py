@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.query import pages
 from app.query.formats.documents import Count
-from app.query.params.requests import Window
 from app.runtime.instants import HOUR_US
+from app.runtime.time_range import TimeRange
 from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window
 from tests.contract.stores import T0_US, law
@@ -45,12 +45,12 @@ def test_a_count_is_what_a_walk_of_the_window_gives(shelf: Shelf, monkeypatch: p
         shelf.clear()
         shelf.put(puts)
         before_us, length_us = span_us
-        window = Window(T0_US + before_us, T0_US + before_us + 4 * length_us)
-        shelf.clock.advance_to(max([window.until_us, *(put.ingest_us + 1 for put in puts)]))
+        window = TimeRange(T0_US + before_us, T0_US + before_us + 4 * length_us)
+        shelf.clock.advance_to(max([window.to_us, *(put.ingest_us + 1 for put in puts)]))
         condition = [] if record_id is None else [("id", record_id)]
         asked: dict[str, Any] = {"fixed" if is_fixed else "filters": condition}
         kept = [put for put in puts if record_id in {None, put.id}]
-        expected = len(in_window(kept, window.since_us, window.until_us))
+        expected = len(in_window(kept, window.from_us, window.to_us))
         first = shelf.page(window=window, count="exact", limit=1, descending=descending, **asked)
         assert first.count == Count(expected, "eq")
         if first.next_cursor is not None:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.requests import Window
 from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, epoch_us
+from app.runtime.time_range import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, in_window, places
@@ -57,13 +57,13 @@ def test_pages_tile_the_window(shelf: Shelf) -> None:
     def holds(puts: list[Put], span_us: tuple[int, int], limits: list[int], *, descending: bool) -> None:
         _settle(shelf, puts)
         before_us, length_us = span_us
-        window = Window(T0_US + before_us, T0_US + before_us + 4 * length_us)
+        window = TimeRange(T0_US + before_us, T0_US + before_us + 4 * length_us)
         page = shelf.page(window=window, descending=descending, limit=limits[0])
         pages = [page]
         while page.next_cursor is not None:
             page = shelf.page(cursor=page.next_cursor, limit=limits[len(pages) % len(limits)])
             pages.append(page)
-        expected = in_window(puts, window.since_us, window.until_us)
+        expected = in_window(puts, window.from_us, window.to_us)
         assert places(*pages) == (expected[::-1] if descending else expected)
         assert all(page.rows for page in pages[:-1])
 
@@ -96,7 +96,7 @@ def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
         _settle(shelf, puts)
         runner = _Sparing(shelf.store.runner, longest_h * HOUR_US)
         sparing, now = shelf.make_pages(runner), shelf.now()
-        window = Window(T0_US, shelf.clock.now_us() + HOUR_US)
+        window = TimeRange(T0_US, shelf.clock.now_us() + HOUR_US)
         page = shelf.page(window=window, now=now, descending=descending, limit=limit)
         first = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
         found = shelf.scan(first, limit, now=now, pages=sparing)
@@ -115,7 +115,7 @@ def test_rows_that_arrive_during_a_walk_do_not_disturb_it_and_come_with_resume(s
     def holds(puts: list[Put], late: list[Put], limit: int, *, descending: bool) -> None:
         _settle(shelf, puts)
         start_us, end_us = T0_US, shelf.clock.now_us()
-        page = shelf.page(window=Window(start_us, end_us), descending=descending, limit=limit)
+        page = shelf.page(window=TimeRange(start_us, end_us), descending=descending, limit=limit)
         late = [Put(put.ingest_us - T0_US + end_us, put.key) for put in late]
         shelf.put(late)
         shelf.clock.advance_to(max((put.ingest_us for put in late), default=0) + 1)
@@ -147,7 +147,7 @@ def test_a_follower_sees_each_delivery_once_however_it_polls(shelf: Shelf) -> No
     @given(puts=_rows(), polls=st.lists(st.tuples(st.integers(0, 4), _LIMITS, st.booleans()), max_size=12))
     def holds(puts: list[Put], polls: list[tuple[int, int, bool]]) -> None:
         shelf.clear()
-        page = shelf.page(window=Window(T0_US, T0_US))
+        page = shelf.page(window=TimeRange(T0_US, T0_US))
         found, waiting = places(page), list(puts)
         for arrivals, limit, prefer_next in polls:
             arriving, waiting = waiting[:arrivals], waiting[arrivals:]
@@ -180,9 +180,9 @@ def test_the_versions_of_a_record_are_its_deliveries_newest_first(shelf: Shelf) 
     def holds(puts: list[Put], limit: int) -> None:
         _settle(shelf, puts)
         end_us = shelf.clock.now_us()
-        rows = shelf.run(shelf.feed.versions("x", Window(T0_US, end_us), EVERYTHING, limit))
+        rows = shelf.run(shelf.feed.versions("x", TimeRange(T0_US, end_us), EVERYTHING, limit))
         found = [(epoch_us(row["ingest_time"]), row["delivery_key"]) for row in rows]
         assert found == in_window(puts, T0_US, end_us)[::-1][:limit]
-        assert shelf.run(shelf.feed.versions("y", Window(T0_US, end_us), EVERYTHING, limit)) == []
+        assert shelf.run(shelf.feed.versions("y", TimeRange(T0_US, end_us), EVERYTHING, limit)) == []
 
     holds()

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from app.query.cursor import decode_cursor
 from app.query.formats.documents import Page
-from app.query.params.requests import Now, Window
+from app.query.params.requests import Now
 from app.runtime.instants import SECOND_US
+from app.runtime.time_range import TimeRange
 from tests.contract.service import Service, default_record
 from tests.contract.shelf import Put, Shelf, envelope, in_window, places
 from tests.contract.stores import RECORDS, T0_US, law
@@ -55,7 +56,7 @@ def test_a_resume_cursor_never_passes_what_is_settled(shelf: Shelf) -> None:
         shelf.clear()
         shelf.put(Put(T0_US + offset * _SLOT_US, key) for offset, key in rows)
         now = _now(T0_US + horizon * _SLOT_US + 1)
-        window = Window(T0_US, T0_US + 20 * _SLOT_US)
+        window = TimeRange(T0_US, T0_US + 20 * _SLOT_US)
         page = shelf.page(window=window, now=now, latest=True, limit=limit, descending=descending)
         for each in shelf.scan(page, limit, now=now, latest=True):
             cursor = decode_cursor(each.resume_cursor, table="records")
@@ -85,7 +86,7 @@ class _Follower:
         """Return the rows of the next page, by `next_cursor` if that is wanted and there is one."""
         page, now = self._page, _now(self.horizon_us)
         if page is None:
-            window = Window(T0_US, T0_US + 100 * _SLOT_US)
+            window = TimeRange(T0_US, T0_US + 100 * _SLOT_US)
             self._page = self._shelf.page(window=window, now=now, latest=latest, limit=self._limit)
         else:
             cursor = (page.next_cursor if by_next else None) or page.resume_cursor

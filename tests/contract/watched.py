@@ -41,4 +41,4 @@ class Watched:
 def bounds(query: Query) -> tuple[int, int]:
     """Return the ends of the slice that `query` reads."""
     assert isinstance(query, Selection)
-    return query.from_us, query.to_us
+    return query.within.from_us, query.within.to_us

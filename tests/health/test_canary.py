@@ -4,16 +4,18 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
+
 from app.health.canary import GIVE_UP_S, MAX_WAITING, CanaryWatch
 from app.query.feed import Feed, PageRows
 from app.query.scan import Scan
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table
-from app.settings.load import Settings
 from app.stores.source import StoreUnavailableError
 from app.telemetry.metrics import Metrics
 from sluice.testing.clock import FakeClock
+from tests.support.unwatched import environment_of
 
 POLL_S = 5.0
 
@@ -28,7 +30,9 @@ class Stage:
         """The keys of each look, in order."""
         self.fault: Exception | None = None
         self.table, self.runner = records_table(Record), SimpleNamespace(poll_s=POLL_S)
-        self.canaries = CanaryWatch(cast("Feed", self), Settings(), self.clock, self.metrics)
+        self.canaries = CanaryWatch(
+            cast("Feed", self), msgspec.structs.replace(environment_of(self.clock), metrics=self.metrics)
+        )
         self.running = asyncio.create_task(self.canaries.run())
 
     async def learn_horizon(self) -> None:
@@ -41,7 +45,7 @@ class Stage:
         """Return those of the wanted rows that are shown."""
         (condition,) = view.conditions
         assert limit == len(condition.values)
-        assert scan.window.since_us < scan.window.until_us <= self.horizon_us()
+        assert scan.window.from_us < scan.window.to_us <= self.horizon_us()
         assert [column.name for column in view.columns] == ["delivery_key", "ingest_time"]
         self.asked.append(condition.values)
         if self.fault is not None:

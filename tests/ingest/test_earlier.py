@@ -33,7 +33,9 @@ class Table:
         await asyncio.sleep(0)
         self.before()
         wanted = {*query.conditions[0].values}
-        found = [key for key, at in self.rows_us.items() if query.from_us <= at < query.to_us and key in wanted]
+        found = [
+            key for key, at in self.rows_us.items() if query.within.from_us <= at < query.within.to_us and key in wanted
+        ]
         return Answer([{"delivery_key": key} for key in found])
 
 
@@ -105,7 +107,7 @@ async def test_messages_that_wait_together_share_queries() -> None:
     earlier, published_us = copies(table), NOW_US - 2 * HOUR_US
     many = [earlier.stored("records", message(n, published_us), [f"m{n}:0"]) for n in range(1_000)]
     assert await asyncio.gather(*many) == [frozenset({"m5:0"} if n == 5 else ()) for n in range(1_000)]
-    assert [(query.from_us, query.to_us) for query in table.queries] == [
+    assert [(query.within.from_us, query.within.to_us) for query in table.queries] == [
         (published_us - 2 * SECOND_US, published_us + HOUR_US),
         (published_us + HOUR_US, pytest.approx(NOW_US + 2 * SECOND_US, abs=SECOND_US)),
     ]

@@ -5,14 +5,14 @@ from typing import Any
 
 from app.query.feed import Budget, Feed
 from app.query.params.filters import parse_filters
-from app.query.params.requests import Window
 from app.query.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryUnderTest
-from tests.contract.shelf import FIELDS, LOOKBACK_S
+from tests.contract.shelf import FIELDS, LOOKBACK_US
 from tests.contract.stores import RECORDS, T0_US
 from tests.contract.watched import Watched
 
@@ -50,12 +50,12 @@ class Scripted(Watched):
 
 def feed_over(runner: Scripted) -> Feed:
     """Return a feed of the records."""
-    return Feed(runner, RECORDS, lookback_s=LOOKBACK_S)
+    return Feed(runner, RECORDS, lookback_us=LOOKBACK_US)
 
 
 def scan_of(until_us: int = END_US, *, descending: bool = False, after: Position | None = None, **more: Any) -> Scan:
     """Return a scan of a window that begins at T0."""
-    return Scan(table="records", window=Window(T0_US, until_us), descending=descending, after=after, **more)
+    return Scan(table="records", window=TimeRange(T0_US, until_us), descending=descending, after=after, **more)
 
 
 def budget(**changed: Any) -> Budget:

@@ -9,15 +9,17 @@ from app.query.feed import Budget, PageRows
 from app.query.params.requests import parse_fields
 from app.query.scan import Scan, View, position_of
 from app.query.tail.events import EventFormat
-from app.query.tail.hub import Hub, TailLimits
+from app.query.tail.limit import TailLimit
+from app.query.tail.reads import MOST_READS, TailReads
+from app.query.tail.stream import Tail, Tails
 from app.runtime.instants import from_epoch_us
-from app.settings.fields import MIB
 from app.settings.load import Settings
 from app.stores.query import Condition, Position
 from app.stores.source import Answer, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
+from tests.support.unwatched import environment_of
 
 POLL_S = 0.25
 ROW_BYTES = 10
@@ -59,7 +61,7 @@ class Sheet:
         return [position_of(row) for row in rows]
 
     async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
-        begins = scan.after or Position(scan.window.since_us, "")
+        begins = scan.after or Position(scan.window.from_us, "")
         self.asked.append((begins, view.conditions))
         try:
             await self.answers.wait()
@@ -68,7 +70,7 @@ class Sheet:
             raise
         if self.failure is not None:
             raise self.failure
-        until = Position(scan.window.until_us, "")
+        until = Position(scan.window.to_us, "")
         found = [row for row in self.rows if begins < position_of(row) < until]
         budget.spend(Answer([], fetched_bytes=ROW_BYTES * len(found[:limit])))
         stopped_at = position_of(found[limit - 1]) if len(found) > limit else None
@@ -89,13 +91,14 @@ class Listener:
         self.start = start
         self.source = EventSource()
         self.events: list[Event] = []
-        self.pieces: list[bytes | memoryview] = []
+        self.pieces: list[bytes] = []
+        self.tail: Tail | None = None
         self.task: asyncio.Task[None] | None = None
         self.reads = asyncio.Event()
         self.reads.set()
-        self._on_the_way: list[bytes | memoryview] = []
+        self._on_the_way: list[bytes] = []
 
-    async def send(self, piece: bytes | memoryview) -> None:
+    async def send(self, piece: bytes) -> None:
         """Take a piece from the service."""
         if not self.reads.is_set() and self._on_the_way:
             await self.reads.wait()
@@ -148,15 +151,16 @@ def place_of(cursor: str) -> Position:
 
 
 class Stage:
-    """A hub over a sheet, and its clients."""
+    """Tails over a sheet, and their clients."""
 
-    def __init__(self, max_bytes: int = 64 * MIB, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
         made = Settings().replace(**settings)
-        limits = TailLimits(made.query, max_bytes)
-        self.ledger = limits.ledger
-        self.hub = Hub(feed, made.query, self.clock, lambda: 0, limits)
+        environment, self.generation = environment_of(self.clock, made), 0
+        self.reads = TailReads(feed, environment, lambda: self.generation, asyncio.Semaphore(MOST_READS))
+        self.limiter = TailLimit(made.query.max_tails)
+        self.tails = Tails(self.reads, environment, self.limiter)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""
@@ -167,9 +171,9 @@ class Stage:
     def connect(self, listener: Listener, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> None:
         """Let a client go on where it was."""
         form = EventFormat(RECORDS.name, parse_fields(RECORDS.columns, fields))
-        subscriber = self.hub.admit("a", listener.place, form, conditions)
-        listener.task = asyncio.create_task(self.hub.run(subscriber, listener.send))
-        listener.task.add_done_callback(lambda _: self.hub.dismiss(subscriber))
+        tail = listener.tail = self.tails.admit("a", listener.place, form, conditions)
+        listener.task = asyncio.create_task(tail.run(listener.send))
+        listener.task.add_done_callback(lambda _: tail.close())
 
     async def turn(self, seconds: float = 0.0) -> None:
         """Move the clock on, and let everybody run."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.query.params.requests import Window
 from app.query.slices import _KEPT, Density
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer
 from tests.contract.shelf import Put, Shelf, places
@@ -66,7 +66,7 @@ def test_the_second_page_of_sparse_rows_is_one_query(
         return await run(query)
 
     monkeypatch.setattr(shelf.store.runner, "rows", rows)
-    first = shelf.page(window=Window(T0_US, T0_US + 60 * MINUTE_US), limit=10, descending=descending)
+    first = shelf.page(window=TimeRange(T0_US, T0_US + 60 * MINUTE_US), limit=10, descending=descending)
     asked = len(queries)
     second = shelf.page(cursor=first.next_cursor, limit=10)
     assert asked > 2

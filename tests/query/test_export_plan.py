@@ -6,9 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.export import ChunkSizer, Stretches
-from app.query.params.requests import Window
-from app.query.slices import Slice
+from app.query.export import ChunkSizer, CountedRanges
+from app.runtime.time_range import TimeRange
 
 _FIRST_US = 1_000
 # Few rows and many with one stamp, close together and far apart.
@@ -23,7 +22,7 @@ class Counts:
     def __init__(self, stamps: Counter[int]) -> None:
         self.stamps, self.asked = stamps, 0
 
-    async def __call__(self, part: Slice, width_us: int) -> list[tuple[int, int]]:
+    async def __call__(self, part: TimeRange, width_us: int) -> list[tuple[int, int]]:
         self.asked += 1
         found = Counter[int]()
         for stamp_us, rows in self.stamps.items():
@@ -56,7 +55,7 @@ def test_stretches_hold_every_row_once_and_in_order(
 ) -> None:
     """None of them holds more rows than allowed, but where they share a stamp."""
     stamps = placed(rows)
-    stretches = Stretches(Counts(stamps), Window(0, end_us), descending=down, first_us=_FIRST_US)
+    stretches = CountedRanges(Counts(stamps), TimeRange(0, end_us), descending=down, first_us=_FIRST_US)
     held, edge_us = Counter[int](), end_us if down else 0
     while stretch := run(stretches.next(limit := limits[held.total() % len(limits)])):
         assert stretch.from_us < stretch.to_us
@@ -72,8 +71,8 @@ def test_stretches_hold_every_row_once_and_in_order(
 def test_rows_that_lie_far_apart_are_read_together() -> None:
     """An idle month costs a few counts, and one query."""
     counts = Counts(Counter({day * 86_400_000_000: 1 for day in range(31)}))
-    window = Window(0, 31 * 86_400_000_000)
-    stretches = Stretches(counts, window, descending=False, first_us=10_000_000)
+    window = TimeRange(0, 31 * 86_400_000_000)
+    stretches = CountedRanges(counts, window, descending=False, first_us=10_000_000)
     stretch = run(stretches.next(500))
     assert (stretch.from_us, stretch.rows) == (0, 31)
     assert run(stretches.next(500)) is None

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from app.query.params.requests import Window
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Query, RowQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
 from tests.contract.memory import MemoryEngine
@@ -68,11 +68,11 @@ _HOURS = 6
 _BEGIN_US = -(-T0_US // HOUR_US) * HOUR_US
 
 
-def _one_an_hour(shelf: Shelf) -> Window:
+def _one_an_hour(shelf: Shelf) -> TimeRange:
     """Put one row into each hour; return the window of all of them, which neither begins nor ends with an hour."""
     shelf.put([Put(_BEGIN_US + hour * HOUR_US + 30 * MINUTE_US, str(hour)) for hour in range(_HOURS)])
     shelf.clock.advance_to(_BEGIN_US + _HOURS * HOUR_US)
-    return Window(_BEGIN_US + 10 * MINUTE_US, _BEGIN_US + _HOURS * HOUR_US - 10 * MINUTE_US)
+    return TimeRange(_BEGIN_US + 10 * MINUTE_US, _BEGIN_US + _HOURS * HOUR_US - 10 * MINUTE_US)
 
 
 @pytest.mark.parametrize(("descending", "expected"), [(False, "01"), (True, "543")])
@@ -106,7 +106,7 @@ def test_who_polls_what_nothing_meets_asks_once(shelf: Shelf) -> None:
     """The last hour lies in two partitions nearly always; the first time, nothing is known of the rows."""
     shelf.clock.advance_to(_BEGIN_US + _HOURS * HOUR_US)
     runner = _Hourly(shelf.store.runner, None)
-    pages, window = shelf.make_pages(runner), Window(_BEGIN_US + 10 * MINUTE_US, _BEGIN_US + 70 * MINUTE_US)
+    pages, window = shelf.make_pages(runner), TimeRange(_BEGIN_US + 10 * MINUTE_US, _BEGIN_US + 70 * MINUTE_US)
     for _ in range(3):
         assert shelf.page(window=window, pages=pages).rows == []
     assert runner.read == [1, 1, 2, 2]
@@ -121,7 +121,7 @@ def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, desce
     shelf.clock.advance_to(end_us)
     expected = [(put.ingest_us, put.key) for put in (stored[::-1] if descending else stored)]
     refusing = shelf.make_pages(_Refusing(shelf.store.runner, middle_us))
-    page = shelf.page(window=Window(T0_US, end_us), descending=descending, pages=refusing)
+    page = shelf.page(window=TimeRange(T0_US, end_us), descending=descending, pages=refusing)
     assert places(page) == expected[:1]
     assert (page.next_cursor is None, page.poll_after_s) == (False, 0)
     with pytest.raises(QueryTooExpensiveError):
@@ -134,7 +134,7 @@ def test_a_look_up_says_how_far_it_came(shelf: Shelf) -> None:
     """One stretch is too much to read: the rows before it were found, and there may be others."""
     shelf.put([Put(T0_US, "old"), Put(T0_US + 10 * DAY_US, "new")])
     feed = shelf.make_pages(_Refusing(shelf.store.runner, T0_US)).feed
-    window = Window(T0_US, T0_US + 10 * DAY_US + 1)
+    window = TimeRange(T0_US, T0_US + 10 * DAY_US + 1)
     with pytest.raises(LookUpTooExpensiveError) as raised:
         shelf.run(feed.versions("x", window, EVERYTHING, 5))
     assert raised.value.row_count == 1
@@ -148,7 +148,7 @@ def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf) -> None:
     shelf.put([Put(T0_US + count, "new")])
     shelf.clock.advance_to(T0_US + count + 1)
     queries = _watch(shelf)
-    page = shelf.page(window=Window(T0_US, T0_US + count + 1), limit=10)
+    page = shelf.page(window=TimeRange(T0_US, T0_US + count + 1), limit=10)
     assert [key for _, key in places(page)] == [f"k{number}" for number in range(10)]
     assert len(queries) <= 4
     assert places(shelf.page(cursor=page.next_cursor, limit=10)) == [(T0_US + count, "new")]
@@ -158,7 +158,7 @@ def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
     """Slices widen while they are empty, and each query bounds `ingest_time` on the table."""
     shelf.clock.advance_to(T0_US + 32 * DAY_US)
     queries = _watch(shelf)
-    page = shelf.page(window=Window(T0_US, T0_US + 31 * DAY_US))
+    page = shelf.page(window=TimeRange(T0_US, T0_US + 31 * DAY_US))
     assert (page.rows, page.next_cursor) == ([], None)
     assert 30 < len(queries) < 40
     assert all(to_us - from_us <= DAY_US for from_us, to_us in map(bounds, queries))
@@ -170,7 +170,7 @@ def test_a_busy_store_is_asked_once_a_page(shelf: Shelf, *, descending: bool) ->
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(20))
     shelf.clock.advance_to(T0_US + DAY_US)
     queries = _watch(shelf)
-    page = shelf.page(window=Window(T0_US, T0_US + 20), limit=5, descending=descending)
+    page = shelf.page(window=TimeRange(T0_US, T0_US + 20), limit=5, descending=descending)
     assert len(page.rows) == 5
     assert [query.candidates for query in queries if isinstance(query, RowQuery)] == [14]
 
@@ -182,7 +182,7 @@ def test_a_few_copies_among_dense_rows_need_no_second_query(shelf: Shelf, *, des
     shelf.put(Put(T0_US + 100 + number, f"l{number % 9}") for number in range(10))
     shelf.clock.advance_to(T0_US + DAY_US)
     queries = _watch(shelf)
-    page = shelf.page(window=Window(T0_US, T0_US + 200), limit=28, descending=descending)
+    page = shelf.page(window=TimeRange(T0_US, T0_US + 200), limit=28, descending=descending)
     assert len(page.rows) == 28
     assert page.next_cursor is not None
     assert len(queries) == 1

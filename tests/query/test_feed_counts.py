@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from app.query.params.requests import Window
 from app.query.scan import View
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Count, LookUp
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US
@@ -18,8 +18,7 @@ def look_up(from_us: int, to_us: int, limit: int) -> LookUp:
     """Return a look-up of the record x."""
     return LookUp(
         table="records",
-        from_us=from_us,
-        to_us=to_us,
+        within=TimeRange(from_us, to_us),
         conditions=BY_ID,
         lookback_us=LOOKBACK_US,
         columns=tuple(each.name for each in RECORDS.columns),
@@ -32,7 +31,7 @@ def look_up(from_us: int, to_us: int, limit: int) -> LookUp:
 async def test_versions_are_looked_up_from_the_newest_slice_on_until_there_are_enough() -> None:
     """Each look-up asks for as many as are missing; what it may read grows."""
     runner = Scripted([{"id": "new"}], [], [{"id": "old"}])
-    found = await feed_over(runner).versions("x", Window(T0_US, END_US), View(RECORDS.columns, BY_ID), 2)
+    found = await feed_over(runner).versions("x", TimeRange(T0_US, END_US), View(RECORDS.columns, BY_ID), 2)
     assert [each["id"] for each in found] == ["new", "old"]
     assert runner.queries == [
         look_up(END_US - MINUTE_US, END_US, 2),
@@ -45,7 +44,7 @@ async def test_a_look_up_that_is_too_large_says_what_it_found_before() -> None:
     """With the limit, and what it would have needed."""
     runner = Scripted([{"id": "new"}], QueryTooExpensiveError(100, 200))
     with pytest.raises(LookUpTooExpensiveError) as raised:
-        await feed_over(runner).versions("x", Window(T0_US, END_US), EVERYTHING, 2)
+        await feed_over(runner).versions("x", TimeRange(T0_US, END_US), EVERYTHING, 2)
     assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.row_count) == (100, 200, 1)
     assert raised.value.since_us == END_US - MINUTE_US
 
@@ -59,7 +58,7 @@ async def test_an_exact_count_is_one_query() -> None:
     """However long the window; it is deducted from the budget like any other."""
     runner, spent = counted(7), budget()
     assert await feed_over(runner).count(scan_of(), BY_ID, None, spent) == 7
-    expected = Count(table="records", from_us=T0_US, to_us=END_US, conditions=BY_ID, lookback_us=LOOKBACK_US)
+    expected = Count(table="records", within=TimeRange(T0_US, END_US), conditions=BY_ID, lookback_us=LOOKBACK_US)
     assert (runner.queries, spent.bytes_processed) == ([expected], 10)
     assert await feed_over(counted()).count(scan_of(T0_US), BY_ID, None, spent) == 0
 
@@ -80,7 +79,7 @@ async def test_a_count_reads_each_partition_once_and_ever_more_of_them() -> None
     scan = scan_of(begin_us + 30 * DAY_US + 5 * MINUTE_US)
     assert await feed_over(runner).count(scan, (), 1, budget()) == 0
     edges = [bounds(each) for each in runner.queries]
-    assert edges[0] == (begin_us + 30 * DAY_US - HOUR_US, scan.window.until_us)
+    assert edges[0] == (begin_us + 30 * DAY_US - HOUR_US, scan.window.to_us)
     assert (edges[-1][0], len(edges)) == (T0_US, 5)
     assert all(from_us % HOUR_US == 0 for from_us, _ in edges[:-1])
 
@@ -92,7 +91,7 @@ async def test_a_count_begins_behind_the_last_row_of_the_scan_that_it_resumes(*,
     await feed_over(runner).count(scan_of(after=at(5, "k"), is_resumed=is_resumed), (), None, budget())
     (query,) = runner.queries
     assert isinstance(query, Count)
-    assert (query.after, query.from_us) == (at(5, "k") if is_resumed else None, T0_US)
+    assert (query.after, query.within.from_us) == (at(5, "k") if is_resumed else None, T0_US)
 
 
 async def test_the_queries_of_a_page_can_be_explained() -> None:

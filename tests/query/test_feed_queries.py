@@ -9,6 +9,7 @@ from app.query.params.requests import WITHOUT_CANARIES
 from app.query.scan import View
 from app.record import CANARY_PREFIX
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Position, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError
 from tests.contract.shelf import EVERYTHING, LOOKBACK_US
@@ -23,8 +24,7 @@ async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None
     await feed_over(runner).page(scan_of(after=at(5, "k")), View(columns, BY_ID), 10, budget(max_page_bytes=500))
     assert runner.pages[0] == RowQuery(
         table="records",
-        from_us=T0_US + 5,
-        to_us=T0_US + 5 + MINUTE_US,
+        within=TimeRange(T0_US + 5, T0_US + 5 + MINUTE_US),
         conditions=BY_ID,
         lookback_us=LOOKBACK_US,
         columns=tuple(

@@ -13,7 +13,7 @@ from msgspec import Raw
 from app.query.formats.documents import Page, RowFormat
 from app.query.formats.encoders import row_encoder
 from app.query.formats.negotiation import Format
-from app.query.params.requests import Window
+from app.runtime.time_range import TimeRange
 from app.schema.values import plain_decimal
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
 
@@ -40,7 +40,7 @@ _EXPECTED = {
 
 
 def _page(*rows: dict[str, Any]) -> Page:
-    window = Window(0, 1_500_000)
+    window = TimeRange(0, 1_500_000)
     return Page(rows=list(rows), next_cursor=None, resume_cursor="r", window=window, poll_after_s=1)
 
 

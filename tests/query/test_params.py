@@ -14,12 +14,12 @@ from app.query.params.requests import (
     PageRequest,
     QueryableTable,
     RecordRequest,
-    Window,
     parse_page_request,
     parse_record_request,
 )
 from app.query.scan import start_scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.filters import filter_table
 from tests.contract.stores import RECORDS
 
@@ -37,13 +37,13 @@ def _parse(query: str) -> PageRequest:
 _COLUMNS = {column.name: column for column in RECORDS.columns}
 
 
-def _window(query: str) -> Window:
+def _window(query: str) -> TimeRange:
     return start_scan(_parse(query), "records", NOW, max_window_us=31 * DAY_US).window
 
 
 def test_without_parameters_the_last_hour_is_asked_for() -> None:
     """The window is the hour before now as far as it is settled; a hundred records, oldest first, any format."""
-    assert _window("") == Window(NOW_US - HOUR_US, HORIZON_US)
+    assert _window("") == TimeRange(NOW_US - HOUR_US, HORIZON_US)
     assert _parse("") == PageRequest(
         since_us=NOW_US - HOUR_US,
         until_us=None,
@@ -84,7 +84,7 @@ def test_without_parameters_the_last_hour_is_asked_for() -> None:
 )
 def test_the_window_is_resolved_once(query: str, since_us: int, until_us: int) -> None:
     """Relative times become instants, and no window reaches beyond the settled horizon."""
-    assert _window(query) == Window(since_us, until_us)
+    assert _window(query) == TimeRange(since_us, until_us)
 
 
 @pytest.mark.parametrize(
@@ -261,4 +261,4 @@ def test_no_query_string_breaks_the_reader(given_: dict[str, str]) -> None:
         assert page.limit is None or 1 <= page.limit <= 1000
         page = msgspec.structs.replace(page, cursor=None)
         window = start_scan(page, "records", NOW, max_window_us=31 * DAY_US).window
-        assert window.since_us <= window.until_us
+        assert window.from_us <= window.to_us

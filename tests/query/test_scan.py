@@ -8,9 +8,10 @@ import pytest
 from app.http.problems import FieldError, ProblemError
 from app.query.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.params.filters import fingerprint, parse_filters
-from app.query.params.requests import CanaryFilter, Now, PageRequest, Window
+from app.query.params.requests import CanaryFilter, Now, PageRequest
 from app.query.scan import Scan, originals, position_of, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
@@ -40,19 +41,19 @@ def start(request: PageRequest, now: Now = NOW) -> Scan:
 def test_a_window_ends_where_the_request_may_look(until_us: int | None, end_us: int, *, latest: bool) -> None:
     """At what is settled, or at the latest row there can be."""
     scan = start(PageRequest(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest))
-    assert scan.window == Window(T0_US - HOUR_US, end_us)
+    assert scan.window == TimeRange(T0_US - HOUR_US, end_us)
 
 
 def test_a_window_is_no_longer_than_it_may_be() -> None:
     """Neither a new one, nor that of a cursor, whatever is settled."""
     since_us = T0_US - 2 * DAY_US
-    day = Window(since_us, since_us + DAY_US)
+    day = TimeRange(since_us, since_us + DAY_US)
     assert start(PageRequest(since_us=since_us)).window == day
     follower = Cursor(table="records", descending=False, since_us=since_us, until_us=None, after=None)
     assert start(PageRequest(since_us=0, cursor=encode_cursor(follower))).window == day
-    whole = msgspec.structs.replace(follower, until_us=day.until_us)
+    whole = msgspec.structs.replace(follower, until_us=day.to_us)
     assert start(PageRequest(since_us=0, cursor=encode_cursor(whole))).window == day
-    longer = msgspec.structs.replace(follower, until_us=day.until_us + 1)
+    longer = msgspec.structs.replace(follower, until_us=day.to_us + 1)
     with pytest.raises(ProblemError) as caught:
         start(PageRequest(since_us=0, cursor=encode_cursor(longer)))
     assert (caught.value.code, caught.value.detail) == (
@@ -68,7 +69,7 @@ def test_a_resume_cursor_reads_on_as_far_as_the_request_may_look(until_us: int, 
     cursor = Cursor(table="records", descending=False, since_us=T0_US - 7, until_us=None, after=place)
     assert start(PageRequest(since_us=0, cursor=encode_cursor(cursor), latest=latest, is_fixed=True)) == Scan(
         table="records",
-        window=Window(T0_US - 7, until_us),
+        window=TimeRange(T0_US - 7, until_us),
         descending=False,
         after=place,
         fingerprint=fingerprint(()),
@@ -122,7 +123,7 @@ def test_what_an_earlier_page_knew_to_be_settled_stays_so(
     """It moves on with the horizon, unless a page has read beyond it."""
     scan = Scan(
         table="records",
-        window=Window(T0_US, T0_US + 100),
+        window=TimeRange(T0_US, T0_US + 100),
         descending=descending,
         after=None if after is None else Position(T0_US + after[0], after[1]),
         settled=None if settled is None else Position(T0_US + settled, ""),
@@ -193,7 +194,7 @@ def test_whoever_follows_is_never_taken_back() -> None:
     text = encode_cursor(Cursor(table="records", descending=False, since_us=T0_US + 9, until_us=None, after=place))
     scan = start(PageRequest(since_us=0, cursor=text))
     assert scan.is_resumed
-    assert scan.window == Window(T0_US + 9, T0_US + 9)
+    assert scan.window == TimeRange(T0_US + 9, T0_US + 9)
     assert scan.resume_cursor(None, NOW.horizon_us) == text
 
 
@@ -203,7 +204,7 @@ def test_what_lies_ahead_holds_the_last_instant_still(ahead: tuple[int, int], *,
     scan = start(PageRequest(since_us=T0_US - HOUR_US, descending=descending))
     assert scan.remaining == scan.window
     text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
-    assert start(PageRequest(since_us=0, cursor=text)).remaining == Window(*ahead)
+    assert start(PageRequest(since_us=0, cursor=text)).remaining == TimeRange(*ahead)
 
 
 def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.slices import Slice, cut, feed_slices, look_up_slices
+from app.query.slices import cut, feed_slices, look_up_slices
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 
 
 @st.composite
@@ -16,7 +17,7 @@ def _windows(draw: st.DrawFn) -> tuple[int, int]:
     return since_us, min(since_us + draw(st.integers(0, 31 * DAY_US)), MAX_US)
 
 
-def _check_cover(slices: Iterator[Slice], since_us: int, until_us: int, *, descending: bool) -> int:
+def _check_cover(slices: Iterator[TimeRange], since_us: int, until_us: int, *, descending: bool) -> int:
     found = list(slices)
     ordered = found[::-1] if descending else found
     at_us = since_us
@@ -27,12 +28,12 @@ def _check_cover(slices: Iterator[Slice], since_us: int, until_us: int, *, desce
     return len(found)
 
 
-def _feed(since_us: int, until_us: int, *, descending: bool) -> Iterator[Slice]:
-    return feed_slices(Slice(since_us, until_us), descending=descending, first_us=10 * SECOND_US)
+def _feed(since_us: int, until_us: int, *, descending: bool) -> Iterator[TimeRange]:
+    return feed_slices(TimeRange(since_us, until_us), descending=descending, first_us=10 * SECOND_US)
 
 
-def _hourly(since_us: int, until_us: int, *, descending: bool) -> Iterator[Slice]:
-    return feed_slices(Slice(since_us, until_us), descending=descending, first_us=MINUTE_US, partition_us=HOUR_US)
+def _hourly(since_us: int, until_us: int, *, descending: bool) -> Iterator[TimeRange]:
+    return feed_slices(TimeRange(since_us, until_us), descending=descending, first_us=MINUTE_US, partition_us=HOUR_US)
 
 
 @given(window=_windows(), descending=st.booleans())
@@ -44,7 +45,7 @@ def test_slices_of_the_feed_cover_the_window(window: tuple[int, int], *, descend
 @given(window=_windows())
 def test_slices_of_a_look_up_cover_the_window(window: tuple[int, int]) -> None:
     """They run backwards over the whole window."""
-    _check_cover(look_up_slices(*window, first_us=HOUR_US), *window, descending=True)
+    _check_cover(look_up_slices(TimeRange(*window), first_us=HOUR_US), *window, descending=True)
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -79,7 +80,7 @@ def test_the_first_slice_is_the_rest_of_its_partition(
     window: tuple[int, int], first: tuple[int, int], *, descending: bool
 ) -> None:
     """Unless that is so short that it is not worth a query of its own."""
-    assert next(_hourly(*window, descending=descending)) == Slice(*first)
+    assert next(_hourly(*window, descending=descending)) == TimeRange(*first)
 
 
 def test_behind_a_short_rest_comes_one_partition_and_not_six() -> None:
@@ -96,7 +97,7 @@ def test_behind_a_short_rest_comes_one_partition_and_not_six() -> None:
 )
 def test_pieces_of_a_slice_cover_it(window: tuple[int, int], unit_us: int, *, descending: bool) -> None:
     """There are at most six, cut at multiples of the unit; none where the slice lies within one."""
-    pieces = cut(Slice(*window), descending=descending, unit_us=unit_us)
+    pieces = cut(TimeRange(*window), descending=descending, unit_us=unit_us)
     touched = -(-window[1] // unit_us) - window[0] // unit_us
     assert bool(pieces) == (touched > 1)
     if pieces:
@@ -114,12 +115,12 @@ def test_pieces_of_a_slice_cover_it(window: tuple[int, int], unit_us: int, *, de
 )
 def test_pieces_are_of_equally_many_units(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
     """But for the last one to be read, which has what remains."""
-    pieces = cut(Slice(HOUR_US, 10 * HOUR_US), descending=descending, unit_us=HOUR_US)
+    pieces = cut(TimeRange(HOUR_US, 10 * HOUR_US), descending=descending, unit_us=HOUR_US)
     assert [(piece.from_us // HOUR_US, piece.to_us // HOUR_US) for piece in pieces] == edges_h
 
 
 def test_a_look_up_over_the_whole_retention_takes_few_slices() -> None:
     """By id they grow without a limit, so that 400 days are seven queries."""
-    slices = list(look_up_slices(0, 400 * DAY_US, first_us=HOUR_US))
-    assert slices[0] == Slice(400 * DAY_US - HOUR_US, 400 * DAY_US)
+    slices = list(look_up_slices(TimeRange(0, 400 * DAY_US), first_us=HOUR_US))
+    assert slices[0] == TimeRange(400 * DAY_US - HOUR_US, 400 * DAY_US)
     assert len(slices) == 7

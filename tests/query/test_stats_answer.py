@@ -4,12 +4,14 @@ from typing import Any
 
 import msgspec
 
+from app.query.feed import Feed
 from app.query.params.filters import parse_filters
 from app.query.params.parameters import MAX_GROUPS
 from app.query.params.requests import WITHOUT_CANARIES, Now
 from app.query.params.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Query, Statistics
 from app.stores.source import Answer
 from tests.contract.readings import READINGS, SUBJECT
@@ -21,6 +23,8 @@ NOW = Now(T0_US, T0_US, T0_US)  # 2023-11-14T22:13:20Z
 
 class Scripted:
     """A runner that answers with given rows."""
+
+    partition_us = first_slice_us = 1
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.queries: list[Query] = []
@@ -34,7 +38,7 @@ class Scripted:
 async def ask(query: str, *rows: dict[str, Any], fixed: tuple[tuple[str, str], ...] = ()) -> tuple[Any, list[Query]]:
     """Return what is made of `rows`, and what was asked of the store."""
     runner = Scripted(list(rows))
-    stats = Stats(runner, READINGS, lookback_s=900)  # type: ignore[arg-type] # it has all that is used of one
+    stats = Stats(Feed(runner, READINGS, lookback_us=900_000_000))  # type: ignore[arg-type] # all that is used of one
     answer = await stats.answer(parse_stats_request(query, SUBJECT, NOW), parse_filters(SUBJECT.fields, fixed))
     assert answer.bytes_processed == (7 if runner.queries else None)
     return msgspec.json.decode(answer.body), runner.queries
@@ -103,8 +107,7 @@ async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_one
     since_us = T0_US - 2 * MINUTE_US
     assert query == Statistics(
         table="records",
-        from_us=since_us,
-        to_us=T0_US,
+        within=TimeRange(since_us, T0_US),
         lookback_us=LOOKBACK_US,
         conditions=(
             *parse_filters(SUBJECT.fields, [("source", "a")]),

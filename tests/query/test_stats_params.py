@@ -20,9 +20,10 @@ from app.query.params.buckets import (
     shortest_round_us,
 )
 from app.query.params.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS
-from app.query.params.requests import Now, QueryableTable, Window
+from app.query.params.requests import Now, QueryableTable
 from app.query.params.stats import COUNT, StatsRequest, parse_stats_request, stats_parameters
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
 from app.schema.table import records_table
@@ -43,7 +44,7 @@ def test_without_parameters_the_last_hour_is_counted() -> None:
     """As far as it is settled, in the shortest round buckets that make about 120."""
     found = _parse("")
     assert found == StatsRequest(
-        window=Window(NOW_US - HOUR_US, HORIZON_US),
+        window=TimeRange(NOW_US - HOUR_US, HORIZON_US),
         buckets=Buckets((NOW_US - HOUR_US) // (30 * SECOND_US) * 30 * SECOND_US, 30 * SECOND_US, 120),
         is_fixed=False,
         is_open=True,
@@ -236,14 +237,15 @@ def test_where_there_are_no_numbers_only_the_computed_one_is_known() -> None:
 def test_buckets_cover_the_window(since_us: int, span_us: int, length_us: int, most: int) -> None:
     """All of it, with none to spare at either end, aligned to the epoch; and a round length keeps to the limit."""
     until_us = since_us + span_us
-    found = cut_in_buckets(since_us, until_us, length_us)
+    window = TimeRange(since_us, until_us)
+    found = cut_in_buckets(window, length_us)
     assert found.first_us % length_us == 0
     if span_us:
         assert found.first_us <= since_us < found.first_us + length_us
         assert found.end_us - length_us < until_us <= found.end_us
     else:
         assert not found.count
-    found = cut_in_buckets(since_us, until_us, shortest_round_us(since_us, until_us, most))
+    found = cut_in_buckets(window, shortest_round_us(window, most))
     starts_us = [*found.starts_us()]
     assert len(starts_us) == found.count <= most
     assert starts_us == sorted(starts_us)

@@ -8,8 +8,8 @@ import pytest
 
 from app.http.problems import ProblemError
 from app.query.reads import Reads
-from app.query.tail.poller import PATIENCE_S
-from app.query.tail.subscriber import PING_S
+from app.query.tail.reads import PATIENCE_S
+from app.query.tail.stream import PING_S
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock
@@ -46,7 +46,7 @@ async def test_pings_come_while_a_query_of_its_own_takes_long(stage: Stage) -> N
     await stage.turn(2 * PING_S)
     assert listener.source.comments == ["ping", "ping"]
     await listener.hang_up()
-    assert stage.sheet.given_up == 2
+    assert stage.sheet.given_up == 1
 
 
 async def test_a_stream_ends_itself_and_says_where() -> None:
@@ -76,16 +76,16 @@ async def test_a_client_that_reads_nothing_is_cut_off_some_time_after_the_end() 
     await other.hang_up()
 
 
-@pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
+@pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
 async def test_a_stopping_service_ends_streams_at_once(stage: Stage, horizon: Position) -> None:
     """Also those that wait for a query of their own."""
     stage.sheet.settled_us = horizon.ingest_us
     stage.sheet.answers.clear()
     listener = stage.listen()
     await stage.turn()
-    (subscriber,) = stage.hub._admitted
-    subscriber.end("stopping")
-    subscriber.end("time")
+    assert listener.tail is not None
+    listener.tail.end("stopping")
+    listener.tail.end("time")
     await stage.turn()
     assert listener.has_ended()
     (end,) = listener.events
@@ -118,7 +118,7 @@ async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixt
     await listener.hang_up()
 
 
-@pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
+@pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
 async def test_after_a_long_failure_streams_end_with_the_problem(stage: Stage, horizon: Position) -> None:
     """Clients come back as late as it says; who comes meanwhile gets a new try."""
     stage.sheet.settled_us = horizon.ingest_us
@@ -137,15 +137,15 @@ async def test_after_a_long_failure_streams_end_with_the_problem(stage: Stage, h
     stage.sheet.failure = None
     stage.sheet.put(5)
     again = stage.listen(listener.place)
-    await stage.turn()
+    await stage.turn(POLL_S)
     assert again.keys == ["k0"]
     assert not slow.has_ended()  # it has not read yet that it is
     await again.hang_up()
     await slow.hang_up()
-    assert not stage.hub._pollers
+    assert stage.reads.is_idle
 
 
-@pytest.mark.parametrize("horizon", [BEGIN, at(3_600_000_000)])
+@pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
 async def test_a_defect_ends_the_stream_and_is_logged(
     stage: Stage, horizon: Position, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,22 +174,7 @@ async def test_one_more_than_there_may_be_is_refused() -> None:
     await stage.turn()
     for listener in (other, third):
         await listener.hang_up()
-    assert not stage.hub._pollers
-
-
-async def test_what_was_found_before_a_failure_is_sent_before_its_end(stage: Stage) -> None:
-    """A slow subscriber gets all that is there, and then is told that there is no more."""
-    slow = stage.listen()
-    await stage.turn()
-    slow.reads.clear()
-    for number in range(3):
-        stage.sheet.put(10 + number)
-        await stage.turn(POLL_S)
-    stage.sheet.failure = StoreUnavailableError("no table")
-    await stage.turn(PATIENCE_S + 10)
-    slow.read()
-    await stage.turn()
-    assert [event.name for event in slow.events] == ["record", "record", "record", "error"]
+    assert stage.reads.is_idle
 
 
 async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
@@ -197,10 +182,10 @@ async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
     listener = stage.listen()
     await stage.turn(PING_S)
     await listener.hang_up()
-    await stage.turn(POLL_S)  # the poller's own pause is over
+    await stage.turn(PING_S)  # the pauses of what it cancelled are over
     assert not [timer for _, _, timer in stage.clock._timers if timer.call is not None]
-    assert not stage.hub._pollers
-    assert not stage.hub._admitted
+    assert not stage.limiter._held
+    assert stage.reads.is_idle
 
 
 async def test_a_stream_that_begins_while_the_service_stops_is_told_so() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.scan import position_of
-from app.query.tail.subscriber import PING_S
+from app.query.tail.stream import PING_S
 from app.stores.source import StoreBusyError
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Listener, Stage
@@ -118,12 +118,12 @@ def test_each_record_is_delivered_once_and_in_order(starts: list[int], steps: li
         scene.check()
         for listener in scene.listeners:
             await listener.hang_up()
-        assert not scene.stage.hub._pollers
-        assert not scene.stage.hub._admitted
+        assert scene.stage.reads.is_idle
+        assert not scene.stage.limiter._held
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.poller.MAX_LIMIT", 2)
-        patch.setattr("app.query.tail.poller.MAX_LIMIT", 1)
+        patch.setattr("app.query.tail.reads.MAX_LIMIT", 2)
+        patch.setattr("app.query.tail.reads._KEPT_BATCHES", 1)
         asyncio.run(play())
 
 

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -75,7 +76,7 @@ def row_of(appender: Any, members: frozenset[str], key: str, published: Publishe
 async def values_read(runner: QueryRunner) -> Counter[tuple[str, str, str]]:
     """Return every (id, member, value) that a reader of all members finds."""
     names = tuple(column.name for column in table_of(NAMES).columns)
-    window: dict[str, Any] = {"from_us": 0, "to_us": 4 * T0_US, "lookback_us": 0, "limit": 99, "candidates": 99}
+    window: dict[str, Any] = {"within": TimeRange(0, 4 * T0_US), "lookback_us": 0, "limit": 99, "candidates": 99}
     rows = (await runner.rows(RowQuery(table="records", columns=names, **window))).rows
     found = Counter[tuple[str, str, str]]()
     for row in rows:

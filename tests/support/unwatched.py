@@ -1,10 +1,17 @@
 """Watches for tests that do not look at telemetry: their notes are never read."""
 
+from app.environment import Environment
 from app.ingest.write.append_watch import AppendWatch
 from app.runtime.clock import Clock
+from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing
+
+
+def environment_of(clock: Clock, settings: Settings | None = None) -> Environment:
+    """Return the environment of parts that no test of telemetry looks at."""
+    return Environment(settings=settings or Settings(), clock=clock, metrics=Metrics(), tracing=untraced(clock))
 
 
 def untraced(clock: Clock) -> Tracing:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.environment import Environment
 from app.query.instrumented_source import InstrumentedSource, SourceHealth, outcome_of
+from app.runtime.time_range import TimeRange
+from app.settings.load import Settings
 from app.stores.query import Export, LookUp
 from app.stores.source import (
     LookUpTooExpensiveError,
@@ -22,9 +25,9 @@ from tests.support.unwatched import untraced
 from tests.telemetry.scripted_runner import ScriptedRunner
 
 QUERY = LookUp(
-    table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",), id_column="id", record_id="secret", limit=1
+    table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",), id_column="id", record_id="secret", limit=1
 )
-EXPORT = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",))
+EXPORT = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",))
 
 
 class Stage:
@@ -35,15 +38,10 @@ class Stage:
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
         self.charged = list[int]()
-        self.runner = InstrumentedSource(
-            self.scripted,
-            self.metrics,
-            untraced(self.clock),
-            self.health,
-            self.clock,
-            system="duckdb",
-            charge=self._charge,
+        environment = Environment(
+            settings=Settings(), clock=self.clock, metrics=self.metrics, tracing=untraced(self.clock)
         )
+        self.runner = InstrumentedSource(self.scripted, environment, self.health, system="duckdb", charge=self._charge)
 
     def _charge(self, size: int) -> None:
         self.charged.append(size)

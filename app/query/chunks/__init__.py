@@ -1,7 +1,7 @@
-"""Settled chunks: stretches of a table that were read once, and answer every page, poll and tail that falls into them.
+"""Settled chunks: spans of a table that were read once, and answer every page, poll and tail that falls into them.
 
 A store that bills what a query reads makes each page dear: a page of a thousand rows costs as much as one of a million.
-So one query reads all columns of a stretch, and they are kept. A chunk is settled, so it never changes. Losing one
+So one query reads all columns of a span, and they are kept. A chunk is settled, so it never changes. Losing one
 costs a query and changes no answer.
 
 source      the QueryRunner that answers from chunks, or passes a query on
@@ -10,7 +10,7 @@ table       the chunks of one table, those being read included: each is read onc
 shelf       the chunks at hand of all tables, within a budget of bytes
 shared      chunks that other instances have read, in a Valkey
 keys        the keys of the rows read last, by which copies are told without the look-back. Pure
-chunk       the rows of a stretch, as bytes, in blocks
-plan        which stretch to read, and which queries chunks suit. Pure
+chunk       the rows of a span, as bytes, in blocks
+plan        which span to read, and which queries chunks suit. Pure
 matching    the conditions of a query, evaluated in Python. Pure
 """

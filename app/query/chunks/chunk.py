@@ -1,4 +1,4 @@
-"""The rows of a stretch as bytes: as objects they would take three times the memory, and time to collect garbage.
+"""The rows of a span as bytes: as objects they would take three times the memory, and time to collect garbage.
 
 A chunk consists of blocks, and a reader decodes only those that it needs. A row is MessagePack with every type that a
 QueryRunner returns (app.stores.source).
@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from app.query.scan import position_of
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.stores.query import Position
 from app.stores.source import Row
@@ -41,11 +42,9 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
-class Chunk(msgspec.Struct, frozen=True):
-    """All originals of a table stamped in [from_us, to_us), in order; `billed` is what it cost to read them."""
+class Chunk(TimeRange, frozen=True):
+    """All originals of a table stamped in a range, in order; `billed` is what it cost to read them."""
 
-    from_us: int
-    to_us: int
     blocks: tuple[Block, ...]
     billed: int | None = None
 

@@ -1,7 +1,7 @@
 """The delivery keys of the rows read last, by which the copies of the next ones are told without the look-back.
 
 A key is known by 128 bits of its BLAKE2b hash: among a million keys, two are taken for one with a chance of 1e-27. A
-segment holds the keys of every row of one stretch, copies included.
+segment holds the keys of every row of one span, copies included.
 """
 
 from array import array
@@ -10,32 +10,28 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from struct import unpack
 
-import msgspec
-
-from app.query.chunks.plan import Stretch
+from app.runtime.time_range import TimeRange
 from app.stores.query import Position
 
 KEY_BYTES = 24  # two halves of a hash, and an instant
 
 
-class Segment(msgspec.Struct, frozen=True):
-    """The keys of all rows stamped in [from_us, to_us), in order: both halves of each hash, and the row's instant."""
+class RowKeys(TimeRange, frozen=True):
+    """The keys of all rows stamped in a range, in order: both halves of each hash, and the row's instant."""
 
-    from_us: int
-    to_us: int
     low: array  # type: ignore[type-arg] # of unsigned integers of 64 bits
     high: array  # type: ignore[type-arg]
     stamps_us: array  # type: ignore[type-arg]
 
 
-def segment_of(stretch: Stretch, places: Sequence[Position]) -> Segment:
-    """Return the segment of the rows of a stretch, which are at `places`, in order."""
+def keys_of(span: TimeRange, places: Sequence[Position]) -> RowKeys:
+    """Return the segment of the rows of a span, which are at `places`, in order."""
     low, high = array("Q"), array("Q")
     for place in places:
         first, second = unpack("=QQ", blake2b(place.delivery_key.encode(), digest_size=16).digest())
         low.append(first)
         high.append(second)
-    return Segment(stretch.from_us, stretch.to_us, low, high, array("q", [place.ingest_us for place in places]))
+    return RowKeys(span.from_us, span.to_us, low, high, array("q", [place.ingest_us for place in places]))
 
 
 class RecentKeys:
@@ -43,16 +39,16 @@ class RecentKeys:
 
     def __init__(self, max_keys: int) -> None:
         self.max_keys, self._size = max_keys, 0
-        self._kept: OrderedDict[tuple[str, int], Segment] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], RowKeys] = OrderedDict()
         """By the table, and the instant after the segment."""
 
     def __len__(self) -> int:
         """Return how many keys there are."""
         return self._size
 
-    def before(self, table: str, at_us: int, lookback_us: int) -> list[Segment] | None:
+    def before(self, table: str, at_us: int, lookback_us: int) -> list[RowKeys] | None:
         """Return the segments with all rows of the look-back before `at_us`, newest first; None if one is missing."""
-        segments, reached_us = list[Segment](), at_us
+        segments, reached_us = list[RowKeys](), at_us
         while reached_us > at_us - lookback_us:
             segment = self._kept.get((table, reached_us))
             if segment is None:
@@ -62,7 +58,7 @@ class RecentKeys:
             reached_us = segment.from_us
         return segments
 
-    def add(self, table: str, segment: Segment) -> None:
+    def add(self, table: str, segment: RowKeys) -> None:
         """Keep a segment, instead of those that it overlaps."""
         for key, kept in [*self._kept.items()]:
             if key[0] == table and kept.from_us < segment.to_us and kept.to_us > segment.from_us:
@@ -79,7 +75,7 @@ class RecentKeys:
         self._size = 0
 
 
-def copies_in(segment: Segment, earlier: Sequence[Segment], lookback_us: int) -> list[bool]:
+def copies_in(segment: RowKeys, earlier: Sequence[RowKeys], lookback_us: int) -> list[bool]:
     """Return of each row of a segment whether a row before it has its key, within the look-back.
 
     `earlier` are the segments with all rows of the look-back before the segment. Of equal rows, the first counts.
@@ -93,7 +89,7 @@ def copies_in(segment: Segment, earlier: Sequence[Segment], lookback_us: int) ->
     return flags
 
 
-def _previous(lower_halves: set[int], earlier: Sequence[Segment]) -> dict[tuple[int, int], int]:
+def _previous(lower_halves: set[int], earlier: Sequence[RowKeys]) -> dict[tuple[int, int], int]:
     """Return the last instant of each key whose lower half is wanted; `earlier` is newest first."""
     latest_us = dict[tuple[int, int], int]()
     for segment in earlier:

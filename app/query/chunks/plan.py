@@ -1,18 +1,19 @@
-"""Decide which stretch of a table becomes the next chunk, and whether chunks suit a query. Pure.
+"""Decide which span of a table becomes the next chunk, and whether chunks suit a query. Pure.
 
-Stretches are aligned to a grid of powers of two, so that readers of one time read the same chunks. Their length follows
+Spans are aligned to a grid of powers of two, so that readers of one time read the same chunks. Their length follows
 the density of rows, as far as it is known nearby.
 """
 
 import msgspec
 
+from app.runtime.time_range import TimeRange
 from app.stores.query import RowQuery
 
 MOST_READS = 4  # chunks read for one query; a store answers the rest by itself
 _FIRST, _SHORTEST, _LONGEST = 1 << 26, 1 << 10, 1 << 37  # microseconds: a minute, a millisecond, a day and a half
 _LONGEST_JUMP = 1 << 31  # half an hour, where nothing nearby tells the density: no query reads a dense day by mistake
 _STEP = 8
-_HARDLY_LONGER = 1.5  # so that the rows of a stretch of the target size still fit into one query
+_HARDLY_LONGER = 1.5  # so that the rows of a span of the target size still fit into one query
 FINE_GRID_US = 1 << 18
 """How far apart horizons may be that stand still between polls anyway: a quarter of a second."""
 
@@ -33,17 +34,6 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT_SIZES = Sizes()
 
 
-class Stretch(msgspec.Struct, frozen=True):
-    """The instants in [from_us, to_us)."""
-
-    from_us: int
-    to_us: int
-
-    def __contains__(self, at_us: int) -> bool:
-        """Return whether it holds an instant."""
-        return self.from_us <= at_us < self.to_us
-
-
 class Lengths:
     """The length of the next chunk of a table, by those read so far."""
 
@@ -59,17 +49,17 @@ class Lengths:
         """Return about how many bytes the rows of so much time have."""
         return length_us / self._typical_us * self._sizes.target_bytes
 
-    def stretch(self, at_us: int, gap: Stretch, *, goes_on: bool) -> Stretch:
-        """Return the stretch to read for the rows at `at_us`, where nothing in `gap` is at hand.
+    def span(self, at_us: int, gap: TimeRange, *, goes_on: bool) -> TimeRange:
+        """Return the span to read for the rows at `at_us`, where nothing in `gap` is at hand.
 
         `goes_on` says that the reader has just read up to there: only then may it be longer than half an hour. A gap
-        that is hardly longer than a stretch is read whole, wherever it lies, as a query of new rows costs the same.
+        that is hardly longer than a span is read whole, wherever it lies, as a query of new rows costs the same.
         """
         length_us = self._typical_us if goes_on else min(self._typical_us, _LONGEST_JUMP)
-        if gap.to_us - gap.from_us <= _HARDLY_LONGER * length_us:
+        if gap.length_us <= _HARDLY_LONGER * length_us:
             return gap
         begin_us = at_us // length_us * length_us
-        return Stretch(max(begin_us, gap.from_us), min(begin_us + length_us, gap.to_us))
+        return TimeRange(max(begin_us, gap.from_us), min(begin_us + length_us, gap.to_us))
 
     def note(self, covered_us: int, rows: int, size: int) -> None:
         """Record a chunk; the next ones are more like the target, by a factor of eight at most."""
@@ -91,7 +81,7 @@ def suits(query: RowQuery, horizon_us: int, lookback_us: int, likely_bytes: floa
     `likely_bytes` is the size of all rows of its range. Without conditions a page stops when it is full; with them it
     may have to read everything.
     """
-    if query.to_us > horizon_us or query.lookback_us != lookback_us:
+    if query.within.to_us > horizon_us or query.lookback_us != lookback_us:
         return False
     return not query.conditions or likely_bytes <= budget_bytes / 2
 

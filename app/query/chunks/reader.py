@@ -9,6 +9,7 @@ from app.query.chunks.chunk import Chunk, RowCodec, rows_between
 from app.query.chunks.matching import row_test
 from app.query.chunks.plan import MOST_READS, is_far
 from app.query.chunks.table import ChunkedTable
+from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Count, Position, RowQuery
 from app.stores.source import Answer, QueryRunner, Row
 
@@ -20,7 +21,7 @@ class _Range:
     """The positions that a query asks for, [low, high), and how to walk through them."""
 
     def __init__(self, query: RowQuery | Count) -> None:
-        self.low, self.high = Position(query.from_us, ""), Position(query.to_us, "")
+        self.low, self.high = Position(query.within.from_us, ""), Position(query.within.to_us, "")
         self._descending, after = query.descending, query.after
         if after is not None and self._descending:
             self.high = min(self.high, after)
@@ -39,6 +40,13 @@ class _Range:
         if self._descending:
             return chunk.from_us - 1 if Position(chunk.from_us, "") > self.low else None
         return chunk.to_us if Position(chunk.to_us, "") < self.high else None
+
+    def leave(self, chunk: Chunk) -> None:
+        """Exclude the rows of a chunk: the next one may overlap it if it is not at hand any more."""
+        if self._descending:
+            self.high = min(self.high, Position(chunk.from_us, ""))
+        else:
+            self.low = max(self.low, Position(chunk.to_us, ""))
 
     def ahead_us(self, at_us: int) -> int:
         """Return how much time is left to read, from `at_us` on."""
@@ -94,6 +102,7 @@ class ChunkReader:
             if await self._take(chunk):
                 break
             at_us = self._bounds.after(chunk)
+            self._bounds.leave(chunk)
         return self._answered(len(self._rows))
 
     async def _read(self, at_us: int, reads: int) -> Chunk | None:
@@ -129,8 +138,10 @@ class ChunkReader:
         self._table.reads["passed_on"] += 1
         rest = msgspec.structs.replace(
             query,
-            from_us=query.from_us if query.descending else at_us,
-            to_us=at_us + 1 if query.descending else query.to_us,
+            within=TimeRange(
+                query.within.from_us if query.descending else at_us,
+                at_us + 1 if query.descending else query.within.to_us,
+            ),
             limit=query.limit - row_count,
             candidates=query.candidates - row_count,
             max_bytes=None if query.max_bytes is None else max(query.max_bytes - self._size, 1),

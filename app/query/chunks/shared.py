@@ -14,7 +14,7 @@ import msgspec
 from litestar.stores.base import Store
 
 from app.query.chunks.chunk import Block, Chunk
-from app.query.chunks.keys import Segment
+from app.query.chunks.keys import RowKeys
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import BestEffort
 from app.schema.table import Table
@@ -30,7 +30,7 @@ class IndexedChunk(NamedTuple):
     """A chunk, and the keys of its rows."""
 
     chunk: Chunk
-    segment: Segment
+    segment: RowKeys
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -75,7 +75,7 @@ class SharedChunks:
         is_it = (entry.byteorder, entry.from_us) == (sys.byteorder, from_us)
         return indexed if is_it and self._clock.now_us() < entry.expires_us else None
 
-    async def put(self, chunk: Chunk, segment: Segment) -> None:
+    async def put(self, chunk: Chunk, segment: RowKeys) -> None:
         """Keep a chunk for the others, for two minutes."""
         digest = self._digest(chunk.from_us)
         entry = _Entry(
@@ -98,7 +98,7 @@ class SharedChunks:
 
 def _indexed_chunk(entry: _Entry) -> IndexedChunk:
     low, high, stamps_us = array("Q", entry.low), array("Q", entry.high), array("q", entry.stamps_us)
-    segment = Segment(entry.from_us, entry.to_us, low, high, stamps_us)
+    segment = RowKeys(entry.from_us, entry.to_us, low, high, stamps_us)
     return IndexedChunk(Chunk(entry.from_us, entry.to_us, entry.blocks), segment)
 
 

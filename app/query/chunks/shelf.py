@@ -8,9 +8,9 @@ import msgspec
 
 from app.query.chunks.chunk import Chunk
 from app.query.chunks.keys import KEY_BYTES, RecentKeys
-from app.query.chunks.plan import Stretch
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import MAX_US, MIN_US
+from app.runtime.time_range import TimeRange
 
 
 class _Kept(msgspec.Struct):
@@ -59,12 +59,12 @@ class Shelf:
         self._kept.move_to_end(key)
         return kept.chunk
 
-    def gap(self, table: str, at_us: int) -> Stretch:
-        """Return the stretch around `at_us` in which no chunk is."""
+    def gap(self, table: str, at_us: int) -> TimeRange:
+        """Return the span around `at_us` in which no chunk is."""
         starts = self._of(table)
         place = bisect_right(starts, at_us)
         low_us = self._kept[table, starts[place - 1]].chunk.to_us if place else MIN_US
-        return Stretch(low_us, starts[place] if place < len(starts) else MAX_US)
+        return TimeRange(low_us, starts[place] if place < len(starts) else MAX_US)
 
     def add(self, table: str, chunk: Chunk) -> None:
         """Keep a chunk, if there is room for it at all."""

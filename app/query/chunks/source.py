@@ -5,19 +5,17 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from litestar.stores.base import Store
 
+from app.environment import Environment
 from app.query.cache import CLOSED_TTL_S
 from app.query.chunks.plan import DEFAULT_SIZES, FINE_GRID_US, Sizes, suits
 from app.query.chunks.reader import ChunkReader, counted
 from app.query.chunks.shared import SharedChunks
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.table import ChunkedTable
-from app.runtime.clock import Clock
-from app.runtime.instants import SECOND_US
 from app.schema.table import Table
-from app.settings.query import QuerySettings
+from app.stores.backend import Backend
 from app.stores.query import ArrowQuery, Count, Query, RowQuery
 from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner
-from app.telemetry.metrics import Metrics
 
 
 class ChunkedSource:
@@ -96,17 +94,17 @@ class ChunkedSource:
         table = self._tables.get(query.table)
         if table is None:
             return None
-        likely_bytes = table.lengths.likely_bytes(query.to_us - query.from_us)
+        likely_bytes = table.lengths.likely_bytes(query.within.length_us)
         horizon_us = self.horizon_us(query.table)
         return table if suits(query, horizon_us, self._lookback_us, likely_bytes, self._shelf.max_bytes) else None
 
     def _at_hand(self, query: Count) -> ChunkedTable | None:
         """Return the table of a count whose rows are all at hand, or None."""
         table = self._tables.get(query.table)
-        if table is None or query.lookback_us != self._lookback_us or query.to_us > self.horizon_us(query.table):
+        if table is None or query.lookback_us != self._lookback_us or query.within.to_us > self.horizon_us(query.table):
             return None
-        at_us = query.from_us
-        while at_us < query.to_us:
+        at_us = query.within.from_us
+        while at_us < query.within.to_us:
             chunk = table.find(at_us)
             if chunk is None:
                 return None
@@ -114,35 +112,30 @@ class ChunkedSource:
         return table
 
 
-def with_chunks(  # noqa: PLR0913, PLR0917 - what chunks are read and kept with
-    runner: QueryRunner,
-    tables: Sequence[Table],
-    limits: QuerySettings,
-    clock: Clock,
-    erasures: Callable[[], int],
-    metrics: Metrics,
-    server: Store,
-    place: str,
+def with_chunks(
+    runner: QueryRunner, environment: Environment, tables: Sequence[Table], backend: Backend, server: Store
 ) -> QueryRunner:
     """Return what reads `tables` through chunks, or `runner` itself where those are off, or of no use.
 
     They are of use where a store reads whole partitions, whatever part of one a query needs. Where instances share a
-    Valkey, `server`, they share chunks of the data that `place` names.
+    Valkey, `server`, they share chunks of the data of `backend`.
     """
+    limits, clock, lookback_us = environment.settings.query, environment.clock, environment.lookback_us
     if not limits.chunk_max_bytes or runner.partition_us == 1:
         return runner
-    shelf = Shelf(limits.chunk_max_bytes * 2 // 3, clock, ttl_s=CLOSED_TTL_S, erasures=erasures)
-    lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
+
+    def erasures() -> int:
+        return backend.eraser.generation
 
     def namespace() -> str:
-        return f"{place} {lookback_us} {erasures()}"
+        return f"{backend.name} {lookback_us} {erasures()}"
 
     return ChunkedSource(
         runner,
         tables,
-        shelf,
+        Shelf(limits.chunk_max_bytes * 2 // 3, clock, ttl_s=CLOSED_TTL_S, erasures=erasures),
         lookback_us=lookback_us,
-        reads=metrics.chunk_reads,
+        reads=environment.metrics.chunk_reads,
         grid_us=FINE_GRID_US,
         share=(lambda table: SharedChunks(server, clock, table, namespace)) if limits.cache_url else None,
     )

@@ -4,13 +4,12 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
-from litestar import Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar import Response
 
 from app.auth.read_slots import left
 from app.http import paths
-from app.http.contract import TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
-from app.http.reading import METHODS, read_response, strong_etag
+from app.http.contract import OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.reading import read_response, strong_etag
 from app.query.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
 from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
 from app.query.endpoints.responder import (
@@ -24,19 +23,17 @@ from app.query.endpoints.responder import (
     as_key,
     cost_headers,
 )
-from app.query.endpoints.served import Operation, Served
+from app.query.endpoints.spec import EndpointSpec, StreamParts
 from app.query.export import Exports
 from app.query.formats.documents import Count, RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES, choose_format
 from app.query.pages import Explanation, Pages, explanation
 from app.query.params.parameters import PAGE_PARAMETERS
 from app.query.params.requests import parse_page_request, queryable
-from app.query.reads import Reads
 from app.query.scan import RowRequest, View
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.table import REJECTS, schema_version
-from app.settings.query import QuerySettings
 from app.stores.query import Condition, Export, RowQuery
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
@@ -53,19 +50,18 @@ PROBLEMS = {
 class PageEndpoint:
     """Returns the pages of one table, of the rows that meet the conditions `only`."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a page is made with
+    def __init__(
         self,
         path: str,
         pages: Pages,
         exports: Exports,
         responder: CachedResponder,
-        settings: QuerySettings,
         only: tuple[Condition, ...] = (),
     ) -> None:
         self.table = pages.feed.table
         self.path, self._pages, self._exports, self.responder = path, pages, exports, responder
-        self._settings = settings
-        self.subject = queryable(self.table, settings.max_window_days, only)
+        self._settings = pages.settings.query
+        self.subject = queryable(self.table, self._settings.max_window_days, only)
         self._fixed = FixedFilters(self.table)
         self._version = schema_version(self.table)
 
@@ -80,9 +76,8 @@ class PageEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         page_request = parse_page_request(query, self.subject, now)
         scan = self._pages.start(page_request, now)
-        if scan.window.until_us >= now.horizon_us and await self._pages.learns_more(now):
+        if scan.window.to_us >= now.horizon_us and await self._pages.learns_more(now):
             now = self._pages.now()
-            page_request = parse_page_request(query, self.subject, now)
             scan = self._pages.start(page_request, now)
         self._fixed.check(request, (condition.path for condition in page_request.conditions))
         request.scope["state"][paths.WAITS] = bool(page_request.wait_s)
@@ -184,24 +179,6 @@ def _names(column: Column) -> str:
     return f"{column.name}({below})" if below else column.name
 
 
-def page_route(served: Served[PageEndpoint], reads: Reads, operation: Operation) -> HTTPRouteHandler:
-    """Return the route of pages."""
-
-    @route(
-        served.path,
-        http_method=METHODS,
-        operation_id=operation.name,
-        opt={"scope": operation.scope, **served.opt},
-        summary=operation.summary,
-        description=operation.text,
-        tags=["query"],
-    )
-    async def read_page(request: Ask) -> Response[bytes]:
-        return await reads.answer(request, served.of(request.scope).answer(request))
-
-    return read_page
-
-
 def page_contract(endpoint: PageEndpoint) -> Contract:
     """Describe a page: a document of its own as JSON, only the rows in every other format."""
     table = endpoint.table
@@ -248,3 +225,36 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
         answers={200: described, 304: NOT_MODIFIED},
         problems=PROBLEMS,
     )
+
+
+def _records(parts: StreamParts) -> PageEndpoint:
+    return PageEndpoint(f"{parts.root}/records", parts.pages, parts.exports, parts.responder)
+
+
+def _rejects(parts: StreamParts) -> PageEndpoint:
+    return PageEndpoint(f"{parts.root}/rejects", parts.reject_pages, parts.exports, parts.responder, parts.only)
+
+
+RECORD_PAGES = EndpointSpec(
+    path="/records",
+    make=_records,
+    answer=PageEndpoint.answer,
+    contract=page_contract,
+    scope="read",
+    name="listRecords",
+    summary="Read records",
+    text="The records of a time window, each once, in the order of storage. Follow `next_cursor` to read the window, "
+    "then `resume_cursor` for new records.",
+)
+REJECT_PAGES = EndpointSpec(
+    path="/rejects",
+    make=_rejects,
+    answer=PageEndpoint.answer,
+    contract=page_contract,
+    scope="rejects",
+    name="listRejects",
+    summary="Read rejected records",
+    text="Records that could not be stored: the reason, the field, and the original bytes (base64). Paged like "
+    "`/v1/records`.",
+    whose=OF_ALL,
+)

@@ -1,28 +1,27 @@
 """The route `/v1/records/{id}`: the latest version of one record, or all of them."""
 
-from litestar import Response, route
-from litestar.handlers import HTTPRouteHandler
+import msgspec
+from litestar import Response
 
 from app.http import paths
-from app.http.contract import JSON, Answer, Contract, Named, media, object_schema, undocumented
+from app.http.contract import JSON, Answer, Contract, Named, media, object_schema
 from app.http.problems import ProblemError
-from app.http.reading import METHODS, read_response
+from app.http.reading import read_response
 from app.query.endpoints.openapi import headers_of, row_schema
 from app.query.endpoints.responder import FRESH, Ask, FixedFilters, Timing, cost_headers
-from app.query.endpoints.served import Served
-from app.query.feed import Feed
+from app.query.endpoints.spec import EndpointSpec, StreamParts
 from app.query.formats.documents import RowFormat
 from app.query.formats.negotiation import MEDIA_TYPES
+from app.query.pages import Pages
 from app.query.params.parameters import MAX_LIMIT, RECORD_PARAMETERS
-from app.query.params.requests import Window, parse_record_request
-from app.query.reads import Reads
+from app.query.params.requests import parse_record_request
 from app.query.scan import View
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, clamp
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.values import read_id
-from app.settings.load import Settings
 
 _PROBLEMS = {
     400: "A parameter is not valid; `errors` names each parameter.",
@@ -36,9 +35,10 @@ _PROBLEMS = {
 class RecordEndpoint:
     """Returns one record."""
 
-    def __init__(self, feed: Feed, id_column: Column, settings: Settings, clock: Clock) -> None:
-        self.table = feed.table
-        self._feed, self._id, self._clock = feed, id_column, clock
+    def __init__(self, pages: Pages, id_column: Column, clock: Clock) -> None:
+        settings = pages.settings
+        self.table = pages.feed.table
+        self._feed, self._id, self._clock = pages.feed, id_column, clock
         self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
         self._ahead_us = settings.store.max_lead_us + 1
         self._fixed = FixedFilters(self.table)
@@ -59,7 +59,7 @@ class RecordEndpoint:
         if record_id is None:
             raise _no_record(text)
         now_us = self._clock.now_us()
-        window = Window(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
+        window = TimeRange(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
         view = View(record_request.columns, (*record_request.canaries.conditions, *self._fixed.of(request)))
         with timing.stage("store"):
             rows = await self._feed.versions(
@@ -98,28 +98,20 @@ def record_contract(endpoint: RecordEndpoint) -> Contract:
     return Contract(parameters={**paths.RECORD_ID, **RECORD_PARAMETERS}, answers={200: described}, problems=_PROBLEMS)
 
 
-def record_routes(served: Served[RecordEndpoint], reads: Reads) -> list[HTTPRouteHandler]:
-    """Return the routes by id: two, because an id may hold slashes."""
+def _record(parts: StreamParts) -> RecordEndpoint | None:
+    id_column = parts.table.id
+    return None if id_column is None else RecordEndpoint(parts.pages, id_column, parts.responder.clock)
 
-    @route(
-        served.path + "/{record_id:str}",
-        http_method=METHODS,
-        operation_id="getRecord",
-        opt={"scope": "read", **served.opt},
-        summary="Read one record",
-        description="The latest version of the record with this id, as soon as it is stored; or all its versions.",
-        tags=["query"],
-    )
-    async def read_record(request: Ask) -> Response[bytes]:
-        return await reads.answer(request, served.of(request.scope).answer(request))
 
-    # The route above ends at the first slash.
-    @route(
-        served.path + "/{record_id:str}/{rest:path}",
-        http_method=METHODS,
-        opt={"scope": "read", **undocumented(served.opt)},
-    )
-    async def read_record_with_slashes(request: Ask) -> Response[bytes]:
-        return await reads.answer(request, served.of(request.scope).answer(request))
-
-    return [read_record, read_record_with_slashes]
+ONE_RECORD = EndpointSpec(
+    path="/records/{record_id:str}",
+    make=_record,
+    answer=RecordEndpoint.answer,
+    contract=record_contract,
+    scope="read",
+    name="getRecord",
+    summary="Read one record",
+    text="The latest version of the record with this id, as soon as it is stored; or all its versions.",
+)
+# An id may hold slashes, and the route above ends at the first one.
+ONE_RECORD_WITH_SLASHES = msgspec.structs.replace(ONE_RECORD, path=f"{ONE_RECORD.path}/{{rest:path}}", name="")

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, Response
 
 from app.auth.grants import Principal
+from app.environment import Environment
 from app.http.problems import ProblemError
 from app.http.reading import VARY, has_current, keeping_headers, read_response
 from app.query.cache import Cache, CachedAnswer
@@ -22,7 +23,6 @@ from app.schema.filters import filter_table
 from app.schema.table import Table
 from app.stores.query import Condition
 from app.telemetry import attributes as names
-from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import current_span
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
@@ -110,10 +110,10 @@ class CachedResponder:
     """
 
     def __init__(
-        self, cache: Cache, reads: Reads, clock: Clock, *, metrics: Metrics, cache_namespace: Callable[[], str]
+        self, environment: Environment, cache: Cache, reads: Reads, cache_namespace: Callable[[], str]
     ) -> None:
-        self.reads, self.clock, self._cache_namespace = reads, clock, cache_namespace
-        self._cache, self._answers = cache, metrics.cache_answers
+        self.reads, self.clock, self._cache_namespace = reads, environment.clock, cache_namespace
+        self._cache, self.metrics = cache, environment.metrics
 
     @property
     def cache_namespace(self) -> str:
@@ -142,7 +142,7 @@ class CachedResponder:
         return read_response(request, content.body, MEDIA_TYPES[content.format], headers)
 
     def _count(self, state: str) -> None:
-        self._answers[state] += 1
+        self.metrics.cache_answers[state] += 1
         span = current_span()
         if span is not None:
             span.set_attribute(names.CACHE, state)

@@ -2,23 +2,20 @@
 
 from typing import Any
 
-from litestar import Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar import Response
 
-from app.http.contract import INSTANT, JSON, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
-from app.http.reading import METHODS, weak_etag
+from app.http.contract import INSTANT, JSON, OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.reading import weak_etag
 from app.query.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
 from app.query.endpoints.responder import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
-from app.query.endpoints.served import Operation, Served
+from app.query.endpoints.spec import EndpointSpec, StreamParts
 from app.query.pages import Pages
 from app.query.params.parameters import MAX_GROUPS
 from app.query.params.requests import queryable
 from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
-from app.query.reads import Reads
 from app.query.stats import Stats
 from app.schema.table import schema_version
-from app.settings.query import QuerySettings
 from app.stores.query import Condition
 
 _PROBLEMS = {
@@ -89,19 +86,10 @@ _ANSWER = Answer(
 class StatsEndpoint:
     """Returns statistics of one table, of the rows that meet the conditions `only`."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what statistics are made with
-        self,
-        path: str,
-        stats: Stats,
-        pages: Pages,
-        responder: CachedResponder,
-        settings: QuerySettings,
-        only: tuple[Condition, ...] = (),
-    ) -> None:
+    def __init__(self, path: str, pages: Pages, responder: CachedResponder, only: tuple[Condition, ...] = ()) -> None:
         table = pages.feed.table
-        self.path = path
-        self.responder, self._stats, self._pages, self._settings = responder, stats, pages, settings
-        self.subject = queryable(table, settings.max_window_days, only)
+        self.path, self.responder, self._pages, self._stats = path, responder, pages, Stats(pages.feed)
+        self.subject = queryable(table, pages.settings.query.max_window_days, only)
         self._fixed, self._version = FixedFilters(table), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
@@ -145,19 +133,35 @@ def stats_contract(endpoint: StatsEndpoint) -> Contract:
     )
 
 
-def stats_route(served: Served[StatsEndpoint], reads: Reads, operation: Operation) -> HTTPRouteHandler:
-    """Return the route of statistics."""
+def _of_records(parts: StreamParts) -> StatsEndpoint:
+    return StatsEndpoint(f"{parts.root}/records/stats", parts.pages, parts.responder)
 
-    @route(
-        served.path,
-        http_method=METHODS,
-        operation_id=operation.name,
-        opt={"scope": operation.scope, **served.opt},
-        summary=operation.summary,
-        description=operation.text,
-        tags=["query"],
-    )
-    async def read_stats(request: Ask) -> Response[bytes]:
-        return await reads.answer(request, served.of(request.scope).answer(request))
 
-    return read_stats
+def _of_rejects(parts: StreamParts) -> StatsEndpoint:
+    return StatsEndpoint(f"{parts.root}/rejects/stats", parts.reject_pages, parts.responder, parts.only)
+
+
+RECORD_STATS = EndpointSpec(
+    path="/records/stats",
+    make=_of_records,
+    answer=StatsEndpoint.answer,
+    contract=stats_contract,
+    scope="read",
+    name="readStats",
+    summary="Read statistics of records",
+    text="Counts of the records of a time window in equal time buckets and, with `by`, for each value of a field; also "
+    "averages, extremes and percentiles of numeric fields. As in `/v1/records`, copies are excluded; only settled "
+    "records count. Every filter of `/v1/records` applies.",
+)
+REJECT_STATS = EndpointSpec(
+    path="/rejects/stats",
+    make=_of_rejects,
+    answer=StatsEndpoint.answer,
+    contract=stats_contract,
+    scope="rejects",
+    name="readRejectStats",
+    summary="Read statistics of rejected records",
+    text="Like `/v1/records/stats`, for records that could not be stored: `by=reason` counts each reason. The bytes of "
+    "a large record are split over several rows; `part=0` counts each record once.",
+    whose=OF_ALL,
+)

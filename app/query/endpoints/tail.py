@@ -2,30 +2,26 @@
 
 from datetime import datetime
 from functools import partial
-from typing import cast
 
-from litestar import Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Send as ASGISend
 
 from app.auth.read_slots import leave
 from app.http.contract import Answer, Contract, media
-from app.http.reading import METHODS, VARY
+from app.http.reading import VARY
 from app.query.endpoints.openapi import headers_of
 from app.query.endpoints.responder import Ask, FixedFilters
-from app.query.endpoints.served import Served
+from app.query.endpoints.spec import EndpointSpec
 from app.query.pages import Pages
 from app.query.params.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
 from app.query.params.requests import parse_tail_request, queryable
 from app.query.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.tail.events import EventFormat, ending, opening, record_event
-from app.query.tail.hub import Hub
-from app.query.tail.subscriber import PING_S, Subscriber
+from app.query.tail.stream import PING_S, Tail, Tails
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.table import Table
-from app.settings.query import QuerySettings
 from app.stores.query import Position
 
 EVENTS = "text/event-stream"
@@ -44,8 +40,9 @@ token is required, a page reads the stream with `fetch`.)
 
 - `record` is one record, as JSON. Its `id` is a cursor: sent as `Last-Event-ID` or as `cursor`, it continues right \
 behind that record, here or in `/v1/records`. Browsers do so when a connection breaks.
-- `end` is the last event of a stream that the service ends: `{{"reason": "time"}}` after {max_s:g} seconds (set by \
-`SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`. Reconnect to continue. A revoked grant stays in force until then.
+- `end` is the last event of a stream that the service ends: `{{"reason": "time"}}` after {limits.tail_max_s:g} \
+seconds (set by `SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`. Reconnect to continue. A revoked grant stays in \
+force until then.
 - `error` is the last event if the store has failed for too long; its data is a problem document.
 
 A comment is sent at least every {ping_s:g} seconds, with an `id` if the stream has advanced without records. A record \
@@ -59,13 +56,13 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, pages: Pages, reads: Reads, settings: QuerySettings, hub: Hub) -> None:
+    def __init__(self, pages: Pages, reads: Reads, tails: Tails) -> None:
         self.table = pages.feed.table
-        self.subject = queryable(self.table, settings.max_window_days)
+        self.subject = queryable(self.table, pages.settings.query.max_window_days)
         self._fixed = FixedFilters(self.table)
-        self._pages, self._reads, self._hub = pages, reads, hub
+        self._pages, self._reads, self._tails = pages, reads, tails
 
-    def answer(self, request: Ask) -> Response[bytes]:
+    async def answer(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
 
         Raises:
@@ -80,52 +77,33 @@ class TailEndpoint:
             return StreamedResponse(_HEADERS, EVENTS, None)
         leave(request.scope)  # tails have a limit of their own
         form = EventFormat(self.table.name, tail_request.columns, tail_request.fingerprint)
-        subscriber = self._hub.admit(
+        tail = self._tails.admit(
             request.state.principal.name, tail_request.start, form, (*tail_request.conditions, *self._fixed.of(request))
         )
-        return StreamedResponse(_HEADERS, EVENTS, _Stream(self._hub, subscriber, self._reads))
+        return StreamedResponse(_HEADERS, EVENTS, _Stream(tail, self._reads))
 
 
 class _Stream:
-    """The stream of a subscriber, which is dismissed when the stream ends."""
+    """The stream of a tail, which is closed when the stream ends."""
 
-    def __init__(self, hub: Hub, subscriber: Subscriber, reads: Reads) -> None:
-        self._hub, self._subscriber, self._reads = hub, subscriber, reads
+    def __init__(self, tail: Tail, reads: Reads) -> None:
+        self._tail, self._reads = tail, reads
 
     async def __call__(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
         """Send `response` with the stream as its body, until it ends, the client leaves, or the service stops."""
         try:
             sending = self._send_all(response, send)
-            await self._reads.stream(request, sending, partial(self._subscriber.end, "stopping"))
+            await self._reads.stream(request, sending, partial(self._tail.end, "stopping"))
         finally:
-            self._hub.dismiss(self._subscriber)
+            self._tail.close()
 
     async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
-        async def send_piece(piece: bytes | memoryview) -> None:
-            # app.http.bodies converts a view to bytes piece by piece.
-            await send({"type": "http.response.body", "body": cast("bytes", piece), "more_body": True})
+        async def send_piece(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
 
         await response.start_response(send)
-        await self._hub.run(self._subscriber, send_piece)
+        await self._tail.run(send_piece)
         await send(END_OF_BODY)
-
-
-def tail_route(served: Served[TailEndpoint], max_s: float) -> HTTPRouteHandler:
-    """Return the route of tails, which last at most `max_s`; the one by id would read `tail` as an id."""
-
-    @route(
-        served.path,
-        http_method=METHODS,
-        operation_id="tailRecords",
-        opt={"scope": "read", **served.opt},
-        summary="Follow new records",
-        description=_TEXT.format(max_s=max_s, ping_s=PING_S),
-        tags=["query"],
-    )
-    async def tail(request: Ask) -> Response[bytes]:
-        return served.of(request.scope).answer(request)
-
-    return tail
 
 
 def tail_contract(endpoint: TailEndpoint) -> Contract:
@@ -147,3 +125,16 @@ def _example_stream(table: Table) -> str:
     begins = Position(place.ingest_us - SECOND_US, "")
     event = record_event(form, place, row)
     return (opening(form, begins) + event + ending(form, place, "time")).decode()
+
+
+TAIL = EndpointSpec(
+    path="/records/tail",
+    make=lambda parts: TailEndpoint(parts.pages, parts.responder.reads, parts.tails),
+    answer=TailEndpoint.answer,
+    contract=tail_contract,
+    scope="read",
+    name="tailRecords",
+    summary="Follow new records",
+    text=_TEXT.replace("{ping_s:g}", f"{PING_S:g}"),
+    is_read=False,  # the response streams, and watches its client itself
+)

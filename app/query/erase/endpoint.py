@@ -3,42 +3,26 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
-from litestar import Request, Response, delete
+from litestar import Response
+from litestar.enums import HttpMethod
 from msgspec import Meta
 
 from app.auth.grants import Principal
 from app.http import paths
-from app.http.contract import (
-    CONTRACT,
-    JSON,
-    OF_DEFAULT,
-    PER_STREAM,
-    STREAM,
-    TEXT,
-    Answer,
-    Contract,
-    Parameter,
-    media,
-    undocumented,
-)
+from app.http.contract import JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
+from app.query.endpoints.responder import Ask
+from app.query.endpoints.spec import EndpointSpec, StreamParts
 from app.query.erase.erasure import Counts, Erased, Erasure
 from app.query.params.parameters import Parameters
-from app.query.reads import Reads
 from app.schema.columns import Column
-from app.schema.table import Table
 from app.schema.values import read_id
-from app.stores.backend import Eraser
-from app.stores.source import QueryRunner
-from app.streams import Streams
 
 _AGAIN_S = 60  # a delivery in flight is stored by then
-_ERASE = {"scope": "erase"}
 _PROBLEMS = {
     400: "The id is missing, or not percent-encoded UTF-8.",
     401: "The token or API key is missing or not valid.",
@@ -49,7 +33,6 @@ _PROBLEMS = {
     504: "The store took too long; send the request again.",
 }
 _log = logging.getLogger("sluice.audit")
-_Request = Request[Any, Any, Any]
 
 
 class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +77,12 @@ class EraseEndpoint:
         self.contracts = _contract(paths.RECORD_ID), _contract(self._by_query)
         """With the id in the path, and in the query."""
 
-    def id_in_query(self, request: _Request) -> str:
-        """Return the id in the parameter of that name.
+    async def by_path(self, request: Ask) -> Response[bytes]:
+        """Erase the record whose id is in the path."""
+        return await self._answer(request, paths.id_in_path(request.scope))
+
+    async def by_query(self, request: Ask) -> Response[bytes]:
+        """Erase the record whose id is in the parameter of that name.
 
         Raises:
             ProblemError: `invalid_parameter`: it is missing, or there is another one.
@@ -105,9 +92,9 @@ class EraseEndpoint:
         if text is None:
             given.refuse(self._id.name, "the id of the record to erase is missing")
         given.check()
-        return text or ""
+        return await self._answer(request, text or "")
 
-    async def answer(self, request: _Request, text: str) -> Response[bytes]:
+    async def _answer(self, request: Ask, text: str) -> Response[bytes]:
         """Erase the record with the id `text`: 200 if nothing remains, else 202.
 
         An erasure that has begun runs to completion, even if the client disconnects.
@@ -168,68 +155,39 @@ def line_of(outcome: Erased, digest: str, caller: str) -> str:
     )
 
 
-def erasure_routes(*, runner: QueryRunner, eraser: Eraser, streams: Streams, rejects: Table, reads: Reads) -> list[Any]:
-    """Return the erasure routes; none for records without an id."""
-    endpoints = {
-        name: EraseEndpoint(Erasure(runner, eraser, stream.table, rejects), stream.table.id, eraser.learns_within_s)
-        for name, stream in streams.by_name.items()
-        if stream.table.id is not None
-    }
-    routes: list[Any] = []
-    default = endpoints.get(streams.default.name)
-    if default is not None:
-        in_path, in_query = ({CONTRACT: each, STREAM: OF_DEFAULT} for each in default.contracts)
-        routes += _routes(paths.RECORDS, in_path, in_query, lambda _: default, reads)
-    if streams.are_named and endpoints:
-        contracts = [{name: each.contracts[which] for name, each in endpoints.items()} for which in (0, 1)]
-        by_path, by_query = ({PER_STREAM: each} for each in contracts)
-        of = partial(paths.of_stream, endpoints)
-        routes += _routes(f"{paths.STREAM}/records", by_path, by_query, of, reads)
-    return routes
+def _erase(parts: StreamParts) -> EraseEndpoint | None:
+    table = parts.table
+    if table.id is None:
+        return None
+    erasure = Erasure(parts.pages.feed.runner, parts.eraser, table, parts.reject_pages.feed.table)
+    return EraseEndpoint(erasure, table.id, parts.eraser.learns_within_s)
 
 
-def _routes(
-    path: str,
-    by_path: Mapping[str, Any],
-    by_query: Mapping[str, Any],
-    of: Callable[[Any], EraseEndpoint],
-    reads: Reads,
-) -> list[Any]:
-    """Return the routes of an id in the path and in the query; the `opt` of each has its contract."""
-
-    @delete(
-        f"{path}/{{record_id:str}}",
-        operation_id="eraseRecord",
-        summary="Erase a record",
-        description="Permanently deletes every version and copy of the record with this id, and every rejected record "
-        "that contains the id. It needs the scope `erase`, which only a grant can give. If the store cannot delete "
-        "rows that were written recently, the answer is 202 with the number that remain: send the request again after "
-        "`Retry-After`.",
-        tags=["erase"],
-        opt={**_ERASE, **by_path},
-        status_code=200,
-    )
-    async def erase_record(request: _Request) -> Response[bytes]:
-        text = paths.id_in_path(request.scope)
-        return await reads.answer(request, of(request.scope).answer(request, text))
-
+_BY_PATH: EndpointSpec[EraseEndpoint] = EndpointSpec(
+    path="/records/{record_id:str}",
+    make=_erase,
+    answer=EraseEndpoint.by_path,
+    contract=lambda endpoint: endpoint.contracts[0],
+    scope="erase",
+    name="eraseRecord",
+    summary="Erase a record",
+    text="Permanently deletes every version and copy of the record with this id, and every rejected record that "
+    "contains the id. It needs the scope `erase`, which only a grant can give. If the store cannot delete rows that "
+    "were written recently, the answer is 202 with the number that remain: send the request again after `Retry-After`.",
+    methods=(HttpMethod.DELETE,),
+    tag="erase",
+)
+ERASURES = (
+    _BY_PATH,
     # An id may hold slashes, and the route above ends at the first one.
-    @delete(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_ERASE, **undocumented(by_path)}, status_code=200)
-    async def erase_record_with_slashes(request: _Request) -> Response[bytes]:
-        text = paths.id_in_path(request.scope)
-        return await reads.answer(request, of(request.scope).answer(request, text))
-
-    @delete(
-        path,
-        operation_id="eraseRecordByQuery",
+    msgspec.structs.replace(_BY_PATH, path=f"{_BY_PATH.path}/{{rest:path}}", name=""),
+    msgspec.structs.replace(
+        _BY_PATH,
+        path="/records",
+        answer=EraseEndpoint.by_query,
+        contract=lambda endpoint: endpoint.contracts[1],
+        name="eraseRecordByQuery",
         summary="Erase a record, its id in the query",
-        description="The same, for any id: `tail` and `stats` are other paths.",
-        tags=["erase"],
-        opt={**_ERASE, **by_query},
-        status_code=200,
-    )
-    async def erase_record_by_query(request: _Request) -> Response[bytes]:
-        endpoint = of(request.scope)
-        return await reads.answer(request, endpoint.answer(request, endpoint.id_in_query(request)))
-
-    return [erase_record, erase_record_with_slashes, erase_record_by_query]
+        text="The same, for any id: `tail` and `stats` are other paths.",
+    ),
+)

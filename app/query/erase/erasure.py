@@ -150,7 +150,7 @@ class Erasure:
     async def _delete(self, table: Table, condition: Condition, first_us: int, last_us: int) -> int:
         """Delete the rows that match `condition`; return how many."""
         erased = 0
-        for from_us, to_us in _stretches(first_us, last_us):
+        for from_us, to_us in _ranges(first_us, last_us):
             deletion = Deletion(table=table.name, first_us=from_us, last_us=to_us, conditions=(condition,))
             erased += await self._eraser.delete(deletion)
         return erased
@@ -196,7 +196,7 @@ class Erasure:
                 yield rows
 
 
-def _stretches(first_us: int, last_us: int) -> Iterator[tuple[int, int]]:
+def _ranges(first_us: int, last_us: int) -> Iterator[tuple[int, int]]:
     """Yield time ranges, both ends included, short enough for one DELETE."""
     for from_us in range(first_us, last_us + 1, _LONGEST_US):
         yield from_us, min(from_us + _LONGEST_US - 1, last_us)

@@ -6,8 +6,8 @@ import msgspec
 
 from app.query.formats.encoders import ServedRows, row_encoder
 from app.query.formats.negotiation import Format
-from app.query.params.requests import Window
 from app.runtime.instants import from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.stores.source import Row
 
@@ -32,7 +32,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     next_cursor: str | None
     resume_cursor: str
-    window: Window
+    window: TimeRange
     poll_after_s: int
     count: Count | None = None
     is_short: bool = False
@@ -53,7 +53,7 @@ class RowFormat:
         if chosen != "json":
             encoder = row_encoder(chosen, self._columns, guard=guard)
             return b"".join((encoder.begin(), encoder.rows(page.rows), encoder.end()))
-        window = {"since": from_epoch_us(page.window.since_us), "until": from_epoch_us(page.window.until_us)}
+        window = {"since": from_epoch_us(page.window.from_us), "until": from_epoch_us(page.window.to_us)}
         document = {
             "records": self._served.of(page.rows),
             "next_cursor": page.next_cursor,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, clamp, parse_instant
+from app.runtime.time_range import TimeRange
 
 MAX_BUCKETS = 1_000
 AUTO_BUCKETS = 121  # 120 that fit the window, and one more if they are not aligned with it
@@ -38,20 +39,20 @@ class Buckets(msgspec.Struct, frozen=True):
         return (clamp(self.first_us + number * self.length_us) for number in range(self.count))
 
 
-def cut_in_buckets(since_us: int, until_us: int, length_us: int) -> Buckets:
-    """Return the buckets that hold [since_us, until_us); the first may begin earlier, and the last end later."""
-    first_us = since_us // length_us * length_us
-    count = -((first_us - until_us) // length_us) if since_us < until_us else 0
+def cut_in_buckets(window: TimeRange, length_us: int) -> Buckets:
+    """Return the buckets that hold `window`; the first may begin earlier, and the last end later."""
+    first_us = window.from_us // length_us * length_us
+    count = -((first_us - window.to_us) // length_us) if window.length_us else 0
     return Buckets(first_us, length_us, count)
 
 
-def shortest_round_us(since_us: int, until_us: int, most: int) -> int:
+def shortest_round_us(window: TimeRange, most: int) -> int:
     """Return the shortest round length with which at most `most` buckets cover the window."""
     for length_us in _ROUND_US:
-        if cut_in_buckets(since_us, until_us, length_us).count <= most:
+        if cut_in_buckets(window, length_us).count <= most:
             return length_us
     weeks_us = 7 * DAY_US
-    return -((since_us - until_us) // ((most - 1) * weeks_us)) * weeks_us
+    return -(-window.length_us // ((most - 1) * weeks_us)) * weeks_us
 
 
 def parse_length(text: str) -> int:

@@ -22,6 +22,7 @@ from app.query.params.parameters import (
 )
 from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, clamp, parse_instant, to_text
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind
 from app.schema.filters import FilterField, known_fields
 from app.schema.table import REJECTS, Table
@@ -66,13 +67,6 @@ _CHOICES = {  # by the words of the parameter
 def read_canary_filter(given: Parameters) -> CanaryFilter:
     """Return the choice of the parameter."""
     return _CHOICES[given.value(CANARY)]
-
-
-class Window(msgspec.Struct, frozen=True):
-    """The time span of a query: [since_us, until_us)."""
-
-    since_us: int
-    until_us: int
 
 
 class Now(msgspec.Struct, frozen=True):
@@ -205,10 +199,10 @@ def read_fields(given: Parameters, columns: tuple[Column, ...]) -> tuple[Column,
     return columns if served is None else served
 
 
-def read_window(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> Window:
+def read_window(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> TimeRange:
     """Resolve the window: relative times become instants, and it ends at `edge_us` at the latest."""
     since_us, until_us = _ends(given, now, edge_us=edge_us, max_window_days=max_window_days)
-    return Window(since_us, max(since_us, edge_us if until_us is None else min(until_us, edge_us)))
+    return TimeRange(since_us, max(since_us, edge_us if until_us is None else min(until_us, edge_us)))
 
 
 def _ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> tuple[int, int | None]:

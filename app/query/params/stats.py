@@ -16,8 +16,9 @@ from app.query.params.buckets import (
 )
 from app.query.params.filters import in_order, lacks
 from app.query.params.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS, Parameters
-from app.query.params.requests import EXCLUDED, CanaryFilter, Now, QueryableTable, Window, is_instant, read_window
+from app.query.params.requests import EXCLUDED, CanaryFilter, Now, QueryableTable, is_instant, read_window
 from app.runtime.instants import parse_instant
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import AGGREGABLE, GROUPABLE, FilterField
 from app.stores.query import Condition, Function, Metric
@@ -36,7 +37,7 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
     the settled horizon, so that its last bucket is still filling.
     """
 
-    window: Window
+    window: TimeRange
     buckets: Buckets
     is_fixed: bool = False
     is_open: bool = True
@@ -67,7 +68,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     given = Parameters(query, subject.known(stats_parameters(subject.fields)), subject.fields)
     window = read_window(given, now, edge_us=now.horizon_us, max_window_days=subject.max_window_days)
     has_window = not any(error.name in WINDOW_PARAMETERS for error in given.errors)
-    buckets = _buckets(given, window if has_window else Window(window.since_us, window.since_us))
+    buckets = _buckets(given, window if has_window else TimeRange(window.from_us, window.from_us))
     by = given.value("by", lambda text: _group_field(subject.fields, text))
     metrics = given.value("metric", lambda text: _metrics(subject, text))
     canaries = subject.canaries(given)
@@ -85,16 +86,15 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     )
 
 
-def _buckets(given: Parameters, window: Window) -> Buckets:
-    ends = (window.since_us, window.until_us)
+def _buckets(given: Parameters, window: TimeRange) -> Buckets:
     asked_us = given.value("bucket")
     if asked_us is None:
-        return cut_in_buckets(*ends, shortest_round_us(*ends, AUTO_BUCKETS))
-    buckets = cut_in_buckets(*ends, asked_us)
+        return cut_in_buckets(window, shortest_round_us(window, AUTO_BUCKETS))
+    buckets = cut_in_buckets(window, asked_us)
     if buckets.count > MAX_BUCKETS:
         given.members |= {"buckets": buckets.count, "max_buckets": MAX_BUCKETS}
         message = f"divides the window into {buckets.count} buckets; at most {MAX_BUCKETS} are allowed"
-        given.refuse("bucket", message, length_text(shortest_round_us(*ends, MAX_BUCKETS)))
+        given.refuse("bucket", message, length_text(shortest_round_us(window, MAX_BUCKETS)))
     return buckets
 
 

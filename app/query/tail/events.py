@@ -11,8 +11,8 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.formats.encoders import ServedRows
-from app.query.params.requests import Window
 from app.query.scan import Scan, position_of
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.stores.query import Position
 from app.stores.source import Row
@@ -35,7 +35,7 @@ class EventFormat(msgspec.Struct, frozen=True):
         """Return the resume cursor after `position`, up to which everything is settled."""
         scan = Scan(
             table=self.table,
-            window=Window(position.ingest_us, position.ingest_us),
+            window=TimeRange(position.ingest_us, position.ingest_us),
             descending=False,
             after=position if position.delivery_key else None,
             fingerprint=self.fingerprint,

@@ -39,7 +39,7 @@ def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
     """Return whether a query reads so little time that it should read little, on a table clustered by time."""
     match query:
         case RowQuery() | Export() | Count() if query.purpose == "page":
-            return query.to_us - query.from_us <= _SHORT_US
+            return query.within.length_us <= _SHORT_US
         case _:
             return False
 
@@ -62,7 +62,7 @@ class Trust:
     def covers(self, query: Cheap) -> bool:
         """Return whether `query` may go without the usual limit, if it should be cheap."""
         to_us, until_us = self._disappointed.get((query.table, query.purpose), (0, 0))
-        return query.from_us >= to_us or self._clock.elapsed_us() >= until_us
+        return query.within.from_us >= to_us or self._clock.elapsed_us() >= until_us
 
     def note(self, query: Cheap, billed: int | None) -> None:
         """Record what a query without the usual limit read: twice that limit is too much.
@@ -70,8 +70,8 @@ class Trust:
         The rows that are not clustered yet, and the look-back, may come to the limit at 100,000 records/s.
         """
         if billed is not None and billed > 2 * self._limit_of(query.purpose):
-            is_fresh = query.to_us > self._clock.now_us() - _FRESH_US
-            reach = MAX_US if is_fresh else query.to_us, self._clock.elapsed_us() + _DISTRUST_US
+            is_fresh = query.within.to_us > self._clock.now_us() - _FRESH_US
+            reach = MAX_US if is_fresh else query.within.to_us, self._clock.elapsed_us() + _DISTRUST_US
             self._disappointed[query.table, query.purpose] = reach
 
 

@@ -35,7 +35,7 @@ async def look_up(read: Read, query: LookUp, source: str, *, is_indexed: bool) -
         return Answer(rest.rows, billed + (rest.bytes_processed or 0))
     rows: list[Row] = []
     for some in _groups(instants, query.lookback_us):
-        if some[0] < query.from_us:  # only the look-back has rows
+        if some[0] < query.within.from_us:  # only the look-back has rows
             break
         left = msgspec.structs.replace(query, limit=query.limit - len(rows))
         part = await read(render_look_up(left, source, some, is_cheap=len(some) <= _FEW))

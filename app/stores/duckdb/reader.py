@@ -12,6 +12,7 @@ import msgspec
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import MAX_US, MIN_US, MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.row_index import ID_BYTES, CopyIndex, IdIndex
 from app.stores.duckdb.source import Queries, to_duckdb
@@ -81,7 +82,7 @@ class Reader:
             case RowQuery() | Count() | Export() | Statistics() if query.table in self._copies:
                 index = self._copies[query.table]
                 is_usable = query.lookback_us == index.lookback_us
-                return self.render(query, index.listed(query.from_us, query.to_us) if is_usable else None)
+                return self.render(query, index.listed(query.within.from_us, query.within.to_us) if is_usable else None)
             case _:
                 return self.render(query)
 
@@ -108,17 +109,20 @@ class Reader:
     async def _index(self, query: _Indexed) -> tuple[CopyIndex, int]:
         """Return the index of copies and its generation, once it covers `query` if that takes one short scan."""
         index = self._copies[query.table]
-        if query.to_us - query.from_us > query.lookback_us == index.lookback_us:  # else finding the copies costs less
+        if query.within.length_us > query.lookback_us == index.lookback_us:  # else finding the copies costs less
             with suppress(QueryError):
-                await index.cover(query.from_us, query.to_us)
+                await index.cover(query.within.from_us, query.within.to_us)
         return index, index.generation
 
     async def _versions(self, query: LookUp) -> list[Row]:
         """Return the rows of a look-up, from the parts of its range in which the id may have rows, newest first."""
         rows: list[Row] = []
-        beyond_us = query.to_us
+        beyond_us = query.within.to_us
         # Each gap is read after the covered range that follows it; an empty one comes before the first covered range.
-        gaps = [(query.from_us, query.from_us), *self._ids[query.table].coverage.gaps(query.from_us, query.to_us)]
+        gaps = [
+            (query.within.from_us, query.within.from_us),
+            *self._ids[query.table].coverage.gaps(query.within.from_us, query.within.to_us),
+        ]
         for gap_from_us, gap_to_us in reversed(gaps):
             rows += await self._read_parts(query, await self._hits(query, gap_to_us, beyond_us), len(rows))
             rows += await self._read_parts(query, [(gap_from_us, gap_to_us)], len(rows))
@@ -141,7 +145,7 @@ class Reader:
         for from_us, to_us in parts:
             missing = query.limit - earlier - len(rows)
             if missing and from_us < to_us:
-                part = msgspec.structs.replace(query, from_us=from_us, to_us=to_us, limit=missing)
+                part = msgspec.structs.replace(query, within=TimeRange(from_us, to_us), limit=missing)
                 rows += (await self._queries.rows(self.render(part))).rows
         return rows
 
@@ -187,7 +191,9 @@ class Reader:
 
 def _common(table: Table, lookback_us: int) -> list[Query]:
     names = tuple(column.name for column in table.columns)
-    page = RowQuery(table=table.name, from_us=0, to_us=0, lookback_us=lookback_us, columns=names, limit=0, candidates=0)
+    page = RowQuery(
+        table=table.name, within=TimeRange(0, 0), lookback_us=lookback_us, columns=names, limit=0, candidates=0
+    )
     queries: list[Query] = [
         msgspec.structs.replace(page, descending=descending, after=after)
         for after in (None, Position(0, ""))
@@ -197,8 +203,7 @@ def _common(table: Table, lookback_us: int) -> list[Query]:
         queries.append(
             LookUp(
                 table=table.name,
-                from_us=0,
-                to_us=0,
+                within=TimeRange(0, 0),
                 lookback_us=lookback_us,
                 columns=names,
                 id_column=table.id.name,

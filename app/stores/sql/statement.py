@@ -72,7 +72,7 @@ def render_instants(query: LookUp, *, is_cheap: bool) -> Statement:
         sql=instants_sql(query),
         parameters={
             "lookback_from_us": bounds["lookback_from_us"],
-            "to_us": query.to_us,
+            "to_us": query.within.to_us,
             "id": query.record_id,
             "row_limit": MOST_INSTANTS + 1,
         },
@@ -160,9 +160,12 @@ def _parameters(query: Query | Deletion, *, with_lookback: bool) -> dict[str, Sc
 
 
 def _bounds(query: Selection, *, with_lookback: bool) -> dict[str, Scalar]:
-    bounds: dict[str, Scalar] = {"from_us": query.from_us, "to_us": query.to_us}
+    bounds: dict[str, Scalar] = {"from_us": query.within.from_us, "to_us": query.within.to_us}
     if isinstance(query, Originals) and with_lookback:
-        bounds |= {"lookback_from_us": clamp(query.from_us - query.lookback_us), "lookback_micros": query.lookback_us}
+        bounds |= {
+            "lookback_from_us": clamp(query.within.from_us - query.lookback_us),
+            "lookback_micros": query.lookback_us,
+        }
     return bounds
 
 
@@ -175,7 +178,7 @@ def _own(query: RowQuery | LookUp | Count | PartCounts | Export | Statistics) ->
         case Count():
             return _place(query.after) | ({} if query.cap is None else {"cap": query.cap})
         case PartCounts():
-            return _place(query.after) | {"start_micros": query.from_us, "width_micros": query.width_us}
+            return _place(query.after) | {"start_micros": query.within.from_us, "width_micros": query.width_us}
         case Export():
             return _place(query.after) | ({} if query.limit is None else {"row_limit": query.limit})
         case Statistics():

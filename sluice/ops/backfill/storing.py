@@ -18,6 +18,7 @@ from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.query.arrow_rows import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import REJECTS, Table
 from app.settings.load import Settings
@@ -212,8 +213,7 @@ class Backfill:
             condition = Condition("delivery_key", (), "prefix", Kind.STRING, (prefix + own,))
             query = Keys(
                 table=table,
-                from_us=self._read_to_us,
-                to_us=now_us + self._settings.store.max_lead_us,
+                within=TimeRange(self._read_to_us, now_us + self._settings.store.max_lead_us),
                 conditions=(condition,),
             )
             async with aclosing(self._runner.arrow(query)) as pieces:

@@ -12,6 +12,7 @@ from litestar.handlers import BaseRouteHandler
 from app.auth.grants import LOCAL_PRINCIPAL
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.cache import BoundedMemoryStore, Cache
+from app.query.endpoints.responder import CachedResponder
 from app.query.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
@@ -22,10 +23,11 @@ from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
 from app.streams import of_table
-from app.telemetry.metrics import Metrics
+from tests.contract.application import NoEraser
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS
-from tests.contract.stores import RECORDS, REJECTS, Store
+from tests.contract.stores import RECORDS, Store
+from tests.support.unwatched import environment_of
 
 
 class _OverDuckDB(BigQueryRunner):
@@ -66,18 +68,10 @@ class Instances:
         self._loop.run(self._kept.delete_all())
 
     def _client(self, runner: QueryRunner, clock: Clock, settings: Settings) -> httpx.AsyncClient:
-        routes = query_routes(
-            settings=settings,
-            clock=clock,
-            streams=of_table(RECORDS),
-            rejects=REJECTS,
-            runner=runner,
-            cache=Cache(self._kept, clock, max_entry_bytes=MIB),
-            metrics=Metrics(),
-            cache_namespace="test",
-            reads=Reads(clock),
-            erasures=lambda: 0,
-        )
+        reads, environment = Reads(clock), environment_of(clock, settings)
+        cache = Cache(self._kept, clock, max_entry_bytes=MIB)
+        responder = CachedResponder(environment, cache, reads, lambda: "test")
+        routes = query_routes(environment, of_table(RECORDS), runner, responder, NoEraser())
         app: Any = Litestar(
             routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None
         )

@@ -9,6 +9,7 @@ from typing import Any
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.instants import HOUR_US
+from app.runtime.time_range import TimeRange
 from app.schema.table import REJECTS, rejects_table
 from app.settings.load import Settings
 from app.stores.query import Keys
@@ -40,7 +41,7 @@ async def stored_keys(settings: Settings) -> tuple[list[str], list[str]]:
     try:
         now_us = clock.now_us()
         found = [
-            (await backend.runner.rows(Keys(table=table, from_us=now_us - HOUR_US, to_us=now_us + HOUR_US))).rows
+            (await backend.runner.rows(Keys(table=table, within=TimeRange(now_us - HOUR_US, now_us + HOUR_US)))).rows
             for table in (STREAMS.default.table.name, REJECTS)
         ]
     finally:

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.query.chunks.keys import RecentKeys, copies_in, segment_of
-from app.query.chunks.plan import Sizes, Stretch
+from app.query.chunks.keys import RecentKeys, copies_in, keys_of
+from app.query.chunks.plan import Sizes
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource
 from app.query.scan import position_of
 from app.record import Record
 from app.runtime.instants import SECOND_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import IS_COPY, Export, Position, Query, RowQuery
 from app.stores.source import Answer
 from sluice.testing.clock import FakeClock
@@ -57,8 +58,7 @@ class Told(MemoryStore):
         """Return the positions of the rows between two places, as a page has them."""
         query = RowQuery(
             table="records",
-            from_us=T0_US + from_place * STEP_US,
-            to_us=T0_US + to_place * STEP_US,
+            within=TimeRange(T0_US + from_place * STEP_US, T0_US + to_place * STEP_US),
             lookback_us=LOOKBACK_US,
             columns=("delivery_key", "ingest_time"),
             descending=descending,
@@ -77,21 +77,21 @@ def test_copies_are_those_that_the_definition_says(puts: list[Put], cut: int) ->
     ordered = sorted(puts, key=lambda put: (put.ingest_us, put.key))
     edge_us, keys = T0_US + cut * STEP_US, RecentKeys(10**6)
     for begin in range(0, cut, 2):
-        stretch = Stretch(T0_US + begin * STEP_US, min(T0_US + (begin + 2) * STEP_US, edge_us))
-        keys.add("records", segment_of(stretch, places_of(ordered, stretch)))
-    keys.add("records", segment_of(Stretch(T0_US - LOOKBACK_US, T0_US), []))
-    stretch = Stretch(edge_us, T0_US + SPAN * STEP_US)
-    segment = segment_of(stretch, places_of(ordered, stretch))
+        span = TimeRange(T0_US + begin * STEP_US, min(T0_US + (begin + 2) * STEP_US, edge_us))
+        keys.add("records", keys_of(span, places_of(ordered, span)))
+    keys.add("records", keys_of(TimeRange(T0_US - LOOKBACK_US, T0_US), []))
+    span = TimeRange(edge_us, T0_US + SPAN * STEP_US)
+    segment = keys_of(span, places_of(ordered, span))
     earlier = keys.before("records", edge_us, LOOKBACK_US)
     assert earlier is not None
     marks = copies_in(segment, earlier, LOOKBACK_US)
-    kept = [place for place, is_copy in zip(places_of(ordered, stretch), marks, strict=True) if not is_copy]
-    assert kept == places_of(originals(puts), stretch)
+    kept = [place for place, is_copy in zip(places_of(ordered, span), marks, strict=True) if not is_copy]
+    assert kept == places_of(originals(puts), span)
 
 
-def places_of(puts: list[Put], stretch: Stretch) -> list[Position]:
-    """Return the positions of the rows of a stretch."""
-    return [Position(put.ingest_us, put.key) for put in puts if put.ingest_us in stretch]
+def places_of(puts: list[Put], span: TimeRange) -> list[Position]:
+    """Return the positions of the rows of a span."""
+    return [Position(put.ingest_us, put.key) for put in puts if put.ingest_us in span]
 
 
 READS = st.lists(
@@ -105,6 +105,7 @@ READS = st.lists(
     most_rows=4,
     max_bytes=10**6,
 ).via("a chunk that is cut at its beginning")
+@example(puts=[Put(T0_US, "a")], reads=[(0, 1, False, False)], most_rows=4, max_bytes=400).via("no room for a chunk")
 @settings(max_examples=examples(80))
 @given(puts=PUTS, reads=READS, most_rows=st.sampled_from([4, 1_000]), max_bytes=st.sampled_from([400, 10**6]))
 def test_whatever_was_read_before_changes_no_answer(
@@ -118,15 +119,15 @@ def test_whatever_was_read_before_changes_no_answer(
             from_place, to_place = sorted((first, second))
             if erased:
                 await store.advance()
-            stretch = Stretch(T0_US + from_place * STEP_US, T0_US + to_place * STEP_US)
+            span = TimeRange(T0_US + from_place * STEP_US, T0_US + to_place * STEP_US)
             found = await store.page(from_place, to_place, descending=descending)
-            assert found == places_of(originals(puts), stretch)
+            assert found == places_of(originals(puts), span)
 
     asyncio.run(play())
 
 
 async def test_a_follower_reads_the_look_back_until_it_has_the_keys_of_it() -> None:
-    """From then on no query names another stretch than its own; an erasure begins anew."""
+    """From then on no query names another span than its own; an erasure begins anew."""
     store = Told([Put(T0_US + place * STEP_US, "a") for place in range(SPAN)])
     store.fake = store.clock = clock = FakeClock(T0_US)
     looked = list[set[int]]()
@@ -146,9 +147,7 @@ def test_keys_have_a_budget_and_those_used_least_recently_go_first(room: int, *,
     """A look-back with a gap is no look-back."""
     keys = RecentKeys(room)
     for begin in range(0, 12, 3):
-        keys.add(
-            "a", segment_of(Stretch(begin, begin + 3), [Position(begin + at, f"k{begin + at}") for at in range(3)])
-        )
+        keys.add("a", keys_of(TimeRange(begin, begin + 3), [Position(begin + at, f"k{begin + at}") for at in range(3)]))
     assert len(keys) == (12 if known else 9)
     assert (keys.before("a", 12, 12) is not None) is known
     assert keys.before("a", 12, 9) is not None
@@ -159,8 +158,8 @@ def test_keys_have_a_budget_and_those_used_least_recently_go_first(room: int, *,
 def test_a_segment_takes_the_place_of_what_it_overlaps() -> None:
     """What was read again may have other edges."""
     keys = RecentKeys(100)
-    for stretch in (Stretch(0, 4), Stretch(4, 8), Stretch(8, 12), Stretch(3, 9)):
-        keys.add("a", segment_of(stretch, [Position(stretch.from_us, "k")]))
+    for span in (TimeRange(0, 4), TimeRange(4, 8), TimeRange(8, 12), TimeRange(3, 9)):
+        keys.add("a", keys_of(span, [Position(span.from_us, "k")]))
     assert len(keys) == 1
     assert keys.before("a", 9, 6) is not None
     assert keys.before("a", 9, 7) is None

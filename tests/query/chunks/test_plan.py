@@ -1,17 +1,18 @@
-"""Which stretch is read next, and which queries chunks suit."""
+"""Which span is read next, and which queries chunks suit."""
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.chunks.plan import Lengths, Sizes, Stretch, is_far, suits
+from app.query.chunks.plan import Lengths, Sizes, is_far, suits
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.stores.query import Condition, RowQuery, poll_grid_us
 
 SIZES = Sizes(target_rows=1_000, target_bytes=1_000_000, most_rows=2_000, most_bytes=2_000_000)
-ANYWHERE = Stretch(-(1 << 60), 1 << 60)
+ANYWHERE = TimeRange(-(1 << 60), 1 << 60)
 T0_US = 1_700_000_000 * SECOND_US
 
 
@@ -53,24 +54,24 @@ def test_a_stretch_holds_its_instant_and_stays_in_its_gap(
     at_us: int, notes: list[tuple[int, int, int]], low_us: int, high_us: int, *, goes_on: bool
 ) -> None:
     """Its ends are on the grid, or those of the gap."""
-    gap, lengths = Stretch(at_us - low_us, at_us + high_us), after(*notes)
-    stretch = lengths.stretch(at_us, gap, goes_on=goes_on)
-    assert at_us in stretch
-    assert gap.from_us <= stretch.from_us < stretch.to_us <= gap.to_us
-    for end_us in (stretch.from_us, stretch.to_us):
+    gap, lengths = TimeRange(at_us - low_us, at_us + high_us), after(*notes)
+    span = lengths.span(at_us, gap, goes_on=goes_on)
+    assert at_us in span
+    assert gap.from_us <= span.from_us < span.to_us <= gap.to_us
+    for end_us in (span.from_us, span.to_us):
         assert end_us in {gap.from_us, gap.to_us} or not end_us % min(lengths.typical_us, 1 << 31)
 
 
 def test_where_nothing_nearby_tells_the_density_a_stretch_is_half_an_hour_at_most() -> None:
     """A table whose last day was empty may be dense elsewhere."""
     lengths = after(*((DAY_US, 0, 0),) * 3)
-    jump, onward = (lengths.stretch(T0_US, ANYWHERE, goes_on=each) for each in (False, True))
+    jump, onward = (lengths.span(T0_US, ANYWHERE, goes_on=each) for each in (False, True))
     assert jump.to_us - jump.from_us == 1 << 31
     assert onward.to_us - onward.from_us == 1 << 37
 
 
 QUERY = RowQuery(
-    table="records", from_us=T0_US, to_us=T0_US + HOUR_US, lookback_us=900, columns=(), limit=1, candidates=1
+    table="records", within=TimeRange(T0_US, T0_US + HOUR_US), lookback_us=900, columns=(), limit=1, candidates=1
 )
 FILTER = (Condition("id", (), "eq", Kind.STRING, ("a",)),)
 
@@ -78,11 +79,11 @@ FILTER = (Condition("id", (), "eq", Kind.STRING, ("a",)),)
 @pytest.mark.parametrize(
     ("conditions", "horizon_us", "lookback_us", "likely_bytes", "expected"),
     [
-        ((), QUERY.to_us, 900, 1e12, True),
-        ((), QUERY.to_us - 1, 900, 1, False),
-        ((), QUERY.to_us, 901, 1, False),
-        (FILTER, QUERY.to_us, 900, 500, True),
-        (FILTER, QUERY.to_us, 900, 501, False),
+        ((), QUERY.within.to_us, 900, 1e12, True),
+        ((), QUERY.within.to_us - 1, 900, 1, False),
+        ((), QUERY.within.to_us, 901, 1, False),
+        (FILTER, QUERY.within.to_us, 900, 500, True),
+        (FILTER, QUERY.within.to_us, 900, 501, False),
     ],
     ids=["settled", "not settled", "another look-back", "a filter", "a filter of more than half the budget"],
 )
@@ -98,10 +99,10 @@ def test_a_gap_hardly_longer_than_a_stretch_is_read_whole() -> None:
     """Wherever it lies: in two parts, it would cost two queries."""
     lengths = Lengths(SIZES)
     length_us = lengths.typical_us
-    gap = Stretch(T0_US + length_us // 3, T0_US + length_us // 3 + length_us * 3 // 2)
-    assert lengths.stretch(gap.from_us, gap, goes_on=True) == gap
-    longer = Stretch(gap.from_us, gap.to_us + 1)
-    assert lengths.stretch(gap.from_us, longer, goes_on=True).to_us % length_us == 0
+    gap = TimeRange(T0_US + length_us // 3, T0_US + length_us // 3 + length_us * 3 // 2)
+    assert lengths.span(gap.from_us, gap, goes_on=True) == gap
+    longer = TimeRange(gap.from_us, gap.to_us + 1)
+    assert lengths.span(gap.from_us, longer, goes_on=True).to_us % length_us == 0
 
 
 def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
@@ -111,6 +112,6 @@ def test_the_store_reads_what_would_take_more_than_eight_chunks() -> None:
 
 @pytest.mark.parametrize(("poll_s", "grid_s"), [(5.0, 8.388608), (1.0, 1.048576), (60.0, 67.108864)])
 def test_readers_of_one_poll_share_a_horizon(poll_s: float, grid_s: float) -> None:
-    """On the grid, so that stretches end there."""
+    """On the grid, so that spans end there."""
     assert poll_grid_us(round(poll_s * SECOND_US)) == round(grid_s * SECOND_US)
     assert [poll_grid_us(poll_us) for poll_us in (0, 1, 2, 3, 4, 5)] == [1, 1, 2, 4, 4, 8]

@@ -1,4 +1,4 @@
-"""Chunks that instances share: one pays for a stretch, and nothing that another wrote is believed too easily."""
+"""Chunks that instances share: one pays for a span, and nothing that another wrote is believed too easily."""
 
 import asyncio
 import sys
@@ -8,9 +8,9 @@ from litestar.stores.base import Store
 
 from app.query.cache import BoundedMemoryStore, open_store
 from app.query.chunks.chunk import Chunk
-from app.query.chunks.keys import segment_of
-from app.query.chunks.plan import Stretch
+from app.query.chunks.keys import keys_of
 from app.query.chunks.shared import TTL_S, SharedChunks
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table, rejects_table
 from sluice.testing.clock import FakeClock
 from tests.contract.shelf import Put, originals
@@ -42,7 +42,7 @@ async def read(told: Told) -> None:
     """Read everything, and compare it."""
     found = await told.page(0, SPAN)
     await asyncio.gather(*told.source._tables["records"]._giving)
-    assert found == places_of(originals(PUTS), Stretch(T0_US, T0_US + SPAN * STEP_US))
+    assert found == places_of(originals(PUTS), TimeRange(T0_US, T0_US + SPAN * STEP_US))
 
 
 async def test_what_one_instance_has_read_the_others_need_not(valkey_server: ValkeyServer) -> None:
@@ -103,9 +103,9 @@ async def test_a_chunk_beyond_what_was_asked_for_is_not_taken() -> None:
     told = sharing(BoundedMemoryStore(10**7, FakeClock()))
     table = told.source._tables["records"]
     assert table._others is not None
-    whole = Stretch(T0_US, T0_US + 100)
-    await table._others.put(Chunk(whole.from_us, whole.to_us, ()), segment_of(whole, []))
-    assert await table._from_others(Stretch(T0_US, T0_US + 99)) is None
+    whole = TimeRange(T0_US, T0_US + 100)
+    await table._others.put(Chunk(whole.from_us, whole.to_us, ()), keys_of(whole, []))
+    assert await table._from_others(TimeRange(T0_US, T0_US + 99)) is None
     found = await table._from_others(whole)
     assert found is not None
     assert found.chunk.to_us == whole.to_us

@@ -1,9 +1,9 @@
 """What is at hand, for how long, and what goes first."""
 
 from app.query.chunks.chunk import Block, Chunk
-from app.query.chunks.plan import Stretch
 from app.query.chunks.shelf import Shelf
 from app.runtime.instants import MAX_US, MIN_US
+from app.runtime.time_range import TimeRange
 from app.stores.query import Position
 from sluice.testing.clock import FakeClock
 
@@ -34,8 +34,8 @@ def test_a_chunk_is_found_at_each_of_its_instants_and_the_gaps_are_what_is_left(
     assert stage.found(9, 10, 19, 20, 29, 30, 31) == [None, 10, 10, None, None, 30, None]
     assert stage.shelf.find("others", 10) is None
     gaps = [stage.shelf.gap("records", at_us) for at_us in (5, 25, 31)]
-    assert gaps == [Stretch(MIN_US, 10), Stretch(20, 30), Stretch(31, MAX_US)]
-    assert stage.shelf.gap("others", 10) == Stretch(MIN_US, MAX_US)
+    assert gaps == [TimeRange(MIN_US, 10), TimeRange(20, 30), TimeRange(31, MAX_US)]
+    assert stage.shelf.gap("others", 10) == TimeRange(MIN_US, MAX_US)
 
 
 def test_what_was_used_least_recently_makes_room() -> None:
@@ -67,5 +67,5 @@ def test_an_erasure_empties_it() -> None:
     stage = Stage()
     stage.shelf.add("records", chunk(0, 10))
     stage.erasures += 1
-    assert stage.shelf.gap("records", 5) == Stretch(MIN_US, MAX_US)
+    assert stage.shelf.gap("records", 5) == TimeRange(MIN_US, MAX_US)
     assert (stage.found(5), len(stage.shelf), stage.shelf.size) == ([None], 0, 0)

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,15 +14,17 @@ from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource, with_chunks
 from app.record import Record
 from app.runtime.instants import SECOND_US
+from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
+from app.stores.backend import Backend
 from app.stores.query import Export, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
-from app.telemetry.metrics import Metrics
 from sluice.testing.clock import FakeClock
 from tests.contract.shelf import LOOKBACK_US, envelope
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded
 from tests.stores.memory.store import MemoryAppender, MemoryStore
+from tests.support.unwatched import environment_of
 
 END_US = T0_US + 100 * SECOND_US
 
@@ -69,8 +73,7 @@ class Slow(MemoryStore):
         """Return the rows between two seconds."""
         query = RowQuery(
             table="records",
-            from_us=T0_US + since * SECOND_US,
-            to_us=T0_US + until * SECOND_US,
+            within=TimeRange(T0_US + since * SECOND_US, T0_US + until * SECOND_US),
             lookback_us=LOOKBACK_US,
             columns=("id", "delivery_key", "ingest_time"),
             limit=limit,
@@ -134,14 +137,14 @@ async def test_a_failure_reaches_every_caller_and_is_not_kept() -> None:
 
 
 async def test_a_stretch_that_the_store_refuses_to_read_is_left_to_the_query_itself() -> None:
-    """Its refusal is the caller's business; the next stretch is shorter."""
+    """Its refusal is the caller's business; the next span is shorter."""
     store = Slow()
     store.refusals = [QueryTooExpensiveError(1, 2)]
     assert ids(await store.page(0, 2)) == ["id0", "id1"]
     refused, passed_on = store.asked
-    assert (passed_on.from_us, passed_on.to_us) == (T0_US, T0_US + 2 * SECOND_US)
+    assert (passed_on.within.from_us, passed_on.within.to_us) == (T0_US, T0_US + 2 * SECOND_US)
     await store.page(50, 52)
-    assert store.asked[2].to_us - store.asked[2].from_us < refused.to_us - refused.from_us
+    assert store.asked[2].within.to_us - store.asked[2].within.from_us < refused.within.to_us - refused.within.from_us
     assert store.reads["passed_on"] == 1
 
 
@@ -151,7 +154,7 @@ async def test_no_chunk_reaches_beyond_the_horizon() -> None:
     store.fake.advance_to(END_US + SECOND_US // 2)
     assert store.source.horizon_us("records") == END_US
     assert ids(await store.page(98, 100)) == ["id98", "id99"]
-    assert store.asked[-1].to_us == END_US
+    assert store.asked[-1].within.to_us == END_US
     unsettled = await store.page(98, 101)
     assert (ids(unsettled), store.asked[-1].limit) == (["id98", "id99"], 5)
 
@@ -184,7 +187,8 @@ def test_chunks_are_for_stores_that_read_more_than_they_are_asked_for(
     """And only where memory is set aside for them."""
     store = MemoryStore([RECORDS], FakeClock(END_US), defaultdict(list))
     store.partition_us = partition_us
-    limits = Settings().replace(chunk_max_bytes=max_bytes).query
+    environment = environment_of(store.clock, Settings().replace(chunk_max_bytes=max_bytes))
     server = BoundedMemoryStore(0, store.clock)
-    found = with_chunks(store, [RECORDS], limits, store.clock, lambda: 0, Metrics(), server, "here")
+    backend = SimpleNamespace(name="here", eraser=SimpleNamespace(generation=0))
+    found = with_chunks(store, environment, [RECORDS], cast("Backend", backend), server)
     assert isinstance(found, ChunkedSource) is is_chunked

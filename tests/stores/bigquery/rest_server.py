@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner
@@ -20,9 +21,14 @@ from sluice.testing.pace import patience_s
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
 QUERY = RowQuery(
-    table="records", from_us=0, to_us=1, lookback_us=1, columns=("ingest_time", "delivery_key"), limit=1, candidates=1
+    table="records",
+    within=TimeRange(0, 1),
+    lookback_us=1,
+    columns=("ingest_time", "delivery_key"),
+    limit=1,
+    candidates=1,
 )
-EXPORT = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=("id",))
+EXPORT = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",))
 NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
 RUNNING = {"jobComplete": False, "jobReference": JOB}
 SETTINGS = Settings().replace(

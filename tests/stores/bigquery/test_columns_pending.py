@@ -17,6 +17,7 @@ from app.ingest.decode.envelope import Message
 from app.query.arrow_rows import rows_of_arrow
 from app.query.params.stats import COUNT
 from app.record import RejectedRecord
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend
@@ -35,7 +36,7 @@ from tests.support.local_bigquery import Double
 
 FIRST, LATER = records_table(Journey), records_table(JourneyLater)
 NAMES = tuple(column.name for column in LATER.columns)
-_RANGE: dict[str, Any] = {"table": "records", "from_us": T0_US, "to_us": 2 * T0_US, "lookback_us": 0}
+_RANGE: dict[str, Any] = {"table": "records", "within": TimeRange(T0_US, 2 * T0_US), "lookback_us": 0}
 PAGE = RowQuery(**_RANGE, columns=NAMES, limit=100, candidates=100)
 OLD = JourneyLater(id="a", first=LegLater(origin="LHR"), legs=[LegLater(origin="CDG"), LegLater(origin="FRA")])
 NEW = JourneyLater(id="b", price=1.5, notes={"n": [1]}, stops=[Gate("C1")], legs=[LegLater(origin="SFO")], raw=b"\x00")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.settings.fields import GIB
 from app.settings.load import Settings
@@ -42,8 +43,7 @@ def look_up_of(record: int, from_place: int, to_place: int, limit: int) -> LookU
     """Return the look-up of a record in a range of places."""
     return LookUp(
         table="records",
-        from_us=T0_US + from_place * STEP_US,
-        to_us=T0_US + to_place * STEP_US + 1,
+        within=TimeRange(T0_US + from_place * STEP_US, T0_US + to_place * STEP_US + 1),
         lookback_us=LOOKBACK_US,
         columns=NAMES,
         id_column="id",
@@ -108,7 +108,9 @@ async def test_each_step_is_billed_and_only_the_cheap_ones_have_no_limit() -> No
 
 def page(from_us: int, to_us: int) -> RowQuery:
     """Return the query of a page of a range."""
-    return RowQuery(table="records", from_us=from_us, to_us=to_us, lookback_us=1, columns=NAMES, limit=1, candidates=2)
+    return RowQuery(
+        table="records", within=TimeRange(from_us, to_us), lookback_us=1, columns=NAMES, limit=1, candidates=2
+    )
 
 
 async def test_what_is_short_has_a_high_limit_until_it_disappoints() -> None:
@@ -142,7 +144,7 @@ def test_what_is_not_short_has_its_limit() -> None:
     """An export of a caller has one whatever its length; a chunk is an export too, of the purpose of a page."""
     assert is_short(page(0, 2 * MINUTE_US))
     assert not is_short(page(0, 2 * MINUTE_US + 1))
-    export = Export(table="records", from_us=0, to_us=1, lookback_us=1, columns=NAMES)
+    export = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=NAMES)
     assert not is_short(export)
     assert is_short(msgspec.structs.replace(export, purpose="page"))
 

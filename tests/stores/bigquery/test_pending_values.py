@@ -10,6 +10,7 @@ from google.cloud import bigquery
 from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -59,7 +60,7 @@ FULL = ParcelLater(
     at=datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
 )
 PAGE = RowQuery(
-    table="records", from_us=T0_US, to_us=2 * T0_US, lookback_us=0, columns=NAMES, limit=100, candidates=100
+    table="records", within=TimeRange(T0_US, 2 * T0_US), lookback_us=0, columns=NAMES, limit=100, candidates=100
 )
 
 

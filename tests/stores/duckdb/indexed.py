@@ -6,6 +6,7 @@ from typing import Any
 from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.instants import MINUTE_US, SECOND_US, from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.stores.duckdb import row_index
 from app.stores.duckdb.eraser import delete_rows
@@ -74,7 +75,7 @@ class Indexed:
 
 def queries(from_us: int, to_us: int, limit: int, *, descending: bool) -> list[Query]:
     """Return a query of each kind that an index answers."""
-    selected: dict[str, Any] = {"table": "records", "from_us": from_us, "to_us": to_us, "lookback_us": LOOKBACK_US}
+    selected: dict[str, Any] = {"table": "records", "within": TimeRange(from_us, to_us), "lookback_us": LOOKBACK_US}
     of_one = (Condition("id", (), "eq", Kind.STRING, ("id-1",)),)
     found: list[Query] = [
         LookUp(**selected, columns=NAMES, id_column="id", record_id=f"id-{record}", limit=limit) for record in range(3)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.runtime.instants import MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.stores.duckdb import row_index
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.query import Count, Export, LookUp, Query, Statistics
@@ -118,14 +119,13 @@ def test_a_full_scan_is_needed_by_no_query_of_a_covered_range(indexed: Indexed) 
             pass
         while await indexed.store.reader._ids["records"].step():
             pass
-        query = Count(table="records", from_us=T0_US, to_us=T0_US + 12 * STEP_US, lookback_us=LOOKBACK_US)
+        query = Count(table="records", within=TimeRange(T0_US, T0_US + 12 * STEP_US), lookback_us=LOOKBACK_US)
         assert "EXISTS" in render(query).sql
         assert "EXISTS" not in (await indexed.store.explain(query)).text
         hits = await indexed.store.reader._hits(
             LookUp(
                 table="records",
-                from_us=0,
-                to_us=T0_US,
+                within=TimeRange(0, T0_US),
                 lookback_us=0,
                 columns=NAMES,
                 id_column="id",
@@ -149,7 +149,7 @@ def test_a_query_that_a_deletion_overtakes_reads_the_table(indexed: Indexed, mon
         await indexed.append([(1, 1)])
         await indexed.append([(2, 2)])
         indexed.clock._now_us += LOOKBACK_US
-        query = Count(table="records", from_us=T0_US, to_us=indexed.clock.now_us(), lookback_us=LOOKBACK_US)
+        query = Count(table="records", within=TimeRange(T0_US, indexed.clock.now_us()), lookback_us=LOOKBACK_US)
         assert (await indexed.store.rows(query)).rows == [{"records": 2}]
         rows, overtaken = indexed.store._queries.rows, False
 
@@ -186,8 +186,7 @@ def test_an_index_of_ids_that_is_full_forgets_the_oldest(indexed: Indexed, monke
                 await indexed.store.rows(
                     LookUp(
                         table="records",
-                        from_us=0,
-                        to_us=2 * T0_US,
+                        within=TimeRange(0, 2 * T0_US),
                         lookback_us=0,
                         columns=NAMES,
                         id_column="id",
@@ -212,7 +211,7 @@ def test_a_failing_scan_leaves_the_query_to_the_table(indexed: Indexed, monkeypa
         await indexed.append([(1, 1)])
         indexed.clock._now_us += 2 * LOOKBACK_US
         monkeypatch.setattr(indexed.store.reader._copies["records"], "_run", refuse)
-        query = Count(table="records", from_us=T0_US, to_us=indexed.clock.now_us(), lookback_us=LOOKBACK_US)
+        query = Count(table="records", within=TimeRange(T0_US, indexed.clock.now_us()), lookback_us=LOOKBACK_US)
         return (await indexed.store.rows(query)).rows
 
     assert indexed.loop.run(play()) == [{"records": 1}]

@@ -190,7 +190,7 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
             rows = [{"records": len(_originals(query, stored)[: query.cap])}]
         case q.PartCounts():
             stamps_us = [epoch_us(row["ingest_time"]) for row in _selected(query, stored)]
-            parts = Counter((stamp_us - query.from_us) // query.width_us for stamp_us in stamps_us)
+            parts = Counter((stamp_us - query.within.from_us) // query.width_us for stamp_us in stamps_us)
             rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
         case q.Statistics():
             rows = _statistics(query, _originals(query, stored))
@@ -206,7 +206,7 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
 
 def _selected(query: q.Selection, stored: list[Row]) -> list[Row]:
     """Return the rows of the selection, copies included: those after its position, in its direction."""
-    stamps_us, after = range(query.from_us, query.to_us), getattr(query, "after", None)
+    stamps_us, after = range(query.within.from_us, query.within.to_us), getattr(query, "after", None)
     rows = [row for row in stored if epoch_us(row["ingest_time"]) in stamps_us and _matches(row, query)]
     order, beyond = (-1, lt) if getattr(query, "descending", False) else (1, gt)
     return [row for row in rows[::order] if after is None or beyond(position_of(row), after)]

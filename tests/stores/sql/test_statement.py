@@ -15,6 +15,7 @@ from app.query.params.filters import parse_filters
 from app.query.params.parameters import DELAY
 from app.query.params.requests import EXCLUDED
 from app.query.params.stats import COUNT
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
 from app.stores.query import (
@@ -77,7 +78,7 @@ _DELAYS = (
 )
 _COLUMNS = {table.name: tuple(column.name for column in table.columns) for table in (RECORDS, REJECTS)}
 _AFTER = Position(T0_US, "a")
-_RANGE: dict[str, Any] = {"table": "records", "from_us": T0_US, "to_us": T0_US + 10}
+_RANGE: dict[str, Any] = {"table": "records", "within": TimeRange(T0_US, T0_US + 10)}
 _ORIGINALS: dict[str, Any] = {**_RANGE, "lookback_us": 900}
 _PAGE = RowQuery(**_ORIGINALS, columns=_COLUMNS["records"], limit=5, candidates=5)
 _LOOK_UP = LookUp(**_ORIGINALS, columns=_COLUMNS["records"], id_column="id", record_id="x", limit=5)

@@ -7,6 +7,7 @@ import msgspec
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.bigquery.cost_limits import CHEAP_FACTOR, Trust, is_short
 from app.stores.bigquery.look_up import look_up
@@ -145,11 +146,12 @@ class BilledStore:
     def export(self, from_us: int, to_us: int, lookback_us: int) -> Export:
         """Return the export of a range, with all columns."""
         names = tuple(column.name for column in self._table.columns)
-        return Export(table=self._table.name, from_us=from_us, to_us=to_us, lookback_us=lookback_us, columns=names)
+        return Export(table=self._table.name, within=TimeRange(from_us, to_us), lookback_us=lookback_us, columns=names)
 
     def _page(self, query: RowQuery | Export) -> list[Row]:
         step_us, after = self._step_us, query.after
-        low_us, high_us = max(query.from_us, self.contents.begins_us), min(query.to_us, self._clock.now_us())
+        low_us = max(query.within.from_us, self.contents.begins_us)
+        high_us = min(query.within.to_us, self._clock.now_us())
         if after is not None and query.descending:
             high_us = min(high_us, after.ingest_us)
         elif after is not None:

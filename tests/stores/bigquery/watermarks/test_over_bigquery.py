@@ -10,6 +10,7 @@ import pytest
 
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
+from app.runtime.time_range import TimeRange
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.backend import Backend
@@ -64,8 +65,7 @@ async def settled(backend: Backend) -> list[str]:
     horizon_us = backend.runner.horizon_us("records")
     query = RowQuery(
         table="records",
-        from_us=horizon_us - 3_600 * MICROSECONDS,
-        to_us=horizon_us,
+        within=TimeRange(horizon_us - 3_600 * MICROSECONDS, horizon_us),
         lookback_us=60 * MICROSECONDS,
         columns=("id", "ingest_time", "delivery_key"),
         limit=10,

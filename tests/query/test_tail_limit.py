@@ -3,10 +3,10 @@
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.tail.hub import ConcurrencyLimiter
+from app.query.tail.limit import TailLimit
 
 
-def taken(places: ConcurrencyLimiter, caller: str, count: int) -> None:
+def taken(places: TailLimit, caller: str, count: int) -> None:
     """Take places."""
     for _ in range(count):
         places.take(caller)
@@ -15,7 +15,7 @@ def taken(places: ConcurrencyLimiter, caller: str, count: int) -> None:
 @pytest.mark.parametrize(("most", "share"), [(1, 1), (2, 2), (3, 3), (4, 3), (100, 75)])
 def test_one_caller_has_three_quarters_at_most(most: int, share: int) -> None:
     """Of few places it may have all: there is nothing to keep for others."""
-    places = ConcurrencyLimiter("tails", "max_tails", most)
+    places = TailLimit(most)
     taken(places, "a", share)
     with pytest.raises(ProblemError) as refused:
         places.take("a")
@@ -29,7 +29,7 @@ def test_one_caller_has_three_quarters_at_most(most: int, share: int) -> None:
 
 def test_a_place_that_is_given_back_is_free() -> None:
     """For whoever asks next."""
-    places = ConcurrencyLimiter("tails", "max_tails", 4)
+    places = TailLimit(4)
     taken(places, "a", 3)
     places.give_back("a")
     places.take("a")

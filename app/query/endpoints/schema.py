@@ -18,7 +18,7 @@ from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
 from app.query.endpoints.openapi import NOT_MODIFIED
-from app.query.endpoints.served import Served
+from app.query.endpoints.spec import EndpointSpec, StreamParts
 from app.query.params.parameters import parse_nothing
 from app.schema.columns import flat
 from app.schema.filters import filter_table
@@ -28,7 +28,6 @@ from app.schema.undeclared_members import SeenMember, SeenMembers, record_policy
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
 _KEPT = "private, max-age=300"
-SCHEMA = "/v1/schema"
 _PROBLEMS = {
     400: "The endpoint has no parameters.",
     401: "The token or API key is missing or not valid.",
@@ -124,7 +123,7 @@ class SchemaEndpoint:
         """The descriptions of the tables, without seen members."""
         return [table_entry(table, path) for table, path in self._tables]
 
-    def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Answer with the descriptions, or with 304 if the caller has them.
 
         Raises:
@@ -176,24 +175,24 @@ def schema_contract(endpoint: SchemaEndpoint) -> Contract:
     return Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
 
-def schema_route(served: Served[SchemaEndpoint]) -> HTTPRouteHandler:
-    """Return the route that describes tables."""
+def _schema(parts: StreamParts) -> SchemaEndpoint:
+    records, rejects = (parts.table, f"{parts.root}/records"), (parts.reject_pages.feed.table, f"{parts.root}/rejects")
+    return SchemaEndpoint(records, rejects, seen=parts.responder.metrics.seen_members)
 
-    @route(
-        served.path,
-        http_method=METHODS,
-        operation_id="readSchema",
-        opt={**served.opt},
-        summary="Read the schema of records",
-        description="The columns of records and rejected records (name, type, description, filters), the JSON "
-        "Schema of a record, and a version that changes with them. Also the undeclared members that this instance has "
-        "seen, for callers who may read every record.",
-        tags=["query"],
-    )
-    async def read_schema(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return served.of(request.scope).answer(request)
 
-    return read_schema
+SCHEMA = EndpointSpec(
+    path="/schema",
+    make=_schema,
+    answer=SchemaEndpoint.answer,
+    contract=schema_contract,
+    scope=None,
+    name="readSchema",
+    summary="Read the schema of records",
+    text="The columns of records and rejected records (name, type, description, filters), the JSON Schema of a record, "
+    "and a version that changes with them. Also the undeclared members that this instance has seen, for callers who "
+    "may read every record.",
+    is_read=False,
+)
 
 
 def table_entry(table: Table, path: str) -> TableEntry:
