@@ -129,15 +129,11 @@ def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
 def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | None) -> IngestService:
     tables = (*base.streams.tables, base.streams.rejects)
     service = IngestService(
-        streams=base.streams,
-        rejects=base.streams.rejects,
-        appenders={table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
+        base.environment,
+        base.streams,
+        {table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
         runner=base.backend.runner,
         verifier=base.auth.push,
-        settings=base.environment.settings,
-        clock=base.environment.clock,
-        metrics=base.environment.metrics,
-        tracing=base.environment.tracing,
         system=base.backend.system,
         on_canary=canaries.stored if canaries is not None else None,
     )

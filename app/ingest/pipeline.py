@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
+from app.environment import Environment
 from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import FieldFault
@@ -22,14 +24,12 @@ from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.messages import Refused
 from app.ingest.write.table_writer import TableWriter
 from app.record import RejectReason
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
 from app.schema.pii import hasher_of
 from app.schema.table import Table
-from app.settings.load import Settings
-from app.stores.sink import Appender
-from app.telemetry.metrics import Metrics
+from app.stores.sink import RowEncode
 
 _log = logging.getLogger("sluice.ingest")
 
@@ -76,37 +76,45 @@ def _length_of(rejection: Rejection) -> int:
     return (2 if rejection.faults else 1) * (len(rejection.detail) + _length(rejection.field))
 
 
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pipelines of all streams share.
+
+    Without `heavy`, the event loop reads heavy messages, too. `earlier` finds records that the table has held for long;
+    without it, only reads recognise copies.
+    """
+
+    environment: Environment
+    dedupe: Dedupe[Receipt]
+    rejects: RejectWriter
+    heavy: HeavyReads | None = None
+    earlier: EarlierCopies | None = None
+
+
 class Pipeline:
     """Makes the messages of one stream durable.
 
-    `dedupe`, `heavy` and `rejects` are shared by all streams. The keys of a stream other than the default one
-    begin with `prefix`, since Pub/Sub may deliver one message to two streams. `earlier` finds records that the table
-    has held for long; without it, only reads recognise copies. `on_canary` is called for each
-    stored canary, with its first record's delivery key and its publish time (microseconds since the epoch).
+    The keys of a stream other than the default one begin with `prefix`, since Pub/Sub may deliver one message to two
+    streams. `on_canary` is called for each stored canary, with its first record's delivery key and its publish time
+    (microseconds since the epoch).
     """
 
-    def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
+    def __init__(  # noqa: PLR0913 - the parts of one stream
         self,
-        *,
+        shared: Shared,
         table: Table,
-        appender: Appender,
+        encoder: Callable[[Mapping[str, Any]], RowEncode],
         records: TableWriter,
-        rejects: RejectWriter,
-        dedupe: Dedupe[Receipt],
-        heavy: HeavyReads | None,
-        settings: Settings,
-        clock: Clock,
-        metrics: Metrics,
+        *,
         prefix: str = "",
-        earlier: EarlierCopies | None = None,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        self.stream, self._prefix, self._earlier = table.name, prefix, earlier
-        self._limits, self._heavy, self._hasher = settings.ingest, heavy, hasher_of(settings.store.pii_secret)
-        self._reader = RecordReader(table, appender.encoder, settings.ingest, self._hasher)
-        self._clock, self._metrics, self._on_canary = clock, metrics, on_canary
+        settings = shared.environment.settings
+        self.stream, self._prefix, self._earlier = table.name, prefix, shared.earlier
+        self._limits, self._heavy, self._hasher = settings.ingest, shared.heavy, hasher_of(settings.store.pii_secret)
+        self._reader = RecordReader(table, encoder, settings.ingest, self._hasher)
+        self._clock, self._metrics, self._on_canary = shared.environment.clock, shared.environment.metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
-        self._dedupe, self.records, self.rejects = dedupe, records, rejects
+        self._dedupe, self.records, self.rejects = shared.dedupe, records, shared.rejects
         self._open = 0
         self._idle = asyncio.Event()
 

@@ -13,6 +13,7 @@ from litestar import Request, post
 from litestar.types import Receive, Send
 
 from app.auth.tokens import TokenVerifier
+from app.environment import Environment
 from app.http import paths
 from app.http.contract import CONTRACT, PER_STREAM
 from app.http.headers import NOSNIFF, check_host
@@ -24,12 +25,11 @@ from app.ingest.intake import Intake
 from app.ingest.pipeline import Receipt
 from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict, not_durable
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.ledger import Holding
 from app.streams import Streams
 from app.telemetry import attributes as names
-from app.telemetry.metrics import Metrics
-from app.telemetry.tracing import Tracing, end_span, inside, trace_id_of
+from app.telemetry.tracing import end_span, inside, trace_id_of
 
 _log = logging.getLogger("sluice.push")
 _OUTCOMES: dict[type[Verdict], str] = {Durable: "durable", Unavailable: "unavailable", Throttled: "throttled"}
@@ -39,20 +39,12 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class PushEndpoint:
     """Answers `POST /pubsub/push`, through ASGI's `receive` and `send`."""
 
-    def __init__(  # noqa: PLR0913 - the dependencies of the endpoint
-        self,
-        *,
-        verifier: TokenVerifier,
-        intake: Intake,
-        router: Router,
-        proofs: Proofs,
-        metrics: Metrics,
-        tracing: Tracing,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, environment: Environment, verifier: TokenVerifier, intake: Intake, router: Router) -> None:
         self._verifier, self._intake, self._router = verifier, intake, router
-        self._clock, self._tracing, self._answered = clock, tracing, metrics.request_duration
-        self._proofs, self._metrics = proofs, metrics
+        self._clock, self._tracing, self._metrics = environment.clock, environment.tracing, environment.metrics
+        self._answered = environment.metrics.request_duration
+        auth = environment.settings.auth
+        self._proofs = Proofs(auth.signing_secret, auth.heartbeat_signature)
 
     async def __call__(self, headers: Headers, receive: Receive, send: Send, route: str = "") -> int:
         """Answer one push with these headers, to the stream `route` if its path names one; return the status."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from app.environment import Environment
 from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.rejects import Reject, encode_rejects, reject_keys
@@ -12,9 +14,9 @@ from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.table_writer import TableWriter
 from app.schema.table import REJECTS
 from app.settings.rules import ENVELOPE_BYTES
-from app.stores.sink import Appender
+from app.stores.sink import RowEncode
 from app.stores.source import QueryError
-from app.telemetry.metrics import NO_STREAM, Metrics
+from app.telemetry.metrics import NO_STREAM
 
 _log = logging.getLogger("sluice.ingest")
 _NO_ROOM = Throttled("too many messages of this caller are in flight on this instance", 1.0)
@@ -27,13 +29,13 @@ class RejectWriter:
     def __init__(
         self,
         writer: TableWriter,
-        appender: Appender,
-        metrics: Metrics,
+        encoder: Callable[[Mapping[str, Any]], RowEncode],
+        environment: Environment,
         *,
         max_batch_bytes: int,
         earlier: EarlierCopies | None = None,
     ) -> None:
-        self.writer, self._encoder, self._metrics = writer, appender.encoder, metrics
+        self.writer, self._encoder, self._metrics = writer, encoder, environment.metrics
         self._earlier = earlier
         # Base64 makes the bytes a third longer, and the row has an envelope.
         self.max_part_bytes = max((max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)

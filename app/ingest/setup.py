@@ -5,14 +5,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from app.auth.tokens import TokenVerifier
+from app.environment import Environment
 from app.ingest.admission import Admission
 from app.ingest.decode.heavy import HeavyReads
-from app.ingest.decode.proof import Proofs
 from app.ingest.decode.rejects import prefix_of
 from app.ingest.dedupe import Dedupe
 from app.ingest.earlier import EarlierCopies, copies_after_seek
 from app.ingest.intake import Intake
-from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.pipeline import Pipeline, Shared
 from app.ingest.push import PushEndpoint
 from app.ingest.reject_writer import RejectWriter
 from app.ingest.router import Router
@@ -22,15 +22,11 @@ from app.ingest.write.append_watch import AppendWatch
 from app.ingest.write.batching import BatchLimits, SharedTarget
 from app.ingest.write.health import watch
 from app.ingest.write.table_writer import TableWriter, WriterLimits
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.memory import trim_when_idle, trimmer
-from app.schema.table import Table
-from app.settings.load import Settings
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
 from app.streams import Streams
-from app.telemetry.metrics import Metrics
-from app.telemetry.tracing import Tracing
 
 _FOR_BODIES = 0.25
 """The share of the grace period in which bodies may still arrive; the rest is for making them durable."""
@@ -39,74 +35,67 @@ _FOR_BODIES = 0.25
 class Pipelines:
     """The pipelines of all streams, by name, and what they share: a memory, reads of heavy messages, and the rejects.
 
-    `appenders` are keyed by the table's name. `earlier` and `on_canary` are Pipeline's. Without `heavy`, the event loop
-    reads heavy messages, too.
+    `appenders` are keyed by the table's name, and `system` is the store's name in traces. `earlier` and `on_canary` are
+    those of Pipeline. Without `heavy`, the event loop reads heavy messages, too.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
+        environment: Environment,
         streams: Streams,
-        rejects: Table,
         appenders: Mapping[str, Appender],
         *,
-        settings: Settings,
-        clock: Clock,
-        metrics: Metrics,
-        watch_appends: AppendWatch,
+        system: str,
         heavy: HeavyReads | None = None,
         earlier: EarlierCopies | None = None,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        limits = settings.ingest
+        rejects, limits = streams.rejects, environment.settings.ingest
+        self._clock, self._heavy = environment.clock, heavy
+        self._appenders = {table.name: appenders[table.name] for table in (*streams.tables, rejects)}
         writer_limits = WriterLimits(
             batch=BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes),
-            append_deadline_s=settings.store.append_deadline_s,
+            append_deadline_s=environment.settings.store.append_deadline_s,
             max_open_bytes=limits.max_in_flight_bytes,
             stuck_s=limits.stuck_s,
         )
-        self._clock, self._appenders = (
-            clock,
-            {table.name: appenders[table.name] for table in (*streams.tables, rejects)},
-        )
-        shared = SharedTarget()
+        target, watch_appends = SharedTarget(), AppendWatch(environment, system=system)
         self.writers = {
             name: TableWriter(
                 appender,
-                clock,
+                environment.clock,
                 writer_limits,
                 table=name,
                 watch=watch_appends,
-                shared=None if name == rejects.name else shared,  # rejects have a target of their own
+                shared=None if name == rejects.name else target,  # rejects have a target of their own
             )
             for name, appender in self._appenders.items()
         }
         """The writer of each table, by the table's name."""
-        self._heavy = heavy
-        dedupe: Dedupe[Receipt] = Dedupe(
-            max_weight=limits.dedupe_max_messages,
-            max_age_s=settings.query.dedupe_lookback_s,
-            elapsed_us=clock.elapsed_us,
-        )
-        reject_writer = RejectWriter(
-            self.writers[rejects.name],
-            self._appenders[rejects.name],
-            metrics,
-            max_batch_bytes=limits.max_batch_bytes,
+        shared = Shared(
+            environment=environment,
+            dedupe=Dedupe(
+                max_weight=limits.dedupe_max_messages,
+                max_age_s=environment.settings.query.dedupe_lookback_s,
+                elapsed_us=environment.clock.elapsed_us,
+            ),
+            rejects=RejectWriter(
+                self.writers[rejects.name],
+                self._appenders[rejects.name].encoder,
+                environment,
+                max_batch_bytes=limits.max_batch_bytes,
+                earlier=earlier,
+            ),
+            heavy=heavy,
             earlier=earlier,
         )
         self.by_stream = {
             table.name: Pipeline(
-                table=table,
-                appender=self._appenders[table.name],
-                records=self.writers[table.name],
-                rejects=reject_writer,
-                dedupe=dedupe,
-                heavy=self._heavy,
-                settings=settings,
-                clock=clock,
-                metrics=metrics,
+                shared,
+                table,
+                self._appenders[table.name].encoder,
+                self.writers[table.name],
                 prefix="" if table is streams.default.table else prefix_of(table.name),
-                earlier=earlier,
                 on_canary=on_canary if table is streams.default.table else None,
             )
             for table in streams.tables
@@ -134,35 +123,29 @@ class Pipelines:
 class IngestService:
     """Makes pushed messages and submitted records durable.
 
-    `appenders` are keyed by the table's name. `runner` looks up the messages of a declared seek.
-    `system` is the store's name in traces. `on_canary` is Pipeline's.
+    `appenders` are keyed by the table's name. `runner` looks up the messages of a declared seek. `system` and
+    `on_canary` are those of Pipelines.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
-        *,
+        environment: Environment,
         streams: Streams,
-        rejects: Table,
         appenders: Mapping[str, Appender],
+        *,
         runner: QueryRunner,
         verifier: TokenVerifier,
-        settings: Settings,
-        clock: Clock,
-        metrics: Metrics,
-        tracing: Tracing,
         system: str,
         on_canary: Callable[[str, int], None] | None,
     ) -> None:
+        settings, clock = environment.settings, environment.clock
         self._clock, self._streams, self._max_record_bytes = clock, streams, settings.ingest.max_record_bytes
         self.admission = Admission(settings.ingest.max_in_flight_bytes)
         self.pipelines = Pipelines(
+            environment,
             streams,
-            rejects,
             appenders,
-            settings=settings,
-            clock=clock,
-            metrics=metrics,
-            watch_appends=AppendWatch(metrics, tracing, clock, system=system),
+            system=system,
             heavy=HeavyReads(settings.store, settings.ingest, clock),
             earlier=copies_after_seek(settings, runner, clock),
             on_canary=on_canary,
@@ -176,15 +159,7 @@ class IngestService:
             max_body_bytes=settings.server.max_body_bytes,
             read_deadline_s=settings.ingest.request_budget_s,
         )
-        self.push = PushEndpoint(
-            verifier=verifier,
-            intake=self._intake,
-            router=self._router,
-            proofs=Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature),
-            metrics=metrics,
-            tracing=tracing,
-            clock=clock,
-        )
+        self.push = PushEndpoint(environment, verifier, self._intake, self._router)
         self.sinks: dict[str, TableWriter] = self.pipelines.writers
         """The writer of each table, by the table's name."""
 

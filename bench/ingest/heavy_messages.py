@@ -32,18 +32,16 @@ from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
 from app.runtime.memory import search_seldom_for_cycles
-from app.schema.table import Table, rejects_table
-from app.settings.load import Settings
+from app.schema.table import Table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 from app.streams import single_stream
-from app.telemetry.metrics import Metrics
 from bench.ingest.contenders import Cores, running
 from bench.ingest.heavy_cases import CASES
 from bench.ingest.messages import Case
 from bench.ingest.rounds import load, order_of
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 _AT_ONCE = 10
 
@@ -114,9 +112,11 @@ async def _longest_stretch(ended: asyncio.Event) -> float:
 
 
 async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
-    settings, clock, metrics = Settings(), SystemClock(), Metrics()
-    streams, rejects = single_stream(Record), rejects_table()
-    tables = (*streams.tables, rejects)
+    clock = SystemClock()
+    environment = environment_of(clock)
+    settings, metrics = environment.settings, environment.metrics
+    streams = single_stream(Record)
+    tables = (*streams.tables, streams.rejects)
     path = tempfile.mkdtemp() + "/bench.duckdb"
     embedded = EmbeddedStore.open(path, tables, clock) if store == "embedded" else None
     ledger = Ledger(max_bytes=settings.ingest.max_in_flight_bytes)
@@ -124,13 +124,10 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
         table.name: embedded.appender(table) if embedded else NullAppender(table) for table in tables
     }
     pipelines = Pipelines(
+        environment,
         streams,
-        rejects,
         appenders,
-        settings=settings,
-        clock=clock,
-        metrics=metrics,
-        watch_appends=unwatched(clock),
+        system="bench",
         heavy=HeavyReads(settings.store, settings.ingest, clock),
     )
     messages = [make(str(number)) for number in range(count)]

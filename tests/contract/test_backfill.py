@@ -18,11 +18,10 @@ from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
-from app.telemetry.metrics import Metrics
 from tests.contract.stores import RECORDS, REJECTS, Engine
 from tests.ops.backfill.archive import PUBLISHED, archived, write_avro
 from tests.ops.backfill.running import STREAMS, record, run, stored_keys, write_lines
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 TABLES = (RECORDS, REJECTS)
 
@@ -45,13 +44,10 @@ async def pushed(settings: Settings, *messages: Message) -> list[Receipt]:
     clock = SystemClock()
     backend = open_backend(settings, (*STREAMS.tables, rejects_table()), clock)
     pipelines = Pipelines(
+        environment_of(clock, settings),
         STREAMS,
-        rejects_table(),
         {table.name: backend.appender(table) for table in (*STREAMS.tables, rejects_table())},
-        settings=settings,
-        clock=clock,
-        metrics=Metrics([STREAMS.default.name]),
-        watch_appends=unwatched(clock),
+        system="test",
         earlier=copies_after_seek(settings, backend.runner, clock),
     )
     try:

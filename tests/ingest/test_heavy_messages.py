@@ -12,14 +12,13 @@ from app.ingest.pipeline import Pipeline, Receipt, Rejection
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import DURABLE
 from app.record import Record
-from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, Stored
 from app.streams import single_stream
 from app.telemetry.metrics import Metrics
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import ScriptedAppender
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 MIB = 1024**2
 LARGE = {f"name{number}": "x" * 1_000 for number in range(100)}
@@ -74,17 +73,11 @@ def message(
 
 def ingest(**changed: Any) -> Ingest:
     """Return a pipeline with the default settings, some changed."""
-    clock, metrics, records, rejects = FakeClock(), Metrics(), Counting(name="records"), Counting(name="rejects")
-    pipelines = Pipelines(
-        single_stream(Record),
-        rejects_table(),
-        {"records": records, "records_rejected": rejects},
-        settings=Settings().replace(**changed),
-        clock=clock,
-        metrics=metrics,
-        watch_appends=unwatched(clock),
-    )
-    return Ingest(pipelines, records, rejects, metrics, clock)
+    clock, records, rejects = FakeClock(), Counting(name="records"), Counting(name="rejects")
+    environment = environment_of(clock, Settings().replace(**changed))
+    appenders = {"records": records, "records_rejected": rejects}
+    pipelines = Pipelines(environment, single_stream(Record), appenders, system="test")
+    return Ingest(pipelines, records, rejects, environment.metrics, clock)
 
 
 def record(data: bytes, name: str = "a") -> bytes:

@@ -21,4 +21,4 @@ def untraced(clock: Clock) -> Tracing:
 
 def unwatched(clock: Clock) -> AppendWatch:
     """Return a watch over appends."""
-    return AppendWatch(Metrics(), untraced(clock), clock, system="test")
+    return AppendWatch(environment_of(clock), system="test")

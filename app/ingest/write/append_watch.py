@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
-from app.runtime.clock import MICROSECONDS, Clock
+from app.environment import Environment
+from app.runtime.clock import MICROSECONDS
 from app.stores.sink import Outcome, QuotaExceeded, RowsHeld, RowsRefused, SetupError, Stored, TooLarge, Uncertain
 from app.telemetry import attributes as names
-from app.telemetry.metrics import Metrics
-from app.telemetry.tracing import Tracing, end_span
+from app.telemetry.tracing import end_span
 
 
 class Begun(NamedTuple):
@@ -23,8 +23,9 @@ class Begun(NamedTuple):
 class AppendWatch:
     """Measures the appends of all writers. `system` is the store's name in traces."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock, *, system: str) -> None:
-        self._metrics, self._tracing, self._clock, self._system = metrics, tracing, clock, system
+    def __init__(self, environment: Environment, *, system: str) -> None:
+        self._metrics, self._tracing = environment.metrics, environment.tracing
+        self._clock, self._system = environment.clock, system
 
     def begin(self, table: str, rows: int, size: int, messages: Sequence[Span]) -> Begun:
         """Record that an append of `rows` rows and `size` bytes begins; `messages` are the spans of traced ones."""

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
+from app.environment import Environment
 from app.ingest.decode.proof import Proofs
 from app.ingest.decode.rejects import prefix_of
 from app.ingest.earlier import EarlierCopies
 from app.ingest.setup import Pipelines
-from app.ingest.write.append_watch import AppendWatch
 from app.runtime.clock import Clock
 from app.runtime.instants import MIN_US
-from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.registry import open_backend
 from app.streams import load_streams
@@ -35,19 +34,21 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], pr
         StoppedError: the store accepts nothing, or a file was changed since an earlier run.
         QueryError: the store does not say what it holds.
     """
-    streams, rejects = load_streams(settings.store), rejects_table()
-    table, tables = streams.table(plan.stream), (*streams.tables, rejects)
+    streams = load_streams(settings.store)
+    table, tables = streams.table(plan.stream), (*streams.tables, streams.rejects)
     backend = open_backend(settings, tables, clock)
-    metrics, lead_us = Metrics([*streams.by_name]), settings.store.max_lead_us
-    tracing = Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us))
-    pipelines = Pipelines(
-        streams,
-        rejects,
-        {each.name: backend.appender(each) for each in tables},
+    lead_us = settings.store.max_lead_us
+    environment = Environment(
         settings=settings,
         clock=clock,
-        metrics=metrics,
-        watch_appends=AppendWatch(metrics, tracing, clock, system=backend.system),
+        metrics=Metrics([*streams.by_name]),
+        tracing=Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us)),
+    )
+    pipelines = Pipelines(
+        environment,
+        streams,
+        {each.name: backend.appender(each) for each in tables},
+        system=backend.system,
         # Archived messages are looked up however old they are.
         earlier=EarlierCopies(backend.runner, clock, from_us=MIN_US, older_than_us=0, lead_us=lead_us),
     )
