@@ -42,7 +42,7 @@ class Buckets(msgspec.Struct, frozen=True):
 def cut_in_buckets(window: TimeRange, length_us: int) -> Buckets:
     """Return the buckets that hold `window`; the first may begin earlier, and the last end later."""
     first_us = window.from_us // length_us * length_us
-    count = -((first_us - window.to_us) // length_us) if window.length_us else 0
+    count = -((first_us - window.to_us) // length_us) if window.length_us > 0 else 0
     return Buckets(first_us, length_us, count)
 
 

@@ -117,37 +117,32 @@ class Reader:
     async def _versions(self, query: LookUp) -> list[Row]:
         """Return the rows of a look-up, from the parts of its range in which the id may have rows, newest first."""
         rows: list[Row] = []
-        beyond_us = query.within.to_us
+        within = query.within
+        beyond_us = within.to_us
         # Each gap is read after the covered range that follows it; an empty one comes before the first covered range.
-        gaps = [
-            (query.within.from_us, query.within.from_us),
-            *self._ids[query.table].coverage.gaps(query.within.from_us, query.within.to_us),
-        ]
-        for gap_from_us, gap_to_us in reversed(gaps):
-            rows += await self._read_parts(query, await self._hits(query, gap_to_us, beyond_us), len(rows))
-            rows += await self._read_parts(query, [(gap_from_us, gap_to_us)], len(rows))
+        gaps = self._ids[query.table].coverage.gaps(within.from_us, within.to_us)
+        for gap in reversed([TimeRange(within.from_us, within.from_us), *gaps]):
+            hits = await self._hits(query, TimeRange(gap.to_us, beyond_us))
+            for part in (*hits, gap):
+                missing = query.limit - len(rows)
+                if missing and part.length_us > 0:
+                    narrowed = msgspec.structs.replace(query, within=part, limit=missing)
+                    rows += (await self._queries.rows(self.render(narrowed))).rows
             if len(rows) == query.limit:
                 break
-            beyond_us = gap_from_us
+            beyond_us = gap.from_us
         return rows
 
-    async def _hits(self, query: LookUp, from_us: int, to_us: int) -> list[tuple[int, int]]:
+    async def _hits(self, query: LookUp, covered: TimeRange) -> list[TimeRange]:
         """Return the parts of a covered range in which the id may have rows, newest first."""
-        if from_us >= to_us:
+        if covered.length_us <= 0:
             return []
-        minutes = await self._ids[query.table].minutes(query.record_id, from_us, to_us, _MAX_MINUTES)
+        index = self._ids[query.table]
+        minutes = await index.minutes(query.record_id, covered.from_us, covered.to_us, _MAX_MINUTES)
         if len(minutes) > _MAX_MINUTES:
-            return [(from_us, to_us)]
-        return [(max(minute * MINUTE_US, from_us), min((minute + 1) * MINUTE_US, to_us)) for minute in minutes]
-
-    async def _read_parts(self, query: LookUp, parts: Sequence[tuple[int, int]], earlier: int) -> list[Row]:
-        rows: list[Row] = []
-        for from_us, to_us in parts:
-            missing = query.limit - earlier - len(rows)
-            if missing and from_us < to_us:
-                part = msgspec.structs.replace(query, within=TimeRange(from_us, to_us), limit=missing)
-                rows += (await self._queries.rows(self.render(part))).rows
-        return rows
+            return [covered]
+        parts = ((minute * MINUTE_US, (minute + 1) * MINUTE_US) for minute in minutes)
+        return [TimeRange(max(begin_us, covered.from_us), min(end_us, covered.to_us)) for begin_us, end_us in parts]
 
     def forget(self) -> None:
         """Forget everything, because rows have appeared or disappeared by other means than appends and `delete`."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from app.runtime.instants import MAX_US, MINUTE_US
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.schema.table import Table
 from app.stores.duckdb.table_layout import duckdb_type, quote
@@ -72,7 +73,8 @@ class _Index(ABC):
         """
         async with self._scanning:
             horizon_us = self._horizon_us()
-            for from_us, to_us in reversed(self.coverage.gaps(self._floor_us, horizon_us)):
+            for gap in reversed(self.coverage.gaps(self._floor_us, horizon_us)):
+                from_us, to_us = gap.from_us, gap.to_us
                 count, oldest_us = await self._counted(from_us, to_us)
                 if not count:
                     self.coverage.add(from_us, to_us)
@@ -92,10 +94,10 @@ class _Index(ABC):
             return
         async with self._scanning:
             gaps = self.coverage.gaps(from_us, to_us)
-            counts = [(await self._counted(*gap))[0] for gap in gaps[:2]]
+            counts = [(await self._counted(gap.from_us, gap.to_us))[0] for gap in gaps[:2]]
             if len(gaps) == len(counts) and sum(counts) <= 2 * _CHUNK_ROWS:
                 for gap in gaps:
-                    await self._scan(*gap)
+                    await self._scan(gap.from_us, gap.to_us)
 
     async def _counted(self, from_us: int, to_us: int) -> tuple[int, int]:
         sql = f"SELECT count(*), epoch_us(min(ingest_time)) FROM {self._name} WHERE {_RANGE}"  # noqa: S608 - a quoted name
@@ -260,9 +262,10 @@ class Coverage:
         """Return whether every instant of a range is covered."""
         return not self.gaps(from_us, to_us)
 
-    def gaps(self, from_us: int, to_us: int) -> list[tuple[int, int]]:
+    def gaps(self, from_us: int, to_us: int) -> list[TimeRange]:
         """Return the ranges within a range that are not covered, in ascending order."""
         inside = [edge for edge in self._edges if from_us < edge < to_us]
         edges = [from_us, *inside, to_us]
         is_covered = bisect_right(self._edges, from_us) % 2 == 1
-        return [(edges[at], edges[at + 1]) for at in range(is_covered, len(edges) - 1, 2) if edges[at] < edges[at + 1]]
+        parts = (TimeRange(*edges[at : at + 2]) for at in range(is_covered, len(edges) - 1, 2))
+        return [part for part in parts if part.length_us > 0]

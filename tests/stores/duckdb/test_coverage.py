@@ -24,6 +24,8 @@ def test_a_coverage_is_the_set_of_its_instants(
             coverage.remove(from_us, to_us)
             instants -= {*range(from_us, to_us)}
     gaps = coverage.gaps(*asked)
-    assert [us for gap in gaps for us in range(*gap)] == [us for us in range(*asked) if us not in instants]
-    assert all(one[1] < following[0] for one, following in pairwise(gaps)), "gaps do not touch"
+    assert [us for gap in gaps for us in range(gap.from_us, gap.to_us)] == [
+        us for us in range(*asked) if us not in instants
+    ]
+    assert all(one.to_us < following.from_us for one, following in pairwise(gaps)), "gaps do not touch"
     assert coverage.covers(*asked) == ({*range(*asked)} <= instants)

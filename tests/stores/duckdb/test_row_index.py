@@ -132,8 +132,7 @@ def test_a_full_scan_is_needed_by_no_query_of_a_covered_range(indexed: Indexed) 
                 record_id="id-9",
                 limit=1,
             ),
-            0,
-            indexed.clock.now_us(),
+            TimeRange(0, indexed.clock.now_us()),
         )
         assert hits == []
 
