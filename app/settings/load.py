@@ -5,16 +5,18 @@ and is not a setting is an error, so that a misspelt setting is not silently ign
 fixed numbers, not settings (app.settings.fields).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
+from msgspec import inspect
 
 from app.settings.auth import AuthSettings
+from app.settings.fields import FORM, SECRET, Room
 from app.settings.ingest import IngestSettings
 from app.settings.query import QuerySettings
-from app.settings.rules import disagreements, settings_of
+from app.settings.rules import disagreements
 from app.settings.server import ServerSettings
 from app.settings.store import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -55,6 +57,57 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self, **{room: msgspec.structs.replace(getattr(self, room), **changed) for room, changed in rooms}
         )
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting: its type as declared, and what a text must be, in words; "" if msgspec says it."""
+
+    name: str
+    declared: Any
+    form: str
+
+    def refusal(self, value: str | list[str]) -> str:
+        """Return why a variable's text, or the items of its list, cannot be the value; "" if they can."""
+        try:
+            msgspec.convert(value, self.declared, strict=False)
+        except msgspec.ValidationError as error:
+            text = value if isinstance(value, str) else ",".join(value)
+            shown = "the value" if self.name in SECRET else repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
+            return f"{shown} is not allowed: expected {self.form or _in_words(error)}"
+        return ""
+
+
+_QUOTED = 60  # the most characters of a value that a message repeats
+_WORDS = {"`int`": "a whole number", "`float`": "a number", "`bool`": "true or false", "`str`": "a text"}
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """Return what msgspec expected, without Python's names of types."""
+    expected = str(error).partition(", got")[0].partition(" - at")[0].removeprefix("Expected ")
+    for name, words in _WORDS.items():
+        expected = expected.replace(name, words)
+    return expected
+
+
+def settings_of(rooms: Iterable[type[Room]]) -> dict[str, Setting]:
+    """Return every setting of these rooms, by its name: the fields with a description."""
+    settings = {}
+    for room in rooms:
+        hints = get_type_hints(room, include_extras=True)
+        for field in msgspec.structs.fields(room):
+            kind = inspect.type_info(hints[field.name])
+            if isinstance(kind, inspect.Metadata):
+                form = (kind.extra or {}).get(FORM, "") or _choices(kind.type)
+                settings[field.name] = Setting(field.name, hints[field.name], form)
+    return settings
+
+
+def _choices(kind: inspect.Type) -> str:
+    """Return the values that a setting may have, if they are listed."""
+    if isinstance(kind, inspect.LiteralType):
+        return " or ".join(map(str, kind.values))
+    choices = _choices(kind.item_type) if isinstance(kind, inspect.VarTupleType) else ""
+    return choices and f"at least one of {choices}, between commas"
 
 
 _ROOMS = Settings.__struct_fields__

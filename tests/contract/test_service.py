@@ -101,7 +101,7 @@ def test_a_record_that_is_posted_can_be_read_back_at_once(engine: Engine) -> Non
 
 def test_a_reject_is_kept_whole_over_as_many_rows_as_it_takes(engine: Engine) -> None:
     """Its bytes are those that came, and the message's other records are stored."""
-    payload = bytes(range(256)) * 4_000
+    payload = bytes(range(256)) * 400
 
     async def use(service: Service) -> None:
         assert (await service.push_bytes(payload)).status_code == 204
@@ -117,8 +117,8 @@ def test_a_reject_is_kept_whole_over_as_many_rows_as_it_takes(engine: Engine) ->
             stats = (await service.client.get(f"/v1/rejects/stats?by=reason{query}")).json()
             assert {series["key"]: series["records"] for series in stats["series"]} == counts
 
-    # Parts of 375,000 bytes: three quarters of what an append may hold, less what an envelope may.
-    run(engine, settings_of(engine, RECORDS, max_batch_bytes=1_500_000), FakeClock(), use)
+    # Parts of 37,500 bytes: three quarters of what an append may hold, less what an envelope may.
+    run(engine, settings_of(engine, RECORDS, max_batch_bytes=1_050_000), FakeClock(), use)
 
 
 class Careless:

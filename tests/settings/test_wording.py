@@ -3,19 +3,12 @@
 import re
 
 import pytest
-from msgspec import inspect
 
-from app.settings.load import VARIABLES, Settings, SettingsError, load_settings
-from app.settings.rules import Setting, settings_of
+from app.settings.load import VARIABLES, Settings, SettingsError, load_settings, settings_of
 
 SETTINGS = settings_of(type(getattr(Settings(), room)) for room in Settings.__struct_fields__)
 NONSENSE = "(?nonsense)"
-
-
-def accepts_any_text(setting: Setting) -> bool:
-    """Return whether there is no wrong text for a setting, or for the items of its list."""
-    kind = setting.kind.item_type if isinstance(setting.kind, inspect.VarTupleType) else setting.kind
-    return isinstance(kind, inspect.StrType) and kind == inspect.StrType()
+TEXTS = {name for name, each in SETTINGS.items() if not each.refusal(NONSENSE) or not each.refusal([NONSENSE])}
 
 
 def refused(**values: str) -> str:
@@ -28,19 +21,23 @@ def refused(**values: str) -> str:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("backend", "bigqery", "'bigqery' is not allowed: it must be bigquery or embedded; did you mean bigquery?"),
+        ("backend", "bigqery", "'bigqery' is not allowed: expected bigquery or embedded"),
         (
             "roles",
             "ingest, qery",
-            "'qery' is not allowed: each of its items must be ingest or query; did you mean query?",
+            "'ingest,qery' is not allowed: expected at least one of ingest or query, between commas",
         ),
-        ("roles", " , ", "expected at least one of ingest, query"),
-        ("port", "99999", "'99999' is not a whole number from 1 to 65535"),
-        ("max_body_bytes", "1.5", "'1.5' is not a whole number above 0"),
-        ("trace_ratio", "2", "'2' is not a number from 0 to 1"),
-        ("settle_s", "soon", "'soon' is not a number above 0 and of at most 2678400"),
-        ("id_index", "ja", "'ja' is not true or false"),
-        ("otlp_url", "x" * 100, f"'{'x' * 60}…' is not an address without a path, such as http://127.0.0.1:4318"),
+        ("roles", " , ", "'' is not allowed: expected at least one of ingest or query, between commas"),
+        ("port", "99999", "'99999' is not allowed: expected a whole number <= 65535"),
+        ("max_body_bytes", "1.5", "'1.5' is not allowed: expected a whole number"),
+        ("trace_ratio", "2", "'2' is not allowed: expected a number <= 1.0"),
+        ("settle_s", "soon", "'soon' is not allowed: expected a number"),
+        ("id_index", "ja", "'ja' is not allowed: expected true or false"),
+        (
+            "otlp_url",
+            "x" * 100,
+            f"'{'x' * 60}…' is not allowed: expected an address without a path, such as http://127.0.0.1:4318",
+        ),
     ],
 )
 def test_the_message_says_what_would_be_right(name: str, value: str, said: str) -> None:
@@ -48,14 +45,14 @@ def test_the_message_says_what_would_be_right(name: str, value: str, said: str) 
     assert refused(**{name: value}) == f"SLUICE_{name.upper()}: {said}"
 
 
-@pytest.mark.parametrize("name", [name for name in VARIABLES.values() if not accepts_any_text(SETTINGS[name])])
+@pytest.mark.parametrize("name", sorted({*VARIABLES.values()} - TEXTS))
 def test_no_message_shows_an_expression_or_a_type_of_python(name: str) -> None:
     """Whatever is wrong: a text with a rule has its form in words."""
     said = refused(**{name: NONSENSE})
     assert said.startswith(f"SLUICE_{name.upper()}: ")
     rest = said.replace(NONSENSE, "")
     assert not re.search(r"[\^$\\{}`]|regex|\bint\b|\bstr\b|\bfloat\b|\bbool\b|enum", rest)
-    assert "such as" in rest or re.search(r"number|characters|true|must be|at least one", rest)
+    assert "such as" in rest or re.search(r"expected .*(number|characters|true|between commas| or )", rest)
 
 
 @pytest.mark.parametrize("name", ["pii_secret", "cache_secret", "cache_url"])
