@@ -70,15 +70,6 @@ def test_the_first_acknowledgement_counts_whole_and_later_ones_by_and_by() -> No
     assert ACK_US <= pace.wait_us(1) < ACK_US * 1.01
 
 
-def test_a_store_that_took_a_minute_costs_a_message_less_than_a_second_once_it_is_quick() -> None:
-    """A backlog of waits ends with the appends that are under way, not with the memory of slow ones."""
-    _, pace = paced(target_in_flight=8, ack_us=60_000_000)
-    for _ in range(32):
-        pace.acknowledged(ACK_US)
-    assert pace.wait_us(1) < 1_000_000
-    assert pace.wait_us(0) == 0
-
-
 @pytest.mark.parametrize("target_in_flight", [2, 4, 8])
 @pytest.mark.parametrize("ack_us", [500, 20_000, 10_000_000])
 def test_where_there_is_always_something_to_send_it_settles_at_as_many_as_are_to_be_under_way(

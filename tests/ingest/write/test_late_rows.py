@@ -10,12 +10,8 @@ from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
-    RowError,
-    RowsHeld,
-    RowsRefused,
     SinkState,
     Stored,
-    TooLarge,
     Uncertain,
     fence,
 )
@@ -90,32 +86,6 @@ async def test_a_retry_has_another_key_exactly_where_the_attempt_was_late(
     assert bench.appender.batches == batches
 
 
-@pytest.mark.parametrize("first", [LATE, LONG_GONE])
-async def test_a_repair_goes_on_when_the_sender_has_given_up(first: Outcome) -> None:
-    """A redelivery under the plain key passes for a copy of the late rows, so readers need the repair."""
-    repaired = reply_later()
-    bench = fenced(first, repaired)
-    waiting = bench.submit(b"a", budget_s=1.0)
-    await bench.clock.advance(1.1)
-    assert isinstance(await waiting, Unavailable)
-    repaired.set_result(GONE)
-    assert await bench.submit(b"a") == Durable()
-    await bench.clock.advance(5)
-    assert bench.appender.stored[-2:] == [b"a", b"a~late1"]
-
-
-async def test_a_message_whose_time_is_up_when_the_process_wakes_is_repaired() -> None:
-    """Stopped for longer than its budget: 503, and the rows that were sent are appended all the same."""
-    acknowledgement = reply_later()
-    bench = fenced(acknowledgement)
-    waiting = bench.submit(b"a", budget_s=5.0)
-    await bench.clock.advance(6)
-    assert isinstance(await waiting, Unavailable)
-    acknowledgement.set_result(LATE)
-    await turns()
-    assert bench.appender.stored == [b"a", b"a~late1"]
-
-
 async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_another_key() -> None:
     """What was given up may have left this process only now."""
     bench = fenced(GONE)
@@ -125,25 +95,6 @@ async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_a
     await bench.clock.advance(1)
     assert await waiting == Durable()
     assert bench.appender.stored == [b"a~late1"]
-
-
-async def test_only_the_rows_of_the_late_append_get_another_key() -> None:
-    """Half of a batch that was halved."""
-    bench = fenced(TooLarge("11 MB"), LATE)
-    told = [bench.submit(b"a"), bench.submit(b"b")]
-    assert await asyncio.gather(*told) == [Durable()] * 2
-    assert sorted(bench.appender.stored) == [b"a", b"a~late1", b"b"]
-
-
-async def test_a_repair_of_a_row_whose_column_has_gone_waits_for_it() -> None:
-    """The row was stored once, so the column was there: it is tried every few seconds until it is back."""
-    bench = fenced(LATE, RowsHeld(frozenset({0}), "it lacks x"))
-    waiting = bench.submit(b"a")
-    await turns()
-    assert bench.state() is SinkState.COLUMNS_PENDING
-    await bench.clock.advance(5)
-    assert await waiting == Durable()
-    assert bench.appender.stored == [b"a", b"a~late1"]
 
 
 async def test_a_repair_waits_for_a_pause_to_end() -> None:
@@ -157,23 +108,6 @@ async def test_a_repair_waits_for_a_pause_to_end() -> None:
     await bench.clock.advance(6)
     assert bench.appender.stored == [b"a", b"a~late1"]
     assert bench.state() is SinkState.ACTIVE
-
-
-async def test_a_repair_that_is_too_large_or_refused_is_halved() -> None:
-    """The keys are a little longer than they were."""
-    bench = fenced(LATE, TooLarge("11 MB"), Stored(), RowsRefused({}), Stored())
-    waiting = bench.submit(b"a", b"b", b"c")
-    await bench.clock.advance(20)
-    assert await waiting == Durable()
-    assert sorted(set(bench.appender.stored)) == [b"a", b"a~late1", b"b", b"b~late1", b"c", b"c~late1"]
-
-
-async def test_a_row_that_a_repair_is_refused_for_is_rejected() -> None:
-    """The table was changed meanwhile: a reject is better than nothing."""
-    bench = fenced(LONG_GONE, RowsRefused({0: RowError("bad")}))
-    assert await bench.deliver("m", b"a", b"b") == Durable()
-    assert bench.rejected == [b"a"]
-    assert bench.appender.stored == [b"b~late1"]
 
 
 class Slow(ScriptedAppender):
@@ -200,13 +134,6 @@ async def test_an_attempt_that_was_cancelled_late_is_retried_under_another_key()
     await bench.clock.advance(11)
     assert await waiting == Durable()
     assert slow.stored == [b"a~late1"]
-
-
-async def test_an_isolated_message_is_appended_again_like_any_other() -> None:
-    """Under its late key."""
-    bench = fenced(RowsRefused({0: RowError("bad")}), LATE)
-    assert await bench.deliver("m", b"bad", b"a", b"b") == Durable()
-    assert bench.appender.stored == [b"a", b"b", b"a~late1", b"b~late1"]
 
 
 async def test_what_a_repair_holds_counts_as_waiting_for_the_store() -> None:

@@ -1,13 +1,11 @@
 """The writer: group commit, one future a message, back-off, budgets, drain. Start reading here."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import Refused
 from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
@@ -18,12 +16,6 @@ async def test_messages_that_arrive_together_share_an_append(bench: Bench) -> No
     waiting = [bench.submit(b"a"), bench.submit(b"b"), bench.submit(b"c")]
     assert await asyncio.gather(*waiting) == [Durable()] * 3
     assert bench.appender.batches == [[b"a", b"b", b"c"]]
-
-
-async def test_a_lone_message_goes_out_at_once(bench: Bench) -> None:
-    """Nothing waits for company: the first append needs no time to pass."""
-    assert await bench.submit(b"a") == Durable()
-    assert bench.appender.batches == [[b"a"]]
 
 
 async def test_the_next_batch_fills_while_an_append_is_in_flight() -> None:
@@ -51,34 +43,6 @@ async def test_a_message_larger_than_an_append_goes_out_in_several_and_is_answer
     second_answer.set_result(Stored())
     assert await waiting == Durable()
     assert bench.appender.batches == [[b"a", b"b"], [b"c"]]
-
-
-async def test_outcomes_are_not_crossed_between_messages() -> None:
-    """A refused row concerns its own message only; positions are those of the rows submitted."""
-    told: list[Refused] = []
-
-    async def reject(refused: Sequence[Refused]) -> Verdict:
-        told.extend(refused)
-        return Durable()
-
-    bench = Bench(RowsRefused({2: RowError("bad")}))
-    waiting = [bench.submit(b"a", reject=reject), bench.submit(b"b", b"c", reject=reject), bench.submit(b"d")]
-    assert await asyncio.gather(*waiting) == [Durable()] * 3
-    assert told == [Refused(1, RowError("bad"))]
-    assert sorted(bench.appender.stored) == [b"a", b"b", b"d"]
-
-
-async def test_positions_count_over_all_appends_of_a_split_message() -> None:
-    """The second part's first row is the third of the message."""
-    told: list[int] = []
-
-    async def reject(refused: Sequence[Refused]) -> Verdict:
-        told.extend(each.position for each in refused)
-        return Durable()
-
-    bench = Bench(Stored(), RowsRefused({0: RowError("bad")}), limits=BatchLimits(max_rows=2, max_bytes=10_000))
-    assert await bench.submit(b"a", b"b", b"c", b"d", reject=reject) == Durable()
-    assert told == [2]
 
 
 async def test_a_refused_row_without_anybody_to_take_it_makes_its_message_unavailable() -> None:
@@ -181,27 +145,3 @@ async def test_the_oldest_wait_is_the_first_waiters() -> None:
     await bench.clock.advance(3)
     assert bench.writer.oldest_wait_s == pytest.approx(3, abs=0.01)
     waiting.cancel()
-
-
-async def test_a_batch_that_is_not_full_waits_where_enough_appends_are_under_way() -> None:
-    """Each append costs the same, however small: only full batches use all the store would take at once."""
-    answers = [reply_later() for _ in range(4)]
-    bench = Bench(*answers, limits=BatchLimits(max_rows=3, max_bytes=10_000), target_in_flight=2, max_in_flight=4)
-    waiting = []
-    for row in (b"a", b"b", b"c"):
-        waiting.append(bench.submit(row))
-        await turns()
-    assert bench.appender.batches == [[b"a"], [b"b"]], "the third waits"
-    waiting.append(bench.submit(b"d", b"e"))
-    await turns()
-    assert bench.appender.batches[2:] == [[b"c", b"d", b"e"]], "three rows are a full batch"
-    waiting.append(bench.submit(b"f"))
-    await turns()
-    assert len(bench.appender.batches) == 3
-    answers[0].set_result(Stored())
-    answers[1].set_result(Stored())
-    await turns()
-    assert bench.appender.batches[3:] == [[b"f"]]
-    answers[2].set_result(Stored())
-    answers[3].set_result(Stored())
-    assert await asyncio.gather(*waiting) == [Durable()] * len(waiting)

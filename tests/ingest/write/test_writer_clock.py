@@ -2,12 +2,10 @@
 
 import asyncio
 
-import pytest
-
 from app.ingest.verdict import Durable, Unavailable
 from app.ingest.write.retry_policy import CLOCK_PAUSE_S
 from app.runtime.time_of_day import BELIEVED_AFTER_US
-from app.stores.sink import SinkState, Stored
+from app.stores.sink import SinkState
 from tests.ingest.bench import Bench
 
 BELIEVED_S = BELIEVED_AFTER_US / 1_000_000
@@ -51,20 +49,3 @@ async def test_a_repair_waits_for_the_clock_too(bench: Bench) -> None:
     bench.clock.doubt = ""
     await bench.clock.advance(1)
     assert await bench.submit(b"b") == Durable()
-
-
-@pytest.mark.parametrize("look", [None, Stored()])
-async def test_a_sound_table_does_not_end_the_trouble_with_the_clock(bench: Bench, look: Stored | None) -> None:
-    """It would come back with the next look at the health of an instance without traffic, over and over."""
-    bench.writer.health.notice_clock()
-    assert bench.state() is SinkState.ACTIVE
-    bench.clock.doubt = "it jumped"
-    bench.writer.health.notice_clock()
-    assert bench.writer.health.detail == "it jumped"
-    for _ in range(3):
-        bench.writer.record_check(look)
-        assert bench.state() is SinkState.CLOCK_WRONG
-    bench.clock.doubt = ""
-    for _ in range(2):
-        bench.writer.record_check(look)
-    assert bench.state() is SinkState.ACTIVE

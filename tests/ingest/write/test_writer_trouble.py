@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS
 from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench
@@ -86,17 +86,6 @@ async def test_a_stop_while_bisecting_ends_the_whole_batch() -> None:
     assert all(isinstance(each, Throttled) and each.retry_after_s == 10 for each in told)
 
 
-async def test_a_pause_tells_how_long_it_still_lasts() -> None:
-    """Whoever comes near its end is not sent away for all of it again."""
-    bench = Bench(QuotaExceeded("rows"))
-    await bench.submit(b"a")
-    await bench.clock.advance(7)
-    told = await bench.submit(b"b")
-    assert isinstance(told, Throttled)
-    assert told.retry_after_s == pytest.approx(3, abs=0.01)
-    assert bench.writer.refusal() == told
-
-
 async def test_with_several_connections_one_that_works_does_not_hide_one_that_was_told_to_stop() -> None:
     """The pause and its state stand until it is over, whatever else was in flight."""
     first, second = reply_later(), reply_later()
@@ -150,14 +139,6 @@ async def test_a_defect_of_the_writer_leaves_nobody_waiting(
     assert await bench.submit(b"b") == Durable()
 
 
-async def test_a_failing_appender_is_treated_as_uncertain() -> None:
-    """An exception is a defect, not a loss: the rows are sent again."""
-    bench = Bench(RuntimeError("a defect"))
-    waiting = bench.submit(b"a")
-    await bench.clock.advance(1)
-    assert await waiting == Durable()
-
-
 async def test_an_uncertain_store_shows_as_unreachable_until_it_answers(caplog: pytest.LogCaptureFixture) -> None:
     """The state has a name while it lasts and goes away by itself."""
     answer = reply_later()
@@ -174,29 +155,6 @@ async def test_an_uncertain_store_shows_as_unreachable_until_it_answers(caplog: 
         "table records: UNREACHABLE: gone",
         "table records: ACTIVE, after UNREACHABLE",
     ]
-
-
-@pytest.mark.parametrize(
-    ("reply", "verdict", "state", "pauses_s"),
-    [
-        (QuotaExceeded("rows"), Throttled, SinkState.QUOTA_EXHAUSTED, [10, 20, 40]),
-        (SetupError(SinkState.NOT_FOUND, "table"), Unavailable, SinkState.NOT_FOUND, [30, 60, 120]),
-    ],
-)
-async def test_pauses_double_while_the_store_stays_so(
-    reply: QuotaExceeded | SetupError, verdict: type[Verdict], state: SinkState, pauses_s: list[int]
-) -> None:
-    """Between two looks at a store that said no, everything is answered without asking it."""
-    bench = Bench(reply, reply, reply)
-    for count, pause_s in enumerate(pauses_s, start=1):
-        assert isinstance(await bench.submit(b"a"), verdict)
-        assert bench.state() is state
-        await bench.clock.advance(pause_s - 1)
-        assert isinstance(await bench.submit(b"a"), verdict)
-        assert len(bench.appender.batches) == count
-        await bench.clock.advance(1.1)
-    assert await bench.submit(b"a") == Durable()
-    assert bench.state() is SinkState.ACTIVE
 
 
 async def test_a_stop_answers_those_who_wait_behind_it_too() -> None:
@@ -246,35 +204,3 @@ async def test_an_outcome_counts_although_it_came_when_the_attempt_was_over(benc
     assert await waiting == Durable()
     assert stubborn.batches == [[b"a"]]
     assert bench.state() is SinkState.ACTIVE
-
-
-async def test_clean_checks_do_not_clear_trouble_while_a_message_waits_for_its_append() -> None:
-    """Its outcome will show whether the store answers; without traffic two clean checks clear the trouble."""
-    answer = reply_later()
-    bench = Bench(Uncertain("gone"), Uncertain("gone"), answer)
-    waiting = bench.submit(b"a")
-    await bench.clock.advance(0.5)
-    for _ in range(3):
-        bench.writer.record_check(None)
-        assert bench.state() is SinkState.UNREACHABLE
-    answer.set_result(Uncertain("gone"))
-    waiting.cancel()
-    await bench.clock.advance(60)
-    for _ in range(2):
-        bench.writer.record_check(None)
-    assert bench.state() is SinkState.ACTIVE
-
-
-async def test_an_obstacle_that_a_check_finds_answers_those_who_wait() -> None:
-    """At once, with the verdict of the pause that it begins; what is in flight still has its own outcome."""
-    answer = reply_later()
-    bench = Bench(answer)
-    first = bench.submit(b"a")
-    await turns()
-    second = bench.submit(b"b")
-    await turns()
-    bench.writer.record_check(SetupError(SinkState.NOT_FOUND, "no table"))
-    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
-    assert not first.done()
-    answer.set_result(Stored())
-    assert await first == Durable()
