@@ -146,16 +146,26 @@ class Resources(msgspec.Struct, frozen=True):
 
 
 def resources(pid: int) -> Resources:
-    """Read what /proc tells of a process.
+    """Read what /proc tells of a process; its memory is that of its children, too, as a worker reads large messages.
 
     Raises:
         OSError: there is no such process, or no /proc.
     """
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    status = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    kib = {name: int(status[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM")}
+    status = _status(pid)
+    children = [_status(int(child)) for child in _children(pid)]
+    rss, peak = (sum(int(each[name].split()[0]) * 1024 for each in (status, *children)) for name in ("VmRSS", "VmHWM"))
     descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    return Resources(kib["VmRSS"], kib["VmHWM"], descriptors, int(status["Threads"]))
+    return Resources(rss, peak, descriptors, int(status["Threads"]))
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _children(pid: int) -> list[str]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for task in tasks for child in task.read_text().split()]
 
 
 def reset_peak(pid: int) -> None:

@@ -1,11 +1,13 @@
 """The writer: group commit, one future a message, back-off, budgets, drain. Start reading here."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.batching import BatchLimits
+from app.ingest.write.messages import Refused
 from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
@@ -145,3 +147,16 @@ async def test_the_oldest_wait_is_the_first_waiters() -> None:
     await bench.clock.advance(3)
     assert bench.writer.oldest_wait_s == pytest.approx(3, abs=0.01)
     waiting.cancel()
+
+
+async def test_positions_count_over_all_appends_of_a_split_message() -> None:
+    """The second part's first row is the third of the message."""
+    told: list[int] = []
+
+    async def reject(refused: Sequence[Refused]) -> Verdict:
+        told.extend(each.position for each in refused)
+        return Durable()
+
+    bench = Bench(Stored(), RowsRefused({0: RowError("bad")}), limits=BatchLimits(max_rows=2, max_bytes=10_000))
+    assert await bench.submit(b"a", b"b", b"c", b"d", reject=reject) == Durable()
+    assert told == [2]
