@@ -92,7 +92,11 @@ class HeavyReads:
     async def _ask(self, job: Job, data: bytes, allowance: Allowance) -> Decoded | Unavailable | Throttled | _UsedUp:
         while not self._closed:
             is_fresh = self._worker is None
-            worker = self._worker = self._worker or await _Worker.started(self._start)
+            try:
+                worker = self._worker = self._worker or await _Worker.started(self._start)
+            except OSError as error:  # no memory, or no more processes
+                _log.error("the worker process cannot be started: %s", error)
+                return _FAILED
             is_whole = False
             try:
                 answer = await worker.ask(job, data, allowance)
@@ -124,7 +128,7 @@ class _Worker:
         if process.stdin is None or process.stdout is None:
             raise TypeError("the process has no pipes")
         self._process, self._limits = process, limits
-        self._jobs, self._results = process.stdin, process.stdout
+        self._jobs, self._results, self._is_killed = process.stdin, process.stdout, False
 
     @classmethod
     async def started(cls, start: Start) -> "_Worker":
@@ -152,6 +156,7 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process at once."""
+        self._is_killed = True
         if self._process.returncode is None:
             self._process.kill()
 
@@ -189,7 +194,8 @@ class _Worker:
         status = await self._process.wait()
         if status == -signal.SIGXCPU:
             return _UsedUp(f"more than {self._limits.max_read_cpu_s} s of processor time")
-        _log.error("the worker process ended with status %d while it read a message", status)
+        if not self._is_killed:
+            _log.error("the worker process ended with status %d while it read a message", status)
         return _FAILED
 
 
