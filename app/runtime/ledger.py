@@ -3,8 +3,6 @@
 Bytes are charged when they are allocated: a body while it arrives, then its decompressed text, its rows and rejects.
 A declared length is not charged: it costs nothing until the bytes arrive. A holding costs `least_bytes` in any case, so
 the limit bounds how many there are too.
-
-bodies      app.ingest.admission: requests being written, from the first byte of the body to the answer
 """
 
 _KEPT_FOR_OTHERS = 4  # one part in so many of a limit is unavailable to any single caller
@@ -39,33 +37,25 @@ class Holding:
 
     def grow(self, size: int) -> bool:
         """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
-        ledger = self._ledger
-        if self.size + size <= ledger.least_bytes:  # so much is charged already
-            self.size += size
-            return True
-        more = max(self.size + size, ledger.least_bytes) - max(self.size, ledger.least_bytes)
-        if ledger.holdings > 1 and not ledger.has_room(self._account, more):
-            return False
-        self._set(self.size + size)
+        ledger, total = self._ledger, self.size + size
+        if total > ledger.least_bytes:  # so much is charged from the start
+            more = total - max(self.size, ledger.least_bytes)
+            if ledger.holdings > 1 and not ledger.has_room(self._account, more):
+                return False
+            self._charge(more)
+        self.size = total
         return True
-
-    def shrink(self, size: int) -> None:
-        """Release `size` bytes early; a negative size charges bytes that are already in memory, whatever the limits."""
-        self._set(self.size - size)
 
     def release(self) -> None:
         """Release everything. Call exactly once."""
         if self.size > self._ledger.least_bytes:
-            self._set(0)
+            self._charge(self._ledger.least_bytes - self.size)
         self.size = 0
         self._ledger.close(self._account)
 
-    def _set(self, size: int) -> None:
-        least = self._ledger.least_bytes
-        more = max(size, least) - max(self.size, least)
-        self._ledger.bytes += more
-        self._account.bytes += more
-        self.size = size
+    def _charge(self, size: int) -> None:
+        self._ledger.bytes += size
+        self._account.bytes += size
 
 
 class Ledger:
