@@ -95,7 +95,8 @@ def test_a_killed_run_is_continued(environ: dict[str, str], tmp_path: Path, caps
     command = [sys.executable, "-m", "sluice", "backfill", str(source), "--as", "killed"]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL) as process:
         log = Path(environ["SLUICE_DATA_PATH"] + ".wal")
-        while not (log.exists() and log.stat().st_size > 250_000):  # the tables, and some of the records
+        # More than one append of 5,000 rows, so that one is committed.
+        while not (log.exists() and log.stat().st_size > 6_500_000):
             assert process.poll() is None
             try:
                 process.wait(0.05)
