@@ -81,8 +81,8 @@ async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]]
     ("status", "kind", "body", "said"),
     [
         (403, "text/html", b"<html>Forbidden</html>", "Cloud Run refused"),
-        (302, "text/html", b"", "redirected to https://elsewhere.example/"),
-        (200, "text/html", b"<html>", "not JSON"),
+        (302, "text/html", b"", "Give the URL of the service itself"),
+        (200, "text/html", b"<html>", "does not answer JSON"),
     ],
 )
 async def test_what_answers_instead_of_the_service_is_told_apart(
@@ -112,4 +112,4 @@ async def test_a_service_that_cannot_store_fails_after_some_tries() -> None:
         ended = await smoke("--url", url, "--within", "2.5", "--json")
     assert ended.status == 1
     said = ended.step("send")
-    assert re.search(r"\([23] tries\) was answered 503 store_unavailable: the store does not answer", said)
+    assert re.search(r"abandoned after \d+ attempts: 503 store_unavailable: t: the store does not answer", said)
