@@ -10,8 +10,8 @@ import httpx
 
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, serving
 from tests.smoking import OPEN, smoke
+from tests.support.process import ROOT, serving
 
 READER = "reader@project.iam.gserviceaccount.com"
 GUARDED = {"api_principals": READER}

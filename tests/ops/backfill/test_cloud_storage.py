@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from sluice.ops.backfill.formats import SourceError, read_items
 from sluice.ops.backfill.objects import find_objects
-from sluice.testing.process import free_port
 from tests.ops.backfill.test_formats import reading
+from tests.support.process import free_port
 
 BUCKET = "archive"
 
