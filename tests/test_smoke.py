@@ -51,7 +51,7 @@ async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
 
 
 async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Path) -> None:
-    """By option and by the environment; without one, or with a foreign one, the report says what to do."""
+    """By option and by the environment; without one, or with a foreign one, the report says what the service does."""
     good = tokens.token(email=READER)
     async with serving(tmp_path / "store.duckdb", **GUARDED) as (running, _):
         url = ("--url", running.url, "--json")
@@ -64,14 +64,14 @@ async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Pat
             assert good not in ended.out + ended.said
         nobody = await smoke(*url)
         assert nobody.status == 1
-        assert "give --token, or set SMOKE_TOKEN" in nobody.step("schema")
+        assert "the request has no Authorization header" in nobody.step("schema")
         foreign = tokens.token(email=READER, aud="other")
         wrong = await smoke(*url, "--token", foreign)
-        assert "SLUICE_API_AUDIENCE" in wrong.step("schema")
+        assert "401" in wrong.step("schema")
+        assert "audience" in wrong.step("schema")
         assert foreign not in wrong.out + wrong.said
         unlisted = await smoke(*url, "--token", tokens.token(email="who@example.com"))
         assert "403" in unlisted.step("schema")
-        assert "docs/access.md" in unlisted.step("schema")
 
 
 def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:

@@ -62,26 +62,19 @@ async def test_a_feed_that_never_shows_the_record_fails_in_time() -> None:
     assert float(never.report["steps"][-1]["took_s"]) < 5
 
 
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([{"id": "x"}, {"id": "x"}], "the feed shows the sent record 2 times"),
-        ([{"id": "another"}], "the record in the feed differs from the one sent: id"),
-    ],
-)
-async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]], said: str) -> None:
-    """Twice, or with another value."""
-    with answering(double(feed=(200, PAGE | {"records": rows}))) as url:
+async def test_a_feed_that_shows_it_twice_fails() -> None:
+    """Each record is read once."""
+    with answering(double(feed=(200, PAGE | {"records": [{"id": "x"}, {"id": "x"}]}))) as url:
         ended = await smoke("--url", url, "--json")
     assert ended.status == 1
-    assert said in ended.step("feed")
+    assert "the feed shows the sent record 2 times" in ended.step("feed")
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "body", "said"),
     [
         (403, "text/html", b"<html>Forbidden</html>", "Cloud Run refused"),
-        (302, "text/html", b"", "Give the URL of the service itself"),
+        (302, "text/html", b"", "is the service's base URL"),
         (200, "text/html", b"<html>", "does not answer JSON"),
     ],
 )

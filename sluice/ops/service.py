@@ -12,13 +12,6 @@ from sluice_client.protocol.problems import problem_of
 VARIABLE = "SMOKE_TOKEN"
 _TIMEOUT_S = 30.0
 _PAUSE_S = 0.5
-_CURES = {
-    **dict.fromkeys((301, 302, 307, 308), "Give the URL of the service itself, which does not redirect."),
-    401: "Its audience must be the service's SLUICE_API_AUDIENCE, it must have a verified e-mail (--include-email), "
-    "and it must be younger than an hour (docs/access.md).",
-    403: "The caller needs the scopes `read` and `write` (docs/access.md).",
-    404: "Give the service's base URL, without a path.",
-}
 _PLATFORM = (
     "Cloud Run refused the request before it reached the service: the platform checks callers itself, and this "
     "one is not an invoker (SLUICE_PLATFORM_IAM in docs/settings.md)."
@@ -64,15 +57,11 @@ class Service:
         return _json(response)
 
     def explain(self, error: SluiceError) -> str:
-        """Return an error in words, with what to check where the service itself cannot say it."""
-        if not isinstance(error, ProblemError):
+        """Return an error in words, with what to check where not the service has answered."""
+        if not isinstance(error, ProblemError) or error.problem.code:
             return str(error)
-        status = error.problem.status
-        if status == 401 and not self._token:
-            return f"{error}. The service requires authentication: give --token, or set {VARIABLE} (docs/access.md)."
-        if status in {401, 403} and not error.problem.code:
-            return f"{error}. {_PLATFORM}"
-        return f"{error}. {_CURES.get(status, '')}".rstrip()
+        cure = _PLATFORM if error.problem.status in {401, 403} else f"Check that {self.url} is the service's base URL."
+        return f"{error}. {cure}"
 
     def _ask(self, path: str, parameters: dict[str, str]) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}

@@ -7,7 +7,6 @@ that such records can be distinguished from real ones.
 import secrets
 import uuid
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -55,34 +54,3 @@ def record_of_example(document: dict[str, Any], path: str, id_field: str | None,
     except ValueError:
         return example | {id_field: mark}
     return example | {id_field: str(uuid.uuid4())}
-
-
-def differences(sent: dict[str, Any], served: dict[str, Any]) -> list[str]:
-    """Return the members whose value differs from the one sent; members that were not sent do not count."""
-    return [name for name, value in sent.items() if not _is_same(value, served.get(name))]
-
-
-def _is_same(sent: Any, served: Any) -> bool:
-    """Return whether two values are the same, though an instant or a number may be written differently."""
-    match sent, served:
-        case dict(), dict():
-            return not differences(sent, served)
-        case list(), list():
-            return len(sent) == len(served) and all(map(_is_same, sent, served))
-        case str(), str() if sent != served:
-            return _is_same_instant(sent, served) or _is_same_number(sent, served)
-    return bool(sent == served)
-
-
-def _is_same_instant(sent: str, served: str) -> bool:
-    try:
-        return datetime.fromisoformat(sent) == datetime.fromisoformat(served)
-    except (ValueError, TypeError):
-        return False
-
-
-def _is_same_number(sent: str, served: str) -> bool:
-    try:
-        return Decimal(sent) == Decimal(served)
-    except InvalidOperation:
-        return False
