@@ -54,10 +54,6 @@ class Rejected(msgspec.Struct, frozen=True):
     """The stream that rejected it; None: no stream took it."""
 
 
-class StreamError(Exception):
-    """The service has no such stream; the message names those that it has."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
@@ -95,11 +91,8 @@ def run(args: argparse.Namespace) -> int:
             rows = (msgspec.convert(record, RejectRow) for record in records)
             matching = (row for row in rows if not args.reason or row.reason in args.reason)
             rejected = list(assemble(readable(matching, withheld), incomplete))
-    except (SecretError, StreamError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (SluiceError, ValueError) as error:
-        print(f"error: no rejects from {args.service}: {error}", file=sys.stderr)
+    except (SecretError, SluiceError, ValueError) as error:
+        print(f"error: nothing was replayed from {args.service}: {error}", file=sys.stderr)
         return 1
     for key in incomplete:
         print(f"error: {key}: a part of its payload is missing in this window; not replayed", file=sys.stderr)
@@ -167,7 +160,7 @@ def _streams(service: Service) -> list[str]:
 def _require(name: str, streams: Sequence[str]) -> None:
     if name not in streams:
         there = f"expected one of {', '.join(streams)}" if streams else "the service stores a single type"
-        raise StreamError(f"there is no stream {name!r}: {there}")
+        raise SluiceError(f"there is no stream {name!r}: {there}")
 
 
 def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:

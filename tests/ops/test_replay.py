@@ -219,7 +219,7 @@ async def test_errors_are_told_in_one_line(rejects: Rejects, capsys: pytest.Capt
     assert "topics/other does not exist" in capsys.readouterr().err
     rejects.url = "http://127.0.0.1:1"
     assert await replay(rejects) == 1
-    assert "no rejects from http://127.0.0.1:1" in capsys.readouterr().err
+    assert "nothing was replayed from http://127.0.0.1:1" in capsys.readouterr().err
     rejects.url = "service.example"
     assert await replay(rejects) == 1
     assert "expected a base URL" in capsys.readouterr().err
