@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sluice.testing.http_server import Handler, serving_http
+from tests.support.http_server import Handler, serving_http
 
 
 @contextmanager

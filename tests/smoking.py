@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.testing.process import ROOT
+from tests.support.process import ROOT
 
 OPEN = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
 """What there is in the environment."""

@@ -10,7 +10,7 @@ import msgspec
 
 from app.schema.table import Table
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
-from sluice.testing.http_server import Handler, serving_http
+from tests.support.http_server import Handler, serving_http
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ import pytest
 from app.runtime.clock import SystemClock
 from sluice.testing.misbehaving.faults import Fault
 from sluice.testing.misbehaving.server import misbehaving
-from sluice.testing.process import serving
 from sluice.testing.service import authorization, envelope
+from tests.support.process import serving
 
 PUSHES = 10_000
 RECORD = b'{"id": "a", "timestamp": "2026-01-31T12:00:00Z"}'

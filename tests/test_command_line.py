@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from app.version import VERSION
-from sluice.testing.process import ROOT
+from tests.support.process import ROOT
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import load_settings
-from sluice.testing.process import ROOT
+from tests.support.process import ROOT
 from tests.test_dockerfile import environment
 
 COMPOSE = msgspec.yaml.decode((ROOT / "compose.yaml").read_bytes())

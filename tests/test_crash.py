@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import serving, start
 from sluice.testing.service import authorization, envelope
+from tests.support.process import serving, start
 
 KILLS = 4
 PUSHERS = 20

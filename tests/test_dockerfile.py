@@ -6,7 +6,7 @@ import pytest
 
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import Settings, load_settings
-from sluice.testing.process import ROOT
+from tests.support.process import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = ("cloud", "full")

@@ -10,8 +10,8 @@ import httpx
 
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, serving
 from tests.smoking import OPEN, smoke
+from tests.support.process import ROOT, serving
 
 READER = "reader@project.iam.gserviceaccount.com"
 GUARDED = {"api_principals": READER}
@@ -22,7 +22,7 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
     async with serving(tmp_path / "store.duckdb") as (running, client):
         ended = await smoke("--url", running.url)
         assert ended.status == 0, ended.out + ended.said
-        assert re.findall(r"^  (\S+)  ", ended.out, re.MULTILINE) == ["ok"] * 6
+        assert re.findall(r"^  (\S+)  ", ended.out, re.MULTILINE) == ["ok"] * 5
         assert "Exclude such records by their id, which begins with smoke-." in ended.out
         again = await smoke("--url", running.url, "--json")
         assert (again.status, again.report["passed"]) == (0, True)
@@ -33,7 +33,7 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
 
 
 async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
-    """`{smoke}` in it is replaced; a file that is no record ends the run before it is sent; a 422 is explained."""
+    """`{smoke}` in it is replaced; a file that is no record ends the run before it is sent; a reject is explained."""
     own, bad, refused = tmp_path / "own.json", tmp_path / "bad.json", tmp_path / "refused.json"
     own.write_text('{"id": "order-{smoke}", "timestamp": "2026-01-31T12:00:00+01:00", "data": {"n": [1, 2.5]}}')
     bad.write_text("[1]")
@@ -47,12 +47,11 @@ async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
         assert "expected one record, a JSON object" in wrong.said
         explained = await smoke("--url", running.url, "--data", str(refused), "--json")
         assert explained.status == 1
-        assert "422" in explained.step("send")
-        assert "timestamp" in explained.step("send")
+        assert "it was rejected: Invalid RFC3339 encoded datetime - at `$.timestamp`" in explained.step("send")
 
 
 async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Path) -> None:
-    """By option and by the environment; without one, or with a foreign one, the report says what to do."""
+    """By option and by the environment; without one, or with a foreign one, the report says what the service does."""
     good = tokens.token(email=READER)
     async with serving(tmp_path / "store.duckdb", **GUARDED) as (running, _):
         url = ("--url", running.url, "--json")
@@ -65,14 +64,14 @@ async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Pat
             assert good not in ended.out + ended.said
         nobody = await smoke(*url)
         assert nobody.status == 1
-        assert "give --token, or set SMOKE_TOKEN" in nobody.step("schema")
+        assert "the request has no Authorization header" in nobody.step("schema")
         foreign = tokens.token(email=READER, aud="other")
         wrong = await smoke(*url, "--token", foreign)
-        assert "SLUICE_API_AUDIENCE" in wrong.step("schema")
+        assert "401" in wrong.step("schema")
+        assert "audience" in wrong.step("schema")
         assert foreign not in wrong.out + wrong.said
         unlisted = await smoke(*url, "--token", tokens.token(email="who@example.com"))
         assert "403" in unlisted.step("schema")
-        assert "docs/access.md" in unlisted.step("schema")
 
 
 def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:

@@ -62,27 +62,20 @@ async def test_a_feed_that_never_shows_the_record_fails_in_time() -> None:
     assert float(never.report["steps"][-1]["took_s"]) < 5
 
 
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([{"id": "x"}, {"id": "x"}], "the feed shows the sent record 2 times"),
-        ([{"id": "another"}], "the record in the feed differs from the one sent: id"),
-    ],
-)
-async def test_a_feed_that_shows_something_else_fails(rows: list[dict[str, str]], said: str) -> None:
-    """Twice, or with another value."""
-    with answering(double(feed=(200, PAGE | {"records": rows}))) as url:
+async def test_a_feed_that_shows_it_twice_fails() -> None:
+    """Each record is read once."""
+    with answering(double(feed=(200, PAGE | {"records": [{"id": "x"}, {"id": "x"}]}))) as url:
         ended = await smoke("--url", url, "--json")
     assert ended.status == 1
-    assert said in ended.step("feed")
+    assert "the feed shows the sent record 2 times" in ended.step("feed")
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "body", "said"),
     [
         (403, "text/html", b"<html>Forbidden</html>", "Cloud Run refused"),
-        (302, "text/html", b"", "redirected to https://elsewhere.example/"),
-        (200, "text/html", b"<html>", "not JSON"),
+        (302, "text/html", b"", "is the service's base URL"),
+        (200, "text/html", b"<html>", "does not answer JSON"),
     ],
 )
 async def test_what_answers_instead_of_the_service_is_told_apart(
@@ -112,4 +105,4 @@ async def test_a_service_that_cannot_store_fails_after_some_tries() -> None:
         ended = await smoke("--url", url, "--within", "2.5", "--json")
     assert ended.status == 1
     said = ended.step("send")
-    assert re.search(r"\([23] tries\) was answered 503 store_unavailable: the store does not answer", said)
+    assert re.search(r"abandoned after \d+ attempts: 503 store_unavailable: t: the store does not answer", said)

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import serving
 from tests.sse import Event, EventSource
+from tests.support.process import serving
 
 PATH = "/v1/records/tail"
 

@@ -8,10 +8,10 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
-from sluice.testing.process import serving
 from sluice.testing.service import authorization, envelope
 from tests.smoking import smoke
 from tests.support.local_bigquery import Double
+from tests.support.process import serving
 from tests.test_terraform import FOLDER, environment
 
 TABLES = (records_table(Record), rejects_table())

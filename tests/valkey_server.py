@@ -17,7 +17,7 @@ import pytest
 
 from app.settings.query import QuerySettings
 from sluice.testing.pace import patience_s
-from sluice.testing.process import free_port
+from tests.support.process import free_port
 
 REQUIRED = "REQUIRE_VALKEY"
 PROGRAMS = ("valkey-server", "redis-server")

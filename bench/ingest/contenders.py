@@ -13,7 +13,7 @@ import msgspec
 from bench.ingest.ceilings import CEILINGS
 from bench.places import ROOT
 from sluice.testing import tokens
-from sluice.testing.process import free_port
+from tests.support.process import free_port
 
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.02
@@ -127,7 +127,7 @@ async def running(
 ) -> AsyncIterator[Contender]:
     """Run a contender until the block ends; it is ready when the block begins."""
     port = free_port()
-    if words[0] in {"app", "sluice.testing.with_numbers"}:
+    if words[0] in {"app", "tests.support.with_numbers"}:
         settings = {**settings, "SLUICE_PORT": str(port)}
     else:
         words = [*words, f"--port={port}"]

@@ -13,8 +13,8 @@ from bench.ingest.contenders import SLUICE, Contender, Cores, Store, commands, r
 from bench.ingest.load import Loaded, Order
 from bench.ingest.messages import Case
 from bench.places import ROOT
-from sluice.testing.process import served_keys
 from sluice.testing.service import authorization
+from tests.support.process import served_keys
 
 _WARM_UP_S = 0.5
 _LONGEST_S = 30.0

@@ -14,7 +14,7 @@ import msgspec
 from bench.places import ROOT
 from bench.query.constant import Constant
 from sluice.testing import tokens
-from sluice.testing.process import free_port, served_keys
+from tests.support.process import free_port, served_keys
 
 READER = "reader@project.iam.gserviceaccount.com"
 _WAIT_S = 60.0

@@ -35,8 +35,8 @@ from bench.ingest.rounds import load
 from bench.machine import machine_before
 from bench.places import RESULTS
 from bench.usage import Watch
-from sluice.testing.process import served_keys
 from sluice.testing.service import authorization
+from tests.support.process import served_keys
 
 RESULT = RESULTS / "memory.json"
 LOAD, BURST = Case(), Case(record_bytes=10_000, in_flight=1_000)
@@ -115,7 +115,7 @@ async def push(contender: Contender, case: Case, cores: Cores, seconds: float) -
 async def measure(settings: Mapping[str, str], cores: Cores, options: argparse.Namespace) -> dict[str, Any]:
     """Return what one service holds, from its start to the end of the last burst."""
     numbers = json.dumps({"dedupe_max_messages": _REMEMBERED})
-    async with running("sluice", ["sluice.testing.with_numbers", numbers], settings, cores.service) as contender:
+    async with running("sluice", ["tests.support.with_numbers", numbers], settings, cores.service) as contender:
         await asyncio.sleep(_SETTLED_S)
         idle = held(contender.process.pid)
         under_load = await push(contender, LOAD, cores, options.seconds)

@@ -27,7 +27,7 @@ from bench.ingest.contenders import Cores, service_settings
 from bench.machine import machine_before
 from bench.places import RESULTS, ROOT
 from bench.usage import cpu_s
-from sluice.testing.process import free_port, served_keys
+from tests.support.process import free_port, served_keys
 
 RESULT = RESULTS / "start.json"
 EMBEDDED, BIGQUERY, BARE, NOTHING = "sluice, embedded", "sluice, bigquery", "bare", "python -c pass"

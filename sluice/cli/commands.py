@@ -36,7 +36,6 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "new": Command(
                 "sluice.cli.new.command", "make a folder for a service of your own: type, tests, deployment"
             ),
-            "upgrade": Command("sluice.cli.new.upgrade", "change the version of Sluice in such a folder"),
             "up": Command("sluice.local.up", "start the service with a local Pub/Sub, and keep both running"),
             "demo": Command(
                 "sluice.local.demo.command", "publish 27,004 real flights, read them back, compare every field"

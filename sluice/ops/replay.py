@@ -23,10 +23,23 @@ from sluice.local.batches import publish_batches
 from sluice.local.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
 from sluice.local.pubsub.message import Draft
 from sluice.local.signing import SecretError, add_secret_argument, secret_of
-from sluice.ops.rejects_feed import RejectRow, read_rejects, read_streams
-from sluice.ops.smoke.client import Client, SmokeError
+from sluice.ops.service import Service
+from sluice_client import Feed, ProblemError, SluiceError
 
 _GZIP = b"\x1f\x8b"
+
+
+class RejectRow(msgspec.Struct, frozen=True):
+    """The columns of the rejects table that a replay needs; JSON carries the payload in base64."""
+
+    reason: str
+    delivery_key: str
+    payload: bytes = b""
+    part: int = 0
+    parts: int = 1
+    attributes: dict[str, str] | None = None
+    ordering_key: str | None = None
+    stream: str | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -39,10 +52,6 @@ class Rejected(msgspec.Struct, frozen=True):
     ordering_key: str
     stream: str | None = None
     """The stream that rejected it; None: no stream took it."""
-
-
-class StreamError(Exception):
-    """The service has no such stream; the message names those that it has."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,18 +82,17 @@ def run(args: argparse.Namespace) -> int:
     try:
         # Checked before anything is read: without it the rest would be pointless.
         secret = "" if args.dry_run else secret_of(args.secret_file, is_local=args.pubsub_host != "google")
-        client = Client(args.service, args.token)
-        streams = read_streams(client)
+        service = Service(args.service, args.token)
+        streams = _streams(service)
         for name in filter(None, (args.stream, args.to)):
             _require(name, streams)
-        rows = read_rejects(client, args.since, args.until, args.stream)
-        matching = (row for row in rows if not args.reason or row.reason in args.reason)
-        rejected = list(assemble(readable(matching, withheld), incomplete))
-    except (SecretError, StreamError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (SmokeError, ValueError) as error:
-        print(f"error: no rejects from {args.service}: {error}", file=sys.stderr)
+        with service.client as client:
+            records = client.walk(args.since, args.until, feed=Feed(args.stream, rejects=True))
+            rows = (msgspec.convert(record, RejectRow) for record in records)
+            matching = (row for row in rows if not args.reason or row.reason in args.reason)
+            rejected = list(assemble(readable(matching, withheld), incomplete))
+    except (SecretError, SluiceError, ValueError) as error:
+        print(f"error: nothing was replayed from {args.service}: {error}", file=sys.stderr)
         return 1
     for key in incomplete:
         print(f"error: {key}: a part of its payload is missing in this window; not replayed", file=sys.stderr)
@@ -139,10 +147,20 @@ def to_its_stream(rejected: Rejected, unroutable_to: str) -> Rejected:
     return msgspec.structs.replace(rejected, attributes=attributes, stream=stream)
 
 
+def _streams(service: Service) -> list[str]:
+    """Return the names of the service's streams; none if it stores a single type."""
+    try:
+        return [each["name"] for each in service.get("/v1/streams")["streams"]]
+    except ProblemError as error:
+        if error.problem.status == 404:
+            return []
+        raise
+
+
 def _require(name: str, streams: Sequence[str]) -> None:
     if name not in streams:
         there = f"expected one of {', '.join(streams)}" if streams else "the service stores a single type"
-        raise StreamError(f"there is no stream {name!r}: {there}")
+        raise SluiceError(f"there is no stream {name!r}: {there}")
 
 
 def _attributes(original: dict[str, str], payload: bytes) -> dict[str, str]:

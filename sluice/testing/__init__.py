@@ -10,13 +10,10 @@
             assert (await service.client.get("/v1/records")).json()["records"][0]["id"] == "a"
 
 the service     service         the application in the loop of the test, and pushes to it
-                process         the application as a process, and its key set over HTTP
-                with_numbers    the process with other values of numbers that are no settings
 what is around  clock           FakeClock: time passes when the test says so
                 tokens          an issuer: its keys, and signed tokens with any claims
                 null_store      an Appender that acknowledges and keeps nothing
                 misbehaving     a BigQueryWrite server that fails as a script says
-                http_server     an HTTP server in a thread
 how long        pace            time limits that grow on a slow machine
 
 `app/` imports none of it, and it is not in the image. docs/testing.md shows more.

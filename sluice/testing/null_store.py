@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.runtime.clock import Clock
 from app.stores.sink import Appender, Outcome, RowEncode, SetupError, Stored
 
 
 class NullAppender:
-    """An Appender that acknowledges each append `ack_s` seconds later by `clock`; `rows` counts what it acknowledged.
+    """An Appender that acknowledges each append at once; `rows` counts what it acknowledged.
 
     Rows are encoded as the store of `behind` needs them.
     """
@@ -15,8 +14,8 @@ class NullAppender:
     max_in_flight = target_in_flight = 4
     fence = None
 
-    def __init__(self, behind: Appender, clock: Clock, ack_s: float = 0.0) -> None:
-        self._behind, self._clock, self._ack_s = behind, clock, ack_s
+    def __init__(self, behind: Appender) -> None:
+        self._behind = behind
         self.rows = 0
 
     def encoder(self, envelope: Mapping[str, object]) -> RowEncode:
@@ -24,9 +23,7 @@ class NullAppender:
         return self._behind.encoder(envelope)
 
     async def append(self, rows: Sequence[bytes]) -> Outcome:
-        """Acknowledge `rows` after `ack_s`."""
-        if self._ack_s:
-            await self._clock.sleep(self._ack_s)
+        """Acknowledge `rows`."""
         self.rows += len(rows)
         return Stored()
 

@@ -13,8 +13,8 @@ import msgspec
 
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT
 from tests.support.instance import instance
+from tests.support.process import ROOT
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 DOCUMENT = "/openapi/openapi.json"

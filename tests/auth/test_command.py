@@ -11,9 +11,9 @@ import pytest
 
 from app.auth.__main__ import main
 from app.auth.grants import Principal, key_hash, read_grants
-from sluice.testing.process import ROOT
 from tests.auth.callers import KEY, OWNER, PUSHER, READER, RULES, document, email_grant, granting, key_grant
 from tests.documents import code_blocks
+from tests.support.process import ROOT
 
 PAGE = ROOT / "docs/access.md"
 

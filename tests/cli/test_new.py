@@ -1,7 +1,8 @@
-"""`sluice new` and `sluice upgrade`: the files of a project."""
+"""`sluice new`: the files of a project."""
 
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -14,7 +15,7 @@ from app.stores.bigquery.table_layout import bigquery_schema
 from app.version import VERSION
 from sluice.__main__ import main
 from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
-from sluice.cli.new.project import lacks_owner, owned, project_files, system_name, upgraded
+from sluice.cli.new.project import project_files, system_name
 from sluice.ops.preflight.deployment import read_tfvars
 from tests.test_terraform import simulated
 from tests.test_workflows import FOLDER
@@ -142,7 +143,7 @@ def test_its_workflows_use_the_actions_that_ours_do() -> None:
 @pytest.mark.parametrize(
     ("recorded", "requirement", "owner", "ref"),
     [
-        (None, f"sluice @ git+https://github.com/OWNER/sluice@v{VERSION}", PLACEHOLDER, f"v{VERSION}"),
+        ({}, f"sluice @ git+https://github.com/OWNER/sluice@v{VERSION}", PLACEHOLDER, f"v{VERSION}"),
         (
             {"url": "file:///tmp/sluice-0.1.0-py3-none-any.whl", "archive_info": {}},
             "sluice @ file:///tmp/sluice-0.1.0-py3-none-any.whl",
@@ -168,64 +169,42 @@ def test_its_workflows_use_the_actions_that_ours_do() -> None:
     ids=["index", "wheel", "tag", "commit"],
 )
 def test_a_project_names_the_sluice_that_made_it(
-    recorded: dict[str, object] | None, requirement: str, owner: str, ref: str
+    recorded: dict[str, object], requirement: str, owner: str, ref: str
 ) -> None:
     """As the installer recorded it."""
-    assert origin_of(recorded) == Origin(requirement=requirement, owner=owner, ref=ref)
-
-
-@pytest.mark.parametrize("ref", ["v0.1.0", "c" * 40])
-@pytest.mark.parametrize(
-    "requirement",
-    ["sluice @ git+https://github.com/shop/sluice@{}", "sluice[backfill] @ git+https://github.com/shop/sluice.git@{}"],
-)
-def test_an_upgrade_changes_every_mention_and_nothing_else(ref: str, requirement: str) -> None:
-    """And twice is as once: the files are those of a project that the new version made."""
-    old = Origin(requirement=requirement.format(ref), owner="shop", ref=ref)
-    new = Origin(requirement=requirement.format("v1.20.3"), owner="shop", ref="v1.20.3")
-    before, wanted = dict(project_files("orders", old)), dict(project_files("orders", new))
-    for path, text in before.items():
-        after = upgraded(text, "1.20.3")
-        expected = wanted[path].replace(f":{VERSION}", ":1.20.3")
-        assert after == expected
-        assert upgraded(after, "1.20.3") == after
+    assert origin_of(recorded, "") == Origin(requirement=requirement, owner=owner, ref=ref)
 
 
 NOBODY = Origin(requirement="sluice @ file:///home/ann/sluice", owner=PLACEHOLDER, ref=f"v{VERSION}")
 
 
-def test_an_owner_is_written_into_every_file_that_lacks_one() -> None:
-    """The files are then those of a project that was made by that owner's Sluice."""
-    known = Origin(
-        requirement=f"sluice @ git+https://github.com/My-Shop/sluice@v{VERSION}", owner="My-Shop", ref=NOBODY.ref
-    )
-    wanted = {str(path): text for path, text in project_files("orders", known)}
-    lacking = {str(path): text for path, text in project_files("orders", NOBODY)}
-    for path, text in lacking.items():
-        assert owned(text, "My-Shop") == wanted[path]
-        assert lacks_owner(text) == (text != wanted[path])
-        assert not lacks_owner(wanted[path])
-    assert f"ghcr.io/my-shop/sluice:{VERSION}" in wanted["Dockerfile"]
-    assert owned("https://github.com/ann/sluice-tools uses: ann/sluice-action@v1", "shop").count("ann") == 2
-
-
-def test_the_closing_words_name_what_lacks_an_owner(
+def test_a_project_without_an_owner_gets_one_by_the_documented_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the command, which does what they say; then the project is as if its owner had been known."""
-    monkeypatch.setattr("sluice.cli.new.command.installed_origin", lambda: NOBODY)
-    assert main(["new", str(tmp_path / "orders")], {}) == 0
-    (named,) = re.findall(r"in its place in (.*):$", capsys.readouterr().out, re.MULTILINE)
-    lacking = {path.relative_to(tmp_path / "orders").parts[0] for path in lacking_in(tmp_path / "orders")}
-    assert named == ", ".join(sorted(lacking))
-    monkeypatch.chdir(tmp_path / "orders")
-    assert main(["upgrade", "--owner", "shop"], {}) == 0
-    assert lacking_in(tmp_path / "orders") == []
-    assert main(["upgrade", "--owner", "shop"], {}) == 0
-    assert capsys.readouterr().out.endswith("every file names shop already\n")
-    assert main(["new", str(tmp_path / "orders-2"), "--owner", "shop"], {}) == 0
-    assert "--owner" not in capsys.readouterr().out
-    assert lacking_in(tmp_path / "orders-2") == []
+    """The files are then those of a project whose owner was given; another version changes every mention."""
+    monkeypatch.setattr("sluice.cli.new.command.installed_origin", lambda _: NOBODY)
+    folder, other = tmp_path / "one" / "orders", tmp_path / "two" / "orders"
+    assert main(["new", str(folder)], {}) == 0
+    assert "place of OWNER: make the project with --owner" in capsys.readouterr().out
+    assert len(lacking_in(folder)) > 5
+    monkeypatch.setattr("sluice.cli.new.command.installed_origin", lambda owner: origin_of(RECORDED, owner))
+    assert main(["new", str(other), "--owner", "acme"], {}) == 0
+    assert "OWNER" not in capsys.readouterr().out
+    document = (ROOT / "docs" / "deploy.md").read_text()
+    owner, upgrade = re.findall(r"^```sh\n(grep -rl .*?)^```", document, re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-c", owner], check=True, cwd=folder)
+    assert texts(folder) == texts(other)
+    subprocess.run(["sh", "-c", upgrade], check=True, cwd=folder)
+    assert sum("1.2.3" in text for text in texts(folder).values()) == 10
+    assert not any(VERSION in text for text in texts(folder).values())
+
+
+RECORDED = {"url": "file:///home/ann/sluice", "dir_info": {}}
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Return every file of a project."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def lacking_in(folder: Path) -> list[Path]:
@@ -233,9 +212,7 @@ def lacking_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and re.search("OWNER/|file:", path.read_text())]
 
 
-def test_a_folder_is_made_and_upgraded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Then a second one is refused in its place."""
     folder = tmp_path / "orders"
     assert main(["new", str(folder), "--owner", "shop"], {}) == 0
@@ -243,15 +220,6 @@ def test_a_folder_is_made_and_upgraded(
     assert tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["sluice"]["record"] == "orders:Order"
     assert main(["new", str(folder)], {}) == 2
     assert "exists already, and is not an empty folder" in capsys.readouterr().err
-    monkeypatch.chdir(folder)
-    assert main(["upgrade", "v9.8.7"], {}) == 0
-    assert "ghcr.io/shop/sluice:9.8.7" in (folder / "Dockerfile").read_text()
-    assert "Dockerfile" in capsys.readouterr().out.splitlines()
-    assert main(["upgrade", "9.8.7"], {}) == 0
-    assert capsys.readouterr().out == "every file names 9.8.7 already\n"
-    monkeypatch.chdir(tmp_path)
-    assert main(["upgrade", "9.8.7"], {}) == 1
-    assert "no file here names a version of Sluice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -260,7 +228,6 @@ def test_a_folder_is_made_and_upgraded(
         (["new", "x"], "'x' cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first, such as orders"),
         (["new", "some", "--name", "My Shop"], "'My Shop' cannot be a system's name"),
         (["new", sys.executable, "--name", "orders"], "exists already, and is not an empty folder"),
-        (["upgrade"], "upgrade: give a version, such as 1.2.3, or --owner"),
         (["new", "/proc/nothing/orders"], "/proc/nothing"),
     ],
 )

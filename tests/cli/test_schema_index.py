@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice.testing.http_server import Handler, serving_http
 from tests.cli.schema_command import main
+from tests.support.http_server import Handler, serving_http
 from tests.table_server import refused
 
 _TEXTS = "CREATE SEARCH INDEX IF NOT EXISTS `id_index` ON `p.d.records`(`id`) OPTIONS (analyzer = 'NO_OP_ANALYZER')"

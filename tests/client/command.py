@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT
+from tests.support.process import ROOT
 
 _WAIT_S = 60
 

@@ -7,9 +7,9 @@ import duckdb
 import httpx
 
 from app.auth.grants import key_hash, new_key
-from sluice.testing.http_server import Handler, serving_http
-from sluice.testing.process import serving
 from tests.client.command import Ended, command, line_with, run
+from tests.support.http_server import Handler, serving_http
+from tests.support.process import serving
 
 
 async def store(client: httpx.AsyncClient, first: int, count: int) -> None:

@@ -11,12 +11,12 @@ import httpx
 import msgspec
 import pytest
 
-from sluice.testing import process as service_process
 from sluice.testing.pace import patience_s
-from sluice.testing.process import Process, served_keys
 from tests.client.command import line_with, run, start
 from tests.client.targets import Target, duckdb_target, parquet_target, sqlite_target
 from tests.long_form import IS_LONG, long
+from tests.support import process as service_process
+from tests.support.process import Process, served_keys
 
 KILLS = 20 if IS_LONG else 4
 BATCH = 120

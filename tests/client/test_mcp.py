@@ -16,10 +16,10 @@ from mcp_types import CallToolResult
 
 from app.query.params.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, free_port, serving
 from sluice_client.mcp.tools import DEFAULT_LIMIT, MAX_LIMIT, MAX_RESULT_BYTES, PARAMETERS, TOOLS
 from tests.client.command import command
 from tests.page.visits import post
+from tests.support.process import ROOT, free_port, serving
 
 KEY = "sluice_" + "a" * 43
 

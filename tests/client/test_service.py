@@ -12,8 +12,8 @@ import pytest
 
 from sluice.local.flights import load
 from sluice.testing.pace import patience_s
-from sluice.testing.process import serving
 from sluice_client import AsyncClient, Client, Feed, FileCursor, ProblemError
+from tests.support.process import serving
 
 _FLIGHTS = 1_500
 STREAMS = "sluice.local.flights.streams:STREAMS"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.cloud.bigquery._http import Connection
 
-from sluice.testing.process import ROOT
 from tests.cloud.bound import Bound
+from tests.support.process import ROOT
 
 RECORD = ROOT / "data" / "cloud" / "bytes-billed.json"
 

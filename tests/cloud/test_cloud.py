@@ -13,9 +13,9 @@ from google.cloud import bigquery
 
 from app.schema.table import rejects_table
 from app.stores.bigquery.client import BigQueryClients
-from sluice.testing.process import ROOT
 from tests.cloud.plugin import RECORD
 from tests.support.local_bigquery import Double
+from tests.support.process import ROOT
 from tests.support.throwaway import LABEL, LABEL_VALUE, LIVES_S, Throwaway, drop_run, new_run, sweep
 
 FEW = "tests/contract/test_round_trip.py"

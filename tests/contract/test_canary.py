@@ -234,7 +234,7 @@ def test_a_canary_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
         await clock.advance(GIVE_UP_S)
         assert (metrics.canaries_missed, seen(service)) == (1, 0)
 
-    run(engine, use, lambda appender: NullAppender(appender, FakeClock()))
+    run(engine, use, NullAppender)
 
 
 @pytest.mark.parametrize("roles", [("ingest",), ("ingest", "query")], ids="+".join)

@@ -18,7 +18,6 @@ from sluice.local.pubsub.grpc_api import serving_grpc
 from sluice.local.pubsub.message import Message
 from sluice.local.pubsub.service import PubsubService
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.ops.smoke.client import Answer, Client
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import SECRET, Service, running
@@ -203,15 +202,12 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
     broker.create_topic(topic)
     broker.create_subscription(SubscriptionSettings(name=subscription, topic=topic))
 
-    async def ask(path: str, parameters: dict[str, str] | None) -> httpx.Response:
-        return await service.client.get(path, params=parameters)
-
-    def get(_: Client, path: str, parameters: dict[str, str] | None = None, **__: float) -> Answer:
+    def handle(_: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         """Ask the service, which is in this process, behind no port."""
-        answer = asyncio.run_coroutine_threadsafe(ask(path, parameters), loop).result()
-        return Answer(answer.status_code, dict(answer.headers), answer.content, 0.0)
+        answer = asyncio.run_coroutine_threadsafe(service.client.get(request.url), loop).result()
+        return httpx.Response(answer.status_code, json=answer.json())
 
-    monkeypatch.setattr(Client, "get", get)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
     async with serving_grpc(PubsubService(broker), 0) as port:
         command = ["replay", "--service", "http://localhost", "--pubsub-host", f"127.0.0.1:{port}", *arguments]

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import free_port
+from tests.support.process import free_port
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`(?P<path>[\w./-]+\.\w+)`:\s*$")

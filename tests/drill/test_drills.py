@@ -17,8 +17,8 @@ from sluice.ops.drill.command import rehearse
 from sluice.testing.pace import patience_s
 from tests.long_form import long
 
-SHORT = {"setting", "dead-letters", "table", "revoked-key"}
-"""One drill of each kind: the service stands still, messages are put aside, the store refuses, a caller is refused."""
+SHORT = {"setting", "dead-letters", "table"}
+"""One drill of each kind: the service stands still, messages are put aside, the store refuses."""
 TIMEOUT_S = patience_s(120)
 """Ends a drill that would never end."""
 

@@ -15,7 +15,7 @@ import pytest
 
 from examples.clients import load_duckdb
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, serving
+from tests.support.process import ROOT, serving
 
 DAY = ("2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z")
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, serving
 from tests.long_form import IS_LONG
 from tests.streams.service import MARKET, ORDER, PAYMENT
+from tests.support.process import ROOT, serving
 
 SOURCE = ROOT / "examples" / "dlt" / "sluice_source.py"
 LOAD = """

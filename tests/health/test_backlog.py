@@ -11,8 +11,8 @@ import msgspec
 
 from app.health.backlog import Backlog, BacklogError, BacklogWatch
 from sluice.testing.clock import FakeClock
-from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.service import SETTINGS, authorization, running
+from tests.support.http_server import Handler, serving_http
 
 KEYED = SETTINGS.replace(api_principals=("reader@example.com",))
 Reply = Callable[[str], tuple[int, bytes]]

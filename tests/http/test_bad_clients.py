@@ -12,9 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 import pytest
 
-from sluice.testing.process import Process, serving
 from tests.long_form import IS_LONG
 from tests.raw_client import connected, many, peak_bytes, read_to_end, status
+from tests.support.process import Process, serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the system knows of connections is read on Linux")
 MIB = 1024**2

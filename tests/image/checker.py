@@ -11,8 +11,8 @@ import subprocess
 from itertools import chain
 from pathlib import Path
 
-from sluice.testing.process import free_port
 from tests.image.engine import ROOT, ImageError, Ran, Start
+from tests.support.process import free_port
 
 _COMPRESSED = re.compile(r"^compressed +([\d.]+) MB", re.MULTILINE)
 _READY = re.compile(r"first 200 after ([\d.]+) s from process start")

@@ -12,8 +12,8 @@ from datetime import datetime
 from itertools import chain
 from threading import Event
 
-from sluice.testing.process import free_port
 from tests.image.engine import ROOT, ImageError, Ran, Start
+from tests.support.process import free_port
 
 _HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
 _READY_WITHIN_S, _LOOK_AGAIN_S, _STOP_WITHIN_S = 30.0, 0.02, 10

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import free_port
 from tests.local.test_keep_serving import running_up
+from tests.support.process import free_port
 
 
 async def test_what_waits_in_the_local_pubsub_is_told(tmp_path: Path) -> None:

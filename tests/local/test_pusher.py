@@ -12,9 +12,9 @@ from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
 from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.local.pusher import Pusher
-from sluice.testing.process import free_port
 from tests.local.conftest import TOPIC
 from tests.local.endpoint import Endpoint, Push, eventually, serving
+from tests.support.process import free_port
 
 NAME = "projects/sluice-local/subscriptions/events-push"
 DEAD = "projects/sluice-local/topics/events-dead"

@@ -13,7 +13,6 @@ from sluice.local.bigquery.errors import LocalBigQueryError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.provision import tables_of
 from sluice.local.declared import Declared
-from sluice.testing.process import ROOT
 from tests.api.run import fuzz as ask_by_document
 from tests.long.attack.plan import UnknownAttackError, chosen
 from tests.long.attack.run import Times, run
@@ -26,6 +25,7 @@ from tests.long.messages import make_plan
 from tests.long.soak import Conditions as SoakConditions
 from tests.long.soak import soak
 from tests.support.local_bigquery import running
+from tests.support.process import ROOT
 
 _DOCUMENT_CALLERS = ("everything", "narrow", "writer")
 _FOUND = ROOT / "data" / "fuzz"

@@ -11,7 +11,6 @@ from app.runtime.clock import SystemClock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from sluice.testing import tokens
 from sluice.testing.misbehaving.wire import Wire
-from sluice.testing.process import served_keys
 from tests.long.fleet import Fleet, fleet
 from tests.long.load import Driver
 from tests.long.messages import AT_STORE, CutReads, Event, Kill, Outage, Plan
@@ -19,6 +18,7 @@ from tests.long.result import Result, spread
 from tests.long.run import Tables, Walk, followed
 from tests.long.store import ForwardingServer
 from tests.long.weather import Weather
+from tests.support.process import served_keys
 
 INSTANCES = 2
 # Quick for a service, but long enough for a store that shares two cores with everything else. What the store is

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import Process, start
 from tests.long.ledger import Stop
+from tests.support.process import Process, start
 
 _LISTENS_WITHIN_S = patience_s(60.0)
 _GIVEN_UP_AFTER_S = patience_s(60.0)
@@ -123,7 +123,7 @@ class Fleet:
 async def fleet(
     size: int, settings: Mapping[str, str], numbers: Mapping[str, float | str] | None = None
 ) -> AsyncIterator[Fleet]:
-    """Run a fleet until the block ends; settings and numbers are those of sluice.testing.process.start."""
+    """Run a fleet until the block ends; settings and numbers are those of tests.support.process.start."""
     instances = [Instance(number, settings, numbers) for number in range(size)]
     try:
         await asyncio.gather(*(instance.up() for instance in instances))

@@ -14,7 +14,6 @@ import duckdb
 import msgspec
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import served_keys
 from tests.long.crowd import PUT_PREFIX, Crowd
 from tests.long.fleet import fleet
 from tests.long.growth import trends
@@ -25,6 +24,7 @@ from tests.long.messages import make_messages
 from tests.long.result import Result
 from tests.long.run import followed
 from tests.support.instance import Resources, resources
+from tests.support.process import served_keys
 
 _IN_FLIGHT, _FINISH_WITHIN_S = 64, 300.0
 _SMALL = {"cache_max_bytes": 4_194_304, "dedupe_max_messages": 10_000}

@@ -19,12 +19,12 @@ from sluice.local.bigquery.provision import tables_of
 from sluice.local.declared import Declared
 from sluice.testing.misbehaving.faults import Arrival, Fault
 from sluice.testing.misbehaving.waiting import until
-from sluice.testing.process import served_keys
 from sluice.testing.service import authorization, envelope
 from tests.long.fleet import Fleet, Instance
 from tests.long.reader import Follower
 from tests.long.store import ForwardingServer
 from tests.support.local_bigquery import Double
+from tests.support.process import served_keys
 
 SETTINGS = {
     "backend": "bigquery",

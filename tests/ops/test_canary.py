@@ -1,7 +1,6 @@
 """`sluice canary`: what it publishes is valid, and marked."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -33,24 +32,14 @@ async def beat(*arguments: str) -> int:
 
 
 async def test_a_valid_record_is_published_with_the_mark(
-    subscribed: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    subscribed: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The record type's example, or the one of a file."""
+    """The record type's example."""
     assert await beat() == 0
     assert capsys.readouterr().out == f"published a canary to {TOPIC}\n"
-    file = tmp_path / "record.json"
-    file.write_text('{"id": "mine", "timestamp": "2026-01-31T12:00:00Z"}\n')
-    assert await beat("--data", str(file)) == 0
-    first, second = (delivery.message for delivery in subscribed.pull(SUBSCRIPTION, 10))
-    assert (
-        first.attributes
-        == second.attributes
-        == {
-            "sluice-heartbeat": "1",
-            "sluice-signature": canary_signature(SECRET),
-        }
-    )
-    assert [msgspec.json.decode(each.data, type=Record).id for each in (first, second)] == ["order-1042", "mine"]
+    (delivery,) = subscribed.pull(SUBSCRIPTION, 10)
+    assert delivery.message.attributes == {"sluice-heartbeat": "1", "sluice-signature": canary_signature(SECRET)}
+    assert msgspec.json.decode(delivery.message.data, type=Record).id == "order-1042"
 
 
 async def test_with_streams_it_belongs_to_the_default_one(
@@ -74,29 +63,11 @@ async def test_it_can_be_printed_for_a_scheduler(subscribed: Broker, capsys: pyt
     assert subscribed.pull(SUBSCRIPTION, 10) == []
 
 
-async def test_it_is_repeated_until_it_is_ended(subscribed: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the interval that is asked for."""
-    waited: list[float] = []
-
-    class Ended:
-        def wait(self, seconds: float) -> bool:
-            waited.append(seconds)
-            return len(waited) == 3
-
-    monkeypatch.setattr("sluice.ops.canary.Event", Ended)
-    assert await beat("--every", "60") == 0
-    assert waited == [60, 60, 60]
-    assert len(subscribed.pull(SUBSCRIPTION, 10)) == 3
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--every", "0"], "must be more than 0 seconds"),
-        (["--data", "missing.json"], "missing.json"),
-        (["--data", "pyproject.toml"], "pyproject.toml is not a valid record of app.record:Record"),
         (["--record", "app.record:Missing"], "cannot be imported"),
-        (["--record", "tests.ops.test_canary:Coded"], "give one with --data FILE"),
+        (["--record", "tests.ops.test_canary:Coded"], "declare `examples` of its fields"),
         (["--pubsub-host", "127.0.0.1:1"], "Pub/Sub does not answer"),
     ],
 )

@@ -148,7 +148,11 @@ def test_of_few_answers_nothing_is_concluded(
 @pytest.mark.parametrize(
     ("answers", "steps", "said"),
     [
-        ({"/health/ready": (503, "application/json", b'{"status": "draining"}')}, [], "is not ready"),
+        (
+            {"/health/ready": (503, "application/json", b'{"status": "draining"}')},
+            [],
+            "not ready: the instance is draining",
+        ),
         ({"/health/ready": READY, SERIES: (403, "application/json", b"{}")}, BACK, "the role roles/monitoring.viewer"),
         (
             {"/health/ready": READY, SERIES: counted(c2xx=90, c5xx=10)},

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.testing.process import ROOT
 from tests.page.program import REQUIRED
 from tests.support.chromium.driver import Page
+from tests.support.process import ROOT
 
 LOCK = ROOT / ".github" / "axe"
 CACHE = ROOT / ".cache" / "axe"

@@ -10,11 +10,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from sluice.testing.process import ROOT, free_port
 from tests.page.visits import SHOWN
 from tests.support import apt
 from tests.support.chromium.driver import connected, running
 from tests.support.chromium.program import program
+from tests.support.process import ROOT, free_port
 
 FOLDER = ROOT / "docs"
 MOST_BYTES = 400_000

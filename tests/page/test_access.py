@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sluice.testing.process import serving
 from tests.auth.callers import KEY, OTHER_KEY, document, key_grant, write
 from tests.page.visits import SHOWN, check_quiet, post
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 ASKED = "!document.querySelector('#entry').hidden"
 

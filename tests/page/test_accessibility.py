@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from sluice.testing.process import serving
 from tests.page.axe import violations
 from tests.page.test_access import ASKED, grants
 from tests.page.visits import SHOWN, fill, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 REACHABLE = """[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')].filter(
   (each) => !each.disabled && each.checkVisibility() && !each.closest('dialog') &&

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sluice.testing.process import serving
 from tests.page.outages import intercept
 from tests.page.visits import check_quiet, post, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 # The heights of what is drawn in the first colour, from the left to the right, in pixels.
 HEIGHTS = """(() => {

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sluice.testing.process import serving
 from tests.auth.callers import KEY
 from tests.page.outages import intercept, problem, rule
 from tests.page.test_access import ASKED, enter, grants
 from tests.page.visits import SHOWN, button, check_quiet, fill, post, press, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 CATCH_COPIES = "navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0"

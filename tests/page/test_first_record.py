@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice.testing.process import ROOT, serving
 from tests.documents import code_blocks
 from tests.page.visits import check_quiet, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import ROOT, serving
 
 COMMAND = "#first-record code"
 ROWS = "document.querySelectorAll('#records tbody tr').length"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice.testing.process import serving
 from tests.page.outages import check_no_reassurance, intercept, problem, rule, sink
 from tests.page.visits import check_quiet, fill, post, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 WELL = "document.querySelector('#state').textContent === 'Ready' && document.querySelector('#alarm').hidden"
 ALARM = "document.querySelector('#alarm').innerText"

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sluice.testing.process import serving
 from tests.page.visits import check_quiet, fill, post, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 

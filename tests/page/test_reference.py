@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sluice.testing.process import serving
 from tests.page.axe import violations
 from tests.page.visits import check_quiet
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 SHOWN = "document.querySelectorAll('.opblock').length > 10"
 LIST = "document.querySelector('#operations-query-listRecords')"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 
-from sluice.testing.process import serving
 from sluice.testing.service import authorization, envelope
 from tests.page.visits import button, check_quiet, press, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 FIRST = "document.querySelector('#records tbody button')?.textContent"

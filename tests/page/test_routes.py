@@ -6,10 +6,10 @@ import pytest
 
 from app.page.routes import welcome
 from app.streams import load_streams
-from sluice.testing.process import ROOT
 from sluice.testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
 from tests.streams.service import MARKET
+from tests.support.process import ROOT
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 FILES = [file for folder in ("assets", "vendor") for file in (ROOT / "app" / "page" / folder).iterdir()]

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sluice.testing.process import serving
 from tests.page.visits import check_quiet, visit
 from tests.streams.service import MARKET, ORDER, PAYMENT
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 EACH = "for (const e of document.querySelectorAll('#stream'))"

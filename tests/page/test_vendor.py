@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.testing.process import ROOT
+from tests.support.process import ROOT
 
 PAGE = ROOT / "app" / "page"
 FOLDERS = ("page/vendor", "openapi/vendor")

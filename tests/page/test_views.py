@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sluice.testing.process import serving
 from tests.page.outages import intercept
 from tests.page.visits import SHOWN, check_quiet, choose, fill, post, press, visit
 from tests.support.chromium.driver import Page
+from tests.support.process import serving
 
 ROWS = "document.querySelectorAll('#records tbody tr').length"
 HEADS = "[...document.querySelectorAll('#records thead th')].map((head) => head.textContent).join()"

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import msgspec
 
-from sluice.testing.process import Process
 from sluice.testing.service import authorization, envelope
 from tests.support.chromium.driver import Page
+from tests.support.process import Process
 
 SHOWN = (
     "!document.querySelector('#board').hidden && document.querySelectorAll('#plots canvas').length > 0"

@@ -21,10 +21,10 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
-from sluice.testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
+from tests.support.process import free_port
 from tests.support.unwatched import untraced
 
 Step = int | Exception | asyncio.Event

@@ -18,10 +18,10 @@ from app.query.reads import Reads, StreamedResponse
 from app.runtime.instants import to_text
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock
-from sluice.testing.process import serving
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
 from tests.query.export_server import Exporting, ScriptedRunner, exporting
+from tests.support.process import serving
 
 SINCE = to_text(T0_US)
 FORMATS = ("ndjson", "csv", "arrow")

@@ -11,8 +11,8 @@ from litestar import Response
 from app.http.problems import ProblemError
 from app.query.reads import Reads
 from sluice.testing.clock import FakeClock
-from sluice.testing.process import serving
 from tests.ingest.scripted import turns
+from tests.support.process import serving
 
 
 class Staying:

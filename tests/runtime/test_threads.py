@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.runtime.threads import started_in_the_background
-from sluice.testing.process import serving
+from tests.support.process import serving
 
 linux = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="NOT tested here: only Linux knows SCHED_BATCH")
 

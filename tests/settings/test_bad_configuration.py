@@ -9,7 +9,7 @@ import pytest
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from sluice.testing.process import serving
+from tests.support.process import serving
 from tests.table_server import Answer, bigquery_settings, found, no_table, refused, resource_of
 
 RECORDS, REJECTS = records_table(Record), rejects_table()

@@ -19,7 +19,7 @@ import msgspec
 from app.auth.grants import key_hash, new_key
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT, free_port, program, served_keys
+from tests.support.process import ROOT, free_port, program, served_keys
 
 _DAY_S = 86_400
 _START_S, _STOP_S = 30.0, 30.0

@@ -5,8 +5,8 @@ import pytest
 from app.settings.load import SettingsError
 from app.telemetry.google_telemetry import resource_attributes
 from app.telemetry.instruments import CATALOGUE
-from sluice.testing.process import free_port
 from sluice.testing.service import GOOD, Service, running
+from tests.support.process import free_port
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import metered
 from tests.telemetry.watched_service import measured, traced

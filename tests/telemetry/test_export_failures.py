@@ -16,8 +16,8 @@ from google.auth import _exponential_backoff
 
 from app.settings.load import Settings
 from sluice.testing.pace import patience_s
-from sluice.testing.process import free_port
 from sluice.testing.service import GOOD, authorization, envelope, running
+from tests.support.process import free_port
 from tests.telemetry.cloud_servers import CloudServer, Fault
 from tests.telemetry.watched_service import EXPORTING, caller, traced
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from app.auth.grants import new_key
-from sluice.testing.process import Process, serving, start
 from sluice.testing.service import authorization, envelope
+from tests.support.process import Process, serving, start
 
 SECRET = "Violet-Crumble-4711"
 

@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from sluice.local.stack import running as running_pubsub
 from sluice.local.stack_settings import StackSettings
-from sluice.testing.process import free_port, serving, start
 from sluice.testing.service import GOOD, authorization, envelope
+from tests.support.process import free_port, serving, start
 from tests.telemetry.cloud_servers import WITHIN_S, CloudServer
 from tests.telemetry.watched_service import EXPORTING, caller
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from sluice.cli.new.origin import PLACEHOLDER, installed_origin, owner
-from sluice.cli.new.project import lacks_owner, owned, project_files, system_name
+from sluice.cli.new.project import project_files, system_name
 
 WRONG = 2
 
@@ -32,17 +32,14 @@ def run(args: argparse.Namespace) -> int:
     if system is None or (args.name and system != args.name):
         hint = f", such as {system}" if system else ", such as orders"
         return _refuse(f"{given!r} cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first{hint}")
-    ownerless = set[str]()
+    origin = installed_origin(args.owner or "")
     try:
         if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
             return _refuse(f"{args.folder} exists already, and is not an empty folder")
-        for path, template in project_files(system, installed_origin()):
-            text = owned(template, args.owner) if args.owner else template
+        for path, text in project_files(system, origin):
             written = args.folder / path
             written.parent.mkdir(parents=True, exist_ok=True)
             written.write_text(text, encoding="utf-8")
-            if lacks_owner(text):
-                ownerless.add(path.parts[0])
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}")
     print(f"""\
@@ -54,12 +51,10 @@ def run(args: argparse.Namespace) -> int:
   uv run pytest         the tests of the type
 
 README.md has the rest, up to the deployment.""")
-    if ownerless:
+    if origin.owner == PLACEHOLDER:
         print(f"""
-`sluice up` needs no more. uv, Docker, GitHub and Terraform need the account that publishes Sluice on GitHub.
-{PLACEHOLDER}, or a path of this machine, is in its place in {", ".join(sorted(ownerless))}:
-
-  sluice upgrade --owner NAME   writes it into every file""")
+`sluice up` needs no more. uv, Docker, GitHub and Terraform need the account that publishes Sluice on GitHub, in
+place of {PLACEHOLDER}: make the project with --owner, or write it as section 4 of docs/deploy.md does.""")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
@@ -37,29 +38,26 @@ def owner(text: str) -> str:
     return text
 
 
-def installed_origin() -> Origin:
-    """Return the origin of this installation."""
+def installed_origin(owner: str) -> Origin:
+    """Return the origin of this installation; `owner` is the one that a user gave, or ""."""
     try:
         recorded = distribution("sluice").read_text("direct_url.json")
     except PackageNotFoundError:  # the repository itself, not installed
         recorded = None
-    return origin_of(msgspec.json.decode(recorded) if recorded else None)
+    return origin_of(msgspec.json.decode(recorded) if recorded else {}, owner)
 
 
-def origin_of(recorded: Any) -> Origin:
-    """Return the origin that a direct_url.json records.
+def origin_of(recorded: Mapping[str, Any], given: str) -> Origin:
+    """Return the origin that a direct_url.json records, by the owner that was `given`.
 
-    None: a package index. No index has a Sluice that is published by us, so a project names the repository's tag.
+    {}: a package index. No index has a Sluice that is published by us, so a project names the repository's tag. With an
+    owner it names that one's repository: GitHub's workflows cannot reach a path of this machine.
     """
-    tag = f"v{VERSION}"
-    if recorded is None:
-        requirement = f"sluice @ git+https://github.com/{PLACEHOLDER}/sluice@{tag}"
-        return Origin(requirement=requirement, owner=PLACEHOLDER, ref=tag)
-    url = str(recorded["url"])
+    tag, url, vcs = f"v{VERSION}", recorded.get("url", ""), recorded.get("vcs_info", {})
+    ref = vcs.get("commit_id", tag) if vcs.get("requested_revision") != tag else tag
     parts = _GITHUB.fullmatch(url)
-    owner = parts[1] if parts else PLACEHOLDER
-    if "vcs_info" not in recorded:
-        return Origin(requirement=f"sluice @ {url}", owner=owner, ref=tag)
-    vcs = recorded["vcs_info"]
-    ref = tag if vcs.get("requested_revision") == tag else str(vcs["commit_id"])
-    return Origin(requirement=f"sluice @ {vcs['vcs']}+{url}@{ref}", owner=owner, ref=ref)
+    owner = given or (parts[1] if parts else PLACEHOLDER)
+    place = f"git+https://github.com/{owner}/sluice@{ref}"
+    if recorded and not given:
+        place = f"{vcs['vcs']}+{url}@{ref}" if vcs else url
+    return Origin(requirement=f"sluice @ {place}", owner=owner, ref=ref)

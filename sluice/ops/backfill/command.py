@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load_settings(os.environ)
         objects = find_objects(args.source, args.format or "")
-        plan = Plan(name=args.name, stream=args.stream, naive_as_utc=args.naive_as_utc)
+        plan = Plan(name=args.name, stream=args.stream)
         asyncio.run(backfill(plan, settings, objects, progress, clock))
     except KeyboardInterrupt:
         progress.say(f"interrupted: {summary(progress.counts)}; run the same command to continue")
@@ -66,12 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", default="", help="the stream of the records (default: the first one)")
     parser.add_argument("--format", choices=FORMATS, help="the format of every file (default: as its name ends)")
-    parser.add_argument(
-        "--naive-as-utc",
-        action="store_true",
-        help="timestamps without a time zone, in Parquet and Arrow files, are in UTC (default: they have no offset, "
-        "and a field that requires one rejects them)",
-    )
 
 
 def _name(text: str) -> str:

@@ -47,21 +47,18 @@ class Item(msgspec.Struct, frozen=True):
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What readers need to know besides the file.
 
-    A record longer than `max_record_bytes` is cut there, and rejected. `naive_as_utc`: timestamps of Parquet and Arrow
-    that have no time zone are in UTC.
+    A record longer than `max_record_bytes` is cut there, and rejected.
     """
 
     table: Table
     proofs: Proofs
     max_record_bytes: int
-    naive_as_utc: bool = False
 
 
 _READERS = {
     "ndjson": "sluice.ops.backfill.formats:read_ndjson",
     "csv": "sluice.ops.backfill.csv_rows:read_csv",
-    "parquet": "sluice.ops.backfill.arrow_values:read_parquet",
-    "arrow": "sluice.ops.backfill.arrow_values:read_arrow",
+    "parquet": "sluice.ops.backfill.parquet_rows:read_parquet",
     "avro": "sluice.ops.backfill.avro_messages:read_avro",
 }
 FORMATS = tuple(_READERS)
@@ -70,10 +67,6 @@ _SUFFIXES = {
     "jsonl": "ndjson",
     "csv": "csv",
     "parquet": "parquet",
-    "arrow": "arrow",
-    "arrows": "arrow",
-    "feather": "arrow",
-    "ipc": "arrow",
     "avro": "avro",
 }
 

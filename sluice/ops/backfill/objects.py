@@ -37,7 +37,7 @@ def find_objects(source: str, form: str) -> Sequence[Object]:
     objects = [*(_in_bucket(source, form) if source.startswith("gs://") else _on_disk(source, form))]
     if not objects:
         raise SourceError(
-            f"{source}: no file to read; names must end in .ndjson, .jsonl, .csv, .parquet, .arrow or .avro (or .gz "
+            f"{source}: no file to read; names must end in .ndjson, .jsonl, .csv, .parquet or .avro (or .gz "
             "after the first three), or pass --format"
         )
     return sorted(objects, key=lambda each: each.path)

@@ -67,7 +67,6 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], pr
         table=table,
         proofs=Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature),
         max_record_bytes=settings.server.max_body_bytes,
-        naive_as_utc=plan.naive_as_utc,
     )
     try:
         await run.prepare()

@@ -42,12 +42,11 @@ class StoppedError(Exception):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the data, and the stream of its records, "" for the first.
 
-    `naive_as_utc` is that of Reading. Up to `batch_records` records are in flight.
+    Up to `batch_records` records are in flight.
     """
 
     name: str
     stream: str = ""
-    naive_as_utc: bool = False
     batch_records: int = 2_000
 
 

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from sluice.ops.drill import consumer
 from sluice.ops.drill.system import System, View
 from sluice.ops.drill.trickle import Trickle
 
@@ -12,10 +11,7 @@ ORDER, STRICT, WIDER = (f"sluice.ops.drill.records:{name}" for name in ("Order",
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True):
-    """One drill: how it breaks the system, and the section of the run-book that mends it.
-
-    `complaint` is what a person reports where no alert and no state shows it. With `has_keys` the API asks for a key.
-    """
+    """One drill: how it breaks the system, and the section of the run-book that mends it."""
 
     about: str
     section: str
@@ -23,8 +19,6 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
     is_broken: Callable[[View], bool]
     record: str = ORDER
     max_attempts: int = 100
-    complaint: str = ""
-    has_keys: bool = False
 
 
 async def _paused(system: System, _: Trickle) -> None:
@@ -34,10 +28,6 @@ async def _paused(system: System, _: Trickle) -> None:
 
 async def _other_countries(_: System, trickle: Trickle) -> None:
     trickle.country = "Norway"
-
-
-async def _revoked_key(system: System, _: Trickle) -> None:
-    consumer.revoke(system.folder)
 
 
 def _does_not_answer(view: View) -> bool:
@@ -84,13 +74,5 @@ DRILLS = {
         break_it=_other_countries,
         is_broken=lambda view: view.rejects > 0,
         record=STRICT,
-    ),
-    "revoked-key": Drill(
-        about="the grant of a consumer's API key was removed from the file",
-        section="A consumer gets 401",
-        break_it=_revoked_key,
-        is_broken=lambda view: view.is_healthy and view.reader_status == 401,
-        complaint="A consumer reports: its requests get 401. It sends the key in $DRILL/reader.key.",
-        has_keys=True,
     ),
 }

@@ -13,7 +13,6 @@ from sluice.local.child import ChildError
 from sluice.local.environment import SERVICE_PORT
 from sluice.local.ports import choose_port, port_number
 from sluice.local.signing import VARIABLE, local_secret
-from sluice.ops.drill import consumer
 from sluice.ops.drill.catalogue import DRILLS, Drill
 from sluice.ops.drill.run_book import RunBookError, laptop_commands, run_book_path, run_commands, section_of
 from sluice.ops.drill.system import System, View, running_system
@@ -60,8 +59,6 @@ async def _in_a_folder(drill: Drill, port: int, commands: str | None) -> int:
 async def rehearse(drill: Drill, folder: Path, port: int, commands: str | None) -> int:
     """Do one drill in `folder`, mended by a person or by `commands`; return the exit status. Raises as the system."""
     settings = {"SLUICE_RECORD": drill.record, VARIABLE: local_secret(folder)}
-    if drill.has_keys:
-        settings |= consumer.admit(folder)
     async with running_system(folder, port, settings, drill.max_attempts, 10.0 if commands is None else 1.0) as system:
         trickle = Trickle(system)
         publishing = asyncio.create_task(trickle.run())
@@ -88,8 +85,6 @@ def _tell(system: System, drill: Drill, *, is_automatic: bool) -> None:
     exports = " ".join(f"{name}={value}" for name, value in system.variables.items())
     print(f"Something is broken. Page: {system.url}/  Health: {system.url}/health/ready")
     print(f"Run-book: {run_book_path()}. In another terminal:\n\n  export {exports}\n")
-    if drill.complaint:
-        print(f"{drill.complaint}\n")
     if is_automatic:
         print(f"It is: {drill.about}. Mending it by {drill.section!r}.")
     else:
@@ -109,8 +104,7 @@ async def _wait_for(
 
 
 def _is_well(view: View) -> bool:
-    is_read = view.is_healthy and view.reader_status == 200
-    return is_read and view.dead_letters == 0 and view.backlog.oldest_unacked_message_age < 1
+    return view.is_healthy and view.dead_letters == 0 and view.backlog.oldest_unacked_message_age < 1
 
 
 async def _all_stored(system: System, trickle: Trickle, publishing: asyncio.Task[None]) -> None:

@@ -5,7 +5,6 @@ The folder of a drill has what a person can change and see, as on Cloud Run:
 service.env    the settings; a change is a deployment, and starts the service again
 running.env    the settings of the service that is ready
 previous.env   the settings before the last deployment of the drill
-grants.json    who may read, in a drill about keys; reader.key: the key that the consumer reads with
 service.pid    the process, while there is one
 service.log    what it has logged since it started last; ended.log: what the one before had
 records.duckdb the store
@@ -25,7 +24,6 @@ from sluice.local.child import Child, ChildCommand, Leash
 from sluice.local.environment import READY_WITHIN_S, STOP_WITHIN_S, connections, wait_until_ready
 from sluice.local.pubsub.subscription import Backlog
 from sluice.local.stack_settings import Ready
-from sluice.ops.drill import consumer
 
 _LOOK_EVERY_S = 0.05
 _RESTART_AFTER_S = 0.5
@@ -35,8 +33,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """What can be seen from outside.
 
     `health` is None if the service does not answer; it `has_ended` once it has ended for the first time. `waiting_s` is
-    the age of Pub/Sub's oldest message by the service's own report, which its page shows. `reader_status` is what the
-    feed answers its consumer, 0 if nothing.
+    the age of Pub/Sub's oldest message by the service's own report, which its page shows.
     """
 
     health: dict[str, object] | None
@@ -46,7 +43,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     waiting_s: float
     dead_letters: int
     rejects: int
-    reader_status: int
 
 
 class System:
@@ -86,14 +82,11 @@ class System:
             backlogs = msgspec.convert((await answer.json())["subscriptions"], list[Backlog])
         pushed = next(each for each in backlogs if each.subscription.endswith(f"/{self.pubsub.subscription}"))
         dead = sum(each.num_undelivered_messages for each in backlogs if each is not pushed)
-        health, rejects, is_healthy, reader_status = None, 0, False, 0
-        since, headers = {"since": "-PT1H", "limit": "1"}, consumer.headers(self.folder)
+        health, rejects, is_healthy = None, 0, False
         with suppress(aiohttp.ClientError):
             async with self.session.get(f"{self.url}/health/ready?strict=1") as answer:
                 health, is_healthy = await answer.json(), answer.status == 200
-            async with self.session.get(f"{self.url}/v1/records", params=since, headers=headers) as answer:
-                reader_status = answer.status
-            async with self.session.get(f"{self.url}/v1/rejects", params=since, headers=headers) as answer:
+            async with self.session.get(f"{self.url}/v1/rejects?since=-PT1H&limit=1") as answer:
                 rejects = len((await answer.json()).get("records", ()))
         waiting = ((health or {}).get("backlog") or {}).get("subscriptions", ())
         return View(
@@ -104,15 +97,13 @@ class System:
             waiting_s=max((each["oldest_s"] for each in waiting), default=0.0),
             dead_letters=dead,
             rejects=rejects,
-            reader_status=reader_status,
         )
 
     async def stored_ids(self) -> list[str] | None:
         """Return the ids of the whole feed, copies included; None if it cannot be read now."""
         query = {"since": "-PT12H", "limit": "all", "format": "ndjson", "fields": "id"}
         with suppress(aiohttp.ClientError):
-            headers = consumer.headers(self.folder)
-            async with self.session.get(f"{self.url}/v1/records", params=query, headers=headers) as answer:
+            async with self.session.get(f"{self.url}/v1/records", params=query) as answer:
                 if answer.status == 200:
                     return [msgspec.json.decode(line)["id"] for line in (await answer.read()).splitlines()]
         return None

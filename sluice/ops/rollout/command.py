@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sluice.local.reasons import reason
 from sluice.ops.rollout.cloud_run import CloudRun, RolloutError
-from sluice.ops.rollout.watch import responses_since, why_not_ready
-from sluice.ops.smoke.client import VARIABLE, Client, SmokeError
+from sluice.ops.rollout.watch import responses_since
+from sluice.ops.service import VARIABLE, Service
+from sluice_client import SluiceError
 
 _STEPS = (10, 50, 100)
 """Percentages."""
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
                 place.untag(args.untag)
         else:
             _roll_out(place, args.tag, args.observe)
-    except (RolloutError, SmokeError, OSError, ValueError) as error:
+    except (RolloutError, SluiceError, OSError, ValueError) as error:
         print(f"error: {reason(error)}", file=sys.stderr)
         return 1
     return 0
@@ -59,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _roll_out(place: CloudRun, tag: str, observe_s: float) -> None:
     before, (revision, url) = place.traffic(), place.tagged(tag)
-    client = Client(url, os.environ.get(VARIABLE, ""))
-    print(f"before: {_shown(before)}; new: {revision} at {client.url}", flush=True)
+    candidate = Service(url, os.environ.get(VARIABLE, ""))
+    print(f"before: {_shown(before)}; new: {revision} at {candidate.url}", flush=True)
     try:
         for percent in _STEPS:
-            _step(place, client, revision, percent, observe_s)
+            _step(place, candidate, revision, percent, observe_s)
     except BaseException:  # Ctrl-C too: never leave a rollout half done
         print("restoring the previous traffic", file=sys.stderr, flush=True)
         _restore(place, before)
@@ -71,16 +72,14 @@ def _roll_out(place: CloudRun, tag: str, observe_s: float) -> None:
     print(f"{revision} has all the traffic")
 
 
-def _step(place: CloudRun, client: Client, revision: str, percent: int, observe_s: float) -> None:
-    """Give a revision its percentage, and watch it for a while. Raises RolloutError if it performs badly."""
-    if why := why_not_ready(client):
-        raise RolloutError(f"{revision} is not ready: {why}")
+def _step(place: CloudRun, candidate: Service, revision: str, percent: int, observe_s: float) -> None:
+    """Give a revision its percentage, and watch it. Raises RolloutError or SluiceError if it performs badly."""
+    candidate.health()
     place.give({revision: percent})
     begun, deadline = datetime.now(UTC), time.monotonic() + observe_s
     while (left_s := deadline - time.monotonic()) > 0:
         time.sleep(min(left_s, _LOOK_EVERY_S))
-        if why := why_not_ready(client):
-            raise RolloutError(f"{revision}, at {percent} %, is no longer ready: {why}")
+        candidate.health()
     total, errors = responses_since(place, revision, begun)
     few = " (too few to judge)" if total < _FEW else ""
     print(f"{percent:>3} %: ready; {errors} of {total} responses were 5xx{few}", flush=True)

@@ -1,23 +1,14 @@
-"""Watch a revision: its readiness, and the share of its responses that are server errors."""
+"""The share of a revision's responses that are server errors."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import httpx
+
 from sluice.ops.rollout.cloud_run import CloudRun, RolloutError
-from sluice.ops.smoke.client import Client, SmokeError
 
 MONITORING_URL = "https://monitoring.googleapis.com"
-
-
-def why_not_ready(client: Client) -> str:
-    """Return why a revision is not ready, as reported at its own URL; "" if it is ready."""
-    try:
-        answer = client.get("/health/ready", {"strict": "1"}, timeout_s=10)
-        if answer.status == 200 and answer.json().get("status") == "ready":
-            return ""
-    except SmokeError as error:
-        return str(error)
-    return f"/health/ready of the revision answers {answer.status}: {answer.body[:300].decode(errors='replace')}"
+_TIMEOUT_S = 30.0
 
 
 def responses_since(place: CloudRun, revision: str, begun: datetime) -> tuple[int, int]:
@@ -35,16 +26,19 @@ def responses_since(place: CloudRun, revision: str, begun: datetime) -> tuple[in
     )
     interval = {"interval.startTime": _instant(begun), "interval.endTime": _instant(datetime.now(UTC))}
     try:
-        answer = Client(MONITORING_URL, place.access_token()).get(
-            f"/v3/projects/{quote(place.project, safe='')}/timeSeries", {"filter": filter_text} | interval
+        answer = httpx.get(
+            f"{MONITORING_URL}/v3/projects/{quote(place.project, safe='')}/timeSeries",
+            params={"filter": filter_text} | interval,
+            headers={"Authorization": f"Bearer {place.access_token()}"},
+            timeout=_TIMEOUT_S,
         )
-        if answer.status != 200:
-            text = answer.body[:300].decode(errors="replace")
+        if answer.status_code != 200:
             raise RolloutError(
-                f"Cloud Monitoring answers {answer.status}: {text}. It requires the role roles/monitoring.viewer"
+                f"Cloud Monitoring answers {answer.status_code}: {answer.text[:300]}. It requires the role "
+                "roles/monitoring.viewer"
             )
         series = answer.json().get("timeSeries", [])
-    except SmokeError as error:
+    except (httpx.TransportError, ValueError) as error:
         raise RolloutError(f"Cloud Monitoring: {error}") from error
     total = errors = 0
     for each in series:

@@ -1,8 +1,6 @@
 """`sluice smoke`: send one record through a running service and check every step.
 
 - command.py: the options, and the report
-- check.py: the steps; the first failure ends the run
+- journey.py: the steps; the first failure ends the run
 - record.py: the record, from the service's own example, with a unique id
-- senders.py: the two ways to ingest
-- client.py: HTTP, and the meaning of each failure
 """

@@ -22,9 +22,9 @@ from app.ingest.decode.hints import (
     STRING_HINT,
     malformed_detail,
 )
-from sluice.testing.process import ROOT
 from sluice.testing.service import running
 from tests.ingest.reading import GOOD, read
+from tests.support.process import ROOT
 
 _NDJSON = "application/x-ndjson"
 _BEGIN = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z","data":'

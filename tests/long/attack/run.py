@@ -9,13 +9,13 @@ from typing import Self
 import msgspec
 
 from sluice.testing.pace import patience_s
-from sluice.testing.process import ROOT
 from tests.long.attack.client import READY, Job, Sent
 from tests.long.attack.neighbours import Neighbours
 from tests.long.attack.payloads import page_of_records
 from tests.long.attack.plan import Attack
 from tests.long.attack.verdict import MAX_RECOVERY_S, Evidence, Felt, broken, mebibytes
 from tests.support.instance import Caller, Instance, instance, reset_peak, resources
+from tests.support.process import ROOT
 
 CALLERS = tuple(
     Caller(name, (scope,), requests_per_minute=None)

@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from sluice.ops.backfill.formats import SourceError, read_items
 from sluice.ops.backfill.objects import find_objects
-from sluice.testing.process import free_port
-from tests.ops.backfill.test_formats import reading
+from tests.ops.backfill.test_formats import READING
+from tests.support.process import free_port
 
 BUCKET = "archive"
 
@@ -42,7 +42,7 @@ def test_objects_below_a_prefix_are_read_in_ranges(host: str, tmp_path: Path, mo
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
     found = find_objects(f"gs://{BUCKET}/day=1/", "")
     assert [each.path for each in found] == ["a.parquet", "b c.ndjson"]
-    read = [item.data for each in found for item in read_items(each.path, each.format, each.open, reading())]
+    read = [item.data for each in found for item in read_items(each.path, each.format, each.open, READING)]
     assert read == [b'{"id":"id%d"}' % n for n in range(10)] + [b'{"id":"x"}']
 
 

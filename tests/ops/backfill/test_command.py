@@ -12,8 +12,8 @@ from unittest import mock
 import pytest
 
 from sluice.ops.backfill.command import GOOD, REJECTED, STOPPED, add_arguments, run
-from sluice.testing.process import ROOT
 from tests.ops.backfill.running import record, write_lines
+from tests.support.process import ROOT
 
 
 def main(arguments: list[str], environ: dict[str, str]) -> int:

@@ -9,8 +9,8 @@ import pytest
 from sluice.ops.preflight.command import add_arguments, check
 from sluice.ops.preflight.deployment import DeploymentError, read_tfvars
 from sluice.ops.preflight.google import RestClient, UnreadableError
-from sluice.testing.http_server import Handler, serving_http
 from tests.ops.preflight.project import SERVICE, Project, healthy
+from tests.support.http_server import Handler, serving_http
 
 TFVARS = Path(__file__).parents[3] / "infra" / "terraform" / "environments" / "dev.tfvars"
 

@@ -12,9 +12,9 @@ from app.query.erase.__main__ import GOOD, REMAINS, WRONG, main
 from app.query.erase.erasure import Counts, Erased, Erasure
 from app.runtime.clock import SystemClock
 from app.stores.duckdb.store import EmbeddedStore
-from sluice.testing.process import ROOT
 from tests.documents import blocks
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
+from tests.support.process import ROOT
 
 ID = "order-1042"
 

@@ -15,8 +15,8 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Export, RowQuery
 from sluice.testing.clock import FakeClock
-from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.pace import patience_s
+from tests.support.http_server import Handler, serving_http
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}

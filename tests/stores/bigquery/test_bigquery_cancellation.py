@@ -13,7 +13,6 @@ from app.stores.bigquery import source as module
 from app.stores.bigquery.client import AccessError
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import QueryTimeoutError, StoreBusyError
-from sluice.testing.process import serving
 from tests.stores.bigquery.rest_server import (
     DATASET,
     EXPORT,
@@ -28,6 +27,7 @@ from tests.stores.bigquery.rest_server import (
     Refusal,
     RestServer,
 )
+from tests.support.process import serving
 
 
 class Held:

@@ -21,7 +21,6 @@ from app.stores.source import (
     StoreUnavailableError,
 )
 from sluice.testing.clock import FakeClock
-from sluice.testing.process import free_port
 from tests.contract.application import application, query_application
 from tests.stores.bigquery.rest_server import (
     DATASET,
@@ -36,6 +35,7 @@ from tests.stores.bigquery.rest_server import (
     Refusal,
     RestServer,
 )
+from tests.support.process import free_port
 
 TOO_EXPENSIVE = Refusal(
     400, "bytesBilledLimitExceeded", "Query exceeded limit for bytes billed: 1000000. 10485760 or higher required."

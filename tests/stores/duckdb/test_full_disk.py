@@ -19,9 +19,9 @@ import pytest
 
 from app.stores.duckdb.file import DiskSpace
 from sluice.testing.clock import FakeClock
-from sluice.testing.process import Process, serving
 from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.long_form import long
+from tests.support.process import Process, serving
 
 MIB = 1024**2
 RECORD_BYTES = 700_000

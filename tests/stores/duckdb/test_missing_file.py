@@ -14,10 +14,10 @@ import pytest
 from app.stores.sink import Stored
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
-from sluice.testing.process import Process, serving
 from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
 from tests.long_form import long
 from tests.stores.duckdb.test_store import RECORDS, opened, row
+from tests.support.process import Process, serving
 
 RUN_BOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
 

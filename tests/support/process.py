@@ -13,8 +13,8 @@ import httpx
 import msgspec
 
 from sluice.testing import tokens
-from sluice.testing.http_server import Handler, serving_http
 from sluice.testing.pace import patience_s
+from tests.support.http_server import Handler, serving_http
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +74,7 @@ def program(numbers: Mapping[str, float | str] | None) -> tuple[str, ...]:
     """Return the command that runs the service, with these values of fields that are no settings."""
     if not numbers:
         return (sys.executable, "-P", "-m", "app")
-    return (sys.executable, "-P", "-m", "sluice.testing.with_numbers", msgspec.json.encode(numbers).decode())
+    return (sys.executable, "-P", "-m", "tests.support.with_numbers", msgspec.json.encode(numbers).decode())
 
 
 async def start(numbers: Mapping[str, float | str] | None = None, /, **settings: str) -> Process:
