@@ -10,7 +10,7 @@ from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.rejects import Reject, encode_rejects, reject_keys
 from app.ingest.earlier import EarlierCopies, not_looked_up
-from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import DURABLE, NO_ROOM, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.table_writer import TableWriter
 from app.schema.table import REJECTS
 from app.settings.rules import ENVELOPE_BYTES
@@ -19,7 +19,6 @@ from app.stores.source import QueryError
 from app.telemetry.metrics import NO_STREAM
 
 _log = logging.getLogger("sluice.ingest")
-_NO_ROOM = Throttled("too many messages of this caller are in flight on this instance", 1.0)
 _YIELD_BYTES, _ROW_COUNTS_BYTES = 1024 * 1024, 10_000  # a few milliseconds between two turns of the event loop
 
 
@@ -62,7 +61,7 @@ class RejectWriter:
                 return DURABLE
         encoded = await self._encoded(message, rejects, stream, prefix, allowance)
         if encoded is None:
-            return _NO_ROOM
+            return NO_ROOM
         verdict = await self.writer.submit(encoded, allowance.deadline_us, span=message.span)
         if isinstance(verdict, Throttled):  # the store accepts records, so the caller need not slow down
             verdict = Unavailable(verdict.detail, verdict.retry_after_s)

@@ -25,6 +25,8 @@ class Throttled(msgspec.Struct, frozen=True):
 
 Verdict = Durable | Unavailable | Throttled
 DURABLE = Durable()
+CLOSED = Unavailable("the instance is shutting down", 1.0)
+NO_ROOM = Throttled("too many messages of this caller are in flight on this instance", 1.0)
 LATE = Unavailable("the records were not stored within the request's time budget", 1.0)
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
+from app.ingest.decode.weight import SMALL_BYTES
 from app.schema.columns import Column
 from app.schema.values import ValueCheck, value_check
 
@@ -22,7 +23,6 @@ MAX_FAULTS = 20
 """The most errors that are reported of one record."""
 MAX_EXAMINED = 10_000
 """The most values that are examined in the refused records of one message: about 10 ms of processor time."""
-_MAX_EXAMINED_BYTES = 128 * 1024
 _PLACE = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]+)`")
 # The texts of msgspec that quote no value.
@@ -79,7 +79,7 @@ class FaultFinder:
     def all_of(self, first: FieldFault, piece: bytes, examined: ExaminedValues) -> tuple[FieldFault, ...]:
         """Return the errors of the record in `piece`, with `first`, which its decoder gave, in front."""
         faults = {first: None}
-        if len(piece) <= _MAX_EXAMINED_BYTES:
+        if len(piece) <= SMALL_BYTES:
             for fault in self.find(piece):
                 examined.count()
                 if fault is not None:

@@ -24,14 +24,12 @@ from app.ingest.decode.reader import Decoded, RecordReader, RefusedRow
 from app.ingest.decode.rejects import Reject
 from app.ingest.decode.rows import RecordId, Rows
 from app.ingest.decode.undeclared import UndeclaredCounts
-from app.ingest.verdict import LATE, Throttled, Unavailable
+from app.ingest.verdict import CLOSED, LATE, NO_ROOM, Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.settings.ingest import IngestSettings
 from app.settings.store import StoreSettings
 
 _log = logging.getLogger("sluice.ingest")
-_NO_ROOM = Throttled("too many messages of this caller are in flight on this instance", 1.0)
-_CLOSED = Unavailable("the instance is shutting down", 1.0)
 _FAILED = Unavailable("the message could not be read", 5.0)
 _BUFFER_BYTES = 1024 * 1024
 _encoder, _part = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Part)
@@ -109,7 +107,7 @@ class HeavyReads:
             _log.warning("the worker process ended: %s took %s", "a message" if is_fresh else "messages", answer.detail)
             if is_fresh:
                 return answer
-        return _CLOSED
+        return CLOSED
 
     def _end_worker(self) -> None:
         if self._worker is not None:
@@ -188,7 +186,7 @@ class _Worker:
                 indexes += part.indexes
                 rejects += part.rejects
                 undeclared.update({(path, outcome): count for path, outcome, count in part.undeclared})
-        return Decoded(Rows(encoded, ids, indexes), rejects, undeclared) if has_room else _NO_ROOM
+        return Decoded(Rows(encoded, ids, indexes), rejects, undeclared) if has_room else NO_ROOM
 
     async def _why_ended(self) -> Unavailable | _UsedUp:
         status = await self._process.wait()

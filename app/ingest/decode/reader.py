@@ -20,7 +20,7 @@ from app.ingest.decode.scrubbing import scrubber_of, withheld
 from app.ingest.decode.splitting import Pieces, Unreadable, pieces_of, text_of
 from app.ingest.decode.undeclared import UndeclaredCounts, count_rejected, count_stored
 from app.ingest.decode.versions import VersionedError, VersionReader
-from app.ingest.decode.weight import is_deeper, is_light, value_weight
+from app.ingest.decode.weight import SMALL_BYTES, is_deeper, is_light, value_weight
 from app.record import RejectReason
 from app.schema.columns import Kind
 from app.schema.pii import Hasher
@@ -32,8 +32,6 @@ from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
 
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
-SMALL_BYTES = 128 * 1024
-"""The most bytes, decompressed, of a message that is read on the event loop."""
 # Records of a light message that are read one by one, each in 5 µs, and rejects among them, each in 50 µs.
 _MOST_RECORDS_OF_LIGHT, _MOST_REJECTS_OF_LIGHT = 2_000, 100
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two

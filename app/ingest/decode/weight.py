@@ -6,6 +6,8 @@ from itertools import accumulate
 
 from app.schema.columns import Column, Kind, Mode
 
+SMALL_BYTES = 128 * 1024
+"""The most bytes, decompressed, of a message that may be read on the event loop, or of a record that is examined."""
 SURELY_LIGHT_BYTES = 4 * 1024
 """Whatever is in so few bytes, reading it takes a few milliseconds."""
 # A unit is about 0.1 µs. An object may be a record, with a row of its own. msgspec parses numbers close to the largest
@@ -30,8 +32,8 @@ def is_light(text: bytes, value_weight: int) -> bool:
     """Return whether reading `text` takes about 15 ms at most, judged by windows of it at random positions.
 
     A text of 128 KiB that is a tenth heavy passes once in thirty times, and then takes 20 ms or so; one that is a fifth
-    heavy once in a thousand. Nobody can choose where the windows are. The function `value_weight`
-    returns the `value_weight` of a type.
+    heavy once in a thousand. Nobody can choose where the windows are. `value_weight` is what the function
+    below returns for the type.
     """
     size = len(text)
     if size <= SURELY_LIGHT_BYTES:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
-from app.ingest.verdict import DURABLE, LATE, Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import CLOSED, DURABLE, LATE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.append_watch import AppendWatch
 from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget, parts_of
 from app.ingest.write.health import SinkHealth
@@ -63,7 +63,6 @@ from app.stores.stamping import LateCancellationError
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("too many messages wait for the store on this instance", 1.0)
-_CLOSED = Unavailable("the instance is shutting down", 1.0)
 _GIVEN_UP = Unavailable("the append was abandoned", 1.0)
 _CLOCK_LOOK_S, _PAUSE_LOOK_S = 0.25, 1.0
 _CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; trouble that lasts longer is not a jump
@@ -128,7 +127,7 @@ class TableWriter:
     def refusal(self, byte_count: int = 0) -> Unavailable | Throttled | None:
         """Say why `byte_count` more bytes would be refused at once, or None."""
         if self._closed:
-            return _CLOSED
+            return CLOSED
         pause = self.health.pause()
         if pause is not None:
             return pause
@@ -182,7 +181,7 @@ class TableWriter:
         if self._late_groups:
             await set_within(self._clock, _CLOSES_WITHIN_S, self._no_late_groups)
         await self._dispatcher.close()
-        fail(self._deadlines.close(), _CLOSED)
+        fail(self._deadlines.close(), CLOSED)
 
     def record_check(self, obstacle: TableCheck) -> None:
         """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
@@ -214,7 +213,7 @@ class TableWriter:
         try:
             await self._write(self._still_wanted(batch))
         except asyncio.CancelledError:
-            fail(batch, _CLOSED if self._closed else _GIVEN_UP)
+            fail(batch, CLOSED if self._closed else _GIVEN_UP)
             raise
         except Exception:
             _log.exception("a batch failed unexpectedly")
