@@ -26,7 +26,7 @@ from app.ingest.push import push_routes
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route, reference_routes
 from app.page.routes import page_routes
-from app.query.params.filters import filter_check
+from app.query.request.filters import filter_check
 from app.query.setup import QueryService
 from app.runtime.clock import Clock, SystemClock
 from app.schema.table import Table

@@ -8,8 +8,8 @@ import pytest
 
 from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
-from app.query.endpoints.openapi import HEADERS
-from app.query.params.parameters import (
+from app.query.answer.contract import HEADERS
+from app.query.request.parameters import (
     LAST_EVENT_ID,
     PAGE_PARAMETERS,
     RECORD_PARAMETERS,

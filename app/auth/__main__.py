@@ -24,7 +24,7 @@ from app.auth.grants import (
     read_grants,
     with_entry,
 )
-from app.query.params.filters import filter_check
+from app.query.request.filters import filter_check
 from app.record import RecordTypeError
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import PREFIX, SettingsError, load_settings

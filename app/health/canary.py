@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import msgspec
 
 from app.environment import Environment
-from app.query.feed import Budget, Feed
-from app.query.scan import Scan, View
+from app.query.read.feed import Budget, Feed
+from app.query.request.scan import Scan, View
 from app.runtime.clock import MICROSECONDS
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind

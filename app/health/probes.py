@@ -19,7 +19,7 @@ from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
 from app.ingest.admission import Admission
 from app.ingest.write.table_writer import TableWriter
-from app.query.instrumented_source import SourceHealth
+from app.query.read.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import to_millisecond_text
 from app.stores.sink import SetupError

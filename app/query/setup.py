@@ -7,25 +7,25 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.auth.setup import AuthService
 from app.environment import Environment
-from app.query.cache import Cache, open_store
+from app.query.answer.conditional import CachedResponder
+from app.query.answer.export import Exports
+from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
+from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
+from app.query.answer.schema import SCHEMA, problems_route
+from app.query.answer.streams import stream_path, streams_route
+from app.query.answer.tail import TAIL
+from app.query.answer.tail_limit import TailLimit
+from app.query.answer.tail_stream import Tails
 from app.query.chunks.source import with_chunks
-from app.query.endpoints.pages import RECORD_PAGES, REJECT_PAGES
-from app.query.endpoints.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
-from app.query.endpoints.responder import CachedResponder
-from app.query.endpoints.schema import SCHEMA, problems_route
-from app.query.endpoints.spec import EndpointSpec, StreamParts
-from app.query.endpoints.stats import RECORD_STATS, REJECT_STATS
-from app.query.endpoints.streams import stream_path, streams_route
-from app.query.endpoints.tail import TAIL
 from app.query.erase.endpoint import ERASURES
-from app.query.export import Exports
-from app.query.feed import Feed
-from app.query.instrumented_source import InstrumentedSource, SourceHealth
-from app.query.pages import Pages
-from app.query.reads import Reads
-from app.query.tail.limit import TailLimit
-from app.query.tail.reads import MOST_READS, TailReads
-from app.query.tail.stream import Tails
+from app.query.read.cache import Cache, open_store
+from app.query.read.feed import Feed
+from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
+from app.query.read.pages import Pages
+from app.query.read.reads import Reads
+from app.query.read.tail_reads import MOST_READS, TailReads
+from app.query.routes import EndpointSpec, StreamParts
+from app.query.stats_endpoint import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
 from app.schema.table import Table
 from app.stores.backend import Backend, Eraser

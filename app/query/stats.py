@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from app.query.feed import Feed
-from app.query.params.buckets import length_text
-from app.query.params.parameters import MAX_GROUPS
-from app.query.params.stats import StatsRequest
+from app.query.read.feed import Feed
+from app.query.request.buckets import length_text
+from app.query.request.parameters import MAX_GROUPS
+from app.query.request.stats import StatsRequest
 from app.runtime.instants import to_text
 from app.schema.columns import Kind
 from app.schema.values import plain_decimal

@@ -5,16 +5,16 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from app.query.cache import CLOSED_TTL_S
+from app.query.answer.documents import Page
 from app.query.chunks.plan import FINE_GRID_US
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource
-from app.query.feed import Feed
-from app.query.formats.documents import Page
-from app.query.pages import Pages
-from app.query.params.requests import PageRequest
-from app.query.reads import Reads
-from app.query.scan import View
+from app.query.read.cache import CLOSED_TTL_S
+from app.query.read.feed import Feed
+from app.query.read.pages import Pages
+from app.query.read.reads import Reads
+from app.query.request.requests import PageRequest
+from app.query.request.scan import View
 from app.record import Record
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange

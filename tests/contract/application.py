@@ -10,9 +10,9 @@ from litestar.handlers import BaseRouteHandler
 
 from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.cache import Cache, open_store
-from app.query.endpoints.responder import CachedResponder
-from app.query.reads import Reads
+from app.query.answer.conditional import CachedResponder
+from app.query.read.cache import Cache, open_store
+from app.query.read.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.schema.table import Table

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from app.auth.grants import ALL_SCOPES, Principal
-from app.query.endpoints.responder import CachedResponder
-from app.query.feed import Feed
-from app.query.params.filters import parse_filters
-from app.query.params.requests import Now, QueryableTable
-from app.query.params.stats import parse_stats_request
-from app.query.reads import Reads
+from app.query.answer.conditional import CachedResponder
+from app.query.read.feed import Feed
+from app.query.read.reads import Reads
+from app.query.request.filters import parse_filters
+from app.query.request.requests import Now, QueryableTable
+from app.query.request.stats import parse_stats_request
 from app.query.setup import query_routes
 from app.query.stats import Stats
 from app.runtime.instants import SECOND_US, from_epoch_us

@@ -4,13 +4,13 @@ from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from app.query.feed import Feed
-from app.query.formats.documents import Page
-from app.query.pages import Pages
-from app.query.params.filters import parse_filters
-from app.query.params.requests import Now, PageRequest
-from app.query.reads import Reads
-from app.query.scan import View
+from app.query.answer.documents import Page
+from app.query.read.feed import Feed
+from app.query.read.pages import Pages
+from app.query.read.reads import Reads
+from app.query.request.filters import parse_filters
+from app.query.request.requests import Now, PageRequest
+from app.query.request.scan import View
 from app.record import Record
 from app.runtime.instants import SECOND_US, epoch_us
 from app.runtime.time_range import TimeRange

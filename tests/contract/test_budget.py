@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.requests import Now
+from app.query.request.requests import Now
 from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query

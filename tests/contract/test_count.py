@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query import pages
-from app.query.formats.documents import Count
+from app.query.answer.documents import Count
+from app.query.read import pages
 from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
 from tests.contract.service import WINDOW, Service

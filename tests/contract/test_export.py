@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.query.arrow_rows import ArrowRows
+from app.query.read.arrow_rows import ArrowRows
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.table import records_table
 from app.stores.source import QueryRunner

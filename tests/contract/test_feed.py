@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.cursor import Cursor, decode_cursor, encode_cursor
+from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Position

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.query.cursor import Cursor, encode_cursor
+from app.query.request.cursor import Cursor, encode_cursor
 from sluice.testing.clock import FakeClock
 from tests.contract.service import SINCE, UNTIL, WINDOW, Client, Service, lasting_headers, problem_of
 from tests.contract.shelf import envelope

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Raw
 
-from app.query.arrow_rows import ArrowRows
-from app.query.formats.documents import RowFormat
-from app.query.params.parameters import MAX_METRICS
+from app.query.answer.documents import RowFormat
+from app.query.read.arrow_rows import ArrowRows
+from app.query.request.parameters import MAX_METRICS
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind, Mode
 from app.schema.filters import FilterField, filter_table

@@ -9,7 +9,7 @@ import msgspec
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
-from app.query.formats.documents import RowFormat
+from app.query.answer.documents import RowFormat
 from app.schema.columns import Kind
 from app.schema.table import records_table
 from app.stores.query import Condition

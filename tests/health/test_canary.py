@@ -7,8 +7,8 @@ from typing import Any, cast
 import msgspec
 
 from app.health.canary import GIVE_UP_S, MAX_WAITING, CanaryWatch
-from app.query.feed import Feed, PageRows
-from app.query.scan import Scan
+from app.query.read.feed import Feed, PageRows
+from app.query.request.scan import Scan
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table

@@ -16,7 +16,7 @@ from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.write.table_writer import TableWriter
 from app.openapi.document import document_route
-from app.query.instrumented_source import SourceHealth
+from app.query.read.instrumented_source import SourceHealth
 from app.stores.sink import SetupError, SinkState
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
 from app.telemetry.metrics import Metrics

@@ -15,7 +15,7 @@ from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
 from app.ingest.decode.rejects import STATE
 from app.ingest.decode.scrubbing import scrubber_of
-from app.query.params.filters import parse_filters
+from app.query.request.filters import parse_filters
 from app.record import RecordTypeError
 from app.schema.filters import filter_table
 from app.schema.pii import MARK, Hasher

@@ -19,9 +19,9 @@ MODULES = {
     "envelope": Module(
         "app/ingest/decode/envelope.py", ("tests/ingest/decode/test_envelope.py", "tests/ingest/decode/test_proof.py")
     ),
-    "cursor": Module("app/query/cursor.py", ("tests/query/test_cursor.py",)),
-    "scan": Module("app/query/scan.py", ("tests/query/test_scan.py",)),
-    "feed": Module("app/query/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
+    "cursor": Module("app/query/request/cursor.py", ("tests/query/test_cursor.py",)),
+    "scan": Module("app/query/request/scan.py", ("tests/query/test_scan.py",)),
+    "feed": Module("app/query/read/feed.py", ("tests/query/test_feed*.py", "tests/query/test_budget.py")),
     "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
     "sink-health": Module(
         "app/ingest/write/health.py", ("tests/ingest/write/test_health*.py", "tests/ingest/write/test_refusals.py")

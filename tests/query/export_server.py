@@ -11,8 +11,8 @@ import msgspec
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from app.query.formats.arrow_batches import ArrowEncoder
-from app.query.reads import Reads
+from app.query.answer.arrow import ArrowEncoder
+from app.query.read.reads import Reads
 from app.runtime.instants import DAY_US, HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.query.feed import Budget, Feed
-from app.query.params.filters import parse_filters
-from app.query.scan import Scan
+from app.query.read.feed import Budget, Feed
+from app.query.request.filters import parse_filters
+from app.query.request.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery

@@ -4,14 +4,14 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from app.query.cursor import decode_cursor
-from app.query.feed import Budget, PageRows
-from app.query.params.requests import parse_fields
-from app.query.scan import Scan, View, position_of
-from app.query.tail.events import EventFormat
-from app.query.tail.limit import TailLimit
-from app.query.tail.reads import MOST_READS, TailReads
-from app.query.tail.stream import Tail, Tails
+from app.query.answer.tail_events import EventFormat
+from app.query.answer.tail_limit import TailLimit
+from app.query.answer.tail_stream import Tail, Tails
+from app.query.read.feed import Budget, PageRows
+from app.query.read.tail_reads import MOST_READS, TailReads
+from app.query.request.cursor import decode_cursor
+from app.query.request.requests import parse_fields
+from app.query.request.scan import Scan, View, position_of
 from app.runtime.instants import from_epoch_us
 from app.settings.load import Settings
 from app.stores.query import Condition, Position

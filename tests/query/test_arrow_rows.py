@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
-from app.query.arrow_rows import ArrowRows, rows_of_arrow
-from app.query.formats.encoders import row_encoder
+from app.query.answer.encoders import row_encoder
+from app.query.read.arrow_rows import ArrowRows, rows_of_arrow
 from app.schema.columns import Column
 from app.stores.source import END_OF_STREAM
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, as_declared, rows_of, sample_row

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.query.feed import Budget
+from app.query.read.feed import Budget
 from app.stores.source import Answer
 from sluice.testing.clock import FakeClock
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from litestar.stores.memory import MemoryStore
 
-from app.query.cache import PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
+from app.query.read.cache import PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
 from sluice.testing.clock import FakeClock
 
 ANSWER = CachedAnswer("json", {"Sluice-Count": "1", "Sluice-Resume-Cursor": "é"}, b"\x00{}")

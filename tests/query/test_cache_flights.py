@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.cache import BoundedMemoryStore, Cache, CachedAnswer, CacheState
+from app.query.read.cache import BoundedMemoryStore, Cache, CachedAnswer, CacheState
 from app.stores.source import QueryTimeoutError
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns

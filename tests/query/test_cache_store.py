@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.stores.base import Store
 
-from app.query.cache import ENTRY_BYTES, BoundedMemoryStore, open_store
+from app.query.read.cache import ENTRY_BYTES, BoundedMemoryStore, open_store
 from app.settings.query import QuerySettings
 from sluice.testing.clock import FakeClock
 

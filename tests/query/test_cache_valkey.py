@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.query.cache import PAUSE_S, Cache, CachedAnswer, open_store
+from app.query.read.cache import PAUSE_S, Cache, CachedAnswer, open_store
 from app.runtime.valkey import connect
 from app.settings.load import SettingsError
 from app.settings.query import QuerySettings

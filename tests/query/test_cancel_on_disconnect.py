@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar, Request, Response, get
 
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.reads import cancel_on_disconnect
+from app.query.read.reads import cancel_on_disconnect
 from tests.query.export_server import embedded
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.cursor import _MAX_TEXT_LENGTH, Cursor, _checksum, decode_cursor, encode_cursor
+from app.query.request.cursor import _MAX_TEXT_LENGTH, Cursor, _checksum, decode_cursor, encode_cursor
 from app.runtime.instants import MAX_US, MIN_US
 from app.stores.query import Position
 

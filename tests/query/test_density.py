@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.query.slices import _KEPT, Density
+from app.query.read.slices import _KEPT, Density
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query

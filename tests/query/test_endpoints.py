@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.http.problems import CATALOGUE
-from app.query.cursor import Cursor, encode_cursor
-from app.query.params.parameters import PAGE_PARAMETERS
+from app.query.request.cursor import Cursor, encode_cursor
+from app.query.request.parameters import PAGE_PARAMETERS
 from app.runtime.clock import SystemClock
 from app.runtime.instants import DAY_US, MAX_US, MIN_US
 from app.schema.filters import filter_table

@@ -4,7 +4,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.query import pages
+from app.query.read import pages
 from tests.contract.service import SINCE, WINDOW, Service
 from tests.contract.stores import EmbeddedEngine
 from tests.contract.watched import Watched

@@ -13,8 +13,8 @@ import pytest
 from litestar import Request
 
 from app.http.problems import ProblemError
-from app.query.export import ExportStream
-from app.query.reads import Reads, StreamedResponse
+from app.query.answer.export import ExportStream
+from app.query.read.reads import Reads, StreamedResponse
 from app.runtime.instants import to_text
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.export import ChunkSizer, CountedRanges
+from app.query.answer.export import ChunkSizer, CountedRanges
 from app.runtime.time_range import TimeRange
 
 _FIRST_US = 1_000

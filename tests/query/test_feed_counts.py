@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from app.query.scan import View
+from app.query.request.scan import View
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Count, LookUp

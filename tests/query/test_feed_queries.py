@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.query.params.requests import WITHOUT_CANARIES
-from app.query.scan import View
+from app.query.request.requests import WITHOUT_CANARIES
+from app.query.request.scan import View
 from app.record import CANARY_PREFIX
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Meta
 
 from app.openapi.document import described_parameter
-from app.query.params.filters import filter_parameters, parse_filter
+from app.query.request.filters import filter_parameters, parse_filter
 from app.record import Record
 from app.schema.filters import OPERATORS, filter_table
 from app.schema.table import records_table, rejects_table

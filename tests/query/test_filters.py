@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.params.filters import (
+from app.query.request.filters import (
     MAX_VALUES,
     FilterError,
     fingerprint,

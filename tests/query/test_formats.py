@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.query.formats.documents import Page, RowFormat
-from app.query.formats.encoders import row_encoder
-from app.query.formats.negotiation import Format
+from app.query.answer.documents import Page, RowFormat
+from app.query.answer.encoders import row_encoder
+from app.query.request.negotiation import Format
 from app.runtime.time_range import TimeRange
 from app.schema.values import plain_decimal
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row

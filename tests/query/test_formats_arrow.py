@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.arrow_rows import ArrowRows
-from app.query.formats.encoders import row_encoder
+from app.query.answer.encoders import row_encoder
+from app.query.read.arrow_rows import ArrowRows
 from app.runtime.instants import MAX_US, MIN_US
 from app.schema.columns import Column
 from app.stores.source import END_OF_STREAM

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.query.formats.encoders import converter, row_encoder
+from app.query.answer.encoders import converter, row_encoder
 from app.schema.columns import Column, Kind, Mode, columns_of
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
 

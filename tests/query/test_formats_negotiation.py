@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.query.formats.negotiation import MEDIA_TYPES, Format, choose_format
+from app.query.request.negotiation import MEDIA_TYPES, Format, choose_format
 
 
 @pytest.mark.parametrize(

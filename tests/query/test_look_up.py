@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.query.endpoints import record
+from app.query.answer import record
 from tests.contract.service import Client, Service, problem_of
 from tests.contract.stores import T0_US
 

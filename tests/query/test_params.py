@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.params.parameters import PAGE_PARAMETERS, parse_nothing
-from app.query.params.requests import (
+from app.query.request.parameters import PAGE_PARAMETERS, parse_nothing
+from app.query.request.requests import (
     Now,
     PageRequest,
     QueryableTable,
@@ -17,7 +17,7 @@ from app.query.params.requests import (
     parse_page_request,
     parse_record_request,
 )
-from app.query.scan import start_scan
+from app.query.request.scan import start_scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.filters import filter_table

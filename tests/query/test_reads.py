@@ -9,7 +9,7 @@ import pytest
 from litestar import Response
 
 from app.http.problems import ProblemError
-from app.query.reads import Reads
+from app.query.read.reads import Reads
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 from tests.support.process import serving

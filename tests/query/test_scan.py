@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from app.http.problems import FieldError, ProblemError
-from app.query.cursor import Cursor, decode_cursor, encode_cursor
-from app.query.params.filters import fingerprint, parse_filters
-from app.query.params.requests import CanaryFilter, Now, PageRequest
-from app.query.scan import Scan, originals, position_of, start_scan
+from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
+from app.query.request.filters import fingerprint, parse_filters
+from app.query.request.requests import CanaryFilter, Now, PageRequest
+from app.query.request.scan import Scan, originals, position_of, start_scan
 from app.runtime.instants import DAY_US, HOUR_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position

@@ -6,7 +6,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from app.query.endpoints.schema import SCHEMA, table_entry
+from app.query.answer.schema import SCHEMA, table_entry
 from app.record import load_record_type
 from app.schema.filters import filter_table
 from app.schema.table import records_table, rejects_table, schema_version

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from app.query.feed import Feed
-from app.query.params.filters import parse_filters
-from app.query.params.parameters import MAX_GROUPS
-from app.query.params.requests import WITHOUT_CANARIES, Now
-from app.query.params.stats import COUNT, parse_stats_request
+from app.query.read.feed import Feed
+from app.query.request.filters import parse_filters
+from app.query.request.parameters import MAX_GROUPS
+from app.query.request.requests import WITHOUT_CANARIES, Now
+from app.query.request.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from app.http.problems import ProblemError
-from app.query.params.buckets import (
+from app.query.request.buckets import (
     AUTO_BUCKETS,
     MAX_BUCKETS,
     Buckets,
@@ -19,9 +19,9 @@ from app.query.params.buckets import (
     parse_length,
     shortest_round_us,
 )
-from app.query.params.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS
-from app.query.params.requests import Now, QueryableTable
-from app.query.params.stats import COUNT, StatsRequest, parse_stats_request, stats_parameters
+from app.query.request.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS
+from app.query.request.requests import Now, QueryableTable
+from app.query.request.stats import COUNT, StatsRequest, parse_stats_request, stats_parameters
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind

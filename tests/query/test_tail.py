@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.query.params.filters import parse_filters
+from app.query.request.filters import parse_filters
 from app.stores.query import Condition, Position
 from tests.contract.shelf import FIELDS
 from tests.contract.stores import T0_US
@@ -106,7 +106,7 @@ async def test_the_last_tail_ends_the_query_that_it_waits_for(stage: Stage) -> N
 async def test_who_begins_in_the_past_catches_up_and_then_shares() -> None:
     """Page by page up to the horizon, and no query of its own from there on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.reads.MAX_LIMIT", 2)
+        patch.setattr("app.query.read.tail_reads.MAX_LIMIT", 2)
         stage = Stage()
         hour_us = 3_600_000_000
         stage.sheet.put(1, 2, 3, 4, 5)
@@ -132,7 +132,7 @@ async def test_who_begins_in_the_past_catches_up_and_then_shares() -> None:
 async def test_a_slow_tail_takes_no_memory_and_loses_nothing() -> None:
     """What it did not take in time is dropped; when it reads again, it fetches that itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.reads.MAX_LIMIT", 2)
+        patch.setattr("app.query.read.tail_reads.MAX_LIMIT", 2)
         stage = Stage()
         slow, quick = stage.listen(), stage.listen()
         await stage.turn()

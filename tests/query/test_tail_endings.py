@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.reads import Reads
-from app.query.tail.reads import PATIENCE_S
-from app.query.tail.stream import PING_S
+from app.query.answer.tail_stream import PING_S
+from app.query.read.reads import Reads
+from app.query.read.tail_reads import PATIENCE_S
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock

@@ -8,9 +8,9 @@ import pytest
 
 from app.auth.grants import Principal
 from app.openapi.document import make_document
-from app.query.endpoints.tail import EVENTS
-from app.query.params.parameters import TAIL_PARAMETERS
-from app.query.reads import Reads
+from app.query.answer.tail import EVENTS
+from app.query.read.reads import Reads
+from app.query.request.parameters import TAIL_PARAMETERS
 from app.runtime.instants import to_text
 from sluice.testing.clock import FakeClock
 from tests.contract.application import application, principal, query_application

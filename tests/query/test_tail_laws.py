@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.scan import position_of
-from app.query.tail.stream import PING_S
+from app.query.answer.tail_stream import PING_S
+from app.query.request.scan import position_of
 from app.stores.source import StoreBusyError
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Listener, Stage
@@ -122,8 +122,8 @@ def test_each_record_is_delivered_once_and_in_order(starts: list[int], steps: li
         assert not scene.stage.limiter._held
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.tail.reads.MAX_LIMIT", 2)
-        patch.setattr("app.query.tail.reads._KEPT_BATCHES", 1)
+        patch.setattr("app.query.read.tail_reads.MAX_LIMIT", 2)
+        patch.setattr("app.query.read.tail_reads._KEPT_BATCHES", 1)
         asyncio.run(play())
 
 

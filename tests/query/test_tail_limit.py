@@ -3,7 +3,7 @@
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.tail.limit import TailLimit
+from app.query.answer.tail_limit import TailLimit
 
 
 def taken(places: TailLimit, caller: str, count: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.query.endpoints.responder import Timing
+from app.query.answer.conditional import Timing
 from sluice.testing.clock import FakeClock
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.cursor import Cursor, decode_cursor, encode_cursor
+from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.query import Position

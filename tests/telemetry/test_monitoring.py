@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from app.query.instrumented_source import ReadState
+from app.query.read.instrumented_source import ReadState
 from app.stores.sink import SinkState
 from app.telemetry.instruments import BY_NAME, CATALOGUE
 from app.telemetry.instruments import instruments_table as printed

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.environment import Environment
-from app.query.instrumented_source import InstrumentedSource, SourceHealth, outcome_of
+from app.query.read.instrumented_source import InstrumentedSource, SourceHealth, outcome_of
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
 from app.stores.query import Export, LookUp

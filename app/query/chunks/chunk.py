@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from app.query.scan import position_of
+from app.query.request.scan import position_of
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.stores.query import Position

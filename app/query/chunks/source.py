@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from litestar.stores.base import Store
 
 from app.environment import Environment
-from app.query.cache import CLOSED_TTL_S
 from app.query.chunks.plan import DEFAULT_SIZES, FINE_GRID_US, Sizes, suits
 from app.query.chunks.reader import ChunkReader, counted
 from app.query.chunks.shared import SharedChunks
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.table import ChunkedTable
+from app.query.read.cache import CLOSED_TTL_S
 from app.schema.table import Table
 from app.stores.backend import Backend
 from app.stores.query import ArrowQuery, Count, Query, RowQuery

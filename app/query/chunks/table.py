@@ -13,7 +13,7 @@ from app.query.chunks.keys import RowKeys, copies_in, keys_of
 from app.query.chunks.plan import Lengths, Sizes
 from app.query.chunks.shared import IndexedChunk, SharedChunks
 from app.query.chunks.shelf import Shelf
-from app.query.scan import position_of
+from app.query.request.scan import position_of
 from app.runtime.single_flight import SingleFlight
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table

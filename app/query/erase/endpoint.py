@@ -15,10 +15,10 @@ from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
-from app.query.endpoints.responder import Ask
-from app.query.endpoints.spec import EndpointSpec, StreamParts
+from app.query.answer.conditional import Ask
 from app.query.erase.erasure import Counts, Erased, Erasure
-from app.query.params.parameters import Parameters
+from app.query.request.parameters import Parameters
+from app.query.routes import EndpointSpec, StreamParts
 from app.schema.columns import Column
 from app.schema.values import read_id
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.query.arrow_rows import rows_of_arrow
+from app.query.read.arrow_rows import rows_of_arrow
 from app.runtime.compression import GzipError, GzipTooLargeError, inflated
 from app.runtime.instants import DAY_US, epoch_us
 from app.schema.columns import Column, Kind

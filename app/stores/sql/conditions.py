@@ -1,6 +1,6 @@
 """Conditions as SQL: the comparisons are in the text, the values are parameters.
 
-The keys of a JSON path are in the text, because BigQuery accepts only literals; `app.query.params.filters` lets only
+The keys of a JSON path are in the text, because BigQuery accepts only literals; `app.query.request.filters` lets only
 harmless ones through.
 """
 

@@ -15,7 +15,7 @@ import msgspec
 from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable
-from app.query.arrow_rows import rows_of_arrow
+from app.query.read.arrow_rows import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US
 from app.runtime.time_range import TimeRange

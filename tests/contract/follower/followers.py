@@ -10,9 +10,9 @@ import httpx
 import msgspec
 import nanoarrow  # type: ignore[import-untyped]
 
-from app.query.cursor import decode_cursor
-from app.query.formats.negotiation import Format
-from app.query.params.filters import fingerprint, parse_filters
+from app.query.request.cursor import decode_cursor
+from app.query.request.filters import fingerprint, parse_filters
+from app.query.request.negotiation import Format
 from app.runtime.instants import epoch_us
 from app.schema.filters import filter_table
 from app.stores.query import Position

@@ -11,9 +11,9 @@ from litestar.handlers import BaseRouteHandler
 
 from app.auth.grants import LOCAL_PRINCIPAL
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.cache import BoundedMemoryStore, Cache
-from app.query.endpoints.responder import CachedResponder
-from app.query.reads import Reads
+from app.query.answer.conditional import CachedResponder
+from app.query.read.cache import BoundedMemoryStore, Cache
+from app.query.read.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.settings.fields import MIB

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
-from app.query.cursor import Cursor, encode_cursor
+from app.query.request.cursor import Cursor, encode_cursor
 from app.stores.query import Position
 from tests.long.fuzz.bodies import ENCODINGS, GZIPS, PAYLOADS, TYPES, envelopes
 from tests.long.fuzz.case import MESSAGE_ID, Asked

@@ -12,7 +12,7 @@ from app.query.chunks.keys import RecentKeys, copies_in, keys_of
 from app.query.chunks.plan import Sizes
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource
-from app.query.scan import position_of
+from app.query.request.scan import position_of
 from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange

@@ -6,10 +6,10 @@ import sys
 import pytest
 from litestar.stores.base import Store
 
-from app.query.cache import BoundedMemoryStore, open_store
 from app.query.chunks.chunk import Chunk
 from app.query.chunks.keys import keys_of
 from app.query.chunks.shared import TTL_S, SharedChunks
+from app.query.read.cache import BoundedMemoryStore, open_store
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table, rejects_table
 from sluice.testing.clock import FakeClock

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from app.query.cache import BoundedMemoryStore
 from app.query.chunks.plan import Sizes
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource, with_chunks
+from app.query.read.cache import BoundedMemoryStore
 from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange

@@ -10,7 +10,7 @@ import pytest
 from google.api_core.exceptions import BadRequest
 
 from app.http.problems import CATALOGUE, ProblemError
-from app.query.reads import answered
+from app.query.read.reads import answered
 from app.stores.bigquery import jobs
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import (

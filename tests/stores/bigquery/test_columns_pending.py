@@ -14,8 +14,8 @@ import pytest
 from google.cloud import bigquery
 
 from app.ingest.decode.envelope import Message
-from app.query.arrow_rows import rows_of_arrow
-from app.query.params.stats import COUNT
+from app.query.read.arrow_rows import rows_of_arrow
+from app.query.request.stats import COUNT
 from app.record import RejectedRecord
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind

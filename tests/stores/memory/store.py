@@ -18,8 +18,8 @@ from typing import Any, assert_never
 
 import msgspec
 
-from app.query.formats.arrow_batches import ArrowEncoder
-from app.query.scan import position_of
+from app.query.answer.arrow import ArrowEncoder
+from app.query.request.scan import position_of
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, epoch_us, from_epoch_us
 from app.schema.columns import Column, Kind, Mode

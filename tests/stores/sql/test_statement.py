@@ -11,10 +11,10 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.query.params.filters import parse_filters
-from app.query.params.parameters import DELAY
-from app.query.params.requests import EXCLUDED
-from app.query.params.stats import COUNT
+from app.query.request.filters import parse_filters
+from app.query.request.parameters import DELAY
+from app.query.request.requests import EXCLUDED
+from app.query.request.stats import COUNT
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import filter_table

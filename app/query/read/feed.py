@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from app.query.params.filters import fingerprint
-from app.query.params.requests import WITHOUT_CANARIES
-from app.query.scan import Scan, View, originals, position_of
-from app.query.slices import Density, cut, feed_slices, look_up_slices
+from app.query.read.slices import Density, cut, feed_slices, look_up_slices
+from app.query.request.filters import fingerprint
+from app.query.request.requests import WITHOUT_CANARIES
+from app.query.request.scan import Scan, View, originals, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.time_range import TimeRange

@@ -14,7 +14,7 @@ import msgspec
 from cachetools import TLRUCache
 from litestar.stores.base import Store
 
-from app.query.formats.negotiation import Format
+from app.query.request.negotiation import Format
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import BestEffort
 from app.runtime.single_flight import SingleFlight
@@ -202,7 +202,7 @@ def open_store(limits: QuerySettings, clock: Clock) -> Store:
     """
     if not limits.cache_url:
         return BoundedMemoryStore(limits.cache_max_bytes, clock)
-    from app.query.sealed_store import SealedStore  # noqa: PLC0415 - Valkey's client takes long to import
+    from app.query.read.sealed_store import SealedStore  # noqa: PLC0415 - Valkey's client takes long to import
     from app.runtime.valkey import connect  # noqa: PLC0415 - likewise
 
     client = connect(limits.cache_url)

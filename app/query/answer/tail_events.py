@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from app.http.problems import ProblemError
-from app.query.formats.encoders import ServedRows
-from app.query.scan import Scan, position_of
+from app.query.answer.encoders import ServedRows
+from app.query.request.scan import Scan, position_of
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.stores.query import Position

@@ -15,10 +15,10 @@ from litestar.handlers import HTTPRouteHandler
 from app.http import paths
 from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, Contract
 from app.http.reading import METHODS
-from app.query.endpoints.responder import Ask, CachedResponder
-from app.query.export import Exports
-from app.query.pages import Pages
-from app.query.tail.stream import Tails
+from app.query.answer.conditional import Ask, CachedResponder
+from app.query.answer.export import Exports
+from app.query.answer.tail_stream import Tails
+from app.query.read.pages import Pages
 from app.schema.table import Table
 from app.stores.backend import Eraser
 from app.stores.query import Condition

@@ -11,8 +11,8 @@ from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.reading import METHODS, read_response
-from app.query.endpoints.responder import FRESH
-from app.query.params.parameters import parse_nothing
+from app.query.answer.conditional import FRESH
+from app.query.request.parameters import parse_nothing
 from app.schema.table import schema_version
 from app.streams import Streams
 

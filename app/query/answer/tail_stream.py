@@ -7,11 +7,11 @@ from typing import Any
 
 from app.environment import Environment
 from app.http.problems import ProblemError
-from app.query.params.filters import in_order
-from app.query.tail import events
-from app.query.tail.events import EventFormat, Reason
-from app.query.tail.limit import TailLimit
-from app.query.tail.reads import Batch, TailReads, unexpected
+from app.query.answer import tail_events as events
+from app.query.answer.tail_events import EventFormat, Reason
+from app.query.answer.tail_limit import TailLimit
+from app.query.read.tail_reads import Batch, TailReads, unexpected
+from app.query.request.filters import in_order
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
 from app.stores.query import Condition, Position

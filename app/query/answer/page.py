@@ -10,9 +10,7 @@ from app.auth.read_slots import left
 from app.http import paths
 from app.http.contract import OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import read_response, strong_etag
-from app.query.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
-from app.query.endpoints.openapi import HEADERS, NOT_MODIFIED, WINDOW, row_schema
-from app.query.endpoints.responder import (
+from app.query.answer.conditional import (
     FRESH,
     REVISION,
     Ask,
@@ -23,14 +21,16 @@ from app.query.endpoints.responder import (
     as_key,
     cost_headers,
 )
-from app.query.endpoints.spec import EndpointSpec, StreamParts
-from app.query.export import Exports
-from app.query.formats.documents import Count, RowFormat
-from app.query.formats.negotiation import MEDIA_TYPES, choose_format
-from app.query.pages import Explanation, Pages, explanation
-from app.query.params.parameters import PAGE_PARAMETERS
-from app.query.params.requests import parse_page_request, queryable
-from app.query.scan import RowRequest, View
+from app.query.answer.contract import HEADERS, NOT_MODIFIED, WINDOW, row_schema
+from app.query.answer.documents import Count, RowFormat
+from app.query.answer.export import Exports
+from app.query.read.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
+from app.query.read.pages import Explanation, Pages, explanation
+from app.query.request.negotiation import MEDIA_TYPES, choose_format
+from app.query.request.parameters import PAGE_PARAMETERS
+from app.query.request.requests import parse_page_request, queryable
+from app.query.request.scan import RowRequest, View
+from app.query.routes import EndpointSpec, StreamParts
 from app.schema.columns import Column
 from app.schema.example import example_record, example_row
 from app.schema.table import REJECTS, schema_version

@@ -10,11 +10,11 @@ from cachetools import LRUCache
 from app.auth.byte_budget import context_of_the_payer
 from app.environment import Environment
 from app.http.problems import ProblemError
-from app.query.feed import Budget, Feed
-from app.query.params.parameters import MAX_LIMIT
-from app.query.reads import problem_of
-from app.query.scan import Scan, View
-from app.query.tail.events import EventFormat, record_events
+from app.query.answer.tail_events import EventFormat, record_events
+from app.query.read.feed import Budget, Feed
+from app.query.read.reads import problem_of
+from app.query.request.parameters import MAX_LIMIT
+from app.query.request.scan import Scan, View
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.single_flight import SingleFlight

@@ -8,10 +8,10 @@ import msgspec
 
 from app.http.contract import Parameter
 from app.http.problems import ProblemError
-from app.query.cursor import decode_cursor
-from app.query.formats.negotiation import Format
-from app.query.params.filters import filter_parameters, fingerprint, in_order
-from app.query.params.parameters import (
+from app.query.request.cursor import decode_cursor
+from app.query.request.filters import filter_parameters, fingerprint, in_order
+from app.query.request.negotiation import Format
+from app.query.request.parameters import (
     CANARY,
     DEFAULT_LIMIT,
     LAST_EVENT_ID,

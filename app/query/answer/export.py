@@ -26,13 +26,13 @@ from app.auth.read_slots import ReadSlots
 from app.environment import Environment
 from app.http.bodies import cut_short
 from app.http.reading import VARY
-from app.query.arrow_rows import ArrowRows
-from app.query.formats.encoders import RowEncoder, StreamFormat, row_encoder
-from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.params.parameters import COUNT_CAP
-from app.query.reads import END_OF_BODY, Reads, StreamedResponse
-from app.query.scan import RowRequest
-from app.query.slices import feed_slices
+from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
+from app.query.read.arrow_rows import ArrowRows
+from app.query.read.reads import END_OF_BODY, Reads, StreamedResponse
+from app.query.read.slices import feed_slices
+from app.query.request.negotiation import MEDIA_TYPES
+from app.query.request.parameters import COUNT_CAP
+from app.query.request.scan import RowRequest
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode

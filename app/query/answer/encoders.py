@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, assert_never
 
 import msgspec
 
-from app.query.formats.arrow_batches import ArrowEncoder
+from app.query.answer.arrow import ArrowEncoder
 from app.schema.columns import Column, Kind, Mode
 from app.schema.values import plain_decimal
 from app.stores.source import Row

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 from app.http.contract import TEXT, Parameter
 from app.http.problems import FieldError, ProblemError
-from app.query.params.buckets import AUTO_BUCKETS, MAX_BUCKETS, parse_length
-from app.query.params.filters import FilterError, filterable, parse_filter, read_number
+from app.query.request.buckets import AUTO_BUCKETS, MAX_BUCKETS, parse_length
+from app.query.request.filters import FilterError, filterable, parse_filter, read_number
 from app.schema.filters import FilterField
 from app.stores.query import Condition
 

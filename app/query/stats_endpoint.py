@@ -6,14 +6,14 @@ from litestar import Response
 
 from app.http.contract import INSTANT, JSON, OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.reading import weak_etag
-from app.query.cache import CLOSED_TTL_S, CachedAnswer
-from app.query.endpoints.openapi import NOT_MODIFIED, WINDOW, headers_of
-from app.query.endpoints.responder import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
-from app.query.endpoints.spec import EndpointSpec, StreamParts
-from app.query.pages import Pages
-from app.query.params.parameters import MAX_GROUPS
-from app.query.params.requests import queryable
-from app.query.params.stats import StatsRequest, parse_stats_request, stats_parameters
+from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
+from app.query.answer.contract import NOT_MODIFIED, WINDOW, headers_of
+from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
+from app.query.read.pages import Pages
+from app.query.request.parameters import MAX_GROUPS
+from app.query.request.requests import queryable
+from app.query.request.stats import StatsRequest, parse_stats_request, stats_parameters
+from app.query.routes import EndpointSpec, StreamParts
 from app.query.stats import Stats
 from app.schema.table import schema_version
 from app.stores.query import Condition

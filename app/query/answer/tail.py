@@ -10,15 +10,15 @@ from litestar.types import Send as ASGISend
 from app.auth.read_slots import leave
 from app.http.contract import Answer, Contract, media
 from app.http.reading import VARY
-from app.query.endpoints.openapi import headers_of
-from app.query.endpoints.responder import Ask, FixedFilters
-from app.query.endpoints.spec import EndpointSpec
-from app.query.pages import Pages
-from app.query.params.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
-from app.query.params.requests import parse_tail_request, queryable
-from app.query.reads import END_OF_BODY, Reads, StreamedResponse
-from app.query.tail.events import EventFormat, ending, opening, record_event
-from app.query.tail.stream import PING_S, Tail, Tails
+from app.query.answer.conditional import Ask, FixedFilters
+from app.query.answer.contract import headers_of
+from app.query.answer.tail_events import EventFormat, ending, opening, record_event
+from app.query.answer.tail_stream import PING_S, Tail, Tails
+from app.query.read.pages import Pages
+from app.query.read.reads import END_OF_BODY, Reads, StreamedResponse
+from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
+from app.query.request.requests import parse_tail_request, queryable
+from app.query.routes import EndpointSpec
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.example import example_record, example_row
 from app.schema.table import Table

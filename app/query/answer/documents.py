@@ -4,8 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from app.query.formats.encoders import ServedRows, row_encoder
-from app.query.formats.negotiation import Format
+from app.query.answer.encoders import ServedRows, row_encoder
+from app.query.request.negotiation import Format
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column

@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 
 from app.http.contract import Parameter
-from app.query.params.buckets import (
+from app.query.request.buckets import (
     AUTO_BUCKETS,
     MAX_BUCKETS,
     Buckets,
@@ -14,9 +14,9 @@ from app.query.params.buckets import (
     length_text,
     shortest_round_us,
 )
-from app.query.params.filters import in_order, lacks
-from app.query.params.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS, Parameters
-from app.query.params.requests import EXCLUDED, CanaryFilter, Now, QueryableTable, is_instant, read_window
+from app.query.request.filters import in_order, lacks
+from app.query.request.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS, Parameters
+from app.query.request.requests import EXCLUDED, CanaryFilter, Now, QueryableTable, is_instant, read_window
 from app.runtime.instants import parse_instant
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind

@@ -7,15 +7,15 @@ from app.http import paths
 from app.http.contract import JSON, Answer, Contract, Named, media, object_schema
 from app.http.problems import ProblemError
 from app.http.reading import read_response
-from app.query.endpoints.openapi import headers_of, row_schema
-from app.query.endpoints.responder import FRESH, Ask, FixedFilters, Timing, cost_headers
-from app.query.endpoints.spec import EndpointSpec, StreamParts
-from app.query.formats.documents import RowFormat
-from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.pages import Pages
-from app.query.params.parameters import MAX_LIMIT, RECORD_PARAMETERS
-from app.query.params.requests import parse_record_request
-from app.query.scan import View
+from app.query.answer.conditional import FRESH, Ask, FixedFilters, Timing, cost_headers
+from app.query.answer.contract import headers_of, row_schema
+from app.query.answer.documents import RowFormat
+from app.query.read.pages import Pages
+from app.query.request.negotiation import MEDIA_TYPES
+from app.query.request.parameters import MAX_LIMIT, RECORD_PARAMETERS
+from app.query.request.requests import parse_record_request
+from app.query.request.scan import View
+from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.time_range import TimeRange

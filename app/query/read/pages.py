@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from app.environment import Environment
-from app.query.feed import Budget, Feed, PageRows
-from app.query.formats.documents import Count, Page
-from app.query.params.parameters import COUNT_CAP, MAX_LIMIT
-from app.query.params.requests import Now, PageRequest
-from app.query.reads import Reads
-from app.query.scan import RowRequest, Scan, View, start_scan
+from app.query.answer.documents import Count, Page
+from app.query.read.feed import Budget, Feed, PageRows
+from app.query.read.reads import Reads
+from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
+from app.query.request.requests import Now, PageRequest
+from app.query.request.scan import RowRequest, Scan, View, start_scan
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
 from app.runtime.time_range import TimeRange

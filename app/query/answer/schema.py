@@ -17,9 +17,9 @@ from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
-from app.query.endpoints.openapi import NOT_MODIFIED
-from app.query.endpoints.spec import EndpointSpec, StreamParts
-from app.query.params.parameters import parse_nothing
+from app.query.answer.contract import NOT_MODIFIED
+from app.query.request.parameters import parse_nothing
+from app.query.routes import EndpointSpec, StreamParts
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.json_schema import record_schema

@@ -11,11 +11,11 @@ from app.auth.grants import Principal
 from app.environment import Environment
 from app.http.problems import ProblemError
 from app.http.reading import VARY, has_current, keeping_headers, read_response
-from app.query.cache import Cache, CachedAnswer
-from app.query.formats.negotiation import MEDIA_TYPES
-from app.query.instrumented_source import cache_state
-from app.query.params.filters import parse_filters
-from app.query.reads import Reads
+from app.query.read.cache import Cache, CachedAnswer
+from app.query.read.instrumented_source import cache_state
+from app.query.read.reads import Reads
+from app.query.request.filters import parse_filters
+from app.query.request.negotiation import MEDIA_TYPES
 from app.runtime.clock import Clock
 from app.schema.columns import Role, flat
 from app.schema.filters import filter_table

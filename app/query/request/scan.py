@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from app.http.problems import FieldError, ProblemError
-from app.query.cursor import Cursor, decode_cursor, encode_cursor
-from app.query.formats.negotiation import Format
-from app.query.params.filters import fingerprint
-from app.query.params.requests import Now, PageRequest
+from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
+from app.query.request.filters import fingerprint
+from app.query.request.negotiation import Format
+from app.query.request.requests import Now, PageRequest
 from app.runtime.instants import epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column

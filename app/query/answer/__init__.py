@@ -1,0 +1,1 @@
+"""Answer requests: rows as JSON, NDJSON, CSV, Arrow and events, and what may be cached."""

@@ -1,1 +1,0 @@
-"""Parse the query string into values, or a helpful 400. Pure."""
