@@ -41,7 +41,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
                 "sluice.local.demo.command", "publish 27,004 real flights, read them back, compare every field"
             ),
             "drill": Command("sluice.ops.drill.command", "break one thing, and mend it with the run-book"),
-            "pubsub": Command("sluice.local.pubsub.command", "start the local Pub/Sub alone, or ask a running one"),
+            "pubsub": Command("sluice.local.pubsub.command", "start the local Pub/Sub alone"),
         },
         "records": {
             "publish": Command("sluice.local.publish", "publish the records of a file or of standard input"),

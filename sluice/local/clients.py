@@ -26,11 +26,11 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from google.pubsub_v1.types import PubsubMessage
 
 from sluice.local.pubsub.message import Draft
+from sluice.local.stack_settings import PROJECT
 
 CALL_TIMEOUT_S = 10.0
 EMULATOR_VARIABLE = "PUBSUB_EMULATOR_HOST"
 LOCAL_ADDRESS = "127.0.0.1:8085"
-LOCAL_PROJECT = "sluice-local"
 
 RETRY = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.1, maximum=1.0, timeout=CALL_TIMEOUT_S / 2)
 """For a Pub/Sub that is still starting; the clients' own retries last ten minutes."""
@@ -47,7 +47,7 @@ _CHANNEL_OPTIONS = (
 
 def add_pubsub_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --project and --pubsub-host."""
-    parser.add_argument("--project", default=LOCAL_PROJECT, help="project id (default: %(default)s)")
+    parser.add_argument("--project", default=PROJECT, help="project id (default: %(default)s)")
     parser.add_argument(
         "--pubsub-host",
         metavar="HOST:PORT",

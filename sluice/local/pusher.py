@@ -20,7 +20,6 @@ import msgspec
 from sluice.local.flow import PushFlow
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Delivery, format_time
-from sluice.local.pubsub.waiting import wait_ready
 
 ACK_STATUSES = frozenset((102, 200, 201, 202, 204))
 _TAKE_AT_ONCE = 64  # enough to fill the window quickly, few enough to notice a nack in between
@@ -72,7 +71,7 @@ class Pusher:
     """Pushes one subscription to its endpoint, until it is cancelled."""
 
     def __init__(self, broker: Broker, subscription: str, token: Callable[[], str], flow: PushFlow) -> None:
-        """Push with `token()` as the bearer token, which is called for every push. Raises NotFoundError."""
+        """Push with `token()` as the bearer token, which is called for every push. Raises PubsubError."""
         self._broker, self._name, self._token, self._flow = broker, subscription, token, flow
         self._subscription = broker.subscription(subscription)
         self._pushed_to = ""
@@ -101,7 +100,7 @@ class Pusher:
         loop = asyncio.get_running_loop()
         while True:
             await self._wait_for_room()
-            await wait_ready(self._broker, self._name)
+            await self._broker.wait_ready(self._name)
             # Check again: a nack may have started a pause while there was nothing to pull.
             room, lease_s = (
                 min(self._room(), _TAKE_AT_ONCE),
@@ -153,7 +152,7 @@ class Pusher:
 
     def _refused(self, delivery: Delivery, epoch: int, what: str, detail: str) -> None:
         now_s = time.monotonic()
-        self._broker.modify_ack_deadline(self._name, [delivery.ack_id], 0)
+        self._broker.nack(self._name, delivery.ack_id)
         self._flow.nacked(epoch, now_s)
         last, logged_s = self._logged
         if what != last or now_s - logged_s > _LOG_EVERY_S:

@@ -1,20 +1,11 @@
-"""The settings of the local stack, and what it reports once it runs."""
-
-from collections.abc import Iterator
+"""The settings of the local stack, its names, and what it reports once it runs."""
 
 import msgspec
 
 AUDIENCE, PRINCIPAL = "sluice", "pusher@sluice-local.iam.gserviceaccount.com"
 """The claims `aud` and `email` of the pusher's tokens."""
-
-
-class Push(msgspec.Struct, frozen=True, kw_only=True):
-    """A push subscription, as resource ids: what it delivers where, and where its dead letters go."""
-
-    topic: str
-    subscription: str
-    endpoint: str
-    dead_letter_topic: str
+PROJECT, TOPIC, SUBSCRIPTION, DEAD_LETTERS = "sluice-local", "events", "events-push", "events-dead"
+"""Resource ids: of the project, of what all streams share, and of the topic for dead letters."""
 
 
 def of_stream(name: str, stream: str) -> str:
@@ -22,47 +13,29 @@ def of_stream(name: str, stream: str) -> str:
     return f"{name}.{stream}" if stream else name
 
 
+def topic_name(name: str = TOPIC, stream: str = "") -> str:
+    """Return a topic's full resource name."""
+    return f"projects/{PROJECT}/topics/{of_stream(name, stream)}"
+
+
+def subscription_name(name: str = SUBSCRIPTION, stream: str = "") -> str:
+    """Return a subscription's full resource name."""
+    return f"projects/{PROJECT}/subscriptions/{of_stream(name, stream)}"
+
+
 class StackSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of `sluice pubsub`; resource ids, not full names.
+    """The settings of `sluice pubsub`.
 
     Each of `streams` has a topic of its own, pushed to a path of its own, beside the one that all of them share.
     """
 
     port: int = 8085
     issuer_port: int = 8086
-    project: str = "sluice-local"
-    topic: str = "events"
-    subscription: str = "events-push"
     push_endpoint: str = "http://127.0.0.1:8080/pubsub/push"
-    ack_deadline_s: int = 60
     max_attempts: int = 100
-    dead_letter_topic: str = "events-dead"
     max_backoff_s: float = 60.0
     max_outstanding: int = 256
     streams: tuple[str, ...] = ()
-
-    @property
-    def pushes(self) -> Iterator[Push]:
-        """All push subscriptions: the shared one, whose messages name their stream themselves, and the streams' own."""
-        yield self.push_of("")
-        yield from map(self.push_of, self.streams)
-
-    def push_of(self, stream: str) -> Push:
-        """Return the push subscription of a stream; "" for the shared one."""
-        return Push(
-            topic=of_stream(self.topic, stream),
-            subscription=of_stream(self.subscription, stream),
-            endpoint=f"{self.push_endpoint}/{stream}" if stream else self.push_endpoint,
-            dead_letter_topic=of_stream(self.dead_letter_topic, stream),
-        )
-
-    def topic_name(self, topic_id: str) -> str:
-        """Return a topic's full resource name."""
-        return f"projects/{self.project}/topics/{topic_id}"
-
-    def subscription_name(self, subscription_id: str) -> str:
-        """Return a subscription's full resource name."""
-        return f"projects/{self.project}/subscriptions/{subscription_id}"
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +48,6 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     keys_url: str
     audience: str = AUDIENCE
     principal: str = PRINCIPAL
-    topic: str
-    subscription: str
-    project: str
+    topic: str = TOPIC
+    subscription: str = SUBSCRIPTION
+    project: str = PROJECT

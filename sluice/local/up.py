@@ -73,7 +73,7 @@ def describe(stack: LocalStack) -> str:
   records      {options.declared}{_no_project(options)}, stored in {options.store_path}
   Pub/Sub      PUBSUB_EMULATOR_HOST={broker}  project {pubsub.project}, topic {pubsub.topic}{_own_topics(stack)}
                REST: {publish}
-  backlog      {pubsub.issuer}/subscriptions, or `sluice pubsub status --control {pubsub.issuer}`
+  backlog      {pubsub.issuer}/subscriptions
   tokens       {pubsub.issuer}/certs
   signatures   {signatures}
 {"" if stack.place is None else describe_place(stack.place)}

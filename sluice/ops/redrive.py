@@ -25,7 +25,7 @@ from sluice.local.clients import (
     topic_path,
 )
 from sluice.local.pubsub.message import Draft
-from sluice.local.stack_settings import StackSettings
+from sluice.local.stack_settings import DEAD_LETTERS, TOPIC
 
 DEAD_LETTER_PREFIX = "CloudPubSubDeadLetterSource"
 _PULL_MESSAGES = 100
@@ -47,11 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Move the messages and print how many; return 1 if Pub/Sub refused something."""
-    local = StackSettings().push_of("")
-    source = args.subscription or f"{local.dead_letter_topic}-sub"
+    source = args.subscription or f"{DEAD_LETTERS}-sub"
     if not source.startswith("projects/"):
         source = f"projects/{args.project}/subscriptions/{source}"
-    topic = topic_path(args.project, args.topic or local.topic)
+    topic = topic_path(args.project, args.topic or TOPIC)
     moved = 0
     try:
         with subscriber(args.pubsub_host) as pulled_from, publisher(args.pubsub_host) as published_to:

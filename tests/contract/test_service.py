@@ -13,10 +13,9 @@ from app.schema.table import Table, records_table
 from app.settings.load import Settings
 from app.stores.sink import Appender, RowEncode
 from sluice.__main__ import main
+from sluice.local.pubsub.api import serving_grpc
 from sluice.local.pubsub.broker import Broker
-from sluice.local.pubsub.grpc_api import serving_grpc
 from sluice.local.pubsub.message import Message
-from sluice.local.pubsub.service import PubsubService
 from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
@@ -209,7 +208,7 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
 
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
     monkeypatch.setenv("SLUICE_SIGNING_SECRET", SECRET)
-    async with serving_grpc(PubsubService(broker), 0) as port:
+    async with serving_grpc(broker, 0) as port:
         command = ["replay", "--service", "http://localhost", "--pubsub-host", f"127.0.0.1:{port}", *arguments]
         assert await asyncio.to_thread(main, command) == 0
         return [delivery.message for delivery in broker.pull(subscription, 100)]

@@ -14,6 +14,7 @@ import pytest
 from sluice.local.ports import quiet_ports
 from sluice.ops.drill.catalogue import DRILLS
 from sluice.ops.drill.command import rehearse
+from sluice.ops.drill.run_book import laptop_commands, run_book_path, section_of
 from sluice.testing.pace import patience_s
 from tests.long_form import long
 
@@ -57,7 +58,8 @@ def test_the_run_book_mends_it(name: str) -> None:
 def test_a_lost_record_fails_the_drill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody else acknowledges a message while pushes are paused: the feed lacks its record for good."""
     (tmp_path / "steal.py").write_text(_STEAL)
-    steps = f'{sys.executable} "$DRILL/steal.py"\nsluice pubsub update --push-endpoint "$URL/pubsub/push"\n'
+    resume = laptop_commands(section_of(run_book_path().read_text(), DRILLS["paused"].section))
+    steps = f'{sys.executable} "$DRILL/steal.py"\n{resume}'
     assert asyncio.run(rehearse(DRILLS["paused"], tmp_path, quiet_ports(1)[0], steps)) == 1
     assert re.search(r"missing \['drill-\d+'\], repeated or unknown \[\]; expired 0", capsys.readouterr().out)
 

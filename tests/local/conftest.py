@@ -4,12 +4,11 @@ import pytest
 from aiohttp import web
 
 from app.runtime.clock import SystemClock
-from sluice.local.control import control_app
 from sluice.local.issuer import Issuer
+from sluice.local.pubsub.api import serving_grpc
 from sluice.local.pubsub.broker import Broker
-from sluice.local.pubsub.grpc_api import serving_grpc
-from sluice.local.pubsub.service import PubsubService
 from sluice.local.pubsub.subscription import SubscriptionSettings
+from sluice.local.stack import control_app
 from tests.local.clock import ManualClock
 from tests.local.endpoint import Endpoint, serving
 
@@ -62,7 +61,7 @@ def signing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def pubsub_host(live_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """The address of a local Pub/Sub in this process, which google-cloud-pubsub's clients will use."""
-    async with serving_grpc(PubsubService(live_broker), 0) as port:
+    async with serving_grpc(live_broker, 0) as port:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
         monkeypatch.setenv("PUBSUB_PROJECT_ID", "sluice-local")
         yield f"127.0.0.1:{port}"
@@ -71,7 +70,7 @@ async def pubsub_host(live_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> A
 @pytest.fixture
 async def rest_url(live_broker: Broker) -> AsyncIterator[str]:
     """The URL of the same broker's REST API."""
-    runner = web.AppRunner(control_app(Issuer("http://127.0.0.1"), PubsubService(live_broker)), shutdown_timeout=0.05)
+    runner = web.AppRunner(control_app(Issuer("http://127.0.0.1"), live_broker), shutdown_timeout=0.05)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}/"

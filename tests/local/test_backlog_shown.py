@@ -19,14 +19,18 @@ async def test_what_waits_in_the_local_pubsub_is_told(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=control, timeout=patience_s(30)) as switch:
             subscriptions = (await switch.get("/subscriptions")).json()["subscriptions"]
             (pushed,) = (each for each in subscriptions if each["is_push"])
-            change = f"/v1/{pushed['subscription']}:modifyPushConfig"
-            await switch.post(change, json={"pushConfig": {"pushEndpoint": f"http://127.0.0.1:{free_port()}/"}})
+
+            async def push_to(url: str) -> None:
+                body = {"subscription": {"pushConfig": {"pushEndpoint": url}}, "updateMask": "pushConfig"}
+                (await switch.patch(f"/v1/{pushed['subscription']}", json=body)).raise_for_status()
+
+            await push_to(f"http://127.0.0.1:{free_port()}/")
             for number in range(2):
                 await up.publish(number)
             found = await told(up.url, messages=2)
             assert found["subscriptions"][0]["name"] == "events-push"
             assert found["error"] is None
-            await switch.post(change, json={"pushConfig": {"pushEndpoint": pushed["push_endpoint"]}})
+            await push_to(pushed["push_endpoint"])
             emptied = await told(up.url, messages=0)
             assert emptied["at"] > found["at"]
             assert emptied["subscriptions"][0]["oldest_s"] == 0

@@ -79,24 +79,15 @@ class BrokerLaws(RuleBasedStateMachine):
     def nack(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.leases)))
         _, delivery = self.leases.pop(name)
-        self.broker.modify_ack_deadline(SUBSCRIPTION, [delivery.ack_id], 0)
+        self.broker.nack(SUBSCRIPTION, delivery.ack_id)
         self.old_ack_ids.append(delivery.ack_id)
-
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data(), seconds=st.integers(1, 30))
-    def extend(self, data: st.DataObject, seconds: int) -> None:
-        name = data.draw(st.sampled_from(sorted(self.leases)))
-        end_us, delivery = self.leases[name]
-        self.broker.modify_ack_deadline(SUBSCRIPTION, [delivery.ack_id], seconds)
-        if end_us > self.clock.time_us:
-            self.leases[name] = (self.clock.time_us + seconds * 1_000_000, delivery)
 
     @precondition(lambda self: self.old_ack_ids)
     @rule(data=st.data())
     def settle_again(self, data: st.DataObject) -> None:
         ack_id = data.draw(st.sampled_from(self.old_ack_ids))
         self.broker.acknowledge(SUBSCRIPTION, [ack_id])
-        self.broker.modify_ack_deadline(SUBSCRIPTION, [ack_id], 0)
+        self.broker.nack(SUBSCRIPTION, ack_id)
 
     @rule(seconds=st.sampled_from([0.5, 1, 3, 10]))
     def wait(self, seconds: float) -> None:

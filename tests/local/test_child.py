@@ -1,6 +1,5 @@
 """Child processes start, are watched, and never outlive their parent."""
 
-import asyncio
 import signal
 import socket
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sluice.local.child import GATE, Child, ChildCommand, ChildError, Leash
-from sluice.local.leash import end_processes, read_leash
+from sluice.local.leash import end_processes
 from sluice.testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
@@ -92,22 +91,6 @@ def test_a_stubborn_process_is_killed(listener: socket.socket) -> None:
         assert process.wait(WITHIN_S) == -signal.SIGKILL
 
 
-def test_a_process_that_is_gone_is_passed_over(listener: socket.socket) -> None:
-    """Ending a process that has ended already does no harm, and the next one is still ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait(WITHIN_S)
-    port = str(listener.getsockname()[1])
-    starting = subprocess.Popen([sys.executable, "-c", CONNECTS, port], start_new_session=True)
-    with starting as process, connection_of_child(listener):
-        end_processes([gone.pid, process.pid], grace_s=0.1)
-        assert process.wait(WITHIN_S) in {-signal.SIGTERM, -signal.SIGKILL}
-
-
-def test_the_leash_holds_what_was_not_released() -> None:
-    """Processes are ended in the order in which they were put on the leash; a released one is not."""
-    assert read_leash(["+11\n", "+12\n", "+13\n", "-12\n", "-99\n"]) == [11, 13]
-
-
 @pytest.mark.parametrize(
     ("handler", "within_s", "status"),
     [("lambda *_: sys.exit(7)", WITHIN_S, 7), ("signal.SIG_IGN", 0.1, -signal.SIGKILL)],
@@ -134,29 +117,3 @@ async def test_a_child_that_ends_too_early_is_reported_with_its_log(tmp_path: Pa
         with pytest.raises(ChildError, match=r"(?s)service exited with status 1 .*the disk is full"):
             await child.first_line(WITHIN_S)
         await child.stop(WITHIN_S)
-
-
-async def test_a_child_that_is_late_is_reported(tmp_path: Path) -> None:
-    """Waiting for longer than allowed raises the child's name and the time."""
-    async with Leash() as leash:
-        command = ChildCommand(name="sleeper", arguments=["-c", "import signal; signal.pause()"])
-        child = await Child.start(command, leash, tmp_path)
-        with pytest.raises(ChildError, match=r"sleeper was not ready within 0\.01 s"):
-            await child.require(asyncio.Event().wait(), 0.01)
-        await child.stop(WITHIN_S)
-
-
-async def test_another_program_than_python_is_a_child_too(tmp_path: Path) -> None:
-    """It gets its arguments; that it died of SIGTERM counts as asked where the command says so."""
-    async with Leash() as leash:
-        for dies, status in ((False, -signal.SIGTERM), (True, 0)):
-            command = ChildCommand(
-                name="shell",
-                executable="/bin/sh",
-                arguments=["-c", "echo $0; exec tail -f /dev/null", "up"],
-                reads_output=True,
-                dies_of_sigterm=dies,
-            )
-            child = await Child.start(command, leash, tmp_path)
-            assert await child.first_line(WITHIN_S) == b"up\n"
-            assert await child.stop(WITHIN_S) == status

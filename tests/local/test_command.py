@@ -10,10 +10,8 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import pytest
 from google.auth import jwt
 
-from sluice.__main__ import main
 from sluice.local import clients
 from sluice.local.pubsub.message import Draft
 from tests.local.endpoint import TIMEOUT_S, Endpoint
@@ -69,24 +67,6 @@ async def test_pubsub_serves_pushes_and_ends_cleanly(endpoint: Endpoint) -> None
         assert (claims["aud"], claims["email"], claims["iss"]) == ("sluice", ready["principal"], ready["issuer"])
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--max-attempts", "1"], "--max-attempts 1: must be 5-100"),
-        (["--push-endpoint", "localhost:8080"], "is not an http:// or https:// URL"),
-        (["--stream", "x y"], "3-255 letters"),
-        (["--max-backoff-s", "0"], "0 < min <= max"),
-    ],
-)
-def test_pubsub_says_what_is_wrong_with_its_options(
-    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing starts, status 1, one line."""
-    assert main(["pubsub", "--port", "0", "--issuer-port", "0", *arguments]) == 1
-    assert complaint in (said := capsys.readouterr().err)
-    assert len(said.splitlines()) == 1
 
 
 async def test_a_taken_port_is_an_error(endpoint: Endpoint) -> None:

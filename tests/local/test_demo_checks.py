@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.local.demo.checks import Observed, Row, check_all, of_run
+from sluice.local.demo.checks import Observed, Row, check_all
 from sluice.local.demo.command import rows as rows_of
 from sluice.local.demo.plan import Plan, make_plan
 from sluice.local.flights.streams import STREAMS
@@ -152,53 +152,24 @@ def mixed(seen: Observed) -> dict[str, list[Row]]:
 WRONGS: list[tuple[str, set[str], Callable[[Observed], Changes]]] = [
     ("a record is missing", {ONCE}, feed(lambda rows: rows[1:])),
     ("a record is doubled", {ONCE, ORDER}, feed(lambda rows: [*rows, rows[0]])),
-    ("a record is there that nobody published", {ONCE}, edit("flights", 0, message_index=77)),
-    ("a value is altered", {UNCHANGED}, edit("flights", 5, distance_miles=1.5)),
+    ("a flight is in another stream", {ONCE}, lambda seen: {"feeds": mixed(seen)}),
     ("an hour is lost in a nested time", {UNCHANGED}, edit("flights", 5, schedule={"arrival_local": "00:00:00"})),
     ("a value is nulled", {UNCHANGED}, edit("flights", 0, tail_number=None)),
-    ("a value has the wrong type", {UNCHANGED}, edit("flights", 0, carrier=7)),
     ("a column is added", {UNCHANGED}, edit("flights", 0, gate="C12")),
-    (
-        "a member is left out",
-        {UNCHANGED},
-        feed(lambda rows: [{name: row[name] for name in row if name != "actual"} for row in rows]),
-    ),
     ("an id is another's", {ENVELOPE}, edit("flights", 0, message_id="id-9")),
-    ("a key appears", {ENVELOPE}, edit("flights", 0, ordering_key="UA")),
-    ("a time is missing", {ENVELOPE}, edit("flights", 0, publish_time=None)),
-    ("an attribute is added", {ENVELOPE}, edit("rejects", 0, attributes={"extra": "1"})),
+    ("it came by another subscription", {ENVELOPE}, edit("weather", 0, subscription_name="projects/p/s")),
     ("two change places", {ORDER}, feed(lambda rows: [rows[1], rows[0], *rows[2:]])),
     ("the follower missed one", {FOLLOWED}, feed(lambda rows: rows[:-1], of="followed")),
-    ("the follower saw one twice", {FOLLOWED}, feed(lambda rows: [*rows, rows[3]], of="followed")),
     ("resuming repeats a record", {RESUMED}, lambda seen: {"resumed": {"weather": [seen.feeds["weather"][-1]]}}),
     ("a reject is missing", {REJECTED}, rejects(lambda rows: rows[1:])),
-    ("a reject is doubled", {REJECTED, EXPLAINED}, rejects(lambda rows: [*rows, rows[0]])),
-    (
-        "a good record was rejected",
-        {REJECTED},
-        rejects(lambda rows: [*rows, edited(rows, 0, message_index=9)[0]]),
-    ),
-    ("an observation is altered", {UNCHANGED}, edit("weather", 5, temperature_f=-40.0)),
-    ("an airport is missing", {ONCE}, feed(lambda rows: rows[1:], "airports")),
-    ("a flight is in another stream", {ONCE}, lambda seen: {"feeds": mixed(seen)}),
-    ("a reject is of another stream", {EXPLAINED}, edit("rejects", 0, stream="weather")),
     ("no stream shows rejects", {OWN}, lambda _: {"own_rejects": {}}),
-    ("it came by another subscription", {ENVELOPE}, edit("weather", 0, subscription_name="projects/p/s")),
     ("a reason is wrong", {EXPLAINED}, edit("rejects", 0, reason="empty")),
-    ("a field is wrong", {EXPLAINED}, edit("rejects", 3, field="id")),
-    ("a detail is missing", {EXPLAINED}, edit("rejects", 0, detail="")),
     ("the bytes are not the same", {EXPLAINED}, edit("rejects", 0, payload="AAAA")),
     ("a copy was refused", {REDELIVERED}, lambda seen: {"redelivered": dict(seen.redelivered) | {0: 503}}),
-    ("a copy was not sent", {REDELIVERED}, lambda _: {"redelivered": {}}),
     (
         "a message waits",
         {DRAINED},
         lambda _: {"backlogs": [msgspec.structs.replace(BACKLOG, num_undelivered_messages=1)]},
-    ),
-    (
-        "a message was given up",
-        {DRAINED},
-        lambda _: {"backlogs": [msgspec.structs.replace(BACKLOG, dead_letter_message_count=1)]},
     ),
 ]
 
@@ -211,12 +182,6 @@ def test_every_wrong_is_found(plan: Plan, expected: set[str], spoil: Callable[[O
     assert all(problem for problems in found.values() for problem in problems)
 
 
-def test_a_problem_says_what_was_expected_and_what_was_found(plan: Plan) -> None:
-    """The message names the record, the field and both values."""
-    found = failing(plan, **edit("flights", 0, carrier="ZZ")(perfect(plan)))
-    assert found == {UNCHANGED: ("message 0, record 0, carrier: expected 'UA', found 'ZZ'",)}
-
-
 def test_a_reject_in_parts_is_put_together(plan: Plan) -> None:
     """A payload that was cut over several rows is compared as a whole, in the order of the parts."""
     seen = perfect(plan)
@@ -226,9 +191,3 @@ def test_a_reject_in_parts_is_put_together(plan: Plan) -> None:
         for part, cut in enumerate((whole[:5], whole[5:]))
     ]
     assert failing(plan, **rejects(lambda rows: [*reversed(parts), *rows[1:]])(seen)) == {}
-
-
-def test_records_of_other_runs_are_left_alone(plan: Plan) -> None:
-    """Only rows whose message carries the run's name count; others may be anything."""
-    own = perfect(plan).feeds["flights"][0]
-    assert of_run([own, {"attributes": {"run": "run-0"}}, {"attributes": {}}, {"attributes": None}], RUN) == [own]

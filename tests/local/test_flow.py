@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.local.flow import INITIAL_WINDOW, LINEAR_ABOVE, PushFlow
+from sluice.local.flow import INITIAL_WINDOW, PushFlow
 
 
 def fill_and_ack(flow: PushFlow, latency_s: float = 0.01) -> None:
@@ -21,59 +21,6 @@ def test_the_window_starts_small_and_doubles_each_round() -> None:
         fill_and_ack(flow)
         windows.append(flow.window)
     assert windows == [INITIAL_WINDOW * 2, INITIAL_WINDOW * 4, INITIAL_WINDOW * 8, INITIAL_WINDOW * 16]
-
-
-def test_the_window_grows_linearly_past_three_thousand() -> None:
-    """Above 3,000 outstanding requests a round adds a tenth of that, no matter how wide the window."""
-    flow = PushFlow()
-    while flow.window < LINEAR_ABOVE:
-        fill_and_ack(flow)
-    before = flow.window
-    fill_and_ack(flow)
-    assert before + 250 <= flow.window <= before + 310
-
-
-def test_the_window_stays_within_its_limit() -> None:
-    """max_window bounds the growth, and even the start."""
-    flow = PushFlow(max_window=10)
-    for _ in range(10):
-        fill_and_ack(flow)
-    assert flow.window == 10
-    assert PushFlow(max_window=1).room(0, now_s=0) == 1
-
-
-def test_an_unused_window_does_not_grow() -> None:
-    """One request at a time proves nothing about more."""
-    flow = PushFlow()
-    for _ in range(100):
-        flow.acked(flow.epoch, 0.01, in_flight=1)
-    assert flow.window == INITIAL_WINDOW
-
-
-def test_slow_answers_close_the_window() -> None:
-    """A mean latency of a second or more narrows the window down to where it started."""
-    flow = PushFlow()
-    for _ in range(6):
-        fill_and_ack(flow)
-    wide = flow.window
-    for _ in range(1_000):
-        flow.acked(flow.epoch, 2.0, in_flight=flow.window)
-    assert wide > flow.window == INITIAL_WINDOW
-
-
-def test_below_99_percent_acknowledged_the_window_does_not_grow() -> None:
-    """With one failure in fifty the window shrinks and never widens beyond a little."""
-    flow = PushFlow(min_backoff_s=0.1)
-    now_s = 0.0
-    for _ in range(6):
-        fill_and_ack(flow)
-    for number in range(2_000):
-        if number % 50 == 0:
-            flow.nacked(flow.epoch, now_s)
-        else:
-            flow.acked(flow.epoch, 0.01, in_flight=flow.window)
-        now_s += 1
-    assert flow.window <= INITIAL_WINDOW + 50
 
 
 def test_a_nack_pauses_the_whole_subscription() -> None:
@@ -122,17 +69,3 @@ def test_acknowledgements_take_the_back_off_down_again() -> None:
     assert flow.backoff_s == 0
     flow.nacked(flow.epoch, now_s=3.0)
     assert flow.backoff_s == pytest.approx(0.1)
-
-
-def test_limits_are_settings() -> None:
-    """Minimum and maximum back-off can be set like a retry policy's; nonsense is refused."""
-    flow = PushFlow(min_backoff_s=10, max_backoff_s=15)
-    for expected in (10, 15, 15):
-        flow.nacked(flow.epoch, now_s=0)
-        assert flow.backoff_s == expected
-    flow.reset_pause()
-    assert flow.room(0, now_s=0) == INITIAL_WINDOW
-    with pytest.raises(ValueError, match="0 < min <= max"):
-        PushFlow(min_backoff_s=5, max_backoff_s=1)
-    with pytest.raises(ValueError, match="at least 1"):
-        PushFlow(max_window=0)

@@ -121,17 +121,3 @@ async def test_a_service_that_cannot_start_is_not_started_for_ever(tmp_path: Pat
         assert "cannot start: " in up.said
         async with asyncio.timeout(patience_s(WITHIN_S)):
             assert await up.process.wait() == 1
-
-
-async def test_it_can_be_stopped_while_the_service_is_away(tmp_path: Path) -> None:
-    """Without waiting for the service to come back."""
-    async with running_up(tmp_path) as up:
-        await up.until("Ctrl-C stops everything")
-        os.kill(up.service(), signal.SIGKILL)
-        await up.until("starting it again")
-        up.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(patience_s(WITHIN_S)):
-            await up.process.wait()
-        rest = await up.process.stdout.read() if up.process.stdout else b""
-        assert up.process.returncode == 0, up.said + rest.decode()
-        assert "Traceback" not in up.said + rest.decode()

@@ -10,15 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.stores.bigquery.client import TableAddress
-from sluice.local.bigquery.install import Installation
-from sluice.local.bigquery.process import service_settings
 from sluice.local.child import Child, ChildCommand, ChildError, Leash
 from sluice.local.declared import Declared
 from sluice.local.environment import LocalStack, StackOptions, service_environ, unless_stopped
-from sluice.local.ports import choose_port, quiet_ports
 from sluice.local.stack_settings import Ready
-from sluice.local.up import describe, describe_place
 from sluice.testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
@@ -32,14 +27,6 @@ READY = Ready(
     topic="events",
     subscription="events-push",
     project="p",
-)
-
-PLACE = TableAddress(
-    project="local",
-    dataset="sluice",
-    location=None,
-    rest_url="http://127.0.0.1:5",
-    storage_url="http://127.0.0.1:6",
 )
 
 
@@ -94,16 +81,6 @@ async def test_work_ends_when_a_process_does(
             await unless_stopped(work(), stack, asyncio.Event())
 
 
-def test_a_port_that_is_taken_is_refused_or_avoided(listener: socket.socket) -> None:
-    """A port that was asked for and is taken is an error; a preferred one is replaced. A free one is kept."""
-    taken = listener.getsockname()[1]
-    with pytest.raises(OSError, match=f"port {taken} .* is in use"):
-        choose_port(taken, preferred=8080)
-    free = choose_port(None, preferred=taken)
-    assert free not in {taken, 0}
-    assert choose_port(free, preferred=0) == choose_port(None, preferred=free) == free
-
-
 async def test_a_port_that_is_taken_after_it_was_chosen_is_replaced(
     listener: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,51 +133,3 @@ def test_the_service_gets_one_declaration(monkeypatch: pytest.MonkeyPatch) -> No
             variable: value for variable, value in environ.items() if value in {"a:B", "mine:Type", "mine:STREAMS"}
         }
         assert given == {name: "a:B"}
-
-
-def test_up_names_the_topics_of_the_streams() -> None:
-    """Beside the one that they share, to which a message says its stream."""
-    stack = LocalStack(StackOptions(declared=Declared(streams="shop:STREAMS")))
-    stack.url, stack.pubsub, stack.streams = "http://127.0.0.1:3", READY, ("orders", "payments")
-    shown = describe(stack)
-    assert "topic events (with the attribute `stream`)\n               topic events.orders\n" in shown
-    assert "records      shop:STREAMS, stored in" in shown
-    assert "topic events.payments\n" in shown
-
-
-def test_up_says_that_no_project_names_a_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what makes one, and only where the type is the default for want of another."""
-    monkeypatch.delenv("SLUICE_RECORD", raising=False)
-    words = (
-        "app.record:Record (the default type: this folder is no project that names one; `sluice new` makes a project)"
-    )
-    for declared, record in ((Declared(), ""), (Declared("a:B"), ""), (Declared(), "app.record:Record")):
-        stack = LocalStack(StackOptions(declared=declared))
-        stack.url, stack.pubsub = "http://127.0.0.1:3", READY
-        monkeypatch.setenv("SLUICE_RECORD", record)
-        assert (words in describe(stack)) is (declared == Declared() and not record)
-
-
-def test_the_service_stores_in_bigquery_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store's settings take the place of the embedded ones, whatever the caller's environment says."""
-    monkeypatch.setenv("SLUICE_BIGQUERY_PROJECT", "somebody-elses")
-    environ = service_environ(StackOptions(), READY, 4711, PLACE, "a secret")
-    assert environ.items() >= service_settings(PLACE).items()
-    assert environ["SLUICE_PUSH_AUDIENCE"] == "somebody"
-
-
-def test_up_says_where_bigquery_is() -> None:
-    """With a local-bigquery, how to look into it is shown too; without one, nothing of the kind."""
-    stack = LocalStack(StackOptions(bigquery=Installation(Path("somewhere"))))
-    stack.url, stack.pubsub, stack.place = "http://127.0.0.1:3", READY, PLACE
-    assert "stored in data/sluice.bigquery\n" in describe(stack)
-    assert describe_place(PLACE) in describe(stack)
-    stack.place = None
-    assert "bq --api" not in describe(stack)
-
-
-def test_free_ports_are_all_different() -> None:
-    """None of them is one that the system gives to outgoing connections."""
-    ports = quiet_ports(50)
-    assert len(set(ports)) == 50
-    assert all(20_000 <= port < 32_000 for port in ports)

@@ -1,17 +1,12 @@
 """local-bigquery is run with the service's tables made, for people and for tests, and never outlives them."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
-from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 from app.record import Record
@@ -23,17 +18,14 @@ from app.stores.bigquery.table_layout import LAYOUT
 from sluice.local.bigquery.errors import InUseError, ProvisionError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.process import LocalBigQuery, service_settings
-from sluice.local.bigquery.provision import provision, tables_of
+from sluice.local.bigquery.provision import provision
 from sluice.local.child import Leash
-from sluice.local.declared import Declared
 from sluice.local.flights.record import Flight
-from sluice.local.up import bq_command
 from sluice.testing.pace import patience_s
 from tests.support.local_bigquery import ROOT, Double
 
 WITHIN_S = patience_s(60.0)
 RECORDS, REJECTS, FLIGHTS = records_table(Record), rejects_table(), records_table(Flight)
-BQ = shutil.which("bq")
 
 
 @pytest.fixture
@@ -63,14 +55,6 @@ def test_the_tables_are_as_declared(place: TableAddress, client: bigquery.Client
         assert made.to_api_repr().items() >= LAYOUT.resource().items()
 
 
-def test_a_query_needs_its_partition_filter(place: TableAddress, client: bigquery.Client) -> None:
-    """A query that would read the whole table is refused; one that names a stretch of time is not."""
-    sql = f"SELECT id FROM `{place.table_id('records')}`"  # noqa: S608 - the name is ours
-    with pytest.raises(GoogleAPICallError, match=r"filter over column.*ingest_time"):
-        client.query_and_wait(sql)
-    assert list(client.query_and_wait(f"{sql} WHERE ingest_time > TIMESTAMP '2026-01-01'")) == []
-
-
 def test_tables_that_fit_are_kept(place: TableAddress, client: bigquery.Client) -> None:
     """Making the tables again changes nothing, and keeps the rows."""
     values = {
@@ -93,57 +77,11 @@ def test_a_table_that_does_not_fit_is_named(place: TableAddress) -> None:
         provision(place, [FLIGHTS])
 
 
-def test_each_test_has_a_dataset_of_its_own(local_bigquery: Double, place: TableAddress) -> None:
-    """Tables of the same name in two datasets do not meet."""
-    other = local_bigquery.fresh(FLIGHTS)
-    assert other.dataset != place.dataset
-    provision(other, [FLIGHTS])
-    provision(place, [RECORDS])
-
-
-def test_streams_have_a_table_each() -> None:
-    """And one table of rejects, whichever stream they are of."""
-    tables = tables_of(Declared(streams="tests.streams.market:STREAMS"))
-    assert [table.name for table in tables] == ["orders", "payments", "visits", "records_rejected", "_instances"]
-
-
-def test_an_unknown_record_type_is_one_message() -> None:
-    """Before anything is made."""
-    with pytest.raises(ProvisionError, match=r"streams nowhere:STREAMS: .*cannot be imported"):
-        tables_of(Declared(streams="nowhere:STREAMS"))
-    with pytest.raises(ProvisionError, match="nowhere:Type"):
-        tables_of(Declared("nowhere:Type"))
-
-
-def test_a_bigquery_that_is_not_there_is_one_message() -> None:
-    """Nobody waits for minutes, and the address is in the message."""
-    nowhere = TableAddress(
-        project="local",
-        dataset="d",
-        location=None,
-        rest_url="http://127.0.0.1:1",
-        storage_url="http://127.0.0.1:1",
-    )
-    with pytest.raises(ProvisionError, match=r"local\.d could not be created: .*127\.0\.0\.1.*port=1"):
-        provision(nowhere, [RECORDS], within_s=0.5)
-
-
 def test_the_settings_of_a_service_are_valid(local_bigquery: Double) -> None:
     """A service takes them, and stores there."""
     settings = load_settings(service_settings(local_bigquery.place))
     assert settings.store.backend == "bigquery"
     assert TableAddress.of(settings.store) == local_bigquery.place
-
-
-@pytest.mark.skipif(BQ is None, reason="NOT tested here: Google's bq command over local-bigquery; bq is not installed")
-def test_googles_command_line_sees_the_tables(place: TableAddress, tmp_path: Path) -> None:
-    """The `bq` that `sluice up` prints lists the tables."""
-    command = [*bq_command(place).split(), "--format=json", "ls", place.dataset]
-    environ = os.environ | {"HOME": str(tmp_path)}  # whoever runs the tests has an account and settings of their own
-    ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    listed = msgspec.json.decode(ran.stdout.splitlines()[-1])
-    assert {table["tableReference"]["tableId"] for table in listed} == {"_instances", "records", "records_rejected"}
 
 
 @pytest.mark.usefixtures("local_bigquery")

@@ -4,7 +4,6 @@ A script takes uv's place: it writes down how it was called and makes an environ
 """
 
 import re
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,24 +123,6 @@ def test_an_installation_that_was_interrupted_is_begun_again(fake: Fake, monkeyp
     assert len(fake.calls("pip sync")) == 3
 
 
-def test_two_at_a_time_install_once(fake: Fake) -> None:
-    """The second waits for the first and finds it done."""
-    threads = [threading.Thread(target=fake.install) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(fake.calls("venv")) == 1
-
-
-def test_all_of_pyenvs_pythons_are_looked_at(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pyenv runs only the chosen ones; and the caller's own environment is not the one that is meant."""
-    fake.write("bin/pyenv", "#!/bin/sh\necho 3.11.7; echo 3.13.0\n")
-    monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
-    fake.install()
-    assert all(call.endswith("[VIRTUAL_ENV= PYENV_VERSION=3.11.7:3.13.0]") for call in fake.calls())
-
-
 def test_without_a_python_the_message_says_how_to_get_one(fake: Fake) -> None:
     """It names the versions, what was tried, and what to do."""
     (fake.folder / "interpreter").unlink()
@@ -150,32 +131,6 @@ def test_without_a_python_the_message_says_how_to_get_one(fake: Fake) -> None:
     ):
         fake.install()
     assert not fake.installation.stamp.exists()
-
-
-def test_without_extensions_the_message_says_for_what(fake: Fake) -> None:
-    """A platform without wheels is named."""
-    (fake.folder / "packages/duckdb_extension_icu/extensions/v9/icu.duckdb_extension").unlink()
-    with pytest.raises(InstallError, match="has no extensions for DuckDB v9 on an_os"):
-        fake.install()
-
-
-@pytest.mark.parametrize(("error", "status"), [(NoPythonError("no Python"), 3), (InstallError("no network"), 1)])
-@pytest.mark.parametrize("command", [["up", "--backend", "bigquery"], ["demo", "--backend", "bigquery"]])
-def test_every_command_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: list[str],
-    error: InstallError,
-    status: int,
-) -> None:
-    """One message, and a status that tells a missing Python from other trouble."""
-
-    def fail(_: object) -> None:
-        raise error
-
-    monkeypatch.setattr("sluice.local.environment.install", fail)
-    assert main(command) == status
-    assert capsys.readouterr().err == f"{command[0]}: {error}\n"
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])
@@ -201,15 +156,3 @@ def test_tests_are_skipped_only_where_there_is_no_python() -> None:
         with pytest.raises(Failed, match=str(trouble)):
             give_up_over(trouble, required=required)
     give_up_over(None, required=True)
-
-
-def test_what_is_pinned_is_what_was_asked_for() -> None:
-    """Every package has its hashes, the versions are those asked for, and no package index is written down."""
-    text = REQUIREMENTS.read_text()
-    pinned = re.findall(r"^([a-z0-9-]+==[^ \n]+).*\\\n +--hash=sha256:", text, re.MULTILINE)
-    assert len(pinned) == len(re.findall(r"^[a-z]", text, re.MULTILINE))
-    for name in ("requirements.in", "overrides.txt"):
-        asked = re.findall(r"^[a-z].*", REQUIREMENTS.with_name(name).read_text(), re.MULTILINE)
-        assert asked
-        assert set(asked) <= set(pinned)
-    assert "://" not in text

@@ -1,14 +1,11 @@
 import asyncio
-import io
-import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from sluice.__main__ import main
 from sluice.local.batches import publish_batches
-from sluice.local.publish import InputError, join_records, parse_attributes, read_records
+from sluice.local.publish import read_records
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
 from tests.local.conftest import SUBSCRIPTION, TOPIC
@@ -40,16 +37,6 @@ async def test_a_file_of_lines_becomes_messages(
     assert deliveries[0].message.attributes == {"data": "1", "topic": "a=b"}
 
 
-async def test_standard_input_in_batches(
-    pubsub_host: str, subscribed: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """--batch puts several records into one message, as a JSON array."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'[{"id": "1"}, {"id": "2"},\n {"id": "3"}]')))
-    assert await publish("--batch", "2", "--pubsub-host", pubsub_host) == 0
-    assert [msgspec.json.decode(data) for data in messages(subscribed)] == [[{"id": "1"}, {"id": "2"}], [{"id": "3"}]]
-    assert "published 3 records in 2 messages" in capsys.readouterr().out
-
-
 async def test_a_bad_line_is_named_and_nothing_is_published(
     subscribed: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,55 +53,9 @@ async def test_a_bad_line_is_named_and_nothing_is_published(
     assert messages(subscribed) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["{file}", "--topic", "other"], "topics/other does not exist"),
-        (["{file}", "--attribute", "novalue"], "'novalue': expected KEY=VALUE"),
-        (["{file}", "--batch", "0"], "--batch 0: must be at least 1"),
-        (["no-such-file"], "no-such-file"),
-        (["{file}", "--pubsub-host", "127.0.0.1:1"], "Pub/Sub does not answer at 127.0.0.1:1; `sluice pubsub`"),
-    ],
-)
-@pytest.mark.usefixtures("subscribed")
-async def test_what_goes_wrong_is_one_clear_line(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    complaint: str,
-) -> None:
-    """Exit status 1, and a text that says what to change."""
-    monkeypatch.setattr("sluice.local.clients.RETRY._timeout", 0.2)
-    file = tmp_path / "records.ndjson"
-    file.write_text('{"id": "1"}')
-    assert await publish(*(argument.format(file=file) for argument in arguments)) == 1
-    assert complaint in capsys.readouterr().err
-
-
 def test_one_value_over_several_lines_is_one_record() -> None:
     """A pretty-printed object is not a list of bad lines."""
     assert read_records(b'{\n  "id": "1"\n}\n') == [b'{\n  "id": "1"\n}']
-
-
-@pytest.mark.parametrize("content", [b"", b" \n", b"[{]", b'["unfinished"'])
-def test_an_empty_input_or_a_broken_array_is_refused(content: bytes) -> None:
-    """The text says what was expected."""
-    with pytest.raises(InputError, match=r"empty|starts as a JSON array"):
-        read_records(content)
-
-
-def test_only_ten_bad_lines_are_listed() -> None:
-    """A file that is something else altogether does not flood the terminal."""
-    with pytest.raises(InputError) as refusal:
-        read_records(b"oops\n" * 1000)
-    assert len(str(refusal.value).splitlines()) == 11
-
-
-def test_records_join_and_attributes_parse() -> None:
-    """The last message may be shorter; a value may hold an equals sign and be empty."""
-    assert join_records([b"1", b"2", b"3"], 2) == [b"[1,2]", b"[3]"]
-    assert parse_attributes(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
 
 
 def test_requests_stay_within_the_limits_and_mix_no_keys() -> None:

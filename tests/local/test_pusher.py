@@ -5,13 +5,14 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from sluice.local.flow import PushFlow
 from sluice.local.pubsub.broker import Broker
-from sluice.local.pubsub.message import Draft
+from sluice.local.pubsub.message import Delivery, Draft, Message
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.local.pusher import Pusher
+from sluice.local.pusher import Pusher, push_body
 from tests.local.conftest import TOPIC
 from tests.local.endpoint import Endpoint, Push, eventually, serving
 from tests.support.process import free_port
@@ -79,7 +80,7 @@ async def test_every_message_is_pushed_once_with_the_token(push_broker: Broker, 
     assert {push.envelope["deliveryAttempt"] for push in pushes} == {1}
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 203, 206, 301, 307, 400, 401, 403, 413, 429, 500, 503])
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 203, 307, 401, 429, 503])
 async def test_only_the_documented_statuses_acknowledge(push_broker: Broker, endpoint: Endpoint, status: int) -> None:
     """Every other answer, a redirect too, brings the message back with the next attempt number."""
     answered = [status] if status in {200, 201, 202, 204} else [status, 204]
@@ -180,3 +181,34 @@ async def test_what_is_in_flight_at_the_end_is_not_acknowledged(push_broker: Bro
         publish(push_broker, 2)
         await endpoint.received(2)
     assert push_broker.subscription(NAME).backlog == 2
+
+
+def delivery(data: bytes = b"", ordering_key: str = "", **attributes: str) -> Delivery:
+    """Return a third delivery of a message like the documentation's."""
+    return Delivery("7", Message(data, attributes, ordering_key, "2070443601311540", 1_614_366_835_749_000), 3)
+
+
+def test_a_wrapped_push_has_the_service_s_shape() -> None:
+    """Both spellings of id and time, data in base64, the attempt and subscription beside the message."""
+    body = push_body(NAME, delivery(b"Hello", "k1", source="test"), with_attempt=True)
+    assert msgspec.json.decode(body) == {
+        "message": {
+            "attributes": {"source": "test"},
+            "data": "SGVsbG8=",
+            "messageId": "2070443601311540",
+            "message_id": "2070443601311540",
+            "orderingKey": "k1",
+            "publishTime": "2021-02-26T19:13:55.749Z",
+            "publish_time": "2021-02-26T19:13:55.749Z",
+        },
+        "subscription": NAME,
+        "deliveryAttempt": 3,
+    }
+
+
+def test_what_a_message_does_not_have_is_left_out() -> None:
+    """No data, attributes or ordering key: no such members; no dead-letter policy: no attempt."""
+    body = push_body(NAME, delivery(), with_attempt=False)
+    decoded = msgspec.json.decode(body)
+    assert set(decoded) == {"message", "subscription"}
+    assert set(decoded["message"]) == {"messageId", "message_id", "publishTime", "publish_time"}

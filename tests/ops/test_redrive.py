@@ -11,7 +11,7 @@ from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
 from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.local.stack import create
-from sluice.local.stack_settings import StackSettings
+from sluice.local.stack_settings import DEAD_LETTERS, StackSettings, topic_name
 from tests.local.conftest import TOPIC
 from tests.local.endpoint import TIMEOUT_S
 
@@ -39,8 +39,8 @@ def dead_broker(live_broker: Broker) -> Broker:
 
 def fail_all(broker: Broker) -> None:
     """Nack everything once, which here dead-letters it."""
-    ack_ids = [delivery.ack_id for delivery in broker.pull(NAME, 100)]
-    broker.modify_ack_deadline(NAME, ack_ids, 0)
+    for delivery in broker.pull(NAME, 100):
+        broker.nack(NAME, delivery.ack_id)
 
 
 async def redrive(*arguments: str) -> int:
@@ -59,11 +59,9 @@ async def test_the_round_trip_restores_every_message(dead_broker: Broker, capsys
 
 async def test_a_stream_has_dead_letters_of_its_own(live_broker: Broker) -> None:
     """Those of the stack's stream return to its own topic, whose push names the stream."""
-    settings = StackSettings(streams=("flights",))
-    push = settings.push_of("flights")
-    name = create(live_broker, settings, push)
-    named = ("--subscription", f"{push.dead_letter_topic}-sub", "--topic", push.topic)
-    live_broker.publish(settings.topic_name(push.dead_letter_topic), [Draft(b"1")])
+    name = create(live_broker, StackSettings(), "flights")
+    named = ("--subscription", "events-dead.flights-sub", "--topic", "events.flights")
+    live_broker.publish(topic_name(DEAD_LETTERS, "flights"), [Draft(b"1")])
     assert await redrive(*named, "--max", "1") == 0
     assert [delivery.message.data for delivery in live_broker.pull(name, 10)] == [b"1"]
 

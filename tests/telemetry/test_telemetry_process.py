@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from sluice.local.stack import running as running_pubsub
-from sluice.local.stack_settings import StackSettings
+from sluice.local.stack_settings import StackSettings, topic_name
 from sluice.testing.service import GOOD, authorization, envelope
 from tests.support.process import free_port, serving, start
 from tests.telemetry.cloud_servers import WITHIN_S, CloudServer
@@ -107,7 +107,7 @@ async def test_a_message_is_one_trace_from_its_publisher_to_the_store(cloud: Clo
         process = await start(numbers(cloud), **SETTINGS, **told)
         try:
             await process.line_with("listening")
-            await asyncio.to_thread(publish, pubsub.pubsub, stack.topic_name(stack.topic))
+            await asyncio.to_thread(publish, pubsub.pubsub, topic_name())
             await asyncio.to_thread(cloud.wait_until, lambda: any(span.kind == "CONSUMER" for span in cloud.spans))
             assert await process.terminate() == 0
         finally:

@@ -74,6 +74,7 @@ def install(say: Callable[[str], None], folder: Path = FOLDER) -> Installation:
         NoPythonError: no Python of PYTHONS is there, and none can be downloaded.
         InstallError: anything else went wrong.
     """
+    folder = folder.resolve()  # several checkouts may link to one installation
     done = Installation(folder)
     expected = f"{folder}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
     if _is_done(done, expected):

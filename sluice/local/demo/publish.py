@@ -12,7 +12,7 @@ from sluice.local.demo.checks import Row
 from sluice.local.demo.plan import Planned
 from sluice.local.pubsub.message import MICROSECONDS, Delivery, Message
 from sluice.local.pusher import push_body
-from sluice.local.stack_settings import Ready, of_stream
+from sluice.local.stack_settings import Ready, topic_name
 
 PUBLISH_WITHIN_S = 60.0
 _JSON = {"Content-Type": "application/json"}
@@ -30,7 +30,7 @@ def publish(pubsub: Ready, messages: Sequence[Planned]) -> dict[int, str]:
     try:
         futures = {}
         for each in messages:
-            topic = client.topic_path(pubsub.project, of_stream(pubsub.topic, "" if each.is_shared else each.stream))
+            topic = topic_name(stream="" if each.is_shared else each.stream)
             sent = client.publish(topic, each.data, ordering_key=each.ordering_key, **each.attributes)
             futures[each.number] = sent
         return {number: future.result(PUBLISH_WITHIN_S) for number, future in futures.items()}
@@ -51,7 +51,7 @@ async def redeliver(
     A second delivery has the id and the publish time of the first, taken from the stored rows (`rows`, by message
     number). A message that was not stored cannot be redelivered and is left out.
     """
-    async with session.post(f"{pubsub.issuer}/token", data=b"{}", headers=_JSON) as response:
+    async with session.post(f"{pubsub.issuer}/token") as response:
         response.raise_for_status()
         token = (await response.json())["token"]
     headers = _JSON | {"Authorization": f"Bearer {token}"}

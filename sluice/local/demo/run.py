@@ -17,8 +17,8 @@ from sluice.local.demo.plan import NUMBER, Plan
 from sluice.local.demo.publish import publish, redeliver
 from sluice.local.environment import LocalStack
 from sluice.local.flights.streams import STREAMS
-from sluice.local.pubsub.ask import backlogs_at
-from sluice.local.stack_settings import of_stream
+from sluice.local.pubsub.subscription import Backlog
+from sluice.local.stack_settings import subscription_name
 from sluice_client.async_client import AsyncClient
 from sluice_client.protocol.requests import Feed
 
@@ -73,6 +73,8 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
                 feeds[name], cursor = await _read(client, feed, plan.run, since)
                 pages = client.follow(cursor=cursor, feed=feed, wait_s=0, until_caught_up=True)
                 resumed[name] = [row async for page in pages for row in of_run(page.records, plan.run)]
+            async with session.get(f"{stack.pubsub.issuer}/subscriptions") as answer:
+                backlogs = msgspec.convert((await answer.json())["subscriptions"], list[Backlog])
             all_rejects, _ = await _read(client, _REJECTS, plan.run, since)
             own_rejects = {
                 name: (await _read(client, Feed(name, rejects=True), plan.run, since))[0] for name in STREAMS
@@ -83,14 +85,14 @@ async def run_plan(console: Console, stack: LocalStack, plan: Plan) -> Result:
             await asyncio.gather(*following, return_exceptions=True)
     observed = Observed(
         message_ids=message_ids,
-        subscriptions=_subscriptions(stack),
+        subscriptions={name: subscription_name(stream=name) for name in ("", *STREAMS)},
         feeds=feeds,
         followed=followed,
         resumed=resumed,
         rejects=all_rejects,
         own_rejects=own_rejects,
         redelivered=redelivered,
-        backlogs=await asyncio.to_thread(backlogs_at, stack.pubsub.issuer),
+        backlogs=backlogs,
     )
     return Result(checks=check_all(plan, observed), rejected=_rejected(plan, all_rejects))
 
@@ -127,11 +129,6 @@ async def _read(client: AsyncClient, feed: Feed, run: str, since: str) -> tuple[
         rows += of_run(page.records, run)
         cursor = page.resume_cursor
     return rows, cursor
-
-
-def _subscriptions(stack: LocalStack) -> dict[str, str]:
-    base, shared = f"projects/{stack.pubsub.project}/subscriptions", stack.pubsub.subscription
-    return {name: f"{base}/{of_stream(shared, name)}" for name in ("", *STREAMS)}
 
 
 def _rejected(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Row]]:

@@ -1,6 +1,8 @@
 """A local Pub/Sub: one state machine, served over gRPC and REST.
 
-`message`, `subscription` and `broker` hold the rules and do no I/O; `service` translates the public protobuf types to
-them. `grpc_api` and `rest_api` serve its methods, REST on the issuer's port (`control`). `waiting` waits for
-deliveries, `errors` are the refusals, and `command` is `sluice pubsub`, `ask` its `status` and `update`.
+message        messages, refusals, and the real service's limits
+subscription   one subscription: ready, leased, dead-lettered; pure
+broker         topics and subscriptions, and waiting for deliveries
+api            the remote methods: publish, pull, acknowledge, update a subscription
+command        `sluice pubsub`
 """

@@ -1,4 +1,4 @@
-"""`sluice pubsub`: the local Pub/Sub with its pusher and its token issuer; `status` and `update` ask one.
+"""`sluice pubsub`: the local Pub/Sub with its pusher and its token issuer.
 
 Prints one JSON line on standard output when everything is up; SIGTERM or Ctrl-C ends it with status 0.
 """
@@ -13,8 +13,6 @@ import msgspec
 import uvloop
 
 from sluice.local.ports import port_number
-from sluice.local.pubsub import ask
-from sluice.local.pubsub.errors import PubsubError
 from sluice.local.shutdown import stop_requested
 from sluice.local.stack import running
 from sluice.local.stack_settings import StackSettings
@@ -42,19 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also create TOPIC.NAME, pushed to the path /NAME below the push endpoint; repeat for several",
     )
-    ask.add_actions(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until stopped, or ask a running one; return 1 if it cannot start or does not answer."""
-    if args.action is not None:
-        return ask.status(args) if args.action == "status" else ask.update(args)
+    """Serve until stopped; return 1 if it cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     _allow_many_connections()
     try:
         settings = _settings(args)
         uvloop.run(_serve(settings))
-    except (PubsubError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -68,13 +68,9 @@ class Subscription:
         self,
         settings: SubscriptionSettings,
         next_ack_id: Callable[[], str],
-        forward_dead: Callable[[SubscriptionSettings, Message, int], bool],
+        forward_dead: Callable[[SubscriptionSettings, Message, int], None],
     ) -> None:
-        """Start empty.
-
-        `forward_dead(settings, message, attempts)` publishes to the dead-letter topic and returns whether it
-        succeeded.
-        """
+        """Start empty; `forward_dead(settings, message, attempts)` publishes to the dead-letter topic."""
         self.settings, self.is_push = settings, bool(settings.push_endpoint)
         self.watchers: set[Callable[[], None]] = set()
         self.dead_lettered = 0
@@ -107,11 +103,6 @@ class Subscription:
             is_push=self.is_push,
         )
 
-    @property
-    def outstanding(self) -> int:
-        """How many messages are leased."""
-        return len(self._leases)
-
     def accept(self, message: Message) -> None:
         """Add a newly published message."""
         entry = self._entries[message.message_id] = _Entry(message)
@@ -139,32 +130,17 @@ class Subscription:
             deliveries.append(Delivery(ack_id, entry.message, entry.attempts))
         return deliveries
 
-    def ack(self, ack_id: str, now_us: int) -> bool:
-        """Remove a leased message; return False if the lease is unknown or has expired."""
+    def ack(self, ack_id: str, now_us: int) -> None:
+        """Remove a leased message, unless its lease is unknown or has expired."""
         self.advance(now_us)
-        lease = self._leases.pop(ack_id, None)
-        if lease is None:
-            return False
-        self._settled(lease[1])
-        return True
+        if (lease := self._leases.pop(ack_id, None)) is not None:
+            self._settled(lease[1])
 
-    def nack(self, ack_id: str, now_us: int) -> bool:
-        """Give a leased message back; return False if the lease is unknown or has expired."""
+    def nack(self, ack_id: str, now_us: int) -> None:
+        """Give a leased message back, unless its lease is unknown or has expired."""
         self.advance(now_us)
-        lease = self._leases.pop(ack_id, None)
-        if lease is None:
-            return False
-        self._failed(lease[1])
-        return True
-
-    def extend(self, ack_id: str, lease_s: float, now_us: int) -> bool:
-        """Extend a lease to `lease_s` from now; return False if it is unknown or has expired."""
-        self.advance(now_us)
-        lease = self._leases.get(ack_id)
-        if lease is None:
-            return False
-        self._lease(ack_id, now_us + round(lease_s * MICROSECONDS), lease[1])
-        return True
+        if (lease := self._leases.pop(ack_id, None)) is not None:
+            self._failed(lease[1])
 
     def has_ready(self, now_us: int) -> bool:
         """Return whether a pull now would return something."""
@@ -228,12 +204,9 @@ class Subscription:
         settings = self.settings
         if entry.is_gone:
             return
-        if (
-            settings.dead_letter_topic
-            and entry.attempts >= settings.max_attempts
-            and self._forward_dead(settings, entry.message, entry.attempts)
-        ):
+        if settings.dead_letter_topic and entry.attempts >= settings.max_attempts:
+            self._forward_dead(settings, entry.message, entry.attempts)
             self.dead_lettered += 1
             self._settled(entry)
-            return
-        self._make_ready(entry)
+        else:
+            self._make_ready(entry)
