@@ -156,23 +156,7 @@ class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RecordTypeError(Exception):
-    """The record type cannot be used. `faults` names each field that is at fault, and why; the message is all of them.
-
-    One fault is the whole message. Several are numbered, on one line, so that a log keeps them together.
-    """
-
-    def __init__(self, *faults: str) -> None:
-        """Describe one fault or several."""
-        super().__init__(*faults)
-        self.faults = faults
-
-    def __str__(self) -> str:
-        """Return the fault, or all of them, numbered."""
-        if len(self.faults) == 1:
-            return self.faults[0]
-        return f"{len(self.faults)} faults: " + "; ".join(
-            f"({number}) {fault}" for number, fault in enumerate(self.faults, start=1)
-        )
+    """The record type cannot be used; the message names the first field that is at fault, and why."""
 
 
 class Versions:

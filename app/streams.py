@@ -22,7 +22,7 @@ from app.record import RecordType, RecordTypeError, is_record_type, load_record_
 from app.runtime.imports import DeclarationError, import_declaration
 from app.schema.columns import Role, flat
 from app.schema.filters import checked_table
-from app.schema.pii import MIN_SECRET_LENGTH, Hasher, hasher_of
+from app.schema.protection import MIN_SECRET_LENGTH, Hasher, hasher_of
 from app.schema.table import REJECTS, Table, rejects_table
 from app.settings.store import StoreSettings
 
@@ -165,7 +165,7 @@ def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher |
         try:
             streams[name] = _declared(name, value, default_retention_days, hasher)
         except RecordTypeError as error:
-            problems += [f"stream {name!r}: {fault}" for fault in error.faults]
+            problems.append(f"stream {name!r}: {error}")
     problems += _ambiguities(streams)
     if problems:
         raise StreamsError("; ".join(problems))

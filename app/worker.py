@@ -3,7 +3,7 @@
 from app.ingest.decode.protocol import Start
 from app.ingest.decode.reader import RecordReader
 from app.ingest.decode.worker import Readers, serve
-from app.schema.pii import hasher_of
+from app.schema.protection import hasher_of
 from app.stores.registry import row_encoder
 from app.streams import load_streams
 

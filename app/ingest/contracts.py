@@ -20,7 +20,7 @@ from app.http.contract import (
     object_schema,
 )
 from app.http.problems import FieldError
-from app.schema.example import example_record
+from app.schema.record_json import example_record
 from app.schema.table import Table
 
 

@@ -27,7 +27,7 @@ from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
-from app.schema.pii import hasher_of
+from app.schema.protection import hasher_of
 from app.schema.table import Table
 from app.stores.sink import RowEncode
 

@@ -25,8 +25,7 @@ from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
-from app.schema.pii import Hasher
-from app.schema.protection import holds_personal_data
+from app.schema.protection import Hasher, holds_personal_data
 from app.schema.table import Table
 from app.schema.values import read_id
 from app.streams import Streams

@@ -16,7 +16,7 @@ from app.http.contract import CONTRACT, PER_STREAM, Answer, Contract, Named, Par
 from app.http.problems import Problem
 from app.http.reading import METHODS
 from app.openapi.problems import example_problems, problems_of
-from app.schema.json_schema import record_components
+from app.schema.record_json import record_components
 
 PATH = "/openapi/openapi.json"
 _MEDIA_TYPE = "application/vnd.oai.openapi+json"

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from app.http.assets import REVALIDATED, SECURITY, StaticPage, asset, asset_response
 from app.http.reading import METHODS
 from app.openapi.document import SUMMARY, TITLE
-from app.schema.example import example_record, template_record
+from app.schema.record_json import draft_record, example_record
 from app.settings.load import Settings
 from app.streams import Streams
 from app.version import VERSION
@@ -57,7 +57,7 @@ def welcome(settings: Settings, streams: Streams) -> dict[str, Any]:
         "refresh_s": _REFRESH_S.get(settings.store.backend, _OTHERS_REFRESH_S),
         "needs_key": bool(settings.auth.api_principals or settings.auth.grants_file),
         "example": example,
-        "template": template_record(table) if example is None else None,
+        "template": draft_record(table) if example is None else None,
         "run_book": settings.server.run_book_url,
         "trace": _trace_address(settings),
         "links": _FREE_LINKS | (query_links if "query" in settings.server.roles else {}),

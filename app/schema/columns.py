@@ -6,13 +6,13 @@ Every other derivation starts from them.
 
 import enum
 import re
+from collections.abc import Callable
 from typing import get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect
 
-from app.schema.pii import Hasher
-from app.schema.refusals import Faults, mentions_unset, reason_for, refuse, refuse_unjsonable, type_info
+from app.schema.refusals import mentions_unset, reason_for, refuse, refuse_unjsonable, type_info
 from app.schema.undeclared_members import refuse_silent_loss
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -90,69 +90,51 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple["Column", ...] = ()
     closed: bool = False
     is_uuid: bool = False
-    hasher: Hasher | None = None
+    hasher: Callable[[str], str] | None = None
 
 
 def columns_of(record_type: type[msgspec.Struct]) -> tuple[Column, ...]:
     """Return the columns of `record_type`, in the order of its fields.
 
     Raises:
-        RecordTypeError: fields have no mapping, or a Struct does not say what becomes of members that it does not
-            declare; each fault is named with its path and reason.
+        RecordTypeError: a field has no mapping, or a Struct does not say what becomes of members that it does not
+            declare; the message has the path and the reason.
     """
-    columns, faults = sound_columns(record_type)
-    faults.report()
+    info = type_info(record_type)
+    columns = _struct_columns(info, record_type.__name__, ())
+    refuse_silent_loss(info, record_type.__name__)
     return columns
 
 
-def sound_columns(record_type: type[msgspec.Struct]) -> tuple[tuple[Column, ...], Faults]:
-    """Return the columns of the fields of `record_type` without a fault, and the faults of all others."""
-    info, faults = type_info(record_type)
-    columns = tuple[Column, ...]()
-    if info is not None:
-        with faults.collected():
-            columns = _struct_columns(info, record_type.__name__, (), faults)
-        with faults.collected():
-            refuse_silent_loss(info, record_type.__name__)
-    return columns, faults
-
-
-def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...], faults: Faults) -> tuple[Column, ...]:
-    """Return the columns of a Struct's fields; those that cannot be columns are added to `faults` instead."""
+def _struct_columns(info: inspect.StructType, path: str, outer: tuple[type, ...]) -> tuple[Column, ...]:
     cls = info.cls
     declared = get_origin(cls) or cls  # for a generic Struct, `cls` is the alias with its arguments
-    if cls in outer:
-        raise refuse(
-            path, f"{cls.__name__} contains itself, which a table cannot: use dict[str, Any] for a JSON column"
-        )
-    if len(outer) >= MAX_DEPTH:
-        raise refuse(path, f"nested deeper than {MAX_DEPTH} levels, BigQuery's limit")
     for wrong, reason in (
+        (cls in outer, f"{cls.__name__} contains itself, which a table cannot: use dict[str, Any] for a JSON column"),
+        (len(outer) >= MAX_DEPTH, f"nested deeper than {MAX_DEPTH} levels, BigQuery's limit"),
         (info.array_like, "an array_like struct has no field names in JSON; remove array_like=True"),
         (info.tag_field is not None, "a tagged struct adds a field that has no column; remove tag=…"),
         (declared.__struct_config__.omit_defaults, "omit_defaults=True would store a default as NULL; remove it"),
         (not declared.__struct_fields__, f"{cls.__name__} has no fields"),
     ):
         if wrong:
-            faults.add(path, reason)
-    hints, columns = get_type_hints(declared, include_extras=True), list[Column]()
+            raise refuse(path, reason)
+    hints, columns = get_type_hints(declared, include_extras=True), dict[str, Column]()
     for field in info.fields:
         below = f"{path}.{field.encode_name}"
-        with faults.collected():
-            if mentions_unset(hints[field.name]):  # msgspec.inspect omits it
-                raise refuse(below, "UNSET has no column value; use None")
-            columns.append(_column(field, below, (*outer, cls), faults))
-    seen: dict[str, str] = {}
-    for column in columns:
-        twin = seen.setdefault(column.name.lower(), column.name)
-        if twin != column.name:
-            faults.add(
-                path, f"{twin} and {column.name} differ only in case, which column names ignore; rename one of them"
+        if mentions_unset(hints[field.name]):  # msgspec.inspect omits it
+            raise refuse(below, "UNSET has no column value; use None")
+        column = _column(field, below, (*outer, cls))
+        twin = columns.setdefault(column.name.lower(), column)
+        if twin is not column:
+            raise refuse(
+                path,
+                f"{twin.name} and {column.name} differ only in case, which column names ignore; rename one of them",
             )
-    return tuple(columns)
+    return tuple(columns.values())
 
 
-def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Faults) -> Column:
+def _column(field: inspect.Field, path: str, outer: tuple[type, ...]) -> Column:
     name = field.encode_name
     problem = name_problem(name)
     if problem is not None:
@@ -179,7 +161,7 @@ def _column(field: inspect.Field, path: str, outer: tuple[type, ...], faults: Fa
             raise refuse(
                 path, "a list of Any may contain null, which a BigQuery list cannot; declare the whole list as Any"
             )
-    kind, fields = _kind(info, path, outer, faults)
+    kind, fields = _kind(info, path, outer)
     if kind is Kind.JSON and mode is Mode.REQUIRED and isinstance(info, inspect.AnyType):
         mode = Mode.NULLABLE  # Any includes null
     return Column(
@@ -228,10 +210,10 @@ def _unwrap_optional(info: inspect.Type, path: str) -> tuple[inspect.Type, bool]
     return members[0], len(members) < len(info.types)
 
 
-def _kind(info: inspect.Type, path: str, outer: tuple[type, ...], faults: Faults) -> tuple[Kind, tuple[Column, ...]]:
+def _kind(info: inspect.Type, path: str, outer: tuple[type, ...]) -> tuple[Kind, tuple[Column, ...]]:
     match info:
         case inspect.StructType():
-            return Kind.STRUCT, _struct_columns(info, path, outer, faults)
+            return Kind.STRUCT, _struct_columns(info, path, outer)
         case inspect.EnumType():
             return _kind_of_values([member.value for member in info.cls], path), ()
         case inspect.LiteralType():

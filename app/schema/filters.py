@@ -1,14 +1,14 @@
 """The fields that a query may filter and aggregate, and their operators."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from app.record import RecordType
 from app.schema.columns import PII, Column, Kind, Mode, Role, flat
-from app.schema.pii import Hasher
-from app.schema.refusals import Faults
-from app.schema.table import RECORDS, REJECTS, Table, sound_table
+from app.schema.protection import Hasher
+from app.schema.refusals import refuse
+from app.schema.table import RECORDS, REJECTS, Table, records_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -60,7 +60,7 @@ class FilterField(msgspec.Struct, frozen=True, kw_only=True):
 class HashedField(FilterField, frozen=True, kw_only=True):
     """A field whose values are hashed: queries give the value, or its hash."""
 
-    hasher: Hasher
+    hasher: Callable[[str], str]
 
 
 def checked_table(
@@ -71,11 +71,10 @@ def checked_table(
     Without a `hasher` it only describes fields with the role `pii:hash`.
 
     Raises:
-        RecordTypeError: the type cannot be stored, or a field cannot play its role; each fault is named.
+        RecordTypeError: the type cannot be stored, or a field cannot play its role.
     """
-    table, faults = sound_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
-    _fields(table.record_type.__name__, table.columns, "", faults)
-    faults.report()
+    table = records_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
+    filter_table(table)
     return table
 
 
@@ -85,10 +84,7 @@ def filter_table(table: Table) -> dict[str, FilterField]:
     Raises:
         RecordTypeError: a field's kind cannot do what its role says, or its name is a parameter's.
     """
-    faults = Faults()
-    fields = {field.path: field for field in _fields(table.record_type.__name__, table.columns, "", faults)}
-    faults.report()
-    return fields
+    return {field.path: field for field in _fields(table.record_type.__name__, table.columns, "")}
 
 
 def known_fields(table: Table) -> dict[str, FilterField]:
@@ -111,23 +107,25 @@ def _without_roles(columns: tuple[Column, ...], prefix: str) -> Iterator[FilterF
             yield FilterField(path=path, kind=column.kind, operators=(), groupable=False, aggregable=False)
 
 
-def _fields(type_name: str, columns: tuple[Column, ...], prefix: str, faults: Faults) -> list[FilterField]:
-    fields: list[FilterField] = []
+def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> Iterator[FilterField]:
     for column in columns:
-        path = prefix + column.name
+        path, is_list, is_struct = prefix + column.name, column.mode is Mode.REPEATED, column.kind is Kind.STRUCT
         roles = column.roles & {Role.FILTER, Role.AGGREGATE, Role.ID}
-        if roles and (column.mode is Mode.REPEATED or column.kind is Kind.STRUCT):
-            reason = "a list or a Struct cannot be compared; give the role to a field inside it"
-            faults.add(f"{type_name}.{path}", reason)
-        if roles and path in PARAMETERS:
-            faults.add(f"{type_name}.{path}", "a parameter has the same name; remove the role")
-        if column.mode is Mode.REPEATED and any(inner.roles - PII for _, inner in flat(column.fields)):
-            faults.add(f"{type_name}.{path}", "fields inside a list cannot be compared; remove their roles")
-        if roles and column.kind is not Kind.STRUCT:
-            fields.append(_field(path, column))
-        if column.mode is not Mode.REPEATED:
-            fields.extend(_fields(type_name, column.fields, f"{path}.", faults))
-    return fields
+        inner = is_list and any(each.roles - PII for _, each in flat(column.fields))
+        for wrong, reason in (
+            (
+                roles and (is_list or is_struct),
+                "a list or a Struct cannot be compared; give the role to a field inside it",
+            ),
+            (roles and path in PARAMETERS, "a parameter has the same name; remove the role"),
+            (inner, "fields inside a list cannot be compared; remove their roles"),
+        ):
+            if wrong:
+                raise refuse(f"{type_name}.{path}", reason)
+        if roles:
+            yield _field(path, column)
+        if not is_list:
+            yield from _fields(type_name, column.fields, f"{path}.")
 
 
 def _field(path: str, column: Column) -> FilterField:

@@ -3,29 +3,27 @@
 import msgspec
 
 from app.schema.columns import PII, Column, Kind, Mode, Role, flat
-from app.schema.pii import Hasher
-from app.schema.refusals import Faults
+from app.schema.protection import Hasher
+from app.schema.refusals import refuse
 
 
-def stored_columns(columns: tuple[Column, ...], path: str, hasher: Hasher | None, faults: Faults) -> tuple[Column, ...]:
+def stored_columns(columns: tuple[Column, ...], path: str, hasher: Hasher | None) -> tuple[Column, ...]:
     """Return the columns that a table has: without those whose values are dropped, and with the hasher.
 
-    What cannot be done is added to `faults`, below `path`.
+    Raises:
+        RecordTypeError: a role, of a column below `path`, cannot be played.
     """
     stored = list[Column]()
     for column in columns:
         below = f"{path}.{column.name}"
         for reason in _faults(column):
-            faults.add(below, reason)
-        fields = stored_columns(column.fields, below, hasher, faults)
-        if Role.DROP in column.roles:
-            continue
-        if column.fields and not fields:
-            faults.add(below, "every field is dropped; drop the Struct itself")
-        hashes = hasher if Role.HASH in column.roles else None
-        stored.append(msgspec.structs.replace(column, fields=fields, hasher=hashes))
-    if columns and not stored and "." not in path:
-        faults.add(path, "every field is dropped; there is nothing to store")
+            raise refuse(below, reason)
+        fields = stored_columns(column.fields, below, hasher)
+        if Role.DROP not in column.roles:
+            hashes = hasher if Role.HASH in column.roles else None
+            stored.append(msgspec.structs.replace(column, fields=fields, hasher=hashes))
+    if columns and not stored:
+        raise refuse(path, "every field is dropped; there is nothing to store")
     return tuple(stored)
 
 
@@ -55,40 +53,38 @@ _KINDS = frozenset({Kind.BOOL, Kind.INT64, Kind.FLOAT64, Kind.STRING, Kind.TIMES
 """Both stores convert a JSON value to these as ingest does."""
 
 
-def refuse_unpromotable(columns: tuple[Column, ...], path: str, faults: Faults) -> None:
-    """Add to `faults`, below `path`, each column with the role `promoted` that cannot have it."""
+def refuse_unpromotable(columns: tuple[Column, ...], path: str) -> None:
+    """Check the columns with the role `promoted`.
+
+    Raises:
+        RecordTypeError: a column below `path` cannot have it.
+    """
     keeps = any(Role.REST in column.roles for column in columns)
-    for below, column in flat(columns):
-        if Role.PROMOTED not in column.roles:
-            continue
-        if "." in below:
-            faults.add(f"{path}.{below}", "only a field of the record type itself can be promoted; remove the role")
-        elif not keeps:
-            faults.add(f"{path}.{below}", "there is no rest to promote it from; declare a field with the role rest")
-        else:
-            for reason in _reasons(column):
-                faults.add(f"{path}.{below}", reason)
-    promoted = [column for column in columns if Role.PROMOTED in column.roles]
+    promoted = [(below, column) for below, column in flat(columns) if Role.PROMOTED in column.roles]
+    for below, column in promoted:
+        personal = ", ".join(sorted(role.value for role in column.roles & PII))
+        for wrong, reason in (
+            ("." in below, "only a field of the record type itself can be promoted; remove the role"),
+            (not keeps, "there is no rest to promote it from; declare a field with the role rest"),
+            (column.kind not in _KINDS or column.is_uuid or column.mode is Mode.REPEATED, _NOT_PROMOTED),
+            (
+                column.mode is Mode.REQUIRED,
+                "a promoted field must be optional: older records may lack it; use … | None",
+            ),
+            (bool(personal), f"older records hold the value in their rest, where {personal} {_ERASE_THOSE}"),
+        ):
+            if wrong:
+                raise refuse(f"{path}.{below}", reason)
     if len(promoted) > MOST:
-        faults.add(
+        raise refuse(
             path,
             f"{len(promoted)} fields are promoted, and every query of the rest grows with each; at most {MOST} can "
             "be: remove the role where no record in the table needs it any more",
         )
 
 
-def _reasons(column: Column) -> list[str]:
-    reasons = list[str]()
-    if column.kind not in _KINDS or column.is_uuid or column.mode is Mode.REPEATED:
-        reasons.append(
-            "only bool, int, float, str and datetime can be promoted; remove the role: the field begins with its "
-            "column, and older records keep the member in their rest"
-        )
-    elif column.mode is Mode.REQUIRED:
-        reasons.append("a promoted field must be optional, because older records may lack it; use … | None")
-    if roles := sorted(role.value for role in column.roles & PII):
-        reasons.append(
-            f"older records hold the value in their rest, where {', '.join(roles)} does not apply; remove the role "
-            "promoted, and erase those records"
-        )
-    return reasons
+_NOT_PROMOTED = (
+    "only bool, int, float, str and datetime can be promoted; remove the role: the field begins with its column, and "
+    "older records keep the member in their rest"
+)
+_ERASE_THOSE = "does not apply; remove the role promoted, and erase those records"

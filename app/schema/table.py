@@ -1,16 +1,15 @@
 """A table: the columns of a record type and those of the envelope."""
 
 import hashlib
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
 from app.record import Envelope, RecordType, RejectedRecord, Versions
-from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat, sound_columns
-from app.schema.pii import Hasher
-from app.schema.refusals import Faults, refuse
+from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
+from app.schema.protection import Hasher
+from app.schema.refusals import refuse
 from app.schema.roles import refuse_unpromotable, stored_columns
-from app.schema.versions import check_older, newest_of
 
 RECORDS = "records"
 REJECTS = "records_rejected"
@@ -58,11 +57,30 @@ def records_table(
     """Derive the table of `record_type`; without a `hasher` it only describes fields with the role `pii:hash`.
 
     Raises:
-        RecordTypeError: a field has no mapping, takes a reserved name, or the id is not one; each fault is named.
+        RecordTypeError: a field has no mapping, takes a reserved name, or cannot play its role; or versions are wrong.
     """
-    table, faults = sound_table(record_type, name=name, retention_days=retention_days, hasher=hasher)
-    faults.report()
-    return table
+    versions = record_type if isinstance(record_type, Versions) else None
+    newest = _newest_of(record_type)
+    declared, envelope = columns_of(newest), columns_of(Envelope)
+    refuse_unpromotable(declared, newest.__name__)
+    columns = stored_columns(declared, newest.__name__, hasher)
+    if versions is not None:
+        _check_older(versions)
+    reserved = {column.name for column in envelope}
+    for column in columns:
+        if column.name.lower() in reserved:
+            path = f"{newest.__name__}.{column.name}"
+            raise refuse(path, "the service adds a column with this name; rename the field")
+    return Table(
+        name=name,
+        record_type=newest,
+        record=columns,
+        envelope=envelope,
+        id=_id_column(newest.__name__, columns),
+        retention_days=retention_days,
+        versions=versions,
+        hasher=hasher,
+    )
 
 
 def rejects_table() -> Table:
@@ -71,39 +89,6 @@ def rejects_table() -> Table:
     Its columns are the service's own: a reject without a new one is better than a message that is not acknowledged.
     """
     return msgspec.structs.replace(records_table(RejectedRecord, name=REJECTS), may_omit=True)
-
-
-def sound_table(
-    record_type: RecordType, *, name: str, retention_days: int | None, hasher: Hasher | None
-) -> tuple[Table, Faults]:
-    """Return the table of the fields of `record_type` without a fault, and the faults of all others."""
-    versions = record_type if isinstance(record_type, Versions) else None
-    newest = newest_of(record_type)
-    (declared, faults), envelope = sound_columns(newest), columns_of(Envelope)
-    refuse_unpromotable(declared, newest.__name__, faults)
-    columns = stored_columns(declared, newest.__name__, hasher, faults)
-    if versions is not None:
-        with faults.collected():
-            check_older(versions)
-    reserved = {column.name for column in envelope}
-    for column in columns:
-        if column.name.lower() in reserved:
-            path = f"{newest.__name__}.{column.name}"
-            faults.add(path, "the service adds a column with this name; rename the field")
-    record_id = None
-    with faults.collected():
-        record_id = _id_column(newest.__name__, columns)
-    table = Table(
-        name=name,
-        record_type=newest,
-        record=columns,
-        envelope=envelope,
-        id=record_id,
-        retention_days=retention_days,
-        versions=versions,
-        hasher=hasher,
-    )
-    return table, faults
 
 
 def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
@@ -117,6 +102,79 @@ def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
     if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
         raise refuse(f"{type_name}.{path}", "the id must be a required str, UUID or int at the top level")
     return column
+
+
+def _newest_of(record_type: RecordType) -> type[msgspec.Struct]:
+    """Return the type whose records are stored.
+
+    Raises:
+        RecordTypeError: the versions are not several Structs, each with a name of its own.
+    """
+    if not isinstance(record_type, Versions):
+        return record_type
+    types, names = record_type.types, record_type.names
+    for wrong, reason in (
+        (len(types) < 2, f"{len(types)} types: expected at least two, oldest first"),
+        (not all(isinstance(each, type) and issubclass(each, msgspec.Struct) for each in types), _NO_STRUCT),
+        (len({getattr(each, "__name__", each) for each in types}) < len(types), "two types have the same name"),
+        (len(names) != len(types), f"{len(names)} names for {len(types)} types"),
+        (len(set(names)) < len(names) or not all(names), f"names={names!r}: expected a different text for each"),
+        (bool(record_type.member and record_type.attribute), "attribute or member names the version, not both"),
+    ):
+        if wrong:
+            raise refuse("Versions", reason)
+    return record_type.newest
+
+
+_NO_STRUCT = "expected types that are msgspec.Struct"
+
+
+def _check_older(versions: Versions) -> None:
+    """Check the older types, their upgrades, and the member that names the version.
+
+    Raises:
+        RecordTypeError: one of them is wrong.
+    """
+    for older, name, then in zip(versions.types, versions.names, versions.types[1:], strict=False):
+        stored_columns(columns_of(older), older.__name__, None)
+        _check_upgrade(versions, older, name, then)
+        if _has_rest(older) and not _has_rest(then):
+            reason = f"{older.__name__} keeps undeclared members, which this version would lose: give it a rest, too"
+            raise refuse(then.__name__, reason)
+    if versions.member:
+        for each in versions.types[1:]:
+            _check_member(each, versions)
+
+
+def _check_upgrade(versions: Versions, older: type[msgspec.Struct], name: str, then: type[msgspec.Struct]) -> None:
+    upgrade = versions.upgrade_of(older)
+    path = f"{older.__name__}.upgrade"
+    if not callable(upgrade):
+        reason = (
+            f"version {name} has no way to become {then.__name__}: define `def upgrade(self) -> {then.__name__}`, "
+            f"or pass Versions(…, upgrades={{{older.__name__}: function}})"
+        )
+        raise refuse(path, reason)
+    try:
+        returned = get_type_hints(upgrade).get("return", then)
+    except Exception:  # an annotation that cannot be resolved here says nothing
+        return
+    if returned is not then and returned is not Any:
+        named = getattr(returned, "__name__", returned)
+        raise refuse(path, f"it returns {named}: expected {then.__name__}, the next version")
+
+
+def _has_rest(declared: type[msgspec.Struct]) -> bool:
+    return any(Role.REST in column.roles for column in columns_of(declared))
+
+
+def _check_member(declared: type[msgspec.Struct], versions: Versions) -> None:
+    kinds = {column.name: column.kind for column in columns_of(declared)}
+    kind, path = kinds.get(versions.member), f"{declared.__name__}.{versions.member}"
+    if kind not in {Kind.STRING, Kind.INT64}:
+        raise refuse(path, "the member names the version, and must be declared as text or a whole number")
+    if kind is Kind.INT64 and not all(name.isdecimal() for name in versions.names):
+        raise refuse(path, f"the member is a whole number, and the names are not: {', '.join(versions.names)}")
 
 
 def schema_version(table: Table) -> str:

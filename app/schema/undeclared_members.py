@@ -12,8 +12,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 import msgspec
 from msgspec import NODEFAULT, Raw, inspect
 
-from app.record import RecordTypeError
-from app.schema.refusals import CLASSES, members
+from app.schema.refusals import CLASSES, members, refuse
 
 WORD, DROP = "undeclared", "drop"
 _REST_ROLE = "rest"
@@ -31,14 +30,6 @@ class Policy(enum.Enum):
     REJECT = "reject"
     KEEP = "keep"
     DROP = "drop"
-
-
-class _Class(NamedTuple):
-    """A class inside a record type, its path, and whether it is in a JSON column."""
-
-    path: str
-    info: inspect.Type
-    in_json: bool
 
 
 def policy_of(info: inspect.StructType) -> Policy:
@@ -63,26 +54,25 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
     """Check that each Struct of a record type declares its policy for undeclared members.
 
     Raises:
-        RecordTypeError: one says nothing, or something that cannot be done; the message names every path and the cures.
+        RecordTypeError: one says something that cannot be done; or some say nothing, and the message names their paths
+            and the cures.
     """
     _check_rest(info, path)
     silent = dict[str, str]()
-    for each in _classes(info, path, ()):
-        reason = _problem(each)
-        if reason is not None:
-            raise RecordTypeError(f"{each.path}: {reason}")
-        if not isinstance(each.info, inspect.StructType):
-            continue
-        rest = rest_field(each.info)
-        if rest is not None and each.path != path:
-            raise RecordTypeError(f"{each.path}.{rest.encode_name}: {_ONLY_AT_THE_TOP}")
-        if rest is None and policy_of(each.info) is Policy.KEEP:
-            silent.setdefault(each.path, each.info.cls.__name__)
+    for below, each, in_json in _classes(info, path, ()):
+        if reason := _problem(each, in_json=in_json):
+            raise refuse(below, reason)
+        if isinstance(each, inspect.StructType):
+            rest = rest_field(each)
+            if rest is not None and below != path:
+                raise refuse(f"{below}.{rest.encode_name}", _ONLY_AT_THE_TOP)
+            if rest is None and policy_of(each) is Policy.KEEP:
+                silent.setdefault(below, each.cls.__name__)
     if silent:
         named = ", ".join([*silent][:_MAX_NAMED]) + (", …" if len(silent) > _MAX_NAMED else "")
         classes = ", ".join(dict.fromkeys(silent.values()))
-        raise RecordTypeError(
-            f"{named}: undeclared members would be lost silently. Choose one for each class ({classes}): {CURES}"
+        raise refuse(
+            named, f"undeclared members would be lost silently. Choose one for each class ({classes}): {CURES}"
         )
 
 
@@ -106,7 +96,7 @@ def _check_rest(info: inspect.StructType, path: str) -> None:
         (_word(info) is not None, f"{info.cls.__name__} has both this field and {WORD} = …; remove one of them"),
     ):
         if wrong:
-            raise RecordTypeError(f"{where}: {reason}")
+            raise refuse(where, reason)
 
 
 def _is_rest(info: inspect.Type) -> bool:
@@ -136,26 +126,20 @@ def _has_content(field: inspect.Field) -> bool:
     return field.default not in (None, {})  # NODEFAULT too: the field would be required
 
 
-def _problem(each: _Class) -> str | None:
-    info = each.info
-    if isinstance(info, inspect.DataclassType | inspect.TypedDictType):  # only ever inside a JSON column
-        kind = "a dataclass" if isinstance(info, inspect.DataclassType) else "a TypedDict"
-        return (
-            f"members that {kind} does not declare are lost silently; use a msgspec.Struct with "
-            "forbid_unknown_fields=True, or dict[str, Any] to keep them"
-        )
-    word = _word(info) if isinstance(info, inspect.StructType) else None
+def _problem(info: inspect.Type, *, in_json: bool) -> str | None:
+    if not isinstance(info, inspect.StructType):  # a dataclass or a TypedDict, only ever inside a JSON column
+        return f"members that the class does not declare are lost silently; use a msgspec.Struct: {_INSTEAD}"
+    word = _word(info)
     if word is None:
         return None
     if word != DROP:
         return f'{WORD} = {word!r}: the only allowed value is "{DROP}"'
-    if isinstance(info, inspect.StructType) and info.forbid_unknown_fields:
+    if info.forbid_unknown_fields:
         return f'the class has both forbid_unknown_fields=True and {WORD} = "{DROP}"; remove one of them'
-    return _NOT_DROPPED_IN_JSON if each.in_json else None
+    return f"dropped members inside a JSON column are not counted; {_INSTEAD}" if in_json else None
 
 
 _INSTEAD = "use forbid_unknown_fields=True, or dict[str, Any] to keep everything"
-_NOT_DROPPED_IN_JSON = f"dropped members inside a JSON column are not counted; {_INSTEAD}"
 _ONLY_AT_THE_TOP = (
     f"only the record type itself may have a field with the role {_REST_ROLE}; remove the role, and use "
     f'forbid_unknown_fields=True or `{WORD}: ClassVar = "{DROP}"` for the undeclared members of the nested class'
@@ -168,14 +152,20 @@ def _word(info: inspect.StructType) -> object:
     return None if WORD in cls.__struct_fields__ else getattr(cls, WORD, None)
 
 
-def _classes(info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False) -> Iterator[_Class]:
-    """Yield every class inside a type; outer classes first."""
+def _classes(
+    info: inspect.Type, path: str, outer: tuple[type, ...], *, in_json: bool = False
+) -> Iterator[tuple[str, inspect.Type, bool]]:
+    """Yield every class inside a type, with its path and whether it is in a JSON column; outer classes first.
+
+    A named tuple has no undeclared members, as it is an array in JSON.
+    """
     info = _plain(info)
     if isinstance(info, CLASSES):
         if info.cls in outer:  # possible in a JSON column only
             return
         outer = (*outer, info.cls)
-        yield _Class(path, info, in_json)
+        if not isinstance(info, inspect.NamedTupleType):
+            yield path, info, in_json
     for below, member in members(info):
         yield from _classes(member, path + below, outer, in_json=in_json or isinstance(info, inspect.DictType))
 
@@ -214,20 +204,13 @@ class UndeclaredReader:
     """Finds the undeclared members that one record type keeps or drops, in records that it accepts."""
 
     def __init__(self, info: inspect.StructType, find: _Find) -> None:
-        shape = _shape(info)
         self._find = find
-        self._shape, self._shapes = msgspec.json.Decoder(shape), msgspec.json.Decoder(list[shape])  # type: ignore[valid-type] # a type all the same
         rest = rest_field(info)
         self._rest, self._rest_name = (rest.name, rest.encode_name) if rest else ("", "")
 
-    @property
-    def keeps(self) -> bool:
-        """Whether the type has a rest."""
-        return bool(self._rest)
-
     def find(self, data: bytes) -> Iterator[Undeclared]:
         """Return the undeclared members of a record, in the order of the record."""
-        return self._find(Raw(data), "") if _may_have_any(self._shape, data) else iter(())
+        return self._find(Raw(data), "")
 
     def take(self, record: msgspec.Struct, data: bytes) -> list[Undeclared]:
         """Return the undeclared members of `record`, which was decoded from `data`, and set its rest if it has one.
@@ -236,8 +219,12 @@ class UndeclaredReader:
             RestError: the record was sent with something in its rest, or no JSON column can hold a value.
             msgspec.DecodeError, UnicodeDecodeError: an undeclared value is not valid JSON.
         """
-        if self._rest:
-            self._check_unsent(record)
+        if self._rest and getattr(record, self._rest):
+            raise RestError(
+                self._rest_name,
+                f"{self._rest_name} is filled by the service with undeclared members: expected them beside the "
+                "declared ones, not here",
+            )
         members = [*self.find(data)]
         kept = {member.name: self._decoded(member) for member in members if member.is_kept}
         if kept:
@@ -257,14 +244,9 @@ class UndeclaredReader:
         Raises:
             RestError, msgspec.DecodeError, UnicodeDecodeError: as `take`.
         """
-        if _may_have_any(self._shapes, payload):
-            pieces = _items.decode(payload)
-            taken = (self.take(record, bytes(piece)) for record, piece in zip(records, pieces, strict=True))
-            return [member for members in taken for member in members]
-        if self._rest:
-            for record in records:
-                self._check_unsent(record)
-        return []
+        pieces = _items.decode(payload)
+        taken = (self.take(record, bytes(piece)) for record, piece in zip(records, pieces, strict=True))
+        return [member for members in taken for member in members]
 
     def rest_in(self, record: msgspec.Struct) -> dict[str, Any]:
         """Return the rest of a record; empty if it has none."""
@@ -275,14 +257,6 @@ class UndeclaredReader:
         """Give `record`, made from one with `rest`, that rest, if it would have none: nothing is lost by omission."""
         if rest and self._rest and not getattr(record, self._rest):
             msgspec.structs.force_setattr(record, self._rest, rest)
-
-    def _check_unsent(self, record: msgspec.Struct) -> None:
-        if getattr(record, self._rest):
-            raise RestError(
-                self._rest_name,
-                f"{self._rest_name} is filled by the service with undeclared members: expected them beside the "
-                "declared ones, not here",
-            )
 
 
 def undeclared_reader(record_type: type[msgspec.Struct]) -> UndeclaredReader | None:
@@ -303,65 +277,24 @@ def member_path(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _may_have_any(shape: msgspec.json.Decoder[Any], data: bytes) -> bool:
-    try:
-        shape.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return True
-    return False
-
-
-def _shape(info: inspect.Type) -> Any:
-    """Return the shape of a type: a strict class for one that may have undeclared members, Raw for all others."""
-    match info:
-        case inspect.Metadata():
-            return _shape(info.type)
-        case inspect.UnionType():  # columns have one type, and perhaps None
-            (shape,) = {_shape(each) for each in info.types if not isinstance(each, inspect.NoneType)}
-            return shape if shape is Raw else shape | None
-        case inspect.ListType() if (item := _shape(info.item_type)) is not Raw:
-            return list[item]  # type: ignore[valid-type] # a type all the same
-        case inspect.StructType() if _finder(info) is not None:
-            return _strict_class(info)
-        case _:
-            return Raw
-
-
-def _strict_class(info: inspect.StructType) -> type[msgspec.Struct]:
-    names = {f"field_{number}": field.encode_name for number, field in enumerate(info.fields)}
-    fields = [
-        (name, shape if shape is Raw else shape | None, Raw() if shape is Raw else None)
-        for name, shape in zip(names, [_shape(field.type) for field in info.fields], strict=True)
-    ]
-    return msgspec.defstruct("Shape", fields, rename=names, forbid_unknown_fields=True, gc=False)
-
-
 def _finder(info: inspect.Type) -> _Find | None:
     """Return the generator of the undeclared members below a path in a value of type `info`; None if none are found."""
     match info:
         case inspect.Metadata():
             return _finder(info.type)
-        case inspect.UnionType():
-            finders = [find for find in map(_finder, info.types) if find is not None]
-            return finders[0] if finders else None
-        case inspect.ListType():
-            return _list_finder(info)
+        case inspect.UnionType():  # of one type, and perhaps None
+            return next((find for each in info.types if (find := _finder(each)) is not None), None)
+        case inspect.ListType() if (find_in_item := _finder(info.item_type)) is not None:
+
+            def find_in_list(data: Raw, path: str) -> Iterator[Undeclared]:
+                for item in _items.decode(data):
+                    yield from find_in_item(item, f"{path}[]")
+
+            return find_in_list
         case inspect.StructType():
             return _struct_finder(info)
         case _:
             return None
-
-
-def _list_finder(info: inspect.ListType) -> _Find | None:
-    find_in_item = _finder(info.item_type)
-    if find_in_item is None:
-        return None
-
-    def find(data: Raw, path: str) -> Iterator[Undeclared]:
-        for item in _items.decode(data):
-            yield from find_in_item(item, f"{path}[]")
-
-    return find
 
 
 def _struct_finder(info: inspect.StructType) -> _Find | None:

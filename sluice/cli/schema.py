@@ -16,7 +16,7 @@ import msgspec
 from app.record import RecordTypeError
 from app.runtime.imports import missing_package
 from app.schema.filters import filter_table
-from app.schema.json_schema import record_schema
+from app.schema.record_json import record_schema
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_diff import differences, report

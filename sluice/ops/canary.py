@@ -11,7 +11,7 @@ import sys
 import msgspec
 
 from app.record import RecordTypeError
-from app.schema.example import example_record
+from app.schema.record_json import example_record
 from app.schema.table import Table
 from app.streams import ATTRIBUTE
 from sluice.local.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path

@@ -10,7 +10,7 @@ import pytest
 
 from app.main import create_app
 from app.record import RecordTypeError, load_record_type
-from app.schema.example import example_record
+from app.schema.record_json import example_record
 from app.schema.table import records_table
 from app.settings.load import Settings
 from tests.cli.schema_command import main

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import pytest
 
-from app.schema.json_schema import record_schema
+from app.schema.record_json import record_schema
 from app.schema.table import records_table
 from app.schema.undeclared_members import undeclared_reader
 from tests.contract.application import principal

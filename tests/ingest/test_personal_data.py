@@ -18,7 +18,7 @@ from app.ingest.decode.scrubbing import scrubber_of
 from app.query.request.filters import parse_filters
 from app.record import RecordTypeError
 from app.schema.filters import filter_table
-from app.schema.pii import MARK, Hasher
+from app.schema.protection import MARK, Hasher
 from app.schema.table import records_table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.duckdb.store import EmbeddedAppender

@@ -8,8 +8,7 @@ from msgspec import Meta
 
 from app.record import RecordTypeError
 from app.schema.filters import HashedField, checked_table, filter_table
-from app.schema.pii import Hasher
-from app.schema.protection import compile_protection
+from app.schema.protection import Hasher, compile_protection
 from app.schema.table import records_table
 
 _HASH, _REDACT, _DROP = ({"sluice": [f"pii:{word}"]} for word in ("hash", "redact", "drop"))

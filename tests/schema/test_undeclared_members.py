@@ -109,8 +109,8 @@ def test_all_silent_structs_are_named_at_once() -> None:
         (Both, "Type.f", "has both"),
         (Misspelt, "Type.f", "undeclared = 'ignore': the only allowed value is \"drop\""),
         (dict[str, Dropping], "Type.f.*", "inside a JSON column are not counted"),
-        (dict[str, Typed], "Type.f.*", "a TypedDict does not declare"),
-        (dict[str, list[Data]], "Type.f.*[]", "a dataclass does not declare"),
+        (dict[str, Typed], "Type.f.*", "the class does not declare"),
+        (dict[str, list[Data]], "Type.f.*[]", "the class does not declare"),
     ],
 )
 def test_a_word_that_cannot_be_kept_is_refused(annotation: Any, path: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Declarations of versions: what is refused, all at once, and what the commands print."""
+"""Declarations of versions: what is refused, and what the commands print."""
 
 import json
 from decimal import Decimal
@@ -35,43 +35,46 @@ class Silent(msgspec.Struct):
     """A type that says nothing about undeclared members."""
 
     id: str
-    pair: tuple[int, int]
 
     def upgrade(self) -> OrderV3:
         """Return another type than the next."""
         return OrderV3(id=self.id, amount=Decimal(1), currency="EUR")
 
 
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that keeps undeclared members, which the next one would lose."""
+
+    id: str
+    rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}
+
+    def upgrade(self) -> OrderV3:
+        """Return what is never made."""
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
-    ("versions", "faults"),
+    ("versions", "reason"),
     [
-        (lambda: Versions(OrderV3), ["Versions: 1 types: expected at least two"]),
-        (lambda: Versions(OrderV2, OrderV2), ["Versions: two types have the same name"]),
-        (lambda: Versions(OrderV2, OrderV3, names=["a", "a"]), ["Versions: names=('a', 'a'): expected a different"]),
-        (lambda: Versions(OrderV2, OrderV3, attribute="a", member="b"), ["Versions: attribute or member"]),
-        (lambda: Versions(Plain, OrderV3), ["Plain.upgrade: version 1 has no way to become OrderV3: define `def"]),
-        (lambda: Versions(Astray, OrderV3), ["Astray.upgrade: it returns Plain: expected OrderV3"]),
-        (lambda: Versions(OrderV2, Plain, member="version"), ["OrderV2.upgrade: it returns", "Plain.version: the"]),
+        (lambda: Versions(OrderV3), "Versions: 1 types: expected at least two"),
+        (lambda: Versions(OrderV2, OrderV2), "Versions: two types have the same name"),
+        (lambda: Versions(OrderV2, OrderV3, names=["a", "a"]), "Versions: names=('a', 'a'): expected a different"),
+        (lambda: Versions(OrderV2, OrderV3, attribute="a", member="b"), "Versions: attribute or member"),
+        (lambda: Versions(Plain, OrderV3), "Plain.upgrade: version 1 has no way to become OrderV3: define `def"),
+        (lambda: Versions(Astray, OrderV3), "Astray.upgrade: it returns Plain: expected OrderV3"),
+        (lambda: Versions(Astray, Plain, member="version"), "Plain.version: the member names the version"),
         (
             lambda: Versions(OrderV2, OrderV3, member="version", names=["old", "new"]),
-            ["OrderV3.version: the member is a whole number, and the names are not: old, new"],
+            "OrderV3.version: the member is a whole number, and the names are not: old, new",
         ),
-        (
-            lambda: Versions(Silent, Plain, OrderV3),
-            [
-                "Silent.pair: the positions of a tuple",
-                "Silent: undeclared members would be lost",
-                "Silent.upgrade: it returns OrderV3: expected Plain",
-                "Plain.upgrade: version 2 has no way to become OrderV3",
-            ],
-        ),
+        (lambda: Versions(Silent, OrderV3), "Silent: undeclared members would be lost"),
+        (lambda: Versions(Keeping, OrderV3), "OrderV3: Keeping keeps undeclared members, which this version would"),
     ],
 )
-def test_a_wrong_declaration_is_refused_with_all_its_faults(versions: Any, faults: list[str]) -> None:
-    """Every version is held to the rules for record types, and needs a way to the next."""
+def test_a_wrong_declaration_is_refused(versions: Any, reason: str) -> None:
+    """Every version is held to the rules for record types, needs a way to the next, and loses nothing on it."""
     with pytest.raises(RecordTypeError) as refusal:
         checked_table(versions())
-    assert [fault[: len(start)] for fault, start in zip(refusal.value.faults, faults, strict=True)] == faults
+    assert str(refusal.value).startswith(reason)
 
 
 def test_an_upgrade_may_be_a_function() -> None:
@@ -108,20 +111,3 @@ def test_the_commands_print_the_newest_and_all(capsys: pytest.CaptureFixture[str
         f"#/$defs/{each.__name__}" for each in (OrderV3, OrderV2, OrderV1)
     ]
     assert schema["$defs"].keys() == {"OrderV1", "OrderV2", "OrderV3"}
-
-
-class Keeping(msgspec.Struct, frozen=True, kw_only=True):
-    """A version that keeps undeclared members, which the next one would lose."""
-
-    id: str
-    rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}
-
-    def upgrade(self) -> OrderV3:
-        """Return what is never made."""
-        raise AssertionError
-
-
-def test_what_a_version_keeps_has_a_place_in_the_next() -> None:
-    """Undeclared members would be lost between two versions, so the declaration is refused."""
-    with pytest.raises(RecordTypeError, match="OrderV3: Keeping keeps undeclared members, which this version would"):
-        checked_table(Versions(Keeping, OrderV3, attribute="v"))

@@ -23,8 +23,7 @@ from app.ingest.decode.versions import VersionedError, VersionReader
 from app.ingest.decode.weight import SMALL_BYTES, is_deeper, is_light, value_weight
 from app.record import RejectReason
 from app.schema.columns import Kind
-from app.schema.pii import Hasher
-from app.schema.protection import compile_protection, holds_personal_data
+from app.schema.protection import Hasher, compile_protection, holds_personal_data
 from app.schema.table import Table
 from app.schema.undeclared_members import RestError, Undeclared, undeclared_reader
 from app.schema.values import compile_checks

@@ -14,8 +14,7 @@ from app.ingest.decode.rejects import Reject
 from app.ingest.decode.versions import VersionedError, VersionReader
 from app.record import Versions
 from app.schema.columns import PII, Column, Kind, Mode, Role
-from app.schema.pii import MARK, Hasher
-from app.schema.protection import declared_columns, holds_personal_data
+from app.schema.protection import MARK, Hasher, declared_columns, holds_personal_data
 from app.schema.roles import is_text
 from app.schema.table import Table
 

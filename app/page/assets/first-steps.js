@@ -17,7 +17,7 @@ export function showFirstSteps(welcome) {
   const copy = make("button", { type: "button", onclick: () => copyText(command, copy) }, "Copy");
   const how = example
     ? "To store a first record without it, send one from a terminal:"
-    : "No valid example could be derived from the rules of the type. This is a template of a record, in which <…> has to be replaced:";
+    : "No valid example could be derived from the rules of the type. This is a draft of a record, to be corrected:";
   place.append(
     make("h3", {}, "No records in this time"),
     make("p", {}, `Records published to the Pub/Sub topic appear here automatically. ${how}`),

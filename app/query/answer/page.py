@@ -32,7 +32,7 @@ from app.query.request.requests import parse_page_request, queryable
 from app.query.request.scan import RowRequest, View
 from app.query.routes import EndpointSpec, StreamParts
 from app.schema.columns import Column
-from app.schema.example import example_record, example_row
+from app.schema.record_json import example_record, example_row
 from app.schema.table import REJECTS, schema_version
 from app.stores.query import Condition, Export, RowQuery
 

@@ -20,7 +20,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
-from app.schema.example import example_record, example_row
+from app.schema.record_json import example_record, example_row
 from app.schema.values import read_id
 
 _PROBLEMS = {

@@ -22,7 +22,7 @@ from app.query.request.parameters import parse_nothing
 from app.query.routes import EndpointSpec, StreamParts
 from app.schema.columns import flat
 from app.schema.filters import filter_table
-from app.schema.json_schema import record_schema
+from app.schema.record_json import record_schema
 from app.schema.table import Table, schema_version
 from app.schema.undeclared_members import SeenMember, SeenMembers, record_policy
 

@@ -20,7 +20,7 @@ from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER,
 from app.query.request.requests import parse_tail_request, queryable
 from app.query.routes import EndpointSpec
 from app.runtime.instants import SECOND_US, epoch_us
-from app.schema.example import example_record, example_row
+from app.schema.record_json import example_record, example_row
 from app.schema.table import Table
 from app.stores.query import Position
 

@@ -15,7 +15,7 @@ from app.ingest.decode.reader import Decoded, RecordReader, RefusedRow
 from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, SystemClock
 from app.runtime.ledger import Ledger
-from app.schema.pii import hasher_of
+from app.schema.protection import hasher_of
 from app.settings.load import Settings
 from app.stores.registry import row_encoder
 from app.streams import load_streams
