@@ -14,11 +14,8 @@ from app.auth.key_set import Fetch
 from app.auth.rate_limit import add_rate_limit_headers
 from app.auth.setup import AuthService
 from app.environment import Environment
-from app.health.backlog import BacklogWatch, backlog_watch
 from app.health.canary import CanaryWatch
-from app.health.gauges import watch_gauges
 from app.health.probes import Health, health_routes
-from app.health.readiness import About
 from app.http.bodies import UnreadBodies
 from app.http.headers import cors_config, keep_vary
 from app.http.problems import EXCEPTION_HANDLERS
@@ -60,18 +57,17 @@ def create_app(
     query = QueryService(base.environment, base.streams, base.backend, base.auth) if "query" in roles else None
     canaries = CanaryWatch(query.feed(), base.environment) if query and "ingest" in roles else None
     ingest = _ingest(base, wrap_appender, canaries) if "ingest" in roles else None
-    backlog = backlog_watch(settings, base.environment.clock)
     instance = Instance(
         name=base.telemetry.instance,
         ingest=ingest,
         query=query,
-        health=_health(base, ingest, query, backlog),
+        health=_health(base, ingest, query),
         metrics=base.environment.metrics,
         requests=Requests(base.environment.metrics, base.environment.tracing, base.environment.clock),
         slots=base.auth.slots,
         unread=UnreadBodies(2 * settings.server.max_body_bytes),
     )
-    background = partial(_background, base, ingest, canaries, backlog)
+    background = partial(_background, base, ingest, canaries)
     litestar = _Litestar(
         route_handlers=_routes(base, instance),
         exception_handlers=EXCEPTION_HANDLERS,
@@ -128,7 +124,7 @@ def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
 
 def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | None) -> IngestService:
     tables = (*base.streams.tables, base.streams.rejects)
-    service = IngestService(
+    return IngestService(
         base.environment,
         base.streams,
         {table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
@@ -137,37 +133,32 @@ def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | No
         system=base.backend.system,
         on_canary=canaries.stored if canaries is not None else None,
     )
-    watch_gauges(base.environment.metrics, service.admission, service.sinks, base.backend.connections)
-    return service
 
 
 def _background(
-    base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None, backlog: BacklogWatch | None
+    base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None
 ) -> list[Coroutine[Any, Any, None]]:
     return [
         *base.backend.upkeep(base.environment.metrics.expired),
         *(ingest.background() if ingest is not None else []),
         *([canaries.run()] if canaries is not None else []),
-        *([backlog.run()] if backlog is not None else []),
     ]
 
 
-def _health(
-    base: _Base, ingest: IngestService | None, query: QueryService | None, backlog: BacklogWatch | None
-) -> Health:
-    settings = base.environment.settings
-    return Health(
-        about=About(system=settings.telemetry.system, instance=base.telemetry.instance, store=settings.store.backend),
+def _health(base: _Base, ingest: IngestService | None, query: QueryService | None) -> Health:
+    health = Health(
+        environment=base.environment,
+        instance=base.telemetry.instance,
+        keys_are_ready=lambda: base.auth.is_ready,
         admission=ingest.admission if ingest is not None else None,
-        keys=base.auth,
         sinks=ingest.sinks if ingest is not None else {},
         reads=query.health if query is not None else None,
         connections=base.backend.connections,
         obstacle=base.backend.obstacle,
-        backlog=backlog,
-        metrics=base.environment.metrics,
-        clock=base.environment.clock,
     )
+    if ingest is not None:
+        base.environment.metrics.gauges |= health.gauges(ingest.admission)
+    return health
 
 
 def _routes(base: _Base, instance: Instance) -> list[Any]:

@@ -1,8 +1,6 @@
 """The health of the service.
 
-probes              liveness and readiness, and their routes
+probes              liveness and readiness, their routes, and gauges for the metrics
 readiness           what `/health/ready` says
-backlog             what waits in Pub/Sub, read only while a caller looks
-gauges              metrics
 canary              how long it takes from publication until the feed shows a record
 """

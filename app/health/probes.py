@@ -5,100 +5,109 @@ they are shown only to callers that `/v1` would admit.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.params import QueryParameter
 
 from app.auth.guard import Identify
-from app.health.backlog import BacklogWatch
-from app.health.readiness import ACTIVE, EXAMPLE, About, Readiness, Reads, Sink, Store, help_link
+from app.environment import Environment
+from app.health.readiness import ACTIVE, EXAMPLE, Readiness, Reads, Sink, Store, help_link
 from app.http.contract import CONTRACT, JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
 from app.ingest.admission import Admission
 from app.ingest.write.table_writer import TableWriter
 from app.query.read.instrumented_source import SourceHealth
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_millisecond_text
-from app.stores.sink import SetupError
-from app.telemetry.metrics import Metrics
+from app.stores.sink import SetupError, SinkState
+from app.telemetry import instruments
+from app.telemetry.instruments import Instrument
+from app.telemetry.metrics import Values
 from app.version import VERSION
 
 _Request = Request[Any, Any, Any]
 _FIRST_CHECK_US = 10 * MICROSECONDS
 
 
-class Keys(Protocol):
-    """Knows whether the tokens of callers can be verified."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether tokens can be verified."""
-
-
-class Health:
+class Health(msgspec.Struct, kw_only=True):
     """Derives liveness and readiness from the parts of the instance.
 
-    `keys` is None if no token is ever verified, `admission` is None and `sinks` is empty if the instance does not
-    ingest. `reads` is None if it does not query, and `backlog` if it cannot be read. `connections` are keyed by table,
-    like `sinks`. `obstacle` is that of the Backend.
+    `keys_are_ready` tells whether the tokens of callers can be verified. `admission` is None and `sinks` is empty if
+    the instance does not ingest; `reads` is None if it does not query. `sinks` and `connections` are keyed by table.
+    `obstacle` is that of the Backend.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of an instance
-        self,
-        *,
-        about: About,
-        admission: Admission | None,
-        keys: Keys | None,
-        sinks: Mapping[str, TableWriter],
-        reads: SourceHealth | None,
-        connections: Callable[[], Mapping[str, int]],
-        obstacle: Callable[[], SetupError | None],
-        backlog: BacklogWatch | None,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> None:
-        self._backlog = backlog
-        self._about, self._admission, self._keys, self._metrics = about, admission, keys, metrics
-        self._sinks, self._reads, self._connections, self._obstacle = sinks, reads, connections, obstacle
-        self._clock, self._begun_us = clock, clock.elapsed_us()
-        self.is_draining = False
+    environment: Environment
+    instance: str
+    keys_are_ready: Callable[[], bool]
+    admission: Admission | None
+    sinks: Mapping[str, TableWriter]
+    reads: SourceHealth | None
+    connections: Callable[[], Mapping[str, int]]
+    obstacle: Callable[[], SetupError | None]
+    begun_us: int = 0
+    is_draining: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self.begun_us = self.environment.clock.elapsed_us()
 
     def stuck(self) -> str:
         """Return why the process should be replaced, or "" if it should not."""
         return "; ".join(
             f"table {table}: messages have waited for {stuck_s:.0f} s, and no append had a definite outcome"
-            for table, writer in self._sinks.items()
+            for table, writer in self.sinks.items()
             if (stuck_s := writer.progress.stuck_s) is not None
         )
 
     def readiness(self, *, detailed: bool) -> Readiness:
         """Return the current readiness; `detailed` adds the store's messages and the counters."""
-        about, admission, connections = self._about, self._admission, self._connections()
+        settings, admission, connections = self.environment.settings, self.admission, self.connections()
         self._notice_trouble()
         return Readiness(
             status=self._status(),
-            system=about.system,
-            instance=about.instance,
+            system=settings.telemetry.system,
+            instance=self.instance,
             version=VERSION,
-            uptime_s=round((self._clock.elapsed_us() - self._begun_us) / MICROSECONDS, 1),
+            uptime_s=round(self._running_us() / MICROSECONDS, 1),
             in_flight_messages=0 if admission is None else admission.messages,
             in_flight_bytes=0 if admission is None else admission.bytes,
             sinks={
                 table: _sink(writer, connections.get(table, 0), detailed=detailed)
-                for table, writer in self._sinks.items()
+                for table, writer in self.sinks.items()
             },
-            store=Store(kind=about.store, reads=_reads(self._reads, detailed=detailed) if self._reads else None),
-            backlog=self._backlog.latest() if detailed and self._backlog is not None else None,
-            counters=self._metrics.snapshot() if detailed else None,
+            store=Store(kind=settings.store.backend, reads=_reads(self.reads, detailed=detailed)),
+            counters=self.environment.metrics.snapshot() if detailed else None,
         )
+
+    def gauges(self, admission: Admission) -> dict[Instrument, Callable[[], Values]]:
+        """Return the gauges of an instance that ingests: messages in flight, and the state of each table."""
+        return {
+            instruments.IN_FLIGHT_MESSAGES: lambda: [(admission.messages, {})],
+            instruments.IN_FLIGHT_BYTES: lambda: [(admission.bytes, {})],
+            instruments.SINK_STATE: lambda: [
+                (int(writer.health.state is state), {"table": table, "state": state.value})
+                for table, writer in self.sinks.items()
+                for state in SinkState
+            ],
+            instruments.SINK_OLDEST_WAIT: lambda: [
+                (writer.oldest_wait_s, {"table": table}) for table, writer in self.sinks.items()
+            ],
+            instruments.APPEND_CONNECTIONS: lambda: [
+                (count, {"table": table}) for table, count in self.connections().items()
+            ],
+        }
+
+    def _running_us(self) -> int:
+        return self.environment.clock.elapsed_us() - self.begun_us
 
     def _notice_trouble(self) -> None:
         # Each append checks the clock and the store itself, so without traffic only this report can be out of date.
-        obstacle = self._obstacle()
-        for writer in self._sinks.values():
+        obstacle = self.obstacle()
+        for writer in self.sinks.values():
             writer.health.notice_clock()
             if obstacle is not None:
                 writer.record_check(obstacle)
@@ -106,14 +115,11 @@ class Health:
     def _status(self) -> Literal["ready", "starting", "draining"]:
         if self.is_draining:
             return "draining"
-        has_keys = self._keys is None or self._keys.is_ready
-        return "ready" if has_keys and self._knows_tables() else "starting"
-
-    def _knows_tables(self) -> bool:
-        """Return whether the first check of each table has ended, or has taken too long to wait for."""
-        if self._clock.elapsed_us() - self._begun_us >= _FIRST_CHECK_US:
-            return True
-        return all(writer.health.is_checked for writer in self._sinks.values())
+        # The first check of each table has ended, or has taken too long to wait for.
+        knows_tables = self._running_us() >= _FIRST_CHECK_US or all(
+            writer.health.is_checked for writer in self.sinks.values()
+        )
+        return "ready" if self.keys_are_ready() and knows_tables else "starting"
 
 
 def _sink(writer: TableWriter, connections: int, *, detailed: bool) -> Sink:
@@ -131,7 +137,9 @@ def _sink(writer: TableWriter, connections: int, *, detailed: bool) -> Sink:
     )
 
 
-def _reads(reads: SourceHealth, *, detailed: bool) -> Reads:
+def _reads(reads: SourceHealth | None, *, detailed: bool) -> Reads | None:
+    if reads is None:
+        return None
     return Reads(
         state=reads.state,
         since=to_millisecond_text(reads.since_us),

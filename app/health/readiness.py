@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from app.health.backlog import Backlog
 from app.stores.sink import SinkState
 
 ACTIVE = "ACTIVE"
@@ -46,14 +45,6 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     reads: Reads | None
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """Which instance this is, as in its traces and metrics, and the kind of its store."""
-
-    system: str
-    instance: str
-    store: str
-
-
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this instance can serve, and how it is doing."""
 
@@ -66,10 +57,6 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int
     sinks: dict[str, Sink]
     store: Store
-    backlog: Annotated[
-        Backlog | None,
-        Meta(description="What waits in Pub/Sub; null if the service is not told, and for callers without `/v1`."),
-    ]
     counters: dict[str, Any] | None
 
     @property
@@ -107,11 +94,6 @@ EXAMPLE: dict[str, Any] = {
     "store": {
         "kind": "bigquery",
         "reads": {"state": "ACTIVE", "since": "2026-01-30T12:00:00.456Z", "detail": None, "help": None},
-    },
-    "backlog": {
-        "at": "2026-01-31T12:03:00.000Z",
-        "subscriptions": [{"name": "orders-push", "messages": 1_200, "oldest_s": 178.5}],
-        "error": None,
     },
     "counters": {"push_answers": {"204": 12}},
 }

@@ -50,15 +50,6 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             description="The URL of the OTLP collector, without `/v1/traces` and `/v1/metrics`.",
         ),
     ] = "http://127.0.0.1:4318"
-    backlog: Annotated[
-        str,
-        Meta(
-            pattern="^(|https?://.+)$",
-            extra={FORM: "an address such as http://127.0.0.1:8086/subscriptions"},
-            description="The address at which the local Pub/Sub lists its subscriptions, for the backlog on the page "
-            "and in `/health/ready`. The service asks only while the page is open or health is read. Empty: not known.",
-        ),
-    ] = ""
 
     # Not settings (app.settings.fields).
     max_traces_per_s: float = 20.0

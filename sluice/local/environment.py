@@ -201,7 +201,6 @@ def connections(pubsub: Ready, port: int) -> dict[str, str]:
         "SLUICE_PUSH_PRINCIPALS": pubsub.principal,
         "SLUICE_TOKEN_ISSUER": pubsub.issuer,
         "SLUICE_TOKEN_KEYS_URL": pubsub.keys_url,
-        "SLUICE_BACKLOG": f"{pubsub.issuer}/subscriptions",
     }
 
 

@@ -11,18 +11,18 @@ from litestar.connection import ASGIConnection
 from app.auth.grants import LOCAL_PRINCIPAL, Principal
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
 from app.health.probes import Health, health_routes
-from app.health.readiness import About
 from app.http.problems import ProblemError
 from app.ingest.admission import Admission
 from app.ingest.write.table_writer import TableWriter
 from app.openapi.document import document_route
 from app.query.read.instrumented_source import SourceHealth
+from app.settings.load import Settings
 from app.stores.sink import SetupError, SinkState
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
-from app.telemetry.metrics import Metrics
 from app.version import VERSION
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
+from tests.support.unwatched import environment_of
 
 SECRET = "my-project.events.records"
 
@@ -44,16 +44,14 @@ def client_of(
 ) -> httpx.AsyncClient:
     """Return a client of an application of the health routes, without sinks and reads by default."""
     health = Health(
-        about=About(system="orders", instance="3f9a1c07", store="embedded"),
+        environment=environment_of(clock or FakeClock(), Settings().replace(system="orders")),
+        instance="3f9a1c07",
+        keys_are_ready=lambda: keys is None or keys.is_ready,
         admission=Admission(1),
-        keys=keys,
         sinks=sinks or {},
         reads=reads,
         connections=lambda: dict.fromkeys(sinks or {}, 2),
         obstacle=lambda: obstacle,
-        backlog=None,
-        metrics=Metrics(),
-        clock=clock or FakeClock(),
     )
     app = Litestar(
         [*health_routes(health, identify), document_route()],

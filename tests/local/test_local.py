@@ -118,7 +118,6 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
         "SLUICE_PUSH_PRINCIPALS": "pusher@example.com",
         "SLUICE_TOKEN_ISSUER": "http://127.0.0.1:2",
         "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
-        "SLUICE_BACKLOG": "http://127.0.0.1:2/subscriptions",
         "SLUICE_SIGNING_SECRET": "a secret",
     }
 

@@ -1,7 +1,6 @@
 """What the page tells people while something is wrong: the truth, its age, and what is not known."""
 
 import asyncio
-import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -201,35 +200,3 @@ async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> Non
         await tab.shows("#health dd", state, whole=True)
         posting.cancel()
         await asyncio.gather(posting, return_exceptions=True)
-
-
-async def test_what_waits_in_pubsub_is_told_where_it_is_known(tab: Page, tmp_path: Path) -> None:
-    """In its tile and, in an outage or after a minute, in the banner, with the time of the numbers."""
-    at = datetime.now(UTC).isoformat()
-    waiting = [
-        {"name": "orders", "messages": 1200, "oldest_s": 340.0},
-        {"name": "more", "messages": 34, "oldest_s": 2.0},
-    ]
-    known = json.dumps({"at": at, "subscriptions": waiting, "error": None})
-    tone = "document.querySelector('#alarm').dataset.tone"
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await post(client, {"id": "a"})
-        await intercept(tab)
-        await visit(tab, process)
-        await tab.shows("[data-figure=waiting]", "queue is not visible from here")
-        state = "Object.assign(body.sinks.records, { state: 'UNREACHABLE' });"
-        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {known}; {state} }}"))
-        await tab.shows("#alarm", "1,234 messages waited in Pub/Sub at ")
-        await tab.shows("[data-figure=waiting]", "the oldest for 5.67 min")
-        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {known}; }}"))
-        await tab.until("document.querySelector('#alarm h2')?.textContent === 'Messages wait in Pub/Sub'")
-        await tab.shows("#alarm code", "docs/runbook.md#the-backlog-grows", whole=True)
-        assert await tab.run(tone) == "bad"
-        await check_no_reassurance(tab)
-        a_minute = known.replace("340.0", "61.0")
-        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {a_minute}; }}"))
-        await tab.until(f"{tone} === 'warn' && document.querySelector('#state').textContent === 'Backlog'")
-        nothing = json.dumps({"at": None, "subscriptions": [], "error": "the service may not read metrics"})
-        await rule(tab, ("health/ready", f"(body) => {{ body.backlog = {nothing}; }}"))
-        await tab.shows("[data-figure=waiting]", "not visible from here: the service may not read metrics")
-        check_quiet(tab, process)

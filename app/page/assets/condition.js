@@ -2,11 +2,8 @@
 // here is a trouble all the same: only ACTIVE is none.
 
 import { asSentence } from "./api.js";
-import { backlogOf } from "./backlog.js";
 
 const ACTIVE = "ACTIVE";
-const LATE_S = 60; // the oldest message is then later than deliveries are
-const LONG_S = 300; // and then beyond what retries and a start explain
 const REJECTS = /_rejected$/;
 const KEPT =
   "Nothing that was acknowledged is lost: Pub/Sub keeps unacknowledged messages and delivers them again. HTTP clients get an error and must send again.";
@@ -36,12 +33,9 @@ const UNKNOWN = "This page does not know the reported state; see the run-book.";
 // a tile; `since`, `detail` and `help` are as the service says them, or null; `stops` is the table that takes no rows.
 export function troublesOf(health) {
   const sinks = Object.entries(health.sinks ?? {}).flatMap(([name, sink]) => writing(name, sink));
-  const queued = backlogOf(health.backlog);
-  if (sinks.length && queued.messages) sinks[0].words += ` ${queued.words}.`;
   const reads = health.store?.reads;
   const reading = reads && reads.state !== ACTIVE ? [readingTrouble(reads)] : [];
-  const waiting = !sinks.length && queued.oldestS >= LATE_S ? [waitingTrouble(queued)] : [];
-  return [...sinks, ...waiting, ...reading, ...statusTrouble(health)];
+  return [...sinks, ...reading, ...statusTrouble(health)];
 }
 
 function writing(table, sink) {
@@ -64,14 +58,6 @@ function effect(isRejects) {
 function readingTrouble(reads) {
   const words = `${READING[reads.state] ?? UNKNOWN} Readers get errors; records are still stored. Numbers on this page may be outdated or missing.`;
   return { title: `Reading: ${reads.state}`, state: reads.state, short: `Reading is ${reads.state}`, words, ...said(reads), tone: "bad" };
-}
-
-// The tables are well, and messages do not arrive: they are not pushed, or refused before anything is stored.
-function waitingTrouble({ words, oldestS }) {
-  const why = "They are not pushed to this service, or it refuses the pushes. Messages that wait until the end of their retention are lost.";
-  const help = "docs/runbook.md#the-backlog-grows";
-  const tone = oldestS >= LONG_S ? "bad" : "warn";
-  return { title: "Messages wait in Pub/Sub", state: "Backlog", short: "Messages wait in Pub/Sub", words: `${words}. ${why}`, ...said({ help }), tone };
 }
 
 function statusTrouble({ status }) {

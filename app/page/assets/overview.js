@@ -1,7 +1,6 @@
 // How much comes in, how late it is, and what is rejected.
 
 import { ask, hereAt, serviceNow } from "./api.js";
-import { backlogOf } from "./backlog.js";
 import { Chart } from "./chart.js";
 import { byId, make, showTrouble } from "./dom.js";
 import { Figures } from "./figures.js";
@@ -79,22 +78,21 @@ export class Overview {
     showTrouble("overview", null);
   }
 
-  // Show how much waited at a time, by what the service said of its `health`: in this instance, and in Pub/Sub where it
-  // knows that.
-  showWaiting({ sinks = {}, backlog }, at) {
-    const known = backlogOf(backlog);
+  // Show how much waited in this instance at a time, by what the service said of its `health`. What waits in Pub/Sub is
+  // not visible from here.
+  showWaiting({ sinks = {} }, at) {
     const all = Object.values(sinks);
     if (!all.length) {
-      const words = () => `This instance does not write. ${known.words}`;
+      const words = () => "This instance does not write";
       this.#figures.tell("waiting", NONE, "", words, words, at);
       return;
     }
     const waiting = all.reduce((sum, sink) => sum + sink.waiting, 0);
-    const longest = waiting ? `Longest ${span(Math.max(...all.map((sink) => sink.oldest_wait_s)))}. ` : "";
+    const longest = waiting ? `Longest ${span(Math.max(...all.map((sink) => sink.oldest_wait_s)))}` : "";
     this.#figures.tell(
       ...["waiting", count(waiting), waiting === 1 ? "message" : "messages"],
-      () => `${longest}${known.words}`,
-      () => `${longest}${known.isKnown ? known.words : `Refused messages wait in Pub/Sub. ${known.words}`}`,
+      () => longest,
+      () => "Refused messages wait in Pub/Sub, whose queue is not visible from here",
       at,
     );
   }

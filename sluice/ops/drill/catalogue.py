@@ -51,7 +51,7 @@ DRILLS = {
         about="the push endpoint was removed, and the retention is ten minutes",
         section="The backlog grows",
         break_it=_paused,
-        is_broken=lambda view: view.is_healthy and view.waiting_s > 1,
+        is_broken=lambda view: view.is_healthy and view.backlog.oldest_unacked_message_age > 1,
     ),
     "dead-letters": Drill(
         about="the push endpoint has a wrong path, and messages use up their five attempts",

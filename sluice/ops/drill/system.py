@@ -32,15 +32,13 @@ _RESTART_AFTER_S = 0.5
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What can be seen from outside.
 
-    `health` is None if the service does not answer; it `has_ended` once it has ended for the first time. `waiting_s` is
-    the age of Pub/Sub's oldest message by the service's own report, which its page shows.
+    `health` is None if the service does not answer; it `has_ended` once it has ended for the first time.
     """
 
     health: dict[str, object] | None
     is_healthy: bool
     has_ended: bool
     backlog: Backlog
-    waiting_s: float
     dead_letters: int
     rejects: int
 
@@ -88,13 +86,11 @@ class System:
                 health, is_healthy = await answer.json(), answer.status == 200
             async with self.session.get(f"{self.url}/v1/rejects?since=-PT1H&limit=1") as answer:
                 rejects = len((await answer.json()).get("records", ()))
-        waiting = ((health or {}).get("backlog") or {}).get("subscriptions", ())
         return View(
             health=health,
             is_healthy=is_healthy,
             has_ended=(self.folder / "ended.log").exists(),
             backlog=pushed,
-            waiting_s=max((each["oldest_s"] for each in waiting), default=0.0),
             dead_letters=dead,
             rejects=rejects,
         )
