@@ -4,19 +4,15 @@ import argparse
 import asyncio
 import logging
 import os
-import sys
 
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
 from app.settings.load import SettingsError, load_settings
 from app.stores.sink import StoreError
 from app.stores.source import QueryError
-from sluice.ops.backfill.formats import FORMATS, SourceError
 from sluice.ops.backfill.ledger import NAME
-from sluice.ops.backfill.objects import find_objects
-from sluice.ops.backfill.progress import Progress, summary
-from sluice.ops.backfill.run import backfill
-from sluice.ops.backfill.storing import Plan, StoppedError
+from sluice.ops.backfill.sources import SourceError, find_objects
+from sluice.ops.backfill.storing import Counts, Plan, StoppedError, backfill, say, summary
 
 GOOD, REJECTED, STOPPED, INTERRUPTED = 0, 1, 2, 130
 _EPILOG = (
@@ -29,23 +25,21 @@ _EPILOG = (
 
 def run(args: argparse.Namespace) -> int:
     """Store what the options name; return the exit status."""
-    logging.getLogger("sluice").setLevel(logging.ERROR)  # progress shows the first rejects, and counts the others
-    clock = SystemClock()
-    progress = Progress(sys.stderr, clock.elapsed_us)
+    logging.getLogger("sluice").setLevel(logging.ERROR)  # the first rejects are shown, and the others counted
+    counts = Counts()
     try:
         settings = load_settings(os.environ)
-        objects = find_objects(args.source, args.format or "")
         plan = Plan(name=args.name, stream=args.stream)
-        asyncio.run(backfill(plan, settings, objects, progress, clock))
+        asyncio.run(backfill(plan, settings, find_objects(args.source), counts, SystemClock()))
     except KeyboardInterrupt:
-        progress.say(f"interrupted: {summary(progress.counts)}; run the same command to continue")
+        say(f"interrupted: {summary(counts)}; run the same command to continue")
         return INTERRUPTED
     except (SettingsError, RecordTypeError, SourceError, StoreError, StoppedError, QueryError) as error:
-        progress.say(f"the backfill stopped early: {error}")
+        say(f"the backfill stopped early: {error}")
         status = STOPPED
     else:
-        status = REJECTED if progress.counts.rejected or progress.counts.rejected_before else GOOD
-    sys.stdout.write(summary(progress.counts) + "\n")
+        status = REJECTED if counts.rejected or counts.rejected_before else GOOD
+    print(summary(counts))
     return status
 
 
@@ -55,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Store the records of files, with the validation and the rejects of the service, each record once."
     )
     parser.epilog = _EPILOG
-    parser.add_argument("source", metavar="SOURCE", help="a file, a folder, a glob in quotes, or gs://bucket/prefix")
+    parser.add_argument("source", metavar="SOURCE", help="a file, a folder, or gs://bucket/prefix")
     parser.add_argument(
         "--as",
         dest="name",
@@ -65,7 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the name of this data: a record is stored once under it (1 to 64 of letters, digits, `.`, `_` and `-`)",
     )
     parser.add_argument("--stream", default="", help="the stream of the records (default: the first one)")
-    parser.add_argument("--format", choices=FORMATS, help="the format of every file (default: as its name ends)")
 
 
 def _name(text: str) -> str:

@@ -6,30 +6,43 @@ before its rows leave the look-back. Archived messages have keys of their own, w
 """
 
 import asyncio
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import aclosing
 from typing import assert_never
 
 import msgspec
 
+from app.environment import Environment
+from app.ingest.decode import rejects
 from app.ingest.decode.envelope import Message
-from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.decode.proof import Proofs
+from app.ingest.earlier import EarlierCopies
+from app.ingest.pipeline import Receipt
+from app.ingest.setup import Pipelines
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.query.read.arrow_rows import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.instants import DAY_US
+from app.runtime.instants import DAY_US, MIN_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.schema.table import REJECTS, Table
+from app.schema.table import REJECTS
 from app.settings.load import Settings
 from app.stores.query import Condition, Keys
+from app.stores.registry import open_backend
 from app.stores.sink import without_lateness
 from app.stores.source import QueryRunner
-from sluice.ops.backfill.formats import Item, SourceError
+from app.streams import Streams, load_streams
+from app.telemetry.metrics import Metrics
+from app.telemetry.sampling import Sampler
+from app.telemetry.tracing import Tracing
 from sluice.ops.backfill.ledger import Ledger, State, mark_of, message_key, object_digest, prefix_of
-from sluice.ops.backfill.progress import Progress
+from sluice.ops.backfill.sources import Item, Object, SourceError, read_items
 
 _BATCH_BYTES = 8 * 1024**2
+_DRAIN_S = 5.0
+_SHOW_EVERY_US = 10 * MICROSECONDS
+_SHOWN_REJECTS = 5
 _RETRY_S, _MAX_RETRY_S = 0.2, 10.0
 _LOOK_AGAIN_S = 0.25
 _NDJSON = "application/x-ndjson"
@@ -50,32 +63,103 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     batch_records: int = 2_000
 
 
-class Backfill:
-    """One run of a backfill into the stream of `table`; `prefix` is that of the stream's rejects."""
+class Counts(msgspec.Struct):
+    """The records so far; of an archived message that was rejected whole, one.
 
-    def __init__(  # noqa: PLR0913 - the parts of one run
+    `known` are those that an earlier run, or a push, has stored; `rejected_before` those that an earlier run rejected.
+    """
+
+    stored: int = 0
+    known: int = 0
+    rejected: int = 0
+    rejected_before: int = 0
+
+    @property
+    def total(self) -> int:
+        """All records read."""
+        return self.stored + self.known + self.rejected + self.rejected_before
+
+
+async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], counts: Counts, clock: Clock) -> None:
+    """Store the records of `objects`, and count them in `counts`; tell a person how it goes on standard error.
+
+    Raises:
+        RecordTypeError: there is no such stream.
+        StoreError: the store cannot be opened.
+        SourceError: a file cannot be read; all records before the fault are stored.
+        StoppedError: the store accepts nothing, or a file was changed since an earlier run.
+        QueryError: the store does not say what it holds.
+    """
+    streams = load_streams(settings.store)
+    streams.table(plan.stream)
+    tables = (*streams.tables, streams.rejects)
+    backend = open_backend(settings, tables, clock)
+    environment = Environment(
+        settings=settings,
+        clock=clock,
+        metrics=Metrics([*streams.by_name]),
+        tracing=Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us)),
+    )
+    lead_us = settings.store.max_lead_us
+    pipelines = Pipelines(
+        environment,
+        streams,
+        {each.name: backend.appender(each) for each in tables},
+        system=backend.system,
+        # Archived messages are looked up however old they are.
+        earlier=EarlierCopies(backend.runner, clock, from_us=MIN_US, older_than_us=0, lead_us=lead_us),
+    )
+    watches = [asyncio.create_task(watch) for watch in pipelines.watches()]
+    run = Backfill(plan, environment, streams, pipelines, backend.runner, counts)
+    proofs = Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature)
+    try:
+        await run.prepare()
+        for each in objects:
+            await run.store(each.path, read_items(each, proofs, settings.server.max_body_bytes))
+    finally:
+        await pipelines.drain(_DRAIN_S)
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        await backend.close()
+
+
+def say(text: str) -> None:
+    """Tell a person something."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def summary(counts: Counts) -> str:
+    """Return the counts in words."""
+    before = f" ({counts.rejected_before:,} of them before)" if counts.rejected_before else ""
+    rejected = counts.rejected + counts.rejected_before
+    return f"{counts.stored:,} stored, {counts.known:,} already there, {rejected:,} rejected{before}"
+
+
+class Backfill:
+    """One run of a backfill into the plan's stream."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what one run is made of
         self,
         plan: Plan,
-        *,
-        pipeline: Pipeline,
+        environment: Environment,
+        streams: Streams,
+        pipelines: Pipelines,
         runner: QueryRunner,
-        table: Table,
-        prefix: str,
-        settings: Settings,
-        clock: Clock,
-        progress: Progress,
+        counts: Counts,
     ) -> None:
-        self._plan, self._pipeline, self._runner, self._table = plan, pipeline, runner, table
-        self._prefix, self._clock, self._progress, self._settings = prefix, clock, progress, settings
-        self._counts, self._ledger = progress.counts, Ledger()
-        self._key_column = tuple(column for column in table.envelope if column.name == "delivery_key")
-        self._part_bytes = pipeline.rejects.max_part_bytes
-        lookback_us = round(settings.query.dedupe_lookback_s * MICROSECONDS)
-        self._refresh_us = lookback_us // 3
+        self._plan, self._runner, self._counts = plan, runner, counts
+        self._clock, self._settings, self._ledger = environment.clock, environment.settings, Ledger()
+        self._table = streams.table(plan.stream)
+        self._pipeline = pipelines.by_stream[self._table.name]
+        self._rejects_prefix = "" if self._table is streams.default.table else rejects.prefix_of(self._table.name)
+        self._key_column = tuple(column for column in self._table.envelope if column.name == "delivery_key")
+        self._part_bytes = self._pipeline.rejects.max_part_bytes
+        self._refresh_us = environment.lookback_us // 3
         # After a refresh, a batch must end well within the look-back, or the rows of another run would go unnoticed.
-        self._patience_us = min(round(settings.ingest.stuck_s * MICROSECONDS), lookback_us // 3)
+        self._patience_us = min(round(self._settings.ingest.stuck_s * MICROSECONDS), self._refresh_us)
         self._read_to_us = self._refreshed_us = 0
-        self._durable_us = clock.elapsed_us()
+        self._durable_us = self._shown_us = self._clock.elapsed_us()
 
     async def prepare(self) -> None:
         """Read which records are stored. Wait for appends of a killed run first: they may still be committed.
@@ -87,7 +171,7 @@ class Backfill:
         tables = (self._table.name, REJECTS)
         if any(self._runner.horizon_us(table) < begun_us for table in tables):
             settle_s = self._settings.store.settle_s
-            self._progress.say(f"waiting {settle_s:g} s for appends of an earlier run that may still be committed")
+            say(f"waiting {settle_s:g} s for appends of an earlier run that may still be committed")
         while any(self._runner.horizon_us(table) < begun_us for table in tables):
             await self._clock.sleep(_LOOK_AGAIN_S)
         days = self._table.retention_days or self._settings.store.retention_days
@@ -110,7 +194,7 @@ class Backfill:
                 if batch and failure is None:
                     reading = asyncio.create_task(asyncio.to_thread(self._take, items))
                 await self._store_all(path, digest, batch)
-                self._progress.show(path)
+                self._show(path)
                 if failure is not None:
                     raise failure
                 if not batch:
@@ -202,13 +286,24 @@ class Backfill:
         self._counts.stored += len(receipt.stored)
         self._counts.known += receipt.known
         for rejection in receipt.rejected:
-            self._progress.reject(path, row, rejection)
+            self._counts.rejected += 1
+            if self._counts.rejected <= _SHOWN_REJECTS:
+                field = f" `{rejection.field}`" if rejection.field else ""
+                more = "; the next ones are only counted" if self._counts.rejected == _SHOWN_REJECTS else ""
+                say(f"rejected: {path}, record {row}: {rejection.reason}{field}: {rejection.detail[:300]}{more}")
+
+    def _show(self, path: str) -> None:
+        """Show how far the backfill is, unless that was just shown."""
+        now_us = self._clock.elapsed_us()
+        if now_us - self._shown_us >= _SHOW_EVERY_US:
+            self._shown_us = now_us
+            say(f"{summary(self._counts)}  {path}")
 
     async def _refresh(self) -> None:
         """Read the keys of this backfill that were stored since the last time, by whichever run."""
         now_us = self._clock.now_us()
         own = prefix_of(self._plan.name)
-        for table, prefix in ((self._table.name, ""), (REJECTS, self._prefix)):
+        for table, prefix in ((self._table.name, ""), (REJECTS, self._rejects_prefix)):
             condition = Condition("delivery_key", (), "prefix", Kind.STRING, (prefix + own,))
             query = Keys(
                 table=table,

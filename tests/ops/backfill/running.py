@@ -1,6 +1,5 @@
 """Run a backfill within a test, and read what it has stored."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +14,8 @@ from app.settings.load import Settings
 from app.stores.query import Keys
 from app.stores.registry import open_backend
 from app.streams import single_stream
-from sluice.ops.backfill.objects import find_objects
-from sluice.ops.backfill.progress import Counts, Progress
-from sluice.ops.backfill.run import backfill
-from sluice.ops.backfill.storing import Plan
+from sluice.ops.backfill.sources import find_objects
+from sluice.ops.backfill.storing import Counts, Plan, backfill
 
 STREAMS = single_stream(Record)
 
@@ -27,11 +24,9 @@ async def run(
     settings: Settings, source: Path | str, name: str = "test", *, counts: Counts | None = None, **how: Any
 ) -> Counts:
     """Run a backfill to its end; return its counts, or fill `counts` on the way."""
-    clock = SystemClock()
-    progress = Progress(io.StringIO(), clock.elapsed_us)
-    progress.counts = counts or progress.counts
-    await backfill(Plan(name=name, **how), settings, find_objects(str(source), ""), progress, clock)
-    return progress.counts
+    counts = counts or Counts()
+    await backfill(Plan(name=name, **how), settings, find_objects(str(source)), counts, SystemClock())
+    return counts
 
 
 async def stored_keys(settings: Settings) -> tuple[list[str], list[str]]:
