@@ -14,7 +14,7 @@ import msgspec
 
 from app.environment import Environment
 from app.query.read.feed import Budget, Feed
-from app.query.request.scan import Scan, View
+from app.query.request.scan import Scan
 from app.runtime.clock import MICROSECONDS
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
@@ -41,7 +41,7 @@ class CanaryWatch:
     """Polls the feed for the canaries that this instance stored, a few at a time, until it shows them."""
 
     def __init__(self, feed: Feed, environment: Environment) -> None:
-        self._feed, self._settings = feed, environment.settings
+        self._feed, self._environment, self._settings = feed, environment, environment.settings
         self._clock, self._metrics = environment.clock, environment.metrics
         self._columns = tuple(column for column in feed.table.columns if column.name in _COLUMNS)
         self._waiting: dict[str, _Canary] = {}
@@ -94,15 +94,16 @@ class CanaryWatch:
         keys = tuple(each.delivery_key for each in canaries)
         since_us = min(each.window.from_us for each in canaries)
         until_us = max(each.window.to_us for each in canaries)
-        budget = Budget(
-            self._clock,
-            max_s=self._settings.query.page_budget_s,
-            max_bytes_processed=self._settings.query.query_max_bytes_billed,
-            max_page_bytes=self._settings.query.max_page_bytes,
+        scan = Scan(
+            table=self._feed.table.name,
+            window=TimeRange(since_us, until_us),
+            horizon_us=until_us,
+            columns=self._columns,
+            conditions=(Condition("delivery_key", (), "in", Kind.STRING, keys),),
+            limit=len(keys),
         )
-        view = View(self._columns, (Condition("delivery_key", (), "in", Kind.STRING, keys),))
-        scan = Scan(table=self._feed.table.name, window=TimeRange(since_us, until_us), descending=False)
-        return {row["delivery_key"] for row in (await self._feed.page(scan, view, len(keys), budget)).rows}
+        page = await self._feed.page(scan, Budget(self._environment))
+        return {row["delivery_key"] for row in page.rows}
 
     def _give_up(self) -> None:
         now_us = self._clock.elapsed_us()

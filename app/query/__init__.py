@@ -1,11 +1,18 @@
 """The query side: records in the order they became durable, each once, from any moment on.
 
-setup      wires it together
-routes     an endpoint as data, and its routes
-request/   text -> values: parameters, filters, cursors, and the scan of a window; or a helpful 400. Pure
-read/      scan -> rows: slices until a page is full, or its budget is used up; a cache; metrics and health
-chunks/    spans that one query read, and that then answer all others
+A page, from its route to the store:
+
+routes.EndpointSpec                the request, for as long as its client stays and the service runs
+answer.page.PageEndpoint           text -> one Scan; the page as bytes
+answer.conditional.CachedResponder 304, or what an equal request was answered
+read.feed.Feed                     slices of the window, until the page is full or its budget is used up
+read.instrumented_source           the query, measured; then the store's own runner (app.stores.source)
+
+request/   text -> values: parameters, filters, cursors, and the Scan of a window; or a helpful 400. Pure
+read/      Scan -> rows; the cache; the reads in progress
 answer/    rows -> bytes: one module per route, the formats, and what may be cached
+chunks/    spans that one query read, and that then answer all others
 stats      numbers by bucket and group
 erase/     DELETE /v1/records/{id}, and the command
+setup      wires it together
 """

@@ -12,13 +12,14 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from app.auth.read_slots import ReadSlots
 from app.http import paths
 from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, Contract
 from app.http.reading import METHODS
+from app.query.answer.batches import TailBatches
 from app.query.answer.conditional import Ask, CachedResponder
 from app.query.answer.export import Exports
-from app.query.answer.tail_stream import Tails
-from app.query.read.pages import Pages
+from app.query.read.feed import Feed
 from app.schema.table import Table
 from app.stores.backend import Eraser
 from app.stores.query import Condition
@@ -30,18 +31,19 @@ class StreamParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the endpoints of one stream are made of; its paths begin with `root`, its rejects are those of `only`."""
 
     root: str
-    pages: Pages
-    reject_pages: Pages
+    feed: Feed
+    reject_feed: Feed
     only: tuple[Condition, ...]
     exports: Exports
     responder: CachedResponder
-    tails: Tails
+    tails: TailBatches
+    tail_slots: ReadSlots
     eraser: Eraser
 
     @property
     def table(self) -> Table:
         """The table of the stream's records."""
-        return self.pages.feed.table
+        return self.feed.table
 
 
 class EndpointSpec(msgspec.Struct, Generic[Endpoint], frozen=True, kw_only=True):
@@ -91,7 +93,7 @@ class EndpointSpec(msgspec.Struct, Generic[Endpoint], frozen=True, kw_only=True)
     def _route(
         self, parts: StreamParts, path: str, of: Callable[[Any], Endpoint], opt: Mapping[str, Any]
     ) -> HTTPRouteHandler:
-        reads, limits = parts.responder.reads, parts.pages.settings.query
+        reads, limits = parts.responder.reads, parts.feed.environment.settings.query
 
         @route(
             path,

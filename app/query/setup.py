@@ -5,8 +5,10 @@ from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 
+from app.auth.read_slots import ReadSlots
 from app.auth.setup import AuthService
 from app.environment import Environment
+from app.query.answer.batches import MOST_READS, TailBatches
 from app.query.answer.conditional import CachedResponder
 from app.query.answer.export import Exports
 from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
@@ -14,16 +16,12 @@ from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route
 from app.query.answer.streams import stream_path, streams_route
 from app.query.answer.tail import TAIL
-from app.query.answer.tail_limit import TailLimit
-from app.query.answer.tail_stream import Tails
 from app.query.chunks.source import with_chunks
 from app.query.erase.endpoint import ERASURES
 from app.query.read.cache import Cache, open_store
 from app.query.read.feed import Feed
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
-from app.query.read.pages import Pages
 from app.query.read.reads import Reads
-from app.query.read.tail_reads import MOST_READS, TailReads
 from app.query.routes import EndpointSpec, StreamParts
 from app.query.stats_endpoint import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
@@ -59,7 +57,7 @@ class QueryService:
 
     def feed(self) -> Feed:
         """Return a feed of the records of the default stream."""
-        return Feed(self.runner, self._streams.default.table, lookback_us=self._environment.lookback_us)
+        return Feed(self.runner, self._streams.default.table, self._environment)
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the query routes."""
@@ -86,26 +84,22 @@ def query_routes(
     environment: Environment, streams: Streams, runner: QueryRunner, responder: CachedResponder, eraser: Eraser
 ) -> list[HTTPRouteHandler]:
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
-    reads = responder.reads
-    turn, limits = asyncio.Semaphore(MOST_READS), environment.settings.query
-    limiter = TailLimit(limits.max_tails)
-    exports = Exports(runner, environment, reads)
-
-    def pages_of(table: Table) -> Pages:
-        return Pages(Feed(runner, table, lookback_us=environment.lookback_us), environment, reads)
-
-    reject_pages = pages_of(streams.rejects)
+    turn = asyncio.Semaphore(MOST_READS)
+    tail_slots = ReadSlots(environment.settings.query.max_tails, environment.clock, patience_s=0, noun="tails")
+    exports = Exports(runner, environment, responder.reads)
+    reject_feed = Feed(runner, streams.rejects, environment)
 
     def parts_of(table: Table, root: str, only: tuple[Condition, ...]) -> StreamParts:
-        pages = pages_of(table)
+        feed = Feed(runner, table, environment)
         return StreamParts(
             root=root,
-            pages=pages,
-            reject_pages=reject_pages,
+            feed=feed,
+            reject_feed=reject_feed,
             only=only,
             exports=exports,
             responder=responder,
-            tails=Tails(TailReads(pages.feed, environment, lambda: eraser.generation, turn), environment, limiter),
+            tails=TailBatches(feed, responder.cache, lambda: responder.cache_namespace, turn),
+            tail_slots=tail_slots,
             eraser=eraser,
         )
 

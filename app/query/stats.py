@@ -48,7 +48,7 @@ class Stats:
     """Computes statistics of one table. It keeps nothing between requests."""
 
     def __init__(self, feed: Feed) -> None:
-        self._runner, self._table, self._lookback_us = feed.runner, feed.table, feed.lookback_us
+        self._runner, self._table, self._lookback_us = feed.runner, feed.table, feed.environment.lookback_us
 
     async def answer(self, request: StatsRequest, fixed: tuple[Condition, ...]) -> StatsAnswer:
         """Return the statistics that `request` asks for, of the records that also match the `fixed` conditions.
@@ -58,7 +58,7 @@ class Stats:
         """
         if not request.buckets.count:
             return StatsAnswer(_document(request, []))
-        conditions = (*fixed, *request.conditions, *request.canaries.conditions)
+        conditions = (*fixed, *request.conditions)
         answer = await self._runner.rows(self._query(request, conditions))
         if len(answer.rows) <= _ROWS_AT_ONCE:
             body = _document(request, answer.rows)

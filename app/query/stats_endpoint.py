@@ -9,9 +9,9 @@ from app.http.reading import weak_etag
 from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.answer.contract import NOT_MODIFIED, WINDOW, headers_of
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
-from app.query.read.pages import Pages
+from app.query.read.feed import Feed
 from app.query.request.parameters import MAX_GROUPS
-from app.query.request.requests import queryable
+from app.query.request.scan import queryable
 from app.query.request.stats import StatsRequest, parse_stats_request, stats_parameters
 from app.query.routes import EndpointSpec, StreamParts
 from app.query.stats import Stats
@@ -86,10 +86,10 @@ _ANSWER = Answer(
 class StatsEndpoint:
     """Returns statistics of one table, of the rows that meet the conditions `only`."""
 
-    def __init__(self, path: str, pages: Pages, responder: CachedResponder, only: tuple[Condition, ...] = ()) -> None:
-        table = pages.feed.table
-        self.path, self.responder, self._pages, self._stats = path, responder, pages, Stats(pages.feed)
-        self.subject = queryable(table, pages.settings.query.max_window_days, only)
+    def __init__(self, path: str, feed: Feed, responder: CachedResponder, only: tuple[Condition, ...] = ()) -> None:
+        table = feed.table
+        self.path, self.responder, self._feed, self._stats = path, responder, feed, Stats(feed)
+        self.subject = queryable(table, feed.environment.settings.query.max_window_days, only)
         self._fixed, self._version = FixedFilters(table), schema_version(table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
@@ -101,8 +101,8 @@ class StatsEndpoint:
         """
         timing = Timing(self.responder.clock)
         query = request.scope["query_string"].decode("latin-1")
-        await self._pages.feed.learn_horizon()
-        stats_request = parse_stats_request(query, self.subject, self._pages.now())
+        await self._feed.learn_horizon()
+        stats_request = parse_stats_request(query, self.subject, self._feed.now())
         self._fixed.check(request, (condition.path for condition in stats_request.conditions))
         fixed = self._fixed.of(request)
 
@@ -120,8 +120,8 @@ class StatsEndpoint:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             etag = weak_etag(REVISION, *seen, repr(stats_request))
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
-        runner, table = self._pages.feed.runner, self._pages.feed.table
-        return CacheKey(key=as_key(*seen, query, repr(runner.version(table.name))), etag=None, ttl_s=runner.open_ttl_s)
+        feed = self._feed
+        return CacheKey(key=as_key(*seen, query, repr(feed.version())), etag=None, ttl_s=feed.runner.open_ttl_s)
 
 
 def stats_contract(endpoint: StatsEndpoint) -> Contract:
@@ -134,11 +134,11 @@ def stats_contract(endpoint: StatsEndpoint) -> Contract:
 
 
 def _of_records(parts: StreamParts) -> StatsEndpoint:
-    return StatsEndpoint(f"{parts.root}/records/stats", parts.pages, parts.responder)
+    return StatsEndpoint(f"{parts.root}/records/stats", parts.feed, parts.responder)
 
 
 def _of_rejects(parts: StreamParts) -> StatsEndpoint:
-    return StatsEndpoint(f"{parts.root}/rejects/stats", parts.reject_pages, parts.responder, parts.only)
+    return StatsEndpoint(f"{parts.root}/rejects/stats", parts.reject_feed, parts.responder, parts.only)
 
 
 RECORD_STATS = EndpointSpec(

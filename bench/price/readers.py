@@ -2,21 +2,19 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
 
 import msgspec
 
-from app.query.answer.documents import Page
 from app.query.chunks.plan import FINE_GRID_US
 from app.query.chunks.shelf import Shelf
 from app.query.chunks.source import ChunkedSource
 from app.query.read.cache import CLOSED_TTL_S
-from app.query.read.feed import Feed
-from app.query.read.pages import Pages
-from app.query.read.reads import Reads
-from app.query.request.requests import PageRequest
-from app.query.request.scan import View
+from app.query.read.feed import Budget, Feed
+from app.query.read.page import Page
+from app.query.request.scan import parse_scan, queryable
 from app.record import Record
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_text
 from app.runtime.time_range import TimeRange
 from app.schema.table import records_table
 from app.settings.load import Settings
@@ -29,7 +27,7 @@ from tests.support.unwatched import environment_of
 
 RECORDS = records_table(Record)
 MONTH_S = 30 * 86_400
-_EVERYTHING = View(RECORDS.columns)
+_SUBJECT = queryable(RECORDS, 31)
 NOON_US = 1_767_268_800_000_000 + HOUR_US // 2  # half an hour into a partition: an average one
 _LIMIT = 1_000
 _OLD_US = 30 * DAY_US
@@ -78,15 +76,15 @@ class Stage:
         runner = ChunkedSource(
             runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=FINE_GRID_US
         )
-        self.feed = Feed(runner, RECORDS, lookback_us=self.lookback_us)
-        self.pages = Pages(self.feed, environment_of(self.clock, settings), Reads(self.clock))
+        self.feed = Feed(runner, RECORDS, environment_of(self.clock, settings))
         self.read = 0
 
     async def page(self, **asked: object) -> Page:
         """Return a page, as the API makes it."""
-        request = PageRequest(**{"limit": _LIMIT, "since_us": 0} | asked)  # type: ignore[arg-type] # as the callers say
         await self.feed.learn_horizon()
-        page = await self.pages.page(request, _EVERYTHING, self.pages.now(), lambda _: None)
+        query = urlencode({"limit": _LIMIT, "heartbeat": "include"} | asked)
+        scan = parse_scan(query, _SUBJECT, self.feed.now())
+        page = await self.feed.page(scan, Budget(self.feed.environment))
         self.read += len(page.rows)
         return page
 
@@ -99,8 +97,8 @@ class Stage:
 
     async def head(self) -> str:
         """Return a cursor at the newest settled record."""
-        horizon_us = self.pages.now().horizon_us
-        return (await self.page(since_us=horizon_us, until_us=horizon_us)).resume_cursor
+        horizon = to_text(self.feed.now().horizon_us)
+        return (await self.page(since=horizon, until=horizon)).resume_cursor
 
     def price(self, seconds: float | None = None) -> Price:
         """Return what was paid for the records read since the beginning, in `seconds` of time if that says a month."""
@@ -142,7 +140,7 @@ async def dashboard(way: Way, rows_per_s: int) -> Price:
         if look == 1:
             stage.store.billed = 0
         await stage.clock.advance(5)
-        await stage.page(since_us=stage.clock.now_us() - 5 * MINUTE_US, descending=True, limit=100)
+        await stage.page(since="-PT5M", order="desc", limit=100)
     return stage.price((looks - 1) * 5)
 
 
@@ -151,7 +149,7 @@ async def walk(way: Way, rows_per_s: int) -> Price:
     stage = Stage(way, rows_per_s)
     since_us = NOON_US - DAY_US
     seconds = {1_000: 60, 10_000: 5}.get(rows_per_s, 1)
-    page = await stage.page(since_us=since_us, until_us=since_us + DAY_US)
+    page = await stage.page(since=to_text(since_us), until=to_text(since_us + DAY_US))
     while stage.read < rows_per_s * seconds and page.next_cursor is not None:
         page = await stage.page(cursor=page.next_cursor)
     return stage.price()
@@ -172,7 +170,7 @@ async def look_up(way: Way, rows_per_s: int, at_us: int) -> Price:
     step_us = SECOND_US // rows_per_s
     window = TimeRange(NOON_US - 31 * DAY_US, NOON_US)
     try:
-        found = await stage.feed.versions(f"order-{at_us // step_us * step_us}", window, _EVERYTHING, 1)
+        found = await stage.feed.versions(f"order-{at_us // step_us * step_us}", window, (), 1)
     except LookUpTooExpensiveError:
         return REFUSED
     stage.read = max(len(found), 1)

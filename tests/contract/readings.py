@@ -14,17 +14,16 @@ from app.query.answer.conditional import CachedResponder
 from app.query.read.feed import Feed
 from app.query.read.reads import Reads
 from app.query.request.filters import parse_filters
-from app.query.request.requests import Now, QueryableTable
+from app.query.request.scan import Now, queryable
 from app.query.request.stats import parse_stats_request
 from app.query.setup import query_routes
 from app.query.stats import Stats
 from app.runtime.instants import SECOND_US, from_epoch_us
-from app.schema.filters import filter_table
 from app.schema.table import records_table
 from app.stores.query import Condition
 from app.streams import of_table
 from tests.contract.application import NoEraser, application, cache_of
-from tests.contract.shelf import LOOKBACK_US, envelope
+from tests.contract.shelf import envelope
 from tests.contract.stores import Engine, Store
 from tests.encoding import encoded
 from tests.support.unwatched import environment_of
@@ -53,7 +52,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 READINGS = records_table(Reading)
-SUBJECT = QueryableTable(READINGS.columns, filter_table(READINGS), max_window_days=31)
+SUBJECT = queryable(READINGS, 31)
 
 
 class Row(NamedTuple):
@@ -75,7 +74,7 @@ class Readings:
 
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
-        self.feed = Feed(store.runner, READINGS, lookback_us=LOOKBACK_US)
+        self.feed = Feed(store.runner, READINGS, environment_of(self.clock))
         self.stats = Stats(self.feed)
         self.fixed: dict[str, str] = {}
         self.app: Any = self._application()

@@ -4,18 +4,18 @@ from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from app.query.answer.documents import Page
-from app.query.read.feed import Feed
-from app.query.read.pages import Pages
-from app.query.read.reads import Reads
-from app.query.request.filters import parse_filters
-from app.query.request.requests import Now, PageRequest
-from app.query.request.scan import View
+import msgspec
+
+from app.query.read.feed import Budget, Feed
+from app.query.read.page import Page
+from app.query.request.filters import fingerprint, parse_filters
+from app.query.request.scan import Now, Scan, continued
 from app.record import Record
-from app.runtime.instants import SECOND_US, epoch_us
+from app.runtime.instants import DAY_US, MAX_US, SECOND_US, epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.filters import filter_table
 from app.settings.load import Settings
+from app.stores.query import Condition
 from app.stores.source import QueryRunner
 from tests.contract.stores import RECORDS, Engine, Store
 from tests.encoding import encoded
@@ -23,8 +23,37 @@ from tests.support.unwatched import environment_of
 
 LOOKBACK_US = 900 * SECOND_US
 FIELDS = filter_table(RECORDS)
-EVERYTHING = View(RECORDS.columns)
 _Result = TypeVar("_Result")
+
+
+def start(
+    now: Now,
+    *,
+    since_us: int = 0,
+    until_us: int | None = None,
+    cursor: str | None = None,
+    descending: bool | None = None,
+    conditions: tuple[Condition, ...] = (),
+    max_window_us: int = 31 * DAY_US,
+    is_fixed: bool = False,
+    **asked: Any,
+) -> Scan:
+    """Return the scan of the records that a request with these parameters asks for."""
+    scan = Scan(
+        table="records",
+        window=TimeRange(since_us, since_us),
+        horizon_us=now.horizon_us,
+        columns=RECORDS.columns,
+        conditions=conditions,
+        fingerprint=fingerprint(conditions),
+        descending=bool(descending),
+        last_us=min(MAX_US if until_us is None else until_us, since_us + max_window_us),
+        fixed_until_us=until_us if is_fixed else None,
+    )
+    if cursor is not None:
+        order = None if descending is None else "named"
+        scan = continued(scan, cursor, order, max_window_us)
+    return msgspec.structs.replace(scan, **asked).at(now)
 
 
 class Put(NamedTuple):
@@ -57,16 +86,12 @@ class Shelf:
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
         self.puts: list[Put] = []
-        self.pages = self.make_pages()
+        self.feed = self.make_feed()
 
-    @property
-    def feed(self) -> Feed:
-        return self.pages.feed
-
-    def make_pages(self, runner: QueryRunner | None = None, **settings: Any) -> Pages:
-        """Return what makes the store's pages, under settings of its own; `runner` may stand before the store's."""
-        feed = Feed(runner or self.store.runner, RECORDS, lookback_us=LOOKBACK_US)
-        return Pages(feed, environment_of(self.clock, Settings().replace(**settings)), Reads(self.clock))
+    def make_feed(self, runner: QueryRunner | None = None, **settings: Any) -> Feed:
+        """Return what reads the store's pages, under settings of its own; `runner` may stand before the store's."""
+        environment = environment_of(self.clock, Settings().replace(**settings))
+        return Feed(runner or self.store.runner, RECORDS, environment)
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return self.engine.loop.run(work)
@@ -100,16 +125,24 @@ class Shelf:
         horizon_us: int | None = None,
         filters: Iterable[tuple[str, str]] = (),
         fixed: Iterable[tuple[str, str]] = (),
-        pages: Pages | None = None,
+        feed: Feed | None = None,
         **asked: Any,
     ) -> Page:
         """Read one page, as far as the store is settled: by the clock, unless `horizon_us` or `now` is given."""
+        feed = feed or self.feed
         if window is not None:
-            asked |= {"until_us": window.to_us}
-        since_us = 0 if window is None else window.from_us
-        request = PageRequest(since_us=since_us, conditions=parse_filters(FIELDS, filters), **asked)
-        view = View(request.columns or RECORDS.columns, (*request.conditions, *parse_filters(FIELDS, fixed)))
-        return self.run((pages or self.pages).page(request, view, now or self.now(horizon_us), lambda _: None))
+            asked |= {"since_us": window.from_us, "until_us": window.to_us}
+        own = parse_filters(FIELDS, filters)
+        longest_us = feed.environment.settings.query.max_window_days * DAY_US
+        scan = start(now or self.now(horizon_us), conditions=own, max_window_us=longest_us, **asked)
+        scan = msgspec.structs.replace(scan, conditions=(*own, *parse_filters(FIELDS, fixed)))
+        budget = Budget(feed.environment)
+
+        async def read() -> Page:
+            page = await feed.page(scan, budget)
+            return msgspec.structs.replace(page, count=await feed.count(scan, budget))
+
+        return self.run(read())
 
     def scan(self, page: Page, limit: int, **asked: Any) -> list[Page]:
         """Follow `next_cursor` from `page` to the end of the window."""

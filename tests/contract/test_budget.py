@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.request.requests import Now
+from app.query.request.scan import Now
 from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query
@@ -68,9 +68,9 @@ def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
         shelf.put(puts)
         shelf.clock.advance_to(window.to_us + 1)
         assert isinstance(shelf.clock, FakeClock)
-        sparing, now = shelf.make_pages(_Costly(shelf.store.runner, shelf.clock), **budget), shelf.now()
-        page = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
-        pages = shelf.scan(page, limit, now=now, pages=sparing)
+        sparing, now = shelf.make_feed(_Costly(shelf.store.runner, shelf.clock), **budget), shelf.now()
+        page = shelf.page(window=window, now=now, descending=descending, limit=limit, feed=sparing)
+        pages = shelf.scan(page, limit, now=now, feed=sparing)
         expected = in_window(puts, window.from_us, window.to_us)
         assert places(*pages) == (expected[::-1] if descending else expected)
         for each in pages[:-1]:
@@ -91,7 +91,7 @@ def test_a_request_begins_no_further_query_when_it_has_had_its_share(shelf: Shel
     assert isinstance(shelf.clock, FakeClock)
     for budget, queries in (({"query_max_bytes_billed": 2_500}, 3), ({"page_budget_s": 1.5}, 2)):
         costly = _Costly(shelf.store.runner, shelf.clock)
-        page = shelf.page(window=TimeRange(T0_US, T0_US + _SPAN_US), pages=shelf.make_pages(costly, **budget))
+        page = shelf.page(window=TimeRange(T0_US, T0_US + _SPAN_US), feed=shelf.make_feed(costly, **budget))
         assert len(costly.queries) == queries
         assert (page.rows, page.is_short, page.next_cursor is None) == ([], True, False)
 

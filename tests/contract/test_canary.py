@@ -85,17 +85,6 @@ def test_a_record_is_found_by_its_id_whatever_canary_has_the_same(beating: Servi
     assert client.get("/v1/records/beat?heartbeat=include").json()["id"] == "beat"
 
 
-def test_an_explanation_tells_what_is_left_out(beating: Service) -> None:
-    """In a word: those that a page's query finds are dropped, and the SQL does not say so."""
-    asked = WINDOW | {"explain": "true"}
-    told = beating.client().get("/v1/records", params=asked).json()
-    assert told["heartbeat"] == "exclude"
-    whole = beating.client().get("/v1/records", params=asked | {"heartbeat": "include"}).json()
-    assert whole["heartbeat"] == "include"
-    only = beating.client().get("/v1/records", params=asked | {"heartbeat": "only"}).json()
-    assert only["sql"] != whole["sql"] == told["sql"]
-
-
 def test_a_tail_leaves_them_out_unless_they_are_asked_for(beating: Service) -> None:
     """Two readers at once, one of each kind."""
     clock = beating.store.clock

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.answer.documents import Count
-from app.query.read import pages
+from app.query.read import feed
+from app.query.read.page import Count
 from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
 from tests.contract.service import WINDOW, Service
@@ -29,7 +29,7 @@ def _rows(draw: st.DrawFn) -> list[Put]:
 
 def test_a_count_is_what_a_walk_of_the_window_gives(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly, or as far as it was to be counted; with filters, after a cursor, and in either order."""
-    monkeypatch.setattr(pages, "COUNT_CAP", 3)
+    monkeypatch.setattr(feed, "COUNT_CAP", 3)
 
     @law(shelf.engine)
     @given(

@@ -1,7 +1,5 @@
 """Pages, cursors and look-ups where one example says more than a law."""
 
-import math
-
 import msgspec
 import pytest
 
@@ -10,7 +8,7 @@ from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Position
-from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, places
+from tests.contract.shelf import LOOKBACK_US, Put, Shelf, places
 from tests.contract.stores import T0_US
 
 
@@ -78,21 +76,20 @@ def test_a_horizon_behind_the_cursor_gives_nothing_and_the_same_place(shelf: She
     after = Position(T0_US, "a")
     text = encode_cursor(Cursor(table="records", descending=False, since_us=T0_US, until_us=None, after=after))
     page = shelf.page(cursor=text, horizon_us=T0_US - SECOND_US)
-    poll_s = math.ceil(shelf.store.runner.poll_s)
-    assert (page.rows, page.next_cursor, page.resume_cursor, page.poll_after_s) == ([], None, text, poll_s)
-    assert page.window == TimeRange(T0_US, T0_US)
+    assert (page.rows, page.next_cursor, page.resume_cursor, page.may_grow) == ([], None, text, True)
+    assert page.scan.window == TimeRange(T0_US, T0_US)
 
 
 @pytest.mark.above_the_stores
 def test_resuming_after_a_long_time_reads_no_more_than_a_window_allows(shelf: Shelf) -> None:
     """An old resume cursor catches up window by window, without a pause."""
-    shelf.pages = shelf.make_pages(max_window_days=1)
+    shelf.feed = shelf.make_feed(max_window_days=1)
     shelf.put([Put(T0_US + 30 * HOUR_US, "late")])
     shelf.clock.advance_to(T0_US + 31 * HOUR_US)
     text = encode_cursor(Cursor(table="records", descending=False, since_us=T0_US, until_us=None, after=None))
     first = shelf.page(cursor=text)
-    assert first.window == TimeRange(T0_US, T0_US + DAY_US)
-    assert (first.rows, first.poll_after_s) == ([], 0)
+    assert first.scan.window == TimeRange(T0_US, T0_US + DAY_US)
+    assert (first.rows, first.may_grow) == ([], False)
     assert [key for _, key in places(shelf.page(cursor=first.resume_cursor))] == ["late"]
 
 
@@ -101,11 +98,9 @@ def test_poll_after_is_a_pause_only_when_everything_settled_was_read(shelf: Shel
     """More pages, or a window that ended before the horizon, mean that there is more to read already."""
     shelf.put(Put(T0_US + number, f"k{number}") for number in range(3))
     shelf.clock.advance_to(T0_US + 10)
-    assert shelf.page(window=TimeRange(T0_US, T0_US + 3), limit=2).poll_after_s == 0
-    assert shelf.page(window=TimeRange(T0_US, T0_US + 3), limit=5).poll_after_s == 0
-    horizon_us = shelf.clock.now_us() + 1
-    pause_s = shelf.page(window=TimeRange(T0_US, horizon_us), limit=5).poll_after_s
-    assert pause_s == math.ceil(shelf.store.runner.poll_s) >= 1
+    assert not shelf.page(window=TimeRange(T0_US, T0_US + 3), limit=2).may_grow
+    assert not shelf.page(window=TimeRange(T0_US, T0_US + 3), limit=5).may_grow
+    assert shelf.page(window=TimeRange(T0_US, shelf.clock.now_us() + 1), limit=5).may_grow
 
 
 @pytest.mark.above_the_stores
@@ -133,7 +128,7 @@ def test_a_cursor_with_a_window_that_is_too_long_is_refused(shelf: Shelf) -> Non
 @pytest.mark.parametrize("at_us", [MIN_US, MIN_US + 1, MAX_US - 1])
 def test_the_ends_of_time_can_be_read(shelf: Shelf, at_us: int, *, descending: bool) -> None:
     """Neither the look-back before the first instant nor the slice after the last overflows."""
-    shelf.pages = shelf.make_pages(max_window_days=1)
+    shelf.feed = shelf.make_feed(max_window_days=1)
     window = TimeRange(at_us, min(at_us + HOUR_US, MAX_US))
     assert shelf.page(window=window, descending=descending).rows == []
     after = Position(at_us, "k")
@@ -146,7 +141,7 @@ def test_the_ends_of_time_can_be_read(shelf: Shelf, at_us: int, *, descending: b
 def test_a_late_copy_of_an_old_version_does_not_come_back_over_a_newer_one(shelf: Shelf) -> None:
     """The latest version is the greatest place among rows that are no copies."""
     shelf.put([Put(T0_US, "v1"), Put(T0_US + 1, "v2"), Put(T0_US + 2, "v1"), Put(T0_US + 3, "other", "y")])
-    rows = shelf.run(shelf.feed.versions("x", TimeRange(T0_US - DAY_US, T0_US + 10), EVERYTHING, 1))
+    rows = shelf.run(shelf.feed.versions("x", TimeRange(T0_US - DAY_US, T0_US + 10), (), 1))
     assert [row["delivery_key"] for row in rows] == ["v2"]
 
 

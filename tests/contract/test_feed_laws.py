@@ -7,7 +7,7 @@ from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, epoch_us
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
-from tests.contract.shelf import EVERYTHING, LOOKBACK_US, Put, Shelf, in_window, places
+from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window, places
 from tests.contract.stores import T0_US, law
 from tests.contract.watched import Watched, bounds
 
@@ -95,11 +95,11 @@ def test_slices_that_are_refused_change_nothing(shelf: Shelf) -> None:
         nonlocal refused
         _settle(shelf, puts)
         runner = _Sparing(shelf.store.runner, longest_h * HOUR_US)
-        sparing, now = shelf.make_pages(runner), shelf.now()
+        sparing, now = shelf.make_feed(runner), shelf.now()
         window = TimeRange(T0_US, shelf.clock.now_us() + HOUR_US)
         page = shelf.page(window=window, now=now, descending=descending, limit=limit)
-        first = shelf.page(window=window, now=now, descending=descending, limit=limit, pages=sparing)
-        found = shelf.scan(first, limit, now=now, pages=sparing)
+        first = shelf.page(window=window, now=now, descending=descending, limit=limit, feed=sparing)
+        found = shelf.scan(first, limit, now=now, feed=sparing)
         assert found == shelf.scan(page, limit, now=now)
         refused += runner.refused
 
@@ -135,7 +135,7 @@ def _follow(shelf: Shelf, cursor: str, limit: int) -> list[tuple[int, str]]:
     found, page = [], shelf.page(cursor=cursor, limit=limit)
     while True:
         found += places(page)
-        if page.poll_after_s and page.next_cursor is None:
+        if page.may_grow and page.next_cursor is None:
             return found
         page = shelf.page(cursor=page.next_cursor or page.resume_cursor, limit=limit)
 
@@ -180,9 +180,9 @@ def test_the_versions_of_a_record_are_its_deliveries_newest_first(shelf: Shelf) 
     def holds(puts: list[Put], limit: int) -> None:
         _settle(shelf, puts)
         end_us = shelf.clock.now_us()
-        rows = shelf.run(shelf.feed.versions("x", TimeRange(T0_US, end_us), EVERYTHING, limit))
+        rows = shelf.run(shelf.feed.versions("x", TimeRange(T0_US, end_us), (), limit))
         found = [(epoch_us(row["ingest_time"]), row["delivery_key"]) for row in rows]
         assert found == in_window(puts, T0_US, end_us)[::-1][:limit]
-        assert shelf.run(shelf.feed.versions("y", TimeRange(T0_US, end_us), EVERYTHING, limit)) == []
+        assert shelf.run(shelf.feed.versions("y", TimeRange(T0_US, end_us), (), limit)) == []
 
     holds()

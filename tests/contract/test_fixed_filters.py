@@ -89,17 +89,6 @@ def test_counts_and_statistics_are_of_what_the_caller_may_see(client: Client) ->
     assert [(series["key"], series["records"]) for series in grouped["series"]] == [("a", 2)]
 
 
-def test_an_explanation_tells_the_fixed_filters_apart(client: Client) -> None:
-    """They are in the query, whatever else is asked for."""
-    told = client.get("/v1/records", params=WINDOW | {"explain": "true", "id": "x"}, headers=_A).json()
-    assert told["filters"] == [{"field": "id", "operator": "eq", "values": ["x"]}]
-    assert told["fixed_filters"] == [{"field": "source", "operator": "eq", "values": ["a"]}]
-    assert "a" in told["parameters"].values()
-    free = client.get("/v1/records", params=WINDOW | {"explain": "true", "id": "x"}).json()
-    assert free["fixed_filters"] == []
-    assert free["sql"] != told["sql"]
-
-
 @pytest.mark.parametrize("path", ["/v1/records", "/v1/records/stats"])
 def test_an_entity_tag_of_one_caller_is_none_of_another(client: Client, path: str) -> None:
     """So that whoever has it learns nothing of the other's records, not even that they are unchanged."""

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.query.answer.documents import Page
+from app.query.read.page import Page
 from app.query.request.cursor import decode_cursor
-from app.query.request.requests import Now
+from app.query.request.scan import Now
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from tests.contract.service import Service, default_record

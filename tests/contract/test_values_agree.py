@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Raw
 
-from app.query.answer.documents import RowFormat
+from app.query.answer.encoders import ServedRows
 from app.query.read.arrow_rows import ArrowRows
 from app.query.request.parameters import MAX_METRICS
 from app.runtime.instants import SECOND_US, to_text
@@ -147,9 +147,9 @@ class Ways:
         self._columns(way, msgspec.json.decode(found, type=list[_Served]))
 
     def _arrow(self, way: str, stream: bytes) -> None:
-        served = RowFormat(self._table.columns)
         rows = [row for rows in ArrowRows(self._table.columns).read(stream) for row in rows]
-        self._columns(way, [msgspec.json.decode(served.record(row), type=_Served) for row in rows])
+        shown = ServedRows(self._table.columns).of(rows)
+        self._columns(way, [msgspec.json.decode(msgspec.json.encode(row), type=_Served) for row in shown])
 
     def _columns(self, way: str, found: list[_Served]) -> None:
         assert len(found) == len(self._records), way

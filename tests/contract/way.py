@@ -9,7 +9,7 @@ import msgspec
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
-from app.query.answer.documents import RowFormat
+from app.query.answer.encoders import ServedRows
 from app.schema.columns import Kind
 from app.schema.table import records_table
 from app.stores.query import Condition
@@ -28,7 +28,7 @@ class Way:
         self._store = engine.loop.run(engine.open([self.table]))
         self._appender = self._store.appender(self.table)
         self._reader = RecordReader(self.table, self._appender.encoder, ROOMY)
-        self._format = RowFormat(self.table.columns)
+        self._served = ServedRows(self.table.columns)
         self._numbers = itertools.count(1)
 
     def there(self, payloads: Sequence[bytes]) -> tuple[Outcome, list[dict[str, Any]]]:
@@ -52,7 +52,8 @@ class Way:
 
     def served(self, row: dict[str, Any]) -> dict[str, str]:
         """Serve a row, and return the JSON of each column."""
-        members = msgspec.json.decode(self._format.record(row), type=dict[str, msgspec.Raw])
+        (shown,) = self._served.of([row])
+        members = msgspec.json.decode(msgspec.json.encode(shown), type=dict[str, msgspec.Raw])
         return {name: bytes(raw).decode() for name, raw in members.items()}
 
     def back(self, row: dict[str, Any]) -> msgspec.Struct:

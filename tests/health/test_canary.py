@@ -2,12 +2,13 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
 from app.health.canary import GIVE_UP_S, MAX_WAITING, CanaryWatch
-from app.query.read.feed import Feed, PageRows
+from app.query.read.feed import Feed
+from app.query.read.page import Page
 from app.query.request.scan import Scan
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
@@ -41,16 +42,16 @@ class Stage:
     def horizon_us(self) -> int:
         return self.clock.now_us() - round(self.settle_s * MICROSECONDS)
 
-    async def page(self, scan: Scan, view: Any, limit: int, _: object) -> PageRows:
+    async def page(self, scan: Scan, _: object) -> Page:
         """Return those of the wanted rows that are shown."""
-        (condition,) = view.conditions
-        assert limit == len(condition.values)
+        (condition,) = scan.conditions
+        assert scan.limit == len(condition.values)
         assert scan.window.from_us < scan.window.to_us <= self.horizon_us()
-        assert [column.name for column in view.columns] == ["delivery_key", "ingest_time"]
-        self.asked.append(condition.values)
+        assert [column.name for column in scan.columns] == ["delivery_key", "ingest_time"]
+        self.asked.append(tuple(map(str, condition.values)))
         if self.fault is not None:
             raise self.fault
-        return PageRows([{"delivery_key": key} for key in condition.values if key in self.shown], None)
+        return Page(scan=scan, rows=[{"delivery_key": key} for key in condition.values if key in self.shown])
 
     def stored(self, *keys: str, ago_s: float = 0.0) -> None:
         """Say that canaries were stored that were published so long ago."""

@@ -8,13 +8,15 @@ from app.query.request.filters import parse_filters
 from app.query.request.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
 from app.runtime.time_range import TimeRange
+from app.settings.load import Settings
 from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryUnderTest
-from tests.contract.shelf import FIELDS, LOOKBACK_US
+from tests.contract.shelf import FIELDS
 from tests.contract.stores import RECORDS, T0_US
 from tests.contract.watched import Watched
+from tests.support.unwatched import environment_of
 
 BY_ID = parse_filters(FIELDS, [("id", "x")])
 END_US = T0_US + 6 * HOUR_US
@@ -50,17 +52,27 @@ class Scripted(Watched):
 
 def feed_over(runner: Scripted) -> Feed:
     """Return a feed of the records."""
-    return Feed(runner, RECORDS, lookback_us=LOOKBACK_US)
+    return Feed(runner, RECORDS, environment_of(FakeClock()))
 
 
 def scan_of(until_us: int = END_US, *, descending: bool = False, after: Position | None = None, **more: Any) -> Scan:
     """Return a scan of a window that begins at T0."""
-    return Scan(table="records", window=TimeRange(T0_US, until_us), descending=descending, after=after, **more)
+    return Scan(
+        table="records",
+        window=TimeRange(T0_US, until_us),
+        horizon_us=END_US,
+        descending=descending,
+        after=after,
+        columns=more.pop("columns", RECORDS.columns),
+        limit=more.pop("limit", 10),
+        **more,
+    )
 
 
 def budget(**changed: Any) -> Budget:
     """Return a budget that is hard to use up."""
-    return Budget(FakeClock(), **({"max_s": 10, "max_bytes_processed": 10**6, "max_page_bytes": 10**6} | changed))
+    settings = {"page_budget_s": 10, "query_max_bytes_billed": 10**6, "max_page_bytes": 10**6} | changed
+    return Budget(environment_of(FakeClock(), Settings().replace(**settings)))
 
 
 def row(after_us: int, key: str, candidates: int = 1, *, is_copy: bool = False) -> Row:

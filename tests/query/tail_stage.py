@@ -4,19 +4,19 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from app.query.answer.tail_events import EventFormat
-from app.query.answer.tail_limit import TailLimit
-from app.query.answer.tail_stream import Tail, Tails
-from app.query.read.feed import Budget, PageRows
-from app.query.read.tail_reads import MOST_READS, TailReads
-from app.query.request.cursor import decode_cursor
-from app.query.request.requests import parse_fields
-from app.query.request.scan import Scan, View, position_of
-from app.runtime.instants import from_epoch_us
+from app.query.answer.batches import MOST_READS, TailBatches
+from app.query.answer.tail import Tail
+from app.query.read.feed import Budget
+from app.query.read.page import Page
+from app.query.request.cursor import position_in
+from app.query.request.scan import Scan, parse_fields, position_of, tail_scan
+from app.runtime.instants import DAY_US, from_epoch_us
+from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
 from app.stores.query import Condition, Position
 from app.stores.source import Answer, Row
 from sluice.testing.clock import FakeClock
+from tests.contract.application import cache_of
 from tests.contract.stores import RECORDS, T0_US
 from tests.sse import Event, EventSource
 from tests.support.unwatched import environment_of
@@ -30,8 +30,9 @@ class Sheet:
     """The rows of a table. `asked` tells the queries: where each began, and by which conditions."""
 
     def __init__(self) -> None:
-        self.runner, self.table = SimpleNamespace(poll_s=POLL_S, version=lambda _: self.version), RECORDS
-        self.version: int | None = None
+        self.runner, self.table = SimpleNamespace(poll_s=POLL_S), RECORDS
+        self.environment: Any = None
+        self.number: int | None = None
         """A number, where the store knows of every new row."""
         self.rows: list[Row] = []
         self.settled_us = T0_US
@@ -45,6 +46,9 @@ class Sheet:
     def horizon_us(self) -> int:
         return self.settled_us
 
+    def version(self) -> int | None:
+        return self.number
+
     async def learn_horizon(self) -> None:
         """Learn nothing: what is settled is known."""
 
@@ -54,15 +58,15 @@ class Sheet:
         for row in rows:
             row["source"] = text
         self.rows = sorted(self.rows + rows, key=position_of)
-        if self.version is not None:
-            self.version += 1
+        if self.number is not None:
+            self.number += 1
         if settle:
             self.settled_us = max(self.settled_us, T0_US + max(stamps_us) + 1)
         return [position_of(row) for row in rows]
 
-    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
-        begins = scan.after or Position(scan.window.from_us, "")
-        self.asked.append((begins, view.conditions))
+    async def page(self, scan: Scan, budget: Budget) -> Page:
+        begins, limit = scan.after or Position(scan.window.from_us, ""), scan.limit or 0
+        self.asked.append((begins, scan.conditions))
         try:
             await self.answers.wait()
         except asyncio.CancelledError:
@@ -74,7 +78,7 @@ class Sheet:
         found = [row for row in self.rows if begins < position_of(row) < until]
         budget.spend(Answer([], fetched_bytes=ROW_BYTES * len(found[:limit])))
         stopped_at = position_of(found[limit - 1]) if len(found) > limit else None
-        return PageRows(found[:limit], stopped_at)
+        return Page(scan=scan, rows=found[:limit], stopped_at=stopped_at)
 
 
 def _row(ingest_us: int, key: str) -> Row:
@@ -145,9 +149,7 @@ class Listener:
 
 def place_of(cursor: str) -> Position:
     """Return the place of a resume cursor."""
-    found = decode_cursor(cursor, table=RECORDS.name)
-    assert found.until_us is None
-    return found.after or Position(found.since_us, "")
+    return position_in(cursor, table=RECORDS.name, fingerprint="")
 
 
 class Stage:
@@ -156,11 +158,10 @@ class Stage:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.sheet = FakeClock(T0_US), Sheet()
         feed: Any = self.sheet
-        made = Settings().replace(**settings)
-        environment, self.generation = environment_of(self.clock, made), 0
-        self.reads = TailReads(feed, environment, lambda: self.generation, asyncio.Semaphore(MOST_READS))
-        self.limiter = TailLimit(made.query.max_tails)
-        self.tails = Tails(self.reads, environment, self.limiter)
+        self.max_s, self.generation = settings.get("tail_max_s", 240.0), 0
+        self.sheet.environment = environment_of(self.clock, Settings().replace(**settings))
+        self.cache, turn = cache_of(self.clock), asyncio.Semaphore(MOST_READS)
+        self.batches = TailBatches(feed, self.cache, lambda: str(self.generation), turn)
 
     def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
         """Return a new client that reads from `start` on."""
@@ -170,10 +171,21 @@ class Stage:
 
     def connect(self, listener: Listener, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> None:
         """Let a client go on where it was."""
-        form = EventFormat(RECORDS.name, parse_fields(RECORDS.columns, fields))
-        tail = listener.tail = self.tails.admit("a", listener.place, form, conditions)
-        listener.task = asyncio.create_task(tail.run(listener.send))
-        listener.task.add_done_callback(lambda _: tail.close())
+        scan = Scan(
+            table=RECORDS.name,
+            window=TimeRange(0, 0),
+            horizon_us=T0_US,
+            columns=parse_fields(RECORDS.columns, fields),
+            conditions=conditions,
+        )
+        scan = tail_scan(scan, listener.place, T0_US, 31 * DAY_US)
+        listener.tail = Tail(scan, self.batches.after, self.clock, self.max_s)
+        listener.task = asyncio.create_task(listener.tail.run(listener.send))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is read for anybody."""
+        return self.batches.is_idle and not self.cache._flights
 
     async def turn(self, seconds: float = 0.0) -> None:
         """Move the clock on, and let everybody run."""

@@ -3,13 +3,16 @@
 import pytest
 
 from app.query.read.feed import Budget
+from app.settings.load import Settings
 from app.stores.source import Answer
 from sluice.testing.clock import FakeClock
+from tests.support.unwatched import environment_of
 
 
 def budget(clock: FakeClock | None = None) -> Budget:
     """Return a budget of ten seconds, a thousand bytes read and a hundred answered."""
-    return Budget(clock or FakeClock(), max_s=10, max_bytes_processed=1_000, max_page_bytes=100)
+    settings = Settings().replace(page_budget_s=10, query_max_bytes_billed=1_000, max_page_bytes=100)
+    return Budget(environment_of(clock or FakeClock(), settings))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from app.http.contract import Parameter
 from app.http.problems import ProblemError
 from app.query.request.filters import parse_filters
 from app.query.request.parameters import Parameters, flag, one_of
-from app.query.request.requests import parse_fields, queryable
+from app.query.request.scan import parse_fields, queryable
 from app.schema.table import records_table
 from tests.contract.every import EVERY, FIELDS
 

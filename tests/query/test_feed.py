@@ -10,7 +10,7 @@ from app.runtime.time_range import TimeRange
 from app.stores.query import Query, RowQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
 from tests.contract.memory import MemoryEngine
-from tests.contract.shelf import EVERYTHING, Put, Shelf, places
+from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import RECORDS, REJECTS, T0_US
 from tests.contract.watched import Watched, bounds
 
@@ -26,7 +26,7 @@ def shelf() -> Iterator[Shelf]:
 def _watch(shelf: Shelf) -> list[Query]:
     """Record the queries that reach the store."""
     watched = Watched(shelf.store.runner)
-    shelf.pages = shelf.make_pages(watched)
+    shelf.feed = shelf.make_feed(watched)
     return watched.queries
 
 
@@ -79,13 +79,13 @@ def _one_an_hour(shelf: Shelf) -> TimeRange:
 def test_pages_come_as_far_as_a_partition_that_cannot_be_read(shelf: Shelf, expected: str, *, descending: bool) -> None:
     """And say so there: no cursor leads to where it is, whichever the direction."""
     runner = _Hourly(shelf.store.runner, _BEGIN_US + 2 * HOUR_US)
-    page = shelf.page(window=_one_an_hour(shelf), descending=descending, limit=1, pages=shelf.make_pages(runner))
+    page = shelf.page(window=_one_an_hour(shelf), descending=descending, limit=1, feed=shelf.make_feed(runner))
     for number, key in enumerate(expected):
         assert [place[1] for place in places(page)] == [key]
         if number < len(expected) - 1:
-            page = shelf.page(cursor=page.next_cursor, limit=1, pages=shelf.make_pages(runner))
+            page = shelf.page(cursor=page.next_cursor, limit=1, feed=shelf.make_feed(runner))
     with pytest.raises(QueryTooExpensiveError):
-        shelf.page(cursor=page.next_cursor, limit=1, pages=shelf.make_pages(runner))
+        shelf.page(cursor=page.next_cursor, limit=1, feed=shelf.make_feed(runner))
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -93,10 +93,10 @@ def test_a_page_that_ends_with_a_partition_leaves_none_of_it(shelf: Shelf, *, de
     """By its budget it ends after each; the next page reads the next one, and nothing of the one before."""
     window, found = _one_an_hour(shelf), list[str]()
     runner, budget = _Hourly(shelf.store.runner, None), {"query_max_bytes_billed": 1_000}
-    page = shelf.page(window=window, descending=descending, limit=5, pages=shelf.make_pages(runner, **budget))
+    page = shelf.page(window=window, descending=descending, limit=5, feed=shelf.make_feed(runner, **budget))
     found += [key for _, key in places(page)]
     while page.next_cursor is not None:
-        page = shelf.page(cursor=page.next_cursor, limit=5, pages=shelf.make_pages(runner, **budget))
+        page = shelf.page(cursor=page.next_cursor, limit=5, feed=shelf.make_feed(runner, **budget))
         found += [key for _, key in places(page)]
     assert found == [str(hour) for hour in range(_HOURS)][:: -1 if descending else 1]
     assert runner.read == [1] * _HOURS
@@ -106,9 +106,9 @@ def test_who_polls_what_nothing_meets_asks_once(shelf: Shelf) -> None:
     """The last hour lies in two partitions nearly always; the first time, nothing is known of the rows."""
     shelf.clock.advance_to(_BEGIN_US + _HOURS * HOUR_US)
     runner = _Hourly(shelf.store.runner, None)
-    pages, window = shelf.make_pages(runner), TimeRange(_BEGIN_US + 10 * MINUTE_US, _BEGIN_US + 70 * MINUTE_US)
+    feed, window = shelf.make_feed(runner), TimeRange(_BEGIN_US + 10 * MINUTE_US, _BEGIN_US + 70 * MINUTE_US)
     for _ in range(3):
-        assert shelf.page(window=window, pages=pages).rows == []
+        assert shelf.page(window=window, feed=feed).rows == []
     assert runner.read == [1, 1, 2, 2]
 
 
@@ -120,12 +120,12 @@ def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, desce
     shelf.put(stored)
     shelf.clock.advance_to(end_us)
     expected = [(put.ingest_us, put.key) for put in (stored[::-1] if descending else stored)]
-    refusing = shelf.make_pages(_Refusing(shelf.store.runner, middle_us))
-    page = shelf.page(window=TimeRange(T0_US, end_us), descending=descending, pages=refusing)
+    refusing = shelf.make_feed(_Refusing(shelf.store.runner, middle_us))
+    page = shelf.page(window=TimeRange(T0_US, end_us), descending=descending, feed=refusing)
     assert places(page) == expected[:1]
-    assert (page.next_cursor is None, page.poll_after_s) == (False, 0)
+    assert (page.next_cursor is None, page.may_grow) == (False, False)
     with pytest.raises(QueryTooExpensiveError):
-        shelf.page(cursor=page.next_cursor, pages=refusing)
+        shelf.page(cursor=page.next_cursor, feed=refusing)
     assert places(shelf.page(cursor=page.next_cursor)) == expected[1:]
     assert places(shelf.page(cursor=page.resume_cursor)) == ([] if descending else expected[1:])
 
@@ -133,12 +133,12 @@ def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, desce
 def test_a_look_up_says_how_far_it_came(shelf: Shelf) -> None:
     """One stretch is too much to read: the rows before it were found, and there may be others."""
     shelf.put([Put(T0_US, "old"), Put(T0_US + 10 * DAY_US, "new")])
-    feed = shelf.make_pages(_Refusing(shelf.store.runner, T0_US)).feed
+    feed = shelf.make_feed(_Refusing(shelf.store.runner, T0_US))
     window = TimeRange(T0_US, T0_US + 10 * DAY_US + 1)
     with pytest.raises(LookUpTooExpensiveError) as raised:
-        shelf.run(feed.versions("x", window, EVERYTHING, 5))
+        shelf.run(feed.versions("x", window, (), 5))
     assert raised.value.row_count == 1
-    assert len(shelf.run(feed.versions("x", window, EVERYTHING, 1))) == 1
+    assert len(shelf.run(feed.versions("x", window, (), 1))) == 1
 
 
 def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf) -> None:

@@ -3,12 +3,13 @@
 import msgspec
 import pytest
 
-from app.query.request.scan import View
+from app.query.read import feed
+from app.query.read.page import Count as Counted
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Count, LookUp
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryTooExpensiveError
-from tests.contract.shelf import EVERYTHING, LOOKBACK_US
+from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import RECORDS, T0_US
 from tests.contract.watched import bounds
 from tests.query.scripted_runner import BY_ID, END_US, Scripted, at, budget, feed_over, scan_of
@@ -28,25 +29,25 @@ def look_up(from_us: int, to_us: int, limit: int) -> LookUp:
     )
 
 
-async def test_versions_are_looked_up_from_the_newest_slice_on_until_there_are_enough() -> None:
-    """Each look-up asks for as many as are missing; what it may read grows."""
-    runner = Scripted([{"id": "new"}], [], [{"id": "old"}])
-    found = await feed_over(runner).versions("x", TimeRange(T0_US, END_US), View(RECORDS.columns, BY_ID), 2)
+async def test_versions_are_looked_up_in_the_newest_slice_and_then_in_all_others() -> None:
+    """The second look-up asks for as many as are missing."""
+    runner = Scripted([{"id": "new"}], [{"id": "old"}])
+    found = await feed_over(runner).versions("x", TimeRange(T0_US, END_US), BY_ID, 2)
     assert [each["id"] for each in found] == ["new", "old"]
     assert runner.queries == [
         look_up(END_US - MINUTE_US, END_US, 2),
-        look_up(END_US - 7 * MINUTE_US, END_US - MINUTE_US, 1),
-        look_up(END_US - 43 * MINUTE_US, END_US - 7 * MINUTE_US, 1),
+        look_up(T0_US, END_US - MINUTE_US, 1),
     ]
 
 
-async def test_a_look_up_that_is_too_large_says_what_it_found_before() -> None:
-    """With the limit, and what it would have needed."""
-    runner = Scripted([{"id": "new"}], QueryTooExpensiveError(100, 200))
+async def test_a_look_up_that_is_too_large_searches_the_newest_part_that_is_not() -> None:
+    """And says how far it came, with the limit, and what it would have needed."""
+    runner = Scripted([{"id": "new"}], QueryTooExpensiveError(100, 200), QueryTooExpensiveError(100, 150), [])
     with pytest.raises(LookUpTooExpensiveError) as raised:
-        await feed_over(runner).versions("x", TimeRange(T0_US, END_US), EVERYTHING, 2)
-    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.row_count) == (100, 200, 1)
-    assert raised.value.since_us == END_US - MINUTE_US
+        await feed_over(runner).versions("x", TimeRange(T0_US, END_US), (), 2)
+    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.row_count) == (100, 150, 1)
+    newest_us = (END_US - MINUTE_US - T0_US) // 6 // 6
+    assert raised.value.since_us == END_US - MINUTE_US - newest_us
 
 
 def counted(*numbers: int) -> Scripted:
@@ -57,27 +58,28 @@ def counted(*numbers: int) -> Scripted:
 async def test_an_exact_count_is_one_query() -> None:
     """However long the window; it is deducted from the budget like any other."""
     runner, spent = counted(7), budget()
-    assert await feed_over(runner).count(scan_of(), BY_ID, None, spent) == 7
+    scan = scan_of(conditions=BY_ID, count="exact")
+    assert await feed_over(runner).count(scan, spent) == Counted(7, "eq")
     expected = Count(table="records", within=TimeRange(T0_US, END_US), conditions=BY_ID, lookback_us=LOOKBACK_US)
     assert (runner.queries, spent.bytes_processed) == ([expected], 10)
-    assert await feed_over(counted()).count(scan_of(T0_US), BY_ID, None, spent) == 0
+    assert await feed_over(counted()).count(scan_of(T0_US, count="exact"), spent) == Counted(0, "eq")
 
 
-async def test_a_count_to_a_cap_ends_where_it_is_reached() -> None:
+async def test_a_count_to_a_cap_ends_where_it_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the newest rows backwards; the slices before are not read."""
+    monkeypatch.setattr(feed, "COUNT_CAP", 7)
     runner = counted(3, 4, 5)
-    assert await feed_over(runner).count(scan_of(), (), 7, budget()) == 7
+    assert await feed_over(runner).count(scan_of(count="capped"), budget()) == Counted(7, "gte")
     edges = [bounds(each) for each in runner.queries]
     assert edges == [(END_US - MINUTE_US, END_US), (END_US - 7 * MINUTE_US, END_US - MINUTE_US)]
-    assert await feed_over(counted(3, 4, 5)).count(scan_of(), (), 100, budget()) == 12
 
 
 async def test_a_count_reads_each_partition_once_and_ever_more_of_them() -> None:
     """Counting costs next to nothing, so a month takes a handful of queries."""
     runner, begin_us = counted(), T0_US // HOUR_US * HOUR_US
     runner.partition_us = HOUR_US
-    scan = scan_of(begin_us + 30 * DAY_US + 5 * MINUTE_US)
-    assert await feed_over(runner).count(scan, (), 1, budget()) == 0
+    scan = scan_of(begin_us + 30 * DAY_US + 5 * MINUTE_US, count="capped")
+    assert await feed_over(runner).count(scan, budget()) == Counted(0, "eq")
     edges = [bounds(each) for each in runner.queries]
     assert edges[0] == (begin_us + 30 * DAY_US - HOUR_US, scan.window.to_us)
     assert (edges[-1][0], len(edges)) == (T0_US, 5)
@@ -88,7 +90,7 @@ async def test_a_count_reads_each_partition_once_and_ever_more_of_them() -> None
 async def test_a_count_begins_behind_the_last_row_of_the_scan_that_it_resumes(*, is_resumed: bool) -> None:
     """A page's own position within the window is no such row: the count is of all of the window."""
     runner = counted(1)
-    await feed_over(runner).count(scan_of(after=at(5, "k"), is_resumed=is_resumed), (), None, budget())
+    await feed_over(runner).count(scan_of(after=at(5, "k"), is_resumed=is_resumed, count="exact"), budget())
     (query,) = runner.queries
     assert isinstance(query, Count)
     assert (query.after, query.within.from_us) == (at(5, "k") if is_resumed else None, T0_US)
@@ -97,14 +99,14 @@ async def test_a_count_begins_behind_the_last_row_of_the_scan_that_it_resumes(*,
 async def test_the_queries_of_a_page_can_be_explained() -> None:
     """The first one, without a limit of bytes, and the slices of all; nothing is run."""
     runner = Scripted()
-    feed = feed_over(runner)
-    query, slices = feed.explained(scan_of(), EVERYTHING, 10)
+    over = feed_over(runner)
+    query, slices = over.explained(scan_of())
     assert runner.queries == []
-    await feed.page(scan_of(), EVERYTHING, 10, budget())
+    await over.page(scan_of(), budget())
     assert query == msgspec.structs.replace(runner.pages[0], max_bytes=None)
     assert [(each.from_us, each.to_us) for each in slices] == [*map(bounds, runner.pages)]
-    empty, none = feed.explained(scan_of(T0_US), EVERYTHING, 10)
-    assert (bounds(empty), none) == ((T0_US, T0_US), [])
+    empty, _ = over.explained(scan_of(T0_US))
+    assert bounds(empty) == (T0_US, T0_US)
 
 
 def test_the_horizon_is_that_of_the_table() -> None:

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from itertools import pairwise
 
+import msgspec
 import pytest
 
-from app.query.request.requests import WITHOUT_CANARIES
-from app.query.request.scan import View
+from app.query.request.scan import WITHOUT_CANARIES
 from app.record import CANARY_PREFIX
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Position, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError
-from tests.contract.shelf import EVERYTHING, LOOKBACK_US
+from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import RECORDS, T0_US
 from tests.contract.watched import bounds
 from tests.query.scripted_runner import BY_ID, END_US, Scripted, at, budget, feed_over, keys, row, scan_of
@@ -21,7 +21,8 @@ from tests.query.scripted_runner import BY_ID, END_US, Scripted, at, budget, fee
 async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None:
     """The extra row shows whether there are more. A few more candidates, in case some of them are copies."""
     runner, columns = Scripted(), tuple(each for each in RECORDS.columns if each.name in {"id", "source"})
-    await feed_over(runner).page(scan_of(after=at(5, "k")), View(columns, BY_ID), 10, budget(max_page_bytes=500))
+    scan = scan_of(after=at(5, "k"), columns=columns, conditions=BY_ID)
+    await feed_over(runner).page(scan, budget(max_page_bytes=500))
     assert runner.pages[0] == RowQuery(
         table="records",
         within=TimeRange(T0_US + 5, T0_US + 5 + MINUTE_US),
@@ -43,14 +44,14 @@ async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None
 async def test_a_page_without_room_for_a_byte_asks_for_one_row_all_the_same() -> None:
     """Else it would never end."""
     runner = Scripted([row(1, "a")])
-    await feed_over(runner).page(scan_of(), EVERYTHING, 10, budget(max_page_bytes=0))
+    await feed_over(runner).page(scan_of(), budget(max_page_bytes=0))
     assert [each.max_bytes for each in runner.pages] == [1]
 
 
 async def test_later_slices_are_asked_for_what_is_still_missing() -> None:
     """A slice with fewer rows than were asked for is done; the bytes of its answer are deducted."""
     runner = Scripted(Answer([row(1, "a", 2), row(2, "b", 2)], fetched_bytes=40), [], [row(HOUR_US, "c")])
-    page = await feed_over(runner).page(scan_of(), EVERYTHING, 10, budget(max_page_bytes=100))
+    page = await feed_over(runner).page(scan_of(), budget(max_page_bytes=100))
     assert (keys(page.rows), page.stopped_at) == (["a", "b", "c"], None)
     assert [(each.limit, each.candidates, each.after, each.max_bytes) for each in runner.pages[:4]] == [
         (11, 20, None, 100),
@@ -66,7 +67,7 @@ async def test_later_slices_are_asked_for_what_is_still_missing() -> None:
 async def test_a_full_page_ends_with_its_last_row() -> None:
     """The extra row is not part of it."""
     runner = Scripted([row(number, f"k{number}", 3) for number in range(3)])
-    page = await feed_over(runner).page(scan_of(), EVERYTHING, 2, budget())
+    page = await feed_over(runner).page(scan_of(limit=2), budget())
     assert (keys(page.rows), page.stopped_at) == (["k0", "k1"], at(1, "k1"))
     assert len(runner.pages) == 1
 
@@ -74,7 +75,7 @@ async def test_a_full_page_ends_with_its_last_row() -> None:
 async def test_rows_come_without_the_marks_of_the_store() -> None:
     """Copies are left out: those that the store marks, and the second of two equal rows."""
     found = [row(1, "a", 5), row(1, "a", 5), row(2, "b", 5, is_copy=True), row(3, "a", 5), row(3, "b", 5)]
-    page = await feed_over(Scripted(found)).page(scan_of(), EVERYTHING, 9, budget())
+    page = await feed_over(Scripted(found)).page(scan_of(limit=9), budget())
     assert keys(page.rows) == ["a", "a", "b"]
     assert all({*each} == {"ingest_time", "delivery_key"} for each in page.rows)
 
@@ -84,7 +85,7 @@ async def test_where_copies_use_up_the_candidates_the_slice_goes_on_with_more(*,
     """Eight times as many, behind the last one examined; the slice before or behind it is not asked for again."""
     first = [row(9_000, "a", 20), row(9_500, "b", 20, is_copy=True)]
     runner = Scripted(first, [row(9_600, "c", 160, is_copy=True)])
-    page = await feed_over(runner).page(scan_of(descending=descending), EVERYTHING, 10, budget())
+    page = await feed_over(runner).page(scan_of(descending=descending), budget())
     asked = runner.pages[:3]
     assert keys(page.rows) == ["a"]
     assert [(each.limit, each.candidates) for each in asked] == [(11, 20), (10, 160), (10, 1_280)]
@@ -99,7 +100,7 @@ async def test_where_copies_use_up_the_candidates_the_slice_goes_on_with_more(*,
 async def test_candidates_grow_to_a_limit() -> None:
     """What a store examines for one query stays bounded."""
     runner = Scripted([row(1, "a", 20_001 + 2_500 + 8, is_copy=True)], [row(2, "b", 65_536, is_copy=True)])
-    await feed_over(runner).page(scan_of(), EVERYTHING, 20_000, budget())
+    await feed_over(runner).page(scan_of(limit=20_000), budget())
     assert [each.candidates for each in runner.pages[:3]] == [22_509, 65_536, 65_536]
 
 
@@ -107,20 +108,20 @@ async def test_canaries_are_left_out_here_and_not_by_the_store() -> None:
     """They count as examined, so a page of nothing else goes on behind them; other conditions are the store's."""
     canaries = [row(number, f"{CANARY_PREFIX}{number}", 3) for number in range(3)]
     runner = Scripted(canaries, [row(4, "a")])
-    page = await feed_over(runner).page(scan_of(), View(RECORDS.columns, (*BY_ID, WITHOUT_CANARIES)), 2, budget())
+    page = await feed_over(runner).page(scan_of(conditions=(*BY_ID, WITHOUT_CANARIES), limit=2), budget())
     assert keys(page.rows) == ["a"]
     assert [(each.conditions, each.after) for each in runner.pages[:2]] == [
         (BY_ID, None),
         (BY_ID, at(2, f"{CANARY_PREFIX}2")),
     ]
     with_them = Scripted([row(1, f"{CANARY_PREFIX}1")])
-    assert len((await feed_over(with_them).page(scan_of(), EVERYTHING, 2, budget())).rows) == 1
+    assert len((await feed_over(with_them).page(scan_of(limit=2), budget())).rows) == 1
 
 
 async def test_an_answer_that_was_cut_ends_the_page() -> None:
     """Its rows fill the bytes of a page, although there are fewer than asked for; the next page goes on behind them."""
     runner = Scripted(Answer([row(1, "a", 9), row(2, "b", 9)], cut=True))
-    page = await feed_over(runner).page(scan_of(), EVERYTHING, 10, budget())
+    page = await feed_over(runner).page(scan_of(), budget())
     assert (keys(page.rows), page.stopped_at, len(runner.pages)) == (["a", "b"], at(2, "b"), 1)
 
 
@@ -128,17 +129,17 @@ async def test_an_answer_that_was_cut_ends_the_page() -> None:
 async def test_a_page_that_cost_too_much_ends_before_the_next_slice(edge_us: int, *, descending: bool) -> None:
     """Within a slice it ends behind the last row examined."""
     spent = Answer([row(1, "a")], bytes_processed=10**6)
-    page = await feed_over(Scripted(spent)).page(scan_of(descending=descending), EVERYTHING, 10, budget())
+    page = await feed_over(Scripted(spent)).page(scan_of(descending=descending), budget())
     assert (keys(page.rows), page.stopped_at) == (["a"], Position(edge_us, ""))
     inside = Answer([row(1, "a", 20), row(2, "b", 20, is_copy=True)], bytes_processed=10**6)
-    page = await feed_over(Scripted(inside)).page(scan_of(descending=descending), EVERYTHING, 10, budget())
+    page = await feed_over(Scripted(inside)).page(scan_of(descending=descending), budget())
     assert (keys(page.rows), page.stopped_at) == (["a"], at(2, "b"))
 
 
 async def test_a_slice_that_is_too_large_is_read_in_pieces() -> None:
     """In order, and the slices behind it as planned; then the rest of the window follows."""
     runner = Scripted([], QueryTooExpensiveError(1, 2), [row(2 * MINUTE_US, "a")])
-    page = await feed_over(runner).page(scan_of(), EVERYTHING, 10, budget())
+    page = await feed_over(runner).page(scan_of(), budget())
     assert (keys(page.rows), page.stopped_at) == (["a"], None)
     (_, first_us), (from_us, to_us), *pieces = map(bounds, runner.pages)
     assert (from_us, to_us) == (first_us, first_us + 6 * MINUTE_US)
@@ -164,12 +165,12 @@ async def test_a_page_begins_with_a_slice_as_long_as_rows_took_before(
     stamps = [(span_us - (number + 1) * MINUTE_US) if descending else number * MINUTE_US for number in range(11)]
     runner = Scripted([row(stamp, f"k{number}", 11) for number, stamp in enumerate(stamps)])
     feed = feed_over(runner)
-    page = await feed.page(scan_of(descending=descending), EVERYTHING, 10, budget())
+    page = await feed.page(scan_of(descending=descending), budget())
     again = scan_of(descending=descending, after=page.stopped_at)
-    await feed.page(again, EVERYTHING, 10, budget())
+    await feed.page(again, budget())
     assert bounds(runner.pages[1]) == expected(round(per_row_us * 11 * 1.25))
     others = len(runner.pages)
-    await feed.page(again, View(RECORDS.columns, BY_ID), 10, budget())
+    await feed.page(msgspec.structs.replace(again, conditions=BY_ID), budget())
     from_us, to_us = bounds(runner.pages[others])
     assert to_us - from_us == MINUTE_US
 
@@ -179,7 +180,7 @@ async def test_a_window_that_was_read_to_its_end_tells_how_dense_it_is(*, descen
     """From its begin to its end, wherever the rows are."""
     runner = Scripted([row(number, f"k{number}", 3) for number in range(3)])
     feed, scan = feed_over(runner), scan_of(T0_US + 30 * SECOND_US, descending=descending)
-    await feed.page(scan, EVERYTHING, 10, budget())
-    await feed.page(scan_of(descending=descending), EVERYTHING, 10, budget())
+    await feed.page(scan, budget())
+    await feed.page(scan_of(descending=descending), budget())
     from_us, to_us = bounds(runner.pages[1])
     assert to_us - from_us == round(10 * SECOND_US * 11 * 1.25)

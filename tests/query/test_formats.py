@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.query.answer.documents import Page, RowFormat
-from app.query.answer.encoders import row_encoder
+from app.query.answer.encoders import ServedRows, page_body, row_encoder
+from app.query.read.page import Page
 from app.query.request.negotiation import Format
+from app.query.request.scan import Scan
 from app.runtime.time_range import TimeRange
+from app.schema.columns import Column
 from app.schema.values import plain_decimal
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
 
-FORMAT = RowFormat(COLUMNS)
 FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv", "arrow")
 
 
@@ -39,39 +40,42 @@ _EXPECTED = {
 }
 
 
-def _page(*rows: dict[str, Any]) -> Page:
-    window = TimeRange(0, 1_500_000)
-    return Page(rows=list(rows), next_cursor=None, resume_cursor="r", window=window, poll_after_s=1)
+def _page(chosen: Format, *rows: dict[str, Any], columns: tuple[Column, ...] = COLUMNS) -> bytes:
+    scan = Scan(table="t", window=TimeRange(0, 1_500_000), horizon_us=0, columns=columns, format=chosen)
+    return page_body(Page(scan=scan, rows=[*rows]), 1)
+
+
+def _record(row: dict[str, Any], columns: tuple[Column, ...] = COLUMNS) -> bytes:
+    return msgspec.json.encode(ServedRows(columns).of([row])[0])
 
 
 def test_values_of_every_kind_are_written_as_documented() -> None:
     """Instants in UTC, decimals in plain notation, bytes in base64, JSON as it is, and null for nothing."""
-    assert msgspec.json.decode(FORMAT.record(sample_row())) == _EXPECTED
+    assert msgspec.json.decode(_record(sample_row())) == _EXPECTED
     empty = {**sample_row(), "price": None, "inner": None, "prices": [], "inners": []}
     expected = {**_EXPECTED, "price": None, "inner": None, "prices": [], "inners": []}
-    assert msgspec.json.decode(FORMAT.record(empty)) == expected
+    assert msgspec.json.decode(_record(empty)) == expected
 
 
 def test_nested_fields_that_the_record_type_has_not_are_not_served() -> None:
     """Somebody else may have added them to the table; a column is named by the query, a field of a STRUCT is not."""
     inner, item = {"amount": Decimal(100), "label": None}, {"amount": Decimal(100), "label": "x"}
     added = {"inner": {"secret": 1} | inner, "inners": [item | {"secret": 1}]}
-    assert msgspec.json.decode(FORMAT.record(sample_row() | added)) == _EXPECTED
+    assert msgspec.json.decode(_record(sample_row() | added)) == _EXPECTED
 
 
 def test_nested_fields_that_the_table_has_not_are_served_as_nothing() -> None:
     """As they will be in its old rows once they were added."""
-    served = msgspec.json.decode(FORMAT.record(sample_row() | {"inner": {"amount": Decimal(100)}, "inners": [{}]}))
+    served = msgspec.json.decode(_record(sample_row() | {"inner": {"amount": Decimal(100)}, "inners": [{}]}))
     assert served["inner"] == {"amount": "100", "label": None}
     assert served["inners"] == [{"amount": None, "label": None}]
 
 
 def test_columns_are_served_as_asked_whatever_else_a_row_holds() -> None:
     """In the order that was asked for; a row always holds what cursors are made of."""
-    some = RowFormat((COLUMNS[4], COLUMNS[1]))
     row = {**sample_row(), "ingest_time": "added", "delivery_key": "added"}
-    assert some.record(row) == b'{"text":"\xc3\xa9\\"\\n","count":9007199254740993}'
-    assert RowFormat(COLUMNS[1:2]).record({"ingest_time": "added", "count": 1}) == b'{"count":1}'
+    assert _record(row, (COLUMNS[4], COLUMNS[1])) == b'{"text":"\xc3\xa9\\"\\n","count":9007199254740993}'
+    assert _record({"ingest_time": "added", "count": 1}, COLUMNS[1:2]) == b'{"count":1}'
 
 
 @pytest.mark.parametrize(
@@ -80,28 +84,28 @@ def test_columns_are_served_as_asked_whatever_else_a_row_holds() -> None:
 def test_rows_that_need_no_conversion_are_served_in_the_columns_order(odd: dict[str, Any]) -> None:
     """Also where a single row of the page has a column more, or another order."""
     rows = [{"flag": True, "count": 1}, odd, {"flag": True, "count": 3}]
-    body = RowFormat(COLUMNS[:2]).page(_page(*rows), "ndjson")
+    body = _page("ndjson", *rows, columns=COLUMNS[:2])
     assert body == b'{"flag":true,"count":1}\n{"flag":false,"count":2}\n{"flag":true,"count":3}\n'
 
 
 def test_an_instant_beyond_pythons_years_is_shown_as_the_store_writes_it() -> None:
     """One such row does not cost the page."""
     row = sample_row() | {"at": "10000-01-01 00:00:00"}
-    assert msgspec.json.decode(FORMAT.record(row))["at"] == "10000-01-01 00:00:00"
+    assert msgspec.json.decode(_record(row))["at"] == "10000-01-01 00:00:00"
 
 
 def test_ndjson_is_one_record_a_line() -> None:
     """Every line ends in a line feed, and an empty page is an empty body."""
-    body = FORMAT.page(_page(sample_row(), sample_row()), "ndjson")
+    body = _page("ndjson", sample_row(), sample_row())
     assert body.endswith(b"\n")
     assert [msgspec.json.decode(line) for line in body.splitlines()] == [_EXPECTED, _EXPECTED]
-    assert FORMAT.page(_page(), "ndjson") == b""
+    assert _page("ndjson") == b""
 
 
 def test_ndjson_keeps_a_record_in_its_line() -> None:
     """A JSON column may hold line feeds as white space; within its strings they are escaped."""
     pretty = {**sample_row(), "tree": Raw(b'{\n  "a": [1,\r\n null]\n}')}
-    body = FORMAT.page(_page(pretty, sample_row()), "ndjson")
+    body = _page("ndjson", pretty, sample_row())
     assert body.count(b"\n") == 2
     assert [msgspec.json.decode(line) for line in body.split(b"\n")[:-1]] == [_EXPECTED, _EXPECTED]
 
@@ -111,7 +115,7 @@ def test_rows_are_left_as_they_are(chosen: Format) -> None:
     """Several readers may be served of the same rows, each in a format of its own."""
     row = sample_row()
     before = deepcopy(row)
-    bodies = {FORMAT.page(_page(row), chosen) for _ in range(2)}
+    bodies = {_page(chosen, row) for _ in range(2)}
     assert len(bodies) == 1
     assert row == before
 
@@ -122,10 +126,11 @@ def test_ndjson_pieces_join(rows: list[dict[str, Any]], data: st.DataObject) -> 
     encoder = row_encoder("ndjson", DEEP_COLUMNS)
     cut = data.draw(st.integers(0, len(rows)))
     body = encoder.begin() + encoder.rows(rows[:cut]) + encoder.rows(rows[cut:]) + encoder.end()
-    served = RowFormat(DEEP_COLUMNS)
     lines = body.split(b"\n")
     assert lines.pop() == b""
-    assert [msgspec.json.decode(line) for line in lines] == [msgspec.json.decode(served.record(row)) for row in rows]
+    assert [msgspec.json.decode(line) for line in lines] == [
+        msgspec.json.decode(_record(row, DEEP_COLUMNS)) for row in rows
+    ]
 
 
 @pytest.mark.parametrize(

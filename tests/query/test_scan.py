@@ -1,6 +1,7 @@
 """Where a reader stands, and the cursors that take it on."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,22 +9,20 @@ import pytest
 from app.http.problems import FieldError, ProblemError
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.request.filters import fingerprint, parse_filters
-from app.query.request.requests import CanaryFilter, Now, PageRequest
-from app.query.request.scan import Scan, originals, position_of, start_scan
+from app.query.request.scan import Now, Scan, originals, parse_scan, position_of, queryable
 from app.runtime.instants import DAY_US, HOUR_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position
-from tests.contract.shelf import FIELDS
-from tests.contract.stores import T0_US
+from tests.contract.shelf import FIELDS, start
+from tests.contract.stores import RECORDS, T0_US
 
 NOW = Now(T0_US + 30, T0_US, T0_US + 40)
-INCLUDED = CanaryFilter("include", ())
 BY_ID = parse_filters(FIELDS, [("id", "x")])
 
 
-def start(request: PageRequest, now: Now = NOW) -> Scan:
+def day(now: Now = NOW, **asked: Any) -> Scan:
     """Start a scan of at most a day."""
-    return start_scan(request, "records", now, max_window_us=DAY_US)
+    return start(now, max_window_us=DAY_US, **asked)
 
 
 @pytest.mark.parametrize(
@@ -40,22 +39,22 @@ def start(request: PageRequest, now: Now = NOW) -> Scan:
 )
 def test_a_window_ends_where_the_request_may_look(until_us: int | None, end_us: int, *, latest: bool) -> None:
     """At what is settled, or at the latest row there can be."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest))
+    scan = day(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest)
     assert scan.window == TimeRange(T0_US - HOUR_US, end_us)
 
 
 def test_a_window_is_no_longer_than_it_may_be() -> None:
     """Neither a new one, nor that of a cursor, whatever is settled."""
     since_us = T0_US - 2 * DAY_US
-    day = TimeRange(since_us, since_us + DAY_US)
-    assert start(PageRequest(since_us=since_us)).window == day
+    one = TimeRange(since_us, since_us + DAY_US)
+    assert day(since_us=since_us).window == one
     follower = Cursor(table="records", descending=False, since_us=since_us, until_us=None, after=None)
-    assert start(PageRequest(since_us=0, cursor=encode_cursor(follower))).window == day
-    whole = msgspec.structs.replace(follower, until_us=day.to_us)
-    assert start(PageRequest(since_us=0, cursor=encode_cursor(whole))).window == day
-    longer = msgspec.structs.replace(follower, until_us=day.to_us + 1)
+    assert day(cursor=encode_cursor(follower)).window == one
+    whole = msgspec.structs.replace(follower, until_us=one.to_us)
+    assert day(cursor=encode_cursor(whole)).window == one
+    longer = msgspec.structs.replace(follower, until_us=one.to_us + 1)
     with pytest.raises(ProblemError) as caught:
-        start(PageRequest(since_us=0, cursor=encode_cursor(longer)))
+        day(cursor=encode_cursor(longer))
     assert (caught.value.code, caught.value.detail) == (
         "invalid_cursor",
         "the cursor's window is longer than the longest allowed window",
@@ -67,24 +66,19 @@ def test_a_resume_cursor_reads_on_as_far_as_the_request_may_look(until_us: int, 
     """In a window that ends there, which is another one a moment later."""
     place = Position(T0_US - 7, "k")
     cursor = Cursor(table="records", descending=False, since_us=T0_US - 7, until_us=None, after=place)
-    assert start(PageRequest(since_us=0, cursor=encode_cursor(cursor), latest=latest, is_fixed=True)) == Scan(
-        table="records",
-        window=TimeRange(T0_US - 7, until_us),
-        descending=False,
-        after=place,
-        fingerprint=fingerprint(()),
-        is_resumed=True,
-    )
+    scan = day(cursor=encode_cursor(cursor), latest=latest)
+    assert (scan.window, scan.after) == (TimeRange(T0_US - 7, until_us), place)
+    assert (scan.is_resumed, scan.is_fixed) == (True, False)
 
 
 @pytest.mark.parametrize(("descending", "order"), [(False, "asc"), (True, "desc")])
 def test_a_cursor_has_one_order(order: str, *, descending: bool) -> None:
     """It may be named, and no other."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, descending=descending))
-    text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
-    assert start(PageRequest(since_us=0, cursor=text, descending=descending)).descending is descending
+    scan = day(since_us=T0_US - HOUR_US, descending=descending)
+    text = scan.next_cursor(Position(T0_US - 7, "k"))
+    assert day(cursor=text, descending=descending).descending is descending
     with pytest.raises(ProblemError) as caught:
-        start(PageRequest(since_us=0, cursor=text, descending=not descending))
+        day(cursor=text, descending=not descending)
     message = f"the cursor continues in order {order}; omit order"
     assert (caught.value.code, caught.value.detail) == ("invalid_parameter", f"order: {message}")
     assert caught.value.errors == (FieldError(name="order", message=message, example=order),)
@@ -92,13 +86,16 @@ def test_a_cursor_has_one_order(order: str, *, descending: bool) -> None:
 
 def test_a_cursor_keeps_to_its_table_and_to_its_canaries() -> None:
     """With others, it would skip rows."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, canaries=INCLUDED))
-    for text in (scan.next_cursor(Position(T0_US - 7, "k"), T0_US), scan.resume_cursor(None, T0_US)):
-        assert start(PageRequest(since_us=0, cursor=text, canaries=INCLUDED)).fingerprint == scan.fingerprint
+    subject = queryable(RECORDS, 31)
+    scan = parse_scan("heartbeat=include", subject, NOW)
+    for text in (scan.next_cursor(Position(T0_US - 7, "k")), scan.resume_cursor(None)):
+        again = parse_scan(f"heartbeat=include&cursor={text}", subject, NOW)
+        assert again.fingerprint == scan.fingerprint
         with pytest.raises(ProblemError, match="other filters"):
-            start(PageRequest(since_us=0, cursor=text))
+            parse_scan(f"cursor={text}", subject, NOW)
+        other = msgspec.structs.replace(subject, name="other")
         with pytest.raises(ProblemError, match="another endpoint"):
-            start_scan(PageRequest(since_us=0, cursor=text), "rejects", NOW, max_window_us=DAY_US)
+            parse_scan(f"heartbeat=include&cursor={text}", other, NOW)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +121,13 @@ def test_what_an_earlier_page_knew_to_be_settled_stays_so(
     scan = Scan(
         table="records",
         window=TimeRange(T0_US, T0_US + 100),
+        horizon_us=T0_US + horizon_us,
+        columns=RECORDS.columns,
         descending=descending,
         after=None if after is None else Position(T0_US + after[0], after[1]),
         settled=None if settled is None else Position(T0_US + settled, ""),
     )
-    cursor = decode_cursor(scan.next_cursor(Position(T0_US + 90, "k"), T0_US + horizon_us), table="records")
+    cursor = decode_cursor(scan.next_cursor(Position(T0_US + 90, "k")), table="records")
     assert cursor == Cursor(
         table="records",
         descending=descending,
@@ -137,7 +136,7 @@ def test_what_an_earlier_page_knew_to_be_settled_stays_so(
         after=Position(T0_US + 90, "k"),
         settled=Position(T0_US + expected, ""),
     )
-    assert start(PageRequest(since_us=0, cursor=encode_cursor(cursor))).settled == cursor.settled
+    assert day(cursor=encode_cursor(cursor)).settled == cursor.settled
 
 
 def test_a_position_is_that_of_a_row() -> None:
@@ -152,21 +151,20 @@ def test_a_position_is_that_of_a_row() -> None:
 )
 def test_only_a_named_window_that_is_settled_is_fixed(until_us: int | None, *, is_fixed: bool, expected: bool) -> None:
     """Relative times mean another window a moment later."""
-    request = PageRequest(since_us=T0_US - HOUR_US, until_us=until_us, is_fixed=is_fixed)
-    assert start(request).is_fixed is expected
+    assert day(since_us=T0_US - HOUR_US, until_us=until_us, is_fixed=is_fixed).is_fixed is expected
 
 
 def test_a_next_cursor_goes_on_in_its_own_window() -> None:
     """However much has settled since; it is fixed as soon as that window is settled."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, latest=True, conditions=BY_ID))
-    text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
-    again = start(PageRequest(since_us=0, cursor=text, conditions=BY_ID))
+    scan = day(since_us=T0_US - HOUR_US, latest=True, conditions=BY_ID)
+    text = scan.next_cursor(Position(T0_US - 7, "k"))
+    again = day(cursor=text, conditions=BY_ID)
     assert (again.window, again.after, again.is_fixed) == (scan.window, Position(T0_US - 7, "k"), False)
     later = Now(T0_US + DAY_US, T0_US + DAY_US, T0_US + DAY_US)
-    assert start(PageRequest(since_us=0, cursor=text, conditions=BY_ID), later).is_fixed
+    assert day(later, cursor=text, conditions=BY_ID).is_fixed
     assert again.fingerprint == fingerprint(BY_ID)
     with pytest.raises(ProblemError, match="other filters"):
-        start(PageRequest(since_us=0, cursor=text))
+        day(cursor=text)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +181,8 @@ def test_a_resume_cursor_stands_behind_what_is_settled(
     stopped_at: Position | None, since_us: int, after: Position | None, *, descending: bool
 ) -> None:
     """And behind what was read; newest first, behind the whole window."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, latest=True, descending=descending))
-    cursor = decode_cursor(scan.resume_cursor(stopped_at, NOW.horizon_us), table="records")
+    scan = day(since_us=T0_US - HOUR_US, latest=True, descending=descending)
+    cursor = decode_cursor(scan.resume_cursor(stopped_at), table="records")
     assert cursor == Cursor(table="records", descending=False, since_us=since_us, until_us=None, after=after)
 
 
@@ -192,19 +190,19 @@ def test_whoever_follows_is_never_taken_back() -> None:
     """Not by an instance whose clock is behind: what a resume cursor was given after was settled."""
     place = Position(T0_US + 9, "k")
     text = encode_cursor(Cursor(table="records", descending=False, since_us=T0_US + 9, until_us=None, after=place))
-    scan = start(PageRequest(since_us=0, cursor=text))
+    scan = day(cursor=text)
     assert scan.is_resumed
     assert scan.window == TimeRange(T0_US + 9, T0_US + 9)
-    assert scan.resume_cursor(None, NOW.horizon_us) == text
+    assert scan.resume_cursor(None) == text
 
 
 @pytest.mark.parametrize(("descending", "ahead"), [(False, (T0_US - 7, T0_US)), (True, (T0_US - HOUR_US, T0_US - 6))])
 def test_what_lies_ahead_holds_the_last_instant_still(ahead: tuple[int, int], *, descending: bool) -> None:
     """Other rows may have the same stamp."""
-    scan = start(PageRequest(since_us=T0_US - HOUR_US, descending=descending))
+    scan = day(since_us=T0_US - HOUR_US, descending=descending)
     assert scan.remaining == scan.window
-    text = scan.next_cursor(Position(T0_US - 7, "k"), NOW.horizon_us)
-    assert start(PageRequest(since_us=0, cursor=text)).remaining == TimeRange(*ahead)
+    text = scan.next_cursor(Position(T0_US - 7, "k"))
+    assert day(cursor=text).remaining == TimeRange(*ahead)
 
 
 def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.read.slices import cut, feed_slices, look_up_slices
+from app.query.read.slices import cut, feed_slices
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
 
@@ -40,12 +40,6 @@ def _hourly(since_us: int, until_us: int, *, descending: bool) -> Iterator[TimeR
 def test_slices_of_the_feed_cover_the_window(window: tuple[int, int], *, descending: bool) -> None:
     """They follow each other without a gap or an overlap, and a month has three dozen."""
     assert _check_cover(_feed(*window, descending=descending), *window, descending=descending) <= 37
-
-
-@given(window=_windows())
-def test_slices_of_a_look_up_cover_the_window(window: tuple[int, int]) -> None:
-    """They run backwards over the whole window."""
-    _check_cover(look_up_slices(TimeRange(*window), first_us=HOUR_US), *window, descending=True)
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -117,10 +111,3 @@ def test_pieces_are_of_equally_many_units(edges_h: list[tuple[int, int]], *, des
     """But for the last one to be read, which has what remains."""
     pieces = cut(TimeRange(HOUR_US, 10 * HOUR_US), descending=descending, unit_us=HOUR_US)
     assert [(piece.from_us // HOUR_US, piece.to_us // HOUR_US) for piece in pieces] == edges_h
-
-
-def test_a_look_up_over_the_whole_retention_takes_few_slices() -> None:
-    """By id they grow without a limit, so that 400 days are seven queries."""
-    slices = list(look_up_slices(TimeRange(0, 400 * DAY_US), first_us=HOUR_US))
-    assert slices[0] == TimeRange(400 * DAY_US - HOUR_US, 400 * DAY_US)
-    assert len(slices) == 7

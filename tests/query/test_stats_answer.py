@@ -7,16 +7,18 @@ import msgspec
 from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
 from app.query.request.parameters import MAX_GROUPS
-from app.query.request.requests import WITHOUT_CANARIES, Now
+from app.query.request.scan import WITHOUT_CANARIES, Now
 from app.query.request.stats import COUNT, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query, Statistics
 from app.stores.source import Answer
+from sluice.testing.clock import FakeClock
 from tests.contract.readings import READINGS, SUBJECT
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US
+from tests.support.unwatched import environment_of
 
 NOW = Now(T0_US, T0_US, T0_US)  # 2023-11-14T22:13:20Z
 
@@ -38,7 +40,7 @@ class Scripted:
 async def ask(query: str, *rows: dict[str, Any], fixed: tuple[tuple[str, str], ...] = ()) -> tuple[Any, list[Query]]:
     """Return what is made of `rows`, and what was asked of the store."""
     runner = Scripted(list(rows))
-    stats = Stats(Feed(runner, READINGS, lookback_us=900_000_000))  # type: ignore[arg-type] # all that is used of one
+    stats = Stats(Feed(runner, READINGS, environment_of(FakeClock())))  # type: ignore[arg-type] # all that is used of one
     answer = await stats.answer(parse_stats_request(query, SUBJECT, NOW), parse_filters(SUBJECT.fields, fixed))
     assert answer.bytes_processed == (7 if runner.queries else None)
     return msgspec.json.decode(answer.body), runner.queries

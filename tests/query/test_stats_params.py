@@ -20,7 +20,7 @@ from app.query.request.buckets import (
     shortest_round_us,
 )
 from app.query.request.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS
-from app.query.request.requests import Now, QueryableTable
+from app.query.request.scan import WITHOUT_CANARIES, Now, queryable
 from app.query.request.stats import COUNT, StatsRequest, parse_stats_request, stats_parameters
 from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
@@ -50,7 +50,7 @@ def test_without_parameters_the_last_hour_is_counted() -> None:
         is_open=True,
         by=None,
         metrics=(COUNT,),
-        conditions=(),
+        conditions=(WITHOUT_CANARIES,),
     )
 
 
@@ -212,18 +212,18 @@ def test_a_number_that_is_computed_needs_no_field() -> None:
         table = records_table(
             msgspec.defstruct("Late", [("delay", Annotated[int, Meta(extra=roles)])], forbid_unknown_fields=True)
         )
-        subject = QueryableTable(table.columns, filter_table(table), max_window_days=31)
+        subject = queryable(table, 31)
         if aggregates:
             (metric,) = parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US)).metrics
             assert metric == Metric("p95:delay", "p95", DELAY, Kind.INT64)
         else:
-            with pytest.raises(ProblemError, match="'delay': there is no such field to compute with"):
+            with pytest.raises(ProblemError, match="'delay': delay is a field without the role"):
                 parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US))
 
 
 def test_where_there_are_no_numbers_only_the_computed_one_is_known() -> None:
     """The default record has none."""
-    subject = QueryableTable(RECORDS.columns, filter_table(RECORDS), max_window_days=31)
+    subject = queryable(RECORDS, 31)
     with pytest.raises(ProblemError, match="there is delay"):
         parse_stats_request("metric=avg:data.n", subject, Now(NOW_US, HORIZON_US, NOW_US))
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.http.problems import ProblemError
-from app.query.answer.tail_stream import PING_S
+from app.query.answer.batches import PATIENCE_S
+from app.query.answer.tail import PING_S
 from app.query.read.reads import Reads
-from app.query.read.tail_reads import PATIENCE_S
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock
@@ -94,7 +93,7 @@ async def test_a_stopping_service_ends_streams_at_once(stage: Stage, horizon: Po
 
 
 async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixture) -> None:
-    """Which is logged when it begins, when it changes and when it is over, however many attempts there were."""
+    """Each attempt is logged, and further and further apart."""
     caplog.set_level(logging.INFO, "sluice.query")
     stage = Stage()
     listener = stage.listen()
@@ -110,11 +109,7 @@ async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixt
     stage.sheet.failure = None
     await stage.turn(10)
     assert listener.keys == ["k0"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "a tail query failed and will be retried: no table",
-        "a tail query failed and will be retried: too many",
-        "a tail query succeeds again",
-    ]
+    assert caplog.records[0].getMessage() == "a tail query failed: no table"
     await listener.hang_up()
 
 
@@ -142,7 +137,7 @@ async def test_after_a_long_failure_streams_end_with_the_problem(stage: Stage, h
     assert not slow.has_ended()  # it has not read yet that it is
     await again.hang_up()
     await slow.hang_up()
-    assert stage.reads.is_idle
+    assert stage.is_idle
 
 
 @pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
@@ -160,23 +155,6 @@ async def test_a_defect_ends_the_stream_and_is_logged(
     assert "a defect" not in str(listener.events)
 
 
-async def test_one_more_than_there_may_be_is_refused() -> None:
-    """Until one of them has gone."""
-    stage = Stage(max_tails=2)
-    one, other = stage.listen(), stage.listen()
-    with pytest.raises(ProblemError) as refused:
-        stage.listen()
-    assert (refused.value.code, refused.value.headers) == ("busy", {"Retry-After": "10"})
-    assert refused.value.members == {"max_tails": 2, "retry_after_s": 10}
-    await stage.turn()
-    await one.hang_up()
-    third = stage.listen()
-    await stage.turn()
-    for listener in (other, third):
-        await listener.hang_up()
-    assert stage.reads.is_idle
-
-
 async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
     """No timer, no query and no place that is taken."""
     listener = stage.listen()
@@ -184,8 +162,7 @@ async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
     await listener.hang_up()
     await stage.turn(PING_S)  # the pauses of what it cancelled are over
     assert not [timer for _, _, timer in stage.clock._timers if timer.call is not None]
-    assert not stage.limiter._held
-    assert stage.reads.is_idle
+    assert stage.is_idle
 
 
 async def test_a_stream_that_begins_while_the_service_stops_is_told_so() -> None:

@@ -117,6 +117,18 @@ async def test_a_client_goes_on_by_last_event_id_by_cursor_and_by_since(running:
         assert await running.ids(stream, 1) == ["d"]
 
 
+async def test_one_tail_more_than_there_may_be_is_refused(running: Running) -> None:
+    """Until one of them has gone."""
+    async with reading(running.app, PATH) as one, reading(running.app, PATH) as other:
+        await until(lambda: bool(one.body and other.body), running.clock)
+        refused = await running.answer()
+        problem = msgspec.json.decode(refused.body)
+        assert (refused.status, problem["code"], problem["max_tails"]) == (429, "busy", 2)
+    async with reading(running.app, PATH) as stream:
+        await until(lambda: bool(stream.body), running.clock)
+        assert stream.status == 200
+
+
 async def test_a_cursor_of_another_query_is_refused(running: Running) -> None:
     """One of other filters, one that ends, and what is none; the header is named where it was the header."""
     await running.put("a", "b")

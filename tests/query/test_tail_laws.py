@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.query.answer.tail_stream import PING_S
+from app.query.answer.tail import PING_S
 from app.query.request.scan import position_of
 from app.stores.source import StoreBusyError
 from tests.contract.stores import T0_US
@@ -24,7 +24,7 @@ class Play:
     def __init__(self, starts: Sequence[int]) -> None:
         self.stage = Stage(tail_max_s=60)
         self.sheet = self.stage.sheet
-        self.sheet.version = 0 if sum(starts) % 2 else None  # every other store knows of its new rows
+        self.sheet.number = 0 if sum(starts) % 2 else None  # every other store knows of its new rows
         self.listeners = [Listener(at(start)) for start in starts]
 
     async def store(self, offsets: list[int]) -> None:
@@ -33,8 +33,8 @@ class Play:
     async def settle(self, length_us: int) -> None:
         """Move the horizon on."""
         self.sheet.settled_us += length_us
-        if self.sheet.version is not None:
-            self.sheet.version += 1  # rows that were there already may be settled now
+        if self.sheet.number is not None:
+            self.sheet.number += 1  # rows that were there already may be settled now
 
     async def pass_time(self, seconds: float) -> None:
         await self.stage.turn(seconds)
@@ -118,12 +118,10 @@ def test_each_record_is_delivered_once_and_in_order(starts: list[int], steps: li
         scene.check()
         for listener in scene.listeners:
             await listener.hang_up()
-        assert scene.stage.reads.is_idle
-        assert not scene.stage.limiter._held
+        assert scene.stage.is_idle
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.read.tail_reads.MAX_LIMIT", 2)
-        patch.setattr("app.query.read.tail_reads._KEPT_BATCHES", 1)
+        patch.setattr("app.query.answer.batches.MAX_LIMIT", 2)
         asyncio.run(play())
 
 

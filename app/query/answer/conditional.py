@@ -98,7 +98,7 @@ class CachedResponder:
         self, environment: Environment, cache: Cache, reads: Reads, cache_namespace: Callable[[], str]
     ) -> None:
         self.reads, self.clock, self._cache_namespace = reads, environment.clock, cache_namespace
-        self._cache, self.metrics = cache, environment.metrics
+        self.cache, self.metrics = cache, environment.metrics
 
     @property
     def cache_namespace(self) -> str:
@@ -119,7 +119,7 @@ class CachedResponder:
             content = await make()
         else:
             cache_state.set("miss")  # of a query, if one is made
-            content, state = await self._cache.answer(cache_key.key, cache_key.ttl_s, make)
+            content, state = await self.cache.answer(cache_key.key, cache_key.ttl_s, make)
         self._count(state)
         is_closed = etag is not None and content.is_final
         kept = keeping_headers(etag if is_closed else None, closed=is_closed)
@@ -147,16 +147,11 @@ class FixedFilters:
     def __init__(self, table: Table) -> None:
         self._fields = filter_table(table)
         self._hashed = {path for path, column in flat(table.columns) if Role.HASH in column.roles}
-        self._known: dict[tuple[tuple[str, str], ...], tuple[Condition, ...]] = {(): ()}
 
     def of(self, request: Ask) -> tuple[Condition, ...]:
         """Return the conditions of every request of the caller; they were validated when the grants were read."""
         principal: Principal = request.state.principal
-        if principal.filters not in self._known:
-            if len(self._known) > 1_000:  # including those of grants no longer in force
-                self._known = {(): ()}
-            self._known[principal.filters] = parse_filters(self._fields, principal.filters)
-        return self._known[principal.filters]
+        return parse_filters(self._fields, principal.filters)
 
     def check(self, request: Ask, paths: Iterable[str]) -> None:
         """Check that the caller may filter by the fields at these paths, or look them up.

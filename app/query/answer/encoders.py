@@ -1,4 +1,4 @@
-"""Rows as bytes, piece by piece: the same encoder writes a page and a stream."""
+"""Rows as bytes: whole pages and records, or piece by piece; the same encoder writes a page and a stream."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol, assert_never
 import msgspec
 
 from app.query.answer.arrow import ArrowEncoder
+from app.query.read.page import Page
+from app.runtime.instants import from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.values import plain_decimal
 from app.stores.source import Row
@@ -85,6 +87,22 @@ def _list_converter(item: Convert) -> Convert:
         return [item(value) for value in values]
 
     return convert
+
+
+def page_body(page: Page, poll_after_s: int) -> bytes:
+    """Return a page in its format. A JSON document also says when to read on, and how many records there are."""
+    scan = page.scan
+    if scan.format != "json":
+        encoder = row_encoder(scan.format, scan.columns, guard=scan.csv_guard)
+        return b"".join((encoder.begin(), encoder.rows(page.rows), encoder.end()))
+    document = {
+        "records": ServedRows(scan.columns).of(page.rows),
+        "next_cursor": page.next_cursor,
+        "resume_cursor": page.resume_cursor,
+        "window": {"since": from_epoch_us(scan.window.from_us), "until": from_epoch_us(scan.window.to_us)},
+        "poll_after": poll_after_s,
+    }
+    return _json.encode(document if page.count is None else document | {"count": page.count})
 
 
 class RowEncoder(Protocol):

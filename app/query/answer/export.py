@@ -32,7 +32,7 @@ from app.query.read.reads import END_OF_BODY, Reads, StreamedResponse
 from app.query.read.slices import feed_slices
 from app.query.request.negotiation import MEDIA_TYPES
 from app.query.request.parameters import COUNT_CAP
-from app.query.request.scan import RowRequest
+from app.query.request.scan import Scan
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
@@ -272,69 +272,69 @@ class Exports:
         )
         self._turn = asyncio.Lock()
 
-    async def answer(self, request: Request[Any, Any, Any], row_request: RowRequest) -> StreamedResponse:
+    async def answer(self, request: Request[Any, Any, Any], scan: Scan) -> StreamedResponse:
         """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
             ProblemError: the service is stopping, or too many exports are in progress.
             QueryError: the store gave no answer.
         """
-        chosen: StreamFormat = "ndjson" if row_request.format == "json" else row_request.format
-        resume_cursor = row_request.scan.resume_cursor(None, row_request.now.horizon_us)
+        chosen: StreamFormat = "ndjson" if scan.format == "json" else scan.format
+        resume_cursor = scan.resume_cursor(None)
         headers = {
             "Sluice-Resume-Cursor": resume_cursor,
             "Cache-Control": "private, no-store",
             "Vary": VARY,
-            "Content-Disposition": f'attachment; filename="{_file_name(row_request, chosen)}"',
+            "Content-Disposition": f'attachment; filename="{_file_name(scan, chosen)}"',
         }
         if request.method == HttpMethod.HEAD:
             return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
         self._reads.check_open()
-        if row_request.params.count != "none":
-            headers["Sluice-Count"] = await self._count(row_request)
+        if scan.count != "none":
+            headers["Sluice-Count"] = await self._count(scan)
         body = ExportBody(
             chosen,
-            row_request.view.columns,
+            scan.columns,
             self._turn,
-            guard=row_request.params.csv_guard,
-            closing_cursor=resume_cursor if row_request.params.end else None,
+            guard=scan.csv_guard,
+            closing_cursor=resume_cursor if scan.end else None,
             may_pass=not request.state.principal.filters,
         )
-        pieces = self._pieces(request.state.principal.name, row_request, body)
+        pieces = self._pieces(request.state.principal.name, scan, body)
         stream = ExportStream(self._reads, await anext(pieces), pieces)
         return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
-    def explained(self, row_request: RowRequest) -> tuple[Export, list[TimeRange]]:
+    def explained(self, scan: Scan) -> tuple[Export, list[TimeRange]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
-        remaining = row_request.scan.remaining
-        return self._query(row_request, remaining), [remaining]
+        remaining = scan.remaining
+        return self._query(scan, remaining), [remaining]
 
-    async def _pieces(self, caller: str, row_request: RowRequest, body: ExportBody) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, caller: str, scan: Scan, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
         async with self._slots.held(caller):
-            batches = _one_ahead(self._batches(row_request))
+            batches = _one_ahead(self._batches(scan))
             async with aclosing(batches), aclosing(body.pieces(batches)) as pieces:
                 async for piece in pieces:
                     yield piece
 
-    async def _batches(self, row_request: RowRequest) -> AsyncGenerator[bytes, None]:
+    async def _batches(self, scan: Scan) -> AsyncGenerator[bytes, None]:
         """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
-        remaining, max_rows = row_request.scan.remaining, self._runner.export_rows
+        remaining, max_rows = scan.remaining, self._runner.export_rows
         if max_rows is None:
-            async with aclosing(self._runner.arrow(self._query(row_request, remaining))) as whole:
+            async with aclosing(self._runner.arrow(self._query(scan, remaining))) as whole:
                 async for piece in whole:
                     if piece != END_OF_STREAM:
                         yield piece
             return
 
         async def count(part: TimeRange, width_us: int) -> list[tuple[int, int]]:
-            return await self._counted(row_request, part, width_us)
+            return await self._counted(scan, part, width_us)
 
         sizer, is_begun = ChunkSizer(max_rows), False
-        descending, first_us = row_request.scan.descending, self._runner.first_slice_us
+        descending, first_us = scan.descending, self._runner.first_slice_us
         ranges = CountedRanges(count, remaining, descending=descending, first_us=first_us)
         while (part := await ranges.next(sizer.rows)) is not None:
-            query, size_bytes = self._query(row_request, part), 0
+            query, size_bytes = self._query(scan, part), 0
             async with aclosing(self._runner.arrow(query)) as batches:
                 schema = await anext(batches)
                 if not is_begun:
@@ -346,24 +346,24 @@ class Exports:
                         yield piece
             sizer.note(part.rows, size_bytes)
 
-    async def _counted(self, row_request: RowRequest, part: TimeRange, width_us: int) -> list[tuple[int, int]]:
+    async def _counted(self, scan: Scan, part: TimeRange, width_us: int) -> list[tuple[int, int]]:
         query = PartCounts(
-            table=row_request.scan.table,
+            table=scan.table,
             within=part,
-            conditions=row_request.view.conditions,
-            descending=row_request.scan.descending,
-            after=row_request.scan.after,
+            conditions=scan.conditions,
+            descending=scan.descending,
+            after=scan.after,
             width_us=width_us,
         )
         return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
 
-    async def _count(self, row_request: RowRequest) -> str:
+    async def _count(self, scan: Scan) -> str:
         """Return the `Sluice-Count` of the rows that follow."""
-        scan, is_capped = row_request.scan, row_request.params.count == "capped"
+        is_capped = scan.count == "capped"
         query = Count(
             table=scan.table,
             within=scan.remaining,
-            conditions=row_request.view.conditions,
+            conditions=scan.conditions,
             lookback_us=self._lookback_us,
             descending=scan.descending,
             after=scan.after,
@@ -373,15 +373,15 @@ class Exports:
         count = (await self._runner.rows(query)).rows[0]["records"]
         return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
 
-    def _query(self, row_request: RowRequest, window: TimeRange) -> Export:
+    def _query(self, scan: Scan, window: TimeRange) -> Export:
         return Export(
-            table=row_request.scan.table,
+            table=scan.table,
             within=window,
-            conditions=row_request.view.conditions,
+            conditions=scan.conditions,
             lookback_us=self._lookback_us,
-            columns=tuple(column.name for column in row_request.view.columns),
-            descending=row_request.scan.descending,
-            after=row_request.scan.after,
+            columns=tuple(column.name for column in scan.columns),
+            descending=scan.descending,
+            after=scan.after,
         )
 
 
@@ -402,11 +402,11 @@ async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[byte
         await pieces.aclose()
 
 
-def _file_name(row_request: RowRequest, chosen: StreamFormat) -> str:
+def _file_name(scan: Scan, chosen: StreamFormat) -> str:
     """Return the name for the downloaded file: the table and its window, in ISO 8601's basic format."""
-    window = row_request.scan.window
+    window = scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
         for us in (window.from_us, window.to_us)
     )
-    return f"{row_request.scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"
+    return f"{scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"

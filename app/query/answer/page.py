@@ -1,5 +1,7 @@
 """The routes that return pages: `/v1/records` and `/v1/rejects`."""
 
+import math
+from contextlib import nullcontext
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -22,21 +24,25 @@ from app.query.answer.conditional import (
     cost_headers,
 )
 from app.query.answer.contract import HEADERS, NOT_MODIFIED, WINDOW, row_schema
-from app.query.answer.documents import Count, RowFormat
+from app.query.answer.encoders import page_body
 from app.query.answer.export import Exports
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
-from app.query.read.pages import Explanation, Pages, explanation
-from app.query.request.negotiation import MEDIA_TYPES, choose_format
+from app.query.read.feed import Budget, Feed
+from app.query.read.page import Count, Page
+from app.query.request.negotiation import MEDIA_TYPES
 from app.query.request.parameters import PAGE_PARAMETERS
-from app.query.request.requests import parse_page_request, queryable
-from app.query.request.scan import RowRequest, View
+from app.query.request.scan import Scan, parse_scan, queryable
 from app.query.routes import EndpointSpec, StreamParts
+from app.runtime.clock import MICROSECONDS
+from app.runtime.instants import to_text
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.schema.record_json import example_record, example_row
 from app.schema.table import REJECTS, schema_version
 from app.stores.query import Condition, Export, RowQuery
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
+_SHOWN_SLICES = 20
 _json = msgspec.json.Encoder()
 PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
@@ -47,23 +53,42 @@ PROBLEMS = {
 }
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """A range of time, from `since` to before `until`."""
+
+    since: str
+    until: str
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page would ask of the store.
+
+    `sql` is the first query, in BigQuery's dialect; it is repeated, with other bounds, for each of the `slices` until
+    the page is full. `estimated_bytes` is what that query would read, at most, where the store says it, and `max_bytes`
+    what one may.
+    """
+
+    table: str
+    window: Interval
+    slices: list[Interval]
+    slice_count: int
+    sql: str
+    parameters: dict[str, str | int | float | bool]
+    estimated_bytes: int | None
+    max_bytes: int | None
+
+
 class PageEndpoint:
     """Returns the pages of one table, of the rows that meet the conditions `only`."""
 
     def __init__(
-        self,
-        path: str,
-        pages: Pages,
-        exports: Exports,
-        responder: CachedResponder,
-        only: tuple[Condition, ...] = (),
+        self, path: str, feed: Feed, exports: Exports, responder: CachedResponder, only: tuple[Condition, ...] = ()
     ) -> None:
-        self.table = pages.feed.table
-        self.path, self._pages, self._exports, self.responder = path, pages, exports, responder
-        self._settings = pages.settings.query
-        self.subject = queryable(self.table, self._settings.max_window_days, only)
-        self._fixed = FixedFilters(self.table)
-        self._version = schema_version(self.table)
+        self.path, self.feed, self._exports, self._responder = path, feed, exports, responder
+        self._clock, self._settings = feed.environment.clock, feed.environment.settings.query
+        self.subject = queryable(feed.table, self._settings.max_window_days, only)
+        self._fixed = FixedFilters(feed.table)
+        self._version = schema_version(feed.table)
 
     async def answer(self, request: Ask) -> Response[Any]:
         """Return the page, the export or the explanation that `request` asks for.
@@ -72,76 +97,89 @@ class PageEndpoint:
             ProblemError: a parameter or the cursor is not valid.
             QueryError: the store gave no answer.
         """
-        timing, now = Timing(self.responder.clock), self._pages.now()
-        query = request.scope["query_string"].decode("latin-1")
-        page_request = parse_page_request(query, self.subject, now)
-        scan = self._pages.start(page_request, now)
-        if scan.window.to_us >= now.horizon_us and await self._pages.learns_more(now):
-            now = self._pages.now()
-            scan = self._pages.start(page_request, now)
-        self._fixed.check(request, (condition.path for condition in page_request.conditions))
-        request.scope["state"][paths.WAITS] = bool(page_request.wait_s)
-        row_request = RowRequest(
-            params=page_request,
-            scan=scan,
-            view=View(
-                page_request.columns,
-                (*page_request.conditions, *page_request.canaries.conditions, *self._fixed.of(request)),
-            ),
-            format=choose_format(page_request.format, ",".join(request.headers.getall("accept", []))),
-            now=now,
-        )
-        if page_request.explain:
-            return await self._explain(request, row_request, timing)
-        if page_request.limit is None:
-            return await self._exports.answer(request, row_request)
+        timing, scan = Timing(self._clock), await self._scan(request)
+        request.scope["state"][paths.WAITS] = bool(scan.wait_s)
+        if scan.explain:
+            return await self._explain(request, scan, timing)
+        if scan.limit is None:
+            return await self._exports.answer(request, scan)
 
         async def make() -> CachedAnswer:
-            return await self._render(row_request, timing)
+            with timing.stage("store"):
+                page = await self._page(scan, timing)
+            with timing.stage("encode"):
+                return self._encoded(page)
 
-        key = self._cache_key(request, row_request)
-        if page_request.wait_s:
-            async with left(request.scope):
-                response = await self.responder.answer(request, key, timing, make)
-        else:
-            response = await self.responder.answer(request, key, timing, make)
+        async with left(request.scope) if scan.wait_s else nullcontext():
+            response = await self._responder.answer(request, self._cache_key(request, scan), timing, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
 
-    def _cache_key(self, request: Ask, row_request: RowRequest) -> CacheKey:
-        page_request, scan, view = row_request.params, row_request.scan, row_request.view
+    async def _scan(self, request: Ask) -> Scan:
+        """Return what `request` asks for, of the rows that its caller may see."""
+        query = request.scope["query_string"].decode("latin-1")
+        accept = ",".join(request.headers.getall("accept", []))
+        scan = parse_scan(query, self.subject, self.feed.now(), accept)
+        self._fixed.check(request, (condition.path for condition in scan.conditions))
+        if scan.may_grow and self.feed.runner.learn_horizon is not None:
+            await self.feed.learn_horizon()
+            scan = scan.at(self.feed.now())
+        return msgspec.structs.replace(scan, conditions=(*scan.conditions, *self._fixed.of(request)))
+
+    async def _page(self, scan: Scan, timing: Timing) -> Page:
+        """Read a page; if it is empty and may still grow, wait as long as the scan says."""
+        ends_us = self._clock.elapsed_us() + round(scan.wait_s * MICROSECONDS)
+        while True:
+            version = self.feed.version()
+            if scan.wait_s:
+                await self.feed.learn_horizon()
+                scan = scan.at(self.feed.now())  # after the version: a row in between changes it, or is read now
+            budget = Budget(self.feed.environment)
+            page = await self.feed.page(scan, budget)
+            if page.rows or not page.may_grow or not await self._is_worth_another_look(version, ends_us):
+                break
+            timing.add_bytes(budget.bytes_processed)
+        count = await self.feed.count(scan, budget)
+        timing.add_bytes(budget.bytes_processed)
+        return msgspec.structs.replace(page, count=count)
+
+    async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
+        """Wait until there may be rows, by `version` or at the next poll; False if the time is over before that."""
+        while (left_s := (ends_us - self._clock.elapsed_us()) / MICROSECONDS) > 0:
+            if not await self._responder.reads.pause(min(self.feed.runner.poll_s, left_s)):
+                return False
+            if version is None or self.feed.version() != version:
+                return True
+        return False
+
+    def _encoded(self, page: Page) -> CachedAnswer:
+        headers: dict[CachedHeader, str] = {"Sluice-Resume-Cursor": page.resume_cursor}
+        if page.next_cursor is not None:
+            headers[_NEXT_CURSOR] = page.next_cursor
+        if page.count is not None:
+            headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
+        body = page_body(page, math.ceil(self.feed.runner.poll_s) if page.may_grow else 0)
+        return CachedAnswer(page.scan.format, headers, body, is_final=not page.is_short)
+
+    def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
         decided_by = (
-            *(self.responder.cache_namespace, self.path, self._version),
-            *(row_request.format, repr(page_request.csv_guard), repr(page_request.limit), page_request.count),
-            *(repr([_names(column) for column in view.columns]), repr(view.conditions)),
+            *(self._responder.cache_namespace, self.path, self._version),
+            *(scan.format, repr(scan.csv_guard), repr(scan.limit), scan.count),
+            *(repr([_names(column) for column in scan.columns]), repr(scan.conditions)),
         )
         if scan.is_fixed:
             # The cursors in the response carry the fingerprint of the caller's own filters, and how far it is settled.
             way = (repr(scan.window), repr(scan.descending), repr(scan.after), repr(scan.settled), scan.fingerprint)
             etag = strong_etag(REVISION, *decided_by, *way)
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
-        runner = self._pages.feed.runner
         words = request.scope["query_string"].decode("latin-1")
         return CacheKey(
-            key=as_key(*decided_by, words, repr(runner.version(self.table.name))),
+            key=as_key(*decided_by, words, repr(self.feed.version())),
             etag=None,
-            ttl_s=0.0 if page_request.wait_s else runner.open_ttl_s,
-            is_fresh=page_request.latest,
+            ttl_s=0.0 if scan.wait_s else self.feed.runner.open_ttl_s,
+            is_fresh=scan.latest,
         )
-
-    async def _render(self, row_request: RowRequest, timing: Timing) -> CachedAnswer:
-        page_request, columns = row_request.params, row_request.view.columns
-        with timing.stage("store"):
-            page = await self._pages.page(page_request, row_request.view, row_request.now, timing.add_bytes)
-        with timing.stage("encode"):
-            body = RowFormat(columns).page(page, row_request.format, count=page.count, guard=page_request.csv_guard)
-        headers: dict[CachedHeader, str] = {"Sluice-Resume-Cursor": page.resume_cursor}
-        if page.next_cursor is not None:
-            headers[_NEXT_CURSOR] = page.next_cursor
-        if page.count is not None:
-            headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
-        return CachedAnswer(row_request.format, headers, body, is_final=not page.is_short)
 
     def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")
@@ -153,24 +191,27 @@ class PageEndpoint:
         path = request.scope.get("root_path", "") + self.path
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
-    async def _explain(self, request: Ask, row_request: RowRequest, timing: Timing) -> Response[bytes]:
-        feed = self._pages.feed
+    async def _explain(self, request: Ask, scan: Scan, timing: Timing) -> Response[bytes]:
         query: RowQuery | Export
-        if row_request.params.limit is None:
-            query, slices = self._exports.explained(row_request)
-        else:
-            query, slices = feed.explained(row_request.scan, row_request.view, row_request.params.limit)
+        query, slices = self._exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
         with timing.stage("store"):
-            plan = await feed.runner.explain(query)
-        document = explanation(
-            row_request,
-            fixed=self._fixed.of(request),
-            plan=plan,
-            slices=slices,
-            max_bytes=self._settings.query_max_bytes_billed,
+            plan = await self.feed.runner.explain(query)
+        document = Explanation(
+            table=scan.table,
+            window=_interval(scan.window),
+            slices=[_interval(part) for part in slices[:_SHOWN_SLICES]],
+            slice_count=len(slices),
+            sql=plan.text,
+            parameters={**plan.parameters},
+            estimated_bytes=plan.estimated_bytes,
+            max_bytes=None if plan.estimated_bytes is None else self._settings.query_max_bytes_billed,
         )
         headers = FRESH | cost_headers(timing, "bypass")
         return read_response(request, _json.encode(document), MEDIA_TYPES["json"], headers)
+
+
+def _interval(window: TimeRange) -> Interval:
+    return Interval(to_text(window.from_us), to_text(window.to_us))
 
 
 def _names(column: Column) -> str:
@@ -181,7 +222,7 @@ def _names(column: Column) -> str:
 
 def page_contract(endpoint: PageEndpoint) -> Contract:
     """Describe a page: a document of its own as JSON, only the rows in every other format."""
-    table = endpoint.table
+    table = endpoint.feed.table
     row, example = row_schema(table), example_row(table.columns, example_record(table))
     page = object_schema(
         None,
@@ -228,11 +269,11 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
 
 
 def _records(parts: StreamParts) -> PageEndpoint:
-    return PageEndpoint(f"{parts.root}/records", parts.pages, parts.exports, parts.responder)
+    return PageEndpoint(f"{parts.root}/records", parts.feed, parts.exports, parts.responder)
 
 
 def _rejects(parts: StreamParts) -> PageEndpoint:
-    return PageEndpoint(f"{parts.root}/rejects", parts.reject_pages, parts.exports, parts.responder, parts.only)
+    return PageEndpoint(f"{parts.root}/rejects", parts.reject_feed, parts.exports, parts.responder, parts.only)
 
 
 RECORD_PAGES = EndpointSpec(

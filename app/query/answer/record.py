@@ -9,14 +9,12 @@ from app.http.problems import ProblemError
 from app.http.reading import read_response
 from app.query.answer.conditional import FRESH, Ask, FixedFilters, Timing, cost_headers
 from app.query.answer.contract import headers_of, row_schema
-from app.query.answer.documents import RowFormat
-from app.query.read.pages import Pages
+from app.query.answer.encoders import ServedRows
+from app.query.read.feed import Feed
 from app.query.request.negotiation import MEDIA_TYPES
-from app.query.request.parameters import MAX_LIMIT, RECORD_PARAMETERS
-from app.query.request.requests import parse_record_request
-from app.query.request.scan import View
+from app.query.request.parameters import MAX_LIMIT, RECORD_PARAMETERS, Parameters
+from app.query.request.scan import queryable, read_fields
 from app.query.routes import EndpointSpec, StreamParts
-from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
@@ -35,12 +33,12 @@ _PROBLEMS = {
 class RecordEndpoint:
     """Returns one record."""
 
-    def __init__(self, pages: Pages, id_column: Column, clock: Clock) -> None:
-        settings = pages.settings
-        self.table = pages.feed.table
-        self._feed, self._id, self._clock = pages.feed, id_column, clock
+    def __init__(self, feed: Feed, id_column: Column) -> None:
+        settings = feed.environment.settings
+        self.table = feed.table
+        self._feed, self._id, self._clock = feed, id_column, feed.environment.clock
+        self._subject = queryable(feed.table, settings.query.max_window_days)
         self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
-        self._ahead_us = settings.store.max_lead_us + 1
         self._fixed = FixedFilters(self.table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
@@ -51,27 +49,25 @@ class RecordEndpoint:
             QueryError: the store gave no answer.
         """
         timing = Timing(self._clock)
-        query = request.scope["query_string"].decode("latin-1")
-        record_request = parse_record_request(query, self.table.columns)
+        given = Parameters(request.scope["query_string"].decode("latin-1"), RECORD_PARAMETERS)
+        all_versions = given.value("versions") == "all"
+        columns, (conditions, _) = read_fields(given, self.table.columns), self._subject.conditions(given)
+        given.check()
         self._fixed.check(request, (self._id.name,))
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:
             raise _no_record(text)
-        now_us = self._clock.now_us()
-        window = TimeRange(clamp(now_us - self._retention_us), clamp(now_us + self._ahead_us))
-        view = View(record_request.columns, (*record_request.canaries.conditions, *self._fixed.of(request)))
+        now = self._feed.now()
+        window = TimeRange(clamp(now.now_us - self._retention_us), clamp(now.latest_us))
+        limit = MAX_LIMIT + 1 if all_versions else 1
         with timing.stage("store"):
-            rows = await self._feed.versions(
-                record_id, window, view, MAX_LIMIT + 1 if record_request.all_versions else 1
-            )
+            rows = await self._feed.versions(record_id, window, (*conditions, *self._fixed.of(request)), limit)
         if not rows:
             raise _no_record(text)
-        served = RowFormat(record_request.columns)
-        if record_request.all_versions:
-            body = served.versions(rows[:MAX_LIMIT], complete=len(rows) <= MAX_LIMIT)
-        else:
-            body = served.record(rows[0])
+        shown = ServedRows(columns).of(rows[:MAX_LIMIT])
+        document = {"records": shown, "complete": len(rows) <= MAX_LIMIT} if all_versions else shown[0]
+        body = msgspec.json.encode(document)
         return read_response(request, body, MEDIA_TYPES["json"], FRESH | cost_headers(timing, "bypass"))
 
 
@@ -100,7 +96,7 @@ def record_contract(endpoint: RecordEndpoint) -> Contract:
 
 def _record(parts: StreamParts) -> RecordEndpoint | None:
     id_column = parts.table.id
-    return None if id_column is None else RecordEndpoint(parts.pages, id_column, parts.responder.clock)
+    return None if id_column is None else RecordEndpoint(parts.feed, id_column)
 
 
 ONE_RECORD = EndpointSpec(

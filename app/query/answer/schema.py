@@ -176,7 +176,7 @@ def schema_contract(endpoint: SchemaEndpoint) -> Contract:
 
 
 def _schema(parts: StreamParts) -> SchemaEndpoint:
-    records, rejects = (parts.table, f"{parts.root}/records"), (parts.reject_pages.feed.table, f"{parts.root}/rejects")
+    records, rejects = (parts.table, f"{parts.root}/records"), (parts.reject_feed.table, f"{parts.root}/rejects")
     return SchemaEndpoint(records, rejects, seen=parts.responder.metrics.seen_members)
 
 

@@ -1,29 +1,40 @@
 """The route `/v1/records/tail`: new records, as they settle, over one connection."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
+from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.response.base import ASGIResponse
-from litestar.types import Send as ASGISend
 
-from app.auth.read_slots import leave
+from app.auth.read_slots import ReadSlots, leave
 from app.http.contract import Answer, Contract, media
+from app.http.problems import ProblemError
 from app.http.reading import VARY
-from app.query.answer.conditional import Ask, FixedFilters
+from app.query.answer.batches import TailBatches, unexpected
+from app.query.answer.conditional import Ask, CachedResponder, FixedFilters
 from app.query.answer.contract import headers_of
-from app.query.answer.tail_events import EventFormat, ending, opening, record_event
-from app.query.answer.tail_stream import PING_S, Tail, Tails
-from app.query.read.pages import Pages
+from app.query.answer.events import RECORD, Reason, ending, event, failure, opening, ping
+from app.query.read.cache import CachedAnswer
 from app.query.read.reads import END_OF_BODY, Reads, StreamedResponse
+from app.query.request.cursor import resume_cursor
+from app.query.request.filters import in_order
 from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
-from app.query.request.requests import parse_tail_request, queryable
-from app.query.routes import EndpointSpec
+from app.query.request.scan import Scan, parse_tail, queryable
+from app.query.routes import EndpointSpec, StreamParts
+from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.deadlines import first_within
 from app.runtime.instants import SECOND_US, epoch_us
 from app.schema.record_json import example_record, example_row
 from app.schema.table import Table
 from app.stores.query import Position
 
+PING_S = 15.0
+"""The maximum silence of a stream; also the grace past its end for a client that does not read."""
+Send = Callable[[bytes], Awaitable[None]]
 EVENTS = "text/event-stream"
 # Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
@@ -56,11 +67,11 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, pages: Pages, reads: Reads, tails: Tails) -> None:
-        self.table = pages.feed.table
-        self.subject = queryable(self.table, pages.settings.query.max_window_days)
+    def __init__(self, batches: TailBatches, responder: CachedResponder, slots: ReadSlots) -> None:
+        self._feed, self._batches, self._reads, self._slots = batches.feed, batches, responder.reads, slots
+        self.table, self._environment = batches.feed.table, batches.feed.environment
+        self.subject = queryable(self.table, self._environment.settings.query.max_window_days)
         self._fixed = FixedFilters(self.table)
-        self._pages, self._reads, self._tails = pages, reads, tails
 
     async def answer(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
@@ -69,41 +80,112 @@ class TailEndpoint:
             ProblemError: a parameter or a cursor is not valid, or there are too many streams.
         """
         query = request.scope["query_string"].decode("latin-1")
-        last_event_id = request.headers.get(LAST_EVENT_ID)
-        tail_request = parse_tail_request(query, last_event_id, self.subject, self.table.name, self._pages.now())
-        self._fixed.check(request, (condition.path for condition in tail_request.conditions))
+        scan = parse_tail(query, request.headers.get(LAST_EVENT_ID), self.subject, self._feed.now())
+        self._fixed.check(request, (condition.path for condition in scan.conditions))
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
         leave(request.scope)  # tails have a limit of their own
-        form = EventFormat(self.table.name, tail_request.columns, tail_request.fingerprint)
-        tail = self._tails.admit(
-            request.state.principal.name, tail_request.start, form, (*tail_request.conditions, *self._fixed.of(request))
-        )
-        return StreamedResponse(_HEADERS, EVENTS, _Stream(tail, self._reads))
+        conditions = {repr(each): each for each in (*scan.conditions, *self._fixed.of(request))}
+        scan = msgspec.structs.replace(scan, conditions=in_order(conditions.values()))
+        caller: str = request.state.principal.name
+        await self._slots.take(caller)
+        tail = Tail(scan, self._batches.after, self._environment.clock, self._environment.settings.query.tail_max_s)
+        return StreamedResponse(_HEADERS, EVENTS, _Stream(tail, self._reads, partial(self._slots.give_back, caller)))
 
 
 class _Stream:
-    """The stream of a tail, which is closed when the stream ends."""
+    """The stream of a tail; `close` is called when it ends."""
 
-    def __init__(self, tail: Tail, reads: Reads) -> None:
-        self._tail, self._reads = tail, reads
+    def __init__(self, tail: "Tail", reads: Reads, close: Callable[[], None]) -> None:
+        self._tail, self._reads, self._close = tail, reads, close
 
-    async def __call__(self, request: Ask, response: ASGIResponse, send: ASGISend) -> None:
+    async def __call__(self, request: Ask, response: ASGIResponse, send: Any) -> None:
         """Send `response` with the stream as its body, until it ends, the client leaves, or the service stops."""
         try:
             sending = self._send_all(response, send)
             await self._reads.stream(request, sending, partial(self._tail.end, "stopping"))
         finally:
-            self._tail.close()
+            self._close()
 
-    async def _send_all(self, response: ASGIResponse, send: ASGISend) -> None:
+    async def _send_all(self, response: ASGIResponse, send: Any) -> None:
         async def send_piece(piece: bytes) -> None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
         await response.start_response(send)
         await self._tail.run(send_piece)
         await send(END_OF_BODY)
+
+
+class Tail:
+    """Follows a feed: everything up to the cursor `reached` was sent, and nothing after it."""
+
+    def __init__(
+        self, scan: Scan, read: Callable[[Scan, str], Awaitable[CachedAnswer]], clock: Clock, max_s: float
+    ) -> None:
+        start = scan.after or Position(scan.window.from_us, "")
+        self.reached = resume_cursor(scan.table, start, scan.fingerprint)
+        self._scan, self._read, self._clock, self._max_s = scan, read, clock, max_s
+        self._ending = asyncio.Event()
+        self._reason: Reason = "time"
+
+    def end(self, reason: Reason) -> None:
+        """End the stream after the piece that is being sent."""
+        if not self._ending.is_set():
+            self._reason = reason
+            self._ending.set()
+
+    async def run(self, send: Send) -> None:
+        """Send the stream, each piece as soon as there is one, until it ends.
+
+        Nothing more is sent once its time is over, or the store has failed for too long.
+        """
+        timers = [self._clock.call_later(self._max_s, lambda: self.end("time"))]
+        if (task := asyncio.current_task()) is not None:  # its client reads nothing, not even the last event
+            timers.append(self._clock.call_later(self._max_s + PING_S, partial(_cancel, task)))
+        try:
+            await send(opening(self.reached))
+            await send(await self._follow(send))
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+    async def _follow(self, send: Send) -> bytes:
+        """Send pages and pings; return the last event."""
+        ending_soon = asyncio.ensure_future(self._ending.wait())
+        reading: asyncio.Future[CachedAnswer] | None = None
+        stated, sent_us = self.reached, self._clock.elapsed_us()
+        try:
+            while not self._ending.is_set():
+                reading = reading or asyncio.ensure_future(self._read(self._scan, self.reached))
+                silent_s = (sent_us - self._clock.elapsed_us()) / MICROSECONDS + PING_S
+                if silent_s > 0:
+                    await first_within(self._clock, silent_s, reading, ending_soon)
+                piece = b""
+                if reading.done():
+                    batch, reading = reading.result(), None
+                    piece, self.reached = batch.body, batch.headers["Sluice-Resume-Cursor"]
+                    del batch  # a client that reads slowly holds one piece
+                elif silent_s <= 0:
+                    piece = ping(self.reached if self.reached != stated else None)
+                    stated = self.reached
+                if piece:
+                    await send(piece)
+                    sent_us = self._clock.elapsed_us()
+            return ending(self.reached, self._reason)
+        except ProblemError as problem:
+            return failure(self.reached, problem)
+        except Exception as error:  # a defect: the client is told that there is nothing more
+            return failure(self.reached, unexpected(error))
+        finally:
+            ending_soon.cancel()
+            if reading is not None:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+
+def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
 
 
 def tail_contract(endpoint: TailEndpoint) -> Contract:
@@ -120,16 +202,19 @@ def tail_contract(endpoint: TailEndpoint) -> Contract:
 
 def _example_stream(table: Table) -> str:
     row = example_row(table.columns, example_record(table))
-    place = Position(epoch_us(datetime.fromisoformat(row["ingest_time"])), row["delivery_key"])
-    form = EventFormat(table.name, table.columns)
-    begins = Position(place.ingest_us - SECOND_US, "")
-    event = record_event(form, place, row)
-    return (opening(form, begins) + event + ending(form, place, "time")).decode()
+    ingest_us = epoch_us(datetime.fromisoformat(row["ingest_time"]))
+    begins = resume_cursor(table.name, Position(ingest_us - SECOND_US, ""), "")
+    reached = resume_cursor(table.name, Position(ingest_us, row["delivery_key"]), "")
+    return (opening(begins) + event(RECORD, reached, row) + ending(reached, "time")).decode()
+
+
+def _tail(parts: StreamParts) -> TailEndpoint:
+    return TailEndpoint(parts.tails, parts.responder, parts.tail_slots)
 
 
 TAIL = EndpointSpec(
     path="/records/tail",
-    make=lambda parts: TailEndpoint(parts.pages, parts.responder.reads, parts.tails),
+    make=_tail,
     answer=TailEndpoint.answer,
     contract=tail_contract,
     scope="read",

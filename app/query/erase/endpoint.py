@@ -159,7 +159,7 @@ def _erase(parts: StreamParts) -> EraseEndpoint | None:
     table = parts.table
     if table.id is None:
         return None
-    erasure = Erasure(parts.pages.feed.runner, parts.eraser, table, parts.reject_pages.feed.table)
+    erasure = Erasure(parts.feed.runner, parts.eraser, table, parts.reject_feed.table)
     return EraseEndpoint(erasure, table.id, parts.eraser.learns_within_s)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from datetime import timedelta
 from typing import Literal
 
@@ -73,21 +74,25 @@ class Cache:
         self._service = BestEffort(clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
 
     async def answer(
-        self, key: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
+        self,
+        key: str,
+        ttl_s: float,
+        make: Callable[[], Awaitable[CachedAnswer]],
+        context: Context | None = None,
     ) -> tuple[CachedAnswer, CacheState]:
         """Return the response for `key`: a cached one, one in flight for an equal key, or the result of `make`.
 
         Everything that determines the response belongs in `key`, above all the caller's fixed filters. A cached
         response is valid for `ttl_s` seconds after it was made; with 0 nothing is stored or looked up. A joined
         response may have been started before this call: a read that must see a write just acknowledged needs a key of
-        its own. `make` runs in its own task, with the first caller's context. It is cancelled when the last caller
-        leaves.
+        its own. `make` runs in its own task, with the first caller's context unless another one is given. It is
+        cancelled when the last caller leaves.
 
         Raises:
             Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
         """
         digest = digest_of(key)
-        (answer, state), joins = await self._flights.run(digest, lambda: self._fly(digest, ttl_s, make))
+        (answer, state), joins = await self._flights.run(digest, lambda: self._fly(digest, ttl_s, make), context)
         return answer, "joined" if joins and state == "miss" else state
 
     async def _fly(

@@ -3,35 +3,38 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
-from app.query.read.slices import Density, cut, feed_slices, look_up_slices
+from app.environment import Environment
+from app.query.read.page import Count, Page
+from app.query.read.slices import Density, cut, feed_slices
 from app.query.request.filters import fingerprint
-from app.query.request.requests import WITHOUT_CANARIES
-from app.query.request.scan import Scan, View, originals, position_of
+from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
+from app.query.request.scan import WITHOUT_CANARIES, Now, Scan, originals, position_of
 from app.record import CANARY_PREFIX
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
-from app.stores.query import CANDIDATES, Condition, Count, LookUp, Position, RowQuery
+from app.stores.query import CANDIDATES, Condition, LookUp, Position, RowQuery
+from app.stores.query import Count as CountQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
 
 # If most rows turn out to be copies (a redelivery after an outage), the next query examines more candidates.
 _CANDIDATES_GROWTH = 8
 _MAX_CANDIDATES = 65_536
+_PIECES = 6  # a look-up that would read too much searches the newest sixth instead
 
 
 class Budget:
     """Counts the cost of the queries of one request.
 
-    Once `max_s` or `max_bytes_processed` is used up, the page ends early, with a cursor to continue from. They do not
-    stop a query that has begun. `page_bytes_left` is the size limit for the rows of the next query.
+    Once its time or its bytes are used up, the page ends early, with a cursor to continue from. They do not stop a
+    query that has begun. `page_bytes_left` is the size limit for the rows of the next query.
     """
 
-    def __init__(self, clock: Clock, *, max_s: float, max_bytes_processed: int, max_page_bytes: int) -> None:
-        self._clock, self._max_bytes_processed = clock, max_bytes_processed
-        self._ends_us = clock.elapsed_us() + round(max_s * MICROSECONDS)
-        self.page_bytes_left = max_page_bytes
+    def __init__(self, environment: Environment, max_page_bytes: int | None = None) -> None:
+        limits, self._clock = environment.settings.query, environment.clock
+        self._max_bytes_processed = limits.query_max_bytes_billed
+        self._ends_us = self._clock.elapsed_us() + round(limits.page_budget_s * MICROSECONDS)
+        self.page_bytes_left = max_page_bytes or limits.max_page_bytes
         self.bytes_processed: int | None = None
 
     def spend(self, answer: Answer) -> None:
@@ -50,18 +53,11 @@ class Budget:
         )
 
 
-class PageRows(msgspec.Struct, frozen=True):
-    """The rows read, and where reading stopped before the window's end (None: the window is read)."""
-
-    rows: list[Row]
-    stopped_at: Position | None
-
-
 class Feed:
     """Reads one table. Between requests it keeps only the row density, which saves queries."""
 
-    def __init__(self, runner: QueryRunner, table: Table, *, lookback_us: int) -> None:
-        self.runner, self.table, self.lookback_us = runner, table, lookback_us
+    def __init__(self, runner: QueryRunner, table: Table, environment: Environment) -> None:
+        self.runner, self.table, self.environment = runner, table, environment
         self._names = tuple(column.name for column in table.columns)
         self._density = Density(runner.partition_us)
         self._unit_us = max(runner.partition_us, runner.first_slice_us)  # the shortest range worth its own query
@@ -70,140 +66,156 @@ class Feed:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
         return self.runner.horizon_us(self.table.name)
 
+    def version(self) -> int | None:
+        """Return a number that changes as soon as the table has new rows; None: the store does not know."""
+        return self.runner.version(self.table.name)
+
+    def now(self) -> Now:
+        """Return the instant at which a request is evaluated."""
+        now_us = self.environment.clock.now_us()
+        # The clock has advanced since: use the same `now`, so that the longest window is not a microsecond too long.
+        horizon_us = min(self.horizon_us(), now_us)
+        return Now(now_us, horizon_us, now_us + self.environment.settings.store.max_lead_us + 1)
+
     async def learn_horizon(self) -> None:
         """Learn how far the table is settled, if that takes a query and is due."""
         if self.runner.learn_horizon is not None:
             await self.runner.learn_horizon()
 
-    async def page(self, scan: Scan, view: View, limit: int, budget: Budget) -> PageRows:
-        """Read the next `limit` rows of a scan.
+    async def page(self, scan: Scan, budget: Budget) -> Page:
+        """Read the next page of a scan.
 
-        It returns fewer at the end of the window, if the budget is used up, or if a slice cannot be read. In the last
-        two cases `stopped_at` is the position reached, which may lie beyond the last row.
+        It has fewer rows than the limit at the end of the window, if the budget is used up, or if a slice cannot be
+        read. In the last two cases `stopped_at` is the position reached, which may lie beyond the last row.
 
         Raises:
             QueryError: the store gave no answer, not even to the first query.
         """
-        planned = self._slices(scan, view, limit)
-        reading = await self._read(scan, planned, _Search(scan, view, limit + 1), budget)  # one extra: are there more?
-        stopped_at, remaining = reading.stopped_at, scan.remaining
+        page = await self._read(_Search(scan), budget)
+        stopped_at, remaining = page.stopped_at, scan.remaining
         edge_us = (
             (remaining.from_us if scan.descending else remaining.to_us) if stopped_at is None else stopped_at.ingest_us
         )
         covered_us = remaining.to_us - edge_us if scan.descending else edge_us - remaining.from_us
         if covered_us > 0:
-            self._density.note(fingerprint(view.conditions), covered_us, len(reading.rows))
-        return reading
+            self._density.note(fingerprint(scan.conditions), covered_us, len(page.rows))
+        return page
 
-    def _slices(self, scan: Scan, view: View, limit: int) -> Iterator[TimeRange]:
-        runner, remaining = self.runner, scan.remaining
-        first_us = self._density.slice_us(fingerprint(view.conditions), limit + 1, runner.first_slice_us)
+    def _slices(self, search: "_Search") -> Iterator[TimeRange]:
+        runner, scan = self.runner, search.scan
         return feed_slices(
-            remaining,
+            scan.remaining,
             descending=scan.descending,
-            first_us=first_us,
+            first_us=self._density.slice_us(fingerprint(scan.conditions), search.missing, runner.first_slice_us),
             partition_us=runner.partition_us,
             longest_us=runner.longest_slice_us,
         )
 
-    async def _read(self, scan: Scan, planned: Iterator[TimeRange], search: "_Search", budget: Budget) -> PageRows:
+    async def _read(self, search: "_Search", budget: Budget) -> Page:
+        planned, descending = self._slices(search), search.scan.descending
         waiting = deque[TimeRange]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
-                return search.so_far(_edge(part, descending=scan.descending))
-            query = self._page_query(search, part, budget)
+                return search.so_far(_edge(part, descending=descending))
             try:
-                answer = await self.runner.rows(query)
+                answer = await self.runner.rows(self._page_query(search, part, budget))
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=scan.descending, unit_us=self.runner.first_slice_us)
+                pieces = cut(part, descending=descending, unit_us=self.runner.first_slice_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
-                    return search.so_far(_edge(part, descending=scan.descending))
+                    return search.so_far(_edge(part, descending=descending))
                 waiting.extendleft(reversed(pieces))
                 continue
             budget.spend(answer)
             if search.take(answer.rows, cut=answer.cut):
                 return search.full()
             if search.left_off is not None:  # the query stopped before the end of the slice
-                waiting.appendleft(_remainder(part, search.left_off, descending=scan.descending))
-        return PageRows(search.rows, None)
+                waiting.appendleft(_remainder(part, search.left_off, descending=descending))
+        return Page(scan=search.scan, rows=search.rows)
 
-    async def versions(self, record_id: str | int, window: TimeRange, view: View, limit: int) -> list[Row]:
+    async def versions(
+        self, record_id: str | int, window: TimeRange, conditions: tuple[Condition, ...], limit: int
+    ) -> list[Row]:
         """Return the newest `limit` versions of a record in `window`, newest first.
 
         The latest version is the greatest (`ingest_time`, `delivery_key`) of the rows that are not copies: a
-        redelivery of an old version does not replace a newer one.
+        redelivery of an old version does not replace a newer one. The newest rows are searched first, then all others.
 
         Raises:
-            LookUpTooExpensiveError: there are too few versions in as much of the window as can be read.
+            LookUpTooExpensiveError: there are too few versions in as much of the window as one query can read.
         """
         rows: list[Row] = []
-        for part in look_up_slices(window, first_us=self.runner.first_look_up_us):
-            query = LookUp(
-                table=self.table.name,
-                within=part,
-                conditions=view.conditions,
-                lookback_us=self.lookback_us,
-                columns=self._names,
-                id_column=self.table.id.name if self.table.id else "",
-                record_id=record_id,
-                limit=limit - len(rows),
-            )
-            try:
-                rows += (await self.runner.rows(query)).rows
-            except QueryTooExpensiveError as error:
-                raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows), part.to_us) from error
+        edge_us = max(window.from_us, window.to_us - self.runner.first_look_up_us)
+        for whole in (TimeRange(edge_us, window.to_us), TimeRange(window.from_us, edge_us)):
+            part, refusal = whole, None
+            while part.length_us > 0:
+                query = LookUp(
+                    table=self.table.name,
+                    within=part,
+                    conditions=conditions,
+                    lookback_us=self.environment.lookback_us,
+                    columns=self._names,
+                    id_column=self.table.id.name if self.table.id else "",
+                    record_id=record_id,
+                    limit=limit - len(rows),
+                )
+                try:
+                    rows += (await self.runner.rows(query)).rows
+                    break
+                except QueryTooExpensiveError as error:
+                    refusal, part = error, TimeRange(part.to_us - part.length_us // _PIECES, part.to_us)
             if len(rows) == limit:
                 break
+            if refusal is not None:
+                raise LookUpTooExpensiveError(refusal.limit_bytes, refusal.needed_bytes, len(rows), part.from_us)
         return rows
 
-    async def count(self, scan: Scan, conditions: Sequence[Condition], cap: int | None, budget: Budget) -> int:
-        """Return how many rows of a window match `conditions`; at least `cap` if there are that many.
+    async def count(self, scan: Scan, budget: Budget) -> Count | None:
+        """Return how many rows of a window match, as far as the scan asks for it; a capped count stops at COUNT_CAP.
 
         The window of a resumed scan begins after the last row of the scan before it.
 
         Raises:
             QueryError: the store gave no answer.
         """
-        window, after, total = scan.window, scan.after if scan.is_resumed else None, 0
+        if scan.count == "none":
+            return None
+        cap = COUNT_CAP if scan.count == "capped" else None
+        window, total = scan.window, 0
         # A count reads next to nothing, so less than a partition is not worth a query.
         first_us = self._unit_us if cap is not None else max(window.length_us, 1)
         slices = feed_slices(
-            window,
-            descending=True,
-            first_us=first_us,
-            partition_us=self.runner.partition_us,
-            longest_us=None,
+            window, descending=True, first_us=first_us, partition_us=self.runner.partition_us, longest_us=None
         )
         for part in slices:
-            query = Count(
+            query = CountQuery(
                 table=self.table.name,
                 within=part,
-                conditions=tuple(conditions),
-                lookback_us=self.lookback_us,
-                after=after,
+                conditions=scan.conditions,
+                lookback_us=self.environment.lookback_us,
+                after=scan.after if scan.is_resumed else None,
             )
             answer = await self.runner.rows(query)
             budget.spend(answer)
             total += answer.rows[0]["records"]
             if cap is not None and total >= cap:
-                break
-        return total
+                return Count(cap, "gte")
+        return Count(total, "eq")
 
-    def explained(self, scan: Scan, view: View, limit: int) -> tuple[RowQuery, list[TimeRange]]:
+    def explained(self, scan: Scan) -> tuple[RowQuery, Sequence[TimeRange]]:
         """Return the first query of a page, and the slices to read until it is full."""
-        slices, remaining = [*self._slices(scan, view, limit)], scan.remaining
-        part = slices[0] if slices else remaining
-        return self._page_query(_Search(scan, view, limit + 1), part, None), slices
+        search = _Search(scan)
+        slices = [*self._slices(search)] or [scan.remaining]
+        return self._page_query(search, slices[0], None), slices
 
     def _page_query(self, search: "_Search", part: TimeRange, budget: Budget | None) -> RowQuery:
-        served = {column.name for column in search.view.columns} | {"ingest_time", "delivery_key"}
+        served = {column.name for column in search.scan.columns} | {"ingest_time", "delivery_key"}
         return RowQuery(
             table=self.table.name,
             within=part,
             conditions=search.conditions,
-            lookback_us=self.lookback_us,
+            lookback_us=self.environment.lookback_us,
             columns=tuple(name for name in self._names if name in served),
             descending=search.scan.descending,
             after=search.after,
@@ -214,12 +226,13 @@ class Feed:
 
 
 class _Search:
-    def __init__(self, scan: Scan, view: View, limit: int) -> None:
-        self.scan, self.view, self._limit = scan, view, limit
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self._limit = limit = (scan.limit or MAX_LIMIT) + 1  # one extra: are there more?
         # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
         # and a page of few rows among many took half as long again.
-        self._drops_canaries = WITHOUT_CANARIES in view.conditions
-        self.conditions = tuple(each for each in view.conditions if each != WITHOUT_CANARIES)
+        self._drops_canaries = WITHOUT_CANARIES in scan.conditions
+        self.conditions = tuple(each for each in scan.conditions if each != WITHOUT_CANARIES)
         self.rows: list[Row] = []
         self.after = scan.after
         self.candidates = limit + limit // 8 + 8  # a few copies among them need no second query
@@ -247,16 +260,16 @@ class _Search:
         key: str = row["delivery_key"]
         return self._drops_canaries and key.startswith(CANARY_PREFIX)
 
-    def full(self) -> PageRows:
+    def full(self) -> Page:
         """Return the page, without the extra row that only shows that there are more."""
         if not self.missing:
             del self.rows[-1]
-            return PageRows(self.rows, position_of(self.rows[-1]))
-        return PageRows(self.rows, self.after)
+            return Page(scan=self.scan, rows=self.rows, stopped_at=position_of(self.rows[-1]))
+        return Page(scan=self.scan, rows=self.rows, stopped_at=self.after)
 
-    def so_far(self, edge: Position) -> PageRows:
+    def so_far(self, edge: Position) -> Page:
         """Return the rows before `edge`, where the next slice would begin, or before the position reached in it."""
-        return PageRows(self.rows, self.left_off or edge)
+        return Page(scan=self.scan, rows=self.rows, stopped_at=self.left_off or edge)
 
 
 def _edge(part: TimeRange, *, descending: bool) -> Position:

@@ -67,15 +67,6 @@ def cut(part: TimeRange, *, descending: bool, unit_us: int) -> list[TimeRange]:
     return pieces[::-1] if descending else pieces
 
 
-def look_up_slices(window: TimeRange, *, first_us: int) -> Iterator[TimeRange]:
-    """Yield the slices of a search for one id, newest first.
-
-    Their length begins at `first_us` (`QueryRunner.first_look_up_us`) and grows without a limit. A look-up is billed
-    for the data stored around the id's rows, so slices may end anywhere.
-    """
-    return feed_slices(window, descending=True, first_us=first_us, longest_us=None)
-
-
 class Density:
     """Remembers the time span per row for each recently used set of filters: a hint for the length of the first slice.
 

@@ -50,6 +50,21 @@ def encode_cursor(cursor: Cursor) -> str:
     return urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
 
 
+def resume_cursor(table: str, after: Position, fingerprint: str) -> str:
+    """Return the cursor that reads on behind `after`, up to which everything is settled, in a window without an end."""
+    row = after if after.delivery_key else None
+    return encode_cursor(
+        Cursor(
+            table=table,
+            descending=False,
+            since_us=after.ingest_us,
+            until_us=None,
+            after=row,
+            fingerprint=fingerprint,
+        )
+    )
+
+
 def decode_cursor(text: str, *, table: str, fingerprint: str = "") -> Cursor:
     """Return the cursor that `text` holds.
 
@@ -64,6 +79,20 @@ def decode_cursor(text: str, *, table: str, fingerprint: str = "") -> Cursor:
     if not _is_possible(cursor):
         raise ProblemError("invalid_cursor", "the cursor's position is outside its window")
     return cursor
+
+
+def position_in(text: str, *, table: str, fingerprint: str) -> Position:
+    """Return the position of a resume cursor.
+
+    Raises:
+        ProblemError: `invalid_cursor`: it is no cursor, or not such a one of `table` under these filters.
+    """
+    cursor = decode_cursor(text, table=table, fingerprint=fingerprint)
+    if cursor.until_us is not None:
+        raise ProblemError(
+            "invalid_cursor", "the cursor is a next_cursor, which ends with its window; expected a resume_cursor"
+        )
+    return cursor.after or Position(cursor.since_us, "")
 
 
 def _checksum(payload: bytes) -> bytes:

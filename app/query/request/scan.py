@@ -1,42 +1,152 @@
-"""A request for rows as a scan: a reader's position in a window, and the cursors that continue from it. Pure.
+"""A request for rows as one value, made once: what to read, from which position of which window, and how to answer.
 
 The order is (`ingest_time`, `delivery_key`). A page begins after the last row of the page before, never at an offset,
 so rows that arrive in the meantime neither shift nor repeat it.
 """
 
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
+from app.http.contract import Parameter
 from app.http.problems import FieldError, ProblemError
-from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
-from app.query.request.filters import fingerprint
-from app.query.request.negotiation import Format
-from app.query.request.requests import Now, PageRequest
-from app.runtime.instants import epoch_us
+from app.query.request.cursor import Cursor, decode_cursor, encode_cursor, position_in, resume_cursor
+from app.query.request.filters import filter_parameters, fingerprint, in_order
+from app.query.request.negotiation import Format, choose_format
+from app.query.request.parameters import (
+    CANARY,
+    DEFAULT_LIMIT,
+    LAST_EVENT_ID,
+    PAGE_PARAMETERS,
+    TAIL_PARAMETERS,
+    Parameters,
+)
+from app.record import CANARY_PREFIX
+from app.runtime.instants import DAY_US, MAX_US, clamp, epoch_us, parse_instant, to_text
 from app.runtime.time_range import TimeRange
-from app.schema.columns import Column
+from app.schema.columns import Column, Kind
+from app.schema.filters import FilterField, known_fields
+from app.schema.table import REJECTS, Table
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
 from app.stores.source import Row
 
+CountMode = Literal["none", "capped", "exact"]
+_RELATIVE = re.compile(r"now|[+-]?[Pp].*")
+_MAX_FIELDS = 200
+
+
+def _canaries(operator: str, *values: str) -> Condition:
+    return Condition("delivery_key", (), operator, Kind.STRING, values)
+
+
+# Less than the prefix, or not less than the next text that does not begin with it. NOT STARTS_WITH is equivalent, but
+# made a page of the embedded store a third slower: it is evaluated on every row, before rows of other times are
+# discarded.
+_BEYOND_PREFIX = CANARY_PREFIX[:-1] + chr(ord(CANARY_PREFIX[-1]) + 1)
+WITHOUT_CANARIES = _canaries("outside", CANARY_PREFIX, _BEYOND_PREFIX)
+_CANARY_CONDITIONS: dict[str, tuple[Condition, ...]] = {  # by the words of the parameter
+    "exclude": (WITHOUT_CANARIES,),
+    "include": (),
+    "only": (_canaries("prefix", CANARY_PREFIX),),
+}
+
+
+class Now(msgspec.Struct, frozen=True):
+    """The instant at which a request is evaluated.
+
+    Relative times count from `now_us`; `horizon_us` is how far the table is settled. `latest_us` lies beyond every
+    existing row, because instances' clocks differ.
+    """
+
+    now_us: int
+    horizon_us: int
+    latest_us: int
+
+
+class QueryableTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table as queries see it: its columns, its fields with what each may do, and the longest window.
+
+    `has_canaries`: canaries are excluded unless they are requested. `only`: the rows that do not meet these conditions
+    do not exist.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    fields: Mapping[str, FilterField]
+    max_window_days: int
+    has_canaries: bool = True
+    only: tuple[Condition, ...] = ()
+
+    def known(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        """Return those of `parameters` that apply to this table."""
+        return {name: each for name, each in parameters.items() if self.has_canaries or name != CANARY}
+
+    def documented(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        """Return those of `parameters` that apply to this table, and its filters."""
+        return {**self.known(parameters), **filter_parameters(self.fields)}
+
+    def conditions(self, given: Parameters) -> tuple[tuple[Condition, ...], str]:
+        """Return the conditions that the parameters state, and the fingerprint that identifies them in cursors."""
+        own = in_order((*given.conditions, *self.only))
+        choice: str = given.value(CANARY) if self.has_canaries else "include"
+        mark = choice if self.has_canaries and choice != "exclude" else ""
+        return (*own, *_CANARY_CONDITIONS[choice]), fingerprint(own, mark)
+
+
+def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = ()) -> QueryableTable:
+    """Return a table as queries see it; the rejects have no canaries."""
+    return QueryableTable(
+        name=table.name,
+        columns=table.columns,
+        fields=known_fields(table),
+        max_window_days=max_window_days,
+        has_canaries=table.name != REJECTS,
+        only=only,
+    )
+
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """A scan of a window of `table`, and its position.
+    """A scan of a `window` of `table`: its rows after the position `after` that match `conditions`, at most `limit`.
 
-    `is_resumed` says that it continues from a `resume_cursor`: then `after` is settled, whatever this instance's clock
-    says. `is_fixed`: the same request will always mean the same window. `settled` is how far the rows read by this scan
-    so far were final, by the clock of the instance that read them.
+    The window ends where the table is settled (`horizon_us`) or, with `latest`, beyond every row, and at `last_us` at
+    the latest; one that a cursor has closed has no `last_us`. `fixed_until_us` is the end of a window that the same
+    request will always mean. `is_resumed`: it continues from a resume cursor, so `after` is settled, whatever this
+    instance's clock says. `settled` is how far the rows read by this scan so far were final, by the clock of the
+    instance that read them. A `limit` of None means everything.
     """
 
     table: str
     window: TimeRange
-    descending: bool
-    after: Position | None = None
+    horizon_us: int
+    columns: tuple[Column, ...]
+    conditions: tuple[Condition, ...] = ()
     fingerprint: str = ""
-    is_resumed: bool = False
-    is_fixed: bool = False
+    descending: bool = False
+    after: Position | None = None
     settled: Position | None = None
+    is_resumed: bool = False
+    last_us: int | None = None
+    fixed_until_us: int | None = None
+    limit: int | None = DEFAULT_LIMIT
+    latest: bool = False
+    wait_s: float = 0.0
+    count: CountMode = "none"
+    format: Format = "json"
+    csv_guard: bool = False
+    end: bool = False
+    explain: bool = False
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the same request will always mean the same window, and its rows are final."""
+        return self.fixed_until_us is not None and self.fixed_until_us <= self.horizon_us
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the window may reach further a moment later."""
+        return not self.is_fixed and self.window.to_us >= self.horizon_us
 
     @property
     def remaining(self) -> TimeRange:
@@ -50,13 +160,30 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
             return TimeRange(window.from_us, after.ingest_us + bool(after.delivery_key))
         return TimeRange(after.ingest_us, window.to_us)
 
-    def next_cursor(self, stopped_at: Position, horizon_us: int) -> str:
-        """Return the cursor that continues the window from `stopped_at`."""
-        since_us, until_us = msgspec.structs.astuple(self.window)
-        settled = self._settled(horizon_us)
-        return self._cursor(since_us, until_us, stopped_at, descending=self.descending, settled=settled)
+    def at(self, now: Now) -> "Scan":
+        """Return the scan at another moment, in as much of its window as may be read then."""
+        window = self.window
+        if self.last_us is not None:
+            edge_us = now.latest_us if self.latest else now.horizon_us
+            # The horizon may be before a cursor, by another instance's clock: then there is nothing to read.
+            window = TimeRange(window.from_us, max(window.from_us, min(edge_us, self.last_us)))
+        return msgspec.structs.replace(self, window=window, horizon_us=now.horizon_us)
 
-    def resume_cursor(self, stopped_at: Position | None, horizon_us: int) -> str:
+    def next_cursor(self, stopped_at: Position) -> str:
+        """Return the cursor that continues the window from `stopped_at`."""
+        return encode_cursor(
+            Cursor(
+                table=self.table,
+                descending=self.descending,
+                since_us=self.window.from_us,
+                until_us=self.window.to_us,
+                after=stopped_at,
+                fingerprint=self.fingerprint,
+                settled=self._settled(),
+            )
+        )
+
+    def resume_cursor(self, stopped_at: Position | None) -> str:
         """Return the cursor after `stopped_at`, or after the whole window if it was read (or read backwards).
 
         It never passes the settled horizon: beyond it, new rows may still appear before existing ones.
@@ -65,10 +192,9 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         if self.after is not None:  # by this instance's clock, the window may end before it
             end = max(end, self.after)
         reached = stopped_at if stopped_at is not None and not self.descending else end
-        place = min(reached, self._settled(horizon_us))
-        return self._cursor(place.ingest_us, None, place if place.delivery_key else None, descending=False)
+        return resume_cursor(self.table, min(reached, self._settled()), self.fingerprint)
 
-    def _settled(self, horizon_us: int) -> Position:
+    def _settled(self) -> Position:
         """Return how far the rows read by this scan so far are final.
 
         Rows that an earlier page knew to be final stay final, even if this instance's clock is behind. A page that read
@@ -78,74 +204,206 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         known = self.settled or (self.after if self.is_resumed and self.after else begin)
         end = Position(self.window.to_us, "")
         has_read_beyond = self.settled is not None and (end if self.descending else self.after or begin) > known
-        return known if has_read_beyond else max(known, Position(min(horizon_us, self.window.to_us), ""))
-
-    def _cursor(
-        self,
-        since_us: int,
-        until_us: int | None,
-        after: Position | None,
-        *,
-        descending: bool,
-        settled: Position | None = None,
-    ) -> str:
-        return encode_cursor(
-            Cursor(
-                table=self.table,
-                descending=descending,
-                since_us=since_us,
-                until_us=until_us,
-                after=after,
-                fingerprint=self.fingerprint,
-                settled=settled,
-            )
-        )
+        return known if has_read_beyond else max(known, Position(min(self.horizon_us, self.window.to_us), ""))
 
 
-def start_scan(request: PageRequest, table: str, now: Now, *, max_window_us: int) -> Scan:
-    """Return the scan that `request` asks for.
+def parse_scan(query: str, subject: QueryableTable, now: Now, accept: str = "") -> Scan:
+    """Return the scan that a query string asks for, and the header Accept.
+
+    Raises:
+        ProblemError: `invalid_parameter`, naming every parameter that is wrong, or `invalid_cursor`.
+    """
+    given = Parameters(query, subject.known(PAGE_PARAMETERS), subject.fields)
+    latest = given.value("freshness") == "latest"
+    edge_us = now.latest_us if latest else now.horizon_us
+    since_us, until_us = read_ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)
+    longest_us = subject.max_window_days * DAY_US
+    conditions, mark = subject.conditions(given)
+    scan = Scan(
+        table=subject.name,
+        window=TimeRange(since_us, since_us),
+        horizon_us=now.horizon_us,
+        columns=read_fields(given, subject.columns),
+        conditions=conditions,
+        fingerprint=mark,
+        descending=given.value("order") == "desc",
+        last_us=min(MAX_US if until_us is None else until_us, since_us + longest_us),
+        fixed_until_us=until_us if is_instant(given.text("since")) and is_instant(given.text("until")) else None,
+        limit=given.value("limit"),
+        latest=latest,
+        wait_s=given.value("wait"),
+        count=given.value("count"),
+        format=choose_format(given.value("format"), accept),
+        csv_guard=given.value("csv_guard"),
+        end=given.value("end"),
+        explain=given.value("explain"),
+    )
+    _check_together(given, scan)
+    given.check()
+    text, order = given.text("cursor"), given.text("order")
+    return (scan if text is None else continued(scan, text, order, longest_us)).at(now)
+
+
+def continued(scan: Scan, text: str, order: str | None, longest_us: int) -> Scan:
+    """Return the scan that goes on from the cursor in `text`.
 
     Raises:
         ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
     """
-    mark = fingerprint(request.conditions, request.canaries.mark)
-    if request.cursor is None:
-        return Scan(
-            table=table,
-            window=_window(request, now, max_window_us),
-            descending=bool(request.descending),
-            fingerprint=mark,
-            is_fixed=request.is_fixed and request.until_us is not None and request.until_us <= now.horizon_us,
-        )
-    cursor = decode_cursor(request.cursor, table=table, fingerprint=mark)
-    if request.descending is not None and request.descending != cursor.descending:
-        order = "desc" if cursor.descending else "asc"
-        message = f"the cursor continues in order {order}; omit order"
-        wrong = FieldError(name="order", message=message, example=order)
+    cursor = decode_cursor(text, table=scan.table, fingerprint=scan.fingerprint)
+    if order is not None and scan.descending != cursor.descending:
+        own = "desc" if cursor.descending else "asc"
+        message = f"the cursor continues in order {own}; omit order"
+        wrong = FieldError(name="order", message=message, example=own)
         raise ProblemError("invalid_parameter", f"order: {message}", errors=(wrong,))
     until_us = cursor.until_us
-    if until_us is None:
-        # The horizon may be before the cursor, by another instance's clock: then there is nothing to read.
-        edge_us = now.latest_us if request.latest else now.horizon_us
-        until_us = max(cursor.since_us, min(edge_us, cursor.since_us + max_window_us))
-    elif until_us - cursor.since_us > max_window_us:
+    if until_us is not None and until_us - cursor.since_us > longest_us:
         raise ProblemError("invalid_cursor", "the cursor's window is longer than the longest allowed window")
-    return Scan(
-        table=table,
-        window=TimeRange(cursor.since_us, until_us),
+    return msgspec.structs.replace(
+        scan,
+        window=TimeRange(cursor.since_us, cursor.since_us if until_us is None else until_us),
         descending=cursor.descending,
         after=cursor.after,
-        fingerprint=mark,
-        is_resumed=cursor.until_us is None,
         settled=cursor.settled,
-        is_fixed=cursor.until_us is not None and until_us <= now.horizon_us,
+        is_resumed=until_us is None,
+        last_us=cursor.since_us + longest_us if until_us is None else None,
+        fixed_until_us=until_us,
     )
 
 
-def _window(request: PageRequest, now: Now, max_window_us: int) -> TimeRange:
-    edge_us = now.latest_us if request.latest else now.horizon_us
-    until_us = edge_us if request.until_us is None else min(request.until_us, edge_us)
-    return TimeRange(request.since_us, max(request.since_us, min(until_us, request.since_us + max_window_us)))
+def _check_together(given: Parameters, scan: Scan) -> None:
+    """Reject parameters that make no sense together, rather than ignore them."""
+    if scan.limit is None and given.text("format") == "json" and not scan.explain:
+        given.refuse("format", "limit=all is a stream, which cannot be one JSON document", "ndjson")
+    if scan.limit is None and scan.wait_s:
+        given.refuse("wait", "limit=all does not wait for records; omit one of the two", "0")
+    if scan.wait_s and scan.descending:
+        given.refuse("wait", "a read with the newest records first cannot wait for new ones; omit order", "0")
+    if scan.end and scan.limit is not None:
+        given.refuse(
+            "end", "this applies to limit=all only; in a page, next_cursor says whether there is more", "false"
+        )
+    if scan.end and scan.format == "arrow":
+        given.refuse("end", "an Arrow stream already marks its end", "false")
+
+
+def read_ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> tuple[int, int | None]:
+    """Return the start of the window and, if given, its end, which may lie beyond what can be read yet."""
+    nothing = now.now_us, None
+    if given.text("cursor") is not None:
+        for name in ("since", "until"):
+            if given.text(name) is not None:
+                given.refuse(name, "the cursor already contains the window; omit this parameter, or the cursor")
+        return nothing
+    seen = len(given.errors)
+    since_us = given.value("since", lambda text: parse_instant(text, now.now_us))
+    asked_us = given.value("until", lambda text: parse_instant(text, now.now_us))
+    if len(given.errors) > seen:
+        return nothing
+    if asked_us is not None and since_us > asked_us:
+        default = "" if given.text("since") is not None else " (an hour ago by default)"
+        given.refuse("since", f"{to_text(since_us)}{default} is later than until, {to_text(asked_us)}")
+        return nothing
+    longest_us = max_window_days * DAY_US
+    if (edge_us if asked_us is None else min(asked_us, edge_us)) - since_us > longest_us:
+        given.members["max_window_days"] = max_window_days
+        message = f"a window must not exceed {max_window_days} days; with this since, end it there or earlier"
+        given.refuse("until", message, to_text(clamp(since_us + longest_us)))
+    return since_us, asked_us
+
+
+def is_instant(text: str | None) -> bool:
+    """Return whether a window bound was given as an instant, which does not move with the clock."""
+    return text is not None and not _RELATIVE.fullmatch(text)
+
+
+def parse_tail(query: str, last_event_id: str | None, subject: QueryableTable, now: Now) -> Scan:
+    """Return the scan that a tail repeats, at its first position: read from the query string, and the header.
+
+    Raises:
+        ProblemError: `invalid_parameter`, naming every parameter that is wrong, or `invalid_cursor`.
+    """
+    given = Parameters(query, TAIL_PARAMETERS, subject.fields)
+    text, longest_us = given.text("cursor"), subject.max_window_days * DAY_US
+    if text is not None and given.text("since") is not None:
+        given.refuse("since", "the cursor already says where to begin; omit this parameter, or the cursor")
+    since_us = given.value("since", lambda text: parse_instant(text, now.now_us))
+    earliest_us = clamp(now.horizon_us - longest_us)
+    if since_us < earliest_us and not last_event_id:  # a stored URL gets old; the header takes precedence
+        given.members["max_window_days"] = subject.max_window_days
+        message = f"a tail must begin at most {subject.max_window_days} days ago; read older records in pages"
+        given.refuse("since", message, to_text(earliest_us))
+    conditions, mark = subject.conditions(given)
+    scan = Scan(
+        table=subject.name,
+        window=TimeRange(since_us, since_us),
+        horizon_us=now.horizon_us,
+        columns=read_fields(given, subject.columns),
+        conditions=conditions,
+        fingerprint=mark,
+    )
+    given.check()
+    start = Position(since_us, "")
+    if last_event_id:
+        try:
+            start = position_in(last_event_id, table=scan.table, fingerprint=mark)
+        except ProblemError as error:
+            raise ProblemError(error.code, f"{LAST_EVENT_ID}: {error.detail}") from None
+    elif text is not None:
+        start = position_in(text, table=scan.table, fingerprint=mark)
+    return tail_scan(scan, start, now.horizon_us, longest_us)
+
+
+def tail_scan(scan: Scan, after: Position, horizon_us: int, longest_us: int) -> Scan:
+    """Return the scan of what follows `after`, as far as the table is settled."""
+    # The horizon may be before `after`: by another instance's clock, or because the caller requested future rows.
+    until_us = max(after.ingest_us, min(horizon_us, clamp(after.ingest_us + longest_us)))
+    return msgspec.structs.replace(
+        scan,
+        window=TimeRange(after.ingest_us, until_us),
+        horizon_us=horizon_us,
+        after=after if after.delivery_key else None,
+        is_resumed=True,
+    )
+
+
+def read_fields(given: Parameters, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Return the requested columns: those that `fields` lists, or all of `columns`."""
+    served: tuple[Column, ...] | None = given.value("fields", lambda text: parse_fields(columns, text))
+    return columns if served is None else served
+
+
+def parse_fields(columns: Sequence[Column], text: str) -> tuple[Column, ...]:
+    """Return the columns that `text` lists, in its order; a STRUCT has only the fields listed for it, if any are.
+
+    Raises:
+        ValueError: a field is not there, or is listed twice.
+    """
+    paths = [path.strip() for path in text.split(",")]
+    if len(paths) > _MAX_FIELDS:
+        raise ValueError(f"expected at most {_MAX_FIELDS} fields")
+    return _chosen(columns, [path.split(".") for path in paths], "")
+
+
+def _chosen(columns: Sequence[Column], paths: list[list[str]], outer: str) -> tuple[Column, ...]:
+    known = {column.name: column for column in columns}
+    below: dict[str, list[list[str]]] = {}
+    for name, *rest in paths:
+        if name not in known:
+            raise ValueError(f"there is no field {(outer + name)[:100]!r}; there are {', '.join(known)}")
+        below.setdefault(name, []).append(rest)
+    selection = []
+    for name, rests in below.items():
+        column, path = known[name], outer + name
+        if [] in rests:
+            if len(rests) > 1:
+                raise ValueError(f"{path} is listed more than once")
+            selection.append(column)
+        elif not column.fields:
+            raise ValueError(f"{path} has no fields of its own; list it as a whole")
+        else:
+            selection.append(msgspec.structs.replace(column, fields=_chosen(column.fields, rests, f"{path}.")))
+    return tuple(selection)
 
 
 def position_of(row: Row) -> Position:
@@ -165,20 +423,3 @@ def originals(rows: list[Row]) -> Iterator[Row]:
         if not row.pop(IS_COPY) and place != previous:
             yield row
         previous = place
-
-
-class View(msgspec.Struct, frozen=True):
-    """A view of a table: some of its columns, and the rows that match the conditions."""
-
-    columns: tuple[Column, ...]
-    conditions: tuple[Condition, ...] = ()
-
-
-class RowRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for rows: its parameters, the scan, the view of the table, and the format."""
-
-    params: PageRequest
-    scan: Scan
-    view: View
-    format: Format
-    now: Now

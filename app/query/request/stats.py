@@ -14,9 +14,9 @@ from app.query.request.buckets import (
     length_text,
     shortest_round_us,
 )
-from app.query.request.filters import in_order, lacks
+from app.query.request.filters import lacks
 from app.query.request.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS, Parameters
-from app.query.request.requests import EXCLUDED, CanaryFilter, Now, QueryableTable, is_instant, read_window
+from app.query.request.scan import Now, QueryableTable, is_instant, read_ends
 from app.runtime.instants import parse_instant
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
@@ -44,7 +44,6 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
     by: FilterField | None = None
     metrics: tuple[Metric, ...] = _COUNT_ALONE
     conditions: tuple[Condition, ...] = ()
-    canaries: CanaryFilter = EXCLUDED
 
 
 def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
@@ -66,12 +65,14 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
     given = Parameters(query, subject.known(stats_parameters(subject.fields)), subject.fields)
-    window = read_window(given, now, edge_us=now.horizon_us, max_window_days=subject.max_window_days)
+    edge_us = now.horizon_us
+    since_us, until_us = read_ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)
+    window = TimeRange(since_us, max(since_us, edge_us if until_us is None else min(until_us, edge_us)))
     has_window = not any(error.name in WINDOW_PARAMETERS for error in given.errors)
     buckets = _buckets(given, window if has_window else TimeRange(window.from_us, window.from_us))
     by = given.value("by", lambda text: _group_field(subject.fields, text))
     metrics = given.value("metric", lambda text: _metrics(subject, text))
-    canaries = subject.canaries(given)
+    conditions, _ = subject.conditions(given)
     given.check()
     since, until = given.text("since"), given.text("until")
     return StatsRequest(
@@ -81,8 +82,7 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
         is_open=until is None or _is_beyond(until, now),
         by=by,
         metrics=metrics,
-        conditions=in_order((*given.conditions, *subject.only)),
-        canaries=canaries,
+        conditions=conditions,
     )
 
 

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from app.query.request.filters import parse_filters
 from app.query.request.parameters import DELAY
-from app.query.request.requests import EXCLUDED
+from app.query.request.scan import WITHOUT_CANARIES
 from app.query.request.stats import COUNT
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
@@ -92,7 +92,7 @@ SHAPES: dict[str, Query | Deletion] = {
     "records_desc_after": _changed(_PAGE, descending=True, after=_AFTER),
     "records_filtered": _changed(_PAGE, after=_AFTER, conditions=CONDITIONS),
     "records_projected": _changed(_PAGE, columns=_PROJECTED, conditions=_NONE_THERE),
-    "records_without_canaries": _changed(_PAGE, conditions=EXCLUDED.conditions),
+    "records_without_canaries": _changed(_PAGE, conditions=(WITHOUT_CANARIES,)),
     "records_look_up": _LOOK_UP,
     "records_look_up_filtered": _changed(_LOOK_UP, conditions=_NONE_THERE),
     "rejects_asc_after": _changed(_PAGE, table=REJECTS.name, columns=_COLUMNS[REJECTS.name], after=_AFTER),
