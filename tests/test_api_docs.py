@@ -2,15 +2,11 @@
 
 import asyncio
 import json
-import re
 import shlex
-from pathlib import Path
 
 import httpx
 
 from sluice.testing.clock import FakeClock
-from sluice.testing.service import running
-from tests.auth.callers import KEY, OWNER, granting, key_grant, signed_in
 from tests.documents import Block, Shown, blocks
 from tests.shop import DOCUMENT, shop
 
@@ -80,19 +76,6 @@ async def test_every_request_is_answered_as_the_page_shows() -> None:
                 answer = await ask(service.client, shown.whole(line))
                 found += [f"{line}: {each}" for each in wrong(shown, block, answer)]
     assert found == []
-
-
-async def test_a_key_and_a_token_are_sent_as_the_page_shows(tmp_path: Path) -> None:
-    """Both lines are answered where callers must say who they are, and are refused without the header."""
-    token = signed_in(OWNER)["Authorization"].removeprefix("Bearer ")
-    lines = [line for line, _ in exchanges() if "Authorization" in line]
-    assert len(lines) == 2
-    async with running(granting(tmp_path, key_grant(), api_principals=(OWNER,))) as service:
-        for line in lines:
-            answer = await ask(service.client, line.replace("$KEY", KEY).replace("$TOKEN", token))
-            assert answer.status_code == 200
-            bare = await ask(service.client, re.sub('-H "[^"]*"', "", line))
-            assert (bare.status_code, bare.json()["code"]) == (401, "missing_token")
 
 
 async def test_the_tail_is_as_the_page_shows() -> None:

@@ -1,17 +1,12 @@
 """The composition: what is served under which roles, health, OpenAPI, and the short way of pushes."""
 
-from pathlib import Path
-
 import httpx
 import msgspec
 import pytest
 
-from app.auth.grants_file import LOOK_EVERY_S
 from app.auth.key_set import FetchedKeys, KeySetError
 from app.main import create_app
-from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, running
-from tests.auth.callers import document, email_grant, granting, key_grant, write
 
 
 @pytest.mark.parametrize("headers", [{}, authorization(), authorization(email="other@else.example")])
@@ -66,42 +61,6 @@ async def test_ready_needs_a_key_set() -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "ready")
         assert answer.json()["counters"]["push_answers"] == {"204": 1}
         assert set(answer.json()["sinks"]) == {"records", "records_rejected"}
-
-
-async def test_an_instance_that_verifies_no_tokens_needs_no_keys() -> None:
-    """Queries on loopback are open, so the instance is ready without ever asking the issuer."""
-
-    async def no_keys() -> FetchedKeys:
-        raise AssertionError("the issuer was asked")
-
-    app = create_app(SETTINGS.replace(roles=("query",)), fetch_keys=no_keys)
-    transport = httpx.ASGITransport(app=app)
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        answer = await client.get("/health/ready")
-        assert (answer.status_code, answer.json()["sinks"]) == (200, {})
-
-
-async def test_an_instance_of_api_keys_only_is_ready_without_the_issuer(tmp_path: Path) -> None:
-    """Keys are asked for when the first grant for an e-mail is seen, and the instance waits for them from then on."""
-    asked = 0
-
-    async def no_keys() -> FetchedKeys:
-        nonlocal asked
-        asked += 1
-        raise KeySetError("the issuer is away")
-
-    settings = granting(tmp_path, key_grant()).replace(push_principals=())
-    clock = FakeClock()
-    app = create_app(settings, clock=clock, fetch_keys=no_keys)
-    transport = httpx.ASGITransport(app=app)
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        await clock.advance(3 * LOOK_EVERY_S)
-        assert ((await client.get("/health/ready")).status_code, asked) == (200, 0)
-        write(Path(settings.auth.grants_file), document(key_grant(), email_grant()))
-        while (await client.get("/health/ready")).status_code == 200:
-            await clock.advance(LOOK_EVERY_S)
-        await clock.advance(LOOK_EVERY_S)
-        assert asked >= 1
 
 
 async def test_with_principals_the_api_wants_their_tokens_and_pushers_may_only_push() -> None:

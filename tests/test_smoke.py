@@ -32,24 +32,6 @@ async def test_a_record_goes_through_a_service_that_is_open(tmp_path: Path) -> N
         assert rows[1]["delivery_key"] == again.report["delivery_key"]
 
 
-async def test_a_file_of_ones_own_is_sent_with_a_new_id(tmp_path: Path) -> None:
-    """`{smoke}` in it is replaced; a file that is no record ends the run before it is sent; a reject is explained."""
-    own, bad, refused = tmp_path / "own.json", tmp_path / "bad.json", tmp_path / "refused.json"
-    own.write_text('{"id": "order-{smoke}", "timestamp": "2026-01-31T12:00:00+01:00", "data": {"n": [1, 2.5]}}')
-    bad.write_text("[1]")
-    refused.write_text('{"id": "{smoke}", "timestamp": "yesterday"}')
-    async with serving(tmp_path / "store.duckdb") as (running, _):
-        ended = await smoke("--url", running.url, "--data", str(own), "--json")
-        assert ended.status == 0, ended.out
-        assert re.fullmatch(r"order-smoke-\d{8}T\d{6}Z-[0-9a-f]{8}", ended.report["record"]["id"])
-        wrong = await smoke("--url", running.url, "--data", str(bad))
-        assert (wrong.status, wrong.out) == (2, "")
-        assert "expected one record, a JSON object" in wrong.said
-        explained = await smoke("--url", running.url, "--data", str(refused), "--json")
-        assert explained.status == 1
-        assert "it was rejected: Invalid RFC3339 encoded datetime - at `$.timestamp`" in explained.step("send")
-
-
 async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Path) -> None:
     """By option and by the environment; without one, or with a foreign one, the report says what the service does."""
     good = tokens.token(email=READER)
@@ -100,10 +82,6 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
                 run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)
                 assert run.returncode == 0, run.stdout + run.stderr
             assert b"It is a canary" in run.stdout
-            missing = [*command, *way, "--topic", f"{topic}-missing", "--json"]
-            run = subprocess.run(missing, cwd=ROOT, env=environment, capture_output=True, check=False)
-            assert run.returncode == 1
-            assert f"cannot publish to {topic}-missing" in run.stdout.decode()
         finally:
             process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=patience_s(60))

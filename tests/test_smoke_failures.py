@@ -1,6 +1,5 @@
 """`sluice smoke` against services that do not work: it says what is wrong, and in time."""
 
-import re
 from typing import Any
 
 import msgspec
@@ -62,32 +61,6 @@ async def test_a_feed_that_never_shows_the_record_fails_in_time() -> None:
     assert float(never.report["steps"][-1]["took_s"]) < 5
 
 
-async def test_a_feed_that_shows_it_twice_fails() -> None:
-    """Each record is read once."""
-    with answering(double(feed=(200, PAGE | {"records": [{"id": "x"}, {"id": "x"}]}))) as url:
-        ended = await smoke("--url", url, "--json")
-    assert ended.status == 1
-    assert "the feed shows the sent record 2 times" in ended.step("feed")
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "body", "said"),
-    [
-        (403, "text/html", b"<html>Forbidden</html>", "Cloud Run refused"),
-        (302, "text/html", b"", "is the service's base URL"),
-        (200, "text/html", b"<html>", "does not answer JSON"),
-    ],
-)
-async def test_what_answers_instead_of_the_service_is_told_apart(
-    status: int, kind: str, body: bytes, said: str
-) -> None:
-    """A platform that refuses, a proxy, another service."""
-    with answering({"/health/ready": (status, kind, body)}) as url:
-        ended = await smoke("--url", url, "--json")
-    assert ended.status == 1
-    assert said in ended.step("ready")
-
-
 async def test_a_sink_that_is_not_active_fails_with_its_reason() -> None:
     """What the readiness says reaches the report."""
     sink = {"state": "NO_TABLE", "stuck": False, "detail": "Not found: p.d.records", "help": "docs/runbook.md#x"}
@@ -95,14 +68,3 @@ async def test_a_sink_that_is_not_active_fails_with_its_reason() -> None:
         ended = await smoke("--url", url, "--json")
     said = "not ready: table records: NO_TABLE, Not found: p.d.records (see docs/runbook.md#x)"
     assert ended.step("ready") == said
-
-
-async def test_a_service_that_cannot_store_fails_after_some_tries() -> None:
-    """A 503 is tried again, with the same key, until --within is over."""
-    problem = {"code": "store_unavailable", "detail": "the store does not answer", "title": "t"}
-    answers = double() | {"POST /v1/records": (503, "application/problem+json", msgspec.json.encode(problem))}
-    with answering(answers) as url:
-        ended = await smoke("--url", url, "--within", "2.5", "--json")
-    assert ended.status == 1
-    said = ended.step("send")
-    assert re.search(r"abandoned after \d+ attempts: 503 store_unavailable: t: the store does not answer", said)

@@ -86,15 +86,6 @@ async def test_who_hangs_up_makes_room_at_once(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_stream_ends_by_itself_and_its_body_is_whole(tmp_path: Path) -> None:
-    """A client that reads to the end sees no error."""
-    async with serving(tmp_path / "data.duckdb", tail_max_s="0.2") as (_, client):
-        answer = await client.get(PATH)
-        (end,) = EventSource().feed(answer.content)
-        assert (end.name, end.data) == ("end", {"reason": "time"})
-        assert "content-length" not in (await client.head(PATH)).headers
-
-
 @pytest.mark.parametrize("reads", [True, False])
 async def test_sigterm_ends_streams_within_the_grace(tmp_path: Path, *, reads: bool) -> None:
     """At once, and even where a client has stopped reading."""

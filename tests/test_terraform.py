@@ -141,19 +141,6 @@ def test_the_table_function_returns_each_delivery_once() -> None:
     assert found == [("a", 100), ("a", 2000), ("c", 120)]
 
 
-def test_what_the_apply_identity_may_grant_is_what_is_granted() -> None:
-    """The roles on the project in the configuration are those in the condition of bootstrap/identities.tf."""
-    granted = set[str]()
-    for path in FOLDER.glob("*.tf"):
-        for block in re.findall(
-            r'^resource "google_project_iam_member" .*?^}', path.read_text(), re.MULTILINE | re.DOTALL
-        ):
-            granted |= set(re.findall(r'"(roles/[\w.]+)"', block))
-    listed = re.search(r"granted_on_project = \[(.*?)\]", text_of("bootstrap/identities.tf"), re.DOTALL)
-    assert listed is not None
-    assert granted == set(re.findall(r'"(roles/[\w.]+)"', listed[1]))
-
-
 def test_no_key_is_ever_made() -> None:
     """Nothing in the configuration makes a key of a service account, or puts a secret's value into the state."""
     for path in FOLDER.rglob("*.tf"):

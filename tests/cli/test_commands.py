@@ -3,19 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sluice.__main__ import main
-from sluice.cli.commands import GROUPS, all_commands, overview
-from sluice.cli.parser import join_durations, parser_of
-
-NAMES = [name for name, _ in all_commands()]
-
-
-def test_every_command_has_one_name() -> None:
-    """No two groups have the same."""
-    assert len(NAMES) == len(set(NAMES))
+from sluice.cli.commands import GROUPS, overview
 
 
 def test_the_help_lists_every_command_in_its_group_and_imports_none() -> None:
@@ -27,15 +21,6 @@ def test_the_help_lists_every_command_in_its_group_and_imports_none() -> None:
     assert shown.splitlines()[-1] == "[]"
     assert all(f"{title}:" in shown for title in GROUPS)
     assert max(map(len, shown.splitlines())) <= 80
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It begins with the command as it is typed."""
-    with pytest.raises(SystemExit) as ended:
-        main([name, "--help"], {})
-    assert ended.value.code == 0
-    assert capsys.readouterr().out.startswith(f"usage: sluice {name} ")
 
 
 @pytest.mark.parametrize(
@@ -59,20 +44,47 @@ def test_a_slip_is_told_and_starts_nothing(arguments: list[str], said: str, caps
     assert said in capsys.readouterr().err
 
 
-def test_a_duration_that_begins_with_a_minus_is_a_value() -> None:
-    """Of the option before it; argparse would take it for another option."""
-    assert join_durations(["replay", "--since", "-PT15M", "--yes"]) == ["replay", "--since=-PT15M", "--yes"]
-    assert join_durations(["replay", "-PT15M"]) == ["replay", "-PT15M"]
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in an empty folder, without a setting or a terminal."""
+    for name in os.environ:
+        if name.startswith(("SLUICE_", "PUBSUB_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with Path(os.devnull).open(encoding="utf-8") as empty:
+        monkeypatch.setattr(sys, "stdin", empty)
+        yield
 
 
-def test_serve_takes_the_place_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that signals and the exit status are the service's own; nothing of the working folder is in front."""
-    became: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, arguments: became.append(arguments))
-    main(["serve"], {})
-    assert became == [[sys.executable, "-P", "-m", "app"]]
-
-
-def test_no_option_may_be_abbreviated() -> None:
-    """An abbreviation that works today would break with the next option."""
-    assert not any(parser_of(name, command)[0].allow_abbrev for name, command in all_commands())
+@pytest.mark.usefixtures("nowhere")
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("up --record nope:X", 1, "no module 'nope' is installed, or in "),
+        ("up --record app.orders:Order", 1, "/app has the name of Sluice's own package: rename it"),
+        (f"new {'a' * 300}", 2, "new: aaa"),
+        ("erase --id \udcff", 2, r"sluice: the command line is not UTF-8: 'erase --id \udcff'"),
+        ("demo --exit --flights 3", 2, "demo: 3 flights: the demonstration needs at least 100"),
+        ("publish /nope", 1, "error: /nope: No such file or directory"),
+        ("canary --pubsub-host nowhere.invalid:1", 1, "error: "),
+        ("smoke --url nope", 2, "'nope': expected a base URL"),
+        ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
+        ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),
+        ("keys check /nope", 2, "cannot read /nope: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_told_without_a_traceback(
+    line: str, status: int, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By the program's own function: what it raised, the process would print as a traceback."""
+    try:
+        ended: object = main(line.split(), os.environ)
+    except SystemExit as exited:
+        ended = exited.code
+    printed = "".join(capfd.readouterr())
+    assert ended == status, printed
+    assert said in printed
+    assert "Traceback" not in printed
+    assert "[Errno" not in printed

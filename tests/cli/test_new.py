@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from app.stores.bigquery.table_layout import bigquery_schema
 from app.version import VERSION
 from sluice.__main__ import main
 from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
-from sluice.cli.new.project import project_files, system_name
-from sluice.ops.preflight.deployment import read_tfvars
+from sluice.cli.new.project import project_files
 from tests.test_terraform import simulated
 from tests.test_workflows import FOLDER
 
@@ -25,49 +23,11 @@ ORIGIN = Origin(requirement="sluice @ git+https://github.com/shop/sluice@v0.1.0"
 FILES = {str(path): text for path, text in project_files("orders", ORIGIN)}
 
 
-@pytest.mark.parametrize(
-    ("folder", "name"),
-    [
-        ("orders", "orders"),
-        ("My Orders", "my-orders"),
-        ("shop_orders.v2", "shop-orders-v2"),
-        ("a-name-that-is-far-too-long", "a-name-that-is-far-to"),
-        ("ab", None),
-        ("2024", None),
-        ("日本", None),
-    ],
-)
-def test_the_system_is_named_like_the_folder(folder: str, name: str | None) -> None:
-    """As far as Google Cloud allows: infra/terraform has the same rule."""
-    assert system_name(folder) == name
-    (rule,) = re.findall(r'regex\("(\^\[a-z\]\[a-z0-9-\]\{1,19\}.*?)", var.system', terraform("variables.tf"))
-    assert name is None or re.fullmatch(rule, name)
-
-
-def terraform(name: str) -> str:
-    """Return a file of the module."""
-    return (ROOT / "infra" / "terraform" / name).read_text()
-
-
 def test_nothing_is_left_to_fill_in() -> None:
     """Each name of the template is replaced, and hidden files have their own names."""
     assert not [path for path, text in FILES.items() if re.search(r"__[A-Z]+__", text)]
     assert {".gitignore", ".dockerignore", ".github/workflows/deploy.yml"} <= set(FILES)
     assert "__pycache__" not in "".join(FILES)
-
-
-def test_documents_that_it_links_to_exist() -> None:
-    """In the repository, at the project's tag."""
-    linked = set(re.findall(r"github\.com/shop/sluice/blob/v0\.1\.0/([\w./-]+)", "".join(FILES.values())))
-    assert {"docs/deploy.md", "docs/runbook.md"} <= linked
-    assert [path for path in linked if not (ROOT / path).exists()] == []
-
-
-def test_the_image_is_three_lines() -> None:
-    """The published one, the type, and its name."""
-    lines = FILES["Dockerfile"].splitlines()
-    assert [line.split()[0] for line in lines] == ["FROM", "COPY", "ENV"]
-    assert f"ghcr.io/shop/sluice:{VERSION}" in lines[0]
 
 
 def test_the_table_for_terraform_is_that_of_the_type() -> None:
@@ -108,12 +68,6 @@ def test_an_environment_gives_every_variable_that_has_no_default(environment: st
     text = FILES[f"infra/terraform/environments/{given.format(environment)}"]
     assert required
     assert required <= set(re.findall(r"^(\w+)\s*=", text, re.MULTILINE)) <= set(variables)
-
-
-def test_the_preflight_knows_the_system() -> None:
-    """By the tfvars; the names of the subscription and the service follow from it."""
-    text = FILES["infra/terraform/environments/dev.tfvars"].replace("my-company", "acme")
-    assert read_tfvars(text).subscription == "projects/acme-orders-dev/subscriptions/orders-push"
 
 
 def blocks(kind: str, text: str) -> dict[str, str]:
@@ -220,23 +174,3 @@ def test_a_folder_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["sluice"]["record"] == "orders:Order"
     assert main(["new", str(folder)], {}) == 2
     assert "exists already, and is not an empty folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["new", "x"], "'x' cannot be a system's name: 3 to 21 of a-z, 0-9 and `-`, a letter first, such as orders"),
-        (["new", "some", "--name", "My Shop"], "'My Shop' cannot be a system's name"),
-        (["new", sys.executable, "--name", "orders"], "exists already, and is not an empty folder"),
-        (["new", "/proc/nothing/orders"], "/proc/nothing"),
-    ],
-)
-def test_what_cannot_be_made_is_told(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In one line, with status 2."""
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments, {}) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert len(error.splitlines()) == 1

@@ -8,7 +8,6 @@ import httpx
 
 from app.auth.grants import key_hash, new_key
 from tests.client.command import Ended, command, line_with, run
-from tests.support.http_server import Handler, serving_http
 from tests.support.process import serving
 
 
@@ -117,18 +116,3 @@ async def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
         assert ended.status != 0
         assert "Traceback" not in ended.said
         assert re.search(f"error: .*{message}", ended.said), ended.said
-
-
-class _Elsewhere(Handler):
-    def do_GET(self) -> None:
-        """Answer as another program does."""
-        self.reply(b"<html>Hello</html>")
-
-
-async def test_a_url_of_something_else_is_said(tmp_path: Path) -> None:
-    """A web server that is no Sluice."""
-    with serving_http(_Elsewhere) as url:
-        ended = await run("follow", url, "--into", str(tmp_path / "x.sqlite"), "--once")
-    assert ended.status == 1
-    assert "error: the response is not a schema" in ended.said
-    assert "Traceback" not in ended.said

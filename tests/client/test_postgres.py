@@ -38,12 +38,3 @@ def test_a_name_that_would_be_cut_is_refused(postgres_url: str) -> None:
     with pytest.raises(TargetError, match="longer than 63 bytes"):
         sink.widen((*COLUMNS, long_name))
     sink.close()
-
-
-def test_a_name_may_have_any_character(postgres_url: str) -> None:
-    """Those that mean something in SQL, or to the driver, are names too."""
-    names = ('a"b', "c?d", "e%sf", "g.h")
-    sink = open_sink(postgres_url, 'odd "name" ? %s')
-    sink.open("key", (*(Column(name, "INT64") for name in names), COLUMNS[-1]))
-    assert sink.write([(1, 2, 3, 4, "k")], "c") == 1
-    sink.close()

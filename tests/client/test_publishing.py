@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from sluice_client.errors import ProblemError, UnreachableError
-from sluice_client.protocol.publishing import parts
 from sluice_client.protocol.retry import RetryPolicy
 from tests.client.scripted import problem, scripted
 
@@ -32,15 +31,6 @@ def test_each_part_is_repeated_under_its_own_key() -> None:
     assert [result.is_stored for result in results] == [True, False] * 350
     assert [request.headers["Idempotency-Key"] for request in script.requests] == ["mine-0"] * 3 + ["mine-1"] * 2
     assert len({request.content for request in script.requests}) == 2
-
-
-def test_a_key_is_made_where_none_is_given() -> None:
-    """Another one for each call."""
-    client, script = scripted(accept, accept)
-    client.publish([{"n": 0}])
-    client.publish([{"n": 0}])
-    assert len({request.headers["Idempotency-Key"] for request in script.requests}) == 2
-    assert client.publish([]) == []
 
 
 def test_a_request_is_not_repeated_for_longer_than_the_service_remembers() -> None:
@@ -71,10 +61,3 @@ def test_a_version_is_put_under_its_id() -> None:
     assert [request.method for request in script.requests] == ["PUT"] * 2
     assert script.requests[0].url.raw_path == b"/v1/streams/orders/records/a%2Fb"
     assert len({request.headers["Idempotency-Key"] for request in script.requests}) == 1
-
-
-def test_parts_hold_few_records_and_few_bytes() -> None:
-    """One record that is larger than a part is a part of its own."""
-    sizes = [len(part) for part in parts(["x"] * 1_001)]
-    assert sizes == [500, 500, 1]
-    assert [len(part) for part in parts(["y" * 600_000, "y" * 600_000, "y" * 2_000_000, "z"])] == [1, 1, 1, 1]

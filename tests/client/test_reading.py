@@ -6,7 +6,7 @@ import pytest
 
 from sluice_client import Feed, FileCursor, SqliteCursor
 from sluice_client.cursors import CursorStore
-from sluice_client.errors import CursorStoreError, ProblemError
+from sluice_client.errors import CursorStoreError
 from tests.client.scripted import Answer, page, problem, scripted
 
 
@@ -46,16 +46,6 @@ def test_a_window_beyond_the_longest_is_walked_in_parts() -> None:
     ]
 
 
-def test_a_window_that_stays_refused_is_an_error() -> None:
-    """There is no endless loop, and the newest first cannot be read in parts."""
-    client, _ = scripted(too_long("T1"), too_long("T1"))
-    with pytest.raises(ProblemError):
-        list(client.walk("T0", "T3"))
-    client, _ = scripted(too_long("T1"))
-    with pytest.raises(ProblemError):
-        list(client.walk("T0", "T3", order="desc"))
-
-
 def test_a_follower_waits_as_the_service_says() -> None:
     """It asks at once while there is more, and pauses when there is not; it never asks for a window again."""
     client, script = scripted(page("a", resume="1"), page(resume="2", poll_after=5), page("b", resume="3"))
@@ -68,13 +58,6 @@ def test_a_follower_waits_as_the_service_says() -> None:
     follower = client.follow(poll_s=60, wait_s=0)
     assert [len(next(follower).records) for _ in range(2)] == [0, 0]
     assert (script.pauses, script.params("wait")) == ([60], [None, None])
-
-
-def test_a_follower_may_begin_before_the_longest_window() -> None:
-    """The first page has an end, which a resume cursor has not."""
-    client, script = scripted(too_long("T1"), page("a", resume="1"), page("b", poll_after=1))
-    assert len(list(client.follow("T0", until_caught_up=True))) == 2
-    assert script.params("until") == [None, "T1", None]
 
 
 @pytest.mark.parametrize("kind", [FileCursor, SqliteCursor])
@@ -97,9 +80,3 @@ def test_a_cursor_is_saved_when_its_page_was_processed(kind: type[FileCursor | S
     (tmp_path / "other").write_text("notes, " * 1_000)
     with pytest.raises(CursorStoreError, match="holds no cursor"):
         kind(tmp_path / "other").load(key)
-
-
-def test_a_filter_is_none_of_the_clients_own_parameters() -> None:
-    """They would contradict what the client sends."""
-    with pytest.raises(ValueError, match="not a filter: cursor, limit"):
-        Feed(filters={"limit": "1", "cursor": "c", "source": "a"})

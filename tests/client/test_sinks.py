@@ -14,7 +14,6 @@ from sluice_client.loading import Loading
 from sluice_client.protocol.pages import RawPage, Window
 from sluice_client.protocol.requests import Feed
 from sluice_client.protocol.schema import Column
-from sluice_client.sinks.sink import open_sink
 from tests.client.targets import Target
 
 KEY = Feed().key("http://service")
@@ -179,16 +178,6 @@ def test_a_column_that_appears_is_added(target: Target) -> None:
     assert target.read("n", "in.x") == [(1, None), (2, "new"), (3, None)]
 
 
-def test_a_column_that_changes_its_type_ends_the_run(target: Target) -> None:
-    """The message names both types."""
-    fill(target, COLUMNS, record(1))
-    changed = (COLUMNS[0], Column("n", "STRING"), COLUMNS[2])
-    with pytest.raises(TargetError, match="n was INT64 and is STRING now"), loading(target) as run:
-        begin(run, changed)
-    with pytest.raises(TargetError, match="has the type GEOGRAPHY"), loading(target) as run:
-        begin(run, (*COLUMNS, Column("where", "GEOGRAPHY")))
-
-
 def test_another_feed_is_refused(target: Target) -> None:
     """Another stream, other filters, another service; but a service may move."""
     fill(target, COLUMNS, record(1), cursor="c1")
@@ -256,20 +245,3 @@ def test_a_table_of_the_user_is_left_alone(target: Target) -> None:
         (folder / "mine.parquet").touch()
     with pytest.raises(TargetError, match="choose another"), loading(target) as run:
         begin(run)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("orders.txt", "names no kind of target: give FILE.duckdb"),
-        ("duckdb:", "names no file"),
-        ("/proc/nothing/x.duckdb", "cannot be opened"),
-        ("/proc/nothing/x.sqlite", "cannot be opened"),
-        ("/proc/nothing/x/", "cannot be a folder"),
-        ("postgresql://nobody@127.0.0.1:1/x", "cannot be opened"),
-    ],
-)
-def test_a_target_that_cannot_be_is_named(name: str, message: str) -> None:
-    """Before anything is asked of the service."""
-    with pytest.raises(TargetError, match=message):
-        open_sink(name, "records")

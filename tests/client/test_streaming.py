@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_client.errors import ProblemError, UnreachableError
+from sluice_client.errors import UnreachableError
 from sluice_client.protocol.exports import Exported
 from sluice_client.protocol.retry import RetryPolicy
 from sluice_client.protocol.tails import EventParser
@@ -80,13 +80,6 @@ def test_a_tail_continues_after_its_last_event() -> None:
     assert script.params("since") == ["-PT5M", None, None, None, None]
     assert script.reasons[0].endswith("did not answer: cut")
     assert script.reasons[1:] == ["503 store_busy: store_busy: about store_busy", "503 store_unavailable"]
-
-
-def test_a_tail_that_is_refused_is_an_error() -> None:
-    """Its text is the service's."""
-    client, _ = scripted(problem(400, "invalid_cursor"))
-    with pytest.raises(ProblemError, match="invalid_cursor"):
-        next(client.tail(cursor="x"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=6))

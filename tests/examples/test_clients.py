@@ -1,7 +1,6 @@
 """The programs of examples/clients, one of which docs/api.md shows, against the service as a real process."""
 
 import asyncio
-import json
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -11,13 +10,9 @@ from typing import Any
 
 import duckdb
 import httpx
-import pytest
 
-from examples.clients import load_duckdb
 from sluice.testing.pace import patience_s
 from tests.support.process import ROOT, serving
-
-DAY = ("2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z")
 
 
 async def store(client: httpx.AsyncClient, first: int, count: int) -> set[str]:
@@ -75,18 +70,6 @@ def told(lines: list[str]) -> int:
     return sum(int(line.split()[0]) for line in lines if " records, up to " in line)
 
 
-async def test_a_window_is_walked_to_its_end(tmp_path: Path) -> None:
-    """Every record of the window is printed once, in order, over several pages."""
-    async with serving(tmp_path / "s.duckdb") as (service, client):
-        ids = await store(client, 0, 2_500)
-        lines = [json.loads(line) for line in await output("walk_window", service.url, "-PT1H", "now")]
-        assert {record["id"] for record in lines} == ids
-        assert len(lines) == 2_500
-        order = [(record["ingest_time"], record["delivery_key"]) for record in lines]
-        assert order == sorted(order)
-        assert await output("walk_window", service.url, *DAY) == []
-
-
 async def test_a_follower_has_every_record_once(tmp_path: Path) -> None:
     """Also when it is killed and started again, and when the service is gone for a while."""
     file, data = str(tmp_path / "records.sqlite"), tmp_path / "s.duckdb"
@@ -111,19 +94,6 @@ async def test_a_follower_has_every_record_once(tmp_path: Path) -> None:
     assert len(found) == len(ids) == 1_530
 
 
-def answering(*answers: httpx.Response | Exception) -> httpx.Client:
-    """Return a client whose requests are answered so, one after the other."""
-    waiting = iter(answers)
-
-    def answer(_: httpx.Request) -> httpx.Response:
-        following = next(waiting)
-        if isinstance(following, Exception):
-            raise following
-        return following
-
-    return httpx.Client(transport=httpx.MockTransport(answer), base_url="http://service")
-
-
 async def test_a_duckdb_file_takes_what_is_new(tmp_path: Path) -> None:
     """The first run loads what there is, the next one only what came since, and one without news nothing."""
     file = str(tmp_path / "records.duckdb")
@@ -137,32 +107,3 @@ async def test_a_duckdb_file_takes_what_is_new(tmp_path: Path) -> None:
         assert records.execute("SELECT count(DISTINCT id), typeof(any_value(ingest_time)) FROM records").fetchall() == [
             (2_600, "TIMESTAMP WITH TIME ZONE")
         ]
-
-
-def test_an_export_that_breaks_off_loads_nothing() -> None:
-    """Neither rows nor a cursor are kept of it."""
-
-    def broken() -> Any:
-        yield b"\xff\xff\xff\xff"
-        raise httpx.RemoteProtocolError("incomplete")
-
-    client = answering(httpx.Response(200, headers={"Sluice-Resume-Cursor": "c"}, content=broken()))
-    with client, duckdb.connect() as records:
-        with pytest.raises(httpx.TransportError):
-            load_duckdb.update(client, records)
-        assert records.execute("SELECT count(*) FROM position").fetchall() == [(0,)]
-
-
-async def test_a_folder_for_pandas_takes_what_is_new(tmp_path: Path) -> None:
-    """As the DuckDB file does; a file that no state counts is written again."""
-    pytest.importorskip("pandas", reason="NOT tested here: load_pandas.py, which needs pandas and pyarrow")
-    pytest.importorskip("pyarrow", reason="NOT tested here: load_pandas.py, which needs pandas and pyarrow")
-    folder = tmp_path / "records"
-    async with serving(tmp_path / "s.duckdb") as (service, client):
-        await store(client, 0, 2_500)
-        assert (await output("load_pandas", service.url, str(folder)))[0] == "2500 records"
-        (folder / "000002.parquet").write_bytes(b"cut short")
-        await store(client, 2_500, 100)
-        assert (await output("load_pandas", service.url, str(folder)))[0] == "2600 records"
-        assert (await output("load_pandas", service.url, str(folder)))[0] == "2600 records"
-    assert sorted(path.name for path in folder.iterdir()) == ["000001.parquet", "000002.parquet", "state.json"]

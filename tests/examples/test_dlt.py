@@ -14,7 +14,6 @@ import pytest
 
 from sluice.testing.pace import patience_s
 from tests.long_form import IS_LONG
-from tests.streams.service import MARKET, ORDER, PAYMENT
 from tests.support.process import ROOT, serving
 
 SOURCE = ROOT / "examples" / "dlt" / "sluice_source.py"
@@ -109,22 +108,3 @@ async def every_record(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         found += page["records"]
         where = f"cursor={page['next_cursor']}" if page["next_cursor"] else ""
     return found
-
-
-async def test_types_are_those_of_the_service(tmp_path: Path) -> None:
-    """Of a stream of its own: decimals stay exact, times are times, and objects are one column."""
-    async with serving(tmp_path / "data.duckdb", streams=MARKET.store.streams) as (process, client):
-        assert (await client.post("/v1/records", json=ORDER)).status_code == 201
-        assert (await client.post("/v1/streams/payments/records", json=PAYMENT)).status_code == 201
-        await load(tmp_path, process.url, "stream=payments")
-        columns = (await client.get("/v1/streams/payments/schema")).json()["tables"][0]["columns"]
-    tops = [each["path"] for each in columns if "." not in each["path"]]
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:
-        told = warehouse.execute("DESCRIBE shop.payments").fetchall()
-    types = {name: kind for name, kind, *_ in told}
-    assert set(types) == {*tops, "_dlt_load_id", "_dlt_id"}
-    expected = {"TIMESTAMP": "TIMESTAMP WITH TIME ZONE", "STRING": "VARCHAR", "INT64": "BIGINT", "JSON": "JSON"}
-    for column in columns:
-        if column["path"] in types and column["type"] in expected and column["mode"] != "REPEATED":
-            assert types[column["path"]] == expected[column["type"]], column
-    assert len(rows(tmp_path, table="payments", columns="delivery_key")) == 1

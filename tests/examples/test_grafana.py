@@ -2,18 +2,14 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import jsonata
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from ruamel.yaml import YAML
 
-from sluice.testing.service import Service, running
-from tests.auth.callers import KEY, bearing, granting, key_grant
-from tests.documents import code_blocks
+from sluice.testing.service import Service
 from tests.rules import ROOT
 from tests.shop import shop
 
@@ -70,16 +66,6 @@ async def test_each_value_of_the_statistics_becomes_a_row(target: dict[str, Any]
     ] == expected
 
 
-async def test_the_split_panel_counts_every_record() -> None:
-    """The plotted counts are those of the records, by source."""
-    async with shop() as service:
-        told = await answer(service, TARGETS[0])
-    totals: dict[str | None, int] = {}
-    for row in rows(TARGETS[0], told):
-        totals[row["source"]] = totals.get(row["source"], 0) + row["records"]
-    assert totals == {"checkout": 3, None: 1, "shipping": 1}
-
-
 @pytest.mark.parametrize("buckets", [0, 1])
 def test_few_buckets_are_rows_too(target: dict[str, Any], buckets: int) -> None:
     """JSONata turns a sequence of one into its member; the selector must not."""
@@ -89,31 +75,7 @@ def test_few_buckets_are_rows_too(target: dict[str, Any], buckets: int) -> None:
     assert rows(target, {"buckets": told["buckets"], "series": []}) == []
 
 
-async def test_the_data_source_sends_the_key_as_the_service_reads_it(
-    tmp_path: Path,
-) -> None:
-    """A bearer token, from the variables that the page names; without it the service refuses."""
-    (source,) = YAML(typ="safe").load((RECIPE / "datasource.yaml").read_text())["datasources"]
-    assert {(each["datasource"]["type"], each["datasource"]["uid"]) for each in TARGETS} == {
-        (source["type"], source["uid"])
-    }
-    assert source["jsonData"]["auth_method"] == "bearerToken"
-    assert source["jsonData"]["allowedHosts"] == [source["url"]]
-    token = source["secureJsonData"]["bearerToken"].replace("${SLUICE_API_KEY}", KEY)
-    url = TARGETS[0]["url"]
-    async with running(granting(tmp_path, key_grant())) as service:
-        assert (await service.client.get(url, headers={"Authorization": f"Bearer {token}"})).status_code == 200
-        assert bearing()["Authorization"] == f"Bearer {token}"
-        assert (await service.client.get(url)).status_code == 401
-
-
 def test_grafana_would_understand_the_dashboard() -> None:
     """It survives a round trip through the models of Grafana's own SDK."""
     understood = json.loads(JSONEncoder().encode(Dashboard.from_json(BOARD)))
     assert [panel["title"] for panel in understood["panels"]] == [panel["title"] for panel in BOARD["panels"]]
-
-
-def test_the_page_shows_the_selector_of_the_first_panel() -> None:
-    """The example of the page is the one that is tested here."""
-    (shown,) = code_blocks(ROOT / "docs" / "grafana.md", "text")
-    assert shown.strip() == TARGETS[0]["root_selector"]

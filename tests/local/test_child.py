@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sluice.local.child import GATE, Child, ChildCommand, ChildError, Leash
-from sluice.local.leash import end_processes
 from sluice.testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
@@ -80,15 +79,6 @@ def test_a_program_runs_only_when_it_is_let_in(line: bytes, printed: bytes) -> N
     program = [sys.executable, "-c", "print('ran')"]
     ended = subprocess.run([*GATE, *program], input=line, stdout=subprocess.PIPE, timeout=WITHIN_S, check=False)
     assert ended.stdout == printed
-
-
-def test_a_stubborn_process_is_killed(listener: socket.socket) -> None:
-    """A process that ignores SIGTERM gets SIGKILL when the grace period is over."""
-    port = str(listener.getsockname()[1])
-    arguments = [sys.executable, "-c", CONNECTS, port, "stubborn"]
-    with subprocess.Popen(arguments, start_new_session=True) as process, connection_of_child(listener):
-        end_processes([process.pid], grace_s=0.1)
-        assert process.wait(WITHIN_S) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(

@@ -58,18 +58,6 @@ async def stack_of(code: str, folder: Path) -> AsyncIterator[LocalStack]:
         await stack.children[0].stop(WITHIN_S)
 
 
-async def test_work_ends_with_its_value_or_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While no process ends, its own failure is raised; interrupted by the stop event it gives None."""
-    monkeypatch.setattr("sluice.local.environment.NEWS_WITHIN_S", 0.01)
-    async with stack_of("import signal; signal.pause()", tmp_path) as stack:
-        stop = asyncio.Event()
-        assert await unless_stopped(value(3), stack, stop) == 3
-        with pytest.raises(ConnectionResetError):
-            await unless_stopped(failure(), stack, stop)
-        stop.set()
-        assert await unless_stopped(asyncio.Event().wait(), stack, stop) is None
-
-
 @pytest.mark.parametrize("work", [asyncio.Event().wait, failure], ids=["waiting", "failing"])
 async def test_work_ends_when_a_process_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[], Coroutine[Any, Any, Any]]
@@ -120,15 +108,3 @@ def test_the_service_trusts_the_local_issuer_only(monkeypatch: pytest.MonkeyPatc
         "SLUICE_TOKEN_KEYS_URL": "http://127.0.0.1:2/certs",
         "SLUICE_SIGNING_SECRET": "a secret",
     }
-
-
-def test_the_service_gets_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of the options: streams and a single type exclude each other, whatever the caller's environment says."""
-    monkeypatch.setenv("SLUICE_RECORD", "mine:Type")
-    monkeypatch.setenv("SLUICE_STREAMS", "mine:STREAMS")
-    for declared, name in ((Declared(streams="a:B"), "SLUICE_STREAMS"), (Declared("a:B"), "SLUICE_RECORD")):
-        environ = service_environ(StackOptions(declared=declared), READY, 4711, None, "a secret")
-        given = {
-            variable: value for variable, value in environ.items() if value in {"a:B", "mine:Type", "mine:STREAMS"}
-        }
-        assert given == {name: "a:B"}

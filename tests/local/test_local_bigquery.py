@@ -11,13 +11,12 @@ from google.cloud import bigquery
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from app.settings.load import load_settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_diff import differences, live_table
 from app.stores.bigquery.table_layout import LAYOUT
 from sluice.local.bigquery.errors import InUseError, ProvisionError
 from sluice.local.bigquery.install import install
-from sluice.local.bigquery.process import LocalBigQuery, service_settings
+from sluice.local.bigquery.process import LocalBigQuery
 from sluice.local.bigquery.provision import provision
 from sluice.local.child import Leash
 from sluice.local.flights.record import Flight
@@ -75,13 +74,6 @@ def test_a_table_that_does_not_fit_is_named(place: TableAddress) -> None:
         ProvisionError, match=r"records is there and does not fit Flight: .*flight_date.* another folder"
     ):
         provision(place, [FLIGHTS])
-
-
-def test_the_settings_of_a_service_are_valid(local_bigquery: Double) -> None:
-    """A service takes them, and stores there."""
-    settings = load_settings(service_settings(local_bigquery.place))
-    assert settings.store.backend == "bigquery"
-    assert TableAddress.of(settings.store) == local_bigquery.place
 
 
 @pytest.mark.usefixtures("local_bigquery")

@@ -8,14 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from _pytest.outcomes import Failed, Skipped
 
 import sluice.local.bigquery.install
-from sluice.__main__ import main
 from sluice.local.bigquery.errors import InstallError, NoPythonError
 from sluice.local.bigquery.install import REQUIREMENTS, Installation, install
-from sluice.local.environment import installed
-from tests.local_bigquery import give_up_over
 
 UV = """#!/bin/sh
 echo "$* [VIRTUAL_ENV=$VIRTUAL_ENV PYENV_VERSION=$PYENV_VERSION]" >>"$FAKE/calls"
@@ -131,28 +127,3 @@ def test_without_a_python_the_message_says_how_to_get_one(fake: Fake) -> None:
     ):
         fake.install()
     assert not fake.installation.stamp.exists()
-
-
-@pytest.mark.parametrize("command", ["up", "demo"])
-def test_a_store_of_the_environment_is_not_ignored(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    """SLUICE_BACKEND beside a command that stores locally is refused, unless the command line says where."""
-    monkeypatch.setenv("SLUICE_BACKEND", "bigquery")
-    assert main([command]) == 2
-    assert capsys.readouterr().err.startswith(
-        f"{command}: SLUICE_BACKEND=bigquery: this command stores on this machine"
-    )
-    assert installed("embedded", print) is None
-    monkeypatch.setenv("SLUICE_BACKEND", "embedded")
-    assert installed(None, print) is None
-
-
-def test_tests_are_skipped_only_where_there_is_no_python() -> None:
-    """Loudly; and not where local-bigquery is required, nor over any other trouble."""
-    with pytest.raises(Skipped, match=r"NOT tested here: what needs a BigQuery\. No snakes"):
-        give_up_over(NoPythonError("No snakes"), required=False)
-    for trouble, required in ((NoPythonError("No snakes"), True), (InstallError("no network"), False)):
-        with pytest.raises(Failed, match=str(trouble)):
-            give_up_over(trouble, required=required)
-    give_up_over(None, required=True)

@@ -5,7 +5,6 @@ import pytest
 
 from sluice.__main__ import main
 from sluice.local.batches import publish_batches
-from sluice.local.publish import read_records
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
 from tests.local.conftest import SUBSCRIPTION, TOPIC
@@ -51,11 +50,6 @@ async def test_a_bad_line_is_named_and_nothing_is_published(
     assert "line 5: " in complaint
     assert "line 2" not in complaint
     assert messages(subscribed) == []
-
-
-def test_one_value_over_several_lines_is_one_record() -> None:
-    """A pretty-printed object is not a list of bad lines."""
-    assert read_records(b'{\n  "id": "1"\n}\n') == [b'{\n  "id": "1"\n}']
 
 
 def test_requests_stay_within_the_limits_and_mix_no_keys() -> None:

@@ -1,11 +1,9 @@
 """`sluice canary`: what it publishes is valid, and marked."""
 
 import asyncio
-from typing import Annotated
 
 import msgspec
 import pytest
-from msgspec import Meta
 
 from app.ingest.decode.proof import canary_signature
 from app.record import Record
@@ -18,12 +16,6 @@ from tests.streams.service import MARKET
 STREAMS = MARKET.store.streams
 
 pytestmark = pytest.mark.usefixtures("pubsub_host", "signing")
-
-
-class Coded(msgspec.Struct, forbid_unknown_fields=True):
-    """A record of whose code no example can be guessed."""
-
-    code: Annotated[str, Meta(pattern="^(?=b)[0-9]{7}$")]
 
 
 async def beat(*arguments: str) -> int:
@@ -54,26 +46,3 @@ async def test_with_streams_it_belongs_to_the_default_one(
     capsys.readouterr()
     assert await beat("--print", "--record", "app.record:Record") == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=Record).id == "order-1042", "an option goes before"
-
-
-async def test_it_can_be_printed_for_a_scheduler(subscribed: Broker, capsys: pytest.CaptureFixture[str]) -> None:
-    """The bytes that would be published, of whichever record type; nothing is."""
-    assert await beat("--print", "--record", "sluice.local.flights.record:Flight") == 0
-    assert isinstance(msgspec.json.decode(capsys.readouterr().out), dict)
-    assert subscribed.pull(SUBSCRIPTION, 10) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--record", "app.record:Missing"], "cannot be imported"),
-        (["--record", "tests.ops.test_canary:Coded"], "declare `examples` of its fields"),
-        (["--pubsub-host", "127.0.0.1:1"], "Pub/Sub does not answer"),
-    ],
-)
-async def test_what_cannot_be_published_is_told(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Before anything is."""
-    assert await beat(*arguments) == 1
-    assert told in capsys.readouterr().err

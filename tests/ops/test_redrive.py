@@ -74,12 +74,6 @@ async def test_it_can_be_repeated(dead_broker: Broker) -> None:
     assert [len(d.message.attributes) for d in dead_broker.pull(NAME, 100)] in ([1, 0, 0], [0, 1, 0], [0, 0, 1])
 
 
-async def test_max_limits_how_many(dead_broker: Broker) -> None:
-    """--max N moves N and leaves the rest where it was."""
-    assert await redrive("--max", "2") == 0
-    assert dead_broker.subscription(DEAD_NAME).backlog == 1
-
-
 async def test_nothing_is_acknowledged_before_it_is_published(
     dead_broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,9 +86,3 @@ async def test_nothing_is_acknowledged_before_it_is_published(
     assert await redrive() == 1
     assert dead_broker.subscription(DEAD_NAME).backlog == 3
     assert "moved 0 messages" in capsys.readouterr().err
-
-
-async def test_a_missing_subscription_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit status 1 and the server's own words."""
-    assert await redrive("--subscription", "other-dead-sub") == 1
-    assert "subscriptions/other-dead-sub does not exist" in capsys.readouterr().err

@@ -110,14 +110,6 @@ async def test_rejects_are_published_with_their_attributes_and_key(
     assert capsys.readouterr().out == f"published 5 records (5 malformed) to {TOPIC}\n"
 
 
-async def test_only_the_reasons_asked_for(subscribed: Broker, rejects: Rejects) -> None:
-    """--reason selects, and may be repeated."""
-    for reason in ("malformed", "invalid", "refused"):
-        rejects.add(f"{reason}:0", b"{}", reason)
-    assert await replay(rejects, "--reason", "invalid", "--reason", "refused") == 0
-    assert [m.attributes["sluice-delivery-key"] for m in messages(subscribed)] == ["invalid:0", "refused:0"]
-
-
 @pytest.mark.parametrize("reason", ["too_complex", "too_many_rejects"])
 async def test_a_whole_message_is_published_as_it_came(subscribed: Broker, rejects: Rejects, reason: str) -> None:
     """Compressed, and said to be: once the limit is raised, every record of it is taken."""
@@ -128,14 +120,6 @@ async def test_a_whole_message_is_published_as_it_came(subscribed: Broker, rejec
     (message,) = messages(subscribed)
     proof = {"sluice-delivery-key": "1:5:0", "sluice-signature": replay_signature(SECRET, "1:5:0", data)}
     assert (message.data, dict(message.attributes)) == (data, attributes | proof)
-
-
-async def test_a_scrubbed_record_is_published_without_the_mark(subscribed: Broker, rejects: Rejects) -> None:
-    """A replay cannot prove it, so the service would store it under another name."""
-    rejects.add("1:5:0", b"{}", attributes={"sluice-payload": "scrubbed", "k": "v"})
-    assert await replay(rejects) == 0
-    (message,) = messages(subscribed)
-    assert set(message.attributes) == {"k", "sluice-delivery-key", "sluice-signature"}
 
 
 async def test_each_record_returns_to_its_stream(subscribed: Broker, rejects: Rejects) -> None:
@@ -157,43 +141,9 @@ async def test_each_record_returns_to_its_stream(subscribed: Broker, rejects: Re
     assert placed(subscribed) == [(b"ab", "payments", "m:1:0")]
 
 
-async def test_a_service_of_a_single_type_is_told_of_no_stream(subscribed: Broker, rejects: Rejects) -> None:
-    """Its rejects name its one stream too, and the attributes stay those of the producer."""
-    rejects.add("m:1:0", b"{}", stream="records")
-    assert await replay(rejects) == 0
-    assert placed(subscribed) == [(b"{}", None, "m:1:0")]
-
-
-@pytest.mark.parametrize("option", ["--stream", "--to"])
-@pytest.mark.usefixtures("subscribed")
-async def test_a_stream_that_is_not_there_is_told(
-    rejects: Rejects, option: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With those that there are."""
-    assert await replay(rejects, option, "orders") == 1
-    assert "no stream 'orders': the service stores a single type" in capsys.readouterr().err
-    rejects.streams = ["visits", "payments"]
-    assert await replay(rejects, option, "orders") == 1
-    assert "no stream 'orders': expected one of visits, payments" in capsys.readouterr().err
-
-
 def placed(broker: Broker) -> list[tuple[bytes, str | None, str]]:
     """Return the payload of each message published, the stream that it names, and its delivery key."""
     return [(m.data, m.attributes.get("stream"), m.attributes["sluice-delivery-key"]) for m in messages(broker)]
-
-
-async def test_a_dry_run_publishes_nothing(
-    subscribed: Broker, rejects: Rejects, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """--dry-run lists what would be published."""
-    rejects.add("m:1:0", b'{"id": 7}')
-    assert await replay(rejects, "--dry-run") == 0
-    assert messages(subscribed) == []
-    assert capsys.readouterr().out == 'm:1:0  invalid  9 bytes  {"id": 7}\nwould publish 1 records (1 invalid)\n'
-    rejects.streams = ["orders"]
-    rejects.rows[0]["stream"] = "orders"
-    assert await replay(rejects, "--dry-run") == 0
-    assert "m:1:0  invalid, to orders  9 bytes" in capsys.readouterr().out
 
 
 async def test_parts_are_put_together_and_a_missing_part_is_told(
@@ -207,22 +157,6 @@ async def test_parts_are_put_together_and_a_missing_part_is_told(
     assert await replay(rejects) == 1
     assert [(m.data, m.attributes["sluice-delivery-key"]) for m in messages(subscribed)] == [(b"abc", "big:1:0")]
     assert "torn:1:0: a part of its payload is missing" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("subscribed")
-async def test_errors_are_told_in_one_line(rejects: Rejects, capsys: pytest.CaptureFixture[str]) -> None:
-    """The service's own explanation is shown, and so is a service that does not answer or a missing topic."""
-    rejects.add("m:1:0", b"{}")
-    assert await replay(rejects, "--since", "yesterday") == 1
-    assert "400: since: 'yesterday' is neither" in capsys.readouterr().err
-    assert await replay(rejects, "--topic", "other") == 1
-    assert "topics/other does not exist" in capsys.readouterr().err
-    rejects.url = "http://127.0.0.1:1"
-    assert await replay(rejects) == 1
-    assert "nothing was replayed from http://127.0.0.1:1" in capsys.readouterr().err
-    rejects.url = "service.example"
-    assert await replay(rejects) == 1
-    assert "expected a base URL" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

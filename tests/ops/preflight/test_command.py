@@ -3,14 +3,11 @@
 import argparse
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from sluice.ops.preflight.command import add_arguments, check
 from sluice.ops.preflight.deployment import DeploymentError, read_tfvars
-from sluice.ops.preflight.google import RestClient, UnreadableError
 from tests.ops.preflight.project import SERVICE, Project, healthy
-from tests.support.http_server import Handler, serving_http
 
 TFVARS = Path(__file__).parents[3] / "infra" / "terraform" / "environments" / "dev.tfvars"
 
@@ -45,36 +42,3 @@ def test_names_come_from_the_variables_of_an_environment() -> None:
     assert read_tfvars(text, "returns").subscription == "projects/p/subscriptions/orders-push.returns"
     with pytest.raises(DeploymentError, match="no region"):
         read_tfvars('project_id = "p"\n# region = "r"\n')
-
-
-def test_without_credentials_it_says_how_to_get_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And nothing was asked."""
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    # Not by its variable, which the library would read at its import, for every later test of the process.
-    monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
-    assert preflight(None) == 2
-    assert "gcloud auth application-default login" in capsys.readouterr().err
-
-
-def test_the_client_tells_what_is_missing_from_what_it_may_not_ask() -> None:
-    """A 404 is an answer; all else says nothing about the deployment."""
-
-    class _Google(Handler):
-        def do_GET(self) -> None:
-            status = int(self.path.removeprefix("/"))
-            error = {"error": {"message": "API is disabled\nEnable it"}}
-            body = {200: msgspec.json.encode({"a": 1}), 502: b"<html>"}
-            self.reply(body.get(status, msgspec.json.encode(error)), status=status)
-
-    with serving_http(_Google) as url:
-        client = RestClient("p", {"x.googleapis.com": url})
-        assert client.ask("x.googleapis.com", "200") == {"a": 1}
-        assert client.ask("x.googleapis.com", "404") is None
-        for path, said in (("403", "answered 403: API is disabled Enable it"), ("502", "cannot be asked")):
-            with pytest.raises(UnreadableError, match=f"^x.googleapis.com {said}"):
-                client.ask("x.googleapis.com", path)
-    with pytest.raises(UnreadableError, match="cannot be asked"):
-        client.ask("x.googleapis.com", "200")
