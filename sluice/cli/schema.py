@@ -20,7 +20,7 @@ from app.schema.record_json import record_schema
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_diff import differences, report
-from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.bigquery.table_layout import bigquery_schema, search_index_ddl
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
 from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of, type_help
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _RAW = argparse.RawDescriptionHelpFormatter
 _BIGQUERY = "SLUICE_BIGQUERY_"
+_DDL_TIMEOUT_S = 60.0
 _DIFF = "compare the live tables in BigQuery"
 _ABOUT_DIFF = """\
 Compare the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
@@ -172,8 +173,6 @@ def _diff(tables: list[Table], settings: Settings) -> int:
 
 
 def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
-    from app.stores.bigquery.search_index import run_ddl, search_index_ddl  # noqa: PLC0415 - as above
-
     with _access(settings) as access:
         ids = {access.place.table_id(table.name): table.id for table in tables if table.id is not None}
         if not ids:
@@ -182,7 +181,7 @@ def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
             statement = search_index_ddl(column, name)
             try:
                 if apply:
-                    run_ddl(access, statement)
+                    _run_ddl(access, statement)
             except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
                 reason = next(iter(str(error).splitlines()), type(error).__name__)
                 sys.stderr.write(f"{name}: its search index could not be made: {reason}\n")
@@ -191,23 +190,35 @@ def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
     return SAME
 
 
+def _run_ddl(access: "BigQueryClients", statement: str) -> None:
+    from google.cloud.bigquery.retry import DEFAULT_RETRY  # noqa: PLC0415 - as above
+
+    access.client().query_and_wait(
+        statement,
+        retry=DEFAULT_RETRY.with_timeout(_DDL_TIMEOUT_S),
+        job_retry=None,  # type: ignore[arg-type] # documented: no restart of a failed job
+        wait_timeout=_DDL_TIMEOUT_S,
+    )
+
+
 class _CannotLookError(Exception):
     """A table cannot be inspected; the message says why."""
 
 
 def _diff_one(access: "BigQueryClients", table: Table) -> int:
-    from app.stores.bigquery.table_check import missing_part, read_table, setup_error  # noqa: PLC0415 - as above
+    from app.stores.bigquery.failures import is_table_missing, setup_error  # noqa: PLC0415 - as above
+    from app.stores.bigquery.table_check import read_table  # noqa: PLC0415 - as above
 
     name = access.place.table_id(table.name)
     try:
         table_differences = differences(table, read_table(access, table.name))
     except Exception as error:  # the last line of defence: a command ends with a line, not a traceback
-        obstacle = setup_error(error, access.place, table.name)
-        if missing_part(error) != "table":
+        if not is_table_missing(error):
+            obstacle = setup_error(error, access.place, table.name)
             raise _CannotLookError(f"{obstacle.state.value}: {obstacle.detail}") from error
-        sys.stdout.write(f"{name}: missing\n  breaks  {obstacle.detail[:1].upper()}{obstacle.detail[1:]}.\n")
+        sys.stdout.write(f"{name}: missing\n  breaks  The table does not exist: create it with `terraform apply`.\n")
         return DIFFERENT
-    words = Counter(difference.word for difference in table_differences)
+    words = Counter(difference.effect for difference in table_differences)
     counts = [(words["breaks"], "breaking"), (words["pending"], "pending"), (words["noted"], "noted")]
     counted = ", ".join(f"{count} {word}" for count, word in counts if count)
     must_change = bool(words["breaks"] or words["pending"])

@@ -111,14 +111,9 @@ def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "reason", "message", "words"),
     [
-        (
-            404,
-            "notFound",
-            "Not found: Dataset my-project:events",
-            "NOT_FOUND: the project my-project has no dataset events",
-        ),
-        (403, "accessDenied", "Access Denied: x", "PERMISSION_DENIED: permission to check"),
-        (500, "internalError", "Oops", "UNREACHABLE: http://127.0.0.1:"),
+        (404, "notFound", "Not found: Dataset my-project:events", "NOT_FOUND: my-project.events.records_rejected"),
+        (403, "accessDenied", "Access Denied: x", "PERMISSION_DENIED: my-project.events.records_rejected"),
+        (500, "internalError", "Oops", "UNREACHABLE: my-project.events.records_rejected"),
     ],
 )
 def test_only_a_missing_table_is_a_difference(

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Meta
 
 from app.schema.table import Table, records_table
-from app.stores.bigquery.table_diff import differences, live_table
+from app.stores.bigquery.table_diff import differences
 from app.stores.duckdb.migration import plan
 from app.stores.duckdb.table_diff import declared_column, fit
 from tests.table_server import resource_of
@@ -106,7 +106,7 @@ def table_of(fields: list[Any]) -> Table:
 
 def on_bigquery(before: Table, after: Table) -> str:
     """Return what an image of `after` meets in the live table of `before`."""
-    words = {difference.word for difference in differences(after, live_table(resource_of(before)))}
+    words = {difference.effect for difference in differences(after, resource_of(before))}
     return "mismatch" if "breaks" in words else "pending" if "pending" in words else "fits"
 
 

@@ -207,7 +207,7 @@ def _delivered(
     held = []
     for table, encoder, row in waiting:
         lacking = frozenset(NAMES) - live.columns
-        if encoder.using([row], lacking):
+        if encoder.fitted(row, lacking) is None:
             held.append((table, encoder, row))
         else:
             live.append(protobuf_descriptor(table, lacking), row)

@@ -9,15 +9,13 @@ requests         connection          rows -> AppendRows requests, as bytes; one 
                  connections         one to N of them, by load
 answers          append_responses    the meaning of a response, or of the end of a stream
 
-reading          source              threads, timeouts, cancellation; results as Arrow
-                 jobs, cost_limits   query jobs, and the limits, labels and typed parameters of each; answers -> values
-                 look_up             an id: at which instants it has rows, then those rows
-                 failures            errors -> their meaning
+reading          source              threads, timeouts, cancellation; look-ups by id; results as Arrow
+                 jobs, cost_limits   a query by the REST API, and its limits, labels and parameters; answers -> values
+failures         failures            errors of the REST API -> their meaning for queries and table checks
 horizons         watermarks          how far instances have settled, written and read
 erasing          eraser              deletes rows, and notifies the other instances
 
-the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions and clustering
-                 search_index        the search index on the id: its statement, and running it
+the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions, clustering, index
                  table_diff          the live table against the declaration
                  table_check         the resulting sink state or missing columns; the latest check; undeclared tables
 """

@@ -117,8 +117,8 @@ class Connection:
     """One stream to the default stream of one table, on a channel of its own.
 
     `lacking`: the dotted paths of the columns that its writer schema leaves out, so no row may have a value for them.
-    `retired`: it accepts no new requests, as it ended or did not answer in time. `updated_schema`: an answer reported
-    a change of the table. `ends_for_one`: it ended because of one of several requests in flight; it is unknown which.
+    `retired`: it accepts no new requests, as it ended or did not answer in time. `ends_for_one`: it ended because of
+    one of several requests in flight; it is unknown which.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Connection:
         lacking: frozenset[str] = frozenset(),
     ) -> None:
         self.lacking = lacking
-        self.retired = self.updated_schema = self.ends_for_one = False
+        self.retired = self.ends_for_one = False
         self.bytes_in_flight = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the stream has ended, for any reason."""
@@ -245,8 +245,6 @@ class Connection:
         return _ended(code, detail, await self._call.trailing_metadata())
 
     def _answer(self, response: Any) -> None:
-        if response.HasField("updated_schema"):
-            self.updated_schema = True
         if not answers_a_request(response) or not self._in_flight or not self._in_flight[0].is_sent:
             # Answers match requests only by order, which can no longer be trusted.
             _log.warning("BigQuery sent a response that matches no request; closing the connection")

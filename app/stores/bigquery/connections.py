@@ -1,20 +1,16 @@
-"""Lend the connections of one table: one to N of them, opened by load and closed when idle."""
+"""Lend the connections of one table: one to N of them, opened by load."""
 
 import asyncio
-import heapq
-import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from app.runtime.clock import MICROSECONDS, Clock, Timer
+from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.bigquery.connection import Connection
 
 # One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
 # bytes in flight on it only wait. Several requests in flight hide the latency of each.
 MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
-# The service closes a connection after 600 s without a request. One that was opened for load is closed sooner.
-IDLE_S, EXTRA_IDLE_S = 540.0, 60.0
 # A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
 # connection carries one request at a time, so that the next end is about one request only.
 ALONE_US = 60 * MICROSECONDS
@@ -27,15 +23,16 @@ class ConnectionsClosedError(Exception):
 
 
 class Connections:
-    """Lends connections that have room for a request, opening up to `max_connections` of them."""
+    """Lends connections that have room for a request, opening up to `max_connections` of them.
+
+    BigQuery closes a connection after 600 s without a request.
+    """
 
     def __init__(self, open_connection: Callable[[], Connection], clock: Clock, max_connections: int) -> None:
         self._open_connection, self._clock, self._max = open_connection, clock, max_connections
         self._open: list[Connection] = []
-        self._idle: dict[Connection, Timer] = {}
-        self._tickets = itertools.count()
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        """A heap by ticket: the first to come is called first, even if an earlier call found no room."""
+        self._queue = asyncio.Lock()  # the first to come waits for room, the others for the first
+        self._room = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
         self._alone_until_us = 0
         self._closed = False
@@ -51,12 +48,10 @@ class Connections:
         Raises:
             ConnectionsClosedError: they were closed.
         """
-        connection, ticket = None if self._waiting else self._with_room(size), next(self._tickets)
-        while connection is None:
-            await self._wait_for_room(ticket)
-            connection = self._with_room(size)
-        self._wake_next()  # there may be room for one more
-        self._stop_idling(connection)
+        async with self._queue:
+            while (connection := self._with_room(size)) is None:
+                self._room.clear()
+                await self._room.wait()
         try:
             yield connection
         finally:
@@ -73,8 +68,7 @@ class Connections:
         self._closed = True
         for connection in list(self._open):
             self._drop(connection)
-        while self._waiting:
-            self._wake_next()
+        self._room.set()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _with_room(self, size: int) -> Connection | None:
@@ -89,7 +83,6 @@ class Connections:
         if len(usable) >= self._max:
             return None
         opened = self._open_connection()
-        # The server may close an idle connection.
         opened.ended.add_done_callback(lambda _: self._give_back(opened))
         self._open.append(opened)
         _log.info("connection %d opened", len(self._open))
@@ -98,40 +91,12 @@ class Connections:
     def _give_back(self, connection: Connection) -> None:
         if connection.ends_for_one:
             self._alone_until_us = self._clock.elapsed_us() + ALONE_US
-        if connection in self._open:
-            if connection.retired:
-                if not connection.is_awaited:
-                    self._drop(connection)
-            elif not connection.requests_in_flight:
-                self._stop_idling(connection)
-                after_s = IDLE_S if connection is self._open[0] else EXTRA_IDLE_S
-                self._idle[connection] = self._clock.call_later(after_s, lambda: self._drop(connection))
-        self._wake_next()
-
-    async def _wait_for_room(self, ticket: int) -> None:
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (ticket, room))
-        try:
-            await room
-        except asyncio.CancelledError:
-            self._wake_next()  # it may have been called, or needed more room than those behind it
-            raise
-
-    def _wake_next(self) -> None:
-        while self._waiting:
-            _, room = heapq.heappop(self._waiting)
-            if not room.done():  # else its caller has stopped waiting
-                room.set_result(None)
-                return
-
-    def _stop_idling(self, connection: Connection) -> None:
-        timer = self._idle.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
+        if connection.retired and not connection.is_awaited and connection in self._open:
+            self._drop(connection)
+        self._room.set()
 
     def _drop(self, connection: Connection) -> None:
         self._open.remove(connection)
-        self._stop_idling(connection)
         task = asyncio.ensure_future(connection.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -1,14 +1,13 @@
 """The guards of every job: its limits, labels and typed parameters."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import date, time
 from decimal import Decimal
-from typing import TypeGuard
-
-from google.cloud.bigquery import DatasetReference, QueryJobConfig, ScalarQueryParameter
+from typing import Any, TypeGuard
 
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, MAX_US, MINUTE_US, from_epoch_us
+from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.query import Count, Deletion, Export, LookUp, Purpose, Query, RowQuery, Scalar
@@ -32,7 +31,6 @@ rows are not clustered: those that were just written lie in `__UNPARTITIONED__`,
 """
 _SHORT_US = 2 * MINUTE_US
 _DISTRUST_US = HOUR_US
-_FRESH_US = HOUR_US
 
 
 def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
@@ -49,20 +47,17 @@ class Trust:
 
     Such queries have a limit many times as high, or none, because BigQuery would compare it with an estimate that
     ignores clustering (https://cloud.google.com/bigquery/docs/clustered-tables). One that disappoints shows that its
-    rows are not clustered. For an hour, queries of that table and purpose then have the usual limit: all of them if the
-    rows were young, as younger ones will be no better, else those that reach as far back, as rows from before a change
-    of the clustering.
+    rows are not clustered. For an hour, queries of that table and purpose then have the usual limit.
     """
 
     def __init__(self, limit_of: Callable[[Purpose], int], clock: Clock) -> None:
         """`limit_of` returns how much a query of a purpose should read at most."""
         self._limit_of, self._clock = limit_of, clock
-        self._disappointed: dict[tuple[str, Purpose], tuple[int, int]] = {}
+        self._until_us: dict[tuple[str, Purpose], int] = {}
 
     def covers(self, query: Cheap) -> bool:
         """Return whether `query` may go without the usual limit, if it should be cheap."""
-        to_us, until_us = self._disappointed.get((query.table, query.purpose), (0, 0))
-        return query.within.from_us >= to_us or self._clock.elapsed_us() >= until_us
+        return self._clock.elapsed_us() >= self._until_us.get((query.table, query.purpose), 0)
 
     def note(self, query: Cheap, billed: int | None) -> None:
         """Record what a query without the usual limit read: twice that limit is too much.
@@ -70,9 +65,7 @@ class Trust:
         The rows that are not clustered yet, and the look-back, may come to the limit at 100,000 records/s.
         """
         if billed is not None and billed > 2 * self._limit_of(query.purpose):
-            is_fresh = query.within.to_us > self._clock.now_us() - _FRESH_US
-            reach = MAX_US if is_fresh else query.within.to_us, self._clock.elapsed_us() + _DISTRUST_US
-            self._disappointed[query.table, query.purpose] = reach
+            self._until_us[query.table, query.purpose] = self._clock.elapsed_us() + _DISTRUST_US
 
 
 def max_bytes_billed(purpose: Purpose, settings: Settings) -> int:
@@ -103,40 +96,42 @@ def timeout_s(purpose: Purpose, settings: Settings) -> float:
     return settings.query.query_timeout_s * (_LONG_TIMEOUT_FACTOR if purpose in _LONG else 1)
 
 
-def job_config(statement: Statement, place: TableAddress, settings: Settings) -> QueryJobConfig:
-    """Return the configuration of the job of `statement`, with all its guards."""
-    config = QueryJobConfig(
-        default_dataset=DatasetReference(place.project, place.dataset),
-        labels={"service": "sluice", "purpose": statement.purpose},
-        query_parameters=[_parameter(name, value) for name, value in statement.parameters.items()],
-        use_legacy_sql=False,
+def job_configuration(statement: Statement, place: TableAddress, settings: Settings) -> dict[str, Any]:
+    """Return the configuration of the job of `statement`, with all its guards.
+
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobConfiguration
+    """
+    limit = limit_bytes(statement, settings)
+    query = {
+        "query": statement.sql,
+        "defaultDataset": {"projectId": place.project, "datasetId": place.dataset},
+        "useLegacySql": False,
         # Free, and never stale: BigQuery caches no result of a table that changed or is being streamed to.
-        use_query_cache=True,
-    )
-    if (limit := limit_bytes(statement, settings)) is not None:
-        config.maximum_bytes_billed = limit
-    config.job_timeout_ms = round(timeout_s(statement.purpose, settings) * 1000)
-    return config
+        "useQueryCache": True,
+        "parameterMode": "NAMED",
+        "queryParameters": [_parameter(name, value) for name, value in statement.parameters.items()],
+    }
+    return {
+        "query": query if limit is None else query | {"maximumBytesBilled": str(limit)},
+        "labels": {"service": "sluice", "purpose": statement.purpose},
+        "jobTimeoutMs": str(round(timeout_s(statement.purpose, settings) * 1000)),
+    }
 
 
-def _parameter(name: str, value: Scalar) -> ScalarQueryParameter:  # noqa: PLR0911 - one for each type
-    match value:
-        case bool():
-            return ScalarQueryParameter(name, "BOOL", value)
-        case int() if name.endswith("_us"):
-            # Spelled out here: the library's own text of a datetime has no leading zeros in the year 1.
-            return ScalarQueryParameter(name, "TIMESTAMP", from_epoch_us(value).isoformat(sep=" "))
-        case int():
-            return ScalarQueryParameter(name, "INT64", value)
-        case float():
-            return ScalarQueryParameter(name, "FLOAT64", value)
-        case Decimal():
-            return ScalarQueryParameter(name, "NUMERIC", value)
-        case date():
-            return ScalarQueryParameter(name, "DATE", value.isoformat())
-        case time():
-            return ScalarQueryParameter(name, "TIME", value.isoformat())
-        case bytes():
-            return ScalarQueryParameter(name, "BYTES", value)  # type: ignore[arg-type] # the library encodes it
-        case str():
-            return ScalarQueryParameter(name, "STRING", value)
+_TYPES: dict[type, tuple[str, Callable[[Any], str]]] = {
+    bool: ("BOOL", lambda value: str(value).lower()),
+    int: ("INT64", str),
+    float: ("FLOAT64", str),
+    Decimal: ("NUMERIC", str),
+    date: ("DATE", date.isoformat),
+    time: ("TIME", time.isoformat),
+    bytes: ("BYTES", lambda value: b64encode(value).decode()),
+    str: ("STRING", str),
+}
+
+
+def _parameter(name: str, value: Scalar) -> dict[str, Any]:
+    type_, text_of = _TYPES[type(value)]
+    if type_ == "INT64" and name.endswith("_us"):
+        type_, text_of = "TIMESTAMP", lambda instant_us: from_epoch_us(instant_us).isoformat(sep=" ")
+    return {"name": name, "parameterType": {"type": type_}, "parameterValue": {"value": text_of(value)}}

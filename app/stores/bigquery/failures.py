@@ -1,21 +1,24 @@
-"""Map the failures of BigQuery's client to QueryErrors.
+"""What failures of BigQuery's REST API mean: to whoever runs a query, and to whoever checks a table.
 
 google.api_core.GoogleAPICallError   BigQuery answered with an error: by its reason, else by its status
     RetryError                       it kept failing: by the last failure
-requests, google.auth                no answer at all: StoreUnavailableError
-TimeoutError                         the client gave up waiting: QueryTimeoutError
+requests, google.auth                no answer at all
+TimeoutError                         the client gave up waiting
 
-Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages. Any other failure, above
-all `invalidQuery`, is a defect of ours and no QueryError, unless the table lacks a column of the record type.
+Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages. Any other failure of a query, above all
+`invalidQuery`, is a defect of ours, unless the table lacks a column of the record type.
 """
 
+import enum
 import re
+from collections.abc import Iterator
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from requests.exceptions import RequestException
 
 from app.stores.bigquery.client import AccessError, TableAddress
+from app.stores.sink import SetupError, SinkState
 from app.stores.source import (
     OutdatedColumnsError,
     QueryError,
@@ -24,7 +27,6 @@ from app.stores.source import (
     StoreBusyError,
     StoreUnavailableError,
 )
-from app.telemetry.redaction import first_line
 
 _MAX_QUOTED_CHARS = 500
 _NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
@@ -38,70 +40,136 @@ _NO_SUCH_PLACE = re.compile(r"invalid (dataset|project|table)\b", re.IGNORECASE)
 _TOO_EXPENSIVE = {"bytesBilledLimitExceeded", "billingTierLimitExceeded", "resourcesExceeded"}
 _BUSY = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded", "userRateLimitExceeded"}
 _UNAVAILABLE = {
-    "accessDenied",
     "backendError",
     "billingNotEnabled",
     "internalError",
     "jobBackendError",
     "jobInternalError",
-    "notFound",
+    "stopped",  # by another client
     "tableUnavailable",
 }
+_ADVICE = {
+    SinkState.PERMISSION_DENIED: "the service needs roles/bigquery.dataEditor on the dataset",
+    SinkState.NOT_FOUND: "create it with `terraform apply`, or check SLUICE_BIGQUERY_PROJECT and "
+    "SLUICE_BIGQUERY_DATASET",
+    SinkState.UNREACHABLE: "SLUICE_BIGQUERY_REST_URL",
+}
+
+
+class _Kind(enum.Enum):
+    """What a failure is about; each of those with a sink state bars queries and appends alike."""
+
+    TIMEOUT = enum.auto()
+    TOO_EXPENSIVE = enum.auto()
+    OUTDATED = enum.auto()
+    DEFECT = enum.auto()
+    BUSY = SinkState.QUOTA_EXHAUSTED
+    NO_ACCESS = SinkState.PERMISSION_DENIED
+    NOT_FOUND = SinkState.NOT_FOUND
+    UNREACHABLE = SinkState.UNREACHABLE
 
 
 def query_error(failure: Exception, place: TableAddress, *, limit_bytes: int, timeout_s: float) -> QueryError | None:
     """Return the QueryError for `failure`, or None if it is a defect of the query."""
     if isinstance(failure, RetryError) and isinstance(failure.cause, Exception):
         failure = failure.cause
-    match failure:
-        case TimeoutError():
-            error: QueryError | None = QueryTimeoutError(timeout_s)
-        case AccessError():
-            error = StoreUnavailableError(str(failure))
-        case GoogleAuthError():
-            error = StoreUnavailableError(f"BigQuery refuses the Google credentials: {_quoted(failure)}")
-        case RequestException() | ConnectionError():
-            error = StoreUnavailableError(f"BigQuery cannot be reached at {place.rest_url}: {_quoted(failure)}")
-        case GoogleAPICallError():
-            error = _answered(failure, place, limit_bytes=limit_bytes, timeout_s=timeout_s)
+    message = f"BigQuery at {place.rest_url}, for {place.project}.{place.dataset}, {_words(failure)}"
+    match _kind(failure):
+        case _Kind.TIMEOUT:
+            return QueryTimeoutError(timeout_s)
+        case _Kind.TOO_EXPENSIVE:
+            needed = _NEEDED.search(str(failure))
+            return QueryTooExpensiveError(limit_bytes, int(needed[1]) if needed else None)
+        case _Kind.BUSY:
+            return StoreBusyError(message)
+        case _Kind.OUTDATED:
+            return OutdatedColumnsError(f"the table does not fit the record type: {message}")
+        case _Kind.DEFECT:
+            return None
         case _:
-            error = None
-    return error
+            return StoreUnavailableError(message)
+
+
+def setup_error(failure: Exception, place: TableAddress, table: str) -> SetupError:
+    """Return the set-up error for a failed check of `table`, with a detail of one line."""
+    kind = _kind(failure)
+    state = kind.value if isinstance(kind.value, SinkState) else SinkState.UNREACHABLE
+    advice = f" ({_ADVICE[state]})" if state in _ADVICE and not isinstance(failure, AccessError) else ""
+    return SetupError(state, f"{place.table_id(table)} cannot be checked: {place.rest_url} {_words(failure)}{advice}")
+
+
+def is_table_missing(failure: Exception) -> bool:
+    """Return whether BigQuery answered that it has the dataset but not the table."""
+    return isinstance(failure, NotFound) and "not found: table" in _words(failure).lower()
 
 
 def reason_of(failure: Exception) -> str:
     """Return BigQuery's reason for a failed call; "" if it gave none."""
-    errors = getattr(failure, "errors", None) or [{}]
-    return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
+    return next((str(each["reason"]) for each in _errors(failure) if "reason" in each), "")
 
 
-def _answered(
-    failure: GoogleAPICallError, place: TableAddress, *, limit_bytes: int, timeout_s: float
-) -> QueryError | None:
-    reason, status = reason_of(failure), int(failure.code or 0)
-    message = f"BigQuery answered {status} {reason} for {place.project}.{place.dataset}: {_quoted(failure)}"
-    needed = _NEEDED.search(str(failure.message))
-    if reason in _TOO_EXPENSIVE or needed:
-        return QueryTooExpensiveError(limit_bytes, int(needed[1]) if needed else None)
-    if reason == "timeout" or status == 504 or "timed out" in str(failure.message):
-        return QueryTimeoutError(timeout_s)
-    if reason in _BUSY or status == 429:
-        return StoreBusyError(message)
-    return _unavailable(reason, status, str(failure.message), message)
+def _kind(failure: Exception) -> _Kind:
+    match failure:
+        case TimeoutError():
+            return _Kind.TIMEOUT
+        case GoogleAuthError():
+            is_cut_off = failure.retryable or any(isinstance(each, TransportError) for each in _chain(failure))
+            return _Kind.UNREACHABLE if is_cut_off else _Kind.NO_ACCESS
+        case AccessError():
+            return _Kind.NO_ACCESS
+        case RequestException() | ConnectionError():
+            return _Kind.UNREACHABLE
+        case GoogleAPICallError():
+            return _answered(reason_of(failure), int(failure.code or 0), str(failure.message))
+        case _:
+            return _Kind.DEFECT
 
 
-def _unavailable(reason: str, status: int, text: str, message: str) -> StoreUnavailableError | None:
-    if reason == "stopped":
-        return StoreUnavailableError(f"{message} (the job was cancelled by another client)")
-    if reason == "invalidQuery" and _NO_SUCH_COLUMN.search(text):
-        return OutdatedColumnsError(f"the table does not fit the record type: {message}")
-    if reason in _UNAVAILABLE or status in {401, 403, 404} or status >= 500:
-        return StoreUnavailableError(message)
-    if reason == "invalid" and _NO_SUCH_PLACE.search(text):
-        return StoreUnavailableError(message)
-    return None
+def _answered(reason: str, status: int, text: str) -> _Kind:
+    kind = _Kind.DEFECT
+    if reason in _TOO_EXPENSIVE or _NEEDED.search(text):
+        kind = _Kind.TOO_EXPENSIVE
+    elif reason == "timeout" or status == 504 or "timed out" in text:
+        kind = _Kind.TIMEOUT
+    elif reason in _BUSY or status == 429:
+        kind = _Kind.BUSY
+    elif reason == "invalidQuery" and _NO_SUCH_COLUMN.search(text):
+        kind = _Kind.OUTDATED
+    elif status in {401, 403}:
+        kind = _Kind.NO_ACCESS
+    elif status == 404 or _NO_SUCH_PLACE.search(text):
+        kind = _Kind.NOT_FOUND
+    elif reason in _UNAVAILABLE or status >= 500:
+        kind = _Kind.UNREACHABLE
+    return kind
 
 
-def _quoted(failure: Exception) -> str:
-    text = failure.message if isinstance(failure, GoogleAPICallError) else str(failure)
-    return first_line(str(text).strip())[:_MAX_QUOTED_CHARS]
+def _errors(failure: Exception) -> Iterator[dict[str, object]]:
+    return (each for each in getattr(failure, "errors", None) or () if isinstance(each, dict))
+
+
+def _words(failure: Exception) -> str:
+    """Say in one line what BigQuery answered, without the client's preface, or why there is no answer."""
+    *_, root = _chain(failure)  # libraries wrap a refused connection three times
+    match failure, root:
+        case GoogleAPICallError(), _:
+            own = next((each["message"] for each in _errors(failure) if each.get("message")), None)
+            message = own or failure.message.partition("prettyPrint=false: ")[2] or failure.message
+            text = f"answered {failure.code} {reason_of(failure)}: {message}"
+        case ((AccessError() | GoogleAuthError()), _):
+            text = f"cannot be asked without a token: {failure}"
+        case _, TimeoutError():
+            text = "does not answer in time"
+        case _, OSError():
+            text = f"cannot be reached: {root.strerror or root}"
+        case _:
+            text = f"does not answer like BigQuery: {type(root).__name__}: {root}"
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_QUOTED_CHARS else f"{line[:_MAX_QUOTED_CHARS]}…"
+
+
+def _chain(failure: Exception) -> Iterator[Exception]:
+    link: BaseException | None = failure
+    while isinstance(link, Exception):
+        yield link
+        link = link.__cause__ or link.__context__

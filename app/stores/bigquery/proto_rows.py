@@ -6,13 +6,9 @@ sent, and everything else is encoded once.
 
 Field types follow https://cloud.google.com/bigquery/docs/supported-data-types: TIMESTAMP is int64 microseconds, DATE
 int32 days since 1970-01-01, and NUMERIC, TIME and JSON are text.
-
-Values are read by an expression with one item for each column, compiled once for a table. It runs for every record,
-and a loop over the columns would cost twice as much.
 """
 
 import enum
-import keyword
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
@@ -51,11 +47,10 @@ _LABELS = {
 }
 Convert = Callable[[Any], Any]
 """Converts a Struct's value to the row's."""
-Converters = Mapping[str, Convert]
+Converters = Sequence[tuple[str, Convert]]
 """By column name; the value of a column without a converter stays as it is. None stays None."""
 INGEST_TIME = "ingest_time"
 _DELIVERY_KEY = "delivery_key"
-_OF_A_ROW = ("message_index", _DELIVERY_KEY)  # envelope columns that the rows of a message do not share
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _PACKAGE = "sluice"
 
@@ -92,92 +87,11 @@ def _message(name: str, columns: tuple[Column, ...], lacking: frozenset[str], pr
             label=_LABELS[column.mode],
             json_name=column.name,  # explicit, because the names derived from user_id and userId would clash
         )
-        if column.kind is Kind.STRUCT:
-            nested = _message(_type_name(number, columns), column.fields, lacking, f"{path}.")
+        if column.kind is Kind.STRUCT:  # fields and nested types share a scope; no column has this prefix
+            nested = _message(f"_sluice_{number}", column.fields, lacking, f"{path}.")
             message.nested_type.append(nested)
             field.type_name = nested.name
     return message
-
-
-def _type_name(number: int, columns: tuple[Column, ...]) -> str:
-    """Name the type of the field `number`: fields and nested types share one scope."""
-    name = f"Struct{number}"
-    while any(column.name == name for column in columns):
-        name += "_"
-    return name
-
-
-def values_reader(columns: tuple[Column, ...], converters: Converters) -> Callable[[msgspec.Struct], dict[str, Any]]:
-    """Return the function that reads the values of `columns` from a Struct."""
-    written = _Written()
-    items = [f"{name!r}: {value}" for name, value in written.of_struct("record", columns, converters).items()]
-    return written.compiled(f"lambda record: {{{', '.join(items)}}}")
-
-
-class RowMakers:
-    """Calls the class of a row's message with the values of a record, of an envelope (a mapping by name), or of both.
-
-    Each is a single call with named arguments, so that no intermediate dictionaries are made.
-    """
-
-    def __init__(
-        self, record: tuple[Column, ...], envelope: Iterable[str], own: Iterable[str], converters: Converters
-    ) -> None:
-        """Compile them for the columns of a record, those of the envelope, and those that are a row's `own`."""
-        written = _Written()
-        of_record = written.of_struct("record", record, converters)
-        of_envelope = written.of_items("envelope", envelope, converters)
-        row = {name: name for name in own}
-        known = ", ".join(["new", "record", *row])
-        self.whole: Callable[..., Any] = written.call(f"{known}, envelope", {**of_record, **of_envelope, **row})
-        """Takes the message class, the record, the row's own values in order, and the envelope."""
-        self.without_envelope: Callable[..., Any] = written.call(known, {**of_record, **row})
-        """Takes the same, without the envelope."""
-        self.envelope: Callable[..., Any] = written.call("new, envelope", of_envelope)
-        """Takes the message class and the envelope."""
-
-
-class _Written:
-    """Builds expressions, and holds the converters that they call."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = {"__builtins__": {"getattr": getattr}}
-
-    def of_struct(self, source: str, columns: tuple[Column, ...], converters: Converters) -> dict[str, str]:
-        """Return the expression of each column of a Struct."""
-        accesses = {column.name: _access(source, column.attribute) for column in columns}
-        return {name: self._converted(access, converters.get(name)) for name, access in accesses.items()}
-
-    def of_items(self, source: str, names: Iterable[str], converters: Converters) -> dict[str, str]:
-        """Return the expression of each of these names, in a mapping that has them all."""
-        return {name: self._converted(f"{source}[{name!r}]", converters.get(name)) for name in names}
-
-    def call(self, parameters: str, values: Mapping[str, str]) -> Callable[..., Any]:
-        """Return a function that calls its first parameter, `new`, with these values by name."""
-        named = [f"{name}={value}" for name, value in values.items() if _is_plain(name)]
-        others = [f"{name!r}: {value}" for name, value in values.items() if not _is_plain(name)]
-        arguments = [*named, *([f"**{{{', '.join(others)}}}"] if others else [])]
-        return self.compiled(f"lambda {parameters}: new({', '.join(arguments)})")
-
-    def compiled(self, expression: str) -> Callable[..., Any]:
-        """Return the value of an expression."""
-        made: Callable[..., Any] = eval(expression, self._known)  # noqa: S307 - of a declaration's names, quoted or identifiers
-        return made
-
-    def _converted(self, access: str, convert: Convert | None) -> str:
-        if convert is None:
-            return access
-        name = f"convert{len(self._known)}"
-        self._known[name] = convert
-        return f"None if (value := {access}) is None else {name}(value)"
-
-
-def _access(source: str, attribute: str) -> str:
-    return f"{source}.{attribute}" if _is_plain(attribute) else f"getattr({source}, {attribute!r})"
-
-
-def _is_plain(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name) and name != "__debug__"
 
 
 class ProtoRowEncoder:
@@ -186,46 +100,65 @@ class ProtoRowEncoder:
     def __init__(self, table: Table) -> None:
         self.descriptor: DescriptorProto = protobuf_descriptor(table)
         self.message: Any = _message_class(self.descriptor)
-        shared = [column for column in table.envelope if column.name not in {INGEST_TIME, *_OF_A_ROW}]
-        converters = _converters([*table.record, *shared])
-        self._make = RowMakers(table.record, [column.name for column in shared], _OF_A_ROW, converters)
+        self._record_values = _values_reader(table.record)
+        self._envelope_converters = _converters(table.envelope)
         numbers = {field.name: field.number for field in self.descriptor.field}
         self._stamp_tag, self._key_tag = varint(numbers[INGEST_TIME] << 3), varint(numbers[_DELIVERY_KEY] << 3 | 2)
+        self._rest = None if table.rest is None else table.rest.name
+        self._promoted = {column.name: column.kind for column in table.promoted}
+        self._may_omit = table.may_omit
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return the encoder for the records of a message; `envelope` holds the envelope columns that they share."""
-        new, make, encoded_shared = self.message, self._make, b""
+        new, values_of = self.message, self._record_values
+        shared, encoded_shared = _converted(dict(envelope), self._envelope_converters), b""
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
-            encoded: bytes
-            if not index:  # nearly always the only record, so encode it in one go
-                encoded = make.whole(new, record, index, delivery_key, envelope).SerializePartialToString()
-                return encoded
-            encoded_shared = encoded_shared or make.envelope(new, envelope).SerializePartialToString()
-            encoded = make.without_envelope(new, record, index, delivery_key).SerializePartialToString()
-            return encoded + encoded_shared
+            own = {} if index else shared  # nearly always the only record, so encode it in one go
+            row = new(**values_of(record), **own, message_index=index, delivery_key=delivery_key)
+            encoded: bytes = row.SerializePartialToString()
+            if index:
+                encoded_shared = encoded_shared or new(**shared).SerializePartialToString()
+                encoded += encoded_shared
+            return encoded
 
         return encode
 
-    def using(self, rows: Sequence[bytes], paths: frozenset[str]) -> frozenset[int]:
-        """Return the positions of the rows that have a value for a column at one of the dotted `paths`."""
-        parts = [path.split(".") for path in paths]
-        return frozenset(
-            position
-            for position, row in enumerate(rows)
-            if any(_owners(self.message.FromString(row), path) for path in parts)
-        )
+    def fitted(self, row: bytes, lacking: frozenset[str]) -> bytes | None:
+        """Return `row` for a table that lacks the columns at the dotted paths `lacking`; None if it must wait for them.
 
-    def without(self, row: bytes, paths: frozenset[str]) -> bytes:
-        """Return `row` without its values for the columns at the dotted `paths`."""
+        Where the table `may_omit` columns, their values are left out; values of promoted columns are moved to the rest.
+        """
         message = self.message.FromString(row)
-        for path in paths:
-            *_, name = parts = path.split(".")
-            for owner in _owners(message, parts):
-                owner.ClearField(name)
+        used = {path: owners for path in lacking if (owners := _owners(message, path.split(".")))}
+        if not used:
+            return row
+        if self._may_omit:
+            for path, owners in used.items():
+                for owner in owners:
+                    owner.ClearField(path.rpartition(".")[2])
+        elif not (used.keys() <= self._promoted.keys() and self._rest not in lacking and self._moved(message, used)):
+            return None
         encoded: bytes = message.SerializePartialToString()
         return encoded
+
+    def _moved(self, message: Any, names: Iterable[str]) -> bool:
+        """Move the values of promoted columns to the rest, or return False.
+
+        A member has that name already if a type's `upgrade` declares it and leaves it in the rest. JSON has no text for
+        a number that is not finite.
+        """
+        rest: dict[str, msgspec.Raw] = _read_rest(getattr(message, str(self._rest)) or "{}")
+        for name in names:
+            value = getattr(message, name)
+            if name in rest or (isinstance(value, float) and not math.isfinite(value)):
+                return False
+            is_instant = self._promoted[name] is Kind.TIMESTAMP
+            rest[name] = msgspec.Raw(msgspec.json.encode(to_text(value) if is_instant else value))
+            message.ClearField(name)
+        setattr(message, str(self._rest), msgspec.json.encode(rest).decode())
+        return True
 
     def stamp(self, ingest_us: int) -> bytes:
         """Return the bytes that end a row: its `ingest_time`, in microseconds since the Unix epoch."""
@@ -262,18 +195,32 @@ def _message_class(descriptor: DescriptorProto) -> type:
     return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{descriptor.name}"))
 
 
-def _reader(columns: tuple[Column, ...]) -> Callable[[msgspec.Struct], dict[str, Any]]:
-    return values_reader(columns, _converters(columns))
+def _values_reader(columns: Sequence[Column]) -> Convert:
+    """Return the function that reads the values of `columns` from a Struct."""
+    attributes, converters = [(column.name, column.attribute) for column in columns], _converters(columns)
+
+    def values(record: msgspec.Struct) -> dict[str, Any]:
+        return _converted({name: getattr(record, attribute) for name, attribute in attributes}, converters)
+
+    return values
 
 
-def _converters(columns: Iterable[Column]) -> dict[str, Convert]:
-    converters = {column.name: _converter(column) for column in columns}
-    return {name: convert for name, convert in converters.items() if convert is not None}
+def _converted(values: dict[str, Any], converters: Converters) -> dict[str, Any]:
+    """Convert `values` in place, and return them."""
+    for name, convert in converters:
+        if (value := values.get(name)) is not None:
+            values[name] = convert(value)
+    return values
+
+
+def _converters(columns: Iterable[Column]) -> Converters:
+    converters = [(column.name, _converter(column)) for column in columns]
+    return [(name, convert) for name, convert in converters if convert is not None]
 
 
 def _converter(column: Column) -> Convert | None:
     if column.kind is Kind.STRUCT:
-        item: Convert | None = _reader(column.fields)
+        item: Convert | None = _values_reader(column.fields)
     elif column.closed:
         item = _plain
     elif column.is_uuid:
@@ -302,41 +249,4 @@ _CONVERTERS: dict[Kind, Convert] = {
     Kind.NUMERIC: plain_decimal,
     Kind.JSON: msgspec.json.Encoder().encode,  # already UTF-8, as strings are on the wire
 }
-
-
-_Rest = dict[str, msgspec.Raw]
-_read_rest = msgspec.json.Decoder(_Rest).decode
-
-
-class PendingValues:
-    """Moves values in the rows of one table, which are messages of its descriptor (app.stores.bigquery.proto_rows)."""
-
-    def __init__(self, table: Table, message: Any) -> None:
-        self._rest = "" if table.rest is None else table.rest.name
-        self._promoted = {column.name: column.kind for column in table.promoted}
-        self._message = message
-
-    def movable(self, lacking: frozenset[str]) -> frozenset[str]:
-        """Return the columns among `lacking` whose values can be moved: none if the table lacks the rest itself."""
-        return frozenset() if self._rest in lacking else lacking & self._promoted.keys()
-
-    def moved(self, row: bytes, names: frozenset[str]) -> bytes | None:
-        """Return `row` with its values for these columns in its rest; None if one cannot be moved.
-
-        A member has that name already if a type's `upgrade` declares it and leaves it in the rest. JSON has no text for
-        a number that is not finite.
-        """
-        message = self._message.FromString(row)
-        fields = [(field.name, value) for field, value in message.ListFields() if field.name in names]
-        if not fields:
-            return row
-        rest: _Rest = _read_rest(getattr(message, self._rest) or "{}")
-        for name, value in fields:
-            if name in rest or (isinstance(value, float) and not math.isfinite(value)):
-                return None
-            is_instant = self._promoted[name] is Kind.TIMESTAMP
-            rest[name] = msgspec.Raw(msgspec.json.encode(to_text(value) if is_instant else value))
-            message.ClearField(name)
-        setattr(message, self._rest, msgspec.json.encode(rest).decode())
-        encoded: bytes = message.SerializePartialToString()
-        return encoded
+_read_rest = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -16,7 +16,7 @@ from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.table_check import TableMonitor, check_table, warn_of_undeclared_tables
 from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.bigquery.watermarks.marks import INSTANCES, instances_table
-from app.stores.bigquery.watermarks.setup import announcing_of
+from app.stores.bigquery.watermarks.rules import Limits
 from app.stores.sink import fence
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
@@ -55,7 +55,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         """Return what announces this instance; a reader has no need of it."""
         table = instances_table()
         of_marks = opened(table, monitor_of(table), 1, None)
-        return announcing_of(settings, clock, of_marks, secrets.token_hex(8)), of_marks
+        return Announcing(secrets.token_hex(8), Limits.of(settings.store), clock, of_marks), of_marks
 
     def appender(table: Table) -> StorageWriteAppender:
         if table.name not in appenders:

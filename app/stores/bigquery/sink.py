@@ -19,7 +19,7 @@ from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
-from app.stores.bigquery.proto_rows import PendingValues, ProtoRowEncoder, protobuf_descriptor
+from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.bigquery.table_check import TableMonitor
 from app.stores.bigquery.watermarks.announcing import AnnouncedStamp, Announcing
 from app.stores.sink import (
@@ -31,7 +31,6 @@ from app.stores.sink import (
     RowsRefused,
     SetupError,
     SinkState,
-    Stored,
     TableCheck,
     Uncertain,
 )
@@ -54,7 +53,7 @@ class StorageWriteAppender:
     BigQuery refuses a writer schema with a field that the table lacks. So connections leave out the columns that the
     monitor finds missing. Rows that use one are held, or have its value moved into their rest if it is promoted.
     BigQuery's append servers learn of a new column minutes after its REST API shows it: a column that they refuse is
-    *unready*, and is left out until an append with it succeeds.
+    *unready*, and is left out until the next check of the table.
     """
 
     target_in_flight = MAX_REQUESTS
@@ -77,13 +76,11 @@ class StorageWriteAppender:
         self._table, self._announcing = table, announcing
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = ProtoRowEncoder(table)
-        self._pending_values = PendingValues(table, self._rows.message)
         self._channel_options = channel_options(fence.margin_us / MICROSECONDS)
         self._connections = Connections(self._open_connection, clock, max_connections)
         self._lacking: frozenset[str] = frozenset()
         """What new connections leave out."""
         self._last_lacking = self._unready = self._lacking
-        self._tries_unready = False
         self._descriptor = self._rows.descriptor
 
     @property
@@ -119,9 +116,6 @@ class StorageWriteAppender:
             if self._announcing is not None:
                 self._announcing.ended(stamp, outcome)
         outcome = stamp.judge(outcome)
-        if connection.updated_schema:
-            connection.updated_schema = False
-            self._monitor.begin()  # so the next append knows whether the table still fits; these rows are stored
         if not isinstance(outcome, RowsRefused | SetupError):
             return outcome
         return await self._second_thought(outcome, connection.lacking, begun_us)
@@ -132,28 +126,13 @@ class StorageWriteAppender:
         return AnnouncedStamp(self._clock, self.fence, self._rows.stamp, self._announcing)
 
     async def _send(self, connection: Connection, rows: Sequence[bytes], stamp: AttemptStamp) -> Outcome:
-        lacking = connection.lacking
-        if lacking and (used := self._rows.using(rows, lacking)):
-            if self._table.may_omit:
-                rows = [self._rows.without(row, lacking) for row in rows]
-            else:
-                rows, held = self._without_pending(rows, used, lacking)
-                if held:
-                    return RowsHeld(held, _lack(lacking))
-        outcome = await connection.append(rows, stamp)
-        if self._unready and isinstance(outcome, Stored) and not self._unready & lacking:
-            self._unready = frozenset()
-        return outcome
-
-    def _without_pending(
-        self, rows: Sequence[bytes], used: frozenset[int], lacking: frozenset[str]
-    ) -> tuple[Sequence[bytes], frozenset[int]]:
-        """Return the rows with their values for promoted columns moved, and the positions of those that must wait."""
-        movable = self._pending_values.movable(lacking)
-        held = self._rows.using(rows, lacking - movable)
-        moved = {position: self._pending_values.moved(rows[position], movable) for position in used - held}
-        held |= {position for position, row in moved.items() if row is None}
-        return [moved.get(position) or row for position, row in enumerate(rows)], held
+        if connection.lacking:
+            fitted = [self._rows.fitted(row, connection.lacking) for row in rows]
+            held = frozenset(position for position, row in enumerate(fitted) if row is None)
+            if held:
+                return RowsHeld(held, _lack(connection.lacking))
+            rows = [row for row in fitted if row is not None]
+        return await connection.append(rows, stamp)
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
         """Return `row` under the key of a late row."""
@@ -166,9 +145,9 @@ class StorageWriteAppender:
             unannounced = await self._announcing.obstacle()
             if isinstance(unannounced, SetupError):
                 return unannounced
-        if table_check is None and self._unready:
-            self._tries_unready = True  # with the next append
-            return ColumnsPending(self._unready, f"{_lack(self._unready)}, as far as BigQuery's append servers know")
+        unready, self._unready = self._unready, frozenset()  # the next append tries with them
+        if table_check is None and unready:
+            return ColumnsPending(unready, f"{_lack(unready)}, as far as BigQuery's append servers know")
         return table_check
 
     async def close(self) -> None:
@@ -178,9 +157,7 @@ class StorageWriteAppender:
 
     def _adapt(self) -> None:
         """Leave out of new connections what the table lacks now; a changed schema needs a fresh connection."""
-        lacking = self._monitor.missing
-        if self._unready and not self._tries_unready:
-            lacking |= self._unready
+        lacking = self._monitor.missing | self._unready
         if lacking != self._lacking:
             _log.info("%s", _lack(lacking) if lacking else "the table has every declared column")
             self._lacking, self._last_lacking = lacking, lacking or self._last_lacking
@@ -192,8 +169,8 @@ class StorageWriteAppender:
 
         A check that fails (by timeout or quota) is no obstacle: rows go to another address.
         """
-        ended_us = self._monitor.ended_us
-        if ended_us is None or self._clock.elapsed_us() - ended_us > _CHECK_HOLDS_US:
+        begun_us = self._monitor.begun_us
+        if begun_us is None or self._clock.elapsed_us() - begun_us > _CHECK_HOLDS_US:
             await first_within(self._clock, _LOOK_WAIT_S, self._monitor.begin())
         table_check = self._monitor.result
         return table_check if isinstance(table_check, SetupError) and _stands_in_the_way(table_check) else None
@@ -206,8 +183,8 @@ class StorageWriteAppender:
         `lacking` is what the connection left out, and `begun_us` when the append began. A row that is refused for a
         column that the table lacks is not at fault, whether the store names the schema or the row.
         """
-        unknown = self._unknown_columns(outcome) - lacking
-        is_mismatch = bool(unknown) or (isinstance(outcome, SetupError) and outcome.state is SinkState.SCHEMA_MISMATCH)
+        unknown, state = self._unknown_columns(outcome) - lacking, getattr(outcome, "state", None)
+        is_mismatch = bool(unknown) or state is SinkState.SCHEMA_MISMATCH
         if is_mismatch:  # a check from before the append may not have seen the change
             await self._monitor.since(begun_us, _LOOK_WAIT_S)
         obstacle = await self._obstacle()
@@ -219,26 +196,16 @@ class StorageWriteAppender:
             return obstacle
         if not self._monitor.has_answer and isinstance(outcome, RowsRefused):
             return Uncertain(f"rows are not rejected before the table was checked: {outcome.detail}")
-        if isinstance(outcome, RowsRefused) and self._monitor.missing - lacking:
-            is_mismatch = True
-        is_checked = not isinstance(self._monitor.result, SetupError)
-        if (unknown or (is_mismatch and is_checked)) and self._leaves_more_out(lacking, unknown):
-            return Uncertain("the table has fewer columns than the connection's schema; sending again without them")
-        is_not_found = isinstance(outcome, SetupError) and outcome.state is SinkState.NOT_FOUND
-        if is_not_found and not isinstance(self._monitor.result, SetupError):
+        is_checked, missing = not isinstance(self._monitor.result, SetupError), self._monitor.missing
+        if is_checked and state is SinkState.NOT_FOUND:
             return Uncertain(f"the table exists, but a connection did not find it: {outcome.detail}")
+        if missing - lacking and (isinstance(outcome, RowsRefused) or (is_mismatch and is_checked)):
+            return _sent_again()
+        if unknown or (is_mismatch and is_checked):  # the REST API shows columns that the append servers do not know
+            self._unready = (unknown | self._unready if unknown else self._last_lacking) - missing
+            if self._unready - lacking:
+                return _sent_again()
         return outcome
-
-    def _leaves_more_out(self, lacking: frozenset[str], unknown: frozenset[str]) -> bool:
-        """Return whether the next connection leaves out more than one that left out `lacking`, and was refused.
-
-        `unknown` are the columns that the refusal names; empty if it names none.
-        """
-        if not self._monitor.missing - lacking:
-            # The REST API shows columns that the append servers do not know yet.
-            self._unready = (unknown | self._unready if unknown else self._last_lacking) - self._monitor.missing
-            self._tries_unready = False
-        return bool((self._monitor.missing | self._unready) - lacking)
 
     def _unknown_columns(self, outcome: RowsRefused | SetupError) -> frozenset[str]:
         """Return the declared columns that the store does not know, according to a refusal that names rows."""
@@ -250,6 +217,10 @@ class StorageWriteAppender:
     def _open_connection(self) -> Connection:
         channel = self._access.channel(self._channel_options)
         return Connection(channel, self._stream, self._descriptor, self._trace_id, lacking=self._lacking)
+
+
+def _sent_again() -> Uncertain:
+    return Uncertain("the table has fewer columns than the connection's schema; sending again without them")
 
 
 def _lack(paths: frozenset[str]) -> str:

@@ -1,12 +1,18 @@
 """BigQuery behind the QueryRunner.
 
-Google's client library blocks, so its calls run in threads of their own, never on the event loop. `jobs` limits a
-query's bytes and time. This module waits for it, and cancels the job if its caller stops waiting or the time is over.
+Calls of the REST API block, so they run in threads of their own, never on the event loop. `jobs` limits a query's bytes
+and time. This module waits for it, and cancels the job if its caller stops waiting or the time is over.
+
+A record is looked up by its id in two steps: at which instants it has rows, then those rows. Tables are clustered by
+time, so a condition on the id excludes no blocks, unless a search index knows in which it is
+(https://cloud.google.com/bigquery/docs/search-index). The first step reads two narrow columns of the range, or the
+blocks that the index names; the second all columns of the blocks at a few instants. Of rows that are not indexed yet,
+the first reads the same two columns, so it costs little there too.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -15,21 +21,19 @@ from typing import Any, TypeVar
 
 import msgspec
 from google.api_core.exceptions import InternalServerError, ServiceUnavailable
-from google.cloud.bigquery import Client
 from google.cloud.bigquery_storage_v1 import types
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadAsyncClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcAsyncIOTransport
 
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, epoch_us
 from app.settings.load import Settings
-from app.stores.bigquery import cost_limits, jobs
-from app.stores.bigquery.client import BigQueryClients
+from app.stores.bigquery import cost_limits
+from app.stores.bigquery.client import QUERY_THREADS, BigQueryClients
 from app.stores.bigquery.failures import query_error
-from app.stores.bigquery.jobs import Run
-from app.stores.bigquery.look_up import look_up
+from app.stores.bigquery.jobs import Job
 from app.stores.bigquery.table_check import TableMonitor
-from app.stores.bigquery.watermarks.setup import horizons_of
+from app.stores.bigquery.watermarks.horizons import Horizons
 from app.stores.query import ArrowQuery, Deletion, LookUp, Query
 from app.stores.source import (
     END_OF_STREAM,
@@ -39,20 +43,20 @@ from app.stores.source import (
     Plan,
     QueryError,
     QueryTimeoutError,
+    Row,
     StoreBusyError,
     streamed_bytes,
 )
 from app.stores.sql.projection import source_of
-from app.stores.sql.statement import Statement, render
+from app.stores.sql.statement import MOST_INSTANTS, Statement, render, render_instants, render_look_up
 
-_THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
 _Result = TypeVar("_Result")
-_log = logging.getLogger("sluice.query")
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
 _SESSION_TIMEOUT_S = 30.0
 _ATTEMPTS = 3  # in a row without a single batch
 _PAUSE_S = 0.1
 _CHECK_WAIT_S = 3.0
+_FEW = 100  # instants, each with a block of its own, which has tens of megabytes
 
 
 class BigQueryRunner:
@@ -76,22 +80,19 @@ class BigQueryRunner:
     ) -> None:
         self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
         self.poll_s = settings.query.poll_s
-        self._horizons = horizons_of(settings, clock, self.read)
+        self._horizons = Horizons(settings, clock, self.read)
         self.learn_horizon: LearnHorizon | None = self._horizons.learn
         # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
         self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
         self._trust = cost_limits.Trust(partial(cost_limits.max_bytes_billed, settings=settings), clock)
         self._settle_us = round(settings.store.settle_s * SECOND_US)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bigquery-query")
-        # Apart from the queries: a cancellation must reach BigQuery even if all query threads are waiting.
-        self._cancelling = ThreadPoolExecutor(2, thread_name_prefix="bigquery-cancel")
-        self._bounded: Client | None = None
+        self._threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="bigquery-query")
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
         if isinstance(query, LookUp):
             return await self._look_up(query)
-        answer = await self._over_live_columns(query, jobs.run_for_rows)
+        answer = await self._over_live_columns(query, Job.rows)
         if cost_limits.is_short(query):
             self._trust.note(query, answer.bytes_processed)
         return answer
@@ -106,11 +107,11 @@ class BigQueryRunner:
 
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
-        return await self._run(statement, jobs.run_for_rows)
+        return await self._run(statement, Job.rows)
 
     async def explain(self, query: Query) -> Plan:
         """Return the statement, and how many bytes it would read, at most, by a dry run, which is free."""
-        estimated_bytes = await self._over_live_columns(query, jobs.dry_run)
+        estimated_bytes = await self._over_live_columns(query, Job.estimated_bytes)
         return self._statement(query).plan(estimated_bytes)
 
     def version(self, table: str) -> int | None:
@@ -127,11 +128,11 @@ class BigQueryRunner:
         Raises:
             QueryError: as of `rows`; its cause is what the client raised.
         """
-        return await self._over_live_columns(deletion, jobs.run_for_changes)
+        return await self._over_live_columns(deletion, Job.changes)
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        table_path, billed = await self._over_live_columns(query, jobs.run_for_table)
+        table_path, billed = await self._over_live_columns(query, Job.table)
         if billed and (request_bytes := streamed_bytes.get()) is not None:
             request_bytes.append(billed)
         try:
@@ -147,9 +148,8 @@ class BigQueryRunner:
         """Start no more queries. No caller waits for those still running; they end by their own timeouts."""
         self._horizons.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._cancelling.shutdown(wait=False)
 
-    async def _over_live_columns(self, query: Query | Deletion, how: Callable[..., _Result]) -> _Result:
+    async def _over_live_columns(self, query: Query | Deletion, how: Callable[[Job], _Result]) -> _Result:
         """Run `query` over the columns that its table has."""
         is_cheap = cost_limits.is_short(query) and self._trust.covers(query)
 
@@ -184,45 +184,30 @@ class BigQueryRunner:
         monitor = self._monitors.get(query.table)
         return render(query, source_of(query, monitor.table, monitor.missing) if monitor else "")
 
-    async def _run(self, statement: Statement, how: Callable[..., _Result]) -> _Result:
+    async def _run(self, statement: Statement, how: Callable[[Job], _Result]) -> _Result:
         """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""
-        run, timeout_s = Run(), cost_limits.timeout_s(statement.purpose, self._settings)
-        work = self._threads.submit(self._in_thread, how, statement, run)
+        job = Job(statement, self._access.place, self._settings)
+        timeout_s = cost_limits.timeout_s(statement.purpose, self._settings)
+        work = self._threads.submit(self._in_thread, how, job)
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.wrap_future(work)
         except TimeoutError:
-            if not run.begun:
-                raise StoreBusyError(f"all {_THREADS} query threads were busy for {timeout_s:g} s") from None
+            if not job.has_begun:
+                raise StoreBusyError(f"all {QUERY_THREADS} query threads were busy for {timeout_s:g} s") from None
             raise QueryTimeoutError(timeout_s) from None
         finally:
-            self._give_up(run)  # has no effect on a run that is done
+            if job.abandon():  # not in the pool, all of whose threads may be waiting
+                threading.Thread(target=job.cancel, name="bigquery-cancel", daemon=True).start()
 
-    def _give_up(self, run: Run) -> None:
-        """Cancel the job of `run` with the client that started it, since a new client may take seconds to make."""
-        job = run.give_up()
-        if job is None or run.client is None:
-            return
+    def _in_thread(self, how: Callable[[Job], _Result], job: Job) -> _Result:
+        job.has_begun = True  # before loading credentials, which may take longer than the query's timeout
         try:
-            self._cancelling.submit(jobs.cancel, run.client, job)
-        except RuntimeError as error:  # closed meanwhile; the caller must see how the query ended instead
-            _log.warning("cannot cancel the job %s: %s", job.job_id, error)
-
-    def _in_thread(self, how: Callable[..., _Result], statement: Statement, run: Run) -> _Result:
-        run.begun = True  # before loading credentials, which may take longer than the query's timeout
-        try:
-            run.client = self._client()
-            return how(run.client, statement, self._access.place, self._settings, run)
+            job.client = self._access.client()
+            return how(job)
         except Exception as failure:  # named here, or let through
-            self._raise_named(failure, statement)
+            self._raise_named(failure, job.statement)
             raise
-
-    def _client(self) -> Client:
-        client = self._access.client()
-        if client is not self._bounded:
-            jobs.bound_connections(client, _THREADS)
-            self._bounded = client
-        return client
 
     def _raise_named(self, failure: Exception, statement: Statement) -> None:
         named: QueryError | None = query_error(
@@ -233,6 +218,47 @@ class BigQueryRunner:
         )
         if named is not None:
             raise named from failure
+
+
+async def look_up(
+    read: Callable[[Statement], Awaitable[Answer]], query: LookUp, source: str, *, is_indexed: bool
+) -> Answer:
+    """Return the rows of `query`, which `read` reads from `source` ("": the table itself).
+
+    `is_indexed`: a search index finds the id, so the first step costs far less than BigQuery estimates.
+
+    Raises:
+        QueryError: the store gave no answer.
+    """
+    answer = await read(render_instants(query, is_cheap=is_indexed))
+    billed = answer.bytes_processed or 0
+    instants = [epoch_us(row["ingest_time"]) for row in answer.rows]
+    if len(instants) > MOST_INSTANTS:  # an id of more rows than can be named
+        rest = await read(render_look_up(query, source))
+        return Answer(rest.rows, billed + (rest.bytes_processed or 0))
+    rows: list[Row] = []
+    for some in _groups(instants, query.lookback_us):
+        if some[0] < query.within.from_us:  # only the look-back has rows
+            break
+        left = msgspec.structs.replace(query, limit=query.limit - len(rows))
+        part = await read(render_look_up(left, source, some, is_cheap=len(some) <= _FEW))
+        billed += part.bytes_processed or 0
+        rows += part.rows
+        if len(rows) == query.limit:
+            break
+    return Answer(rows, billed)
+
+
+def _groups(instants: Sequence[int], lookback_us: int) -> Iterator[Sequence[int]]:
+    """Yield the instants, newest first: those that may be copies of one delivery, then all the others.
+
+    No row of the second group is within the look-back of one in the first.
+    """
+    end = next(
+        (place for place in range(1, len(instants)) if instants[place - 1] - instants[place] > lookback_us),
+        len(instants),
+    )
+    yield from (group for group in (instants[:end], instants[end:]) if group)
 
 
 async def read_table(access: BigQueryClients, table_path: str) -> AsyncGenerator[bytes, None]:

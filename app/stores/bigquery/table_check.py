@@ -7,26 +7,22 @@ request without retries, since its callers repeat it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from typing import Literal
-
-from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError, TransportError
+from typing import Any
 
 from app.runtime.clock import Clock
 from app.runtime.deadlines import first_within
 from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.backend import MARKS, undeclared_table
-from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
-from app.stores.bigquery.table_diff import LiveTable, describe, differences, live_table
+from app.stores.bigquery.client import BigQueryClients
+from app.stores.bigquery.failures import setup_error
+from app.stores.bigquery.table_diff import describe, differences
 from app.stores.sink import ColumnsPending, SetupError, SinkState
 from app.telemetry.logs import QUOTES_NAMES
 from app.telemetry.redaction import first_line
 
 TIMEOUT_S = 10.0
-_MAX_QUOTED = 400
-# https://cloud.google.com/bigquery/docs/error-messages
-_QUOTA_REASONS = {"quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"}
+_log = logging.getLogger("sluice.writer")
 
 
 async def check_table(
@@ -48,17 +44,17 @@ async def check_table(
         return problem
     advice = "`sluice schema diff` lists all differences; docs/record-types.md says how to resolve them"
     name = access.place.table_id(table.name)
-    if breaking := [difference for difference in all_differences if difference.breaks]:
+    if breaking := [difference for difference in all_differences if difference.effect == "breaks"]:
         text = f"{name} does not fit the record type: {describe(breaking)} {advice}"
         return SetupError(SinkState.SCHEMA_MISMATCH, text)
-    if pending := [difference for difference in all_differences if difference.pending]:
+    if pending := [difference for difference in all_differences if difference.effect == "pending"]:
         text = f"{name} lacks columns of the record type: {describe(pending)} {advice}"
         return ColumnsPending(frozenset(difference.path for difference in pending), text)
     return None
 
 
-def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S) -> LiveTable:
-    """Return the live table. It blocks, so do not call it on the event loop.
+def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """Return the Table resource of the live table. It blocks, so do not call it on the event loop.
 
     Raises:
         Exception: whatever the client, the credentials or the network raise; `setup_error` says what it means.
@@ -68,109 +64,8 @@ def read_table(access: BigQueryClients, table: str, timeout_s: float = TIMEOUT_S
     client = access.client()
     reference = bigquery.DatasetReference(access.place.project, access.place.dataset).table(table)
     live = client.get_table(reference, retry=None, timeout=timeout_s)  # type: ignore[arg-type] # None: no retries
-    return live_table(live.to_api_repr())
-
-
-def setup_error(error: Exception, place: TableAddress, table: str) -> SetupError:
-    """Return the set-up error for an exception of `read_table`, with a detail of one line."""
-    match error:
-        case AccessError():
-            return SetupError(SinkState.PERMISSION_DENIED, _line(str(error), 2 * _MAX_QUOTED))
-        case GoogleAuthError():
-            return _without_token(error, place.table_id(table))
-        case exceptions.GoogleAPICallError():
-            return _answered(error, place, table)
-        case _:
-            return SetupError(SinkState.UNREACHABLE, f"{place.rest_url} (SLUICE_BIGQUERY_REST_URL) {_root(error)}")
-
-
-def _without_token(error: GoogleAuthError, name: str) -> SetupError:
-    reason = _line(str(error))
-    if error.retryable or any(isinstance(each, TransportError) for each in _chain(error)):
-        text = f"cannot get an access token to check {name}: {reason}"
-        return SetupError(SinkState.UNREACHABLE, text)
-    text = f"BigQuery refuses the credentials, so {name} cannot be checked: {reason}"
-    return SetupError(SinkState.PERMISSION_DENIED, text)
-
-
-def _answered(error: exceptions.GoogleAPICallError, place: TableAddress, table: str) -> SetupError:
-    name, message = place.table_id(table), _message(error)
-    if isinstance(error, exceptions.TooManyRequests) or _reason(error) in _QUOTA_REASONS:
-        return SetupError(SinkState.QUOTA_EXHAUSTED, f"the quota for checking {name} is exhausted: {message}")
-    if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
-        text = (
-            f"permission to check {name} is missing: {message} (the service needs roles/bigquery.dataEditor on "
-            "the dataset)"
-        )
-        return SetupError(SinkState.PERMISSION_DENIED, text)
-    if (part := missing_part(error)) is not None:
-        return SetupError(SinkState.NOT_FOUND, _not_found(part, place, table))
-    answered = f"{place.rest_url} (SLUICE_BIGQUERY_REST_URL) answered {error.code} about {name}: {message}"
-    not_found = isinstance(error, exceptions.NotFound)
-    return SetupError(SinkState.NOT_FOUND if not_found else SinkState.UNREACHABLE, answered)
-
-
-def missing_part(error: Exception) -> Literal["project", "dataset", "table"] | None:
-    """Return which part of the table's name BigQuery does not know, according to its answer."""
-    if not isinstance(error, exceptions.NotFound | exceptions.BadRequest):
-        return None
-    message = _message(error).lower()
-    parts: tuple[Literal["project", "dataset", "table"], ...] = ("project", "dataset", "table")
-    for part in parts:
-        if message.startswith((f"not found: {part}", f"invalid {part} id")):
-            return part
-    return None
-
-
-def _not_found(part: Literal["project", "dataset", "table"], place: TableAddress, table: str) -> str:
-    name = place.table_id(table)
-    match part:
-        case "project":
-            return (
-                f"the project {place.project} does not exist, and so neither does {name}: check SLUICE_BIGQUERY_PROJECT"
-            )
-        case "dataset":
-            return (
-                f"the project {place.project} has no dataset {place.dataset}, so there is no {name}: check "
-                "SLUICE_BIGQUERY_DATASET and SLUICE_BIGQUERY_PROJECT, or create it with `terraform apply`"
-            )
-        case "table":
-            return (
-                f"the table {name} does not exist: create it with `terraform apply`, or check "
-                "SLUICE_BIGQUERY_PROJECT and SLUICE_BIGQUERY_DATASET"
-            )
-
-
-def _reason(error: exceptions.GoogleAPICallError) -> str:
-    return next((str(each["reason"]) for each in error.errors if isinstance(each, dict) and "reason" in each), "")
-
-
-def _message(error: exceptions.GoogleAPICallError) -> str:
-    """Return the server's own message, without the method and address that the client prefixes."""
-    words = next((each["message"] for each in error.errors if isinstance(each, dict) and each.get("message")), None)
-    return _line(str(words or error.message.partition("prettyPrint=false: ")[2] or error.message))
-
-
-def _root(error: Exception) -> str:
-    """Describe the root of a chain of exceptions: libraries wrap a refused connection three times."""
-    *_, deepest = _chain(error)
-    if isinstance(deepest, TimeoutError):
-        return "does not answer in time"
-    if isinstance(deepest, OSError):
-        return f"cannot be reached: {_line(deepest.strerror or str(deepest))}"
-    return f"does not answer like BigQuery: {_line(f'{type(deepest).__name__}: {deepest}')}"
-
-
-def _chain(error: Exception) -> Iterator[Exception]:
-    link: BaseException | None = error
-    while isinstance(link, Exception):
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _line(text: str, max_chars: int = _MAX_QUOTED) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= max_chars else f"{line[:max_chars]}…"
+    resource: dict[str, Any] = live.to_api_repr()
+    return resource
 
 
 Check = Callable[[], Awaitable[SetupError | ColumnsPending | None]]
@@ -180,8 +75,8 @@ class TableMonitor:
     """Checks one live table and remembers the result; concurrent callers share a check.
 
     `missing` are the dotted paths of the optional columns that the table lacks. A check that fails does not change
-    them. `begun_us` is when the latest complete check began, and `ended_us` when it ended (the clock's `elapsed_us`);
-    None before the first. `has_answer` says whether any check has found which columns it has.
+    them. `begun_us` is when the latest complete check began (the clock's `elapsed_us`); None before the first.
+    `has_answer` says whether any check has found which columns it has.
     """
 
     def __init__(self, table: Table, check: Check, clock: Clock) -> None:
@@ -190,7 +85,6 @@ class TableMonitor:
         self.missing: frozenset[str] = frozenset()
         self.has_answer = False
         self.begun_us: int | None = None
-        self.ended_us: int | None = None
         self._checking: asyncio.Task[SetupError | ColumnsPending | None] | None = None
 
     def begin(self) -> "asyncio.Task[SetupError | ColumnsPending | None]":
@@ -219,7 +113,7 @@ class TableMonitor:
     async def _check_once(self) -> SetupError | ColumnsPending | None:
         begun_us = self._clock.elapsed_us()
         self.result = await self._check()
-        self.begun_us, self.ended_us = begun_us, self._clock.elapsed_us()
+        self.begun_us = begun_us
         match self.result:
             case None:
                 self.missing, self.has_answer = frozenset(), True
@@ -228,10 +122,6 @@ class TableMonitor:
             case SetupError():
                 pass
         return self.result
-
-
-_TIMEOUT_S = 10.0
-_log = logging.getLogger("sluice.writer")
 
 
 async def warn_of_undeclared_tables(access: BigQueryClients, declared: Collection[str]) -> None:
@@ -247,10 +137,10 @@ async def warn_of_undeclared_tables(access: BigQueryClients, declared: Collectio
 
 def _warnings(access: BigQueryClients, declared: Collection[str]) -> Iterator[str]:
     client, place = access.client(), access.place
-    for each in client.list_tables(f"{place.project}.{place.dataset}", timeout=_TIMEOUT_S):
+    for each in client.list_tables(f"{place.project}.{place.dataset}", timeout=TIMEOUT_S):
         if each.table_type != "TABLE" or each.table_id in declared:
             continue
-        table = client.get_table(each.reference, timeout=_TIMEOUT_S)
+        table = client.get_table(each.reference, timeout=TIMEOUT_S)
         buffered = table.streaming_buffer.estimated_rows if table.streaming_buffer is not None else 0
         rows = (table.num_rows or 0) + (buffered or 0)
         if rows and set(MARKS) <= {field.name for field in table.schema}:

@@ -9,7 +9,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from app.record import RecordTypeError
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.table_diff import describe, differences, live_table
+from app.stores.bigquery.table_diff import describe, differences
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
 from sluice.local.bigquery.errors import ProvisionError
@@ -56,9 +56,7 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
 
 
 def _require_fit(place: TableAddress, table: Table, existing_table: bigquery.Table) -> None:
-    breaking = [
-        each for each in differences(table, live_table(existing_table.to_api_repr())) if each.breaks or each.pending
-    ]
+    breaking = [each for each in differences(table, existing_table.to_api_repr()) if each.effect != "noted"]
     if breaking:
         raise ProvisionError(
             f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "

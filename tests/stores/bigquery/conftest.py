@@ -2,7 +2,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.ingest.pool import Pool
 from tests.stores.bigquery.rest_server import RestServer, serving
 from tests.stores.bigquery.rig import Rig, rigged
 
@@ -19,9 +18,3 @@ async def rig() -> AsyncIterator[Rig]:
     """Give a writer over one connection, and check its ledger at the end."""
     async with rigged() as rig:
         yield rig
-
-
-@pytest.fixture
-def single() -> Pool:
-    """Give a pool of one connection at most."""
-    return Pool(max_connections=1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.record import Record
 from app.schema.table import records_table
 from app.stores.bigquery.connection import AppendRequests
-from app.stores.bigquery.proto_rows import protobuf_descriptor, varint
+from app.stores.bigquery.proto_rows import protobuf_descriptor
 
 STREAM, TRACE_ID = "projects/p/datasets/d/tables/t/streams/_default", "sluice:here"
 SCHEMA: DescriptorProto = protobuf_descriptor(records_table(Record))
@@ -54,39 +54,3 @@ def test_lengths_that_take_one_byte_more_are_written_right(size: int, end: bytes
             read = _TYPE.FromString(written)
             assert list(read.proto_rows.rows.serialized_rows) == [row + end for row in rows]
             assert len(written) == by_the_client([row + end for row in rows], first=first).ByteSize()
-
-
-def test_only_the_first_carries_what_counts_for_all() -> None:
-    """The schema, and what a missing value means; the stream and the trace id are in each."""
-    first = _TYPE.FromString(REQUESTS.write([b"a"], b"", first=True))
-    later = _TYPE.FromString(REQUESTS.write([b"a"], b"", first=False))
-    assert first.proto_rows.writer_schema.proto_descriptor == SCHEMA
-    assert first.default_missing_value_interpretation == _DEFAULT
-    assert not later.proto_rows.HasField("writer_schema")
-    assert not later.default_missing_value_interpretation
-    assert [(each.write_stream, each.trace_id) for each in (first, later)] == [(STREAM, TRACE_ID)] * 2
-
-
-def test_a_request_has_rows_in_protobuf_and_no_offset() -> None:
-    """Else BigQuery would read something else from it, or expect a stream of its own."""
-    read = _TYPE.FromString(REQUESTS.write([b"a"], b"b", first=True))
-    assert read.WhichOneof("rows") == "proto_rows"
-    assert not read.HasField("offset")
-    assert not read.missing_value_interpretations
-
-
-def test_the_rows_may_be_any_sequence_and_are_left_as_they_are() -> None:
-    """A batch that is sent again is sent from the same rows, under a new stamp."""
-    rows = (b"a", b"b")
-    assert REQUESTS.write(rows, b"1", first=False) == REQUESTS.write(list(rows), b"1", first=False)
-    assert REQUESTS.write(rows, b"2", first=False) != REQUESTS.write(rows, b"1", first=False)
-    assert rows == (b"a", b"b")
-
-
-@given(st.integers(0, 2**64 - 1))
-def test_a_varint_is_read_as_the_number_it_was_written_from(number: int) -> None:
-    """Seven bits a byte, the lowest first, no byte more than it takes."""
-    encoded = varint(number)
-    assert sum((byte & 0x7F) << 7 * place for place, byte in enumerate(encoded)) == number
-    assert [byte >> 7 for byte in encoded] == [1] * (len(encoded) - 1) + [0]
-    assert len(encoded) == max((number.bit_length() + 6) // 7, 1)

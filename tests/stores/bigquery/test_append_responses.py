@@ -76,12 +76,6 @@ def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(
     assert outcome_of_error(StreamEnd.of_status(given)) == expected
 
 
-def test_an_unknown_status_is_uncertain() -> None:
-    """The rows are sent again, and never taken for stored or refused."""
-    assert outcome_of_response(Response(error=status(77))) == Uncertain("m")
-    assert outcome_of_error(StreamEnd.of_status(status(77))) == Uncertain("m")
-
-
 @pytest.mark.parametrize(
     ("code", "message", "meaning", "is_blamed_alone"),
     [
@@ -104,15 +98,11 @@ def test_the_end_of_a_stream_blames_a_request_only_where_it_is_alone(
     assert outcomes_of_end(end, 3) == [several] * 3
 
 
-def test_an_answer_without_an_error_means_stored() -> None:
-    """The default stream names no offset."""
-    assert outcome_of_response(Response(append_result={})) == Stored()
-
-
 def test_a_response_that_says_nothing_of_a_request_answers_none() -> None:
     """Taken for an answer it would acknowledge rows that nobody stored, and shift every later one."""
     assert not answers_a_request(Response())
     assert not answers_a_request(Response(updated_schema={}))
+    assert outcome_of_response(Response(append_result={})) == Stored()
     for answer in (Response(append_result={}), Response(error=Status(code=3)), Response(row_errors=[{"index": 1}])):
         assert answers_a_request(answer)
 

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.bigquery import Client
 
 from app.stores.bigquery import source as module
-from app.stores.bigquery.client import AccessError
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import QueryTimeoutError, StoreBusyError
 from tests.stores.bigquery.rest_server import (
@@ -24,7 +22,6 @@ from tests.stores.bigquery.rest_server import (
     RUNNING,
     Answer,
     Call,
-    Refusal,
     RestServer,
 )
 from tests.support.process import serving
@@ -41,9 +38,8 @@ class Held:
         if call.what == "jobs.query":
             assert self.first.wait(30)
             return RUNNING
-        if call.what in {"jobs.get", "jobs.insert"}:
-            reference = call.body.get("jobReference") or JOB | {"jobId": call.path.rpartition("/")[2]}
-            return {"jobReference": reference, "status": {"state": "RUNNING"}, "configuration": {"query": {}}}
+        if call.what == "jobs.insert":
+            return {"jobReference": call.body["jobReference"]}
         assert self.rest.wait(30)
         return RUNNING
 
@@ -121,7 +117,6 @@ async def test_a_query_that_was_done_is_not_cancelled(bigquery: RestServer, runn
     await cancelled(task)
     go.set()
     runner._threads.shutdown()
-    runner._cancelling.shutdown()
     assert bigquery.seen() == ["jobs.query"]
 
 
@@ -135,64 +130,12 @@ async def test_a_query_that_takes_too_long_is_given_up(bigquery: RestServer, hel
     runner.close()
 
 
-async def test_a_job_that_cannot_be_cancelled_is_left_to_its_own_timeout(
-    bigquery: RestServer, runner: BigQueryRunner, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log says which."""
-    bigquery.answer_to_cancel = Refusal(503, "backendError")
-    task = asyncio.create_task(runner.rows(QUERY))
-    await came(bigquery, "jobs.getQueryResults")
-    await cancelled(task)
-    await came(bigquery, "jobs.cancel")
-    runner._cancelling.shutdown()
-    assert "cannot cancel the job the-job" in caplog.text
-
-
-async def test_the_client_that_began_a_job_cancels_it(bigquery: RestServer, runner: BigQueryRunner) -> None:
-    """Credentials that were let go meanwhile are not looked for on the event loop."""
-    task = asyncio.create_task(runner.rows(QUERY))
-    await came(bigquery, "jobs.getQueryResults")
-
-    def search() -> Client:
-        raise AccessError("there are none any more")
-
-    runner._access.client = search  # type: ignore[method-assign] # stands in for it
-    await cancelled(task)
-    await came(bigquery, "jobs.cancel")
-
-
-async def test_a_query_that_is_given_up_after_the_end_is_cancelled_as_any(
-    bigquery: RestServer, runner: BigQueryRunner, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nobody sends the cancellation any more, and whoever waits is told of their own only."""
-    task = asyncio.create_task(runner.rows(QUERY))
-    await came(bigquery, "jobs.getQueryResults")
-    runner.close()
-    await cancelled(task)
-    assert "cannot cancel the job the-job" in caplog.text
-
-
-async def test_a_long_search_for_credentials_is_no_want_of_threads(bigquery: RestServer) -> None:
-    """The query had its thread, and took too long."""
-    runner, found = bigquery.runner(query_timeout_s=0.3), threading.Event()
-
-    def search() -> Client:
-        assert found.wait(30)
-        raise AccessError("there are none")
-
-    runner._access.client = search  # type: ignore[method-assign] # stands in for it
-    with pytest.raises(QueryTimeoutError, match=r"0\.3 s"):
-        await runner.rows(QUERY)
-    found.set()
-    runner.close()
-
-
 async def test_a_query_that_found_no_thread_says_so(
     bigquery: RestServer, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It never reached BigQuery: there are too many, and it did not take too long."""
     bigquery.script = held
-    monkeypatch.setattr(module, "_THREADS", 1)
+    monkeypatch.setattr(module, "QUERY_THREADS", 1)
     runner = bigquery.runner(query_timeout_s=0.3)
     first = asyncio.create_task(runner.rows(QUERY))
     await came(bigquery, "jobs.query")

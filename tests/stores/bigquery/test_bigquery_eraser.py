@@ -70,19 +70,3 @@ async def test_an_erasure_that_could_not_be_noted_is_an_error() -> None:
     with pytest.raises(StoreUnavailableError, match="could not be recorded"):
         await found.advance()
     assert found.generation > 0
-
-
-async def test_a_label_that_cannot_be_read_is_looked_at_again() -> None:
-    """And one that is no number counts as none."""
-    access, clock = BigQueryClients({LABEL: "yes"}), FakeClock(now_us=1_700_000_000_000_000)
-    access.is_closed = True
-    found = eraser(access, clock=clock)
-    learning = asyncio.create_task(found.learn())
-    await clock.advance(LEARN_EVERY_S)
-    access.is_closed = False
-    await clock.advance(LEARN_EVERY_S)
-    access.labels = {LABEL: "7"}
-    async with asyncio.timeout(60):
-        while found.generation != 7:
-            await clock.advance(LEARN_EVERY_S)
-    learning.cancel()

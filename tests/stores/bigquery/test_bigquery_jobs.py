@@ -10,22 +10,19 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.runtime.instants import HOUR_US, SECOND_US
 from app.stores.bigquery.watermarks.marks import INSTANCES
-from app.stores.source import StoreUnavailableError
 from sluice.testing.clock import FakeClock
 from tests.contract.application import application, query_application
 from tests.contract.stores import RECORDS, REJECTS
 from tests.stores.bigquery.rest_server import (
     DATASET,
-    EXPORT,
     JOB,
     LOCATION,
     PROJECT,
     QUERY,
+    RUNNING,
     Answer,
     Call,
-    Refusal,
     RestServer,
 )
 
@@ -143,24 +140,6 @@ def assert_parameters(body: dict[str, Any]) -> None:
     assert {given[name] for name in named if name.endswith("_us")} == {"TIMESTAMP"}
 
 
-async def test_an_export_is_guarded_too(bigquery: RestServer) -> None:
-    """It is a job of its own, with the limits of an export, and no table is named for its result."""
-    bigquery.script = lambda _: Refusal(403, "accessDenied")
-    runner = bigquery.runner()
-    with pytest.raises(StoreUnavailableError):
-        await anext(runner.arrow(EXPORT))
-    runner.close()
-    call = bigquery.calls[0]
-    assert call.what == "jobs.insert"
-    configuration = call.body["configuration"]
-    assert configuration["labels"] == {"service": "sluice", "purpose": "export"}
-    assert configuration["jobTimeoutMs"] == "300000"
-    assert configuration["query"]["maximumBytesBilled"] == str(bigquery.settings().query.query_max_bytes_billed)
-    assert configuration["query"]["defaultDataset"] == {"projectId": PROJECT, "datasetId": DATASET}
-    assert "destinationTable" not in configuration["query"]
-    assert call.body["jobReference"]["location"] == LOCATION
-
-
 async def test_a_value_of_every_type_comes_as_the_runner_promises(bigquery: RestServer) -> None:
     """Instants are exact, JSON is the text it was stored as, and whatever is NULL is None."""
     inner = (field("n", "INTEGER"), field("at", "TIMESTAMP", "REPEATED"))
@@ -206,45 +185,21 @@ async def test_a_value_of_every_type_comes_as_the_runner_promises(bigquery: Rest
     }
 
 
-async def test_a_type_that_no_record_has_is_a_defect(bigquery: RestServer) -> None:
-    """Nobody could say what its values are."""
-    bigquery.script = lambda _: answer_of((field("place", "GEOGRAPHY"), "POINT(1 2)"))
-    runner = bigquery.runner()
-    with pytest.raises(ValueError, match="the column place has the type GEOGRAPHY"):
-        await runner.rows(QUERY)
-    runner.close()
-
-
 async def test_a_long_query_and_a_long_answer_are_read_to_the_end(bigquery: RestServer) -> None:
     """First it becomes a job that is waited for; then its pages are fetched one by one, in order."""
     column = field("n", "INTEGER")
-    pages: Iterator[Answer] = iter(
+    answers: Iterator[Answer] = iter(
         [
-            {"jobComplete": False, "jobReference": JOB},
-            {"jobComplete": True, "jobReference": JOB, "schema": {"fields": [column]}, "totalRows": "2"},
-            answer_of((column, "1")) | {"jobReference": JOB, "pageToken": "next"},
-            answer_of((column, "2")) | {"jobReference": JOB},
+            RUNNING,
+            RUNNING,
+            answer_of((column, "1")) | {"jobReference": JOB, "pageToken": "next", "totalBytesProcessed": "7"},
+            {"jobComplete": True, "jobReference": JOB, "rows": [{"f": [{"v": "2"}]}]},
         ]
     )
-
-    def script(call: Call) -> Answer:
-        done = len(bigquery.calls) > 3
-        job = {"jobReference": JOB, "status": {"state": "DONE" if done else "RUNNING"}, "configuration": {"query": {}}}
-        return job if call.what == "jobs.get" else next(pages)
-
-    bigquery.script = script
+    bigquery.script = lambda _: next(answers)
     runner = bigquery.runner()
-    assert (await runner.rows(QUERY)).rows == [{"n": 1}, {"n": 2}]
+    answer = await runner.rows(QUERY)
     runner.close()
-    runner._cancelling.shutdown()
-    assert "fields" in bigquery.calls[-1].parameters  # the last page says nothing of the job's state
-    assert "jobs.cancel" not in bigquery.seen()
-
-
-async def test_the_horizon_is_the_settle_time_behind_and_a_partition_is_an_hour(bigquery: RestServer) -> None:
-    """A younger row may still appear; and the tables are declared so."""
-    clock = FakeClock()
-    runner = bigquery.runner(settle_s=40.0)
-    assert runner.horizon_us("records") == clock.now_us() - 40 * SECOND_US
-    assert runner.partition_us == HOUR_US >= runner.first_slice_us
-    runner.close()
+    assert (answer.rows, answer.bytes_processed) == ([{"n": 1}, {"n": 2}], 7)
+    assert bigquery.seen() == ["jobs.query", *["jobs.getQueryResults"] * 3]
+    assert bigquery.calls[-1].parameters["pageToken"] == ["next"]

@@ -8,7 +8,6 @@ import pytest
 from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaProject
 from google.auth.exceptions import DefaultCredentialsError
 
-from app.settings.load import load_settings
 from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
 
 GOOGLE = TableAddress(
@@ -59,15 +58,6 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
     return made
 
 
-def test_the_place_is_what_the_settings_say() -> None:
-    """An empty location means that BigQuery finds it."""
-    names = {"SLUICE_BACKEND": "bigquery", "SLUICE_BIGQUERY_PROJECT": "p", "SLUICE_BIGQUERY_DATASET": "d"}
-    place = TableAddress.of(load_settings(names).store)
-    assert (place.project, place.dataset, place.location) == ("p", "d", None)
-    assert place.table_id("records") == "p.d.records"
-    assert place.table_path("records") == "projects/p/datasets/d/tables/records"
-
-
 def test_credentials_are_found_once_and_without_their_quota_project(searches: Searches) -> None:
     """The project is the one that was set; a quota project would need a permission of its own."""
     access = BigQueryClients(GOOGLE)
@@ -111,18 +101,6 @@ def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pyt
     assert searches.count == 2
 
 
-@pytest.mark.usefixtures("searches")
-def test_while_somebody_looks_for_credentials_closing_and_forgetting_do_not_wait() -> None:
-    """A search may take longer than the process has."""
-    access = BigQueryClients(GOOGLE)
-    client = access.client()
-    with access._lock:
-        access.close()
-        access.forget()
-    assert access.client() is client
-    access.close()
-
-
 async def test_an_emulator_is_reached_without_credentials(searches: Searches) -> None:
     """Nothing secret travels over http."""
     access = BigQueryClients(EMULATOR)
@@ -135,13 +113,3 @@ async def test_an_emulator_is_reached_without_credentials(searches: Searches) ->
     await channel.close()
     assert searches.count == 0
     access.close()
-
-
-async def test_google_is_reached_over_tls_with_credentials(searches: Searches) -> None:
-    """The port is the usual one unless the address names another."""
-    access = BigQueryClients(GOOGLE)
-    access.load()
-    channel = access.channel([("grpc.keepalive_time_ms", 60_000)])
-    assert isinstance(channel, grpc.aio.Channel)
-    assert searches.count == 1
-    await channel.close()

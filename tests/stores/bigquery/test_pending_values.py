@@ -14,7 +14,7 @@ from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.proto_rows import PendingValues, ProtoRowEncoder
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Deletion, RowQuery
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
@@ -128,39 +128,18 @@ async def test_an_erasure_may_name_a_column_that_the_table_lacks(local_bigquery:
 LATER_KINDS: dict[str, Kind] = {column.name: column.kind for column in LATER.columns}
 
 
-@pytest.fixture
-def values() -> tuple[PendingValues, ProtoRowEncoder]:
-    """Give what moves values, and what encodes rows."""
-    encoder = ProtoRowEncoder(LATER)
-    return PendingValues(LATER, encoder.message), encoder
-
-
-def row_of(encoder: ProtoRowEncoder, record: ParcelLater) -> bytes:
-    """Return a record's row."""
-    return encoded(encoder, record, whole_envelope(Message(key=record.id, data=b"", attributes={})))
-
-
 @pytest.mark.parametrize(
-    "record",
+    ("record", "lacking"),
     [
-        ParcelLater(id="twice", count=1, rest={"count": 2}),
-        ParcelLater(id="no number", weight=float("inf")),
+        pytest.param(ParcelLater(id="a", count=1, rest={"count": 2}), {"count"}, id="the rest has such a member"),
+        pytest.param(ParcelLater(id="a", weight=float("inf")), {"weight"}, id="JSON has no such number"),
+        pytest.param(ParcelLater(id="a", count=1), {"count", "rest"}, id="the table lacks the rest"),
+        pytest.param(ParcelLater(id="a", other="x"), {"other"}, id="not promoted"),
     ],
 )
-def test_a_row_whose_value_has_no_place_waits(
-    values: tuple[PendingValues, ProtoRowEncoder], record: ParcelLater
-) -> None:
-    """The rest has a member of that name, or JSON has no such number: nothing is overwritten or lost."""
-    pending, encoder = values
-    assert pending.moved(row_of(encoder, record), frozenset({"count", "weight"})) is None
-
-
-def test_only_promoted_columns_move_and_only_where_there_is_a_rest(
-    values: tuple[PendingValues, ProtoRowEncoder],
-) -> None:
-    """A table that lacks the rest itself has no place for them."""
-    pending, encoder = values
-    assert pending.movable(frozenset({"count", "other"})) == {"count"}
-    assert pending.movable(frozenset({"count", "rest"})) == frozenset()
-    row = row_of(encoder, FULL)
-    assert pending.moved(row, frozenset()) == row
+def test_a_row_whose_value_has_no_place_waits(record: ParcelLater, lacking: set[str]) -> None:
+    """Nothing is overwritten or lost; where it uses no missing column, a row stays as it is."""
+    encoder = ProtoRowEncoder(LATER)
+    row = encoded(encoder, record, whole_envelope(Message(key=record.id, data=b"", attributes={})))
+    assert encoder.fitted(row, frozenset(lacking)) is None
+    assert encoder.fitted(row, frozenset({"flag", "text"})) == row

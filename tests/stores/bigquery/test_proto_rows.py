@@ -197,15 +197,6 @@ def test_the_rows_of_a_message_differ_only_in_what_is_theirs(message: Message, r
         assert not [name for name, value in values.items() if row.HasField(name) != (value is not None)]
 
 
-def test_two_types_of_one_name_do_not_meet() -> None:
-    """Each encoder has a descriptor pool of its own."""
-    first, second = (
-        ProtoRowEncoder(records_table(msgspec.defstruct("Order", [("id", kind)], forbid_unknown_fields=True)))
-        for kind in (str, int)
-    )
-    assert first.descriptor.field[0].type != second.descriptor.field[0].type
-
-
 def test_a_rekeyed_row_differs_in_its_key_only() -> None:
     """Of a field that comes twice the last one counts; a stamp still fits behind it."""
     row = encoded(_ENCODER, Record(id="a", timestamp=datetime(2026, 1, 31, tzinfo=UTC)), ENVELOPE)

@@ -5,7 +5,6 @@ import pytest
 
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import ColumnsPending, SetupError, SinkState
-from sluice.testing.misbehaving.faults import Acknowledge, Fault, in_turn
 from tests.stores.bigquery.rig import RECORDS, Rig, rigged
 
 LACKING = frozenset({"source"})
@@ -49,16 +48,6 @@ async def test_a_column_that_was_added_is_used_without_a_restart(rig: Rig) -> No
     assert await rig.told(rig.send("new"), rig.send("b")) == [Durable(), Durable()]
     assert sources(rig) == {"a": None, "new": "new", "b": None}
     assert [arrival.connection for arrival in rig.server.arrivals] == [1, 2]
-
-
-async def test_an_answer_that_tells_of_the_missing_column_ends_the_wait(rig: Rig) -> None:
-    """No check is due yet: the answer itself makes the service look."""
-    await lacking(rig)
-    rig.server.decide = in_turn(Fault(answer=Acknowledge(updated_schema=True)))
-    rig.table, rig.server.lacks = None, frozenset()
-    assert await rig.told(rig.send("a")) == [Durable()]
-    assert await rig.told(rig.send("new")) == [Durable()]
-    assert sources(rig) == {"a": None, "new": "new"}
 
 
 async def test_a_table_that_loses_a_column_mid_run_holds_only_rows_that_use_it(rig: Rig) -> None:

@@ -14,7 +14,7 @@ from app.stores.sink import SinkState
 from sluice.testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
 from sluice.testing.misbehaving.waiting import advance_until, until
 from tests.ingest.scripted import turns
-from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, Rig, rigged
+from tests.stores.bigquery.rig import APPEND_DEADLINE_S, Rig, rigged
 
 SETTINGS = Settings()
 BIG = BatchLimits(max_rows=500, max_bytes=9_000_000)
@@ -70,23 +70,6 @@ async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon(rig
     assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
 
 
-async def test_a_commit_after_the_sender_was_told_leaves_copies_of_one_delivery(rig: Rig) -> None:
-    """Told 503, committed all the same, and delivered again: both copies carry one delivery key."""
-    rig.server.decide = lambda _: Fault(commit_gate="open", answer=Silence())
-    message = await rig.sent("a")
-    (told,) = await rig.told_later(message, step_s=0.2)
-    assert isinstance(told, Unavailable)
-    assert rig.stored == {}
-    attempts = len(rig.server.arrivals)
-    rig.server.gate("open").set()
-    rig.server.decide = lambda _: Fault()
-    await rig.clock.advance(BUDGET_S)
-    assert await rig.told(rig.send("a")) == [Durable()]
-    assert rig.stored["a"] >= attempts + 1
-    assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
-    assert all(copy.stamp_us for copy in copies(rig, "a"))
-
-
 def stop_process(rig: Rig, seconds: float) -> None:
     """Let time pass in which nothing of ours runs, not even a timer."""
     rig.clock._now_us += round(seconds * MICROSECONDS)
@@ -113,16 +96,6 @@ async def test_an_acknowledgement_that_is_read_too_late_is_repaired(rig: Rig, st
     assert copies(rig, "a")[-1].age_s < 1
     assert await rig.told(rig.send("b")) == [Durable()]
     assert keys(rig)[-1] == "b:0"
-
-
-async def test_an_acknowledgement_in_time_is_not_repaired(rig: Rig) -> None:
-    """Stopped for less than readers wait."""
-    rig.server.decide = in_turn(Fault(answer_gate="ack"))
-    message = await rig.sent("a")
-    stop_process(rig, 27.9)
-    rig.server.gate("ack").set()
-    assert await rig.told(message) == [Durable()]
-    assert keys(rig) == ["a:0"]
 
 
 @pytest.mark.parametrize("stores", [True, False])

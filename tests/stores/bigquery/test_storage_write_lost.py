@@ -1,7 +1,5 @@
 """The error matrix: acknowledgements that are late or lost, and connections that end or die."""
 
-import asyncio
-
 import pytest
 
 from app.ingest.verdict import Durable, Unavailable
@@ -14,49 +12,6 @@ from tests.stores.bigquery.rig import APPEND_DEADLINE_S, BUDGET_S, Rig
 INTERNAL = EndStream("INTERNAL", "Internal error encountered.")
 ENDINGS = [faults.DRAINING, faults.RESTARTED, faults.OVERLOADED, INTERNAL, EndStream("OK"), Cut()]
 NAMES = ["draining", "restarted", "overloaded", "internal", "plain end", "reset"]
-
-
-async def test_rows_are_stored_once_and_the_message_is_told(rig: Rig) -> None:
-    """Nothing goes wrong: one connection, one copy."""
-    first, second = rig.send("a", "a1", "a2"), rig.send("b")
-    assert await rig.told(first, second) == [Durable(), Durable()]
-    assert rig.stored == {"a1": 1, "a2": 1, "b": 1}
-    assert [arrival.ids for arrival in rig.server.arrivals] == [("a1", "a2", "b")]
-    assert rig.stands() is SinkState.ACTIVE
-
-
-async def test_a_slow_acknowledgement_is_waited_for(rig: Rig) -> None:
-    """Within the append deadline nothing is sent again."""
-    rig.server.decide = in_turn(Fault(answer_delay_s=9.9))
-    message = await rig.sent("a")
-    await rig.clock.advance(9.8)
-    assert not message.is_told
-    await rig.clock.advance(0.1)
-    assert await rig.told(message) == [Durable()]
-    assert rig.stored == {"a": 1}
-    assert len(rig.server.streams) == 1
-
-
-async def test_answers_in_a_burst_reach_whom_they_are_for(rig: Rig) -> None:
-    """Four requests in flight, answered at once: good, refused row, good, good."""
-    rig.server.decide = in_turn(Fault(answer_gate="burst"))
-    messages = [await rig.sent(name) for name in ("a", "bad1", "c", "d")]
-    assert not any(message.is_told for message in messages)
-    rig.server.gate("burst").set()
-    assert await rig.told(*messages) == [Durable()] * 4
-    assert rig.stored == {"a": 1, "c": 1, "d": 1}
-    assert rig.rejected == ["bad1"]
-    assert len(rig.server.streams) == 1
-
-
-async def test_answers_one_by_one_reach_whom_they_are_for(rig: Rig) -> None:
-    """Each waiter is told when its own answer comes, and not before."""
-    rig.server.decide = lambda arrival: Fault(answer_gate=arrival.ids[0])
-    messages = [await rig.sent(name) for name in ("a", "b", "c")]
-    for position, message in enumerate(messages):
-        rig.server.gate(message.name).set()
-        assert await rig.told(message) == [Durable()]
-        assert [each.is_told for each in messages] == [True] * (position + 1) + [False] * (2 - position)
 
 
 @pytest.mark.parametrize("end", ENDINGS, ids=NAMES)
@@ -96,15 +51,6 @@ async def test_a_stream_that_ends_with_several_in_flight_costs_none_of_them(rig:
     assert len(rig.server.streams) == 2
 
 
-async def test_answers_before_the_end_of_a_stream_count(rig: Rig) -> None:
-    """What was acknowledged is not sent again, though the stream ends right behind it."""
-    rig.server.decide = by_connection([Fault(answer_gate="go"), Fault(answer=faults.DRAINING)])
-    first, second = await rig.sent("a"), await rig.sent("b")
-    rig.server.gate("go").set()
-    assert await rig.told_later(first, second) == [Durable(), Durable()]
-    assert rig.stored == {"a": 1, "b": 2}
-
-
 @pytest.mark.parametrize("stores", [True, False])
 @pytest.mark.parametrize("answer", [Silence(), Freeze()], ids=["silent", "half-open"])
 async def test_an_append_without_an_answer_is_sent_again_elsewhere(rig: Rig, answer: Answer, stores: bool) -> None:  # noqa: FBT001 - a parameter
@@ -118,20 +64,6 @@ async def test_an_append_without_an_answer_is_sent_again_elsewhere(rig: Rig, ans
     assert [arrival.connection for arrival in rig.server.arrivals] == [1, 2]
     assert await rig.told(await rig.sent("b")) == [Durable()]
     assert rig.server.arrivals[-1].connection == 2
-
-
-async def test_giving_up_one_append_leaves_the_others_of_its_connection_to_their_answers(rig: Rig) -> None:
-    """The one in front is sent again elsewhere; the one behind it is answered in time and has one copy."""
-    rig.server.decide = by_connection([Fault(answer_gate="late"), Fault()])
-    first = await rig.sent("a")
-    await rig.clock.advance(5)
-    second = await rig.sent("b")
-    await rig.clock.advance(5)
-    assert await rig.told_later(first) == [Durable()]
-    assert not second.is_told
-    rig.server.gate("late").set()
-    assert await rig.told(second) == [Durable()]
-    assert rig.stored == {"a": 2, "b": 1}
 
 
 async def test_a_connection_that_thaws_late_answers_nobody(rig: Rig) -> None:
@@ -176,35 +108,3 @@ async def test_refused_connections_shorter_than_the_budget_cost_only_time(rig: R
     assert await rig.told_later(message) == [Durable()]
     assert rig.stored == {"a": 1}
     assert rig.stands() is SinkState.ACTIVE
-
-
-async def test_refused_connections_longer_than_the_budget_are_told_in_time(rig: Rig) -> None:
-    """503 within the budget, and the state says UNREACHABLE."""
-    rig.server.wire.down()
-    message = rig.send("a")
-    (told,) = await rig.told_later(message, step_s=0.2)
-    assert isinstance(told, Unavailable)
-    assert rig.stands() is SinkState.UNREACHABLE
-    assert rig.clock.elapsed_us() / 1e6 == pytest.approx(BUDGET_S, abs=0.3)
-
-
-async def test_a_draining_server_answers_what_is_in_flight(rig: Rig) -> None:
-    """GOAWAY is not an end: the stream goes on, and what comes after it finds the new server."""
-    rig.server.decide = in_turn(Fault(answer_gate="held"))
-    message = await rig.sent("a")
-    await rig.server.drain()
-    rig.server.gate("held").set()
-    assert await rig.told(message) == [Durable()]
-    rig.server.wire.open_links[0].cut()
-    assert await rig.told_later(rig.send("b")) == [Durable()]
-    assert rig.stored == {"a": 1, "b": 1}
-
-
-async def test_closing_the_writer_tells_everybody(rig: Rig) -> None:
-    """At the end of the grace period what is in flight is told Unavailable, though it may be stored."""
-    rig.server.decide = lambda _: Fault(answer=Silence())
-    message = await rig.sent("a")
-    await rig.writer.close()
-    (told,) = await asyncio.gather(message.waiter)
-    assert isinstance(told, Unavailable)
-    assert rig.stored == {"a": 1}

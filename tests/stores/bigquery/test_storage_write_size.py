@@ -8,8 +8,6 @@ import pytest
 
 from app.ingest.verdict import Durable
 from app.stores.sink import SinkState
-from sluice.testing.misbehaving.faults import Fault, by_connection
-from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import Rig, rigged
 
 ROWS = [f"row{number}" for number in range(8)]
@@ -50,23 +48,3 @@ async def test_a_row_that_is_too_large_is_rejected_and_no_other(limited: Limited
         assert await rig.told_later(small, huge) == [Durable(), Durable()]
         assert rig.rejected == ["huge"]
         assert set(rig.stored) == {"a1", "a2"}
-
-
-@pytest.mark.parametrize("position", [0, 1, 2])
-async def test_a_stream_that_ends_over_one_requests_size_does_not_blame_its_neighbours(position: int) -> None:
-    """Three in flight, one of them too large for gRPC: only that one is rejected, whichever it is."""
-    async with rigged(max_receive_bytes=4_000) as rig:
-        rig.server.is_bad = lambda row_id: row_id == "huge"
-        held = Fault(answer_gate="never")
-        rig.server.decide = by_connection([held] * 3)
-        messages = [await rig.sent(f"before{number}") for number in range(position)]
-        messages.append(rig.send("m", "huge", padding=5_000))
-        for number in range(2 - position):
-            await turns()  # so that it gets a request of its own
-            messages.append(rig.send(f"behind{number}"))
-        assert await rig.told_later(*messages) == [Durable()] * 3
-        assert rig.rejected == ["huge"]
-        assert rig.stored == {
-            message.name: 2 if message.name.startswith("before") else 1 for message in messages if message.name != "m"
-        }
-        assert rig.stands() is SinkState.ACTIVE

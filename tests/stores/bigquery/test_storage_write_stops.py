@@ -1,17 +1,12 @@
 """The error matrix: what stops the writer, for how long, and what a look at the table has to do with it."""
 
-import asyncio
-import logging
-
 import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.write.batching import BatchLimits
-from app.ingest.write.health import LOOK_AGAIN_S, watch
 from app.stores.sink import SetupError, SinkState
 from sluice.testing.misbehaving import faults
-from sluice.testing.misbehaving.faults import Answer, Fault, in_turn, not_stored
-from sluice.testing.misbehaving.waiting import until
+from sluice.testing.misbehaving.faults import Answer, Fault
 from tests.stores.bigquery.rig import Rig, rigged
 
 SINGLE = BatchLimits(max_rows=1, max_bytes=1_000_000)
@@ -56,53 +51,3 @@ async def test_a_look_that_hangs_slows_no_append(rig: Rig) -> None:
     for number in range(3):
         assert await rig.told(rig.send(f"m{number}")) == [Durable()], "though the clock stands still"
     assert rig.stands() is SinkState.ACTIVE
-
-
-async def test_a_refused_row_waits_three_seconds_for_a_look_that_hangs(rig: Rig) -> None:
-    """Then it goes by the answer alone, well within its append's deadline."""
-    await rest_hangs(rig)
-    message = rig.send("m", "a", "bad")
-    await until(lambda: rig.looks == 3)
-    await rig.clock.advance(2.9)
-    assert not message.is_told
-    assert await rig.told_later(message) == [Durable()]
-    assert 13.9 < rig.clock.elapsed_us() / 1e6 < 14.5
-    assert rig.rejected == ["bad"]
-    assert rig.stored == {"a": 1}
-
-
-async def test_trouble_that_nobody_meets_any_more_is_over_when_a_look_finds_nothing(rig: Rig) -> None:
-    """A table that is rarely written to, as the rejects are, does not stay UNREACHABLE for weeks."""
-    rig.server.decide = lambda _: not_stored(faults.DRAINING)
-    watching = asyncio.create_task(watch(rig.writer, rig.appender, rig.clock))
-    assert isinstance((await rig.told_later(rig.send("a", budget_s=5)))[0], Unavailable)
-    assert rig.stands() is SinkState.UNREACHABLE
-    await rig.clock.advance(2 * LOOK_AGAIN_S)
-    assert rig.stands() is SinkState.ACTIVE
-    watching.cancel()
-
-
-@pytest.mark.parametrize(
-    ("answer", "state"),
-    [(faults.EXTRA_FIELDS, SinkState.SCHEMA_MISMATCH), (faults.DENIED, SinkState.PERMISSION_DENIED)],
-    ids=["schema", "permission"],
-)
-async def test_trouble_that_looks_do_not_see_does_not_come_and_go(
-    answer: Answer, state: SinkState, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Appends are refused though the table looks right: one warning, ever longer pauses, until rows are stored."""
-    caplog.set_level(logging.WARNING, "sluice.writer")
-    async with rigged() as rig:
-        rig.server.decide = lambda _: not_stored(answer)
-        watching = asyncio.create_task(watch(rig.writer, rig.appender, rig.clock))
-        for _ in range(300):  # a sender that tries each second
-            await rig.told_later(rig.send("a"))
-            assert rig.stands() is state
-            await rig.clock.advance(1)
-        assert len(caplog.messages) == 1
-        assert len(rig.server.arrivals) < 12
-        rig.server.decide = in_turn()
-        await rig.clock.advance(300)
-        assert await rig.told(rig.send("a")) == [Durable()]
-        assert rig.stands() is SinkState.ACTIVE
-        watching.cancel()

@@ -10,7 +10,7 @@ from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epo
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.bigquery.cost_limits import CHEAP_FACTOR, Trust, is_short
-from app.stores.bigquery.look_up import look_up
+from app.stores.bigquery.source import look_up
 from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Export, LookUp, Purpose, Query, RowQuery, poll_grid_us
 from app.stores.source import Answer, LearnHorizon, Plan, QueryTooExpensiveError, Row
 from app.stores.sql.statement import Statement, render

@@ -4,5 +4,4 @@ rules       what an instance may stamp and announce, and what readers conclude; 
 marks       the table `_instances`: its columns, its rows, and the statement that reads the newest of each instance
 announcing  writes this instance's marks, and lets appends be stamped only while it is announced
 horizons    reads the marks of all instances when a reader asks how far the tables are settled
-setup       makes both from the settings
 """

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
+from app.stores.bigquery.watermarks.marks import ENVELOPE, encode
 from app.stores.bigquery.watermarks.rules import Announcer, Limits, Mark
 from app.stores.sink import (
+    Appender,
     Fence,
     Outcome,
     RowsHeld,
@@ -27,12 +29,14 @@ _log = logging.getLogger("sluice.watermarks")
 
 
 class Announcing:
-    """Announces this instance; `append` stores one mark. It begins with the first append of a row, or with `join`."""
+    """Announces this instance through the appender of the table of marks.
 
-    def __init__(
-        self, instance: str, limits: Limits, clock: Clock, append: Callable[[Mark], Awaitable[Outcome]]
-    ) -> None:
-        self._announcer, self._limits, self._clock, self._append = Announcer(instance, limits), limits, clock, append
+    It begins with the first append of a row, or with `join`.
+    """
+
+    def __init__(self, instance: str, limits: Limits, clock: Clock, appender: Appender) -> None:
+        self._announcer, self._limits, self._clock = Announcer(instance, limits), limits, clock
+        self._appender, self._encoder = appender, appender.encoder(ENVELOPE)
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._joined: asyncio.Future[None] | None = None
@@ -41,15 +45,12 @@ class Announcing:
 
     async def join(self) -> None:
         """Begin to write marks, if that has not begun yet."""
-        self._begin()
-
-    def _begin(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     async def obstacle(self) -> SetupError | Uncertain | None:
         """Return why nothing may be stamped now, after waiting for a mark for a while; None if there is no obstacle."""
-        self._begin()
+        await self.join()
         if self._announcer.may_stamp(self._clock.now_us()):
             return None
         if self._joined is None or self._joined.done():
@@ -124,7 +125,7 @@ class Announcing:
         return _SETUP_PAUSE_S if isinstance(outcome, SetupError) else INTERVAL_S
 
     async def _stored(self, mark: Mark, within_s: float) -> Outcome:
-        appending = asyncio.ensure_future(self._append(mark))
+        appending = asyncio.ensure_future(self._appender.append([encode(self._encoder, mark)]))
         try:
             await first_within(self._clock, within_s, appending)
             return appending.result() if appending.done() else Uncertain(f"no answer within {within_s:g} s")

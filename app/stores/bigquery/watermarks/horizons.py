@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
+from app.settings.load import Settings
 from app.stores.bigquery.watermarks.marks import mark_of, newest_marks
 from app.stores.bigquery.watermarks.rules import Limits, horizon_us
+from app.stores.query import poll_grid_us
 from app.stores.source import Answer, QueryError
 from app.stores.sql.statement import Statement
 
@@ -16,16 +18,14 @@ _log = logging.getLogger("sluice.watermarks")
 
 
 class Horizons:
-    """The settled horizon of all tables; it advances when marks are read, every `interval_s` at most.
+    """The settled horizon of all tables; it advances when marks are read, once a poll at most.
 
     It is never earlier than the fixed settle time allows, so failing to read marks costs freshness only.
     """
 
-    def __init__(
-        self, limits: Limits, clock: Clock, read: Callable[[Statement], Awaitable[Answer]], interval_s: float
-    ) -> None:
-        self._limits, self._clock, self._read = limits, clock, read
-        self._interval_us = round(interval_s * MICROSECONDS)
+    def __init__(self, settings: Settings, clock: Clock, read: Callable[[Statement], Awaitable[Answer]]) -> None:
+        self._limits, self._clock, self._read = Limits.of(settings.store), clock, read
+        self._interval_us = poll_grid_us(round(settings.query.poll_s * MICROSECONDS))
         self._known_us = 0
         self._reading: asyncio.Task[int] | None = None
         self._begun_us: int | None = None

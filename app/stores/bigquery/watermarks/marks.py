@@ -35,14 +35,15 @@ def instances_table() -> Table:
     return records_table(InstanceMark, name=INSTANCES, retention_days=RETENTION_DAYS)
 
 
-_ENVELOPE: dict[str, Any] = {
+ENVELOPE: dict[str, Any] = {
     **dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id")),
     "attributes": {},
 }
+"""The envelope of every mark: none has come in a message."""
 
 
 def encode(encoder: RowEncode, mark: Mark) -> bytes:
-    """Return the row of `mark`; `encoder` is that of `envelope()`."""
+    """Return the row of `mark`; `encoder` is that of ENVELOPE."""
     row = InstanceMark(
         instance=mark.instance,
         state=mark.state,
@@ -50,11 +51,6 @@ def encode(encoder: RowEncode, mark: Mark) -> bytes:
         written=from_epoch_us(mark.written_us),
     )
     return encoder(row, 0, f"{mark.instance}:{mark.written_us}")
-
-
-def envelope() -> dict[str, Any]:
-    """Return the envelope of every mark: none has come in a message."""
-    return dict(_ENVELOPE)
 
 
 _NEWEST = """

@@ -15,6 +15,9 @@ from collections.abc import Hashable, Iterable
 
 import msgspec
 
+from app.runtime.instants import SECOND_US
+from app.settings.store import StoreSettings
+
 
 class State(enum.Enum):
     """What a mark says about its instance."""
@@ -44,6 +47,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """A reader distrusts a mark of this age."""
     lease_us: int
     """A writer stamps nothing when its last stored mark has this age."""
+
+    @classmethod
+    def of(cls, store: StoreSettings) -> "Limits":
+        """Return those of the settings, which all instances must share."""
+        return cls(
+            append_deadline_us=round(store.append_deadline_s * SECOND_US),
+            margin_us=round(store.late_commit_margin_s * SECOND_US),
+            skew_us=round(store.clock_skew_s * SECOND_US),
+            settle_us=round(store.settle_s * SECOND_US),
+            silent_us=12 * SECOND_US,
+            lease_us=120 * SECOND_US,
+        )
 
     @property
     def forgotten_us(self) -> int:

@@ -19,7 +19,7 @@ from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.table_check import TableMonitor
 from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.bigquery.watermarks.marks import instances_table
-from app.stores.bigquery.watermarks.setup import announcing_of
+from app.stores.bigquery.watermarks.rules import Limits
 from app.stores.sink import Outcome, Uncertain, fence
 from app.stores.stamping import ClockTroubleError, Stamp
 from sluice.testing.clock import FakeClock
@@ -29,7 +29,7 @@ from tests.support.unwatched import unwatched
 if TYPE_CHECKING:
     from tests.stores.bigquery.watermarks.world import World
 
-SETTINGS = Settings().replace(backend="bigquery")
+SETTINGS = Settings().replace(backend="bigquery", poll_s=1e-6)
 STORE = SETTINGS.store
 T0_US = 1_700_000_000 * MICROSECONDS
 RECORDS, INSTANCES = records_table(Record), instances_table()
@@ -94,7 +94,7 @@ class Request:
 class _Connection:
     """Stands for a Connection: it stamps at once and hands the request to the world."""
 
-    retired = updated_schema = ends_for_one = False
+    retired = ends_for_one = False
     bytes_in_flight = 0
 
     def __init__(self, owner: "Instance", table: str, lacking: frozenset[str]) -> None:
@@ -159,7 +159,7 @@ class Instance:
         self.is_running, self.missed_s = True, 0.0
         self.has_crashed = self.is_leaving = self.is_cut_off = False
         self._marks = _Appender(self, INSTANCES, None)
-        self.announcing = announcing_of(SETTINGS, self.clock, self._marks, name)
+        self.announcing = Announcing(name, Limits.of(STORE), self.clock, self._marks)
         self.appender = _Appender(self, RECORDS, self.announcing)
         limits = WriterLimits(
             batch=BatchLimits(max_rows=10, max_bytes=1_000_000),

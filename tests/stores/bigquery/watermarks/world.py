@@ -14,7 +14,6 @@ from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import from_epoch_us
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.bigquery.watermarks.horizons import Horizons
-from app.stores.bigquery.watermarks.setup import limits_of
 from app.stores.sink import Outcome, RowsRefused, Stored
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement
@@ -22,7 +21,7 @@ from sluice.testing.clock import FakeClock, settled
 from tests.stores.bigquery.watermarks.processes import (
     INSTANCES,
     RECORDS,
-    STORE,
+    SETTINGS,
     T0_US,
     Instance,
     Request,
@@ -46,7 +45,7 @@ class World:
 
     def _reader(self, offset_s: float) -> tuple[FakeClock, Horizons]:
         clock = FakeClock(T0_US + round(offset_s * MICROSECONDS))
-        return clock, Horizons(limits_of(STORE), clock, self._read, 0.0)
+        return clock, Horizons(SETTINGS, clock, self._read)
 
     async def _read(self, statement: Statement) -> Answer:
         from_us = statement.parameters["from_us"]
