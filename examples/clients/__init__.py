@@ -1,1 +1,1 @@
-"""Programs that read the API, as docs/api.md shows them."""
+"""Programs that read the API; docs/api.md names them."""

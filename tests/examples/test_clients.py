@@ -1,4 +1,4 @@
-"""The programs of examples/clients, one of which docs/api.md shows, against the service as a real process."""
+"""The programs of examples/clients against the service as a real process."""
 
 import asyncio
 import sqlite3
