@@ -9,13 +9,8 @@ import pytest
 from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
 from app.query.answer.contract import HEADERS
-from app.query.request.parameters import (
-    LAST_EVENT_ID,
-    PAGE_PARAMETERS,
-    RECORD_PARAMETERS,
-    STATS_PARAMETERS,
-    TAIL_PARAMETERS,
-)
+from app.query.request.parameters import LAST_EVENT_ID, PAGE_PARAMETERS, RECORD_PARAMETERS, TAIL_PARAMETERS
+from app.query.request.stats import STATS_PARAMETERS
 from tests.shop import DOCUMENT
 
 ROOT = Path(__file__).parent.parent

@@ -13,6 +13,6 @@ read/      Scan -> rows; the cache; the reads in progress
 answer/    rows -> bytes: one module per route, the formats, and what may be cached
 chunks/    spans that one query read, and that then answer all others
 stats      numbers by bucket and group
-erase/     DELETE /v1/records/{id}, and the command
+erase      DELETE /v1/records/{id}
 setup      wires it together
 """

@@ -8,22 +8,22 @@ from litestar.handlers import HTTPRouteHandler
 from app.auth.read_slots import ReadSlots
 from app.auth.setup import AuthService
 from app.environment import Environment
+from app.http import paths
 from app.query.answer.batches import MOST_READS, TailBatches
 from app.query.answer.conditional import CachedResponder
 from app.query.answer.export import Exports
 from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
-from app.query.answer.schema import SCHEMA, problems_route
-from app.query.answer.streams import stream_path, streams_route
+from app.query.answer.schema import SCHEMA, problems_route, streams_route
 from app.query.answer.tail import TAIL
 from app.query.chunks.source import with_chunks
-from app.query.erase.endpoint import ERASURES
+from app.query.erase import ERASURES
 from app.query.read.cache import Cache, open_store
 from app.query.read.feed import Feed
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.read.reads import Reads
 from app.query.routes import EndpointSpec, StreamParts
-from app.query.stats_endpoint import RECORD_STATS, REJECT_STATS
+from app.query.stats import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
 from app.schema.table import Table
 from app.stores.backend import Backend, Eraser
@@ -107,7 +107,7 @@ def query_routes(
     routes = [problems_route(), *(route for spec in ENDPOINTS for route in spec.alone(default))]
     if streams.are_named:
         by_name = {
-            name: parts_of(stream.table, stream_path(name, ""), (_is_of(name),))
+            name: parts_of(stream.table, f"{paths.STREAMS}/{name}", (_is_of(name),))
             for name, stream in streams.by_name.items()
         }
         routes += [route for spec in ENDPOINTS for route in spec.per_stream(by_name)]

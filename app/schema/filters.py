@@ -8,7 +8,7 @@ from app.record import RecordType
 from app.schema.columns import PII, Column, Kind, Mode, Role, flat
 from app.schema.protection import Hasher
 from app.schema.refusals import refuse
-from app.schema.table import RECORDS, REJECTS, Table, records_table
+from app.schema.table import RECORDS, Table, records_table
 
 _EQUALITY = ("eq", "ne", "in", "isnull")
 _ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "isnull")
@@ -85,26 +85,6 @@ def filter_table(table: Table) -> dict[str, FilterField]:
         RecordTypeError: a field's kind cannot do what its role says, or its name is a parameter's.
     """
     return {field.path: field for field in _fields(table.record_type.__name__, table.columns, "")}
-
-
-def known_fields(table: Table) -> dict[str, FilterField]:
-    """Return the fields of `filter_table`, and the other declared ones, which a query may neither filter nor aggregate.
-
-    So an error can say which role a field lacks. The type of rejects cannot get one.
-    """
-    declared = () if table.name == REJECTS else table.record
-    return {field.path: field for field in _without_roles(declared, "")} | filter_table(table)
-
-
-def _without_roles(columns: tuple[Column, ...], prefix: str) -> Iterator[FilterField]:
-    for column in columns:
-        path = prefix + column.name
-        if column.mode is Mode.REPEATED:
-            continue
-        if column.kind is Kind.STRUCT:
-            yield from _without_roles(column.fields, f"{path}.")
-        else:
-            yield FilterField(path=path, kind=column.kind, operators=(), groupable=False, aggregable=False)
 
 
 def _fields(type_name: str, columns: tuple[Column, ...], prefix: str) -> Iterator[FilterField]:

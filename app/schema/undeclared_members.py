@@ -337,16 +337,15 @@ class SeenMember(msgspec.Struct, frozen=True):
 class SeenMembers:
     """Counts undeclared members of one stream by path and outcome: the first MAX_NAMES of them, and all others as one.
 
-    `others` is the number of members beyond those. `changes` grows with every member.
+    `others` is the number of members beyond those.
     """
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, Outcome], int] = {}
-        self.others = self.changes = 0
+        self.others = 0
 
     def note(self, path: str, outcome: Outcome, count: int = 1) -> None:
         """Count `count` members at `path`; an empty path stands for members whose paths are not told."""
-        self.changes += count
         key = (path if len(path) <= MAX_LENGTH else path[: MAX_LENGTH - 1] + "…", outcome)
         if path and (key in self._counts or len(self._counts) < MAX_NAMES):
             self._counts[key] = self._counts.get(key, 0) + count

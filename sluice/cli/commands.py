@@ -49,7 +49,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "backfill": Command("sluice.ops.backfill.command", "store the records of files"),
             "replay": Command("sluice.ops.replay", "publish rejected records again, after a fix"),
             "redrive": Command("sluice.ops.redrive", "move dead-lettered messages back to their topic"),
-            "erase": Command("app.query.erase.__main__", "delete the records of one id from the store"),
+            "erase": Command("sluice.cli.erase", "delete the records of one id from the store"),
         },
         "a record type": {
             "schema": Command("sluice.cli.schema", "print a type's tables and schemas, or compare the live ones"),

@@ -14,7 +14,8 @@ import msgspec
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult
 
-from app.query.request.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS
+from app.query.request.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, TAIL_PARAMETERS
+from app.query.request.stats import STATS_PARAMETERS
 from sluice.testing.pace import patience_s
 from sluice_client.mcp.tools import DEFAULT_LIMIT, MAX_LIMIT, MAX_RESULT_BYTES, PARAMETERS, TOOLS
 from tests.client.command import command

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.auth.grants import Principal
-from app.query.erase.erasure import Counts, Erasure
+from app.query.erase import Counts, Erasure
 from app.record import RejectedRecord
 from app.runtime.instants import DAY_US, SECOND_US
 from app.stores.query import Deletion

@@ -14,7 +14,7 @@ from msgspec import Meta, Raw
 
 from app.query.answer.encoders import ServedRows
 from app.query.read.arrow_rows import ArrowRows
-from app.query.request.parameters import MAX_METRICS
+from app.query.request.stats import MAX_METRICS
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind, Mode
 from app.schema.filters import FilterField, filter_table

@@ -1,43 +1,22 @@
 """The parameters of a request, collected with everything that is wrong with any of them."""
 
-from datetime import date
-from typing import Annotated
 from urllib.parse import urlencode
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Meta
 
 from app.http.contract import Parameter
 from app.http.problems import ProblemError
 from app.query.request.filters import parse_filters
-from app.query.request.parameters import Parameters, flag, one_of
-from app.query.request.scan import parse_fields, queryable
-from app.schema.table import records_table
+from app.query.request.parameters import Parameters, one_of
+from app.query.request.scan import parse_fields
 from tests.contract.every import EVERY, FIELDS
 
 KNOWN = {
     "limit": Parameter("How many.", "5", {"type": "integer"}, "1", int),
     "order": one_of("Which way.", "asc", "desc", example="asc", default="asc"),
 }
-
-
-class Place(msgspec.Struct, forbid_unknown_fields=True):
-    """A nested Struct."""
-
-    floor: int
-
-
-class Plain(msgspec.Struct, forbid_unknown_fields=True):
-    """A type with fields that have no role."""
-
-    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
-    other: Annotated[str, Meta(extra={"sluice": ["filter"]})]
-    names: str
-    at: date
-    site: Place
 
 
 def problem(given_: Parameters) -> ProblemError:
@@ -78,37 +57,6 @@ def test_an_unknown_parameter_may_be_a_misspelt_filter() -> None:
     assert "The parameters are limit, order; filters are on id, flag" in error.message
 
 
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
-        ("sort=desc", "the parameter is `order`: asc or desc"),
-        ("offset=100", "pages follow each other by cursors"),
-        ("page=2", "pages follow each other by cursors"),
-        ("ingest_time.gte=now", "the window on ingest_time is `since` and `until`"),
-        ("number%3E5", "write the comparison as number.gt='5'"),
-        ("number%3E=5", "write the comparison as number.gte='5'"),
-        ("number%3C5", "write the comparison as number.lt='5'"),
-        ("number!=5", "write the comparison as number.ne='5'"),
-    ],
-)
-def test_what_other_apis_call_it_leads_to_what_it_is_here(query: str, said: str) -> None:
-    """Instead of a list of everything."""
-    (error,) = problem(Parameters(query, KNOWN, FIELDS)).errors
-    assert error.message.startswith(f"there is no such parameter; {said}")
-
-
-@pytest.mark.parametrize("query", ["names.gt=1", "at=2026-01-31", "site.floor.lt=2"])
-def test_a_field_without_the_role_is_no_unknown_parameter(query: str) -> None:
-    """The error says which role it lacks, where to give it, and which fields have it."""
-    (error,) = problem(Parameters(query, KNOWN, queryable(records_table(Plain), 31).fields)).errors
-    path = query.partition("=")[0].removesuffix(".gt").removesuffix(".lt")
-    assert error.message == (
-        f"{path} is a field without the role `filter`, which its record type may give it: "
-        'Meta(extra={"sluice": ["filter"]}); id, other, subscription_name, message_id, publish_time, attributes, '
-        "ordering_key, delivery_key, trace_id have it"
-    )
-
-
 def test_there_may_be_twenty_filters() -> None:
     """More would make a query that nobody meant."""
     names = [f"{name}.{operator}" for name in ("number", "ratio", "price") for operator in ("lt", "lte", "gt", "gte")]
@@ -117,14 +65,6 @@ def test_there_may_be_twenty_filters() -> None:
     fit.check()
     assert len(fit.conditions) == 20
     assert "more than 20 filters" in problem(Parameters(urlencode(dict.fromkeys(names, "1")), KNOWN, FIELDS)).detail
-
-
-@pytest.mark.parametrize(("text", "expected"), [("true", True), ("false", False)])
-def test_a_flag_is_a_word(text: str, *, expected: bool) -> None:
-    """And nothing else."""
-    assert flag("Whether.").read(text) is expected
-    with pytest.raises(ValueError, match="expected true or false"):
-        flag("Whether.").read(text.upper())
 
 
 _PATHS = ["id", "number", "site", "site.floor", "site.room", "tree", "ingest_time", "colour", "site.colour", "id.x", ""]

@@ -17,7 +17,6 @@ from app.query.request.filters import (
     in_order,
     parse_filter,
     parse_filters,
-    read_value,
 )
 from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
@@ -157,8 +156,10 @@ def test_a_value_has_the_spellings_that_are_documented(name: str, text: str) -> 
 def test_a_fraction_of_a_second_means_in_a_filter_what_it_means_in_a_record(whole: str, fraction: str) -> None:
     """Beyond microseconds too: a record is found by the text that it was sent with."""
     at = f"2026-01-31T{whole}.{fraction}Z"
-    assert read_value(Kind.TIMESTAMP, at) == epoch_us(msgspec.convert(at, dt.datetime))
-    assert read_value(Kind.TIME, f"{whole}.{fraction}") == msgspec.convert(f"{whole}.{fraction}", dt.time)
+    (instant,) = parse_filters(FIELDS, [("at", at)])
+    assert instant.values == (epoch_us(msgspec.convert(at, dt.datetime)),)
+    (clock,) = parse_filters(FIELDS, [("clock", f"{whole}.{fraction}")])
+    assert clock.values == (msgspec.convert(f"{whole}.{fraction}", dt.time),)
 
 
 @pytest.mark.parametrize("name", ["." * 60_000, "text" + ".x" * 30_000, "tree." + "." * 60_000, "x" * 60_000])
@@ -174,7 +175,7 @@ def test_a_long_name_is_soon_dealt_with(name: str) -> None:
 
 def test_a_fixed_filter_that_is_none_is_refused() -> None:
     """Where the grants are read, and not when somebody asks."""
-    with pytest.raises(FilterError, match="colour: there is no such field to filter by; there are id, flag"):
+    with pytest.raises(FilterError, match="colour: there is no such field with the role `filter`; there are id, flag"):
         parse_filters(FIELDS, [("colour", "red")])
     assert parse_filters(FIELDS, []) == ()
     assert isinstance(parse_filters(FIELDS, [("flag", "true")])[0], Condition)

@@ -7,7 +7,8 @@ import pytest
 
 from app.query.answer.contract import row_schema
 from app.query.request.negotiation import MEDIA_TYPES
-from app.query.request.parameters import CANARY, PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS
+from app.query.request.parameters import CANARY, PAGE_PARAMETERS, RECORD_PARAMETERS
+from app.query.request.stats import STATS_PARAMETERS
 from app.schema.table import records_table
 from sluice.testing.service import running
 from tests.contract.stores import RECORDS

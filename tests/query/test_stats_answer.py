@@ -6,9 +6,8 @@ import msgspec
 
 from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
-from app.query.request.parameters import MAX_GROUPS
 from app.query.request.scan import WITHOUT_CANARIES, Now
-from app.query.request.stats import COUNT, parse_stats_request
+from app.query.request.stats import COUNT, MAX_GROUPS, parse_stats_request
 from app.query.stats import Stats
 from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange

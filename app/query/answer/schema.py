@@ -1,22 +1,23 @@
-"""The routes `/v1/schema`, of each stream too, and `/v1/problems`: responses that hardly change in a process's life.
+"""The routes `/v1/schema`, `/v1/streams` and `/v1/problems`: what the service knows without asking its store.
 
-Each is encoded once, and sent only to clients without a copy. Only the undeclared members in a schema change.
+Each document is sent only to clients that have no copy of it.
 """
 
-import enum
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Request, Response, route
+from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
 
 from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
+from app.query.answer.conditional import Ask
 from app.query.answer.contract import NOT_MODIFIED
 from app.query.request.parameters import parse_nothing
 from app.query.routes import EndpointSpec, StreamParts
@@ -25,6 +26,7 @@ from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
 from app.schema.table import Table, schema_version
 from app.schema.undeclared_members import SeenMember, SeenMembers, record_policy
+from app.streams import Streams
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
 _KEPT = "private, max-age=300"
@@ -35,23 +37,18 @@ _PROBLEMS = {
 }
 
 
-class StaticResponse:
-    """A JSON document and its entity tag."""
+def _document(request: Ask, content: msgspec.Struct) -> Response[bytes]:
+    """Answer a GET or a HEAD with `content` as JSON, or with 304 if the caller has it.
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._headers = {"ETag": strong_etag(body), "Cache-Control": _KEPT, "Vary": VARY}
-
-    def to(self, request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Answer a GET or a HEAD with the document, or with 304 if the caller has it.
-
-        Raises:
-            ProblemError: `invalid_parameter`: there are none.
-        """
-        parse_nothing(request.scope["query_string"].decode("latin-1"))
-        if has_current(request, self._headers["ETag"]):
-            return Response(b"", status_code=304, headers=self._headers)
-        return read_response(request, self._body, "application/json", self._headers)
+    Raises:
+        ProblemError: `invalid_parameter`: there are none.
+    """
+    parse_nothing(request.scope["query_string"].decode("latin-1"))
+    body = msgspec.json.encode(content)
+    headers = {"ETag": strong_etag(body), "Cache-Control": _KEPT, "Vary": VARY}
+    if has_current(request, headers["ETag"]):
+        return Response(b"", status_code=304, headers=headers)
+    return read_response(request, body, JSON, headers)
 
 
 class ColumnEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,58 +106,34 @@ class SchemaAnswer(msgspec.Struct, frozen=True):
 
 
 class SchemaEndpoint:
-    """Describes tables; `paths` are where their rows are read. `seen` are the undeclared members by table name.
-
-    The answer is encoded on the first request. One that names seen members is encoded again after it has changed.
-    """
+    """Describes the tables of one stream; `paths` are where their rows are read. `seen` are undeclared members."""
 
     def __init__(self, *tables: tuple[Table, str], seen: Mapping[str, SeenMembers]) -> None:
         self._tables, self._seen = tables, seen
-        self._answers: dict[_Sight, tuple[int, StaticResponse]] = {}
 
     @cached_property
     def entries(self) -> list[TableEntry]:
         """The descriptions of the tables, without seen members."""
         return [table_entry(table, path) for table, path in self._tables]
 
-    async def answer(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def answer(self, request: Ask) -> Response[bytes]:
         """Answer with the descriptions, or with 304 if the caller has them.
 
         Raises:
             ProblemError: `invalid_parameter`: there are none.
         """
-        sight = _sight(request.state.principal)
-        seen = [] if sight is _Sight.NONE else [self._seen.get(table.name) for table, _ in self._tables]
-        changes = sum(each.changes for each in seen if each is not None)
-        known = self._answers.get(sight)
-        if known is None or known[0] != changes:
-            entries = [self._with_seen(entry, sight) for entry in self.entries]
-            known = self._answers[sight] = changes, StaticResponse(msgspec.json.encode(SchemaAnswer(entries)))
-        return known[1].to(request)
+        principal: Principal = request.state.principal
+        return _document(request, SchemaAnswer([self._shown_to(principal, entry) for entry in self.entries]))
 
-    def _with_seen(self, entry: TableEntry, sight: "_Sight") -> TableEntry:
-        seen = self._seen.get(entry.name)
-        if sight is _Sight.NONE:
+    def _shown_to(self, principal: Principal, entry: TableEntry) -> TableEntry:
+        """Return `entry` with the seen members, whose names are content of records, if the caller may read those."""
+        if principal.filters or "read" not in principal.scopes:
             return entry
-        members = seen.members if seen is not None else []
-        shown = [each for each in members if sight is _Sight.ALL or each.outcome != "rejected"]
-        others = seen.others if seen is not None else 0
+        seen = self._seen.get(entry.name)
+        members, others = ([], 0) if seen is None else (seen.members, seen.others)
+        shown = [each for each in members if "rejects" in principal.scopes or each.outcome != "rejected"]
         undeclared = msgspec.structs.replace(entry.undeclared_members, seen=shown, others=others)
         return msgspec.structs.replace(entry, undeclared_members=undeclared)
-
-
-class _Sight(enum.Enum):
-    """Which of the seen members a caller may see: their names are content of records."""
-
-    NONE = enum.auto()
-    STORED = enum.auto()
-    ALL = enum.auto()
-
-
-def _sight(principal: Principal) -> _Sight:
-    if principal.filters or "read" not in principal.scopes:
-        return _Sight.NONE
-    return _Sight.ALL if "rejects" in principal.scopes else _Sight.STORED
 
 
 def schema_contract(endpoint: SchemaEndpoint) -> Contract:
@@ -170,8 +143,11 @@ def schema_contract(endpoint: SchemaEndpoint) -> Contract:
     short = msgspec.structs.replace(
         first, columns=first.columns[:2], json_schema={"type": "object"}, undeclared_members=seen
     )
-    example = msgspec.to_builtins(SchemaAnswer([short]))
-    described = Answer("The tables.", {JSON: media(SchemaAnswer, example)})
+    return _contract("The tables.", SchemaAnswer([short]))
+
+
+def _contract(description: str, example: msgspec.Struct) -> Contract:
+    described = Answer(description, {JSON: media(type(example), msgspec.to_builtins(example))})
     return Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
 
@@ -259,29 +235,73 @@ def problems_route() -> HTTPRouteHandler:
     """Return the route of the catalogue."""
     problems = [
         ProblemEntry(
-            type=f"{paths.PROBLEMS}#{code}",
-            code=code,
-            status=kind.status,
-            title=kind.title,
-            advice=kind.advice,
+            type=f"{paths.PROBLEMS}#{code}", code=code, status=kind.status, title=kind.title, advice=kind.advice
         )
         for code, kind in CATALOGUE.items()
     ]
-    answer = StaticResponse(msgspec.json.encode(ProblemList(problems)))
-    example = msgspec.to_builtins(ProblemList(problems[:2]))
-    described = Answer("The catalogue.", {JSON: media(ProblemList, example)})
-    contract = Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
     @route(
         paths.PROBLEMS,
         http_method=METHODS,
         operation_id="listProblems",
-        opt={CONTRACT: contract},
+        opt={CONTRACT: _contract("The catalogue.", ProblemList(problems[:2]))},
         summary="Read the catalogue of problems",
         description="Every `code` of a problem document, with its status, title and advice.",
         tags=["query"],
     )
-    async def read_problems(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return answer.to(request)
+    async def read_problems(request: Ask) -> Response[bytes]:
+        return _document(request, ProblemList(problems))
 
     return read_problems
+
+
+class StreamEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream, and the paths of its records, rejects and schema."""
+
+    name: str
+    is_default: Annotated[bool, Meta(description="Whether `/v1/records` serves it.")]
+    id: Annotated[str | None, Meta(description="The field that `/records/{id}` looks up; null if there is none.")]
+    schema_version: Annotated[str, Meta(description="Changes when, and only when, rows would look different.")]
+    retention_days: Annotated[int, Meta(description="How long its records are kept.")]
+    records: str
+    rejects: str
+    schema: str
+
+
+class StreamList(msgspec.Struct, frozen=True):
+    """The streams, the default one first."""
+
+    streams: list[StreamEntry]
+
+
+def streams_route(streams: Streams, retention_days: int) -> HTTPRouteHandler:
+    """Return the route that lists `streams`; one without a retention of its own keeps rows for `retention_days`."""
+    entries = [
+        StreamEntry(
+            name=name,
+            is_default=stream is streams.default,
+            id=stream.table.id.name if stream.table.id else None,
+            schema_version=schema_version(stream.table),
+            retention_days=stream.table.retention_days or retention_days,
+            records=f"{paths.STREAMS}/{name}/records",
+            rejects=f"{paths.STREAMS}/{name}/rejects",
+            schema=f"{paths.STREAMS}/{name}/schema",
+        )
+        for name, stream in streams.by_name.items()
+    ]
+
+    @route(
+        paths.STREAMS,
+        http_method=METHODS,
+        operation_id="listStreams",
+        opt={CONTRACT: _contract("The streams.", StreamList(entries[:1]))},
+        summary="List the streams",
+        description="Each stream has a record type, a table and paths of its own. A caller whose grant names streams "
+        "sees those only.",
+        tags=["query"],
+    )
+    async def list_streams(request: Ask) -> Response[bytes]:
+        principal: Principal = request.state.principal
+        return _document(request, StreamList([entry for entry in entries if principal.may_use(entry.name)]))
+
+    return list_streams

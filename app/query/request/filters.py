@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from math import inf, isfinite
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,64 +17,53 @@ import msgspec
 from app.http.contract import Parameter
 from app.runtime.instants import InstantError, parse_instant
 from app.schema.columns import INT64_MAX, INT64_MIN, Kind
-from app.schema.filters import OPERATORS, FilterField, HashedField, known_fields
+from app.schema.filters import OPERATORS, FilterField, HashedField, filter_table
 from app.schema.values import numeric_problem
 from app.stores.query import Condition, Scalar
 from app.streams import Streams
 
-_EXAMPLES = {
-    Kind.BOOL: "true",
-    Kind.INT64: "42",
-    Kind.FLOAT64: "1.5",
-    Kind.NUMERIC: "12.50",
-    Kind.BYTES: "aGVsbG8=",
-    Kind.TIMESTAMP: "2026-01-31T12:00:00Z",
-    Kind.DATE: "2026-01-31",
-    Kind.TIME: "12:00:00",
+MAX_VALUES = 100
+_MAX_TEXT_LENGTH = 4_096
+_MAX_DEPTH = 10  # of a path into JSON
+_MAX_PLACE_DIGITS = 9
+# A member of a JSON object, or digits for a list index. Members with other names cannot be filtered by.
+_KEY = re.compile(r"[\w@:/ -]{1,100}")
+_NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
+_MEANINGS: dict[str, str] = {
+    "eq": "`{path}` equals the value",
+    "ne": "`{path}` does not equal the value",
+    "lt": "`{path}` is less than the value",
+    "lte": "`{path}` is less than or equal to the value",
+    "gt": "`{path}` is greater than the value",
+    "gte": "`{path}` is greater than or equal to the value",
+    "in": "`{path}` is one of the values, separated by commas (in double quotes if they contain one)",
+    "prefix": "`{path}` begins with the text",
+    "isnull": "`{path}` has no value (`true`) or has one (`false`)",
 }
-
 # Python's own parsers accept more spellings: white space, `_` between digits, 20260131, digits of other scripts.
-TIME_PATTERN = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-
-_TIME = re.compile(TIME_PATTERN)
-
+_TIME_PATTERN = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+_TIME = re.compile(_TIME_PATTERN)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
 _Value = TypeVar("_Value", time, UUID)
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
+class FilterError(ValueError):
+    """A filter is invalid; the message says why, and `example` is a valid value."""
 
-class ValueTextError(ValueError):
-    """A text is not a value of the type; the message says what is expected, and `example` shows one."""
-
-    def __init__(self, message: str, kind: Kind) -> None:
+    def __init__(self, message: str, example: str | None = None) -> None:
         super().__init__(message)
-        self.example = _EXAMPLES.get(kind)
+        self.example = example
 
 
-def read_value(kind: Kind, text: str, *, is_uuid: bool = False) -> Scalar:
-    """Return the value of `text`: an instant as microseconds; text stays as it is.
+class _Form(NamedTuple):
+    """How a value is written: its parser, what that expects, the JSON Schema and an example."""
 
-    Raises:
-        ValueTextError: it names none.
-    """
-    try:
-        return _READERS.get(kind, _uuid if is_uuid else str)(text)
-    except (ValueError, InvalidOperation) as error:
-        expected = str(error) if isinstance(error, InstantError) else _EXPECTED.get(kind, "expected a UUID")
-        raise ValueTextError(expected, kind) from None
-
-
-_EXPECTED = {
-    Kind.BOOL: "expected true or false",
-    Kind.INT64: "expected a whole number of 64 bits",
-    Kind.FLOAT64: "expected a number",
-    Kind.NUMERIC: "expected a decimal number with at most 29 digits before the point and 9 after it",
-    Kind.BYTES: "expected base64",
-    Kind.DATE: "expected a date (year, month and day)",
-    Kind.TIME: "expected a time of day without an offset",
-}
+    read: Callable[[str], Scalar]
+    expected: str
+    schema: dict[str, Any]
+    example: str
 
 
 def _bool(text: str) -> bool:
@@ -139,10 +128,6 @@ def _time(text: str) -> time:
     return _as_in_a_record(text, time)
 
 
-def _uuid(text: str) -> str:
-    return str(_as_in_a_record(text, UUID))
-
-
 def _as_in_a_record(text: str, type_: type[_Value]) -> _Value:
     try:
         return msgspec.convert(text, type_)
@@ -150,61 +135,70 @@ def _as_in_a_record(text: str, type_: type[_Value]) -> _Value:
         raise ValueError from error
 
 
-_READERS: dict[Kind, Callable[[str], Scalar]] = {
-    Kind.BOOL: _bool,
-    Kind.INT64: _integer,
-    Kind.FLOAT64: read_number,
-    Kind.NUMERIC: _numeric,
-    Kind.BYTES: _bytes,
-    Kind.TIMESTAMP: _instant,
-    Kind.DATE: _date,
-    Kind.TIME: _time,
-}
-
-
-MAX_VALUES = 100
-_MAX_TEXT_LENGTH = 4_096
-_MAX_DEPTH = 10  # of a path into JSON
-_MAX_PLACE_DIGITS = 9
-# A member of a JSON object, or digits for a list index. Members with other names cannot be filtered by.
-_KEY = re.compile(r"[\w@:/ -]{1,100}")
-_UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
-_NUMBERS = {"lt", "lte", "gt", "gte"}  # on JSON these compare numbers, the others text
-_MEANINGS: dict[str, str] = {
-    "eq": "`{path}` equals the value",
-    "ne": "`{path}` does not equal the value",
-    "lt": "`{path}` is less than the value",
-    "lte": "`{path}` is less than or equal to the value",
-    "gt": "`{path}` is greater than the value",
-    "gte": "`{path}` is greater than or equal to the value",
-    "in": "`{path}` is one of the values, separated by commas (in double quotes if they contain one)",
-    "prefix": "`{path}` begins with the text",
-    "isnull": "`{path}` has no value (`true`) or has one (`false`)",
-}
 _TEXT: dict[str, Any] = {"type": "string", "maxLength": _MAX_TEXT_LENGTH}
-# By kind: the JSON Schema of a value, and an example.
-_VALUES: dict[Kind, tuple[dict[str, Any], str]] = {
-    Kind.BOOL: ({"type": "boolean"}, "true"),
-    Kind.INT64: ({"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX}, "42"),
-    Kind.FLOAT64: ({"type": "number"}, "1.5"),
-    Kind.NUMERIC: ({"type": "number"}, "12.5"),
-    Kind.STRING: (_TEXT, "text"),
-    Kind.BYTES: ({**_TEXT, "contentEncoding": "base64"}, "aGVsbG8="),
-    Kind.TIMESTAMP: ({"type": "string", "format": "date-time"}, "2026-01-31T12:00:00Z"),
-    Kind.DATE: ({"type": "string", "format": "date"}, "2026-01-31"),
-    Kind.TIME: ({"type": "string", "pattern": f"^{TIME_PATTERN}$"}, "12:00:00"),
-    Kind.JSON: (_TEXT, "text"),
+_FORMS: dict[Kind, _Form] = {
+    Kind.BOOL: _Form(_bool, "true or false", {"type": "boolean"}, "true"),
+    Kind.INT64: _Form(
+        _integer, "a whole number of 64 bits", {"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX}, "42"
+    ),
+    Kind.FLOAT64: _Form(read_number, "a number", {"type": "number"}, "1.5"),
+    Kind.NUMERIC: _Form(
+        _numeric,
+        "a decimal number with at most 29 digits before the point and 9 after it",
+        {"type": "number"},
+        "12.5",
+    ),
+    Kind.STRING: _Form(str, "a text", _TEXT, "text"),
+    Kind.BYTES: _Form(_bytes, "base64", {**_TEXT, "contentEncoding": "base64"}, "aGVsbG8="),
+    Kind.TIMESTAMP: _Form(_instant, "an instant", {"type": "string", "format": "date-time"}, "2026-01-31T12:00:00Z"),
+    Kind.DATE: _Form(_date, "a date (year, month and day)", {"type": "string", "format": "date"}, "2026-01-31"),
+    Kind.TIME: _Form(
+        _time,
+        "a time of day without an offset",
+        {"type": "string", "pattern": f"^{_TIME_PATTERN}$"},
+        "12:00:00",
+    ),
+    Kind.JSON: _Form(str, "a text", _TEXT, "text"),
 }
-_UUID: tuple[dict[str, Any], str] = ({"type": "string", "format": "uuid"}, "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
-_UUID_START_SCHEMA: tuple[dict[str, Any], str] = ({"type": "string", "pattern": "^[0-9A-Fa-f-]{1,36}$"}, "3f2504e0")
+_UUID = _Form(
+    lambda text: str(_as_in_a_record(text, UUID)),
+    "a UUID",
+    {"type": "string", "format": "uuid"},
+    "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+)
 
 
-class FilterError(ValueError):
-    """A filter is invalid; the message says why, and `example` is a valid one."""
+def _uuid_start(text: str) -> str:
+    """Return the beginning of a UUID as it is stored: in lower case."""
+    if not _UUID_START.fullmatch(text):
+        raise ValueError
+    return text.lower()
 
-    def __init__(self, message: str, example: str | None = None) -> None:
-        super().__init__(message)
-        self.example = example
+
+def _start(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+_BEGINNING = _Form(_start, "at least one character", {**_TEXT, "minLength": 1}, "te")
+_UUID_BEGINNING = _Form(
+    _uuid_start,
+    "the beginning of a UUID: hexadecimal digits and its hyphens",
+    {"type": "string", "pattern": "^[0-9A-Fa-f-]{1,36}$"},
+    "3f2504e0",
+)
+
+
+def _form(field: FilterField, operator: str) -> _Form:
+    """Return how one value of a filter is written."""
+    if operator == "isnull":
+        return _FORMS[Kind.BOOL]
+    if operator == "prefix":
+        return _UUID_BEGINNING if field.is_uuid else _BEGINNING
+    if field.is_uuid:
+        return _UUID
+    return _FORMS[Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind]
 
 
 def filter_check(streams: Streams) -> Callable[[str, Sequence[tuple[str, str]]], object]:
@@ -212,7 +206,7 @@ def filter_check(streams: Streams) -> Callable[[str, Sequence[tuple[str, str]]],
 
     It raises FilterError with the reason.
     """
-    fields = {name: known_fields(stream.table) for name, stream in streams.by_name.items()}
+    fields = {name: filter_table(stream.table) for name, stream in streams.by_name.items()}
     return lambda stream, pairs: parse_filters(fields[stream], pairs)
 
 
@@ -226,7 +220,8 @@ def parse_filters(fields: Mapping[str, FilterField], pairs: Iterable[tuple[str, 
     for name, text in pairs:
         condition = parse_filter(fields, name, text)
         if condition is None:
-            raise FilterError(f"{name}: there is no such field to filter by; there are {', '.join(filterable(fields))}")
+            known = ", ".join(filterable(fields))
+            raise FilterError(f"{name}: there is no such field with the role `filter`; there are {known}")
         conditions.append(condition)
     return in_order(conditions)
 
@@ -237,33 +232,20 @@ def parse_filter(fields: Mapping[str, FilterField], name: str, text: str) -> Con
     Raises:
         FilterError: the field has no such operator, or no such value.
     """
-    path = _field_of(fields, name)
-    if path is None:
+    # Iterate over the fields, not over the parts of the name: a caller may send tens of thousands of parts.
+    paths = (path for path in fields if name == path or name.startswith(f"{path}."))
+    path = max(paths, key=len, default=None)
+    if path is None or not fields[path].operators:
         return None
     field = fields[path]
     rest = name[len(path) + 1 :].split(".") if len(name) > len(path) else []
     operator = rest.pop() if rest and rest[-1] in OPERATORS else "eq"
-    if not field.operators:
-        raise FilterError(lacks(path, "filter", filterable(fields)))
     if rest and field.kind is not Kind.JSON:
         raise FilterError(f"{path} has the operators {', '.join(field.operators)}, not {rest[0]!r}", path)
     if operator not in field.operators:
         raise FilterError(f"{path} has no operator {operator}; it has {', '.join(field.operators)}")
     _check_keys(rest)
-    try:
-        values = _values(field, operator, text)
-    except ValueTextError as error:
-        raise FilterError(str(error), error.example) from None
-    return Condition(path, tuple(rest), operator, field.kind, values)
-
-
-def lacks(path: str, role: str, others: Sequence[str]) -> str:
-    """Return what is missing where a field does not have the role that a query needs; `others` have it."""
-    have = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
-    return (
-        f"{path} is a field without the role `{role}`, which its record type may give it: "
-        f'Meta(extra={{"sluice": ["{role}"]}}){have}'
-    )
+    return Condition(path, tuple(rest), operator, field.kind, _values(field, operator, text))
 
 
 def fingerprint(conditions: Iterable[Condition], mark: str = "") -> str:
@@ -285,12 +267,6 @@ def filterable(fields: Mapping[str, FilterField]) -> list[str]:
     return [path for path, field in fields.items() if field.operators]
 
 
-def _field_of(fields: Mapping[str, FilterField], name: str) -> str | None:
-    """Return the longest field path that is a prefix of `name`."""
-    # Iterate over the fields, not over the parts of the name: a caller may send tens of thousands of parts.
-    return max((path for path in fields if name == path or name.startswith(f"{path}.")), key=len, default=None)
-
-
 def _check_keys(keys: list[str]) -> None:
     if len(keys) > _MAX_DEPTH:
         raise FilterError(f"the path is deeper than {_MAX_DEPTH} members")
@@ -303,32 +279,17 @@ def _check_keys(keys: list[str]) -> None:
 def _values(field: FilterField, operator: str, text: str) -> tuple[Scalar, ...]:
     if len(text) > _MAX_TEXT_LENGTH:
         raise FilterError(f"the value is longer than {_MAX_TEXT_LENGTH} characters")
-    if operator == "isnull":
-        return (read_value(Kind.BOOL, text),)
-    if operator == "prefix" and not text:
-        raise FilterError("expected at least one character", "a")
-    if operator != "in":
-        return (_value(field, operator, text),)
-    texts = _listed(text)
+    texts = _listed(text) if operator == "in" else [text]
     if len(texts) > MAX_VALUES:
         raise FilterError(f"expected at most {MAX_VALUES} values")
-    return tuple(dict.fromkeys(_value(field, operator, each) for each in texts))
-
-
-def _value(field: FilterField, operator: str, text: str) -> Scalar:
-    if field.is_uuid and operator == "prefix":
-        return _uuid_start(text)
-    if isinstance(field, HashedField):
-        return field.hasher(text)
-    kind = Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind
-    return read_value(kind, text, is_uuid=field.is_uuid)
-
-
-def _uuid_start(text: str) -> str:
-    """Return the beginning of a UUID as it is stored: in lower case."""
-    if not _UUID_START.fullmatch(text):
-        raise FilterError("expected the beginning of a UUID: hexadecimal digits and its hyphens", "3f2504e0")
-    return text.lower()
+    form = _form(field, operator)
+    if isinstance(field, HashedField) and operator != "isnull":
+        return tuple(dict.fromkeys(map(field.hasher, texts)))
+    try:
+        return tuple(dict.fromkeys(map(form.read, texts)))
+    except (ValueError, InvalidOperation) as error:
+        expected = str(error) if isinstance(error, InstantError) else f"expected {form.expected}"
+        raise FilterError(expected, form.example) from None
 
 
 def _listed(text: str) -> list[str]:
@@ -351,9 +312,10 @@ def filter_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]
     parameters = {}
     for path, field in fields.items():
         for operator in field.operators:
+            form = _form(field, operator)
+            schema = _TEXT if operator == "in" else form.schema
             name = path if operator == "eq" else f"{path}.{operator}"
-            schema, example = _value_schema(field, operator)
-            parameters[name] = Parameter(_parameter_text(field, operator), example, schema)
+            parameters[name] = Parameter(_parameter_text(field, operator), form.example, schema)
     return parameters
 
 
@@ -366,13 +328,3 @@ def _parameter_text(field: FilterField, operator: str) -> str:
     if field.kind is Kind.JSON:
         below = f" Its members are compared by path, such as `{field.path}.a.b=text` or `{field.path}.a.gt=5`."
     return f"{sentence} Also: {others}.{below}"
-
-
-def _value_schema(field: FilterField, operator: str) -> tuple[dict[str, Any], str]:
-    if operator == "isnull":
-        return _VALUES[Kind.BOOL]
-    if operator == "prefix":
-        return _UUID_START_SCHEMA if field.is_uuid else ({**_TEXT, "minLength": 1}, "te")
-    kind = Kind.FLOAT64 if field.kind is Kind.JSON and operator in _NUMBERS else field.kind
-    schema, example = _UUID if field.is_uuid else _VALUES[kind]
-    return (_TEXT, example) if operator == "in" else (schema, example)

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 
 from app.http.contract import TEXT, Parameter
 from app.http.problems import FieldError, ProblemError
-from app.query.request.buckets import AUTO_BUCKETS, MAX_BUCKETS, parse_length
 from app.query.request.filters import FilterError, filterable, parse_filter, read_number
 from app.schema.filters import FilterField
 from app.stores.query import Condition
@@ -21,20 +20,6 @@ _MAX_ERRORS = 20  # in one answer
 _DETAILED = 3  # of them in `detail`
 
 _MAX_FILTERS = 20
-
-_COMPARISON = re.compile(r"(?P<path>[^<>=!]+)(?P<sign>[<>!])(?P<value>.*)", re.DOTALL)
-
-_ENDINGS = {">": "gt", "<": "lt", "!": "ne"}
-
-_AFTER_CURSOR = "pages follow each other by cursors: repeat the request with the next_cursor of the page as `cursor`"
-
-# What other APIs call it.
-_ELSEWHERE = {
-    "sort": "the parameter is `order`: asc or desc, by the time when records were stored",
-    "offset": _AFTER_CURSOR,
-    "page": _AFTER_CURSOR,
-    "ingest_time": "the window on ingest_time is `since` and `until`",
-}
 
 
 class Parameters:
@@ -101,7 +86,7 @@ class Parameters:
             self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=str(error), example=error.example))
             return
         if condition is None:
-            self._refuse_unknown(name, text)
+            self._refuse_unknown(name)
         elif len(self.conditions) == _MAX_FILTERS:
             self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=f"more than {_MAX_FILTERS} filters"))
         else:
@@ -111,27 +96,13 @@ class Parameters:
         if len(self.errors) < _MAX_ERRORS:
             self.errors.append(error)
 
-    def _refuse_unknown(self, name: str, text: str) -> None:
-        hint = _ELSEWHERE.get(name.partition(".")[0]) or _written_with_a_sign(name, text)
-        if hint:
-            self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=f"there is no such parameter; {hint}"))
-            return
+    def _refuse_unknown(self, name: str) -> None:
         close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        filters = filterable(self._fields)
-        filters_text = f"; filters are on {', '.join(filters)}" if filters else ""
+        filters = ", ".join(filterable(self._fields))
+        filters_text = f"; filters are on {filters}" if filters else ""
         message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{filters_text}"
         self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
-
-
-def _written_with_a_sign(name: str, text: str) -> str | None:
-    """Return how to write a comparison such as `total>5`, which arrives as a name, or `total>=5`, as `total>` and 5."""
-    found = _COMPARISON.fullmatch(name[:_SHOWN_LENGTH])
-    if found is None:
-        return None
-    has_equal = bool(text) and not found["value"]
-    ending = _ENDINGS[found["sign"]] + ("e" if has_equal and found["sign"] != "!" else "")
-    return f"write the comparison as {found['path']}.{ending}={_shown(text if has_equal else found['value'])}"
 
 
 def parse_nothing(query: str) -> None:
@@ -172,10 +143,6 @@ MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 MAX_WAIT_S = 30
 COUNT_CAP = 10_000
-MAX_GROUPS = 50
-MAX_METRICS = 8
-DELAY = "delay"
-"""The field that is computed, not stored: seconds from `publish_time` to `ingest_time`."""
 CANARY = "heartbeat"
 LAST_EVENT_ID = "Last-Event-ID"
 
@@ -223,7 +190,7 @@ _FIELDS = Parameter(
     "id,ingest_time",
     TEXT,
 )
-_CANARY = one_of(
+CANARY_PARAMETER = one_of(
     "Whether to include canaries, the records that an operator publishes to measure the delay; a signed "
     "message attribute, `sluice-heartbeat`, marks them. `exclude` omits them, `include` adds them, `only` "
     "returns nothing else.",
@@ -278,7 +245,7 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         example="latest",
         default="settled",
     ),
-    CANARY: _CANARY,
+    CANARY: CANARY_PARAMETER,
     "wait": Parameter(
         f"Seconds, up to {MAX_WAIT_S}, to wait for a first record if there is none yet (long polling). A "
         "request that joins an equal one waits no longer than that one.",
@@ -317,41 +284,7 @@ RECORD_PARAMETERS: dict[str, Parameter] = {
         default="latest",
     ),
     "fields": _FIELDS,
-    CANARY: _CANARY,
-}
-STATS_PARAMETERS: dict[str, Parameter] = {
-    **WINDOW_PARAMETERS,
-    "bucket": Parameter(
-        "The length of each bucket: an ISO 8601 duration of at least a second, such as `PT5M`, `PT1H` or "
-        f"`P1D`; or `auto`, the shortest round duration that makes at most about {AUTO_BUCKETS - 1} buckets. At "
-        f"most {MAX_BUCKETS} are allowed. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, "
-        "days at midnight UTC, weeks on Thursdays. The first may therefore begin before `since`; only records "
-        "of the window count.",
-        "PT5M",
-        TEXT,
-        default="auto",
-        read=lambda text: None if text == "auto" else parse_length(text),
-    ),
-    "by": Parameter(
-        f"A field to group by: one series for each of the {MAX_GROUPS} values with the most records; "
-        "`omitted_groups` has the number of the others. `a.b` is the field `b` of the object `a`. By default "
-        "one series.",
-        "source",
-        TEXT,
-    ),
-    "metric": Parameter(
-        f"What to compute for each bucket, separated by commas, at most {MAX_METRICS}: `count`, the number of "
-        "records; for the values of a numeric field `f`: `sum:f`, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
-        "`p95:f`; or `count_distinct:f`, how many different values a field has, which BigQuery approximates (usually "
-        "to one per cent). `delay` is the seconds from `publish_time` to `ingest_time`, which records sent over HTTP "
-        "do not have; a declared field of this name takes precedence. Percentiles are approximate. In the "
-        "embedded store they deviate by at most two per cent of the records, or one record, so that `p95` lies "
-        "between the exact 93rd and 97th percentile. BigQuery is usually closer but states no limit.",
-        f"count,p95:{DELAY}",
-        TEXT,
-        default="count",
-    ),
-    CANARY: _CANARY,
+    CANARY: CANARY_PARAMETER,
 }
 TAIL_PARAMETERS: dict[str, Parameter] = {
     "since": Parameter(
@@ -368,7 +301,7 @@ TAIL_PARAMETERS: dict[str, Parameter] = {
         TEXT,
     ),
     "fields": _FIELDS,
-    CANARY: _CANARY,
+    CANARY: CANARY_PARAMETER,
 }
 LAST_EVENT_ID_PARAMETER = Parameter(
     "The `id` of the last event received, which browsers send when they reconnect: the stream continues behind "

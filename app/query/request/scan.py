@@ -27,7 +27,7 @@ from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, MAX_US, clamp, epoch_us, parse_instant, to_text
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind
-from app.schema.filters import FilterField, known_fields
+from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
 from app.stores.source import Row
@@ -100,7 +100,7 @@ def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = 
     return QueryableTable(
         name=table.name,
         columns=table.columns,
-        fields=known_fields(table),
+        fields=filter_table(table),
         max_window_days=max_window_days,
         has_canaries=table.name != REJECTS,
         only=only,

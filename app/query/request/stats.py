@@ -1,33 +1,141 @@
-"""Parse the request for statistics: a window cut into buckets, the groups, and the metrics of each."""
+"""Parse the request for statistics: a window cut into buckets, the groups, and the metrics of each. Pure.
 
-from collections.abc import Container, Mapping
+Buckets are of the same length and begin at whole multiples of it since 1970-01-01T00:00:00Z, so those of two windows
+line up: hours begin on the hour, days at midnight in UTC, and weeks on Thursdays.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import msgspec
 
-from app.http.contract import Parameter
-from app.query.request.buckets import (
-    AUTO_BUCKETS,
-    MAX_BUCKETS,
-    Buckets,
-    cut_in_buckets,
-    length_text,
-    shortest_round_us,
-)
-from app.query.request.filters import lacks
-from app.query.request.parameters import DELAY, MAX_METRICS, STATS_PARAMETERS, WINDOW_PARAMETERS, Parameters
+from app.http.contract import TEXT, Parameter
+from app.query.request.parameters import CANARY, CANARY_PARAMETER, WINDOW_PARAMETERS, Parameters
 from app.query.request.scan import Now, QueryableTable, is_instant, read_ends
-from app.runtime.instants import parse_instant
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, clamp, parse_instant
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.schema.filters import AGGREGABLE, GROUPABLE, FilterField
+from app.schema.filters import FilterField
 from app.stores.query import Condition, Function, Metric
 
+MAX_GROUPS = 50
+MAX_METRICS = 8
+DELAY = "delay"
+"""The field that is computed, not stored: seconds from `publish_time` to `ingest_time`."""
 _OF_A_FIELD = ("sum", "avg", "min", "max", "p50", "p95", "count_distinct")
 _SHOWN_LENGTH = 100  # of a caller's own text, in an error
 _FORMS = "expected count, or sum, avg, min, max, p50, p95 or count_distinct of a field, such as avg:FIELD"
 COUNT = Metric("count", "count")
 _COUNT_ALONE: tuple[Metric, ...] = (COUNT,)
+
+
+MAX_BUCKETS = 1_000
+AUTO_BUCKETS = 121  # 120 that fit the window, and one more if they are not aligned with it
+_SHORTEST_US, _LONGEST_US = SECOND_US, 366 * DAY_US
+_ROUND_US = (
+    *(count * SECOND_US for count in (1, 2, 5, 10, 15, 30)),
+    *(count * MINUTE_US for count in (1, 2, 5, 10, 15, 30)),
+    *(count * HOUR_US for count in (1, 2, 3, 4, 6, 8, 12)),
+    *(count * DAY_US for count in (1, 2, 7)),
+)
+
+
+class Buckets(msgspec.Struct, frozen=True):
+    """`count` buckets of `length_us`, the first of which begins at `first_us`."""
+
+    first_us: int
+    length_us: int
+    count: int
+
+    @property
+    def end_us(self) -> int:
+        """The end of the last bucket."""
+        return self.first_us + self.count * self.length_us
+
+    def starts_us(self) -> Iterator[int]:
+        """Yield the start of each bucket, clamped to the year 0001."""
+        return (clamp(self.first_us + number * self.length_us) for number in range(self.count))
+
+
+def cut_in_buckets(window: TimeRange, length_us: int) -> Buckets:
+    """Return the buckets that hold `window`; the first may begin earlier, and the last end later."""
+    first_us = window.from_us // length_us * length_us
+    count = -((first_us - window.to_us) // length_us) if window.length_us > 0 else 0
+    return Buckets(first_us, length_us, count)
+
+
+def shortest_round_us(window: TimeRange, most: int) -> int:
+    """Return the shortest round length with which at most `most` buckets cover the window."""
+    for length_us in _ROUND_US:
+        if cut_in_buckets(window, length_us).count <= most:
+            return length_us
+    weeks_us = 7 * DAY_US
+    return -(-window.length_us // ((most - 1) * weeks_us)) * weeks_us
+
+
+def parse_length(text: str) -> int:
+    """Return the microseconds of an ISO 8601 duration, such as PT5M.
+
+    Raises:
+        ValueError: it is none, or too short or too long for a bucket.
+    """
+    try:
+        length_us = -parse_instant(f"-{text}", 0) if text.startswith("P") else 0
+    except InstantError:
+        length_us = 0
+    if not length_us:
+        raise ValueError("expected auto, or a duration of either weeks, or days, hours, minutes and seconds")
+    if not _SHORTEST_US <= length_us <= _LONGEST_US:
+        raise ValueError(f"expected a duration from {length_text(_SHORTEST_US)} to {length_text(_LONGEST_US)}")
+    return length_us
+
+
+def length_text(length_us: int) -> str:
+    """Return the duration in its canonical form: without weeks and without zero parts."""
+    days, rest_us = divmod(length_us, DAY_US)
+    hours, rest_us = divmod(rest_us, HOUR_US)
+    minutes, rest_us = divmod(rest_us, MINUTE_US)
+    seconds = f"{rest_us // SECOND_US}.{rest_us % SECOND_US:06}".rstrip("0").rstrip(".")
+    time = "".join(
+        f"{part}{unit}" for part, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if part not in {0, "0"}
+    )
+    return "P" + (f"{days}D" if days else "") + (f"T{time}" if time else "")
+
+
+STATS_PARAMETERS: dict[str, Parameter] = {
+    **WINDOW_PARAMETERS,
+    "bucket": Parameter(
+        "The length of each bucket: an ISO 8601 duration of at least a second, such as `PT5M`, `PT1H` or "
+        f"`P1D`; or `auto`, the shortest round duration that makes at most about {AUTO_BUCKETS - 1} buckets. At "
+        f"most {MAX_BUCKETS} are allowed. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, "
+        "days at midnight UTC, weeks on Thursdays. The first may therefore begin before `since`; only records "
+        "of the window count.",
+        "PT5M",
+        TEXT,
+        default="auto",
+        read=lambda text: None if text == "auto" else parse_length(text),
+    ),
+    "by": Parameter(
+        f"A field to group by: one series for each of the {MAX_GROUPS} values with the most records; "
+        "`omitted_groups` has the number of the others. `a.b` is the field `b` of the object `a`. By default "
+        "one series.",
+        "source",
+        TEXT,
+    ),
+    "metric": Parameter(
+        f"What to compute for each bucket, separated by commas, at most {MAX_METRICS}: `count`, the number of "
+        "records; for the values of a numeric field `f`: `sum:f`, `avg:f`, `min:f`, `max:f`, `p50:f` (the median) or "
+        "`p95:f`; or `count_distinct:f`, how many different values a field has, which BigQuery approximates (usually "
+        "to one per cent). `delay` is the seconds from `publish_time` to `ingest_time`, which records sent over HTTP "
+        "do not have; a declared field of this name takes precedence. Percentiles are approximate. In the "
+        "embedded store they deviate by at most two per cent of the records, or one record, so that `p95` lies "
+        "between the exact 93rd and 97th percentile. BigQuery is usually closer but states no limit.",
+        f"count,p95:{DELAY}",
+        TEXT,
+        default="count",
+    ),
+    CANARY: CANARY_PARAMETER,
+}
 
 
 class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +182,13 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     metrics = given.value("metric", lambda text: _metrics(subject, text))
     conditions, _ = subject.conditions(given)
     given.check()
-    since, until = given.text("since"), given.text("until")
+    is_given = is_instant(given.text("until"))
+    is_at_horizon = until_us == edge_us and not is_given
     return StatsRequest(
         window=window,
         buckets=buckets,
-        is_fixed=is_instant(since) and is_instant(until),
-        is_open=until is None or _is_beyond(until, now),
+        is_fixed=is_instant(given.text("since")) and is_given,
+        is_open=until_us is None or until_us > edge_us or is_at_horizon,
         by=by,
         metrics=metrics,
         conditions=conditions,
@@ -98,26 +207,19 @@ def _buckets(given: Parameters, window: TimeRange) -> Buckets:
     return buckets
 
 
-def _is_beyond(until: str, now: Now) -> bool:
-    """Return whether a window up to `until` is still filling; a fixed one is not, once it is settled."""
-    until_us = parse_instant(until, now.now_us)
-    return until_us > now.horizon_us or (until_us == now.horizon_us and not is_instant(until))
-
-
 def _group_field(fields: Mapping[str, FilterField], text: str) -> FilterField:
-    field = fields.get(text)
-    if field is None or not field.groupable:
-        raise ValueError(_no_such(text, fields, "group by", _groupable(fields), GROUPABLE))
-    return field
+    paths = _groupable(fields)
+    if text not in paths:
+        raise ValueError(_no_such("group by", paths))
+    return fields[text]
 
 
 def _metrics(subject: QueryableTable, text: str) -> tuple[Metric, ...]:
     names = [name.strip() for name in text.split(",")]
     if len(names) > MAX_METRICS:
         raise ValueError(f"expected at most {MAX_METRICS} metrics")
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise ValueError(f"{name[:_SHOWN_LENGTH]} is listed more than once")
+    if len({*names}) < len(names):
+        raise ValueError("a metric is listed more than once")
     return tuple(_metric(subject, name) for name in names)
 
 
@@ -130,27 +232,16 @@ def _metric(subject: QueryableTable, text: str) -> Metric:
     has_delay = all(column.name != DELAY for column in subject.columns)
     if has_delay and path == DELAY:
         return Metric(text, cast("Function", function), path, Kind.FLOAT64, is_computed=True)
-    counts = function == "count_distinct"
-    paths = _groupable(subject.fields) if counts else _aggregable(subject.fields)
+    paths = (_groupable if function == "count_distinct" else _aggregable)(subject.fields)
     if path not in paths:
         known = [*paths, *([DELAY] if has_delay else [])]
-        reason = _no_such(path, subject.fields, "compute with", known, GROUPABLE if counts else AGGREGABLE)
-        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {reason}")
+        raise ValueError(f"{path[:_SHOWN_LENGTH]!r}: {_no_such('compute with', known)}")
     return Metric(text, cast("Function", function), path, subject.fields[path].kind)
 
 
-def _no_such(
-    path: str, fields: Mapping[str, FilterField], purpose: str, paths: list[str], kinds: Container[Kind]
-) -> str:
-    """Return why a field is none of `paths`: it lacks the role, if it is of the `kinds` that could have it."""
-    field = fields.get(path)
-    if field is not None and field.kind in kinds:
-        return lacks(path, "aggregate", paths)
-    return f"there is no such field to {purpose}; there {_verb(paths)} {', '.join(paths) or 'none at all'}"
-
-
-def _verb(names: list[str]) -> str:
-    return "are" if len(names) > 1 else "is"
+def _no_such(purpose: str, paths: list[str]) -> str:
+    known = ", ".join(paths) or "none at all"
+    return f"there is no such field to {purpose}, which needs the role `aggregate`; known: {known}"
 
 
 def _groupable(fields: Mapping[str, FilterField]) -> list[str]:

@@ -12,9 +12,8 @@ import sqlglot
 from sqlglot import exp
 
 from app.query.request.filters import parse_filters
-from app.query.request.parameters import DELAY
 from app.query.request.scan import WITHOUT_CANARIES
-from app.query.request.stats import COUNT
+from app.query.request.stats import COUNT, DELAY
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import filter_table

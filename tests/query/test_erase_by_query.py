@@ -23,7 +23,7 @@ class Payment(msgspec.Struct, forbid_unknown_fields=True):
 
 
 STREAMS = {"orders": Stream(record=Order), "payments": Stream(record=Payment, attributes={"kind": "payment"})}
-NAME = "tests.query.erase.test_by_query"
+NAME = "tests.query.test_erase_by_query"
 CASES: list[tuple[dict[str, str], str, str, Any]] = [
     ({}, "/v1/records", "id", "tail"),
     ({"record": f"{NAME}:Order"}, "/v1/records", "order_id", "stats"),

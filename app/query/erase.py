@@ -1,16 +1,32 @@
-"""Erase one record: find its rows and rejects, delete them, and count what remains. The same for every store."""
+"""Erase one record: all its versions and copies, and the rejects that hold it. It serves the right to erasure.
+
+Its rows and rejects are found, deleted and counted, by the same queries for every store. `DELETE /v1/records/{id}` and
+`DELETE /v1/records?id=` do so, with the scope `erase` only, and so does `sluice erase`.
+"""
 
 import asyncio
+import hashlib
 import json
+import logging
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from litestar import Response
+from litestar.enums import HttpMethod
+from msgspec import Meta
 
+from app.auth.grants import Principal
+from app.http import paths
+from app.http.contract import JSON, TEXT, Answer, Contract, Parameter, media
+from app.http.problems import ProblemError
+from app.query.answer.conditional import Ask
 from app.query.read.arrow_rows import rows_of_arrow
+from app.query.request.parameters import Parameters
+from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.compression import GzipError, GzipTooLargeError, inflated
 from app.runtime.instants import DAY_US, epoch_us
 from app.schema.columns import Column, Kind
@@ -263,3 +279,174 @@ def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
     except (GzipError, GzipTooLargeError):
         yield payload
     yield text
+
+
+_AGAIN_S = 60  # a delivery in flight is stored by then
+_PROBLEMS = {
+    400: "The id is missing, or not percent-encoded UTF-8.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not erase, or may read only a part of the records.",
+    404: "No record can have this id.",
+    422: "The search for the record would read too much.",
+    503: "The store is busy or unavailable. Rows that were already erased stay erased; send the request again.",
+    504: "The store took too long; send the request again.",
+}
+_log = logging.getLogger("sluice.audit")
+
+
+class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was erased, and what was stored meanwhile."""
+
+    erased: Annotated[Counts, Meta(description="Erased rows; 0 if there were none, which is not an error.")]
+    remaining: Annotated[Counts, Meta(description="Rows that were stored while the erasure ran.")]
+    complete: Annotated[bool, Meta(description="Whether nothing remains.")]
+    retry_after_s: Annotated[
+        int | None, Meta(description="When to send the request again; null if the erasure is complete.")
+    ]
+    other_instances_s: Annotated[float, Meta(description="How long other instances may still serve a cached response.")]
+
+
+_EXAMPLE = {
+    "erased": {"records": 3, "rejects": 1},
+    "remaining": {"records": 0, "rejects": 0},
+    "complete": True,
+    "retry_after_s": None,
+    "other_instances_s": 70.0,
+}
+
+
+def _contract(parameters: Mapping[str, Parameter]) -> Contract:
+    return Contract(
+        parameters=parameters,
+        answers={
+            200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+            202: Answer("Some were stored meanwhile.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+        },
+        problems=_PROBLEMS,
+    )
+
+
+class EraseEndpoint:
+    """Erases records. Other instances see an erasure within `others_s` seconds."""
+
+    def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
+        self._erasure, self._id, self._others_s = erasure, id_column, others_s
+        self._running: set[asyncio.Task[Erased]] = set()
+        self._by_query = {id_column.name: Parameter("The record's id.", None, TEXT, required=True)}
+        self.contracts = _contract(paths.RECORD_ID), _contract(self._by_query)
+        """With the id in the path, and in the query."""
+
+    async def by_path(self, request: Ask) -> Response[bytes]:
+        """Erase the record whose id is in the path."""
+        return await self._answer(request, paths.id_in_path(request.scope))
+
+    async def by_query(self, request: Ask) -> Response[bytes]:
+        """Erase the record whose id is in the parameter of that name.
+
+        Raises:
+            ProblemError: `invalid_parameter`: it is missing, or there is another one.
+        """
+        given = Parameters(request.scope["query_string"].decode("latin-1"), self._by_query)
+        text = given.text(self._id.name)
+        if text is None:
+            given.refuse(self._id.name, "the id of the record to erase is missing")
+        given.check()
+        return await self._answer(request, text or "")
+
+    async def _answer(self, request: Ask, text: str) -> Response[bytes]:
+        """Erase the record with the id `text`: 200 if nothing remains, else 202.
+
+        An erasure that has begun runs to completion, even if the client disconnects.
+
+        Raises:
+            ProblemError: the caller may not erase, or no record can have the id.
+            QueryError: the store gave no answer.
+        """
+        principal: Principal = request.state.principal
+        if principal.filters:
+            raise ProblemError(
+                "forbidden", "an erasure deletes every version, and this caller may see only some of them"
+            )
+        record_id = read_id(self._id, text)
+        if record_id is None:
+            raise ProblemError("not_found", f"no record can have the id {text[:128]!r}")
+        task = asyncio.create_task(self._erase(record_id, principal.name))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        outcome = await asyncio.shield(task)
+        complete = not outcome.remaining.total
+        body = ErasureAnswer(
+            erased=outcome.erased,
+            remaining=outcome.remaining,
+            complete=complete,
+            retry_after_s=None if complete else _AGAIN_S,
+            other_instances_s=self._others_s,
+        )
+        headers = {"Cache-Control": "no-store"} | ({} if complete else {"Retry-After": str(_AGAIN_S)})
+        return Response(
+            msgspec.json.encode(body),
+            status_code=200 if complete else 202,
+            media_type="application/json",
+            headers=headers,
+        )
+
+    async def _erase(self, record_id: str | int, caller: str) -> Erased:
+        name = digest_of(record_id)
+        try:
+            outcome = await self._erasure.erase(record_id)
+        except Exception:
+            _log.warning("erasure of id sha256:%s by %s was aborted", name, caller)
+            raise
+        _log.info("%s", line_of(outcome, name, caller))
+        return outcome
+
+
+def digest_of(record_id: str | int) -> str:
+    """Return the digest that replaces the id in the log: only someone who knows the id can find the entry."""
+    return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def line_of(outcome: Erased, digest: str, caller: str) -> str:
+    """Return the log line of an erasure."""
+    return (
+        f"erasure of id sha256:{digest} by {caller}: {outcome.erased.records} records and {outcome.erased.rejects} "
+        f"rejects erased, {outcome.remaining.records} and {outcome.remaining.rejects} remain"
+    )
+
+
+def _erase(parts: StreamParts) -> EraseEndpoint | None:
+    table = parts.table
+    if table.id is None:
+        return None
+    erasure = Erasure(parts.feed.runner, parts.eraser, table, parts.reject_feed.table)
+    return EraseEndpoint(erasure, table.id, parts.eraser.learns_within_s)
+
+
+_BY_PATH: EndpointSpec[EraseEndpoint] = EndpointSpec(
+    path="/records/{record_id:str}",
+    make=_erase,
+    answer=EraseEndpoint.by_path,
+    contract=lambda endpoint: endpoint.contracts[0],
+    scope="erase",
+    name="eraseRecord",
+    summary="Erase a record",
+    text="Permanently deletes every version and copy of the record with this id, and every rejected record that "
+    "contains the id. It needs the scope `erase`, which only a grant can give. If the store cannot delete rows that "
+    "were written recently, the answer is 202 with the number that remain: send the request again after `Retry-After`.",
+    methods=(HttpMethod.DELETE,),
+    tag="erase",
+)
+ERASURES = (
+    _BY_PATH,
+    # An id may hold slashes, and the route above ends at the first one.
+    msgspec.structs.replace(_BY_PATH, path=f"{_BY_PATH.path}/{{rest:path}}", name=""),
+    msgspec.structs.replace(
+        _BY_PATH,
+        path="/records",
+        answer=EraseEndpoint.by_query,
+        contract=lambda endpoint: endpoint.contracts[1],
+        name="eraseRecordByQuery",
+        summary="Erase a record, its id in the query",
+        text="The same, for any id: `tail` and `stats` are other paths.",
+    ),
+)

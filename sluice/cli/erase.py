@@ -6,8 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from app.query.erase.endpoint import digest_of, line_of
-from app.query.erase.erasure import Counts, Erasure
+from app.query.erase import Counts, Erasure, digest_of, line_of
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
@@ -26,23 +25,12 @@ _EPILOG = (
 )
 
 
-def main(arguments: list[str], environ: Mapping[str, str], confirm: Callable[[str], str] = input) -> int:
-    """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="sluice erase")
-    add_arguments(parser)
-    return carry_out(parser.parse_args(arguments), environ, confirm)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do the same, with this process's environment and terminal."""
-    return carry_out(args, os.environ, input)
-
-
-def carry_out(options: argparse.Namespace, environ: Mapping[str, str], confirm: Callable[[str], str]) -> int:
+def run(
+    args: argparse.Namespace, environ: Mapping[str, str] = os.environ, confirm: Callable[[str], str] = input
+) -> int:
     """Erase what the options name; return the exit status."""
     try:
-        settings = load_settings(environ)
-        return asyncio.run(_run(settings, options, confirm))
+        return asyncio.run(_run(load_settings(environ), args, confirm))
     except (SettingsError, RecordTypeError, StoreError, QueryError) as error:
         sys.stderr.write(f"the erasure stopped early: {error}\n")
         return WRONG
@@ -100,7 +88,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="only count the rows; the exit status is 1 if there are any")
     what.add_argument("--yes", action="store_true", help="erase without asking")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,22 +1,31 @@
 """`sluice erase`: what it finds, what it asks, and what its exit status says."""
 
+import argparse
 import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.query.erase.__main__ import GOOD, REMAINS, WRONG, main
-from app.query.erase.erasure import Counts, Erased, Erasure
+from app.query.erase import Counts, Erased, Erasure
 from app.runtime.clock import SystemClock
 from app.stores.duckdb.store import EmbeddedStore
+from sluice.cli.erase import GOOD, REMAINS, WRONG, add_arguments, run
 from tests.documents import blocks
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
 from tests.support.process import ROOT
 
 ID = "order-1042"
+
+
+def main(arguments: list[str], environ: dict[str, str], confirm: Callable[[str], str] = input) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(parser.parse_args(arguments), environ, confirm)
 
 
 @pytest.fixture
