@@ -150,14 +150,14 @@ def _health(base: _Base, ingest: IngestService | None, query: QueryService | Non
         environment=base.environment,
         instance=base.telemetry.instance,
         keys_are_ready=lambda: base.auth.is_ready,
-        admission=ingest.admission if ingest is not None else None,
+        in_flight=ingest.in_flight if ingest is not None else None,
         sinks=ingest.sinks if ingest is not None else {},
         reads=query.health if query is not None else None,
         connections=base.backend.connections,
         obstacle=base.backend.obstacle,
     )
     if ingest is not None:
-        base.environment.metrics.gauges |= health.gauges(ingest.admission)
+        base.environment.metrics.gauges |= health.gauges(ingest.in_flight)
     return health
 
 

@@ -1,8 +1,7 @@
 """The process that reads large messages, beside the service, which starts it: `python -m app.worker`."""
 
-from app.ingest.decode.protocol import Start
 from app.ingest.decode.reader import RecordReader
-from app.ingest.decode.worker import Readers, serve
+from app.ingest.decode.worker import Readers, Start, serve
 from app.schema.protection import hasher_of
 from app.stores.registry import row_encoder
 from app.streams import load_streams

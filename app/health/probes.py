@@ -17,11 +17,11 @@ from app.health.readiness import ACTIVE, EXAMPLE, Readiness, Reads, Sink, Store,
 from app.http.contract import CONTRACT, JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
-from app.ingest.admission import Admission
 from app.ingest.write.table_writer import TableWriter
 from app.query.read.instrumented_source import SourceHealth
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_millisecond_text
+from app.runtime.ledger import Ledger
 from app.stores.sink import SetupError, SinkState
 from app.telemetry import instruments
 from app.telemetry.instruments import Instrument
@@ -35,7 +35,7 @@ _FIRST_CHECK_US = 10 * MICROSECONDS
 class Health(msgspec.Struct, kw_only=True):
     """Derives liveness and readiness from the parts of the instance.
 
-    `keys_are_ready` tells whether the tokens of callers can be verified. `admission` is None and `sinks` is empty if
+    `keys_are_ready` tells whether the tokens of callers can be verified. `in_flight` is None and `sinks` is empty if
     the instance does not ingest; `reads` is None if it does not query. `sinks` and `connections` are keyed by table.
     `obstacle` is that of the Backend.
     """
@@ -43,7 +43,7 @@ class Health(msgspec.Struct, kw_only=True):
     environment: Environment
     instance: str
     keys_are_ready: Callable[[], bool]
-    admission: Admission | None
+    in_flight: Ledger | None
     sinks: Mapping[str, TableWriter]
     reads: SourceHealth | None
     connections: Callable[[], Mapping[str, int]]
@@ -65,7 +65,7 @@ class Health(msgspec.Struct, kw_only=True):
 
     def readiness(self, *, detailed: bool) -> Readiness:
         """Return the current readiness; `detailed` adds the store's messages and the counters."""
-        settings, admission, connections = self.environment.settings, self.admission, self.connections()
+        settings, in_flight, connections = self.environment.settings, self.in_flight, self.connections()
         self._notice_trouble()
         return Readiness(
             status=self._status(),
@@ -73,8 +73,8 @@ class Health(msgspec.Struct, kw_only=True):
             instance=self.instance,
             version=VERSION,
             uptime_s=round(self._running_us() / MICROSECONDS, 1),
-            in_flight_messages=0 if admission is None else admission.messages,
-            in_flight_bytes=0 if admission is None else admission.bytes,
+            in_flight_messages=0 if in_flight is None else in_flight.holdings,
+            in_flight_bytes=0 if in_flight is None else in_flight.bytes,
             sinks={
                 table: _sink(writer, connections.get(table, 0), detailed=detailed)
                 for table, writer in self.sinks.items()
@@ -83,11 +83,11 @@ class Health(msgspec.Struct, kw_only=True):
             counters=self.environment.metrics.snapshot() if detailed else None,
         )
 
-    def gauges(self, admission: Admission) -> dict[Instrument, Callable[[], Values]]:
+    def gauges(self, in_flight: Ledger) -> dict[Instrument, Callable[[], Values]]:
         """Return the gauges of an instance that ingests: messages in flight, and the state of each table."""
         return {
-            instruments.IN_FLIGHT_MESSAGES: lambda: [(admission.messages, {})],
-            instruments.IN_FLIGHT_BYTES: lambda: [(admission.bytes, {})],
+            instruments.IN_FLIGHT_MESSAGES: lambda: [(in_flight.holdings, {})],
+            instruments.IN_FLIGHT_BYTES: lambda: [(in_flight.bytes, {})],
             instruments.SINK_STATE: lambda: [
                 (int(writer.health.state is state), {"table": table, "state": state.value})
                 for table, writer in self.sinks.items()

@@ -1,33 +1,83 @@
-"""Read a request's body within limits: how much may be in flight, how large it may be, how slowly it may arrive.
+"""Admit requests that write, and read their bodies, within limits: bytes in flight, bytes of a body, and time.
 
 A request is admitted before its body is read, and is charged for each byte on arrival. So chunked bodies count like
-any other, and a Content-Length without a body holds only what every message counts at least.
+any other, and a Content-Length without a body holds only what every message counts at least. What is beyond a limit is
+refused at once, which makes Pub/Sub slow down.
+
+The streams share what is in flight, so that a slow table delays its own messages only. A stream may hold as much as is
+free (a dynamic threshold, as in the buffers of switches: Choudhury and Hahne, 1998, https://doi.org/10.1109/90.664262).
+Alone it can take half, two can take a third each, and k of them 1/(k+1); as much again always stays free for a stream
+that has nothing in flight. No share must be configured, and none lies idle.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any, NamedTuple
 
 from litestar.types import Receive
 
 from app.http.problems import ProblemError
-from app.ingest.admission import Admission, Refusal
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
-from app.runtime.ledger import Holding
+from app.runtime.ledger import Holding, Ledger
 
+MESSAGE_BYTES = 48 * 1024
+"""What a message in flight counts at least: its request, its tasks and its rows take memory however small it is."""
 # While room is scarce, a stalled body gives its part back sooner.
 _CROWDED_READ_DEADLINE_S = 5.0
 _LOOK_AGAIN_S = 0.02
 
 
-class Intake:
-    """Reads bodies. The caller releases the holding of each."""
+class Allowance(NamedTuple):
+    """What a message may use: time, up to `deadline_us` on the clock's `elapsed_us`, and memory, charged to `holding`.
 
-    def __init__(self, admission: Admission, clock: Clock, *, max_body_bytes: int, read_deadline_s: float) -> None:
-        self._admission, self._clock, self._max_body_bytes = admission, clock, max_body_bytes
+    The caller releases the holding. Without one, memory is not charged.
+    """
+
+    deadline_us: int
+    holding: Holding | None = None
+
+    def has_room(self, size: int) -> bool:
+        """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
+        return self.holding is None or self.holding.grow(size)
+
+
+class StreamShares:
+    """Counts the bytes in flight of each stream, within a total that all streams share."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._free_bytes, self._bytes = max_bytes, Counter[str]()
+
+    def enter(self, stream: str, size: int) -> bool:
+        """Count a message of `size` bytes; return False, and count nothing, if its stream already has its share.
+
+        A message of a stream that has nothing in flight always enters, whatever its size.
+        """
+        held = self._bytes[stream]
+        if held and held + size > self._free_bytes - size:
+            return False
+        self._bytes[stream] += size
+        self._free_bytes -= size
+        return True
+
+    def leave(self, stream: str, size: int) -> None:
+        """Uncount a message that entered."""
+        self._bytes[stream] -= size
+        self._free_bytes += size
+
+
+class Intake:
+    """Admits requests within the limit of one ledger, for everything made from them too, and reads their bodies.
+
+    `admitted` counts them; once it is `draining`, it admits no more. The caller releases the holding of each.
+    """
+
+    def __init__(self, clock: Clock, *, max_bytes: int, max_body_bytes: int, read_deadline_s: float) -> None:
+        self.ledger = Ledger(max_bytes=max_bytes, least_bytes=MESSAGE_BYTES)
+        self.admitted, self.draining = 0, False
+        self._clock, self._max_body_bytes = clock, max_body_bytes
         self._read_deadline_us = round(read_deadline_s * MICROSECONDS)
         self._crowded_deadline_us = round(min(read_deadline_s, _CROWDED_READ_DEADLINE_S) * MICROSECONDS)
-        self._ledger = admission.ledger
         self._deadlines: Deadlines[TimeLimit] = Deadlines(clock)
 
     async def read(
@@ -44,11 +94,14 @@ class Intake:
         declared = int(length) if length.isdigit() else 0
         if declared > self._max_body_bytes:
             raise self._too_large()
-        crowded = self._ledger.bytes * 2 >= self._ledger.max_bytes
+        crowded = self.ledger.bytes * 2 >= self.ledger.max_bytes
         deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
-        holding = self._admission.enter(caller, declared)
-        if isinstance(holding, Refusal):
-            raise _not_admitted(holding)
+        if self.draining:
+            raise _draining()
+        holding = self.ledger.open(caller, declared)  # what is declared is checked, and charged on arrival
+        if holding is None:
+            raise _busy()
+        self.admitted += 1
         try:
             with TimeLimit(self._deadlines, (begun_us or self._clock.elapsed_us()) + deadline_us):
                 event: Any = await receive()
@@ -57,7 +110,7 @@ class Intake:
                 if not declared or len(body) != declared:
                     body = await self._rest(event, receive, holding)
                 elif not holding.grow(declared):
-                    raise _not_admitted(Refusal.BUSY)  # noqa: TRY301 - every push passes here
+                    raise _busy()  # noqa: TRY301 - every push passes here
         except BaseException as error:
             holding.release()
             if isinstance(error, TimeoutError):
@@ -65,13 +118,18 @@ class Intake:
             raise
         return body, holding
 
-    async def drain(self, wait_s: float) -> None:
-        """Wait for arriving bodies, at most `wait_s` seconds; then refuse those that are incomplete."""
-        until_us = self._clock.elapsed_us() + round(wait_s * MICROSECONDS)
-        while len(self._deadlines) and self._clock.elapsed_us() < until_us:
+    async def drain(self, bodies_s: float, until_us: int) -> None:
+        """Admit no more, and wait until all are answered, at most until `until_us` on the clock's `elapsed_us`.
+
+        Bodies that are still incomplete after `bodies_s` seconds are refused.
+        """
+        self.draining = True
+        refused_us = self._clock.elapsed_us() + round(bodies_s * MICROSECONDS)
+        while self.ledger.holdings and (now_us := self._clock.elapsed_us()) < until_us:
+            if now_us >= refused_us:
+                for limit in self._deadlines.close():
+                    limit.overdue()
             await self._clock.sleep(_LOOK_AGAIN_S)
-        for limit in self._deadlines.close():
-            limit.overdue()
 
     async def _rest(self, event: Any, receive: Receive, holding: Holding) -> bytes:
         """Return the whole body; `event` holds its beginning."""
@@ -83,7 +141,7 @@ class Intake:
             if holding.size + len(chunk) > self._max_body_bytes:
                 raise self._too_large()
             if not holding.grow(len(chunk)):
-                raise _not_admitted(Refusal.BUSY)
+                raise _busy()
             chunks.append(chunk)
             if not event.get("more_body"):
                 return b"".join(chunks)
@@ -94,18 +152,16 @@ class Intake:
         return ProblemError("too_large", detail, members={"max_body_bytes": self._max_body_bytes})
 
     def _out_of_time(self, deadline_us: int) -> ProblemError:
-        if self._admission.draining:
-            return _not_admitted(Refusal.DRAINING)
+        if self.draining:
+            return _draining()
         detail = f"the body was not complete after {deadline_us / MICROSECONDS:g} s"
         return ProblemError("slow_body", detail, headers={"Connection": "close"})
 
 
-def _not_admitted(refusal: Refusal) -> ProblemError:
-    match refusal:
-        case Refusal.BUSY:
-            detail = "too many messages are in flight on this instance, or too many of this caller"
-            return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
-        case Refusal.DRAINING:
-            return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})
-        case _:
-            assert_never(refusal)
+def _busy() -> ProblemError:
+    detail = "too many messages are in flight on this instance, or too many of this caller"
+    return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
+
+
+def _draining() -> ProblemError:
+    return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})

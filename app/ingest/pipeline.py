@@ -9,39 +9,26 @@ from typing import Any
 import msgspec
 
 from app.environment import Environment
-from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.faults import FieldFault
 from app.ingest.decode.heavy import HeavyReads
-from app.ingest.decode.reader import Decoded, RecordReader, RefusedRow
-from app.ingest.decode.rejects import UNROUTABLE_PREFIX, Reject, reject
-from app.ingest.decode.rows import RecordId, Rows
-from app.ingest.decode.scrubbing import withheld
-from app.ingest.dedupe import Dedupe, InFlight, New, Seen
-from app.ingest.earlier import EarlierCopies, new_rows
+from app.ingest.decode.reader import Decoded, RecordId, RecordReader, Rows
+from app.ingest.decode.rejects import UNROUTABLE_PREFIX, Reject, reject, withheld
+from app.ingest.intake import MESSAGE_BYTES, Allowance, StreamShares
 from app.ingest.reject_writer import RejectWriter
 from app.ingest.verdict import DURABLE, Durable, Throttled, Unavailable, Verdict
-from app.ingest.write.messages import Refused
+from app.ingest.write.dedupe import Dedupe, InFlight, New, Seen
+from app.ingest.write.earlier import EarlierCopies, not_looked_up
 from app.ingest.write.table_writer import TableWriter
 from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS
-from app.runtime.deadlines import set_within
 from app.runtime.ledger import Holding
 from app.schema.protection import hasher_of
 from app.schema.table import Table
-from app.stores.sink import RowEncode
+from app.stores.sink import RowEncode, RowError
+from app.stores.source import QueryError
 
 _log = logging.getLogger("sluice.ingest")
-
-
-class Rejection(msgspec.Struct, frozen=True):
-    """Why one record of a message was rejected, without its bytes; `faults` is empty unless there are several."""
-
-    index: int
-    reason: str
-    field: str | None
-    detail: str
-    faults: tuple[FieldFault, ...] = ()
+_UNIT_BYTES = 300
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large numbers, and free of cycles
@@ -50,37 +37,25 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large num
     verdict: Verdict
     stored: tuple[tuple[int, RecordId], ...] = ()
     """Index and id of each record that was stored."""
-    rejected: tuple[Rejection, ...] = ()
+    rejected: tuple[Reject, ...] = ()
+    """Without their bytes."""
     known: int = 0
     """How many records were in the table already, as `EarlierCopies` found."""
 
     @property
     def weight(self) -> int:
-        """Its size in memory, in units of about 300 bytes: a record's texts may be long."""
+        """Its size in memory, in units of about 300 bytes."""
         if not self.stored and not self.rejected:
             return 1
-        ids = sum(1 + _length(record_id) // _TEXT_OF_A_UNIT for _, record_id in self.stored)
-        texts = sum(1 + _length_of(each) // _TEXT_OF_A_UNIT for each in self.rejected)
-        return 1 + ids + texts
-
-
-_TEXT_OF_A_UNIT = 250
-
-
-def _length(text: RecordId) -> int:
-    return len(text) if isinstance(text, str) else 0
-
-
-def _length_of(rejection: Rejection) -> int:
-    """Return the characters of a rejection's texts; those of the single errors are about as long as the whole."""
-    return (2 if rejection.faults else 1) * (len(rejection.detail) + _length(rejection.field))
+        records = len(self.stored) + len(self.rejected)
+        return 1 + records + len(msgspec.msgpack.encode((self.stored, self.rejected))) // _UNIT_BYTES
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """What the pipelines of all streams share.
 
     Without `heavy`, the event loop reads heavy messages, too. `earlier` finds records that the table has held for long;
-    without it, only reads recognise copies.
+    without it, only reads recognise copies. Without `shares`, a stream may use everything.
     """
 
     environment: Environment
@@ -88,6 +63,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     rejects: RejectWriter
     heavy: HeavyReads | None = None
     earlier: EarlierCopies | None = None
+    shares: StreamShares | None = None
 
 
 class Pipeline:
@@ -115,8 +91,7 @@ class Pipeline:
         self._clock, self._metrics, self._on_canary = shared.environment.clock, shared.environment.metrics, on_canary
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self._dedupe, self.records, self.rejects = shared.dedupe, records, shared.rejects
-        self._open = 0
-        self._idle = asyncio.Event()
+        self._shares = shared.shares
 
     def digest(self, key: str) -> str | None:
         """Return the digest of the message with this `key`; None if this instance knows of none."""
@@ -130,33 +105,32 @@ class Pipeline:
         Everything made from the message is charged to `holding`, which the caller releases. A message that was read at
         once is not charged: its rows are about as large as its body, and the writer limits the bytes of all rows.
         """
-        key = (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
-        match self._dedupe.claim(key, digest):
-            case New():
-                pass
-            case InFlight(result):
-                self._metrics.duplicate_messages[self.stream] += 1
-                return await asyncio.shield(result)
-            case Seen(receipt):
-                self._metrics.duplicate_messages[self.stream] += 1
-                return receipt
-        receipt = Receipt(_GIVEN_UP)
-        self._open += 1
+        size = max(len(message.data), MESSAGE_BYTES)
+        if self._shares is not None and not self._shares.enter(self.stream, size):
+            return Receipt(
+                Throttled(f"too many messages of the stream {self.stream} are in flight on this instance", 1.0)
+            )
         try:
-            receipt = await self._store(message, holding, detailed=detailed)
+            key = (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
+            match self._dedupe.claim(key, digest):
+                case New():
+                    pass
+                case InFlight(result):
+                    self._metrics.duplicate_messages[self.stream] += 1
+                    return await asyncio.shield(result)
+                case Seen(receipt):
+                    self._metrics.duplicate_messages[self.stream] += 1
+                    return receipt
+            receipt = Receipt(_GIVEN_UP)
+            try:
+                receipt = await self._store(message, holding, detailed=detailed)
+            finally:
+                stored = isinstance(receipt.verdict, Durable)
+                self._dedupe.settle(key, receipt, stored=stored, weight=receipt.weight)
+            return receipt
         finally:
-            durable = isinstance(receipt.verdict, Durable)
-            self._dedupe.settle(key, receipt, stored=durable, weight=receipt.weight)
-            self._open -= 1
-            if not self._open:
-                self._idle.set()
-        return receipt
-
-    async def idle(self, until_us: int) -> None:
-        """Wait until every message is answered, at most until `until_us` on the clock's `elapsed_us`."""
-        while self._open and (left_us := until_us - self._clock.elapsed_us()) > 0:
-            self._idle.clear()
-            await set_within(self._clock, left_us / MICROSECONDS, self._idle)
+            if self._shares is not None:
+                self._shares.leave(self.stream, size)
 
     async def _store(  # noqa: C901, PLR0911 - the stages, in one place
         self, message: Message, holding: Holding | None, *, detailed: bool
@@ -164,7 +138,11 @@ class Pipeline:
         """Decode, append, and wait: first for the rejects, then for the records."""
         allowance = Allowance(self._clock.elapsed_us() + self._budget_us, holding)
         if message.unroutable:
-            return await self._store_unroutable(message, allowance)
+            rejected = reject(0, "unroutable", message.unroutable, raw=message.data)
+            if message.may_be_personal:
+                rejected = withheld(rejected, self._hasher)
+            verdict = await self.rejects.store(message, (rejected,), None, UNROUTABLE_PREFIX, allowance)
+            return _receipt_of_reject(verdict, rejected)
         read = self._reader.read_light(message)
         if read is None:
             heavy = await self._read_heavy(message, allowance)
@@ -174,12 +152,15 @@ class Pipeline:
         rows, rejects = read.rows, read.rejects
         known = 0
         if rows and self._earlier is not None and self._earlier.concerns(message):
-            new = await new_rows(self._earlier, self.stream, message, rows)
-            if isinstance(new, Unavailable):
-                return Receipt(new)
-            rows, known = new, len(rows) - len(new)
-        refused: list[Rejection] = []
-        verdict: Verdict = DURABLE
+            keys = [message.delivery_key(index) for index in rows.indexes]
+            try:
+                stored = await self._earlier.stored(self.stream, message, keys)
+            except QueryError as error:
+                return Receipt(not_looked_up(error))
+            rows = rows.without({position for position, key in enumerate(keys) if key in stored})
+            known = len(keys) - len(rows)
+        refused: list[Reject] = []
+        verdict = DURABLE
         if rejects:
             # Rejects are not stored again with each delivery while the records must wait.
             if rows and (refusal := self.records.refusal()) is not None:
@@ -206,7 +187,7 @@ class Pipeline:
         return Receipt(
             verdict,
             tuple((index, record_id) for index, record_id in rows.by_index() if index not in refused_rows),
-            (*map(_rejection, rejects), *refused),
+            (*map(_without_bytes, rejects), *refused),
             known,
         )
 
@@ -214,8 +195,7 @@ class Pipeline:
         """Store `message` among the rejects, whole and unread, because its sender could not make records of it."""
         rejected = reject(0, reason, detail, raw=message.data)
         allowance = Allowance(self._clock.elapsed_us() + self._budget_us)
-        verdict = await self._store_rejects(message, (rejected,), allowance)
-        return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
+        return _receipt_of_reject(await self._store_rejects(message, (rejected,), allowance), rejected)
 
     async def _read_heavy(self, message: Message, allowance: Allowance) -> Decoded | Unavailable | Throttled:
         refusal = self.records.refusal()
@@ -225,15 +205,7 @@ class Pipeline:
             return self._reader.read(message)
         return await self._heavy.read(self._reader, message, allowance)
 
-    async def _store_unroutable(self, message: Message, allowance: Allowance) -> Receipt:
-        """Store a message that no stream takes among the rejects, whole."""
-        rejected = reject(0, "unroutable", message.unroutable, raw=message.data)
-        if message.may_be_personal:
-            rejected = withheld(rejected, self._hasher)
-        verdict = await self.rejects.store(message, (rejected,), None, UNROUTABLE_PREFIX, allowance)
-        return Receipt(verdict, (), (_rejection(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
-
-    def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Rejection]) -> None:
+    def _note_stored(self, message: Message, rows: Rows, refused: Sequence[Reject]) -> None:
         self._metrics.stored_records[self.stream] += len(rows) - len(refused)
         if message.published_us is not None:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
@@ -245,26 +217,26 @@ class Pipeline:
         self,
         message: Message,
         rows: Rows,
-        refused: list[Rejection],
+        refused: list[Reject],
         allowance: Allowance,
-        refusals: Sequence[Refused],
+        refusals: Mapping[int, RowError],
     ) -> Verdict:
         """Store the rejects of the rows in `refusals`, which the store has refused, and add them to `refused`.
 
         If they exceed the limits of the message, one reject holds the bytes of all of `refusals`.
         """
-        named = [RefusedRow(rows.indexes[each.position], each.error.detail, each.error.field) for each in refusals]
+        named = [
+            reject(rows.indexes[position], "refused", error.detail, raw=b"", field=error.field)
+            for position, error in refusals.items()
+        ]
         allowed = self._limits.max_rejects_per_message - len(refused)
         if self._heavy is None or self._reader.is_small(message):
             made: Sequence[Reject] = self._reader.rejects_of(message, named, allowed)
         else:
-            heavy = await self._heavy.rejects_of(self._reader, message, named, allowed, allowance)
-            if isinstance(heavy, Unavailable | Throttled):
-                return heavy
-            made = heavy
+            made = await self._heavy.rejects_of(self._reader, message, named, allowed)
         verdict = await self._store_rejects(message, made, allowance)
         if isinstance(verdict, Durable):
-            refused.extend(Rejection(each.index, "refused", each.field, each.detail) for each in named)
+            refused.extend(named)
         return verdict
 
     async def _store_rejects(self, message: Message, rejects: Sequence[Reject], allowance: Allowance) -> Verdict:
@@ -293,5 +265,9 @@ _GIVEN_UP = Unavailable("the write was abandoned before it completed", 1.0)
 _STORED = Receipt(DURABLE)
 
 
-def _rejection(rejected: Reject) -> Rejection:
-    return Rejection(rejected.index, rejected.reason, rejected.field, rejected.detail, rejected.faults)
+def _receipt_of_reject(verdict: Verdict, rejected: Reject) -> Receipt:
+    return Receipt(verdict, (), (_without_bytes(rejected),)) if isinstance(verdict, Durable) else Receipt(verdict)
+
+
+def _without_bytes(rejected: Reject) -> Reject:
+    return msgspec.structs.replace(rejected, raw=b"")

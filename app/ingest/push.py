@@ -6,6 +6,7 @@ puts it into the OpenAPI document and serves it where the application is mounted
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 import msgspec
@@ -22,8 +23,8 @@ from app.ingest.contracts import push_contract
 from app.ingest.decode.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.decode.proof import Proofs
 from app.ingest.intake import Intake
-from app.ingest.pipeline import Receipt
-from app.ingest.router import Router
+from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.routing import Routed, RoutingTable, Unroutable
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict, not_durable
 from app.runtime.clock import MICROSECONDS
 from app.runtime.ledger import Holding
@@ -39,8 +40,15 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class PushEndpoint:
     """Answers `POST /pubsub/push`, through ASGI's `receive` and `send`."""
 
-    def __init__(self, environment: Environment, verifier: TokenVerifier, intake: Intake, router: Router) -> None:
-        self._verifier, self._intake, self._router = verifier, intake, router
+    def __init__(
+        self,
+        environment: Environment,
+        verifier: TokenVerifier,
+        intake: Intake,
+        routing: RoutingTable,
+        pipelines: Mapping[str, Pipeline],
+    ) -> None:
+        self._verifier, self._intake, self._routing, self._pipelines = verifier, intake, routing, pipelines
         self._clock, self._tracing, self._metrics = environment.clock, environment.tracing, environment.metrics
         self._answered = environment.metrics.request_duration
         auth = environment.settings.auth
@@ -82,26 +90,33 @@ class PushEndpoint:
         Raises:
             ProblemError: why the message is not acknowledged.
         """
+        # Authenticate.
         named = dict(headers)
         caller = self._verifier.remembered(headers, named)
         if caller is None:  # also if a header occurs twice
             check_host(headers)
             caller = await self._verifier.principal(headers)
+        # Read the body, within what may be in flight.
         body, holding = await self._intake.read(named, receive, caller, begun_us)
         try:
-            message = open_push(named, body, self._proofs, route)
+            # Open the envelope.
+            message = open_push(named, body, self._proofs)
             del named, body
             if message.unproved:
                 self._note_unproved(message)
+            # Choose the stream.
+            pipeline, message = self._routed(message, route)
+            # Drop a known copy, decode, store the rejects, append: the stages of all messages, whoever sends them.
             if self._tracing.follows(message.parent):
-                receipt = await self._traced(message, headers, begun_us, holding)
+                receipt = await self._traced(pipeline, message, headers, begun_us, holding)
             else:
                 del headers
-                receipt = await self._router.process(message, holding=holding)
+                receipt = await pipeline.process(message, holding=holding)
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         finally:
             holding.release()
+        # Answer.
         match receipt.verdict:
             case Durable():
                 return
@@ -109,6 +124,19 @@ class PushEndpoint:
                 raise not_durable(verdict)
             case _:
                 assert_never(receipt.verdict)
+
+    def _routed(self, message: Message, path: str) -> tuple[Pipeline, Message]:
+        """Return the pipeline of a message; that of the default stream stores what no stream takes as a reject."""
+        match self._routing.route(message, path):
+            case Routed(stream, may_be_personal):
+                why = ""
+            case Unroutable(why, may_be_personal):
+                stream = self._routing.default
+            case other:
+                assert_never(other)
+        if why or may_be_personal:
+            message = msgspec.structs.replace(message, unroutable=why, may_be_personal=may_be_personal)
+        return self._pipelines[stream], message
 
     def _note_unproved(self, message: Message) -> None:
         """Count and log a message whose attribute has no power; the attribute's value is not logged."""
@@ -122,7 +150,9 @@ class PushEndpoint:
             why,
         )
 
-    async def _traced(self, message: Message, headers: Headers, begun_us: int, holding: Holding) -> Receipt:
+    async def _traced(
+        self, pipeline: Pipeline, message: Message, headers: Headers, begun_us: int, holding: Holding
+    ) -> Receipt:
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         attributes: dict[str, str | int] = {
             names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
@@ -135,7 +165,7 @@ class PushEndpoint:
         outcome = "failed"
         try:
             with inside(span):
-                receipt = await self._router.process(message, holding=holding)
+                receipt = await pipeline.process(message, holding=holding)
             outcome = _OUTCOMES[type(receipt.verdict)]
         finally:
             end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)

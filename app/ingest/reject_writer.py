@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.environment import Environment
-from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.rejects import Reject, encode_rejects, reject_keys
-from app.ingest.earlier import EarlierCopies, not_looked_up
+from app.ingest.intake import Allowance
 from app.ingest.verdict import DURABLE, NO_ROOM, Durable, Throttled, Unavailable, Verdict
+from app.ingest.write.earlier import EarlierCopies, not_looked_up
 from app.ingest.write.table_writer import TableWriter
 from app.schema.table import REJECTS
 from app.settings.rules import ENVELOPE_BYTES

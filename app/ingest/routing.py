@@ -33,9 +33,10 @@ class Routed(msgspec.Struct, frozen=True):
 
 
 class Unroutable(msgspec.Struct, frozen=True):
-    """No stream takes the message; `detail` says what would be right."""
+    """No stream takes the message; `detail` says what would be right. It `may_be_personal` if any stream's is."""
 
     detail: str
+    may_be_personal: bool = False
 
 
 Route = Routed | Unroutable
@@ -47,9 +48,12 @@ class RoutingTable:
 
     def __init__(self, streams: Streams) -> None:
         first = streams.default
+        self.default = first.name
+        """The stream whose pipeline stores what no stream takes, as a reject."""
         self._only = None if streams.are_named else Routed(first.name)
-        may_be_personal = any(holds_personal_data(table) for table in streams.tables if table is not first.table)
-        self._fallback = None if first.subscriptions or first.attributes else Routed(first.name, may_be_personal)
+        personal = [table for table in streams.tables if holds_personal_data(table)]
+        self._is_any_personal, is_another = bool(personal), any(table is not first.table for table in personal)
+        self._fallback = None if first.subscriptions or first.attributes else Routed(first.name, is_another)
         self._routed = {name: Routed(name) for name in streams.by_name}
         self._by_subscription = {
             _short(each): stream.name for stream in streams.by_name.values() for each in stream.subscriptions
@@ -58,11 +62,11 @@ class RoutingTable:
             (stream.name, stream.attributes) for stream in streams.by_name.values() if stream.attributes
         ]
 
-    def route(self, message: Message) -> Route:
-        """Return the stream of a message, or why it has none."""
-        if message.route:
-            return self._routed.get(message.route) or self._no_stream(
-                f"there is no stream {message.route[:100]!r}, which the path of the push names"
+    def route(self, message: Message, path: str = "") -> Route:
+        """Return the stream of a message, or why it has none; `path` is what the path of its push names."""
+        if path:
+            return self._routed.get(path) or self._no_stream(
+                f"there is no stream {path[:100]!r}, which the path of the push names"
             )
         if self._only is not None:
             return self._only
@@ -80,7 +84,8 @@ class RoutingTable:
         matches = [name for name, rules in self._by_attributes if _match(rules, attributes)]
         if len(matches) > 1:
             listed = ", ".join(matches[:_MAX_NAMED])
-            return Unroutable(f"the attributes of the message match {len(matches)} streams: {listed}")
+            why = f"the attributes of the message match {len(matches)} streams: {listed}"
+            return Unroutable(why, self._is_any_personal)
         if matches:
             return self._routed[matches[0]]
         return self._fallback or self._no_stream(
@@ -90,7 +95,7 @@ class RoutingTable:
     def _no_stream(self, why: str) -> Unroutable:
         names = [*self._routed]
         known = ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
-        return Unroutable(f"{why}; the streams are {known}")
+        return Unroutable(f"{why}; the streams are {known}", self._is_any_personal)
 
 
 def _short(subscription: str) -> str:

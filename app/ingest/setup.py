@@ -6,22 +6,18 @@ from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.environment import Environment
-from app.ingest.admission import Admission
 from app.ingest.decode.heavy import HeavyReads
 from app.ingest.decode.rejects import prefix_of
-from app.ingest.dedupe import Dedupe
-from app.ingest.earlier import EarlierCopies, copies_after_seek
-from app.ingest.intake import Intake
+from app.ingest.intake import Intake, StreamShares
 from app.ingest.pipeline import Pipeline, Shared
 from app.ingest.push import PushEndpoint
 from app.ingest.reject_writer import RejectWriter
-from app.ingest.router import Router
-from app.ingest.shares import StreamShares
+from app.ingest.routing import RoutingTable
 from app.ingest.submit import Submission, submit_routes
-from app.ingest.write.append_watch import AppendWatch
-from app.ingest.write.batching import BatchLimits, SharedTarget
-from app.ingest.write.health import watch
-from app.ingest.write.table_writer import TableWriter, WriterLimits
+from app.ingest.write.batching import SharedTarget
+from app.ingest.write.dedupe import Dedupe
+from app.ingest.write.earlier import EarlierCopies, copies_after_seek
+from app.ingest.write.table_writer import TableWriter
 from app.runtime.clock import MICROSECONDS
 from app.runtime.memory import trim_when_idle, trimmer
 from app.stores.sink import Appender
@@ -48,25 +44,19 @@ class Pipelines:
         system: str,
         heavy: HeavyReads | None = None,
         earlier: EarlierCopies | None = None,
+        shares: StreamShares | None = None,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
         rejects, limits = streams.rejects, environment.settings.ingest
-        self._clock, self._heavy = environment.clock, heavy
+        self._heavy = heavy
         self._appenders = {table.name: appenders[table.name] for table in (*streams.tables, rejects)}
-        writer_limits = WriterLimits(
-            batch=BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes),
-            append_deadline_s=environment.settings.store.append_deadline_s,
-            max_open_bytes=limits.max_in_flight_bytes,
-            stuck_s=limits.stuck_s,
-        )
-        target, watch_appends = SharedTarget(), AppendWatch(environment, system=system)
+        target = SharedTarget()
         self.writers = {
             name: TableWriter(
                 appender,
-                environment.clock,
-                writer_limits,
+                environment,
                 table=name,
-                watch=watch_appends,
+                system=system,
                 shared=None if name == rejects.name else target,  # rejects have a target of their own
             )
             for name, appender in self._appenders.items()
@@ -88,6 +78,7 @@ class Pipelines:
             ),
             heavy=heavy,
             earlier=earlier,
+            shares=shares,
         )
         self.by_stream = {
             table.name: Pipeline(
@@ -108,13 +99,10 @@ class Pipelines:
 
     def watches(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work: a monitor for each table."""
-        return [watch(self.writers[name], appender, self._clock) for name, appender in self._appenders.items()]
+        return [writer.watch() for writer in self.writers.values()]
 
-    async def drain(self, grace_s: float) -> None:
-        """Wait until every message is answered; those still open after `grace_s` seconds get Unavailable."""
-        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
-        for pipeline in self.by_stream.values():
-            await pipeline.idle(until_us)
+    async def close(self) -> None:
+        """End all work; the messages that still wait get Unavailable."""
         if self._heavy is not None:
             await self._heavy.close()
         await asyncio.gather(*(writer.close() for writer in self.writers.values()))
@@ -140,7 +128,15 @@ class IngestService:
     ) -> None:
         settings, clock = environment.settings, environment.clock
         self._clock, self._streams, self._max_record_bytes = clock, streams, settings.ingest.max_record_bytes
-        self.admission = Admission(settings.ingest.max_in_flight_bytes)
+        self._intake = Intake(
+            clock,
+            max_bytes=settings.ingest.max_in_flight_bytes,
+            max_body_bytes=settings.server.max_body_bytes,
+            read_deadline_s=settings.ingest.request_budget_s,
+        )
+        self.in_flight = self._intake.ledger
+        # One account pushes the messages of all streams, so they share what a single caller may have.
+        shares = StreamShares(self.in_flight.max_bytes_of_one) if streams.are_named else None
         self.pipelines = Pipelines(
             environment,
             streams,
@@ -148,18 +144,10 @@ class IngestService:
             system=system,
             heavy=HeavyReads(settings.store, settings.ingest, clock),
             earlier=copies_after_seek(settings, runner, clock),
+            shares=shares,
             on_canary=on_canary,
         )
-        # One account pushes the messages of all streams, so they share what a single caller may have.
-        shares = StreamShares(self.admission.ledger.max_bytes_of_one)
-        self._router = Router(streams, self.pipelines.by_stream, shares)
-        self._intake = Intake(
-            self.admission,
-            clock,
-            max_body_bytes=settings.server.max_body_bytes,
-            read_deadline_s=settings.ingest.request_budget_s,
-        )
-        self.push = PushEndpoint(environment, verifier, self._intake, self._router)
+        self.push = PushEndpoint(environment, verifier, self._intake, RoutingTable(streams), self.pipelines.by_stream)
         self.sinks: dict[str, TableWriter] = self.pipelines.writers
         """The writer of each table, by the table's name."""
 
@@ -169,7 +157,6 @@ class IngestService:
             name: Submission(
                 table=stream.table,
                 intake=self._intake,
-                router=self._router,
                 pipeline=self.pipelines.by_stream[name],
                 max_record_bytes=self._max_record_bytes,
             )
@@ -179,14 +166,12 @@ class IngestService:
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""
-        admission = self.admission
-        trim = trim_when_idle(lambda: admission.messages, lambda: admission.admitted, self._clock, trimmer())
+        intake = self._intake
+        trim = trim_when_idle(lambda: intake.ledger.holdings, lambda: intake.admitted, self._clock, trimmer())
         return [*self.pipelines.watches(), trim]
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""
-        self.admission.draining = True
-        begun_us = self._clock.elapsed_us()
-        await self._intake.drain(grace_s * _FOR_BODIES)
-        took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
-        await self.pipelines.drain(max(grace_s - took_s, 0.0))
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        await self._intake.drain(grace_s * _FOR_BODIES, until_us)
+        await self.pipelines.close()

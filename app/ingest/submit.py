@@ -19,10 +19,9 @@ from app.http.problems import FieldError, ProblemError
 from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import FieldFault
-from app.ingest.decode.hints import is_followed_by_another, is_ndjson_type
+from app.ingest.decode.payload import is_followed_by_another, is_ndjson_type
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.router import Router
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
 from app.schema.protection import Hasher, holds_personal_data
@@ -42,10 +41,8 @@ _Request = Request[Any, Any, Any]
 class Submission:
     """Stores records sent over HTTP, and reports the result for each."""
 
-    def __init__(
-        self, *, table: Table, intake: Intake, router: Router, pipeline: Pipeline, max_record_bytes: int
-    ) -> None:
-        self.table, self._id, self._intake, self._router = table, table.id, intake, router
+    def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline, max_record_bytes: int) -> None:
+        self.table, self._id, self._intake = table, table.id, intake
         self._pipeline, self._max_record_bytes = pipeline, max_record_bytes
         self._version_attribute = "" if table.versions is None else table.versions.attribute
         # Anyone could test guesses of a dropped or redacted value against a digest without a key.
@@ -67,7 +64,7 @@ class Submission:
             if known is not None and known != digest:
                 detail = "this Idempotency-Key was already used with another body; the first request counts"
                 raise ProblemError("idempotency_conflict", detail)
-            receipt = await self._router.submit(message, self.table.name, digest=digest, holding=holding)
+            receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding)
         finally:
             holding.release()
         match receipt.verdict:

@@ -145,7 +145,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     await asyncio.gather(*(_processed(pipelines.default, ledger, message) for message in again))
     ended.set()
     worker_mib = _worker_peak_mib()
-    await pipelines.drain(0.0)
+    await pipelines.close()
     worker = resource.getrusage(resource.RUSAGE_CHILDREN)
     if embedded:
         embedded.close()

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from app.ingest.dedupe import Dedupe
+from app.ingest.write.dedupe import Dedupe
 from app.runtime.clock import SystemClock
 from app.settings.load import Settings
 from bench.ingest.contenders import Contender, Cores, Store, running, service_settings

@@ -1,7 +1,7 @@
 """The way in: what `append` promises, over every store."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -12,20 +12,19 @@ from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.ingest.verdict import Durable, Unavailable, Verdict
-from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import OnRefused, Refused
-from app.ingest.write.table_writer import TableWriter, WriterLimits
+from app.ingest.write.messages import OnRefused
+from app.ingest.write.table_writer import TableWriter
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table
 from app.stores.query import Condition
-from app.stores.sink import Outcome, RowsRefused, SetupError, SinkState, Stored
+from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.stores.source import StoreUnavailableError
 from tests.contract.stores import RECORDS, REJECTS, Engine, Store, every_row
 from tests.encoding import encoded, whole_envelope
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 
 class Priced(msgspec.Struct, forbid_unknown_fields=True):
@@ -150,8 +149,8 @@ def test_through_the_writer_only_the_bad_rows_are_kept_out(engine: Engine, price
     bad = {1, 4, 5}
     rejected: list[int] = []
 
-    async def reject(found: Sequence[Refused]) -> Verdict:
-        rejected.extend(each.position for each in found)
+    async def reject(found: Mapping[int, RowError]) -> Verdict:
+        rejected.extend(found)
         return Durable()
 
     rows = [priced(priced_store, f"r{number}", TOO_MUCH if number in bad else Decimal(1)) for number in range(8)]
@@ -162,10 +161,7 @@ def test_through_the_writer_only_the_bad_rows_are_kept_out(engine: Engine, price
 
 
 async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: OnRefused | None) -> Verdict:
-    limits = WriterLimits(
-        batch=BatchLimits(max_rows=100, max_bytes=1_000_000), append_deadline_s=10.0, max_open_bytes=10_000_000
-    )
-    writer = TableWriter(store.appender(table), store.clock, limits, table=table.name, watch=unwatched(store.clock))
+    writer = TableWriter(store.appender(table), environment_of(store.clock), table=table.name)
     try:
         return await writer.submit(rows, store.clock.elapsed_us() + 30 * MICROSECONDS, reject)
     finally:

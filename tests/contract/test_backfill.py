@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from app.ingest.decode.envelope import Message, open_push
-from app.ingest.earlier import copies_after_seek
 from app.ingest.pipeline import Receipt
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import DURABLE
+from app.ingest.write.earlier import copies_after_seek
 from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
 from app.settings.load import Settings
@@ -56,7 +56,7 @@ async def pushed(settings: Settings, *messages: Message) -> list[Receipt]:
         ]
         return await asyncio.gather(*work)
     finally:
-        await pipelines.drain(5.0)
+        await pipelines.close()
         await backend.close()
 
 

@@ -12,10 +12,10 @@ from app.auth.grants import LOCAL_PRINCIPAL, Principal
 from app.auth.key_set import FetchedKeys, KeySet, KeySetError
 from app.health.probes import Health, health_routes
 from app.http.problems import ProblemError
-from app.ingest.admission import Admission
 from app.ingest.write.table_writer import TableWriter
 from app.openapi.document import document_route
 from app.query.read.instrumented_source import SourceHealth
+from app.runtime.ledger import Ledger
 from app.settings.load import Settings
 from app.stores.sink import SetupError, SinkState
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
@@ -47,7 +47,7 @@ def client_of(
         environment=environment_of(clock or FakeClock(), Settings().replace(system="orders")),
         instance="3f9a1c07",
         keys_are_ready=lambda: keys is None or keys.is_ready,
-        admission=Admission(1),
+        in_flight=Ledger(max_bytes=1),
         sinks=sinks or {},
         reads=reads,
         connections=lambda: dict.fromkeys(sinks or {}, 2),

@@ -1,17 +1,18 @@
 """A writer on the bench: over a scripted Appender, under a fake clock."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import OnRefused, Refused
-from app.ingest.write.table_writer import TableWriter, WriterLimits
+from app.ingest.write.messages import OnRefused
+from app.ingest.write.table_writer import TableWriter
 from app.runtime.clock import MICROSECONDS
-from app.stores.sink import SinkState
+from app.settings.load import Settings
+from app.stores.sink import RowError, SinkState
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import Reply, ScriptedAppender, constant
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 ROOMY = BatchLimits(max_rows=100, max_bytes=10_000)
 
@@ -34,10 +35,10 @@ class Bench:
         self.rejects_verdict: Verdict = Durable()
 
     def over(self, appender: ScriptedAppender, limits: BatchLimits = ROOMY) -> TableWriter:
-        limit = WriterLimits(batch=limits, append_deadline_s=10.0, max_open_bytes=100_000)
-        return TableWriter(
-            appender, self.clock, limit, table="records", watch=unwatched(self.clock), jitter=constant(1.0)
+        settings = Settings().replace(
+            max_batch_rows=limits.max_rows, max_batch_bytes=limits.max_bytes, max_in_flight_bytes=100_000
         )
+        return TableWriter(appender, environment_of(self.clock, settings), table="records", jitter=constant(1.0))
 
     def submit(
         self,
@@ -53,9 +54,9 @@ class Bench:
     def deliver(self, key: str, *rows: bytes, budget_s: float = 30.0) -> asyncio.Task[Verdict]:
         """Submit a message that is known by `key`; rows of it that are refused end in `rejected`."""
 
-        async def reject(refused: Sequence[Refused]) -> Verdict:
+        async def reject(refused: Mapping[int, RowError]) -> Verdict:
             if isinstance(self.rejects_verdict, Durable):
-                self.rejected += [rows[each.position] for each in refused]
+                self.rejected += [rows[position] for position in refused]
             return self.rejects_verdict
 
         return self.submit(*rows, budget_s=budget_s, reject=reject, key=key)

@@ -3,9 +3,8 @@
 import msgspec
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.reader import Decoded, RecordId, RecordReader
 from app.ingest.decode.rejects import Reject
-from app.ingest.decode.rows import RecordId
 from app.record import Record
 from app.schema.table import records_table
 from app.settings.ingest import IngestSettings

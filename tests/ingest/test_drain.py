@@ -13,7 +13,8 @@ from tests.ingest.sinks import scripted
 
 async def test_drain_waits_until_every_message_is_answered() -> None:
     """A message between its stages (its reject stored, its record not yet) is seen through to the end."""
-    async with scripted() as (service, sinks):
+    clock = FakeClock()
+    async with scripted(clock=clock) as (service, sinks):
         reject_stored, record_stored = reply_later(), reply_later()
         sinks.rejects.replies.append(reject_stored)
         sinks.records.replies.append(record_stored)
@@ -26,6 +27,7 @@ async def test_drain_waits_until_every_message_is_answered() -> None:
         await turns()
         assert not draining.done()
         record_stored.set_result(Stored())
+        await clock.advance(0.1)
         await draining
         assert (await pushing).status_code == 204
 

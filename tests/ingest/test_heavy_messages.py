@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from app.ingest.decode.envelope import Message
-from app.ingest.pipeline import Pipeline, Receipt, Rejection
+from app.ingest.decode.rejects import reject
+from app.ingest.pipeline import Pipeline, Receipt
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import DURABLE
 from app.record import Record
@@ -197,9 +198,9 @@ async def test_rows_that_the_store_refuses_are_bounded_too(content_type: str, jo
     assert [index for index, _ in receipt.stored] == [4]
 
 
-def test_a_receipt_weighs_what_its_texts_weigh() -> None:
-    """What is remembered of answers over HTTP is bounded by their size, not by their number alone."""
+def test_a_receipt_weighs_what_it_holds() -> None:
+    """In units of about 300 bytes; that of nearly all messages holds nothing."""
     assert Receipt(DURABLE).weight == 1
     assert Receipt(DURABLE, stored=((0, "a"), (1, 7), (2, None))).weight == 4
-    assert Receipt(DURABLE, stored=((0, "a" * 1_000),)).weight == 6
-    assert Receipt(DURABLE, rejected=(Rejection(0, "invalid", "f" * 250, "d" * 750),)).weight == 6
+    assert Receipt(DURABLE, stored=((0, "a" * 1_000),)).weight == 5
+    assert Receipt(DURABLE, rejected=(reject(0, "invalid", "d" * 900, raw=b""),)).weight == 5

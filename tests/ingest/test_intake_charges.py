@@ -34,7 +34,7 @@ async def test_each_part_is_charged_when_it_arrives() -> None:
 async def test_a_part_for_which_there_is_no_room_is_429_and_what_came_before_is_given_back() -> None:
     """Uploads without a length cannot come to more than may be in flight."""
     door = Door()
-    door.admission.ledger.max_bytes = door.admission.ledger.max_bytes_of_one = 100
+    door.intake.ledger.max_bytes = door.intake.ledger.max_bytes_of_one = 100
     held = door.reading(events(chunk(b"x" * 60)), caller="b")
     await turns()
     with pytest.raises(ProblemError) as raised:
@@ -82,22 +82,19 @@ async def test_a_body_that_is_arriving_when_the_service_stops_may_still_arrive()
 
     stalled, arriving = door.reading(events(chunk(b"x"))), door.reading(receive)
     await turns()
-    door.admission.draining = True
-    stopping = asyncio.create_task(door.intake.drain(2.0))
+    stopping = asyncio.create_task(door.intake.drain(2.0, 8_000_000))
     await door.clock.advance(1)
     rest.set()
     await door.clock.advance(0.5)
-    body, _ = await arriving
+    body, holding = await arriving
     assert (body, stopping.done(), stalled.done()) == (b"x", False, False)
     await door.clock.advance(1)
-    await stopping
     with pytest.raises(ProblemError) as raised:
         await stalled
     assert (raised.value.code, raised.value.headers) == ("draining", {"Connection": "close"})
-
-
-async def test_stopping_waits_for_no_body_where_none_is_arriving() -> None:
-    """The time is for making durable what is here."""
-    door = Door()
-    await door.intake.drain(2.0)
-    assert door.clock.elapsed_us() == 0
+    assert not stopping.done(), "a message that is here may be answered until the end of the grace"
+    holding.release()
+    await door.clock.advance(0.1)
+    assert stopping.done()
+    with pytest.raises(ProblemError, match="shutting down"):
+        await door.reading(events())

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
-from app.ingest.decode.rejects import STATE
-from app.ingest.decode.scrubbing import scrubber_of
+from app.ingest.decode.rejects import STATE, scrubber_of
 from app.query.request.filters import parse_filters
 from app.record import RecordTypeError
 from app.schema.filters import filter_table

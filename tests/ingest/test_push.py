@@ -45,7 +45,7 @@ async def test_a_request_that_breaks_off_stores_nothing() -> None:
         scope = {"type": "http", "method": "POST", "path": "/pubsub/push", "headers": headers}
         await service.app(scope, receive, send)
         assert sent[0]["status"] == 400
-        assert service.ingest.admission.messages == 0
+        assert service.ingest.in_flight.holdings == 0
         assert (await service.client.get("/v1/rejects")).json()["records"] == []
 
 

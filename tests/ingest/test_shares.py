@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.shares import StreamShares
+from app.ingest.intake import StreamShares
 
 
 def filled(shares: StreamShares, stream: str, size: int = 1) -> int:
@@ -19,19 +19,6 @@ def test_alone_a_stream_takes_half_and_the_next_half_of_the_rest() -> None:
     shares = StreamShares(1_024)
     assert [filled(shares, str(number)) for number in range(4)] == [512, 256, 128, 64]
     assert shares.enter("quiet", 10)
-
-
-def test_once_others_have_left_their_room_is_there_for_all() -> None:
-    """A share is no quota: it follows what is free."""
-    shares = StreamShares(90)
-    assert filled(shares, "a") == 45
-    assert filled(shares, "b") == 22
-    for _ in range(22):
-        shares.leave("b", 1)
-    assert filled(shares, "c") == 22
-    for _ in range(45):
-        shares.leave("a", 1)
-    assert filled(shares, "c") == 23
 
 
 def test_a_stream_with_nothing_in_flight_always_enters() -> None:

@@ -67,25 +67,6 @@ def dropped(service: Service) -> int:
     return service.app.instance.metrics.dropped_members
 
 
-@pytest.mark.parametrize(
-    ("more", "path"),
-    [
-        ({"colour": "red"}, "colour"),
-        ({"lines": [{"sku": "a"}, {"sku": "b", "colour": 1}]}, "lines[1].colour"),
-        ({"ship": {"sku": "a", "colour": 1}}, "ship.colour"),
-    ],
-)
-async def test_a_strict_type_rejects_an_undeclared_member_with_its_path(more: dict[str, Any], path: str) -> None:
-    """At the top and in nested Structs; the message's other records are stored."""
-    async with running(of(StrictOrder)) as service:
-        assert (await service.push({"id": "good"}, {"id": "bad", **more})).status_code == 204
-        (reject,) = (await service.client.get("/v1/rejects?freshness=latest")).json()["records"]
-        assert (reject["reason"], reject["field"]) == ("invalid", path)
-        assert (await service.client.get("/v1/records/good")).status_code == 200
-        assert dropped(service) == 0
-        assert await seen(service) == [(path.replace("[1]", "[]"), "rejected", 1)]
-
-
 async def test_a_dropping_type_stores_the_record_and_counts_what_it_dropped(caplog: pytest.LogCaptureFixture) -> None:
     """Pushed and posted, one and many, at the top and in lists; a copy and a rejected record count nothing."""
     caplog.set_level(logging.INFO)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.ingest.admission import MESSAGE_BYTES
+from app.ingest.intake import MESSAGE_BYTES
 from app.schema.table import Table
 from app.stores.sink import Appender, Outcome, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from sluice.testing.clock import FakeClock

@@ -1,7 +1,6 @@
-"""Watches for tests that do not look at telemetry: their notes are never read."""
+"""What tests use that do not look at telemetry."""
 
 from app.environment import Environment
-from app.ingest.write.append_watch import AppendWatch
 from app.runtime.clock import Clock
 from app.settings.load import Settings
 from app.telemetry.metrics import Metrics
@@ -17,8 +16,3 @@ def environment_of(clock: Clock, settings: Settings | None = None) -> Environmen
 def untraced(clock: Clock) -> Tracing:
     """Return what makes no spans."""
     return Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us))
-
-
-def unwatched(clock: Clock) -> AppendWatch:
-    """Return a watch over appends."""
-    return AppendWatch(environment_of(clock), system="test")

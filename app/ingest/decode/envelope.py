@@ -6,7 +6,7 @@ in base64. Unwrapped is the data as the body, with the metadata in `x-goog-pubsu
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -16,17 +16,14 @@ from app.runtime.instants import epoch_us
 from app.schema.values import instant_problem
 from app.telemetry.sampling import Parent, parse_traceparent
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span  # for annotations only
-
 Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_MESSAGE_ID_LENGTH = 128  # Pub/Sub's are 16 digits or so; cursors carry them
 # 100 attributes of 256 + 1,024 bytes: https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_ATTRIBUTES_LENGTH = 128_000
-# The data is base64, so only the attributes, whose length is limited, can contain these. A million of them would take
-# half a second to decode, on the event loop.
-_STRUCTURE, _MAX_STRUCTURE = (b'"', b",", b"[", b"{"), 4 * MAX_ATTRIBUTES_LENGTH
+# The data is base64, so only the attributes, whose length is limited, can contain many quotes. A million of them would
+# take half a second to decode, on the event loop.
+_MAX_QUOTES = 4 * MAX_ATTRIBUTES_LENGTH
 _FIND_FIRST = 1_000  # over base64, `count` takes up to 30 times as long as `find`; most pushes have 30 quotes
 _METADATA = b"x-goog-pubsub-"
 _MESSAGE_ID = _METADATA + b"message-id"
@@ -50,9 +47,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     `key` is the same for every copy of one message. For Pub/Sub it is the id and publish time, as ids are unique only
     within a topic; over HTTP, the caller and its Idempotency-Key. `delivery` is the prefix of its records' delivery
     keys, `key` itself if empty. `replay_of` is the delivery key of the rejected record that the message replays.
-    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.decode.proof). `route`
-    is the stream that the path of its push names, and `unroutable` says why no stream takes it (app.ingest.routing).
-    The rejects of one that `may_be_personal` withhold its bytes.
+    `unproved` names an attribute without power, as its signature is missing or wrong (app.ingest.decode.proof), and
+    `unroutable` says why no stream takes it (app.ingest.routing). The rejects of one that `may_be_personal` withhold
+    its bytes.
     """
 
     key: str
@@ -60,7 +57,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     delivery: str = ""
     replay_of: str = ""
     unproved: str = ""
-    route: str = ""
     unroutable: str = ""
     may_be_personal: bool = False
     content_type: str = ""
@@ -75,8 +71,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # no cycles
     """The publish time, as microseconds since the epoch."""
     parent: Parent | None = None
     """The span that published it, if the publisher says."""
-    span: "Span | None" = None
-    """The span of its processing, if its trace is recorded."""
+    span: Any = None
+    """The span of its processing, if its trace is recorded; `Any`, since the worker process imports no telemetry."""
 
     @property
     def is_canary(self) -> bool:
@@ -111,7 +107,6 @@ class _WrappedMessage(msgspec.Struct, rename="camel"):
     message_id: str | None = None
     publish_time: datetime | None = None
     ordering_key: str | None = None
-    ordering_key_again: Any = msgspec.field(default=None, name="ordering_key")
 
 
 class _Wrapped(msgspec.Struct):
@@ -119,72 +114,48 @@ class _Wrapped(msgspec.Struct):
     subscription: str | None = None
 
 
-class _SnakeMessage(msgspec.Struct):
-    message_id: str | None = None
-    publish_time: datetime | None = None
+_wrapped = msgspec.json.Decoder(_Wrapped)
 
 
-class _SnakeWrapped(msgspec.Struct):
-    """The members that Pub/Sub sends twice, by their other names: read only if the first are missing."""
-
-    message: _SnakeMessage
-
-
-_wrapped, _snake_wrapped = msgspec.json.Decoder(_Wrapped), msgspec.json.Decoder(_SnakeWrapped)
-
-
-def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_PROOFS, route: str = "") -> Message:
+def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_PROOFS) -> Message:
     """Return the message of a push request; `headers` are by name, in lower case, and `proofs` check its signature.
-
-    `route` is the stream that the path names, if it names one.
 
     Raises:
         EnvelopeError: the request is neither a wrapped nor an unwrapped push.
     """
     if _MESSAGE_ID in headers:
-        return _open_unwrapped(headers, body, proofs, route)
-    if len(body) > _MAX_STRUCTURE and sum(_occurrences(body, byte) for byte in _STRUCTURE) > _MAX_STRUCTURE:
+        return _open_unwrapped(headers, body, proofs)
+    if len(body) > _MAX_QUOTES and _quotes(body) > _MAX_QUOTES:
         raise EnvelopeError("expected a Pub/Sub push body, but it has more members than any push message")
     try:
         wrapped = _wrapped.decode(body)
-        inner = wrapped.message
-        if not inner.message_id or inner.publish_time is None:
-            again = _snake_wrapped.decode(body).message
-            inner.message_id = inner.message_id or again.message_id
-            inner.publish_time = inner.publish_time or again.publish_time
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeError(
             f'expected a Pub/Sub push body such as {{"message": {{…}}}}: {error}. {_WRITE_METADATA}'
         ) from None
+    inner = wrapped.message
     return message_of(
         data=inner.data,
         attributes=inner.attributes or {},
         subscription=wrapped.subscription,
         message_id=inner.message_id,
         publish_time=inner.publish_time,
-        ordering_key=_ordering_key(inner),
+        ordering_key=inner.ordering_key,
         proofs=proofs,
-        route=route,
     )
 
 
-def _occurrences(body: bytes, byte: bytes) -> int:
-    """Return how often `byte` occurs, fast if it is rare."""
+def _quotes(body: bytes) -> int:
+    """Return how many quotes there are, fast if they are few."""
     at = -1
     for count in range(_FIND_FIRST):
-        at = body.find(byte, at + 1)
+        at = body.find(b'"', at + 1)
         if at < 0:
             return count
-    return _FIND_FIRST + body.count(byte, at + 1)
+    return _FIND_FIRST + body.count(b'"', at + 1)
 
 
-def _ordering_key(message: _WrappedMessage) -> str | None:
-    if message.ordering_key is None and isinstance(message.ordering_key_again, str):
-        return message.ordering_key_again
-    return message.ordering_key
-
-
-def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs, route: str) -> Message:
+def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs) -> Message:
     publish_time = headers.get(_METADATA + b"publish-time")
     try:
         published = msgspec.convert(_text(publish_time), datetime) if publish_time else None
@@ -202,7 +173,6 @@ def _open_unwrapped(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs,
         publish_time=published,
         ordering_key=_text(headers.get(_METADATA + b"ordering-key", b"")) or None,
         proofs=proofs,
-        route=route,
     )
 
 
@@ -215,7 +185,6 @@ def message_of(  # noqa: PLR0913 - the parts of one message
     publish_time: datetime | None,
     ordering_key: str | None,
     proofs: Proofs,
-    route: str,
 ) -> Message:
     """Return the message of these parts, whose attributes have the powers that `proofs` find.
 
@@ -245,7 +214,6 @@ def message_of(  # noqa: PLR0913 - the parts of one message
         data=data,
         replay_of=powers.replay_of,
         unproved=powers.unproved,
-        route=route,
         content_type=attributes.get("content-type", ""),
         content_encoding=attributes.get("content-encoding", ""),
         attributes=attributes,

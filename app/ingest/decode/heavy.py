@@ -10,20 +10,16 @@ import logging
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Sequence
 
 import msgspec
 
-from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.protocol import HEADER, Job, Part, Start, job_of
-from app.ingest.decode.reader import Decoded, RecordReader, RefusedRow
+from app.ingest.decode.reader import Decoded, RecordId, RecordReader, Rows, UndeclaredCounts
 from app.ingest.decode.rejects import Reject
-from app.ingest.decode.rows import RecordId, Rows
-from app.ingest.decode.undeclared import UndeclaredCounts
+from app.ingest.decode.worker import HEADER, Job, Part, Start
+from app.ingest.intake import Allowance
 from app.ingest.verdict import CLOSED, LATE, NO_ROOM, Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.settings.ingest import IngestSettings
@@ -35,41 +31,34 @@ _BUFFER_BYTES = 1024 * 1024
 _encoder, _part = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Part)
 
 
-class _UsedUp(NamedTuple):
-    """A message took more than it may in a fresh process."""
-
-    detail: str
-
-
 class HeavyReads:
     """Reads in a worker process, which gets these settings."""
 
     def __init__(self, store: StoreSettings, ingest: IngestSettings, clock: Clock) -> None:
-        self._start, self._limits, self._clock = Start(store=store, ingest=ingest), ingest, clock
-        self._turns, self._closed = _Turns(), False
+        self._start, self._clock, self._closed = Start(store=store, ingest=ingest), clock, False
+        self._one_at_a_time = asyncio.Lock()
+        # So each stream and caller has one message at most in that queue.
+        self._own_queues: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._worker: _Worker | None = None
 
     async def read(
         self, reader: RecordReader, message: Message, allowance: Allowance
     ) -> Decoded | Unavailable | Throttled:
         """Return what `reader.read` does, or the reject of a message that takes too much."""
-        read = await self._result(job_of(reader.stream, message), message.data, allowance)
-        return reader.too_complex(message, read.detail) if isinstance(read, _UsedUp) else read
+        left_s = (allowance.deadline_us - self._clock.elapsed_us()) / MICROSECONDS
+        caller = allowance.holding.caller if allowance.holding is not None else ""
+        try:
+            async with asyncio.timeout(left_s), self._own_queues[reader.stream, caller], self._one_at_a_time:
+                return await self._read(reader, message, allowance)
+        except TimeoutError:
+            return LATE
 
     async def rejects_of(
-        self,
-        reader: RecordReader,
-        message: Message,
-        refused: Sequence[RefusedRow],
-        allowed: int,
-        allowance: Allowance,
-    ) -> Sequence[Reject] | Unavailable | Throttled:
-        """Return what `reader.rejects_of` does; a message that takes too much now is one reject, whole."""
-        job = job_of(reader.stream, message, refused, allowed)
-        read = await self._result(job, message.data, allowance)
-        if isinstance(read, _UsedUp):
-            return reader.too_complex(message, f"{refused[0].detail}; {read.detail}").rejects
-        return read.rejects if isinstance(read, Decoded) else read
+        self, reader: RecordReader, message: Message, refused: Sequence[Reject], allowed: int
+    ) -> Sequence[Reject]:
+        """Return what `reader.rejects_of` does, in a thread: the worker has read these bytes, so they are no bomb."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(reader.rejects_of, message, refused, allowed)
 
     async def close(self) -> None:
         """End the process; what is being read or waits is answered, to be delivered again."""
@@ -79,15 +68,9 @@ class HeavyReads:
         if worker is not None:
             await worker.ended()
 
-    async def _result(self, job: Job, data: bytes, allowance: Allowance) -> Decoded | Unavailable | Throttled | _UsedUp:
-        left_s = (allowance.deadline_us - self._clock.elapsed_us()) / MICROSECONDS
-        try:
-            async with asyncio.timeout(left_s), self._turns.turn((job.stream, _caller(allowance))):
-                return await self._ask(job, data, allowance)
-        except TimeoutError:
-            return LATE
-
-    async def _ask(self, job: Job, data: bytes, allowance: Allowance) -> Decoded | Unavailable | Throttled | _UsedUp:
+    async def _read(
+        self, reader: RecordReader, message: Message, allowance: Allowance
+    ) -> Decoded | Unavailable | Throttled:
         while not self._closed:
             is_fresh = self._worker is None
             try:
@@ -97,26 +80,22 @@ class HeavyReads:
                 return _FAILED
             is_whole = False
             try:
-                answer = await worker.ask(job, data, allowance)
-                is_whole = not isinstance(answer, _UsedUp | Unavailable)
+                answer = await worker.read(reader.stream, message, allowance)
+                is_whole = not isinstance(answer, str | Unavailable)
             finally:
                 if not is_whole:  # also if this is cancelled in the middle
                     self._end_worker()
-            if not isinstance(answer, _UsedUp):
+            if not isinstance(answer, str):
                 return answer
-            _log.warning("the worker process ended: %s took %s", "a message" if is_fresh else "messages", answer.detail)
+            _log.warning("the worker process ended: %s took %s", "a message" if is_fresh else "messages", answer)
             if is_fresh:
-                return answer
+                return reader.too_complex(message, answer)
         return CLOSED
 
     def _end_worker(self) -> None:
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
-
-
-def _caller(allowance: Allowance) -> str:
-    return allowance.holding.caller if allowance.holding is not None else ""
 
 
 class _Worker:
@@ -142,11 +121,17 @@ class _Worker:
         worker._send(_encoder.encode(start))
         return worker
 
-    async def ask(self, job: Job, data: bytes, allowance: Allowance) -> Decoded | Unavailable | Throttled | _UsedUp:
-        """Return the result of a job. The process must not be used after `_UsedUp` or `Unavailable`."""
+    async def read(
+        self, stream: str, message: Message, allowance: Allowance
+    ) -> Decoded | Unavailable | Throttled | str:
+        """Return the rows and rejects of a message, or what it has used up.
+
+        The process must not be used after a text or `Unavailable`.
+        """
+        without_data = msgspec.structs.replace(message, data=b"", parent=None, span=None)
         try:
-            self._send(_encoder.encode(job))
-            self._send(data)
+            self._send(_encoder.encode(Job(stream, without_data)))
+            self._send(message.data)
             await self._jobs.drain()
             return await self._received(allowance)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -166,7 +151,7 @@ class _Worker:
         self._jobs.write(HEADER.pack(len(frame)))
         self._jobs.write(frame)
 
-    async def _received(self, allowance: Allowance) -> Decoded | Unavailable | Throttled | _UsedUp:
+    async def _received(self, allowance: Allowance) -> Decoded | Unavailable | Throttled | str:
         encoded, ids, indexes = list[bytes](), list[RecordId](), list[int]()
         rejects, undeclared = list[Reject](), UndeclaredCounts()
         has_room, is_last = True, False
@@ -175,7 +160,7 @@ class _Worker:
             part = _part.decode(await self._results.readexactly(size))
             is_last = part.is_last
             if part.lacks_memory:
-                return _UsedUp(f"more than {self._limits.max_read_memory_bytes // 1024**2} MiB of memory")
+                return f"more than {self._limits.max_read_memory_bytes // 1024**2} MiB of memory"
             if part.failure:
                 _log.error("the worker process failed unexpectedly: %s", part.failure)
                 return _FAILED
@@ -188,48 +173,10 @@ class _Worker:
                 undeclared.update({(path, outcome): count for path, outcome, count in part.undeclared})
         return Decoded(Rows(encoded, ids, indexes), rejects, undeclared) if has_room else NO_ROOM
 
-    async def _why_ended(self) -> Unavailable | _UsedUp:
+    async def _why_ended(self) -> Unavailable | str:
         status = await self._process.wait()
         if status == -signal.SIGXCPU:
-            return _UsedUp(f"more than {self._limits.max_read_cpu_s} s of processor time")
+            return f"more than {self._limits.max_read_cpu_s} s of processor time"
         if not self._is_killed:
             _log.error("the worker process ended with status %d while it read a message", status)
         return _FAILED
-
-
-class _Turns:
-    """One holder at a time; keys that wait take turns, each key's waiters first come, first served."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[object, deque[asyncio.Future[None]]] = {}
-        self._taken = False
-
-    @asynccontextmanager
-    async def turn(self, key: object) -> AsyncIterator[None]:
-        """Wait for the turn, and pass it on at the end of the block."""
-        if self._taken:
-            mine = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(key, deque()).append(mine)
-            try:
-                await mine
-            except asyncio.CancelledError:
-                if not mine.cancelled():  # it was handed over in the same turn of the loop
-                    self._pass_on()
-                raise
-        self._taken = True
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        while self._waiting:
-            key, waiters = next(iter(self._waiting.items()))
-            del self._waiting[key]
-            first = waiters.popleft()
-            if waiters:
-                self._waiting[key] = waiters  # behind all others
-            if not first.done():
-                first.set_result(None)
-                return
-        self._taken = False

@@ -6,26 +6,38 @@ are processor time and memory. IngestSettings bound the number of records, the b
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.faults import ExaminedValues, FaultFinder, FieldFault, fault_of, is_of_type_code
-from app.ingest.decode.hints import is_ndjson_type, malformed_detail, not_an_object_hint
-from app.ingest.decode.rejects import Reject, RejectBudget, combined, reject, with_faults
-from app.ingest.decode.rows import NO_ROWS, RecordId, Rows
-from app.ingest.decode.scrubbing import scrubber_of, withheld
-from app.ingest.decode.splitting import Pieces, Unreadable, pieces_of, text_of
-from app.ingest.decode.undeclared import UndeclaredCounts, count_rejected, count_stored
+from app.ingest.decode.faults import (
+    ExaminedValues,
+    FaultFinder,
+    FieldFault,
+    fault_of,
+    is_of_type_code,
+    unknown_members,
+)
+from app.ingest.decode.payload import (
+    Pieces,
+    Unreadable,
+    is_ndjson_type,
+    malformed_detail,
+    not_an_object_hint,
+    pieces_of,
+    text_of,
+)
+from app.ingest.decode.rejects import Reject, RejectBudget, combined, reject, scrubber_of, with_faults, withheld
 from app.ingest.decode.versions import VersionedError, VersionReader
 from app.ingest.decode.weight import SMALL_BYTES, is_deeper, is_light, value_weight
 from app.record import RejectReason
 from app.schema.columns import Kind
 from app.schema.protection import Hasher, compile_protection, holds_personal_data
 from app.schema.table import Table
-from app.schema.undeclared_members import RestError, Undeclared, undeclared_reader
+from app.schema.undeclared_members import MAX_LENGTH, MAX_NAMES, Outcome, RestError, Undeclared, undeclared_reader
 from app.schema.values import compile_checks
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
@@ -35,8 +47,46 @@ MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limita
 _MOST_RECORDS_OF_LIGHT, _MOST_REJECTS_OF_LIGHT = 2_000, 100
 _SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
-_NOTHING_UNDECLARED = UndeclaredCounts()
 _FIRST: Sequence[int] = (0,)
+
+
+RecordId = str | int | None
+"""None if the record type names no id."""
+
+
+class Rows(msgspec.Struct, frozen=True, gc=False):
+    """The rows of one message, in order, without those of rejected records.
+
+    `encoded` are the rows for the store, without `ingest_time`, which every attempt stamps. `ids` and `indexes` are
+    their records' ids and positions in the message.
+    """
+
+    encoded: Sequence[bytes]
+    ids: Sequence[RecordId]
+    indexes: Sequence[int]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.encoded)
+
+    def without(self, positions: Collection[int]) -> "Rows":
+        """Return the rows but those at `positions`."""
+        kept = [position for position in range(len(self)) if position not in positions]
+        return Rows(
+            [self.encoded[position] for position in kept],
+            [self.ids[position] for position in kept],
+            [self.indexes[position] for position in kept],
+        )
+
+    def by_index(self) -> Iterator[tuple[int, RecordId]]:
+        """Yield each row's position in the message, and its id."""
+        return zip(self.indexes, self.ids, strict=True)
+
+
+NO_ROWS = Rows((), (), ())
+UndeclaredCounts = Counter[tuple[str, Outcome]]
+"""How often a member was seen, by its path and what became of it. The path of those beyond MAX_NAMES is empty."""
+_NOTHING_UNDECLARED = UndeclaredCounts()
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -45,14 +95,6 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     rows: Rows
     rejects: Sequence[Reject] = ()
     undeclared: UndeclaredCounts = _NOTHING_UNDECLARED
-
-
-class RefusedRow(msgspec.Struct, frozen=True):
-    """A row that the store has refused: its record's position in the message, and the error."""
-
-    index: int
-    detail: str
-    field: str | None = None
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
@@ -141,8 +183,8 @@ class RecordReader:
         """Return whether the records of a message can be told apart on the event loop."""
         return not message.content_encoding and len(message.data) <= SMALL_BYTES
 
-    def rejects_of(self, message: Message, refused: Sequence[RefusedRow], allowed: int) -> list[Reject]:
-        """Return the rejects of rows of a message that the store has refused, of which `allowed` may be single.
+    def rejects_of(self, message: Message, refused: Sequence[Reject], allowed: int) -> list[Reject]:
+        """Return the rejects of rows that the store has refused, with their bytes, of which `allowed` may be single.
 
         Beyond that, or if their rows would be too large, one reject holds the bytes of all.
         """
@@ -152,9 +194,7 @@ class RecordReader:
         if isinstance(pieces, Unreadable):  # it was read before
             raise TypeError(pieces.detail)
         budget = RejectBudget(message, max_rejects=allowed, max_bytes=self._limits.max_message_bytes)
-        made = [
-            reject(each.index, "refused", each.detail, raw=pieces[each.index], field=each.field) for each in refused
-        ]
+        made = [msgspec.structs.replace(each, raw=pieces[each.index]) for each in refused]
         scrubbed = self._scrubbed(message, made)
         if all(budget.allows(each) for each in scrubbed):
             return scrubbed
@@ -237,7 +277,7 @@ class RecordReader:
             read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
                 rejects.append(self._with_all_faults(message, read, piece, examined))
-                count_rejected(undeclared, rejects[-1])
+                _count_rejected(undeclared, rejects[-1])
                 if not budget.allows(rejects[-1]):
                     exceeded = budget.exceeded(index + 1, len(pieces))
                     return Decoded(NO_ROWS, self._scrubbed(message, [exceeded]), undeclared)
@@ -246,7 +286,7 @@ class RecordReader:
                 continue
             good.append(read)
             indexes.append(index)
-            count_stored(undeclared, read.undeclared)
+            _count_stored(undeclared, read.undeclared)
             left -= len(read.encoded)
             if left < 0:  # each row repeats the envelope, so a small message of many records may become large
                 detail = f"the message has more than {limits.max_message_bytes} bytes as rows, envelopes included"
@@ -335,8 +375,23 @@ class RecordReader:
 
 def _counted(members: Sequence[Undeclared]) -> UndeclaredCounts:
     """Return the counts of the undeclared members of records that are stored."""
-    if not members:
-        return _NOTHING_UNDECLARED
-    counts = UndeclaredCounts()
-    count_stored(counts, members)
+    return _count_stored(UndeclaredCounts(), members) if members else _NOTHING_UNDECLARED
+
+
+def _count_stored(counts: UndeclaredCounts, members: Iterable[Undeclared]) -> UndeclaredCounts:
+    for member in members:
+        _count(counts, member.path, "kept" if member.is_kept else "dropped")
     return counts
+
+
+def _count_rejected(counts: UndeclaredCounts, rejected: Reject) -> None:
+    """Count the members for which a record was rejected."""
+    if rejected.reason == "invalid":
+        for detail in [fault.detail for fault in rejected.faults] or [rejected.detail]:
+            for path in unknown_members(detail):
+                _count(counts, path, "rejected")
+
+
+def _count(counts: UndeclaredCounts, path: str, outcome: Outcome) -> None:
+    key = (path[: MAX_LENGTH + 1], outcome)
+    counts[key if key in counts or len(counts) < MAX_NAMES else ("", outcome)] += 1

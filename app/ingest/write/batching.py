@@ -208,10 +208,9 @@ class Dispatcher:
         """The part that has waited longest."""
         return self._batcher.oldest
 
-    def add(self, parts: Sequence[Pending]) -> None:
-        """Queue these parts; messages that arrive in the same iteration of the event loop share a batch."""
-        for part in parts:
-            self._batcher.add(part)
+    def add(self, part: Pending) -> None:
+        """Queue a part; messages that arrive in the same iteration of the event loop share a batch."""
+        self._batcher.add(part)
         if self._due is None or (self._batcher.is_full and not self._is_due_soon):
             self._plan()
 

@@ -1,8 +1,8 @@
-"""The health of one table of the store: its named state, and the pause during which no appends are sent."""
+"""The health of one table of the store: its named state, the pause after trouble, and whether it answers at all."""
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
@@ -10,11 +10,8 @@ from app.ingest.verdict import Throttled, Unavailable
 from app.ingest.write.retry_policy import Trip, trip_for
 from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from app.runtime.clock import MICROSECONDS, Clock
-from app.stores.sink import Appender, ColumnsPending, SetupError, SinkState, Stored, TableCheck
+from app.stores.sink import ColumnsPending, SetupError, SinkState, Stored, TableCheck
 from app.telemetry.logs import QUOTES_NAMES
-
-if TYPE_CHECKING:
-    from app.ingest.write.table_writer import TableWriter
 
 LOOK_AGAIN_S = 30.0
 DISK_AGAIN_S = 2.0  # a disk check costs almost nothing, and space may be freed or the file put back at any moment
@@ -200,16 +197,47 @@ class SinkHealth:
             self.circuit.half_open()
 
 
-async def watch(writer: "TableWriter", appender: Appender, clock: Clock) -> None:
-    """Check the table of `writer` at the start, and every half minute while something is wrong with it.
+def again_s(state: SinkState) -> float:
+    """Return after how many seconds a table in this state is checked again."""
+    return DISK_AGAIN_S if state in _ON_THE_DISK else LOOK_AGAIN_S
 
-    So `/health/ready` shows a set-up problem before the first message. It clears when the table is fixed, without a
-    restart and without waiting for a message to try.
+
+class StallWatchdog:
+    """Detects a stalled writer: for `limit_s` seconds messages wait, and no append gets a definite answer.
+
+    A definite answer is any outcome but Uncertain. Gaps of up to half of `limit_s` between two waits do not count: so
+    one message a minute, abandoned after half of it, shows an outage as well as a thousand a second do, and one failed
+    message and the silence after it do not. A pause is no stall, since it refuses messages at once.
     """
-    while True:
-        try:
-            writer.record_check(await appender.check())
-        except Exception:  # a defect of the check must not end the watch
-            _log.exception("the table could not be checked")
-        await writer.health.troubled.wait()
-        await clock.sleep(DISK_AGAIN_S if writer.health.state in _ON_THE_DISK else LOOK_AGAIN_S)
+
+    def __init__(self, elapsed_us: Callable[[], int], limit_s: float) -> None:
+        self._elapsed_us, self._limit_us, self._waiting = elapsed_us, round(limit_s * MICROSECONDS), 0
+        self._since_us: int | None = None  # start of the first wait since the last definite answer
+        self._ended_us = 0  # when the last wait ended
+
+    def begin(self, now_us: int) -> None:
+        """Record that a message begins to wait."""
+        if self._since_us is None or self._is_over(now_us):
+            self._since_us = now_us
+        self._waiting += 1
+
+    def end(self) -> None:
+        """Record that a message no longer waits, whatever its verdict."""
+        self._waiting -= 1
+        self._ended_us = self._elapsed_us()
+
+    def answered(self) -> None:
+        """Record that an append got a definite answer."""
+        self._since_us = None
+
+    @property
+    def stuck_s(self) -> float | None:
+        """How long messages have waited without an answer, in seconds, if that is too long; else None."""
+        now_us = self._elapsed_us()
+        if self._since_us is None or now_us - self._since_us < self._limit_us or self._is_over(now_us):
+            return None
+        return (now_us - self._since_us) / MICROSECONDS
+
+    def _is_over(self, now_us: int) -> bool:
+        """Whether the last wait ended so long ago that the next one starts a new period."""
+        return not self._waiting and now_us - self._ended_us > self._limit_us // 2

@@ -1,4 +1,4 @@
-"""A message that waits until its rows are durable, and the groups of rows that are appended together."""
+"""Messages that wait until their rows are durable, the groups of rows appended together, and refusals remembered."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -7,19 +7,54 @@ import msgspec
 from opentelemetry.trace import Span
 
 from app.ingest.verdict import DURABLE, LATE, Throttled, Unavailable, Verdict
-from app.ingest.write.refusals import Refusals
 from app.stores.sink import RowError
 
-
-class Refused(msgspec.Struct, frozen=True):
-    """A row the store refused: its position among the rows submitted, and why."""
-
-    position: int
-    error: RowError
+OnRefused = Callable[[Mapping[int, RowError]], Awaitable[Verdict]]
+"""Makes the refusal of rows durable, by their positions in the message; the writer waits for it before it answers."""
+_MAX_REMEMBERED, _MAX_AGE_US = 10_000, 3_600_000_000  # longer than any retry back-off of a subscription
 
 
-OnRefused = Callable[[Sequence[Refused]], Awaitable[Verdict]]
-"""Makes the refusal of rows durable; the writer waits for that before it answers the message."""
+class Refusals(msgspec.Struct):
+    """The refusals of one message.
+
+    `since` numbers the last append that had begun when the first one arrived: a later append that is stored shows that
+    the table takes rows. `alone` counts refused appends of this message alone, `deliveries` those that ended without a
+    decision.
+    """
+
+    since: int
+    alone: int = 0
+    deliveries: int = 0
+    at_us: int = 0
+
+
+class RefusedMessages:
+    """The refusals by message key. They are forgotten after an hour, the oldest earlier if there are too many."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Refusals] = {}
+
+    def __len__(self) -> int:
+        """Return how many messages are remembered."""
+        return len(self._by_key)
+
+    def find(self, key: str, now_us: int) -> Refusals | None:
+        """Return the refusals of a message, if it was refused within the hour."""
+        refusals = self._by_key.get(key)
+        return None if refusals is None or now_us - refusals.at_us > _MAX_AGE_US else refusals
+
+    def remember(self, key: str, refusals: Refusals, now_us: int) -> None:
+        """Remember `refusals`, if the message has a key; forget the oldest when there are too many."""
+        if key:
+            refusals.at_us = now_us
+            self.forget(key)
+            self._by_key[key] = refusals  # the latest is the last
+            if len(self._by_key) > _MAX_REMEMBERED:
+                self.forget(next(iter(self._by_key)))
+
+    def forget(self, key: str) -> None:
+        """Forget a message that is durable."""
+        self._by_key.pop(key, None)
 
 
 class Pending:
@@ -82,26 +117,6 @@ def fail(messages: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
         message.fail(verdict)
 
 
-async def verdict_of(parts: Sequence[Pending], begun: int, begin: Callable[[Sequence[Pending]], None]) -> Verdict:
-    """Return the verdict on a message in several parts: that of the first part, by position, that is not durable.
-
-    The first `begun` parts wait for the store already. Whenever a part is durable, `begin` adds the next one behind the
-    messages that have arrived meanwhile, so that a large message does not hold up small ones. After a failure no more
-    parts are added, since the whole message will be delivered again.
-    """
-    verdict: Verdict = DURABLE
-    for number, part in enumerate(parts):
-        if number >= begun:
-            break
-        outcome = await part.verdict
-        if verdict is DURABLE:
-            verdict = outcome
-        if verdict is DURABLE and begun < len(parts):
-            begin(parts[begun : begun + 1])
-            begun += 1
-    return verdict
-
-
 Slot = tuple[Pending, int]
 """One row: the part of a message that holds it, and its position there."""
 
@@ -141,12 +156,12 @@ class Group(msgspec.Struct, frozen=True):
                 rest.setdefault(slot[0], []).append(slot)
         return rest
 
-    def refused(self, errors: Mapping[int, RowError]) -> dict[Pending, list[Refused]]:
-        """Return the refused rows by message; `errors` are by position in the group."""
-        refused: dict[Pending, list[Refused]] = {}
+    def refused(self, errors: Mapping[int, RowError]) -> dict[Pending, dict[int, RowError]]:
+        """Return the errors by message, and by position in it; `errors` are by position in the group."""
+        refused: dict[Pending, dict[int, RowError]] = {}
         for position, error in errors.items():
             message, index = self.slots[position]
-            refused.setdefault(message, []).append(Refused(message.first + index, error))
+            refused.setdefault(message, {})[message.first + index] = error
         return refused
 
 

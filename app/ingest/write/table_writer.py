@@ -20,12 +20,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from opentelemetry.trace import Span
 
+from app.environment import Environment
 from app.ingest.verdict import CLOSED, DURABLE, LATE, Durable, Throttled, Unavailable, Verdict
-from app.ingest.write.append_watch import AppendWatch
 from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget, parts_of
-from app.ingest.write.health import SinkHealth
-from app.ingest.write.messages import Group, OnRefused, Pending, Refused, fail, group_of, verdict_of
-from app.ingest.write.refusals import Refusals, RefusedMessages
+from app.ingest.write.health import SinkHealth, StallWatchdog, again_s
+from app.ingest.write.messages import Group, OnRefused, Pending, Refusals, RefusedMessages, fail, group_of
 from app.ingest.write.retry_policy import (
     RETRY_MAX_S,
     Attempt,
@@ -43,13 +42,13 @@ from app.ingest.write.retry_policy import (
     decide,
     decide_checked,
 )
-from app.ingest.write.stall_watchdog import StallWatchdog
-from app.runtime.clock import MICROSECONDS, Clock
+from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import Deadlines, TimeLimit, set_within
 from app.runtime.time_of_day import BELIEVED_AFTER_US
 from app.stores.sink import (
     Appender,
     Outcome,
+    QuotaExceeded,
     RowError,
     RowsHeld,
     RowsRefused,
@@ -57,9 +56,12 @@ from app.stores.sink import (
     SinkState,
     Stored,
     TableCheck,
+    TooLarge,
     Uncertain,
 )
 from app.stores.stamping import LateCancellationError
+from app.telemetry import attributes as names
+from app.telemetry.tracing import end_span
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("too many messages wait for the store on this instance", 1.0)
@@ -69,40 +71,48 @@ _CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed;
 _CLOSES_WITHIN_S = 1.0
 
 
-class WriterLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of one append, how long an attempt may take, and how many bytes may wait for the store.
-
-    `stuck_s` is how long messages may wait without any answer from the store (`stall_watchdog`).
-    """
-
-    batch: BatchLimits
-    append_deadline_s: float
-    max_open_bytes: int
-    stuck_s: float = 300.0
+_WORDS: dict[type, str] = {
+    Stored: "stored",
+    RowsRefused: "refused",
+    RowsHeld: "held",
+    TooLarge: "too_large",
+    Uncertain: "uncertain",
+    QuotaExceeded: "quota",
+    SetupError: "setup",
+    type(None): "given_up",
+}
+"""The outcome of an append in metrics and traces."""
 
 
 class TableWriter:
-    """Writes the rows of one table through an Appender; `shared` is a target for several (`batching`)."""
+    """Writes the rows of one table through an Appender.
+
+    `shared` is a target for several tables (`batching`), and `system` the store's name in traces.
+    """
 
     def __init__(  # noqa: PLR0913 - what one table's writer needs
         self,
         appender: Appender,
-        clock: Clock,
-        limits: WriterLimits,
+        environment: Environment,
         *,
         table: str,
-        watch: AppendWatch,
+        system: str = "",
         shared: SharedTarget | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._appender, self._clock, self._limits, self._jitter = appender, clock, limits, jitter
-        self._table, self._watch = table, watch
-        watch.late(table, 0)  # so that the counter is there before it counts
+        self._appender, self._clock, self._jitter = appender, environment.clock, jitter
+        self._table, self._system = table, system
+        self._metrics, self._tracing = environment.metrics, environment.tracing
+        self._metrics.late_rows[table] += 0  # so that the counter is there before it counts
+        limits, clock = environment.settings.ingest, environment.clock
+        self._max_open_bytes = limits.max_in_flight_bytes
+        self._batch = BatchLimits(max_rows=limits.max_batch_rows, max_bytes=limits.max_batch_bytes)
         self._deadlines: Deadlines[Pending] = Deadlines(clock)
         self._append_limits: Deadlines[TimeLimit] = Deadlines(clock)
-        self._append_limit_us = round(limits.append_deadline_s * MICROSECONDS)
+        self._append_deadline_s = environment.settings.store.append_deadline_s
+        self._append_limit_us = round(self._append_deadline_s * MICROSECONDS)
         in_flight = {"target_in_flight": appender.target_in_flight, "max_in_flight": appender.max_in_flight}
-        self._dispatcher = Dispatcher(self._write_batch, clock, limits.batch, **in_flight, shared=shared)
+        self._dispatcher = Dispatcher(self._write_batch, clock, self._batch, **in_flight, shared=shared)
         self.health = SinkHealth(table, clock)
         self.progress = StallWatchdog(clock.elapsed_us, limits.stuck_s)
         self._open_bytes, self._flows, self._closed = 0, 0, False
@@ -132,7 +142,7 @@ class TableWriter:
         if pause is not None:
             return pause
         # Admission limits the bytes of requests; this limits the bytes of the rows made from them.
-        return _FULL if self._open_bytes and self._open_bytes + byte_count > self._limits.max_open_bytes else None
+        return _FULL if self._open_bytes and self._open_bytes + byte_count > self._max_open_bytes else None
 
     async def submit(
         self,
@@ -154,23 +164,24 @@ class TableWriter:
             return refusal
         if now_us >= deadline_us:
             return LATE
-        new_future = asyncio.get_running_loop().create_future
-        parts = [
-            Pending(some, first, part_size, now_us, reject, span, new_future(), key)
-            for some, first, part_size in parts_of(rows, size, self._limits.batch)
-        ]
         self._open_bytes += size
-        self.progress.begin()
+        self.progress.begin(now_us)
         try:
-            for part in parts:
+            # One part after the other: a large message does not hold up small ones, and ends at its first failure.
+            for some, first, part_size in parts_of(rows, size, self._batch):
+                verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+                part = Pending(some, first, part_size, now_us, reject, span, verdict, key)
                 self._deadlines.begin(part, deadline_us)
-            begun = self._begin(parts, now_us)
-            return await (parts[0].verdict if len(parts) == 1 else verdict_of(parts, begun, self._dispatcher.add))
+                try:
+                    self._begin(part, now_us)
+                    if (answer := await verdict) is not DURABLE:
+                        return answer
+                finally:
+                    self._deadlines.end(part)
+            return DURABLE
         finally:
             self.progress.end()
             self._open_bytes -= size
-            for part in parts:
-                self._deadlines.end(part)
 
     async def close(self) -> None:
         """Abandon what is not durable yet, answer its waiters, and accept no more messages.
@@ -189,17 +200,27 @@ class TableWriter:
         if (trip := self.health.record_check(obstacle, idle=idle)) is not None:
             fail(self._dispatcher.take_all(), trip.verdict)
 
-    def _begin(self, parts: Sequence[Pending], now_us: int) -> int:
-        """Let `parts` wait for an append; return how many do. A message that was refused before has no neighbours."""
-        refusals = self._refused.find(parts[0].key, now_us) if self._refused else None
-        if refusals is None:
-            begun = self._dispatcher.max_in_flight
-            self._dispatcher.add(parts[:begun])
-            return begun
-        for part in parts:
-            part.refusals = refusals
+    async def watch(self) -> None:
+        """Check the table at the start, and every half minute while something is wrong with it.
+
+        So `/health/ready` shows a set-up problem before the first message. It clears when the table is fixed, without a
+        restart and without waiting for a message to try.
+        """
+        while True:
+            try:
+                self.record_check(await self._appender.check())
+            except Exception:  # a defect of the check must not end the watch
+                _log.exception("the table could not be checked")
+            await self.health.troubled.wait()
+            await self._clock.sleep(again_s(self.health.state))
+
+    def _begin(self, part: Pending, now_us: int) -> None:
+        """Let `part` wait for an append. A message that was refused before has no neighbours."""
+        part.refusals = self._refused.find(part.key, now_us) if self._refused else None
+        if part.refusals is None:
+            self._dispatcher.add(part)
+        else:
             self._dispatcher.spawn(self._write_alone(part))
-        return len(parts)
 
     async def _write_alone(self, part: Pending) -> None:
         async with self._alone:
@@ -355,13 +376,14 @@ class TableWriter:
         self.health.recover()  # the store answers
         for message, rows in group.refused(errors).items():
             if message.reject is None:
-                message.fail(Unavailable(f"the store refused the row: {rows[0].error.detail}", 30.0))
+                detail = next(iter(rows.values())).detail
+                message.fail(Unavailable(f"the store refused the row: {detail}", 30.0))
             else:
                 self._dispatcher.spawn(_reject_rows(message, message.reject, rows))
 
     def _append_late(self, group: Group) -> None:
         """Append late rows under the next key, in a task of their own: nobody else waits for that."""
-        self._watch.late(self._table, len(group.slots))
+        self._metrics.late_rows[self._table] += len(group.slots)
         _log.warning(
             "table %s: %d rows of %d messages were committed so late after their timestamp that readers may "
             "have passed them; they are appended once more under another key",
@@ -407,24 +429,42 @@ class TableWriter:
         self._begun += 1
         number, begun_us, outcome = self._begun, self._clock.elapsed_us(), None
         spans = [message.span for message in messages if message.span is not None]
-        begun = self._watch.begin(self._table, len(rows), sum(map(len, rows)), spans)
+        span = self._measured(rows, spans)
         try:
             with TimeLimit(self._append_limits, begun_us + self._append_limit_us):
                 outcome = await self._appender.append(rows)
         except TimeoutError as error:
             late = isinstance(error.__cause__, LateCancellationError)
-            outcome = Uncertain(f"the store did not answer within {self._limits.append_deadline_s:g} s", late)
+            outcome = Uncertain(f"the store did not answer within {self._append_deadline_s:g} s", late)
         except Exception as error:  # an Appender raises nothing that a store can cause, so this is a defect
             _log.exception("the append failed unexpectedly")
             outcome = Uncertain(f"{type(error).__name__}: {error}")
         finally:
-            self._watch.end(begun, outcome)
+            word, took_us = _WORDS[type(outcome)], self._clock.elapsed_us() - begun_us
+            self._metrics.append_duration.record(took_us / MICROSECONDS, self._table, word)
+            if span is not None:
+                end_span(span, {names.OUTCOME: word}, None if word == "stored" else word)
         if isinstance(outcome, Stored):
             self._newest_stored = max(self._newest_stored, number)
         if not isinstance(outcome, Uncertain | RowsHeld):  # rows are held without a request
             self.progress.answered()
-            self._dispatcher.acknowledged(self._clock.elapsed_us() - begun_us)
+            self._dispatcher.acknowledged(took_us)
         return outcome
+
+    def _measured(self, rows: Sequence[bytes], messages: Sequence[Span]) -> Span | None:
+        """Measure an append that begins; return its span if any of its `messages` is traced."""
+        size = sum(map(len, rows))
+        self._metrics.append_rows.record(len(rows), self._table)
+        self._metrics.append_size.record(size, self._table)
+        if not messages:
+            return None
+        attributes: dict[str, str | int] = {
+            names.DB_SYSTEM: self._system,
+            names.DB_COLLECTION: self._table,
+            names.DB_BATCH_SIZE: len(rows),
+            names.APPEND_SIZE: size,
+        }
+        return self._tracing.append(messages, attributes)
 
     async def _clock_obstacle(self) -> SetupError | None:
         """Wait while the clock may have jumped; return the obstacle if the trouble lasts longer than a jump."""
@@ -449,7 +489,7 @@ class TableWriter:
         return begun.until_us(self._clock.moment()) > delay_s * MICROSECONDS + fence.margin_us
 
 
-async def _reject_rows(message: Pending, reject: OnRefused, rows: list[Refused]) -> None:
+async def _reject_rows(message: Pending, reject: OnRefused, rows: Mapping[int, RowError]) -> None:
     verdict: Verdict = _GIVEN_UP
     try:
         verdict = await reject(rows)

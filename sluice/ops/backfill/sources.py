@@ -204,7 +204,6 @@ def _archived(row: int, archived: _Archived, proofs: Proofs) -> Item:
             message_id=archived.message_id,
             publish_time=archived.publish_time,
             ordering_key=None,
-            route="",
             proofs=proofs,
         )
     except EnvelopeError as error:

@@ -17,10 +17,10 @@ from app.environment import Environment
 from app.ingest.decode import rejects
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.proof import Proofs
-from app.ingest.earlier import EarlierCopies
 from app.ingest.pipeline import Receipt
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.write.earlier import EarlierCopies
 from app.query.read.arrow_rows import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, MIN_US
@@ -40,7 +40,6 @@ from sluice.ops.backfill.ledger import Ledger, State, mark_of, message_key, obje
 from sluice.ops.backfill.sources import Item, Object, SourceError, read_items
 
 _BATCH_BYTES = 8 * 1024**2
-_DRAIN_S = 5.0
 _SHOW_EVERY_US = 10 * MICROSECONDS
 _SHOWN_REJECTS = 5
 _RETRY_S, _MAX_RETRY_S = 0.2, 10.0
@@ -117,7 +116,7 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], co
         for each in objects:
             await run.store(each.path, read_items(each, proofs, settings.server.max_body_bytes))
     finally:
-        await pipelines.drain(_DRAIN_S)
+        await pipelines.close()
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)

@@ -50,53 +50,16 @@ def test_a_wrapped_push_in_the_services_full_form() -> None:
     "message",
     [
         b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k"}',
-        b'{"message_id":"7","publish_time":"2026-01-31T12:00:00Z","ordering_key":"k"}',
         b'{"messageId":"7","publishTime":"2026-01-31T13:00:00+01:00","orderingKey":"k","attributes":null,"future":1}',
     ],
 )
-def test_either_spelling_will_do_and_most_members_may_be_absent(message: bytes) -> None:
+def test_most_members_may_be_absent(message: bytes) -> None:
     """Data, attributes, ordering key and the subscription are optional, and unknown members are let be."""
     opened = wrapped(message)
     assert (opened.key, opened.ordering_key, opened.data) == ("7:1769860800000000", "k", b"")
     assert opened.attributes == {}
     assert opened.subscription_name is None
     assert (opened.content_type, opened.content_encoding) == ("", "")
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b'"messageId":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k"',
-        b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k"',
-        b'"messageId":"7","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k"',
-        b'"message_id":"7","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k"',
-        b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","ordering_key":"k"',
-        b'"messageId":"7","publish_time":"2026-01-31T12:00:00Z","ordering_key":"k"',
-        b'"messageId":"7","message_id":"8","publishTime":"2026-01-31T12:00:00Z","publish_time":"2020-01-01T00:00:00Z",'
-        b'"orderingKey":"k","ordering_key":"l"',
-        b'"messageId":"7","publishTime":"2026-01-31T12:00:00Z","orderingKey":"k","ordering_key":5',
-        b'"messageId":"7","message_id":"8","publish_time":"2026-01-31T12:00:00Z","orderingKey":"k","ordering_key":"l"',
-        b'"message_id":"7","publishTime":"2026-01-31T12:00:00Z","publish_time":"2020-01-01T00:00:00Z","ordering_key":"k"',
-    ],
-)
-def test_the_spellings_may_be_mixed(said: bytes) -> None:
-    """Where a member is said twice the first form counts; nothing else of the message is lost by the second."""
-    opened = wrapped(b'{"data":"aGk=","attributes":{"a":"b"},' + said + b"}", b',"subscription":"s"')
-    assert (opened.key, opened.ordering_key) == ("7:1769860800000000", "k")
-    assert (opened.data, opened.attributes, opened.subscription_name) == (b"hi", {"a": "b"}, "s")
-
-
-def test_the_ordering_key_alone_may_be_in_the_second_spelling() -> None:
-    """Whatever else is in the first."""
-    said = b'{"messageId":"7","publishTime":"2026-01-31T12:00:00Z","ordering_key":"k"}'
-    assert wrapped(said).ordering_key == "k"
-
-
-@pytest.mark.parametrize("empty", [b'"messageId":""', b'"messageId":null', b'"publishTime":null'])
-def test_a_member_that_is_there_and_empty_is_missing(empty: bytes) -> None:
-    """The other spelling is read then, as if the first were not there."""
-    rest = b',"message_id":"7","publish_time":"2026-01-31T12:00:00Z"}'
-    assert wrapped(b"{" + empty + rest).key == "7:1769860800000000"
 
 
 def test_an_unwrapped_push() -> None:
@@ -186,10 +149,7 @@ def test_what_is_just_as_long_as_it_may_be_is_taken(members: str) -> None:
         ),
         (b'{"messageId":"7","publishTime":"yesterday"}', "publishTime"),
         (b'{"messageId":"7","publishTime":"2026-01-31T12:00:00"}', "publishTime has no UTC offset"),
-        (b'{"message_id":7}', "message_id"),
-        (b'{"message_id":"7"}', "publishTime is missing"),
-        (b'{"message_id":"7","publish_time":"yesterday"}', "publish_time"),
-        (b'{"publish_time":"2026-01-31T12:00:00Z"}', "messageId: expected 1 to 128 characters"),
+        (b'{"message_id":"7","publish_time":"2026-01-31T12:00:00Z"}', "messageId: expected 1 to 128 characters"),
         (b'{"messageId":"7","data":"***"}', "data"),
         (b'{"messageId":"7","attributes":{"a":1}}', "attributes"),
         (b"[" * 100_000, "expected a Pub/Sub push body"),
@@ -233,16 +193,9 @@ def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
     assert wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}').delivery_key(1) == "7:0:1"
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        b'"attributes":{' + b",".join(b'"%d":""' % number for number in range(200_000)) + b"}",
-        b'"ordering_key":[' + b"[]," * 600_000 + b"[]]",
-    ],
-    ids=["attributes", "a member that may be anything"],
-)
-def test_more_members_than_any_message_has_are_not_decoded(members: bytes) -> None:
+def test_more_members_than_any_message_has_are_not_decoded() -> None:
     """They would hold the event loop for half a second before the answer."""
+    members = b'"attributes":{' + b",".join(b'"%d":""' % number for number in range(200_000)) + b"}"
     body = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z",' + members + b"}}"
     with pytest.raises(
         EnvelopeError, match=r"^expected a Pub/Sub push body, but it has more members than any push message$"
@@ -259,13 +212,13 @@ def test_attributes_full_of_quotes_are_taken_beside_much_data() -> None:
     assert len(open_push({}, body.encode()).attributes) == 100
 
 
-def test_the_most_structure_that_attributes_can_have_is_taken_and_one_more_is_not() -> None:
-    """A character of an attribute is at most four of quotes, commas and brackets."""
-    head, tail = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z","ordering_key":"', b'"}}'
-    commas = b"," * (4 * MAX_ATTRIBUTES_LENGTH - sum((head + tail).count(byte) for byte in (b'"', b",", b"{")))
-    assert open_push({}, head + commas + tail).ordering_key == commas.decode()
+def test_as_many_quotes_as_attributes_can_hold_are_taken_and_one_more_is_not() -> None:
+    """Far more than any message has."""
+    head, tail = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z","orderingKey":"', b'"}}'
+    quotes = 4 * MAX_ATTRIBUTES_LENGTH - (head + tail).count(b'"')
+    assert open_push({}, head + b'\\"' * quotes + tail).ordering_key == '"' * quotes
     with pytest.raises(EnvelopeError, match="more members than any push message"):
-        open_push({}, head + commas + b"," + tail)
+        open_push({}, head + b'\\"' * (quotes + 1) + tail)
 
 
 class SearchedBody(bytes):

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.admission import Allowance
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.heavy import HeavyReads
-from app.ingest.decode.reader import Decoded, RecordReader, RefusedRow
+from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.intake import Allowance
 from app.ingest.verdict import Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, SystemClock
 from app.runtime.ledger import Ledger
@@ -20,7 +20,7 @@ from app.settings.load import Settings
 from app.stores.registry import row_encoder
 from app.streams import load_streams
 from sluice.testing.pace import patience_s
-from tests.ingest.people import MARKER, SECRET, person
+from tests.ingest.people import SECRET, person
 from tests.ingest.reading import rows_of
 
 SETTINGS = Settings().replace(
@@ -103,18 +103,6 @@ async def test_a_message_is_read_as_in_this_process(name: str, stage: Stage) -> 
     assert plain(await stage.read(sent, stream)) == plain(stage.readers[stream].read(sent))
 
 
-async def test_rows_that_the_store_refuses_are_found_again_in_their_message(stage: Stage) -> None:
-    """With their bytes; as one reject where they are more than allowed."""
-    sent, reader = message(*[slow(data=number) for number in range(9)]), stage.readers["slow"]
-    refused = [RefusedRow(2, "no", "data"), RefusedRow(5, "no")]
-    for allowed in (2, 1):
-        allowance = Allowance(stage.clock.elapsed_us() + 10**8)
-        rejects = await stage.heavy.rejects_of(reader, sent, refused, allowed, allowance)
-        assert rejects == reader.rejects_of(sent, refused, allowed)
-        assert not isinstance(rejects, Unavailable | Throttled)
-        assert len(rejects) == allowed
-
-
 @pytest.mark.parametrize(
     ("how", "detail"),
     [({"spin_s": 30.0}, "more than 1 s of processor time"), ({"mib": 500}, "more than 64 MiB of memory")],
@@ -130,12 +118,6 @@ async def test_what_is_used_up_in_a_fresh_process_is_the_messages_own_fault(
     (rejected,) = decoded.rejects
     assert (len(decoded.rows), rejected.reason, rejected.detail, rejected.raw) == (0, "too_complex", detail, sent.data)
     assert await stage.reasons(message(slow())) == []
-
-
-async def test_bytes_that_nobody_could_read_are_withheld_from_a_stream_of_people(stage: Stage) -> None:
-    """They may hold anything."""
-    people = stage.readers["people"].too_complex(message(person()), "too much").rejects
-    assert [(each.state, each.raw, MARKER in each.detail) for each in people] == [("withheld", b"", False)]
 
 
 async def test_a_process_that_dies_accuses_nobody(stage: Stage) -> None:
@@ -172,7 +154,7 @@ async def test_streams_and_callers_take_turns(stage: Stage) -> None:
     await asyncio.sleep(0)
     others = [asyncio.create_task(read(*who)) for who in [("a",)] * 3 + [("b",), ("a", "records")]]
     await asyncio.gather(first, *others)
-    assert ended == ["a slow", "b slow", "a records", "a slow", "a slow"]
+    assert ended == ["b slow", "a records", "a slow", "a slow", "a slow"]
 
 
 async def test_a_result_without_room_is_throttled(stage: Stage) -> None:

@@ -1,7 +1,6 @@
 """Reading a message in one pass: the same outcome as a slow twin that decodes record by record, at any size."""
 
 import gzip
-import itertools
 import json
 from typing import Any
 
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import ExaminedValues, FaultFinder
-from app.ingest.decode.hints import malformed_detail, not_an_object_hint
+from app.ingest.decode.payload import Pieces, Unreadable, malformed_detail, not_an_object_hint, pieces_of
 from app.ingest.decode.reader import Decoded, RecordReader
 from app.ingest.decode.rejects import Reject, with_faults
-from app.ingest.decode.splitting import Pieces, Unreadable, pieces_of
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import LIMITS, Row, decode, rows_of
@@ -93,19 +91,6 @@ def test_an_array_is_read_as_its_elements_are_one_by_one(
     assert outcome(decode(reader_of(), message)) == expected  # as a light one, where that is possible
 
 
-@given(st.lists(_RECORDS, max_size=6), st.sampled_from(["\n", "\r\n", "\n\n", "\n \t\n"]))
-def test_lines_are_read_as_they_are_one_by_one(records: list[Any], between: str) -> None:
-    """Blank lines are none, and count as none."""
-    lines = [json.dumps(record).encode() for record in records]
-    message = Message(key="1:0", data=between.encode().join(lines), content_type="application/x-ndjson")
-    rows, rejects = outcome(reader_of().read(message))
-    stripped = (rows, [(*each[:4], each[4].rstrip()) for each in rejects])
-    if records:
-        assert stripped == slow_outcome(message, lines)
-    else:
-        assert (rows, [each[1] for each in rejects]) == ([], ["empty"])
-
-
 @given(_RECORDS, st.sampled_from(["", "application/json"]))
 def test_a_light_record_is_read_as_any_other(record: Any, content_type: str) -> None:
     """The short way is only shorter."""
@@ -139,26 +124,3 @@ def test_an_array_that_cannot_be_cut_says_why(data: bytes, detail: str) -> None:
     """Neither is a record of its own."""
     pieces = pieces_of(Message(key="1:0", data=data), data, most=100)
     assert pieces == Unreadable("malformed", f"not valid JSON: {detail}")
-
-
-def test_each_record_is_decoded_once() -> None:
-    """To cut, weigh and measure depth takes no decoding."""
-    made = itertools.count()
-
-    class Counted(msgspec.Struct, forbid_unknown_fields=True):
-        name: str
-        data: Any = None
-
-        def __post_init__(self) -> None:
-            next(made)
-
-    limits = msgspec.structs.replace(
-        LIMITS, max_record_bytes=10**6, max_decompressed_bytes=10**7, max_batch_bytes=10**6
-    )
-    limits = msgspec.structs.replace(limits, max_message_bytes=10**7)
-    reader = RecordReader(records_table(Counted), ScriptedAppender().encoder, limits)
-    records = [b'{"name":"a","data":[%b1]}' % (b"[[]]," * size) for size in (1, 600, 30_000)]
-    data = gzip.compress(b"[" + b",".join(records) + b"]", mtime=0)
-    decoded = reader.read(Message(key="1:0", data=data, content_encoding="gzip"))
-    assert (len(decoded.rows), [*decoded.rejects]) == (3, [])
-    assert next(made) == 3

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.decode import hints as payload_hints
-from app.ingest.decode.hints import (
+from app.ingest.decode import payload
+from app.ingest.decode.payload import (
     ARRAY_HINT,
     GZIP_HINT,
     NDJSON_HINT,
@@ -131,7 +131,7 @@ def test_any_bytes_get_a_detail(data: bytes) -> None:
 def test_the_producers_page_lists_the_hints() -> None:
     """docs/publish.md says what to do about each guess at a format."""
     page = (ROOT / "docs" / "publish.md").read_text()
-    hints = {value for name, value in vars(payload_hints).items() if name.endswith("_HINT")}
+    hints = {value for name, value in vars(payload).items() if name.endswith("_HINT")}
     assert len(hints) == 7
     assert {hint for hint in hints if f"| `{hint}` |" not in page} == set()
 

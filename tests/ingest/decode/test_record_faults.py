@@ -163,19 +163,6 @@ def test_a_types_own_code_runs_only_on_values_that_are_right(changes: dict[str, 
     assert [fault.field for fault in found] == fields
 
 
-def test_a_member_that_occurs_twice_keeps_the_decoders_error() -> None:
-    """The decoder refuses the first of two members; a second opinion that sees the last only does not hide that."""
-    piece = b'{"orderId":"x","orderId":1,"placed":1.5}'
-    _, (reject,) = read(piece, Order)
-    assert [fault.field for fault in reject.faults] == ["orderId", "placed"]
-
-
-def test_what_is_malformed_after_the_first_error_ends_the_search() -> None:
-    """A record that is no JSON throughout has the one error that the decoder met first."""
-    _, (reject,) = read(b'{"orderId":"x","placed":1,', Order)
-    assert (reject.reason, reject.field, reject.faults) == ("invalid", "orderId", ())
-
-
 def test_a_record_has_at_most_twenty_errors() -> None:
     """The errors of one record are bounded, and the detail says that there may be more."""
     wrong = msgspec.json.encode(GOOD | {f"unknown{number}": 1 for number in range(3 * MAX_FAULTS)})
@@ -201,11 +188,3 @@ def test_a_record_beyond_one_step_has_its_first_error_only() -> None:
     first = FieldFault("orderId", "wrong")
     piece = b'{"orderId":"x","codes":[' + b",".join([b"1"] * 70_000) + b"]}"
     assert FINDER.all_of(first, piece, ExaminedValues()) == (first,)
-
-
-@pytest.mark.parametrize("item", [b"1", b"{}", b'{"sku":1}', b"[]"])
-def test_every_value_is_a_step(item: bytes) -> None:
-    """The search yields at least once for each item of a list, so that it never holds the event loop for long."""
-    items = 1_000
-    found = [*FINDER.find(b'{"lines":[' + b",".join([item] * items) + b"]}")]
-    assert len(found) >= items

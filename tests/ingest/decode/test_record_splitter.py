@@ -54,22 +54,6 @@ def test_a_lone_carriage_return_ends_no_line() -> None:
     assert (len(rows), rejects) == (2, [])
 
 
-@pytest.mark.parametrize(
-    "data", [b',"data":{"a":{"b":[]}}}', b',"data":[[["long enough to be looked at ' + b"x" * 999 + b'"]]]}']
-)
-def test_an_array_is_read_as_the_same_records_one_by_one(data: bytes) -> None:
-    """However many brackets they have together: an array is decoded at once where that is safe."""
-    limits = msgspec.structs.replace(
-        LIMITS, max_records_per_message=400, max_record_bytes=10**6, max_message_bytes=10**7
-    )
-    limits = msgspec.structs.replace(limits, max_batch_bytes=10**6)
-    records = [GOOD[:-1] + data] * 300
-    together, rejects = read(b"[" + b",".join(records) + b"]", limits=limits)
-    assert not rejects
-    apart, _ = read(b"\n".join(records), content_type="application/x-ndjson", limits=limits)
-    assert together == apart
-
-
 def test_no_more_rows_of_an_array_are_made_than_a_message_may_come_to() -> None:
     """Each has the whole envelope: a small message of many records would fill the memory."""
     made = 0

@@ -184,30 +184,6 @@ def test_a_version_with_a_rest_rejects_what_was_sent_in_it() -> None:
     assert rejected.detail.startswith("version 1: rest is filled by the service")
 
 
-async def test_the_service_stores_every_version_in_one_table() -> None:
-    """Over HTTP a header names the version; the rows, the schema and the rejects are those of one stream."""
-    async with running(SETTINGS.replace(record="tests.ingest.versions:BY_ATTRIBUTE")) as service:
-        for name, record in SENT.items():
-            answer = await service.client.post("/v1/records", json=record, headers={"order-version": name})
-            assert answer.status_code == 201, answer.text
-        wrong = await service.client.post("/v1/records", json=SENT["2"], headers={"order-version": "9"})
-        assert wrong.status_code == 422
-        records = (await service.client.get("/v1/records")).json()["records"]
-        assert [record["amount"] for record in records] == ["12.5"] * 3
-        assert [record["attributes"] for record in records] == [{"order-version": name} for name in SENT]
-        (rejected,) = (await service.client.get("/v1/rejects")).json()["records"]
-        assert rejected["attributes"] == {"order-version": "9"}
-        (schema, _) = (await service.client.get("/v1/schema")).json()["tables"]
-        assert [each["$ref"] for each in schema["json_schema"]["anyOf"]] == [
-            f"#/$defs/OrderV{name}" for name in ("3", "2", "1")
-        ]
-        document = (await service.client.get("/openapi/openapi.json")).json()
-        operation = document["paths"]["/v1/records"]["post"]
-        (version,) = [each for each in operation["parameters"] if each["name"] == "order-version"]
-        assert version["schema"]["enum"] == ["1", "2", "3"]
-        assert {f"sent.OrderV{name}" for name in SENT} <= document["components"]["schemas"].keys()
-
-
 async def test_dropped_members_are_counted_by_version() -> None:
     """Only the oldest type drops members."""
     async with running(SETTINGS.replace(record="tests.ingest.versions:BY_ATTRIBUTE")) as service:

@@ -164,15 +164,6 @@ def test_json_nested_beyond_what_bigquery_takes_is_a_reject(opening: str, closin
     assert (reject.reason, reject.detail) == ("malformed", "nested too deeply: expected at most 500 levels")
 
 
-def test_json_at_the_limit_and_many_brackets_side_by_side_are_stored() -> None:
-    """What is wide is not deep."""
-    deep = GOOD[:-1] + b',"data":' + b"[" * 499 + b"]" * 499 + b"}"
-    wide = GOOD[:-1] + b',"data":[' + b"[]," * 600 + b'{"a":"[[["}]}'
-    for data in (deep, wide):
-        (row,), rejects = read(data)
-        assert (row.index, rejects) == (0, [])
-
-
 def test_a_message_whose_rows_would_be_huge_is_one_reject() -> None:
     """Every row has the whole envelope: many small records with large attributes are refused, not stored for ever."""
     reader = RecordReader(records_table(Record), ScriptedAppender().encoder, LIMITS)
@@ -194,13 +185,6 @@ def test_a_type_without_an_id_gives_rows_without_one() -> None:
     """The id is None where the declaration names no field for it."""
     (row,), _ = read(order(), Order)
     assert row.id is None
-
-
-def test_every_record_of_an_array_stands_alone() -> None:
-    """Good and bad records of one message part ways, each with its position."""
-    rows, rejects = read(b"[" + GOOD + b',7,{"id":1},' + GOOD + b"]")
-    assert [row.index for row in rows] == [0, 3]
-    assert [(reject.index, reject.raw) for reject in rejects] == [(1, b"7"), (2, b'{"id":1}')]
 
 
 def test_more_rejects_than_a_message_may_have_are_one_that_says_how_far_it_was_read() -> None:

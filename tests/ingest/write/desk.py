@@ -61,7 +61,8 @@ class Desk:
     def add(self, *rows: bytes) -> None:
         """Let each of `rows` wait, as a message of its own."""
         verdict = asyncio.get_running_loop().create_future
-        self.dispatcher.add([Pending((row,), 0, len(row), 0, None, None, verdict()) for row in rows])
+        for row in rows:
+            self.dispatcher.add(Pending((row,), 0, len(row), 0, None, None, verdict()))
 
     async def added(self, *rows: bytes) -> None:
         """Let `rows` wait, and whatever that leads to happen."""

@@ -36,15 +36,6 @@ def test_nothing_waits_while_nothing_is_under_way_or_known(ack_us: int, waits_us
     assert [pace.wait_us(in_flight) for in_flight in range(len(waits_us))] == waits_us
 
 
-@pytest.mark.parametrize("target_in_flight", [2, 4, 8])
-def test_the_distance_grows_with_what_is_under_way(target_in_flight: int) -> None:
-    """With n under way it is n/N² of an acknowledgement, counted from the beginning of the last append."""
-    _, pace = paced(target_in_flight)
-    expected = [round(ACK_US * in_flight / target_in_flight**2) for in_flight in range(target_in_flight + 1)]
-    assert [pace.wait_us(in_flight) for in_flight in range(target_in_flight + 1)] == expected
-    assert expected[-1] == ACK_US // target_in_flight
-
-
 def test_the_time_that_has_passed_since_the_last_one_began_counts() -> None:
     """A message that comes late enough does not wait; one that comes earlier waits for the rest."""
     hand, pace = paced()
@@ -57,17 +48,6 @@ def test_the_time_that_has_passed_since_the_last_one_began_counts() -> None:
     assert pace.wait_us(3) == 0
     pace.begun()
     assert pace.wait_us(1) == 1_250
-
-
-def test_the_first_acknowledgement_counts_whole_and_later_ones_by_and_by() -> None:
-    """One that is slow moves the distance by an eighth, and a store that has become quick is believed soon."""
-    _, pace = paced(target_in_flight=1)
-    assert pace.wait_us(1) == ACK_US
-    pace.acknowledged(ACK_US * 9)
-    assert pace.wait_us(1) == ACK_US * 2
-    for _ in range(40):
-        pace.acknowledged(ACK_US)
-    assert ACK_US <= pace.wait_us(1) < ACK_US * 1.01
 
 
 @pytest.mark.parametrize("target_in_flight", [2, 4, 8])

@@ -22,17 +22,6 @@ async def test_what_arrives_in_one_turn_shares_a_batch_and_goes_without_a_timer(
     assert (desk.sent, desk.timers) == ([[b"a", b"b"]], 0)
 
 
-async def test_before_the_first_acknowledgement_as_many_go_at_once_as_may_be_under_way() -> None:
-    """Nobody knows how far apart they should be; the next one waits for an end."""
-    desk = Desk(acknowledged=False)
-    for row in (b"a", b"b", b"c", b"d", b"e"):
-        await desk.added(row)
-    assert desk.sent == [[b"a"], [b"b"], [b"c"], [b"d"]]
-    assert (len(desk.dispatcher), desk.timers) == (1, 0)
-    await desk.answer(2)
-    assert desk.sent[4:] == [[b"e"]]
-
-
 async def test_batches_that_are_not_full_keep_their_distance() -> None:
     """It grows with what is under way: one, two and three milliseconds after the one before."""
     desk = Desk()
@@ -69,15 +58,6 @@ async def test_what_comes_while_a_batch_waits_for_its_time_goes_with_it(
     assert (desk.sent[1:], desk.sent_us[1:], desk.timers) == (later, sent_us, 0)
 
 
-async def test_a_batch_that_waits_for_its_time_goes_when_the_last_append_ends() -> None:
-    """With nothing under way any more the distance is nothing."""
-    desk = Desk()
-    await desk.added(b"a")
-    await desk.added(b"b")
-    await desk.answer(0)
-    assert (desk.sent, desk.sent_us, desk.timers) == ([[b"a"], [b"b"]], [0, 0], 0)
-
-
 async def test_full_batches_go_as_long_as_there_is_room() -> None:
     """Beyond `target_in_flight` too, up to `max_in_flight`; then an end is waited for."""
     desk = Desk(target_in_flight=2, max_in_flight=4)
@@ -88,16 +68,6 @@ async def test_full_batches_go_as_long_as_there_is_room() -> None:
     assert len(desk.sent) == 4, "three are under way, and the rest is not full"
     await desk.added(b"x")
     assert desk.sent[4:] == [[b"12", b"13", b"x"]]
-
-
-async def test_an_end_begins_the_next_of_many_that_wait() -> None:
-    """However many are full: one end, one beginning."""
-    desk = Desk(target_in_flight=1, max_in_flight=1)
-    await desk.added(*(b"%d" % number for number in range(7)))
-    for number in range(3):
-        assert len(desk.sent) == number + 1
-        await desk.answer(number)
-    assert [row for batch in desk.sent for row in batch] == [b"%d" % number for number in range(7)]
 
 
 async def test_an_append_that_fails_makes_way_for_the_next() -> None:
@@ -141,23 +111,6 @@ async def test_close_sends_nothing_that_was_about_to_go_and_leaves_nothing(*, ti
     await desk.clock.advance(1)
     assert desk.sent == [[b"a"]][: int(timed)]
     assert (desk.timers, desk.dispatcher._tasks) == (0, set())
-
-
-async def test_close_waits_until_what_was_under_way_has_ended() -> None:
-    """It may have something to put in order, for which what is closed next is needed."""
-    desk, ended = Desk(), []
-
-    async def tidy() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await turns()
-            ended.append("tidy")
-
-    desk.dispatcher.spawn(tidy())
-    await turns()
-    await desk.dispatcher.close()
-    assert ended == ["tidy"]
 
 
 @pytest.mark.parametrize("spare_turns", range(6))

@@ -5,12 +5,11 @@ import asyncio
 import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
-from app.ingest.write.health import LOOK_AGAIN_S, SinkHealth, watch
-from app.ingest.write.retry_policy import Trip
-from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.ingest.write.health import LOOK_AGAIN_S, SinkHealth, StallWatchdog
+from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Uncertain
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
-from tests.ingest.scripted import reply_later, turns
+from tests.ingest.scripted import turns
 
 MISSING = SetupError(SinkState.NOT_FOUND, "no table")
 AWAY = SetupError(SinkState.UNREACHABLE, "connection refused")
@@ -22,7 +21,7 @@ async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_wh
 ) -> None:
     """The watch looks when the service starts, and every half minute while there is trouble."""
     bench.appender.obstacle = SetupError(state, "see the run-book")
-    watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
+    watching = asyncio.create_task(bench.writer.watch())
     await turns()
     assert (bench.state(), bench.writer.health.detail) == (state, "see the run-book")
     told = await bench.submit(b"a")
@@ -33,32 +32,6 @@ async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_wh
     assert bench.state() is SinkState.ACTIVE
     assert isinstance(await bench.submit(b"b"), Durable)
     watching.cancel()
-
-
-async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle() -> None:
-    """Nobody waits for a table that is known not to be there."""
-    answer = asyncio.get_running_loop().create_future()
-    bench = Bench(answer)
-    first = bench.submit(b"a")
-    await turns()
-    second = bench.submit(b"b")
-    await turns()
-    bench.writer.record_check(MISSING)
-    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
-    answer.set_result(Stored())
-    assert isinstance(await first, Durable), "what is under way keeps its own outcome"
-    assert bench.state() is SinkState.NOT_FOUND
-
-
-async def test_that_the_table_cannot_be_looked_at_stops_nothing(bench: Bench) -> None:
-    """Rows go to another address than looks: the state says so, appends go on, and one that is stored clears it."""
-    bench.writer.record_check(AWAY)
-    assert bench.state() is SinkState.UNREACHABLE
-    assert isinstance(await bench.submit(b"a"), Durable)
-    assert bench.state() is SinkState.ACTIVE
-    bench.writer.record_check(AWAY)
-    bench.writer.record_check(None)
-    assert bench.state() is SinkState.ACTIVE, "the next look found it"
 
 
 async def test_a_look_does_not_end_a_pause_it_knows_nothing_about() -> None:
@@ -106,32 +79,6 @@ async def test_a_table_that_nobody_writes_to_does_not_stay_unreachable() -> None
     assert bench.state() is SinkState.ACTIVE
 
 
-@pytest.mark.parametrize("at_once", [2, 4, 16])
-async def test_one_trouble_met_by_many_appends_is_one_stop(at_once: int) -> None:
-    """A quota that is empty for ten seconds is not asked for in five minutes."""
-    answers = [reply_later() for _ in range(at_once)]
-    bench = Bench(*answers, target_in_flight=at_once)
-    waiting = []
-    for number in range(at_once):
-        waiting.append(bench.submit(b"%d" % number))
-        await turns()
-    for answer in answers:
-        answer.set_result(QuotaExceeded("rows"))
-    told = await asyncio.gather(*waiting)
-    assert {round(each.retry_after_s) for each in told if isinstance(each, Throttled)} == {10}
-    pause = bench.writer.health.pause()
-    assert pause is not None
-    assert pause.retry_after_s == 10.0
-    assert bench.writer.health.circuit.trips == 1
-
-
-async def test_an_unreachable_look_does_not_hide_what_is_known(bench: Bench) -> None:
-    """The older trouble is the one that tells what to do."""
-    bench.writer.record_check(MISSING)
-    bench.writer.record_check(AWAY)
-    assert bench.state() is SinkState.NOT_FOUND
-
-
 async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
     """A defect is logged, and the next trouble is looked at again."""
     bench, calls = Bench(Uncertain("gone"), Uncertain("gone"), Uncertain("gone")), 0
@@ -144,7 +91,7 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_watch(caplog: py
         return None
 
     bench.appender.check = check  # type: ignore[method-assign] # the test's own
-    watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
+    watching = asyncio.create_task(bench.writer.watch())
     waiting = bench.submit(b"a")
     await turns()
     assert calls == 1
@@ -233,22 +180,6 @@ def test_only_what_names_tables_and_columns_is_logged_as_it_is(
     assert record.getMessage() == f"table records: {state.value}: a detail"
 
 
-async def test_a_pause_ends_when_it_said() -> None:
-    """To the microsecond; then the next trouble makes a longer one."""
-    clock = FakeClock()
-    health, verdict = SinkHealth("records", clock), Throttled("used up", 10.0)
-    assert health.trip(Trip(SinkState.QUOTA_EXHAUSTED, "rows", verdict)) == verdict
-    await clock.advance(9.999_999)
-    assert health.pause() == Throttled("used up", 0.000_001)
-    health.recover()
-    assert health.state is SinkState.QUOTA_EXHAUSTED, "not during a pause"
-    await clock.advance(0.000_001)
-    assert health.pause() is None
-    assert (health.state, health.circuit.trips) == (SinkState.QUOTA_EXHAUSTED, 1)
-    health.recover()
-    assert (health.state, health.circuit.trips) == (SinkState.ACTIVE, 0)
-
-
 @pytest.mark.parametrize(
     ("failures", "state"), [(1, SinkState.ACTIVE), (2, SinkState.UNREACHABLE), (3, SinkState.UNREACHABLE)]
 )
@@ -257,3 +188,38 @@ def test_a_second_failure_in_a_row_counts(failures: int, state: SinkState) -> No
     health = SinkHealth("records", FakeClock())
     health.uncertain("gone", failures)
     assert (health.state, health.detail) == (state, "" if state is SinkState.ACTIVE else "gone")
+
+
+STUCK_S = 300.0
+
+
+async def test_a_store_that_never_answers_an_append_makes_a_stuck_writer(bench: Bench) -> None:
+    """Each message of a minute gives up by its own budget; a definite answer ends it."""
+    bench.appender.decide = lambda _: Uncertain("connection refused")
+    for _ in range(5):
+        assert bench.writer.progress.stuck_s is None
+        waiting = bench.submit(b"a")
+        await bench.clock.advance(60)
+        assert isinstance(await waiting, Unavailable)
+    assert bench.writer.progress.stuck_s == pytest.approx(STUCK_S)
+    bench.appender.decide = lambda _: QuotaExceeded("rows")
+    assert isinstance(await bench.submit(b"a"), Throttled)
+    assert bench.writer.progress.stuck_s is None
+
+
+async def test_a_silence_is_no_outage() -> None:
+    """After a message that failed nothing comes for an hour, and then another one."""
+    clock = FakeClock()
+    progress = StallWatchdog(clock.elapsed_us, STUCK_S)
+    for answered in (False, True, False):
+        progress.begin(clock.elapsed_us())
+        await clock.advance(STUCK_S - 1)
+        assert progress.stuck_s is None
+        if answered:
+            progress.answered()
+        progress.end()
+        await clock.advance(STUCK_S / 2 + 1)
+        assert progress.stuck_s is None
+    progress.begin(clock.elapsed_us())
+    await clock.advance(STUCK_S)
+    assert progress.stuck_s == STUCK_S

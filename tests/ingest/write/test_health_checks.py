@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.verdict import Unavailable
-from app.ingest.write.health import DISK_AGAIN_S, LOOK_AGAIN_S, SinkHealth, watch
+from app.ingest.write.health import DISK_AGAIN_S, LOOK_AGAIN_S, SinkHealth
 from app.ingest.write.retry_policy import Trip
 from app.stores.sink import ColumnsPending, SetupError, SinkState, Stored, TableCheck
 from sluice.testing.clock import FakeClock
@@ -99,7 +99,7 @@ async def test_a_full_disk_is_checked_again_sooner(state: SinkState, again_s: fl
     """Space may be freed at any moment, and asking for it costs next to nothing."""
     bench = Bench()
     bench.appender.obstacle = SetupError(state, "see the run-book")
-    watching = asyncio.create_task(watch(bench.writer, bench.appender, bench.clock))
+    watching = asyncio.create_task(bench.writer.watch())
     await turns()
     bench.appender.obstacle = None
     await bench.clock.advance(again_s - 0.001)

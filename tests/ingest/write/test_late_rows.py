@@ -31,37 +31,14 @@ def fenced(*replies: Reply) -> Bench:
     return bench
 
 
-async def test_a_late_acknowledgement_is_repaired_before_anybody_is_told() -> None:
-    """Stopped after it was sent: the message is durable when its second append is, under a key that is no copy."""
-    second = reply_later()
-    bench = fenced(LATE, second)
-    waiting = bench.submit(b"a", b"b")
-    await turns()
-    assert bench.appender.batches == [[b"a", b"b"], [b"a~late1", b"b~late1"]]
-    assert not waiting.done()
-    second.set_result(Stored())
-    assert await waiting == Durable()
-    assert len(bench.appender.batches) == 2
-
-
 async def test_a_late_batch_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Somebody should know that the process was held up."""
     caplog.set_level(logging.WARNING, "sluice.writer")
     bench = fenced(LATE)
     assert await asyncio.gather(*[bench.submit(b"a", b"b"), bench.submit(b"c")]) == [Durable()] * 2
-    assert bench.writer._watch._metrics.late_rows == {"records": 3}
+    assert bench.writer._metrics.late_rows == {"records": 3}
     (said,) = caplog.messages
     assert "3 rows of 2 messages" in said
-
-
-async def test_the_rest_of_the_service_does_not_wait_for_a_repair() -> None:
-    """The next batch goes out meanwhile."""
-    bench = fenced(LATE, reply_later())
-    late = bench.submit(b"a")
-    await turns()
-    assert await bench.submit(b"b") == Durable()
-    assert not late.done()
-    late.cancel()
 
 
 @pytest.mark.parametrize(

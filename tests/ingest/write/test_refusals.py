@@ -5,22 +5,11 @@ import asyncio
 import pytest
 
 from app.ingest.verdict import Durable, Unavailable
-from app.ingest.write.refusals import Refusals, RefusedMessages
+from app.ingest.write.messages import Refusals, RefusedMessages
 from app.ingest.write.retry_policy import MAX_DELIVERIES, MAX_REFUSALS
 from app.stores.sink import RowsRefused, SetupError, SinkState, Stored
 from tests.ingest.scripted import reply_later, turns
 from tests.ingest.write.refusing import DOWN, Remote, bad, bench, every, one_by_one, unnamed
-
-
-async def test_a_message_refused_alone_while_others_are_stored_is_rejected_whole() -> None:
-    """Its batch shows that the table takes rows, and the others are stored once."""
-    made = bench(unnamed)
-    rows = [b"a", b"b", b"c", b"d"]
-    told = await asyncio.gather(*[made.deliver(f"m{row!r}", row) for row in rows], made.deliver("poison", b"x", b"bad"))
-    assert told == [Durable()] * 5
-    assert made.rejected == [b"x", b"bad"]
-    assert sorted(made.appender.stored) == rows
-    assert made.state() is SinkState.ACTIVE
 
 
 async def test_a_message_refused_alone_stops_nobody_and_is_rejected_after_three_deliveries() -> None:
@@ -119,16 +108,6 @@ async def test_a_table_that_refuses_everything_trips_before_all_of_a_large_batch
     assert made.rejected == []
 
 
-async def test_many_bad_messages_in_a_row_do_not_pass_for_a_bad_table() -> None:
-    """A single good one among them shows that it is not."""
-    made = bench(unnamed)
-    poison = [made.deliver(f"poison{number}", b"bad%d" % number) for number in range(40)]
-    assert await made.deliver("good", b"good") == Durable()
-    assert await asyncio.gather(*poison) == [Durable()] * 40
-    assert sorted(made.rejected) == sorted(bad(40))
-    assert made.state() is SinkState.ACTIVE
-
-
 async def test_after_a_pause_bad_messages_do_not_trip_the_table_while_a_good_one_waits() -> None:
     """It would never be stored otherwise."""
     made = bench(unnamed)
@@ -176,16 +155,6 @@ async def test_isolated_messages_have_one_append_in_flight() -> None:
     made.appender.most = 0
     assert await asyncio.gather(*[made.deliver(f"m{n}", b"bad%d" % n) for n in range(2)]) == [Durable()] * 2
     assert made.appender.most == 1
-
-
-async def test_a_defect_while_rows_are_refused_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The messages come again, and others go on."""
-    made = bench(unnamed)
-    with monkeypatch.context() as broken:
-        broken.setattr("app.ingest.write.table_writer.decide", lambda *_: 1 / 0)
-        assert isinstance(await made.deliver("poison", b"bad"), Unavailable)
-    told = await asyncio.gather(made.deliver("poison", b"bad"), made.deliver("good", b"good"))
-    assert [*told] == [Durable()] * 2
 
 
 def test_refusals_are_remembered_for_an_hour_and_for_ten_thousand_messages() -> None:

@@ -27,24 +27,6 @@ async def test_tables_share_what_may_be_in_flight_and_none_waits_for_another() -
     assert shared.in_flight == 0
 
 
-async def test_a_table_that_reaches_the_target_alone_waits_for_an_end() -> None:
-    """However much time passes: a store that hangs is not sent more and more."""
-    clock, shared = FakeClock(), SharedTarget()
-    hanging, other = (Desk(clock=clock, shared=shared) for _ in range(2))
-    await other.added(b"o")
-    for row in (b"a", b"b", b"c", b"d", b"e"):
-        await hanging.added(row)
-        await clock.advance(1)
-    assert (hanging.sent, hanging.timers) == ([[b"a"], [b"b"], [b"c"], [b"d"]], 0)
-    await other.answer(0)
-    await clock.advance(1)
-    assert len(hanging.sent) == 4
-    await hanging.answer(2)
-    assert hanging.sent[4:] == [[b"e"]]
-    for desk in (hanging, other):
-        await desk.dispatcher.close()
-
-
 async def test_busy_tables_take_turns_and_one_that_hangs_is_not_busy() -> None:
     """Each lets 3 ms pass for every busy table, or more when idle. A quarter of a second later they no longer count."""
     clock, shared = FakeClock(), SharedTarget()
@@ -71,17 +53,4 @@ async def test_busy_tables_take_turns_and_one_that_hangs_is_not_busy() -> None:
     await first.added(b"d")
     assert first.sent[3:] == [[b"d"]], "no table shares with it now"
     for desk in (*desks, hanging):
-        await desk.dispatcher.close()
-
-
-async def test_a_full_batch_waits_for_no_other_table() -> None:
-    """It is as cheap as can be."""
-    clock, shared = FakeClock(), SharedTarget()
-    hanging, full = (Desk(clock=clock, shared=shared, acknowledged=False) for _ in range(2))
-    for row in (b"a", b"b", b"c", b"d"):
-        await hanging.added(row)
-    await full.added(b"e")
-    await full.added(b"f", b"g", b"h")
-    assert full.sent == [[b"e"], [b"f", b"g", b"h"]]
-    for desk in (hanging, full):
         await desk.dispatcher.close()

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import Refused
 from app.ingest.write.retry_policy import Trip
-from app.ingest.write.table_writer import TableWriter, WriterLimits
+from app.ingest.write.table_writer import TableWriter
 from app.runtime.clock import MICROSECONDS
+from app.settings.load import Settings
 from app.stores.sink import (
     Fence,
     Outcome,
@@ -38,9 +37,10 @@ from app.stores.sink import (
 )
 from sluice.testing.clock import FakeClock, settled
 from tests.long_form import examples
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
-BUDGET_S, LIMITS = 30.0, BatchLimits(max_rows=4, max_bytes=1_000)
+BUDGET_S = 30.0
+SETTINGS = Settings().replace(max_batch_rows=4, max_batch_bytes=1_000)
 BROKEN = SetupError(SinkState.SCHEMA_MISMATCH, "a column is missing")
 KINDS = ("good", "good", "good", "named", "unnamed", "large", "held")
 FAULTS = ("lost", "unsent", "late", "late and lost", "hang", "quota", "missing", "defect")
@@ -128,9 +128,8 @@ class Writing(RuleBasedStateMachine):
         self.has_broken = False
 
     async def open(self) -> None:
-        limits = WriterLimits(batch=LIMITS, append_deadline_s=10.0, max_open_bytes=100_000)
-        watch = unwatched(self.clock)
-        self.writer = TableWriter(self.sink, self.clock, limits, table="t", watch=watch, jitter=lambda: 1.0)
+        environment = environment_of(self.clock, SETTINGS)
+        self.writer = TableWriter(self.sink, environment, table="t", jitter=lambda: 1.0)
         begin_pause, self.trips = self.writer.health.trip, list[SinkState]()
 
         def noted(trip: Trip) -> Unavailable | Throttled:
@@ -147,11 +146,11 @@ class Writing(RuleBasedStateMachine):
     def deliver(self, rows: tuple[str, ...], message: Sent | None = None) -> Sent:
         due_us = self.clock.elapsed_us() + round(BUDGET_S * MICROSECONDS)
 
-        async def reject(refused: Sequence[Refused]) -> Verdict:
+        async def reject(refused: Mapping[int, RowError]) -> Verdict:
             await asyncio.sleep(0)
             if not self.rejects_take:
                 return Unavailable("the rejects are down", 1.0)
-            sent.rejected |= {rows[each.position] for each in refused}
+            sent.rejected |= {rows[position] for position in refused}
             return Durable()
 
         work = self.writer.submit([row.encode() for row in rows], due_us, reject, key=rows[0])

@@ -1,13 +1,10 @@
 """The writer: group commit, one future a message, back-off, budgets, drain. Start reading here."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
-from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import Refused
 from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
@@ -33,18 +30,6 @@ async def test_the_next_batch_fills_while_an_append_is_in_flight() -> None:
     first_answer.set_result(Stored())
     assert await asyncio.gather(*waiting) == [Durable()] * 3
     assert bench.appender.batches == [[b"a"], [b"b", b"c"]]
-
-
-async def test_a_message_larger_than_an_append_goes_out_in_several_and_is_answered_once() -> None:
-    """Its waiter is told when the last of them is durable."""
-    second_answer = reply_later()
-    bench = Bench(Stored(), second_answer, limits=BatchLimits(max_rows=2, max_bytes=10_000))
-    waiting = bench.submit(b"a", b"b", b"c")
-    await turns()
-    assert not waiting.done()
-    second_answer.set_result(Stored())
-    assert await waiting == Durable()
-    assert bench.appender.batches == [[b"a", b"b"], [b"c"]]
 
 
 async def test_a_refused_row_without_anybody_to_take_it_makes_its_message_unavailable() -> None:
@@ -131,12 +116,6 @@ async def test_close_in_the_turn_in_which_an_append_ends_leaves_nobody_waiting(s
     assert bench.writer._open_bytes == 0
 
 
-async def test_a_message_that_has_its_answer_is_forgotten(bench: Bench) -> None:
-    """Its deadline may be far away; nothing of it is held until then."""
-    assert await bench.submit(b"a", b"b") == Durable()
-    assert (len(bench.writer._deadlines), bench.writer._open_bytes) == (0, 0)
-
-
 async def test_the_oldest_wait_is_the_first_waiters() -> None:
     """Health shows for how long a message has waited for an append."""
     bench = Bench(reply_later())
@@ -147,16 +126,3 @@ async def test_the_oldest_wait_is_the_first_waiters() -> None:
     await bench.clock.advance(3)
     assert bench.writer.oldest_wait_s == pytest.approx(3, abs=0.01)
     waiting.cancel()
-
-
-async def test_positions_count_over_all_appends_of_a_split_message() -> None:
-    """The second part's first row is the third of the message."""
-    told: list[int] = []
-
-    async def reject(refused: Sequence[Refused]) -> Verdict:
-        told.extend(each.position for each in refused)
-        return Durable()
-
-    bench = Bench(Stored(), RowsRefused({0: RowError("bad")}), limits=BatchLimits(max_rows=2, max_bytes=10_000))
-    assert await bench.submit(b"a", b"b", b"c", b"d", reject=reject) == Durable()
-    assert told == [2]

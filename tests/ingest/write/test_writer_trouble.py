@@ -9,7 +9,7 @@ import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS
-from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, SinkState, Stored, Uncertain
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import ScriptedAppender, reply_later, turns
 
@@ -32,18 +32,6 @@ async def test_retries_back_off_and_never_outlive_the_budget() -> None:
     assert 8.0 <= (bench.clock.now_us() - started_us) / MICROSECONDS < 8.2
 
 
-async def test_an_older_message_that_runs_out_of_time_leaves_the_younger_ones_in_the_batch() -> None:
-    """Only the late one is told; the rest is appended again."""
-    bench = Bench(*[Uncertain("gone")] * 4)
-    old, young = bench.submit(b"old", budget_s=0.2), bench.submit(b"young", budget_s=30.0)
-    await bench.clock.advance(0.5)
-    assert isinstance(await old, Unavailable)
-    assert not young.done()
-    await bench.clock.advance(20)
-    assert await young == Durable()
-    assert bench.appender.stored == [b"young"]
-
-
 async def test_a_deadline_ends_the_wait_and_not_the_attempt() -> None:
     """A message near its end does not cut short the append it shares with others: a slow store is not asked twice."""
     answer = reply_later()
@@ -57,25 +45,6 @@ async def test_a_deadline_ends_the_wait_and_not_the_attempt() -> None:
     assert bench.appender.batches == [[b"hurried", b"patient"]]
 
 
-async def test_a_store_slower_than_the_pace_of_deadlines_still_serves() -> None:
-    """Overload costs those who are late and nobody else: each batch is appended once."""
-
-    class Slow(ScriptedAppender):
-        async def append(self, batch: Sequence[bytes]) -> Outcome:
-            await bench.clock.sleep(0.05)
-            return await super().append(batch)
-
-    bench = Bench()
-    slow = Slow()
-    bench.writer = bench.over(slow)
-    waiting = [bench.submit(str(number).encode(), budget_s=0.02 * number) for number in range(1, 101)]
-    await bench.clock.advance(3)
-    told = await asyncio.gather(*waiting)
-    assert [type(each) for each in told[:2]] == [Unavailable, Unavailable]
-    assert told[3:] == [Durable()] * 97
-    assert len(slow.batches) == 1
-
-
 async def test_a_stop_while_bisecting_ends_the_whole_batch() -> None:
     """The store said that it wants less: the other halves are not tried, and the pause is the first one's."""
     bench = Bench(RowsRefused({}), RowsRefused({}), QuotaExceeded("rows"))
@@ -84,48 +53,6 @@ async def test_a_stop_while_bisecting_ends_the_whole_batch() -> None:
     assert [type(each) for each in told] == [Throttled] * 8
     assert len(bench.appender.batches) == 3
     assert all(isinstance(each, Throttled) and each.retry_after_s == 10 for each in told)
-
-
-async def test_with_several_connections_one_that_works_does_not_hide_one_that_was_told_to_stop() -> None:
-    """The pause and its state stand until it is over, whatever else was in flight."""
-    first, second = reply_later(), reply_later()
-    bench = Bench(first, second, target_in_flight=2)
-    one = bench.submit(b"a")
-    await turns()
-    two = bench.submit(b"b")
-    await turns()
-    assert len(bench.appender.batches) == 2
-    first.set_result(SetupError(SinkState.NOT_FOUND, "no table"))
-    await turns()
-    second.set_result(Stored())
-    assert [type(told) for told in await asyncio.gather(one, two)] == [Unavailable, Durable]
-    assert bench.state() is SinkState.NOT_FOUND
-    assert isinstance(await bench.submit(b"c"), Unavailable)
-
-
-async def test_with_several_connections_a_retry_heeds_the_pause() -> None:
-    """A batch that waits to be sent again does not ask a store that was told to be left alone."""
-    later = reply_later()
-    bench = Bench(Uncertain("gone"), later, target_in_flight=2)
-    one = bench.submit(b"a")
-    await turns()
-    two = bench.submit(b"b")
-    await turns()
-    later.set_result(QuotaExceeded("rows"))
-    assert isinstance(await two, Throttled)
-    await bench.clock.advance(1)
-    assert isinstance(await one, Throttled)
-    assert len(bench.appender.batches) == 2
-
-
-async def test_a_clock_that_is_set_back_changes_no_deadline() -> None:
-    """Budgets go by how long things take, not by the time of day."""
-    bench = Bench(reply_later())
-    waiting = bench.submit(b"a", budget_s=5)
-    await turns()
-    bench.clock._now_us -= 3_600 * MICROSECONDS
-    await bench.clock.advance(5.1)
-    assert isinstance(await waiting, Unavailable)
 
 
 async def test_a_defect_of_the_writer_leaves_nobody_waiting(
@@ -155,18 +82,6 @@ async def test_an_uncertain_store_shows_as_unreachable_until_it_answers(caplog: 
         "table records: UNREACHABLE: gone",
         "table records: ACTIVE, after UNREACHABLE",
     ]
-
-
-async def test_a_stop_answers_those_who_wait_behind_it_too() -> None:
-    """Whoever waits for the next batch is told at once, not after a budget."""
-    answer = reply_later()
-    bench = Bench(answer)
-    first = bench.submit(b"a")
-    await turns()
-    second = bench.submit(b"b")
-    await turns()
-    answer.set_result(SetupError(SinkState.PERMISSION_DENIED, "no"))
-    assert [type(told) for told in await asyncio.gather(first, second)] == [Unavailable, Unavailable]
 
 
 class Cancelling(ScriptedAppender):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,20 +11,20 @@ import msgspec
 
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import Refused
-from app.ingest.write.table_writer import TableWriter, WriterLimits
+from app.ingest.write.table_writer import TableWriter
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
+from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.table_check import TableMonitor
-from app.stores.sink import ColumnsPending, SetupError, SinkState, fence
+from app.stores.sink import ColumnsPending, RowError, SetupError, SinkState, fence
 from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
 from sluice.testing.misbehaving.waiting import advance_until, until
 from tests.encoding import encoded
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
 LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)
@@ -79,10 +79,8 @@ class Rig:
                 settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=APPEND_DEADLINE_S
             ),
         )
-        limit = WriterLimits(batch=limits, append_deadline_s=APPEND_DEADLINE_S, max_open_bytes=100_000_000)
-        self.writer = TableWriter(
-            self.appender, clock, limit, table="records", watch=unwatched(clock), jitter=lambda: 1.0
-        )
+        settings = Settings().replace(max_batch_rows=limits.max_rows, max_batch_bytes=limits.max_bytes)
+        self.writer = TableWriter(self.appender, environment_of(clock, settings), table="records", jitter=lambda: 1.0)
 
     def stands(self) -> SinkState:
         """How the writer says that the table stands."""
@@ -98,9 +96,9 @@ class Rig:
         ids = ids or (name,)
         rows = [self.row(name, index, row_id, padding) for index, row_id in enumerate(ids)]
 
-        async def reject(refused: Sequence[Refused]) -> Verdict:
+        async def reject(refused: Mapping[int, RowError]) -> Verdict:
             if isinstance(self.rejects_verdict, Durable):
-                self.rejected += [ids[each.position] for each in refused]
+                self.rejected += [ids[position] for position in refused]
             return self.rejects_verdict
 
         deadline_us = self.clock.elapsed_us() + round(budget_s * MICROSECONDS)

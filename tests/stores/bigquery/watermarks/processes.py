@@ -7,8 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.ingest.verdict import Durable, Verdict
-from app.ingest.write.batching import BatchLimits
-from app.ingest.write.table_writer import TableWriter, WriterLimits
+from app.ingest.write.table_writer import TableWriter
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import Table, records_table
@@ -24,7 +23,7 @@ from app.stores.sink import Outcome, Uncertain, fence
 from app.stores.stamping import ClockTroubleError, Stamp
 from sluice.testing.clock import FakeClock
 from tests.encoding import encoded
-from tests.support.unwatched import unwatched
+from tests.support.unwatched import environment_of
 
 if TYPE_CHECKING:
     from tests.stores.bigquery.watermarks.world import World
@@ -161,14 +160,8 @@ class Instance:
         self._marks = _Appender(self, INSTANCES, None)
         self.announcing = Announcing(name, Limits.of(STORE), self.clock, self._marks)
         self.appender = _Appender(self, RECORDS, self.announcing)
-        limits = WriterLimits(
-            batch=BatchLimits(max_rows=10, max_bytes=1_000_000),
-            append_deadline_s=STORE.append_deadline_s,
-            max_open_bytes=1_000_000,
-        )
-        self.writer = TableWriter(
-            self.appender, self.clock, limits, table="records", watch=unwatched(self.clock), jitter=lambda: 1.0
-        )
+        environment = environment_of(self.clock, SETTINGS.replace(max_batch_rows=10))
+        self.writer = TableWriter(self.appender, environment, table="records", jitter=lambda: 1.0)
         self.told: list[asyncio.Task[Verdict]] = []
         self.leaving: asyncio.Task[None] | None = None
 

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.rows import Rows
-from app.ingest.earlier import EarlierCopies, copies_after_seek, new_rows
-from app.ingest.verdict import Unavailable
+from app.ingest.write.earlier import EarlierCopies, copies_after_seek
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us, to_text
 from app.settings.load import Settings
 from app.stores.query import Keys
@@ -42,11 +40,6 @@ class Table:
 def message(number: int, published_us: int) -> Message:
     """Return a message of one record."""
     return Message(key=f"m{number}", data=b"", published_us=published_us, publish_time=from_epoch_us(published_us))
-
-
-def rows_of(count: int) -> Rows:
-    """Return the rows of a message of `count` records."""
-    return Rows([b"row"] * count, [None] * count, range(count))
 
 
 def copies(table: Table) -> EarlierCopies:
@@ -102,38 +95,35 @@ def test_every_stored_key_is_found_and_no_other(
 
 
 async def test_messages_that_wait_together_share_queries() -> None:
-    """A thousand messages of one hour take a look-up, and another one for those that it has not found."""
+    """While one is looked up, a thousand of its hour gather: one look-up, and one for those that it has not found."""
     table = Table({"m5:0": NOW_US - 2 * HOUR_US})
     earlier, published_us = copies(table), NOW_US - 2 * HOUR_US
-    many = [earlier.stored("records", message(n, published_us), [f"m{n}:0"]) for n in range(1_000)]
-    assert await asyncio.gather(*many) == [frozenset({"m5:0"} if n == 5 else ()) for n in range(1_000)]
-    assert [(query.within.from_us, query.within.to_us) for query in table.queries] == [
+    many = [earlier.stored("records", message(n, published_us), [f"m{n}:0"]) for n in range(1_001)]
+    assert await asyncio.gather(*many) == [frozenset({"m5:0"} if n == 5 else ()) for n in range(1_001)]
+    assert [(query.within.from_us, query.within.to_us) for query in table.queries[2:]] == [
         (published_us - 2 * SECOND_US, published_us + HOUR_US),
         (published_us + HOUR_US, pytest.approx(NOW_US + 2 * SECOND_US, abs=SECOND_US)),
     ]
-    assert {len(query.conditions[0].values) for query in table.queries} == {2_048}
-
-
-async def test_only_new_rows_of_a_message_remain() -> None:
-    """A message that was stored in part is completed."""
-    table = Table({"m1:0": NOW_US - DAY_US, "m1:2": NOW_US - DAY_US})
-    found = await new_rows(copies(table), "records", message(1, NOW_US - DAY_US), rows_of(4))
-    assert isinstance(found, Rows)
-    assert [*found.indexes] == [1, 3]
+    assert {len(query.conditions[0].values) for query in table.queries[2:]} == {2_048}
 
 
 async def test_without_an_answer_nothing_is_stored() -> None:
-    """The message comes again; a later look-up is made anew."""
+    """One query fails all that wait for it; they come again, and a later look-up is made anew."""
     table = Table({})
 
     def fail() -> None:
         raise StoreUnavailableError("no answer")
 
     table.before, earlier = fail, copies(table)
-    old = message(1, NOW_US - DAY_US)
-    assert isinstance(await new_rows(earlier, "records", old, rows_of(1)), Unavailable)
+    many = [message(number, NOW_US - DAY_US) for number in (1, 2)]
+
+    async def asks() -> list[type]:
+        looking = [earlier.stored("records", each, [f"{each.key}:0"]) for each in many]
+        return [type(each) for each in await asyncio.gather(*looking, return_exceptions=True)]
+
+    assert await asks() == [StoreUnavailableError] * 2
     table.before = lambda: None
-    assert isinstance(await new_rows(earlier, "records", old, rows_of(1)), Rows)
+    assert await asks() == [frozenset] * 2
 
 
 async def test_a_cancelled_message_disturbs_no_other() -> None:
