@@ -82,7 +82,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Originals(Selection, frozen=True, kw_only=True):
-    """The rows of a selection that are not copies, with a look-back of `lookback_us`.
+    """The rows of a selection that are not copies, with a look-back of `lookback_us`; with 0, no row counts as one.
 
     An earlier row makes a row a copy whether or not it matches the conditions.
     """

@@ -48,7 +48,7 @@ def measure_exports(served: Served, rows: Rows, shares: tuple[float, ...], round
         for share in shares:
             order = Order(served=served, target=export_target(rows, share, form), format=form)
             runs = [_watched(served, order) for _ in range(rounds)]
-            expected = rows.originals_between(*window_of(rows, share))
+            expected = rows.between(*window_of(rows, share))
             sizes[f"{round(rows.count * share):,} rows"] = _export_summary(runs, expected)
         found[form] = sizes
     return found

@@ -9,7 +9,8 @@ import msgspec
 from app.record import Record
 from app.runtime.instants import DAY_US, SECOND_US
 from app.schema.table import records_table
-from app.stores.duckdb.table_layout import duckdb_ddl
+from app.stores.duckdb.recent_keys import RECENT_KEYS_DDL
+from app.stores.duckdb.table_layout import duckdb_ddl, hash_column, hash_sql
 
 SPAN_US = 30 * DAY_US
 SOURCES = ("app", "checkout", "kiosk", "partner", "web")
@@ -17,26 +18,24 @@ RARE_SOURCE = "audit"
 """The source of one record in a thousand; the others have one of SOURCES, each as often."""
 _RECORDS = records_table(Record)
 
-# One row in a thousand repeats the delivery, and the record, of one 60 before it: the feed serves that once.
-_FILL = """
-INSERT INTO records
+_FILL = f"""
+INSERT INTO records BY NAME
 SELECT
-  'order-' || original * 7919 % $ids,
-  make_timestamp($start_us + original * $span_us // $rows),
-  CASE WHEN hash(original * 7) % 1000 = 0 THEN $rare ELSE $sources[1 + CAST(hash(original * 3) % 5 AS BIGINT)] END,
-  '{"total":' || (original % 1000) / 4 || ',"currency":"EUR","items":[{"sku":"sku-' || original % 100 || '"}]}',
-  'projects/a-project/subscriptions/sluice-push',
-  CAST(1000000000000000 + original AS VARCHAR),
-  make_timestamp($start_us + original * $span_us // $rows),
-  '{"kind":"order","region":"europe-west1"}',
-  NULL,
-  0,
-  (1000000000000000 + original) || ':0',
-  make_timestamp($start_us + i * $span_us // $rows),
-  NULL
-FROM (SELECT range AS i, CASE WHEN range % 1000 = 999 THEN range - 60 ELSE range END AS original FROM range($rows))
+  'order-' || i * 7919 % $ids AS id,
+  make_timestamp($start_us + i * $span_us // $rows) AS timestamp,
+  CASE WHEN hash(i * 7) % 1000 = 0 THEN $rare ELSE $sources[1 + CAST(hash(i * 3) % 5 AS BIGINT)] END AS source,
+  '{{"total":' || (i % 1000) / 4 || ',"currency":"EUR","items":[{{"sku":"sku-' || i % 100 || '"}}]}}' AS data,
+  'projects/a-project/subscriptions/sluice-push' AS subscription_name,
+  CAST(1000000000000000 + i AS VARCHAR) AS message_id,
+  timestamp AS publish_time,
+  '{{"kind":"order","region":"europe-west1"}}' AS attributes,
+  0 AS message_index,
+  (1000000000000000 + i) || ':0' AS delivery_key,
+  timestamp AS ingest_time,
+  {hash_sql("id")} AS {hash_column(_RECORDS)}
+FROM range($rows) AS numbers(i)
 ORDER BY i
-"""
+"""  # noqa: S608 - names of a declaration
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -48,24 +47,23 @@ class Rows(msgspec.Struct, frozen=True):
 
     @property
     def ids(self) -> int:
-        """How many ids there may be: each has five versions, but for those of the rows that are copies."""
+        """How many ids there are: each has five versions."""
         return self.count // 5
 
     def id_of(self, number: int) -> str:
         """Return the id of the row of this number: as `_FILL` makes it."""
-        original = number - 60 if number % 1_000 == 999 else number
-        return f"order-{original * 7_919 % self.ids}"
+        return f"order-{number * 7_919 % self.ids}"
 
     @property
     def gap_us(self) -> int:
         """The time from one row to the next."""
         return (self.end_us - self.start_us) // self.count
 
-    def originals_between(self, since_us: int, until_us: int) -> int:
-        """Return how many rows of a window are no copies: what a reader of all of it gets."""
+    def between(self, since_us: int, until_us: int) -> int:
+        """Return how many rows a window has."""
         first = max(-(-(since_us - self.start_us) * self.count // SPAN_US), 0)
         last = min(-(-(until_us - self.start_us) * self.count // SPAN_US), self.count)
-        return (last - first) - (last // 1000 - first // 1000)
+        return last - first
 
 
 def build_rows(path: Path, count: int) -> Rows:
@@ -75,5 +73,6 @@ def build_rows(path: Path, count: int) -> Rows:
     values = {"start_us": rows.start_us, "span_us": SPAN_US, "rows": count}
     with duckdb.connect(str(path)) as connection:
         connection.execute(duckdb_ddl(_RECORDS))
+        connection.execute(RECENT_KEYS_DDL)
         connection.execute(_FILL, {**values, "ids": rows.ids, "sources": list(SOURCES), "rare": RARE_SOURCE})
     return rows

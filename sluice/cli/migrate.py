@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{plan.table.name} in {path}: {done.rows[plan.table.name]} rows, {len(plan.steps)} changes")
         for step in plan.steps:
             print(f"  {step}")
+    if done.has_copies:
+        print(f"{path} is older than the rule that no copy is stored: copies are removed")
     if done.kept is not None:
         print(f"migrated; the old file is {done.kept}: remove it once you are satisfied")
     elif done.has_steps:

@@ -36,8 +36,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
     async def fill() -> None:
         store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), SystemClock())
         appender = store.appender(RECORDS)
-        for record_id in (ID, ID, "other"):
-            await appender.append([row(appender, record_id)])
+        for key, record_id in (("a", ID), ("b", ID), ("c", "other")):
+            await appender.append([row(appender, record_id, key=key)])
         store.close()
 
     asyncio.run(fill())

@@ -28,6 +28,7 @@ class BigQueryEngine:
     settle_s = _DEFAULT.store.settle_s
     lead_s = 2 * _DEFAULT.store.clock_skew_s  # by which the stamps of an instance that joins lie ahead of its clock
     examples = 3  # a page takes a fifth of a second here
+    drops_copies = False
 
     def __init__(self, double: Double) -> None:
         self.loop = asyncio.Runner()

@@ -23,6 +23,7 @@ class MemoryEngine:
     settle_s = 0.0
     lead_s = 0.0
     examples = 40
+    drops_copies = False
 
     def __init__(self) -> None:
         self.loop, self._numbers = asyncio.Runner(), itertools.count(1)

@@ -16,6 +16,7 @@ from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser
+from app.stores.duckdb.recent_keys import RECENT_KEYS
 from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
 from app.stores.query import Condition, RowQuery
 from app.stores.registry import open_backend
@@ -61,13 +62,15 @@ class Store(Protocol):
 class Engine(Protocol):
     """What stores are made with: DuckDB, or BigQuery as far as a machine without a network has it.
 
-    `settle_s` is the age at which a row is settled; `examples`, of how many examples a law is tried on.
+    `settle_s` is the age at which a row is settled; `examples`, of how many examples a law is tried on. `drops_copies`:
+    no copy is stored, so rows can only be put in the order of their stamps.
     """
 
     name: str
     settle_s: float
     lead_s: float
     examples: int
+    drops_copies: bool
     loop: asyncio.Runner
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> Store:
@@ -90,6 +93,7 @@ class EmbeddedEngine:
     settle_s = 0.0
     lead_s = 0.0
     examples = 40
+    drops_copies = True
 
     def __init__(self, folder: Path) -> None:
         self.loop = asyncio.Runner()
@@ -126,9 +130,8 @@ class EmbeddedUnderTest:
         """Store neighbours with the same stamp in one transaction."""
         for ingest_us, group in itertools.groupby(rows, key=itemgetter(0)):
             encoded = [row for _, row in group]
-            assert self.runner._insert(self.appender(table)._insert_sql, ingest_us, encoded) == Stored()
+            assert self.runner._insert(table.name, self.appender(table)._insert_sql, ingest_us, encoded) == Stored()
             self.runner._versions[table.name] += 1
-        self.runner.reader.forget()  # stamps of the past, which no append has
 
     async def drop(self, table: Table) -> None:
         self.runner._connection.execute(f"DROP TABLE {table.name}")
@@ -136,7 +139,7 @@ class EmbeddedUnderTest:
     async def clear(self) -> None:
         for table in self._tables:
             self.runner._connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - a table of the declaration
-        self.runner.reader.forget()
+        self.runner._connection.execute(f"DELETE FROM {RECENT_KEYS}")  # noqa: S608 - a constant
         set_back(self.clock)
 
     async def close(self) -> None:

@@ -121,4 +121,4 @@ def test_without_a_declared_seek_nothing_is_looked_up(engine: Engine, settings: 
     for _ in range(2):
         engine.loop.run(pushed(settings.replace(seek_since="2026-02-01T00:00:00Z"), push("1", line(1))))
     records, _ = keys(engine, settings)
-    assert [*records.values()] == [2]
+    assert [*records.values()] == [1 if engine.drops_copies else 2]

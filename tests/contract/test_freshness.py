@@ -103,6 +103,7 @@ class _Follower:
 
 
 @pytest.mark.above_the_stores
+@pytest.mark.stamped_out_of_order
 def test_whoever_reads_the_latest_reads_what_is_settled_once(shelf: Shelf) -> None:
     """Following the resume cursors of latest and of settled pages, in any order."""
 
@@ -120,6 +121,7 @@ def test_whoever_reads_the_latest_reads_what_is_settled_once(shelf: Shelf) -> No
     holds()
 
 
+@pytest.mark.stamped_out_of_order
 def test_whoever_walks_among_the_latest_misses_nothing(shelf: Shelf) -> None:
     """By next cursors, too, on whose way more has settled: the resume cursor goes back to what was final when read."""
 

@@ -14,7 +14,7 @@ from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.bigquery.proto_rows import protobuf_descriptor
 from app.stores.bigquery.table_layout import bigquery_schema
-from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, quote
+from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, hash_column, quote
 from sluice.local.flights.record import Flight
 from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of
@@ -112,7 +112,7 @@ def assert_duckdb_agrees(connection: duckdb.DuckDBPyConnection, table: Table) ->
     assert [(name, type_, null) for name, type_, null, *_ in found] == [
         (column.name, str(connection.type(duckdb_type(column))), "NO" if column.mode is Mode.REQUIRED else "YES")
         for column in table.columns
-    ]
+    ] + [(hash_column(table), "UINTEGER", "YES")] * (table.id is not None)
 
 
 def assert_all_agree(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

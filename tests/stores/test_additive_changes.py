@@ -139,7 +139,7 @@ def test_the_embedded_file_keeps_what_every_image_stored(tmp_path_factory: Any, 
             key = f"{number}-{index}"
             records[key] = data.draw(publications(members))
             row = row_of(appender, members, key, records[key])
-            assert store._insert(appender._insert_sql, number, [row]) == Stored()
+            assert store._insert("records", appender._insert_sql, number, [row]) == Stored()
         store.close()
     store = EmbeddedStore.open(str(path), [records_table(type_of(frozenset(NAMES)))], SystemClock())
     rows = store.read_once(_rows)

@@ -106,7 +106,7 @@ def test_the_embedded_file_reads_as_it_was_published(tmp_path_factory: Any, step
         store = EmbeddedStore.open(path, [table_of(members)], SystemClock())
         appender = store.appender(table_of(members))
         row = row_of(appender, members, str(number), published)
-        assert store._insert(appender._insert_sql, number, [row]) == Stored()
+        assert store._insert("records", appender._insert_sql, number, [row]) == Stored()
         store.close()
     store = EmbeddedStore.open(path, [table_of(NAMES)], SystemClock())
     assert asyncio.run(values_read(store)) == published_by(steps)

@@ -6,7 +6,7 @@ file         opens it, creates its tables or adds to them; whether it can write,
 table_diff   a table of the file against the declaration: what is added, noted or refused
 migration    copies the rows to a new file that fits the declaration
 table_layout a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
-reader       answers queries, with `row_index` where it covers their range: which rows are copies, where ids are
+recent_keys  the delivery keys of the look-back: copies are dropped before they are stored
 source       queries: `attempt` is one query that can be interrupted
 eraser       erasure and retention
 """

@@ -1,6 +1,5 @@
 """Erasure and retention in the embedded store: deletes run between appends, in pieces too small to delay them."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,11 +8,13 @@ import duckdb
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, MIN_US, clamp
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.file import STATE
+from app.stores.duckdb.recent_keys import remember
 from app.stores.duckdb.source import bound, to_duckdb
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.query import Deletion
+from app.stores.query import Deletion, Export
 from app.stores.source import QueryError
 from app.stores.sql.statement import Statement
 
@@ -54,18 +55,23 @@ class EmbeddedEraser:
 
 
 async def delete_rows(store: EmbeddedStore, query: Deletion) -> int:
-    """Delete rows as one transaction; return how many. If cancelled, it may still happen.
+    """Delete rows as one transaction, and remember the recent ones; return how many. If cancelled, it may still happen.
 
     Raises:
         StoreUnavailableError: nothing was deleted, or it is unknown whether anything was.
     """
-    store.reader.deleting(query)
-    deletion = asyncio.ensure_future(store.write(partial(_changed, store.statement(query))))
-    deletion.add_done_callback(lambda _: store.reader.deleted(query))
-    return await asyncio.shield(deletion)
+    recent = Export(
+        table=query.table,
+        within=TimeRange(max(query.first_us, store.lookback_from_us()), clamp(query.last_us + 1)),
+        conditions=query.conditions,
+        lookback_us=0,
+        columns=("ingest_time", "delivery_key"),
+    )
+    return await store.write(partial(_deleted, query.table, store.statement(recent), store.statement(query)))
 
 
-def _changed(statement: Statement, connection: duckdb.DuckDBPyConnection) -> int:
+def _deleted(table: str, recent: Statement, statement: Statement, connection: duckdb.DuckDBPyConnection) -> int:
+    remember(connection, table, to_duckdb(recent.sql), bound(recent))
     row = connection.execute(to_duckdb(statement.sql), bound(statement)).fetchone()
     return int(row[0]) if row else 0
 
@@ -123,7 +129,6 @@ class Retention:
                 count += await delete_rows(self._store, expired)
                 await self._clock.sleep(_BREATH_S)
             if count:
-                await self._store.reader.prune(table.name, cutoff_us)
                 self._deleted(table.name, count)
                 _log.info("table %s: deleted %d rows older than the retention", table.name, count)
             total += count

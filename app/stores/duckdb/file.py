@@ -17,9 +17,9 @@ from app.runtime.clock import Clock
 from app.runtime.instants import MINUTE_US
 from app.schema.table import Table
 from app.stores.backend import MARKS, undeclared_table
-from app.stores.duckdb.row_index import DATABASE, index_ddl
+from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
 from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
-from app.stores.duckdb.table_layout import duckdb_ddl, quote
+from app.stores.duckdb.table_layout import INTERNAL, duckdb_ddl, hash_column, hash_sql, quote
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
@@ -30,9 +30,8 @@ STATE = "sluice_state"
 # A checkpoint would also merge row groups, reading and rewriting all their rows: after 40 appends of 8 MiB the process
 # held 837 MiB, and 326 without (`make attack`, gzip-of-geojson). Groups of one checkpoint each, 16 MiB or more, are
 # large enough to scan, and are dropped as a whole once retention has deleted their rows.
-_SET_UP = f"""\
+_SET_UP = """\
 LOAD icu;
-ATTACH IF NOT EXISTS ':memory:' AS {DATABASE};
 SET GLOBAL TimeZone = 'UTC';
 SET allocator_background_threads = true;
 SET GLOBAL max_vacuum_tasks = 0"""
@@ -51,7 +50,8 @@ class EmbeddedLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What an EmbeddedStore may use.
 
     Appends that would leave less than `min_free_bytes` on the disk of the file are refused. DuckDB may use
-    `memory_bytes`, and moves what a query needs beyond them to the disk. Queries look for copies in `lookback_us`.
+    `memory_bytes`, and moves what a query needs beyond them to the disk. A row whose delivery was stored within
+    `lookback_us` is a copy.
     """
 
     min_free_bytes: int = 0
@@ -78,13 +78,14 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
         connection.execute(_SET_UP)
         connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
         connection.execute(_DDL_OF_STATE)
+        _refuse_copies(connection, path, tables)
+        connection.execute(RECENT_KEYS_DDL)
         _warn_of_undeclared_tables(connection, path, tables)
         is_only = len(tables) <= 2  # the last are the rejects
         _add_columns(connection, path, [(table, _fit(connection, path, table, is_only=is_only)) for table in tables])
         for table in tables:
             _advance(connection, table, clock)
-            for statement in index_ddl(table):
-                connection.execute(statement)
+            _add_hashes(connection, table)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(_not_opened(path, first_line(error))) from error
@@ -168,13 +169,28 @@ def _warn_of_undeclared_tables(connection: duckdb.DuckDBPyConnection, path: str,
             _log.warning("%s", undeclared_table(f"{name} in {path}", name, rows))
 
 
+def _refuse_copies(connection: duckdb.DuckDBPyConnection, path: str, tables: Sequence[Table]) -> None:
+    present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if RECENT_KEYS not in present and present & {table.name for table in tables}:
+        raise StoreError(f"{path} may hold copies of deliveries. Run `sluice migrate`, which removes them")
+
+
+def _add_hashes(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Add the hash of the id to a table whose type had another id, or none."""
+    name, column = quote(table.name), quote(hash_column(table))
+    columns = connection.execute(f"SELECT * FROM {name} LIMIT 0").description or []  # noqa: S608 - a quoted name
+    if table.id is not None and hash_column(table) not in {found for found, *_ in columns}:
+        connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} UINTEGER")
+        connection.execute(f"UPDATE {name} SET {column} = {hash_sql(quote(table.id.name))}")  # noqa: S608 - quoted names
+
+
 def _advance(connection: duckdb.DuckDBPyConnection, table: Table, clock: Clock) -> None:
     newest = connection.execute(f"SELECT epoch_us(max(ingest_time)) FROM {quote(table.name)}").fetchone()  # noqa: S608 - a quoted name
     clock.advance_to((newest and newest[0]) or 0)  # for an empty table too: from now on stamps keep their order
 
 
 def file_columns(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[FileColumn, ...]:
-    """Return the columns of a table of the file, in its order.
+    """Return the columns of a table of the file, in its order, without the store's own.
 
     Raises:
         duckdb.CatalogException: there is no such table.
@@ -182,7 +198,11 @@ def file_columns(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[Fil
     described = connection.execute(f"DESCRIBE {quote(table)}").fetchall()
     required = {name for name, _, null, *_ in described if null == "NO"}
     types = connection.execute(f"SELECT * FROM {quote(table)} LIMIT 0").description or []  # noqa: S608 - a quoted name
-    return tuple(file_column(name, type_, is_required=name in required) for name, type_, *_ in types)
+    return tuple(
+        file_column(name, type_, is_required=name in required)
+        for name, type_, *_ in types
+        if not name.startswith(INTERNAL)
+    )
 
 
 def write_and_remove(connection: duckdb.DuckDBPyConnection, size_bytes: int) -> None:

@@ -16,9 +16,10 @@ import msgspec
 
 from app.schema.columns import Column, Mode
 from app.schema.table import Table
-from app.stores.duckdb.file import file_columns
+from app.stores.duckdb.file import DEFAULT_LIMITS, file_columns
+from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
 from app.stores.duckdb.table_diff import STRUCT, FileColumn, declared_column
-from app.stores.duckdb.table_layout import NUMERIC, duckdb_ddl, duckdb_type, quote
+from app.stores.duckdb.table_layout import NUMERIC, duckdb_ddl, duckdb_type, hash_column, hash_sql, quote
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
@@ -42,19 +43,34 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan of each declared table of the file, the rows of every table, and the name of the old file.
+    """The plan of each declared table of the file, the rows to keep of every table, and the name of the old file.
 
-    `kept` is None if the file was not changed.
+    `has_copies`: the file is older than RECENT_KEYS, so copies are removed. `kept` is None if the file was not changed.
     """
 
     plans: tuple[Plan, ...]
     rows: Mapping[str, int]
+    has_copies: bool
     kept: Path | None = None
 
     @property
     def has_steps(self) -> bool:
         """Whether there is anything to do."""
-        return any(each.steps for each in self.plans)
+        return self.has_copies or any(each.steps for each in self.plans)
+
+    def source(self, name: str, database: str = "") -> str:
+        """Return the query in parentheses, or the name, of the rows to keep of a table."""
+        table = f"{quote(database)}.{quote(name)}" if database else quote(name)
+        if not self.has_copies or name not in {each.table.name for each in self.plans}:
+            return table
+        originals = _ORIGINALS.format(table=table, lookback_us=DEFAULT_LIMITS.lookback_us)
+        return f"(SELECT * FROM {table} WHERE rowid IN ({originals}))"  # noqa: S608 - quoted names
+
+
+_ORIGINALS = """\
+SELECT rowid FROM {table}
+QUALIFY coalesce(ingest_time - lag(ingest_time) OVER (PARTITION BY delivery_key ORDER BY ingest_time)
+    > to_microseconds({lookback_us}), true)"""
 
 
 def plan(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]) -> Plan:
@@ -91,6 +107,8 @@ def plan(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str]
     for column_of_file in there.values():
         steps.append(f"drop    {column_of_file.name}")
         checks += _held(column_of_file, drops)
+    if table.id is not None:
+        values[hash_column(table)] = hash_sql(values[table.id.name])
     return Plan(table=table, values=values, steps=tuple(steps), checks=tuple(checks), problems=tuple(problems))
 
 
@@ -214,7 +232,9 @@ def _planned(
     problems = problems or [text for each in plans for text in _violated(connection, each)]
     if problems:
         raise StoreError("the file cannot be migrated:\n" + "\n".join(f"  {problem}" for problem in problems))
-    return Migration(plans=tuple(plans), rows={name: _count(connection, quote(name)) for name in sorted(present)})
+    found = Migration(plans=tuple(plans), rows={}, has_copies=RECENT_KEYS not in present)
+    rows = {name: _count(connection, found.source(name)) for name in sorted(present)}
+    return msgspec.structs.replace(found, rows=rows)
 
 
 def _violated(connection: duckdb.DuckDBPyConnection, planned: Plan) -> Iterator[str]:
@@ -261,9 +281,9 @@ def _write(connection: duckdb.DuckDBPyConnection, copy: Path, migration: Migrati
         known = planned.get(name)  # other tables are copied as they are
         names, values = ("", "*") if known is None else _columns(known)
         connection.execute(definition if known is None else duckdb_ddl(known.table))
-        connection.execute(
-            f"INSERT INTO {_COPY}.{quote(name)} {names} SELECT {values} FROM {quote(source)}.{quote(name)}"  # noqa: S608 - quoted names
-        )
+        rows = migration.source(name, source)
+        connection.execute(f"INSERT INTO {_COPY}.{quote(name)} {names} SELECT {values} FROM {rows}")  # noqa: S608 - quoted
+    connection.execute(RECENT_KEYS_DDL)
     connection.execute(f"USE {quote(source)}")
     copied = {name: _count(connection, f"{_COPY}.{quote(name)}") for name in definitions}
     if copied != migration.rows:

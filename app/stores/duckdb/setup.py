@@ -45,7 +45,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         eraser=EmbeddedEraser(store),
         upkeep=lambda deleted: [
             Retention(store, tables, clock, settings.store.retention_days, deleted).run(),
-            *([store.reader.keep(clock)] if "query" in settings.server.roles else []),
+            *([store.prepare()] if "query" in settings.server.roles else []),
         ],
         close=close,
         system="duckdb",

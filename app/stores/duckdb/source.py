@@ -8,20 +8,23 @@ import io
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import duckdb
+import msgspec
 
+from app.schema.table import Table
 from app.stores.duckdb.attempt import DISCONNECTED, Attempt, interrupt
-from app.stores.duckdb.table_layout import NUMERIC, converter
-from app.stores.query import Scalar
+from app.stores.duckdb.table_layout import NUMERIC, converter, hash_column, id_hash
+from app.stores.query import Deletion, LookUp, Originals, Query, Scalar
 from app.stores.source import Answer, QueryError, StoreBusyError, StoreUnavailableError
-from app.stores.sql.statement import Statement
+from app.stores.sql.projection import source_of
+from app.stores.sql.statement import Statement, render
 from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
@@ -33,6 +36,19 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are in UTC, wi
 _transpiling = threading.Lock()
 """SQLGlot imports its dialects when they are first used, which two threads must not do at once."""
 _Result = TypeVar("_Result")
+
+
+def statement_of(query: Query | Deletion, table: Table) -> Statement:
+    """Return the statement of `query` over a `table` without copies, which shows promoted members as columns."""
+    source = source_of(query, table)
+    if isinstance(query, Originals):
+        query = msgspec.structs.replace(query, lookback_us=0)
+    if not isinstance(query, LookUp):
+        return render(query, source)
+    narrowed = f"(SELECT * FROM {source} WHERE `{hash_column(table)}` = @id_hash)"  # noqa: S608 - names of a declaration
+    statement = render(query, narrowed)
+    parameters = {**statement.parameters, "id_hash": id_hash(query.record_id)}
+    return msgspec.structs.replace(statement, parameters=parameters)
 
 
 class Queries:
@@ -51,15 +67,8 @@ class Queries:
 
     async def rows(self, statement: Statement) -> Answer:
         """Return the rows of `statement`, in its order."""
-        return await self._run(partial(self._rows, statement))
-
-    async def native(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement in DuckDB's own dialect, as DuckDB returns them."""
-        return await self._run(partial(self._native, sql, parameters))
-
-    async def _run(self, read: Callable[[Attempt], _Result]) -> _Result:
         attempt = self._attempt()
-        work = self._readers.submit(read, attempt)
+        work = self._readers.submit(self._rows, statement, attempt)
         work.add_done_callback(lambda _: self._attempts.discard(attempt))
         return await self._awaited(attempt, work)
 
@@ -150,10 +159,6 @@ class Queries:
                 yield cursor
         finally:
             self._cursors.put(cursor)
-
-    def _native(self, sql: str, parameters: Mapping[str, Any], attempt: Attempt) -> list[tuple[Any, ...]]:
-        with self._cursor(attempt) as cursor:
-            return cursor.execute(sql, parameters).fetchall()
 
     def _rows(self, statement: Statement, attempt: Attempt) -> Answer:
         with self._cursor(attempt) as cursor:

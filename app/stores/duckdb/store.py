@@ -7,9 +7,10 @@ connection of its own. DuckDB blocks the thread that calls it, so calls run in t
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
+from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.file import (
     DEFAULT_LIMITS,
@@ -29,10 +31,10 @@ from app.stores.duckdb.file import (
     open_file,
     write_and_remove,
 )
-from app.stores.duckdb.reader import Reader
-from app.stores.duckdb.source import Queries
+from app.stores.duckdb.recent_keys import RecentKeys, key_of
+from app.stores.duckdb.source import Queries, statement_of, to_duckdb
 from app.stores.duckdb.table_layout import duckdb_insert, json_encoder, quote
-from app.stores.query import ArrowQuery, Deletion, Query
+from app.stores.query import ArrowQuery, Deletion, Position, Query, RowQuery
 from app.stores.sink import (
     Outcome,
     RowEncode,
@@ -61,8 +63,8 @@ class EmbeddedStore:
     partition_us = 1
     # With dense rows, a longer slice would sort rows that the page never shows; one more query is cheap.
     first_slice_us = 10 * SECOND_US
-    longest_slice_us = 31 * DAY_US  # with the index of copies, a month without a match takes 5 to 20 ms
-    first_look_up_us = 10 * 366 * DAY_US  # all there is: the index of ids finds the few minutes to read
+    longest_slice_us = 31 * DAY_US  # a month without a match takes 5 to 20 ms
+    first_look_up_us = 10 * 366 * DAY_US  # all there is: the hashes of ids are read in milliseconds
     export_rows = 50_000
     poll_s = 0.25
     open_ttl_s = 1.0  # until something is stored: see `version`
@@ -77,6 +79,7 @@ class EmbeddedStore:
         limits: EmbeddedLimits,
     ) -> None:
         self._connection, self._path, self._tables = connection, path, tables
+        self._by_name = {table.name: table for table in tables}
         self._identity, self._log = file_identity(path), Path(f"{path}.wal")
         self._clock, self._disk = clock, DiskSpace(path, limits.min_free_bytes)
         # Stamps that are not yet known to be durable, oldest first: a dict keeps the order of insertion.
@@ -86,9 +89,9 @@ class EmbeddedStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duckdb-append")
         self._queries = Queries(connection)
         self._limits = limits
-        self.reader = Reader(
-            self._queries, tables, self.horizon_us, lookback_us=limits.lookback_us, memory_bytes=limits.memory_bytes
-        )
+        self._recent = {table.name: RecentKeys(table.name, limits.lookback_us) for table in tables}
+        for recent in self._recent.values():
+            recent.load(connection, clock.now_us())
         self._is_invalid = self._is_closing = False
         self._failed_bytes = MIN_PROBE_BYTES
 
@@ -108,7 +111,7 @@ class EmbeddedStore:
         return EmbeddedAppender(self, table)
 
     async def append(self, table: str, insert_sql: str, rows: Sequence[bytes]) -> Outcome:
-        """Stamp `rows` and insert them as one transaction; if cancelled before that begins, do nothing."""
+        """Stamp `rows` and insert those that are no copies as one transaction; if cancelled before it, do nothing."""
         stamp_us = self._clock.now_us()
         # The stamp counts as in flight until the thread is done with it, even if the caller was cancelled.
         self._in_flight_us[table][stamp_us] = None
@@ -129,25 +132,37 @@ class EmbeddedStore:
         obstacle = self._obstacle()
         if obstacle is not None:
             return obstacle
-        outcome = self._insert(insert_sql, stamp_us, rows)
+        outcome = self._insert(table, insert_sql, stamp_us, rows)
         # When the checkpoint after a commit fails, DuckDB invalidates the database, although the commit is durable.
-        if self._is_invalid and self._reopen() and self._holds(table, stamp_us, len(rows)):
+        if self._is_invalid and self._reopen() and self._holds(table, stamp_us):
             return Stored()
         return self.obstacle() or outcome
 
-    def _insert(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
-        text = "[" + b",".join(rows).decode() + "]"
+    def _insert(self, table: str, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
+        positions: dict[str, int] = {}
+        for position, row in enumerate(rows):
+            positions.setdefault(key_of(row), position)
         try:
-            self._connection.execute(insert_sql, {"ingest_us": stamp_us, "rows": text})
+            copies = self._recent[table].known(self._connection, [*positions], stamp_us)
+            for key in copies:
+                del positions[key]
+            new = [rows[position] for position in positions.values()]
+            with _transaction(self._connection) if copies else nullcontext():
+                if copies:
+                    self._recent[table].refresh(self._connection, copies, stamp_us)
+                if new:
+                    self._connection.execute(insert_sql, _values(stamp_us, new))
             if self._identity is not None and not self._log.exists():
                 # A checkpoint has merged the write-ahead log, or it was deleted with acknowledged rows in it.
                 self._connection.execute("CHECKPOINT")
         except (duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException) as error:
-            return RowsRefused(self._refused(insert_sql, stamp_us, rows, error), first_line(error))
+            refused = self._refused(insert_sql, stamp_us, new, error)
+            at = [*positions.values()]
+            return RowsRefused({at[number]: reason for number, reason in refused.items()}, first_line(error))
         except duckdb.CatalogException as error:
             return SetupError(SinkState.NOT_FOUND, first_line(error))
         except duckdb.Error as error:  # a full disk, an I/O error: the transaction was rolled back
-            return self._failure(error, len(text))
+            return self._failure(error, sum(map(len, rows)))
         return Stored()
 
     def _refused(
@@ -172,10 +187,9 @@ class EmbeddedStore:
 
     def _trial(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> duckdb.Error | None:
         """Insert `rows` and roll that back; return the error."""
-        text = "[" + b",".join(rows).decode() + "]"
         self._connection.execute("BEGIN")
         try:
-            self._connection.execute(insert_sql, {"ingest_us": stamp_us, "rows": text})
+            self._connection.execute(insert_sql, _values(stamp_us, rows))
         except duckdb.Error as error:
             return error
         finally:
@@ -225,15 +239,14 @@ class EmbeddedStore:
             return False
         self._identity = file_identity(self._path)
         self._queries.connect(self._connection)
-        self.reader.reset()
         self._is_invalid = False
         self._renew_versions()
         _log.warning("reopened the database after DuckDB had invalidated it")
         return True
 
-    def _holds(self, table: str, stamp_us: int, count: int) -> bool:
-        sql = f"SELECT count(*) FROM {quote(table)} WHERE ingest_time = make_timestamp(?::BIGINT)"  # noqa: S608 - quoted
-        return self._connection.execute(sql, [stamp_us]).fetchone() == (count,)
+    def _holds(self, table: str, stamp_us: int) -> bool:
+        sql = f"SELECT 1 FROM {quote(table)} WHERE ingest_time = make_timestamp(?::BIGINT) LIMIT 1"  # noqa: S608 - quoted
+        return self._connection.execute(sql, [stamp_us]).fetchone() is not None
 
     async def probe(self, table: str) -> SetupError | Stored:
         """Write to the disk and remove what was written; return Stored if rows can be stored again."""
@@ -270,12 +283,9 @@ class EmbeddedStore:
         if self._is_closing or (self._is_invalid and not self._reopen()):
             raise StoreUnavailableError("the store is closing or reopening")
         try:
-            self._connection.begin()
-            result = work(self._connection)
-            self._connection.commit()
+            with _transaction(self._connection):
+                result = work(self._connection)
         except duckdb.Error as error:
-            with suppress(duckdb.Error):
-                self._connection.rollback()
             self._failure(error, 0)
             raise StoreUnavailableError(first_line(error)) from error
         self._renew_versions()
@@ -304,7 +314,7 @@ class EmbeddedStore:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        return await self.reader.rows(query)
+        return await self._queries.rows(self.statement(query))
 
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
@@ -312,15 +322,38 @@ class EmbeddedStore:
 
     async def explain(self, query: Query) -> Plan:
         """Return the statement before it is rendered for DuckDB, which gives no estimate."""
-        return self.reader.statement(query).plan()
+        return self.statement(query).plan()
 
     def statement(self, query: Query | Deletion) -> Statement:
-        """Return the statement of `query`, in BigQuery's dialect, without the help of an index."""
-        return self.reader.render(query)
+        """Return the statement of `query`, in BigQuery's dialect."""
+        if query.table not in self._by_name:
+            raise StoreUnavailableError(f"there is no table {query.table}")
+        return statement_of(query, self._by_name[query.table])
 
     def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
-        return self.reader.arrow(query)
+        return self._queries.arrow(self.statement(query))
+
+    def lookback_from_us(self) -> int:
+        """Return the beginning of the look-back: a row appended now is no copy of an older one."""
+        return self._clock.now_us() - self._limits.lookback_us
+
+    async def prepare(self) -> None:
+        """Render common queries: the first one loads SQLGlot, which takes a third of a second."""
+        for table in self._tables:
+            names = tuple(column.name for column in table.columns)
+            for descending, after in product((False, True), (None, Position(0, ""))):
+                page = RowQuery(
+                    table=table.name,
+                    within=TimeRange(0, 0),
+                    lookback_us=0,
+                    columns=names,
+                    descending=descending,
+                    after=after,
+                    limit=0,
+                    candidates=0,
+                )
+                await asyncio.to_thread(to_duckdb, self.statement(page).sql)
 
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""
@@ -350,6 +383,22 @@ class EmbeddedStore:
             return  # the last checkpoint would delete the write-ahead log of whatever is at the path now
         with suppress(duckdb.Error):
             self._connection.close()
+
+
+def _values(stamp_us: int, rows: Sequence[bytes]) -> dict[str, int | str]:
+    return {"ingest_us": stamp_us, "rows": "[" + b",".join(rows).decode() + "]"}
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _ends(work: Future[None], within_s: float) -> bool:

@@ -18,6 +18,7 @@ from app.stores.query import (
     Keys,
     LookUp,
     Occurrences,
+    Originals,
     PartCounts,
     PayloadSearch,
     RowQuery,
@@ -31,19 +32,16 @@ _LIMIT = "\nLIMIT @cap"
 _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the last instant included
 
 
-def page_sql(query: RowQuery, source: str, copies: str | None = None) -> str:
-    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.projection).
-
-    `copies` names a table with the position of every copy in the range, or is "" if there are none; without it, the
-    query finds them itself.
-    """
+def page_sql(query: RowQuery, source: str) -> str:
+    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.projection)."""
     names, descending = query.columns, query.descending
     direction, last_first = (" DESC", "") if descending else ("", " DESC")
-    by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
-    copies_table, is_copy, joined, only = "", "FALSE", "", ""
-    if copies != "":
-        copies_table = f", copies AS (\n{_copies_of_candidates(query) if copies is None else _listed_copies(copies)}\n)"
-        is_copy, joined, only = "copies.`delivery_key` IS NOT NULL", _JOINED, _ORIGINAL_OR_LAST.format(by_last=by_last)
+    copies, is_copy, joined = "", "FALSE", ""
+    if query.lookback_us:
+        copies = f", copies AS (\n{_copies_of_candidates(query)}\n)"
+        is_copy = "copies.`delivery_key` IS NOT NULL"
+        by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
+        joined = _ORIGINAL_OR_LAST.format(by_last=by_last)
     return f"""\
 WITH candidate AS (
   SELECT {columns_text(names)}
@@ -52,20 +50,18 @@ WITH candidate AS (
     AND `ingest_time` < @to_us{_beyond(query)}{where_clause(query.conditions)}
   ORDER BY `ingest_time`{direction}, `delivery_key`{direction}
   LIMIT @candidates
-){copies_table}
+){copies}
 SELECT {columns_text(names, "candidate.")},
   {is_copy} AS `{IS_COPY}`,
   COUNT(*) OVER () AS `{CANDIDATES}`
-FROM candidate{joined}{only}
+FROM candidate{joined}
 ORDER BY candidate.`ingest_time`{direction}, candidate.`delivery_key`{direction}
 LIMIT @row_limit
 """  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
 
 
-_JOINED = """
-LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`\
-"""
 _ORIGINAL_OR_LAST = """
+LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`
 WHERE TRUE
 QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER ({by_last}) = 1"""
 
@@ -81,35 +77,24 @@ def _copies_of_candidates(query: RowQuery) -> str:
     AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
 
 
-def _listed_copies(copies: str) -> str:
-    return f"""\
-  SELECT `ingest_time`, `delivery_key`
-  FROM {copies}
-  WHERE `ingest_time` >= @from_us
-    AND `ingest_time` < @to_us"""  # noqa: S608 - as in page_sql
-
-
-def originals_sql(source: str, columns: Sequence[str], *, inside: str = "", copies: str | None = None) -> str:
+def originals_sql(query: Originals, source: str, columns: Sequence[str], inside: str = "") -> str:
     """Return a query of the rows that are not copies, from the look-back before a range to the end of the range.
 
     `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
-    result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us. `copies` names a
-    table with the position of every copy in the range, or is "" if there are none; then no look-back is read.
+    result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us.
     """
-    if copies is not None:
-        return f"""\
-  SELECT {columns_text(columns, "stored.")}
-  FROM {source} AS stored{_joined_copies(copies, "stored.")}
-  WHERE stored.`ingest_time` >= @from_us
-    AND stored.`ingest_time` < @to_us{_not_a_copy(copies)}"""  # noqa: S608 - as in page_sql
-    previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
+    from_us, only = "@from_us", ""
+    if query.lookback_us:
+        previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
+        from_us = "@lookback_from_us"
+        only = f"""
+  QUALIFY {previous} IS NULL
+    OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""
     return f"""\
   SELECT {columns_text(columns)}
   FROM {source}
-  WHERE `ingest_time` >= @lookback_from_us
-    AND `ingest_time` < @to_us{inside}
-  QUALIFY {previous} IS NULL
-    OR {previous} < TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
+  WHERE `ingest_time` >= {from_us}
+    AND `ingest_time` < @to_us{inside}{only}"""  # noqa: S608 - as in page_sql
 
 
 def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:
@@ -129,7 +114,9 @@ def _marked_sql(query: Export, source: str) -> str:
     marked, joined, is_copy = "", "", "FALSE"
     if query.lookback_us:
         marked = f"WITH copies AS (\n{_copies_in_range(query)}\n)\n"
-        joined, is_copy = _joined_copies("copies", "original."), "listed.`delivery_key` IS NOT NULL"
+        same = "listed.`ingest_time` = original.`ingest_time` AND listed.`delivery_key` = original.`delivery_key`"
+        joined = f"\nLEFT JOIN copies AS listed ON {same}"
+        is_copy = "listed.`delivery_key` IS NOT NULL"
     return f"""\
 {marked}SELECT {columns_text(query.columns, "original.")},
   {is_copy} AS `{IS_COPY}`
@@ -151,7 +138,7 @@ def _copies_in_range(query: Export) -> str:
   QUALIFY {previous} >= TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
 
 
-def export_sql(query: Export, source: str, copies: str | None = None) -> str:
+def export_sql(query: Export, source: str) -> str:
     """Return the query of all rows of a range, without copies, in the order of the feed.
 
     Unlike a page, an export knows its candidates in advance: all rows of the range. So it checks for each row whether
@@ -163,7 +150,7 @@ def export_sql(query: Export, source: str, copies: str | None = None) -> str:
     direction = " DESC" if query.descending else ""
     return f"""\
 SELECT {columns_text(query.columns, "original.")}
-{_originals(query, source, copies)}
+{_originals(query, source)}
 ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{_limit(query)}
 """
 
@@ -172,13 +159,13 @@ def _limit(query: Export) -> str:
     return "" if query.limit is None else "\nLIMIT @row_limit"
 
 
-def count_sql(query: Count, source: str, copies: str | None = None) -> str:
+def count_sql(query: Count, source: str) -> str:
     """Return the query that counts the rows of `export_sql`, or of a page."""
     return f"""\
 SELECT COUNT(*) AS `records`
 FROM (
 SELECT original.`ingest_time`
-{_originals(query, source, copies)}{"" if query.cap is None else _LIMIT}
+{_originals(query, source)}{"" if query.cap is None else _LIMIT}
 ) AS original
 """  # noqa: S608 - as in page_sql
 
@@ -206,13 +193,13 @@ WHERE `ingest_time` >= @from_us
 """  # noqa: S608 - as in page_sql
 
 
-def _originals(query: Export | Count, source: str, copies: str | None) -> str:
+def _originals(query: Export | Count, source: str) -> str:
     """Return FROM, WHERE and QUALIFY: of two rows of one delivery with the same timestamp one counts, as on a page."""
     selected = f"""\
 WHERE original.`ingest_time` >= @from_us
     AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}"""
-    if copies is not None:
-        return f"FROM {source} AS original{_joined_copies(copies, 'original.')}\n{selected}{_not_a_copy(copies)}"
+    if not query.lookback_us:
+        return f"FROM {source} AS original\n{selected}"
     return f"""\
 FROM {source} AS original
 {selected}
@@ -226,17 +213,6 @@ FROM {source} AS original
         AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
     )
 QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1"""  # noqa: S608 - as in page_sql
-
-
-def _joined_copies(copies: str, prefix: str) -> str:
-    if not copies:
-        return ""
-    same = f"listed.`ingest_time` = {prefix}`ingest_time` AND listed.`delivery_key` = {prefix}`delivery_key`"
-    return f"\nLEFT JOIN {copies} AS listed ON {same}"
-
-
-def _not_a_copy(copies: str) -> str:
-    return f"{_NEXT_LINE}AND listed.`delivery_key` IS NULL" if copies else ""
 
 
 def _beyond(query: RowQuery | Export | Count | PartCounts, prefix: str = "") -> str:
@@ -317,7 +293,7 @@ def look_up_sql(query: LookUp, source: str, instants: int = 0) -> str:
     at = f"{_AND}`ingest_time` IN ({known})" if instants else ""
     return f"""\
 WITH original AS (
-{originals_sql(source, query.columns, inside=f"{_AND}`{query.id_column}` = @id{at}")}
+{originals_sql(query, source, query.columns, f"{_AND}`{query.id_column}` = @id{at}")}
 )
 SELECT {columns_text(query.columns, "original.")}
 FROM original

@@ -67,11 +67,10 @@ MOST_INSTANTS = 1_000  # of a look-up; a statement may have 10,000 parameters
 
 def render_instants(query: LookUp, *, is_cheap: bool) -> Statement:
     """Return the statement of when the rows with the id of `query` were stored: one more than MOST_INSTANTS at most."""
-    bounds = _bounds(query, with_lookback=True)
     return Statement(
         sql=instants_sql(query),
         parameters={
-            "lookback_from_us": bounds["lookback_from_us"],
+            "lookback_from_us": clamp(query.within.from_us - query.lookback_us),
             "to_us": query.within.to_us,
             "id": query.record_id,
             "row_limit": MOST_INSTANTS + 1,
@@ -88,7 +87,7 @@ def render_look_up(
 
     They must include those of every row that may be the original of another, within the look-back.
     """
-    parameters = _parameters(query, with_lookback=True)
+    parameters = _parameters(query)
     if instants:
         parameters |= dict(zip(instant_names(len(instants)), instants, strict=True))
         parameters |= {"lookback_from_us": instants[-1], "to_us": instants[0] + 1}
@@ -96,42 +95,30 @@ def render_look_up(
     return Statement(sql=text, parameters=parameters, purpose=query.purpose, is_cheap=is_cheap)
 
 
-def render(query: Query | Deletion, source: str = "", copies: str | None = None) -> Statement:
+def render(query: Query | Deletion, source: str = "") -> Statement:
     """Return the statement of `query`, which reads from `source` instead of the table, if it is given.
 
-    Of a Deletion, `source` is the row that its conditions compare (app.stores.sql.projection). `copies` names a table
-    with the `ingest_time` and `delivery_key` of every copy in the query's range, or is "" if there are none. Without
-    it, the statement finds them itself; a look-up always does.
+    Of a Deletion, `source` is the row that its conditions compare (app.stores.sql.projection).
     """
+    text = deletion_sql(query, source) if isinstance(query, Deletion) else _text(query, source or f"`{query.table}`")
     max_bytes = query.max_bytes if isinstance(query, RowQuery | Export) else None
-    if isinstance(query, Export) and query.marks_copies:
-        copies = None if query.lookback_us else ""
-    if isinstance(query, Deletion):
-        text = deletion_sql(query, source)
-    else:
-        text = _text(query, source or f"`{query.table}`", copies)
-    return Statement(
-        sql=text,
-        parameters=_parameters(query, with_lookback=copies is None),
-        purpose=query.purpose,
-        max_bytes=max_bytes,
-    )
+    return Statement(sql=text, parameters=_parameters(query), purpose=query.purpose, max_bytes=max_bytes)
 
 
-def _text(query: Query, source: str, copies: str | None) -> str:  # noqa: PLR0911 - one for each query
+def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each query
     match query:
         case RowQuery():
-            return page_sql(query, source, copies)
+            return page_sql(query, source)
         case LookUp():
             return look_up_sql(query, source)
         case Count():
-            return count_sql(query, source, copies)
+            return count_sql(query, source)
         case PartCounts():
             return buckets_sql(query, source)
         case Export():
-            return export_sql(query, source, copies)
+            return export_sql(query, source)
         case Statistics():
-            return stats_sql(query, source, copies)
+            return stats_sql(query, source)
         case Keys():
             return keys_sql(query, source)
         case Occurrences():
@@ -142,12 +129,12 @@ def _text(query: Query, source: str, copies: str | None) -> str:  # noqa: PLR091
             assert_never(query)
 
 
-def _parameters(query: Query | Deletion, *, with_lookback: bool) -> dict[str, Scalar]:
+def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
     match query:
         case Keys():
-            return _bounds(query, with_lookback=False) | condition_parameters(query.conditions)
+            return _bounds(query) | condition_parameters(query.conditions)
         case Selection():
-            return _bounds(query, with_lookback=with_lookback) | condition_parameters(query.conditions) | _own(query)
+            return _bounds(query) | condition_parameters(query.conditions) | _own(query)
         case PayloadSearch():
             return {"from_us": MIN_US, "to_us": MAX_US, **needle_parameters(query)}
         case Occurrences():
@@ -159,9 +146,9 @@ def _parameters(query: Query | Deletion, *, with_lookback: bool) -> dict[str, Sc
             assert_never(query)
 
 
-def _bounds(query: Selection, *, with_lookback: bool) -> dict[str, Scalar]:
+def _bounds(query: Selection) -> dict[str, Scalar]:
     bounds: dict[str, Scalar] = {"from_us": query.within.from_us, "to_us": query.within.to_us}
-    if isinstance(query, Originals) and with_lookback:
+    if isinstance(query, Originals) and query.lookback_us:
         bounds |= {
             "lookback_from_us": clamp(query.within.from_us - query.lookback_us),
             "lookback_micros": query.lookback_us,

@@ -12,8 +12,8 @@ from app.stores.sql.rows import compared_columns, originals_sql
 _PERCENTILES = {"p50": 50, "p95": 95}
 
 
-def stats_sql(query: Statistics, source: str, copies: str | None = None) -> str:
-    """Return the query of the statistics of rows, without copies (`copies` as in sql.rows)."""
+def stats_sql(query: Statistics, source: str) -> str:
+    """Return the query of the statistics of rows, without copies."""
     by, metrics, conditions = query.by, query.metrics, query.conditions
     values = {metric.path: metric.is_computed for metric in metrics if metric.path}
     paths = list(values)
@@ -25,7 +25,7 @@ def stats_sql(query: Statistics, source: str, copies: str | None = None) -> str:
     tops = [path.partition(".")[0] for path in read]
     measured = f"""\
 WITH original AS (
-{originals_sql(source, compared_columns(conditions, *tops), copies=copies)}
+{originals_sql(query, source, compared_columns(conditions, *tops))}
 ), measured AS (
   SELECT {_NEXT_COLUMN.join(columns)}
   FROM original

@@ -11,5 +11,6 @@ CREATE TABLE IF NOT EXISTS "records" (
   "message_index" BIGINT NOT NULL,
   "delivery_key" VARCHAR NOT NULL,
   "ingest_time" TIMESTAMP NOT NULL,
-  "trace_id" VARCHAR
+  "trace_id" VARCHAR,
+  "_sluice_id_hash" UINTEGER
 );

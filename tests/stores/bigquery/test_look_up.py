@@ -1,5 +1,6 @@
 """A look-up by id in two steps finds what one statement over the whole range finds; and when limits are left out."""
 
+import asyncio
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.ingest.decode.envelope import Message
+from app.record import Record
 from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.settings.fields import GIB
@@ -17,23 +20,56 @@ from app.settings.load import Settings
 from app.stores.bigquery import source as steps
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.cost_limits import Trust, is_short, job_configuration
+from app.stores.duckdb.store import EmbeddedStore
+from app.stores.duckdb.table_layout import duckdb_insert
 from app.stores.query import Condition, Export, LookUp, RowQuery
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement, render
 from sluice.testing.clock import FakeClock
-from tests.contract.stores import T0_US
+from tests.contract.stores import RECORDS, T0_US
+from tests.encoding import encoded, whole_envelope
 from tests.long_form import examples
-from tests.stores.duckdb.indexed import LOOKBACK_US, NAMES, SPAN, STEP_US, Indexed
 
+STEP_US = 20 * SECOND_US
+LOOKBACK_US = 3 * STEP_US
+SPAN = 12
+NAMES = tuple(column.name for column in RECORDS.columns)
 PLACES = st.integers(0, SPAN)
 APPENDS = st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=3), max_size=SPAN)
 NOT_KEY_0 = Condition("message_id", (), "ne", Kind.STRING, ("key-0",))
 
 
+class Rows:
+    """A table in memory that holds copies, as BigQuery's do."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.Runner()
+        self.store = self.loop.run(self._opened())
+
+    async def _opened(self) -> EmbeddedStore:
+        return EmbeddedStore.open(":memory:", [RECORDS], FakeClock(T0_US))
+
+    def fill(self, batches: list[list[tuple[int, int]]]) -> None:
+        """Replace the rows by these: batches of keys and ids, STEP_US apart."""
+        appender, connection = self.store.appender(RECORDS), self.store._connection
+        connection.execute("DELETE FROM records")
+        for number, batch in enumerate(batches, 1):
+            rows = [
+                encoded(
+                    appender,
+                    Record(id=f"id-{record}", timestamp=from_epoch_us(T0_US)),
+                    whole_envelope(Message(key=f"key-{key}", data=b"", attributes={})),
+                ).decode()
+                for key, record in batch
+            ]
+            values = {"ingest_us": T0_US + number * STEP_US, "rows": f"[{','.join(rows)}]"}
+            connection.execute(duckdb_insert(RECORDS), values)
+
+
 @pytest.fixture(scope="module")
-def indexed() -> Iterator[Indexed]:
-    """Return one store for all examples."""
-    found = Indexed()
+def stored() -> Iterator[Rows]:
+    """Return one table for all examples."""
+    found = Rows()
     yield found
     found.store.close()
     found.loop.close()
@@ -64,7 +100,7 @@ def look_up_of(record: int, from_place: int, to_place: int, limit: int) -> LookU
     filtered=st.booleans(),
 )
 def test_two_steps_find_what_one_finds(
-    indexed: Indexed,
+    stored: Rows,
     appends: list[list[tuple[int, int]]],
     edges: tuple[int, int],
     limit: int,
@@ -75,18 +111,15 @@ def test_two_steps_find_what_one_finds(
     """Versions, copies, copies of copies, and rows that exist before the range only."""
 
     async def play() -> None:
-        await indexed.clear()
-        for batch in appends:
-            await indexed.append(batch)
-        indexed.clock._now_us = T0_US + (SPAN + 2) * STEP_US
+        stored.fill(appends)
         for record in range(3):
             query = look_up_of(record, min(edges), max(edges), limit)
             query = msgspec.structs.replace(query, conditions=(NOT_KEY_0,) if filtered else ())
             with patch.object(steps, "MOST_INSTANTS", most):
-                found = await steps.look_up(indexed.store.read, query, "", is_indexed=True)
-            assert found.rows == (await indexed.store.read(render(query))).rows
+                found = await steps.look_up(stored.store.read, query, "", is_indexed=True)
+            assert found.rows == (await stored.store.read(render(query))).rows
 
-    indexed.loop.run(play())
+    stored.loop.run(play())
 
 
 async def test_each_step_is_billed_and_only_the_cheap_ones_have_no_limit() -> None:

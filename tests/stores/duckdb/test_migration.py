@@ -17,6 +17,7 @@ from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
 from app.stores.duckdb import migration
+from app.stores.duckdb.recent_keys import RECENT_KEYS
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
@@ -103,7 +104,7 @@ def fill(path: Path, record: Before) -> None:
     store = EmbeddedStore.open(str(path), (BEFORE, REJECTS), SystemClock())
     appender = store.appender(BEFORE)
     envelope = whole_envelope(Message(key=record.id, data=b"", attributes={}))
-    assert store._insert(appender._insert_sql, 1, [encoded(appender, record, envelope)]) == Stored()
+    assert store._insert("records", appender._insert_sql, 1, [encoded(appender, record, envelope)]) == Stored()
     store.close()
 
 
@@ -236,6 +237,28 @@ def test_rows_keep_their_order_and_their_envelope(path: Path) -> None:
         )
         assert connection.execute(same).fetchone() == (300_001,)
         assert connection.execute("SELECT a FROM notes").fetchall() == [(2,), (1,)]
+
+
+async def test_copies_of_an_older_file_are_removed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the rule by which reads omitted them, chains and equal rows among them; until then the file is not opened."""
+    minute_us = 60_000_000
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO records SELECT r.* REPLACE ('k' AS delivery_key, make_timestamp(unnest(?::BIGINT[])) AS "
+            "ingest_time) FROM records r",
+            [[minute * minute_us for minute in (100, 100, 110, 120, 136)]],
+        )
+        connection.execute(f"DROP TABLE {RECENT_KEYS}")
+    table = records_table(Before)
+    with pytest.raises(StoreError, match="may hold copies of deliveries"):
+        EmbeddedStore.open(str(path), (table, REJECTS), SystemClock())
+    command = ["migrate", "--record", "tests.stores.duckdb.test_migration:Before", "--data-path", str(path)]
+    assert main(command) == 0
+    assert "copies are removed" in capsys.readouterr().out
+    store = EmbeddedStore.open(str(path), (table, REJECTS), SystemClock())
+    kept = Statement(sql="SELECT UNIX_MICROS(ingest_time) AS us FROM records WHERE delivery_key = 'k'", parameters={})
+    assert [row["us"] // minute_us for row in (await store.read(kept)).rows] == [100, 136]
+    store.close()
 
 
 def test_a_text_becomes_the_json_of_the_same_text(path: Path) -> None:

@@ -25,7 +25,7 @@ def store_of(path: Path, clock: FakeClock, ages_days: list[int]) -> EmbeddedStor
     appender = store.appender(RECORDS)
     for number, days in enumerate(ages_days):
         stamp_us = NOW_US - days * DAY_US + number
-        assert store._insert(appender._insert_sql, stamp_us, [row(appender, f"{days}-{number}")]) == Stored()
+        assert store._insert("records", appender._insert_sql, stamp_us, [row(appender, f"{days}-{number}")]) == Stored()
     return store
 
 

@@ -32,10 +32,10 @@ def opened(path: Path | str = ":memory:") -> EmbeddedStore:
     return EmbeddedStore.open(str(path), (RECORDS, REJECTS), SystemClock())
 
 
-def row(appender: EmbeddedAppender, record_id: str = "a", **changed: Any) -> bytes:
-    """Return an encoded row."""
+def row(appender: EmbeddedAppender, record_id: str = "a", *, key: str = "", **changed: Any) -> bytes:
+    """Return an encoded row; its delivery's key is that of its record, unless one is given."""
     record = Record(id=record_id, timestamp=datetime(2026, 1, 31, 12, tzinfo=UTC), **changed)
-    return encoded(appender, record, whole_envelope(Message(key=record_id, data=b"", attributes={"a": "b"})))
+    return encoded(appender, record, whole_envelope(Message(key=key or record_id, data=b"", attributes={"a": "b"})))
 
 
 def test_freed_memory_is_given_back_by_a_thread_of_its_own() -> None:
@@ -102,10 +102,10 @@ async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
     gate, entered = threading.Event(), threading.Event()
     insert = store._insert
 
-    def slow_insert(sql: str, stamp_us: int, rows: Sequence[bytes]) -> Any:
+    def slow_insert(table: str, sql: str, stamp_us: int, rows: Sequence[bytes]) -> Any:
         entered.set()
         gate.wait(10)
-        return insert(sql, stamp_us, rows)
+        return insert(table, sql, stamp_us, rows)
 
     store._insert = slow_insert  # type: ignore[assignment] # an append that takes its time
     appender = store.appender(RECORDS)
