@@ -6,10 +6,11 @@ Rules: RFC 9110 (entity tags §8.8.3, If-None-Match §13.1.2, 304 §15.4.5), RFC
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Response
+from litestar.datastructures.headers import Accept
 from litestar.enums import HttpMethod
 
 METHODS = (HttpMethod.GET, HttpMethod.HEAD)
@@ -27,6 +28,14 @@ def read_response(
     content = b"" if request.method == HttpMethod.HEAD else body
     stated = {**(headers or {}), "Content-Type": media_type, "Content-Length": str(len(body))}
     return Response(content, status_code=status, media_type=media_type, headers=stated)
+
+
+def preferred(accept: str, media_types: Sequence[str]) -> str:
+    """Return the one of `media_types` that the header Accept prefers; the first one if it prefers none."""
+    try:
+        return Accept(accept).best_match([*media_types], media_types[0])
+    except OverflowError:  # of a quality such as `inf`
+        return media_types[0]
 
 
 def has_current(request: Request[Any, Any, Any], etag: str) -> bool:

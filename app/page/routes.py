@@ -5,11 +5,10 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, route
-from litestar.datastructures.headers import Accept
 from litestar.handlers import HTTPRouteHandler
 
 from app.http.assets import REVALIDATED, SECURITY, StaticPage, asset, asset_response
-from app.http.reading import METHODS
+from app.http.reading import METHODS, preferred
 from app.openapi.document import SUMMARY, TITLE
 from app.schema.record_json import draft_record, example_record
 from app.settings.load import Settings
@@ -87,8 +86,8 @@ def page_routes(settings: Settings, streams: Streams) -> list[HTTPRouteHandler]:
     @route("/", http_method=METHODS)
     async def read_root(request: _Request) -> Response[bytes]:
         # Browsers name HTML in Accept; `*/*` alone, as curl sends it, gets the JSON.
-        accepted = Accept(",".join(request.headers.getall("accept", [])))
-        wants_html = accepted.best_match(["application/json", "text/html"]) == "text/html"
+        accept = ",".join(request.headers.getall("accept", []))
+        wants_html = preferred(accept, ["application/json", "text/html"]) == "text/html"
         return asset_response(request, await page.html() if wants_html else links, REVALIDATED, _HEADERS)
 
     return [read_root, page.files_route()]

@@ -13,8 +13,7 @@ import pytest
 from litestar import Request
 
 from app.http.problems import ProblemError
-from app.query.answer.export import ExportStream
-from app.query.read.reads import Reads, StreamedResponse
+from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
 from app.runtime.instants import to_text
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
 from sluice.testing.clock import FakeClock
@@ -206,8 +205,14 @@ async def test_a_service_that_has_stopped_begins_no_answer() -> None:
             closed.set()
 
     pieces = rest()
+    await anext(pieces)
+
+    async def send_pieces(send: SendPiece) -> None:
+        async for piece in pieces:
+            await send(piece)
+
     reads = Reads(FakeClock())
-    stream = ExportStream(reads, await anext(pieces), pieces)
+    stream = Stream(reads=reads, send_pieces=send_pieces, close=pieces.aclose)
     response = StreamedResponse({}, "text/plain", stream).to_asgi_response(None, staying())
     await reads.drain(8.0)
     with pytest.raises(ProblemError, match="shutting down"):

@@ -9,7 +9,6 @@ Memory stays flat for any window: one piece being read, one being written, and o
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, closing
@@ -19,16 +18,13 @@ from typing import Any
 import msgspec
 from litestar import Request
 from litestar.enums import HttpMethod
-from litestar.response.base import ASGIResponse
-from litestar.types import Send
 
 from app.auth.read_slots import ReadSlots
 from app.environment import Environment
-from app.http.bodies import cut_short
 from app.http.reading import VARY
 from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.read.arrow_rows import ArrowRows
-from app.query.read.reads import END_OF_BODY, Reads, StreamedResponse
+from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
 from app.query.read.slices import feed_slices
 from app.query.request.negotiation import MEDIA_TYPES
 from app.query.request.parameters import COUNT_CAP
@@ -37,8 +33,7 @@ from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.stores.query import Count, Export, PartCounts
-from app.stores.source import END_OF_STREAM, QueryError, QueryRunner, Row
-from app.telemetry.redaction import first_line
+from app.stores.source import END_OF_STREAM, QueryRunner, Row
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
 
@@ -149,37 +144,6 @@ def _types(schema: bytes) -> list[tuple[str, str]]:
         nanoarrow.c_array_stream(source) as stream,
     ):
         return [(child.name, child.format) for child in stream.get_schema().children]
-
-
-class ExportStream:
-    """Sends the first of `pieces`, then the rest, until the client disconnects or the service stops."""
-
-    def __init__(self, reads: Reads, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
-        self._reads, self._first, self._rest = reads, first, rest
-
-    async def __call__(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
-        """Send `response` with the pieces as its body."""
-        try:
-            await self._reads.stream(request, self._send_all(request, response, send))
-        finally:
-            await self._rest.aclose()
-
-    async def _send_all(self, request: Request[Any, Any, Any], response: ASGIResponse, send: Send) -> None:
-        try:
-            await response.start_response(send)
-            await _send(self._first, send)
-            async for piece in self._rest:
-                await _send(piece, send)
-        except QueryError as error:
-            cut_short(request.scope, str(error))
-        except Exception as error:  # a defect; its text may hold SQL from the second line on
-            cut_short(request.scope, f"{type(error).__name__}: {first_line(error)}", logging.ERROR)
-        else:
-            await send(END_OF_BODY)
-
-
-async def _send(piece: bytes, send: Send) -> None:
-    await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 _PARTS = 1_000  # into which a time range is cut for counting, approximately
@@ -301,7 +265,14 @@ class Exports:
             may_pass=not request.state.principal.filters,
         )
         pieces = self._pieces(request.state.principal.name, scan, body)
-        stream = ExportStream(self._reads, await anext(pieces), pieces)
+        first = await anext(pieces)
+
+        async def send_pieces(send: SendPiece) -> None:
+            await send(first)
+            async for piece in pieces:
+                await send(piece)
+
+        stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
         return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
 
     def explained(self, scan: Scan) -> tuple[Export, list[TimeRange]]:

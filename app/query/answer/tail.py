@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from litestar import Response
-from litestar.response.base import ASGIResponse
 
 from app.auth.read_slots import ReadSlots, leave
 from app.http.contract import Answer, Contract, media
@@ -19,7 +18,7 @@ from app.query.answer.conditional import Ask, CachedResponder, FixedFilters
 from app.query.answer.contract import headers_of
 from app.query.answer.events import RECORD, Reason, ending, event, failure, opening, ping
 from app.query.read.cache import CachedAnswer
-from app.query.read.reads import END_OF_BODY, Reads, StreamedResponse
+from app.query.read.reads import SendPiece, Stream, StreamedResponse
 from app.query.request.cursor import resume_cursor
 from app.query.request.filters import in_order
 from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, TAIL_PARAMETERS
@@ -34,7 +33,6 @@ from app.stores.query import Position
 
 PING_S = 15.0
 """The maximum silence of a stream; also the grace past its end for a client that does not read."""
-Send = Callable[[bytes], Awaitable[None]]
 EVENTS = "text/event-stream"
 # Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
@@ -91,30 +89,13 @@ class TailEndpoint:
         caller: str = request.state.principal.name
         await self._slots.take(caller)
         tail = Tail(scan, self._batches.after, self._environment.clock, self._environment.settings.query.tail_max_s)
-        return StreamedResponse(_HEADERS, EVENTS, _Stream(tail, self._reads, partial(self._slots.give_back, caller)))
 
+        async def close() -> None:
+            self._slots.give_back(caller)
 
-class _Stream:
-    """The stream of a tail; `close` is called when it ends."""
-
-    def __init__(self, tail: "Tail", reads: Reads, close: Callable[[], None]) -> None:
-        self._tail, self._reads, self._close = tail, reads, close
-
-    async def __call__(self, request: Ask, response: ASGIResponse, send: Any) -> None:
-        """Send `response` with the stream as its body, until it ends, the client leaves, or the service stops."""
-        try:
-            sending = self._send_all(response, send)
-            await self._reads.stream(request, sending, partial(self._tail.end, "stopping"))
-        finally:
-            self._close()
-
-    async def _send_all(self, response: ASGIResponse, send: Any) -> None:
-        async def send_piece(piece: bytes) -> None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-        await response.start_response(send)
-        await self._tail.run(send_piece)
-        await send(END_OF_BODY)
+        stop = partial(tail.end, "stopping")
+        stream = Stream(reads=self._reads, send_pieces=tail.run, close=close, stop=stop)
+        return StreamedResponse(_HEADERS, EVENTS, stream)
 
 
 class Tail:
@@ -135,7 +116,7 @@ class Tail:
             self._reason = reason
             self._ending.set()
 
-    async def run(self, send: Send) -> None:
+    async def run(self, send: SendPiece) -> None:
         """Send the stream, each piece as soon as there is one, until it ends.
 
         Nothing more is sent once its time is over, or the store has failed for too long.
@@ -150,7 +131,7 @@ class Tail:
             for timer in timers:
                 timer.cancel()
 
-    async def _follow(self, send: Send) -> bytes:
+    async def _follow(self, send: SendPiece) -> bytes:
         """Send pages and pings; return the last event."""
         ending_soon = asyncio.ensure_future(self._ending.wait())
         reading: asyncio.Future[CachedAnswer] | None = None

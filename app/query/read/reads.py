@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+import msgspec
 from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
@@ -22,11 +23,12 @@ from app.stores.source import (
     QueryTooExpensiveError,
     StoreBusyError,
 )
+from app.telemetry.redaction import first_line
 
 _CLIENT_CLOSED_REQUEST = 499  # no client reads it; it is a known status in access logs
 _ENDING_S = 1.0
 _Result = TypeVar("_Result")
-SendStream = Callable[[Request[Any, Any, Any], ASGIResponse, Send], Awaitable[None]]
+SendPiece = Callable[[bytes], Awaitable[None]]
 END_OF_BODY: HTTPResponseBodyEvent = {"type": "http.response.body", "body": b"", "more_body": False}
 # After a quota error BigQuery advises to wait a few seconds; an outage, or a missing table, lasts longer.
 _BUSY_RETRY_S = 5
@@ -75,20 +77,10 @@ class Reads:
         Raises:
             ProblemError: the store gave no answer, or the service is stopping.
         """
-        if self._closed:
-            work.close()
+        response = await self._until_stopped(request, answered(work), work)
+        if response is None:
             raise _stopping()
-        answering = answered(work)
-        task = self._run(cancel_on_disconnect(request, answering))
-        try:
-            return await task
-        except asyncio.CancelledError:
-            handler = asyncio.current_task()
-            if handler is not None and handler.cancelling():
-                raise
-            raise _stopping() from None
-        finally:
-            _close_unstarted(answering, work)
+        return response
 
     def check_open(self) -> None:
         """Reject a read that would only start to wait.
@@ -113,32 +105,48 @@ class Reads:
         Raises:
             ProblemError: the service is stopping, and nothing was sent.
         """
-        if self._closed:
-            sending.close()
-            raise _stopping()
 
         async def sent() -> Response[bytes]:
             await sending
             return Response(b"")
 
-        working = sent()
-        task = self._run(cancel_on_disconnect(request, working))
         if stop is not None:
             self._stops.add(stop)
             if self.stopping.is_set():
                 stop()
         try:
-            await task
+            if await self._until_stopped(request, sent(), sending) is None:
+                cut_short(request.scope, STOPPING)
+        finally:
+            if stop is not None:
+                self._stops.discard(stop)
+
+    async def _until_stopped(
+        self,
+        request: Request[Any, Any, Any],
+        work: Coroutine[Any, Any, Response[bytes]],
+        inner: Coroutine[Any, Any, Any],
+    ) -> Response[bytes] | None:
+        """Return the result of `work`, which awaits `inner`; None if the service stopped before it was done."""
+        task: asyncio.Task[Response[bytes]] | None = None
+        try:
+            if self._closed:
+                raise _stopping()
+            task = asyncio.create_task(cancel_on_disconnect(request, work))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return await task
         except asyncio.CancelledError:
             handler = asyncio.current_task()
             if handler is not None and handler.cancelling():
                 raise
-            cut_short(request.scope, STOPPING)
+            return None
         finally:
-            if stop is not None:
-                self._stops.discard(stop)
-            task.cancel()
-            _close_unstarted(working, sending)
+            if task is not None:
+                task.cancel()
+            for coroutine in (work, inner):  # cancelled before their first step, they were never awaited
+                if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                    coroutine.close()
 
     async def pause(self, seconds: float) -> bool:
         """Wait for `seconds`; return False at once when shutdown begins."""
@@ -159,17 +167,23 @@ class Reads:
         if ending:  # until the store has been told to stop, too, which takes a few turns of the loop
             await asyncio.wait(ending, timeout=_ENDING_S)
 
-    def _run(self, work: Coroutine[Any, Any, _Result]) -> "asyncio.Task[_Result]":
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a streamed response: `send_pieces` sends it piece by piece, and `close` is awaited at the end.
+
+    `stop` is called when the service begins to stop.
+    """
+
+    reads: Reads
+    send_pieces: Callable[[SendPiece], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+    stop: Callable[[], None] | None = None
 
 
 class StreamedResponse(Response[bytes]):
-    """A response whose headers and body `stream` sends; None: the response to a HEAD."""
+    """A response whose body is a stream; None: the response to a HEAD."""
 
-    def __init__(self, headers: Mapping[str, str], media_type: str, stream: SendStream | None) -> None:
+    def __init__(self, headers: Mapping[str, str], media_type: str, stream: Stream | None) -> None:
         super().__init__(b"", headers={**headers, "Content-Type": media_type}, media_type=media_type)
         self._stream = stream
 
@@ -179,25 +193,38 @@ class StreamedResponse(Response[bytes]):
 
 
 class _Streamed(ASGIResponse):
+    """Sends a stream until its end; a failure breaks it off, so that the client can detect it."""
+
     _should_set_content_length = False
 
-    def __init__(self, request: Request[Any, Any, Any], stream: SendStream | None, **options: Any) -> None:
+    def __init__(self, request: Request[Any, Any, Any], stream: Stream | None, **options: Any) -> None:
         super().__init__(**options)
         self._request, self._stream = request, stream
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
-        if self._stream is not None:
-            await self._stream(self._request, self, send)
-        else:
+        stream = self._stream
+        if stream is None:
             await self.start_response(send)
             await send(END_OF_BODY)
+            return
+        try:
+            await stream.reads.stream(self._request, self._send_all(stream, send), stream.stop)
+        finally:
+            await stream.close()
 
+    async def _send_all(self, stream: Stream, send: Send) -> None:
+        async def send_piece(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
 
-def _close_unstarted(*coroutines: Coroutine[Any, Any, Any]) -> None:
-    """Close coroutines that were cancelled before their first step, and so were never awaited."""
-    for coroutine in coroutines:
-        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-            coroutine.close()
+        try:
+            await self.start_response(send)
+            await stream.send_pieces(send_piece)
+        except QueryError as error:
+            cut_short(self._request.scope, str(error))
+        except Exception as error:  # a defect; its text may hold SQL from the second line on
+            cut_short(self._request.scope, f"{type(error).__name__}: {first_line(error)}", logging.ERROR)
+        else:
+            await send(END_OF_BODY)
 
 
 def _stopping() -> ProblemError:
