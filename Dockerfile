@@ -1,7 +1,7 @@
 # The service as an image: two targets of one file.
 #
-#   docker build --target cloud -t sluice .     for Cloud Run: BigQuery, no embedded store
-#   docker build --target full -t sluice .      the embedded store too (the default; compose.yaml runs it)
+#   docker build --target cloud -t sluice .     for Cloud Run: no volume and no health check of its own
+#   docker build --target full -t sluice .      for the embedded store (the default; compose.yaml runs it)
 #
 # A build by tag takes the newest python:3.13-slim, patches included. To say exactly which one, give its digest:
 #   --build-arg PYTHON_DIGEST=sha256:…          of: docker buildx imagetools inspect python:3.13-slim
@@ -17,7 +17,7 @@ FROM python:3.13-slim${PYTHON_DIGEST:+@$PYTHON_DIGEST} AS python
 
 
 # What uv.lock names, as wheels only: nothing is compiled, so no compiler is needed.
-FROM python AS packages-cloud
+FROM python AS packages
 COPY --from=uv /uv /usr/local/bin/uv
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
@@ -32,14 +32,9 @@ COPY client/pyproject.toml client/
 # Without what only the command `sluice` needs on a laptop, and what only that needs.
 ENV LOCKED="uv export --quiet --locked --no-emit-project --prune aiohttp --prune google-cloud-pubsub --prune shtab"
 RUN --mount=type=cache,target=/root/.cache/uv \
-    $LOCKED --prune duckdb --prune sqlglot -o cloud.txt \
+    $LOCKED -o packages.txt \
     && uv venv --quiet /opt/venv \
-    && uv pip install --quiet --python /opt/venv --require-hashes -r cloud.txt
-
-FROM packages-cloud AS packages-full
-RUN --mount=type=cache,target=/root/.cache/uv \
-    $LOCKED -o full.txt \
-    && uv pip install --quiet --python /opt/venv --require-hashes -r full.txt
+    && uv pip install --quiet --python /opt/venv --require-hashes -r packages.txt
 
 
 # The service itself, with its bytecode: the image's files cannot be written by the process that runs them. Modules
@@ -79,7 +74,7 @@ CMD ["python", "-m", "app"]
 
 
 FROM runtime AS cloud
-COPY --from=packages-cloud /opt/venv /opt/venv
+COPY --from=packages /opt/venv /opt/venv
 COPY --from=source /srv/sluice /srv/sluice
 ENV SLUICE_BACKEND=bigquery
 ARG PYTHON_DIGEST VERSION=unknown REVISION=unknown SOURCE=
@@ -93,7 +88,7 @@ LABEL org.opencontainers.image.title="sluice" \
 
 
 FROM runtime AS full
-COPY --from=packages-full /opt/venv /opt/venv
+COPY --from=packages /opt/venv /opt/venv
 COPY --from=source /srv/sluice /srv/sluice
 # The only place the process writes to. A volume: it outlives the container, and works under a read-only root.
 ENV SLUICE_DATA_PATH=/data/sluice.duckdb

@@ -11,7 +11,6 @@ read.instrumented_source           the query, measured; then the store's own run
 request/   text -> values: parameters, filters, cursors, and the Scan of a window; or a helpful 400. Pure
 read/      Scan -> rows; the cache; the reads in progress
 answer/    rows -> bytes: one module per route, the formats, and what may be cached
-chunks/    spans that one query read, and that then answer all others
 stats      numbers by bucket and group
 erase      DELETE /v1/records/{id}
 setup      wires it together

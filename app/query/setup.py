@@ -16,7 +16,6 @@ from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route, streams_route
 from app.query.answer.tail import TAIL
-from app.query.chunks.source import with_chunks
 from app.query.erase import ERASURES
 from app.query.read.cache import Cache, open_store
 from app.query.read.feed import Feed
@@ -51,8 +50,7 @@ class QueryService:
         instrumented = InstrumentedSource(
             backend.runner, environment, self.health, system=backend.system, charge=auth.budget.charge
         )
-        tables = (*streams.tables, streams.rejects)
-        self.runner = with_chunks(instrumented, environment, tables, backend, self.answers)
+        self.runner = backend.reader(instrumented, environment.metrics.window_reads)
         self.reads = Reads(environment.clock)
 
     def feed(self) -> Feed:

@@ -9,4 +9,5 @@ registry     which store a deployment uses, and how it is opened
 sql/         queries as SQL in BigQuery's dialect, for stores that speak it
 duckdb/      the embedded store: one file
 bigquery/    BigQuery
+window/      what was read of BigQuery, and then answers all others
 """

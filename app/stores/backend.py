@@ -1,5 +1,6 @@
 """What a store provides, once it is open, and the seam of erasure: what it must do besides running queries."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -49,6 +50,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
     the store's background tasks; its argument is called with a table's name and the number of expired rows deleted.
+    `reader` returns what reads through a runner of this store, such as `runner`, with what
+    it keeps in memory; it counts in its second argument.
     `obstacle` returns what bars every table as far as a glance shows; it must not block.
     """
 
@@ -61,6 +64,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     close: Callable[[], Awaitable[None]]
     connections: Callable[[], Mapping[str, int]]
     obstacle: Callable[[], SetupError | None] = lambda: None
+    reader: Callable[[QueryRunner, Counter[str]], QueryRunner] = lambda runner, _: runner
 
 
 MARKS = ("delivery_key", "ingest_time", "message_index")

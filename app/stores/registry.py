@@ -26,9 +26,18 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     """
     try:
         backend: Backend = import_module(OPENERS[settings.store.backend]).open_backend(settings, tables, clock)
+        # Of use where a store reads whole partitions, whatever part of one a query needs.
+        if settings.query.window_bytes and backend.runner.partition_us > 1 and "query" in settings.server.roles:
+            return _with_window(backend, settings, tables, clock)
     except ModuleNotFoundError as error:
         raise StoreError(missing_package(f"SLUICE_BACKEND={settings.store.backend}", error)) from error
     return backend
+
+
+def _with_window(backend: Backend, settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
+    from app.stores.window.setup import with_window  # noqa: PLC0415 - DuckDB is imported only where it is used
+
+    return with_window(backend, settings, tables, clock)
 
 
 def row_encoder(store: str, table: Table) -> Callable[[Mapping[str, Any]], RowEncode]:

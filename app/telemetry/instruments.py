@@ -198,12 +198,12 @@ QUERY_BYTES = Instrument(
     "report it.",
     attributes=("purpose",),
 )
-CHUNK_READS = Instrument(
-    name="sluice_chunk_reads_total",
-    noun="chunk",
-    description="Settled chunks that pages needed, by where they came from",
-    meaning="`outcome` is at_hand, read (from the store), shared (another request was reading it), from_others "
-    "(another instance had read it) or passed_on (the store answered the rest of the query by itself).",
+WINDOW_READS = Instrument(
+    name="sluice_window_reads_total",
+    noun="range",
+    description="Ranges that queries needed, by how the window got them",
+    meaning="`outcome` is loaded (they were in memory), read (from the store), shared (another request was reading "
+    "it) or passed_on (the store answered the rest of the query by itself).",
     attributes=("outcome",),
 )
 BYTE_BUDGET_REFUSALS = Instrument(

@@ -82,7 +82,7 @@ class Metrics:
         """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
-        self.chunk_reads: Counter[str] = Counter(at_hand=0, read=0, shared=0, from_others=0, passed_on=0)
+        self.window_reads: Counter[str] = Counter(loaded=0, read=0, shared=0, passed_on=0)
         """By outcome."""
         self.byte_budget_refusals: Counter[str] = Counter(caller=0, instance=0)
         """By whose budget was used up."""
@@ -124,7 +124,7 @@ class Metrics:
             instruments.MESSAGES_DUPLICATE: lambda: _each(self.duplicate_messages, "stream"),
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),
-            instruments.CHUNK_READS: lambda: _each(self.chunk_reads, "outcome"),
+            instruments.WINDOW_READS: lambda: _each(self.window_reads, "outcome"),
             instruments.BYTE_BUDGET_REFUSALS: lambda: _each(self.byte_budget_refusals, "whose"),
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),

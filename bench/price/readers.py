@@ -1,4 +1,4 @@
-"""Readers of a table of any rate, in virtual time over the service's own code: pages, feed, chunks, look-ups."""
+"""Readers of a table of any rate, in virtual time over the service's own code: pages, feed, window, look-ups."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -6,10 +6,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from app.query.chunks.plan import FINE_GRID_US
-from app.query.chunks.shelf import Shelf
-from app.query.chunks.source import ChunkedSource
-from app.query.read.cache import CLOSED_TTL_S
 from app.query.read.feed import Budget, Feed
 from app.query.read.page import Page
 from app.query.request.scan import parse_scan, queryable
@@ -18,7 +14,11 @@ from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_text
 from app.runtime.time_range import TimeRange
 from app.schema.table import records_table
 from app.settings.load import Settings
-from app.stores.source import LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
+from app.stores.duckdb.table_layout import quote
+from app.stores.source import LookUpTooExpensiveError, QueryTooExpensiveError
+from app.stores.window.database import Database, keys_of
+from app.stores.window.loader import Loader
+from app.stores.window.source import Window
 from bench.price import prices
 from sluice.testing.clock import FakeClock
 from tests.support.billing.bill import Layout
@@ -32,6 +32,10 @@ NOON_US = 1_767_268_800_000_000 + HOUR_US // 2  # half an hour into a partition:
 _LIMIT = 1_000
 _OLD_US = 30 * DAY_US
 _SECONDS = {1_000: 210, 10_000: 42, 100_000: 10}  # in which each horizon falls as often as it should
+
+
+WINDOW_BYTES = {1_000: Settings().query.window_bytes, 10_000: 512 * 1024**2, 100_000: 2 * 1024**3}
+"""SLUICE_WINDOW_BYTES at each rate: the default, and what a poll of all rows takes."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -69,14 +73,12 @@ class Stage:
             look_up_limit=limits.look_up_max_bytes_billed,
             poll_s=way.poll_s,
         )
-        runner: QueryRunner = self.store
         self.lookback_us = round(limits.dedupe_lookback_s * SECOND_US)
-        size = limits.chunk_max_bytes * 2 // 3  # as with_chunks
-        self.shelf = shelf = Shelf(size, self.clock, ttl_s=CLOSED_TTL_S, erasures=lambda: 0)
-        runner = ChunkedSource(
-            runner, [RECORDS], shelf, lookback_us=self.lookback_us, reads=Counter(), grid_us=FINE_GRID_US
+        self.database = Database([RECORDS], WINDOW_BYTES[rows_per_s])
+        self.loader = Loader(
+            self.store, self.database, self.clock, lookback_us=self.lookback_us, erasures=lambda: 0, reads=Counter()
         )
-        self.feed = Feed(runner, RECORDS, environment_of(self.clock, settings))
+        self.feed = Feed(Window(self.store, self.database, self.loader), RECORDS, environment_of(self.clock, settings))
         self.read = 0
 
     async def page(self, **asked: object) -> Page:
@@ -100,6 +102,19 @@ class Stage:
         horizon = to_text(self.feed.now().horizon_us)
         return (await self.page(since=horizon, until=horizon)).resume_cursor
 
+    def warm(self) -> None:
+        """Keep the keys of the look-back, if there is room, as if somebody had followed for so long."""
+        table = self.loader.tables[RECORDS.name]
+        if table.keys is None or (count := self._rows_per_s * self.lookback_us // SECOND_US) > self.loader.max_keys:
+            return
+        from_us, step_us = table.keys.from_us - self.lookback_us, SECOND_US // self._rows_per_s
+        self.database._connection.execute(  # noqa: SLF001 - following for a look-back takes minutes
+            f"INSERT INTO {quote(keys_of(RECORDS.name))} "  # noqa: S608 - a declared name
+            "SELECT md5_number(concat('12345678901234567/', us, '/0')), make_timestamp(us) FROM range(?, ?, ?) t(us)",
+            [from_us // step_us * step_us, table.keys.from_us, step_us],
+        )
+        table.keys, table.key_count = TimeRange(from_us, table.keys.to_us), table.key_count + count
+
     def price(self, seconds: float | None = None) -> Price:
         """Return what was paid for the records read since the beginning, in `seconds` of time if that says a month."""
         per_million = self.store.billed / max(self.read, 1) * 1e6
@@ -118,11 +133,9 @@ async def followers(way: Way, rows_per_s: int, count: int, *, warm: bool = True)
     """
     stage = Stage(way, rows_per_s)
     first = await stage.head()
-    lookback_s = stage.lookback_us / SECOND_US
-    if warm and rows_per_s * lookback_s < stage.shelf.keys.max_keys:
-        for _ in range(round(lookback_s / way.poll_s) + 4):
-            await stage.clock.advance(way.poll_s)
-            first = await stage.follow(first)
+    if warm:
+        first = await stage.follow(first)
+        stage.warm()
     cursors = [first] * count
     seconds = next(each for most, each in _SECONDS.items() if rows_per_s <= most)
     stage.store.billed = stage.store.queries = stage.read = 0

@@ -3,10 +3,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.bigquery import BigQueryEngine
-from tests.contract.chunked import ChunkedEngine
 from tests.contract.fixtures import client, released, service, shared_store, shelf, store  # noqa: F401 - fixtures
 from tests.contract.memory import MemoryEngine
 from tests.contract.stores import EmbeddedEngine, Engine
+from tests.contract.windowed import WindowedEngine
 from tests.long_form import IS_LONG, deselect
 
 ABOVE_THE_STORES = "above_the_stores"
@@ -39,7 +39,7 @@ def _engine(item: pytest.Item) -> object:
     return item.callspec.params.get("engine") if hasattr(item, "callspec") else None
 
 
-@pytest.fixture(scope="session", params=["embedded", "memory", "chunked", "bigquery"])
+@pytest.fixture(scope="session", params=["embedded", "memory", "windowed", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give each kind of store in turn."""
     found: Engine
@@ -48,8 +48,8 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             found = EmbeddedEngine(tmp_path_factory.mktemp("stores"))
         case "memory":
             found = MemoryEngine()
-        case "chunked":
-            found = ChunkedEngine()
+        case "windowed":
+            found = WindowedEngine()
         case _:
             found = BigQueryEngine(request.getfixturevalue("local_bigquery"))
     yield found

@@ -1,6 +1,6 @@
 """Look around in a container of one target, say what is wrong, or else start the service as the image would.
 
-It runs in the image, by its Python, with nothing but its packages: `python inside.py cloud`.
+It runs in the image, by its Python, with nothing but its packages: `python inside.py`.
 """
 
 import importlib.util
@@ -16,8 +16,7 @@ BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "gi
 OUR_TOOLS = ("bench", "tests")
 OF_LAPTOPS = ("aiohttp", "google.cloud.pubsub_v1", "shtab")
 NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "mcp", *OUR_TOOLS, *OF_LAPTOPS)
-EVERYWHERE = ("google.cloud.bigquery", "grpc", "valkey", "opentelemetry.exporter.otlp")
-ONLY_FULL = ("duckdb", "sqlglot")
+WANTED = ("duckdb", "google.cloud.bigquery", "grpc", "sqlglot", "valkey", "opentelemetry.exporter.otlp")
 FILES = (
     "LICENSE",
     "sluice/__init__.py",
@@ -28,15 +27,13 @@ FILES = (
 )
 
 
-def faults(target: str) -> Iterator[str]:
+def faults() -> Iterator[str]:
     """Say what is not as it should be."""
     if os.getuid() != ACCOUNT or os.geteuid() != ACCOUNT or os.getgid() != ACCOUNT:
         yield f"the process is {os.getuid()}:{os.getgid()}, not {ACCOUNT}"
     yield from (f"{tool} is there: {where}" for tool in BUILD_TOOLS if (where := shutil.which(tool)))
-    unwanted = NEVER if target == "full" else (*NEVER, *ONLY_FULL)
-    wanted = (*EVERYWHERE, *ONLY_FULL) if target == "full" else EVERYWHERE
-    yield from (f"{name} is there" for name in unwanted if _is_there(name))
-    yield from (f"{name} is missing" for name in wanted if not _is_there(name))
+    yield from (f"{name} is there" for name in NEVER if _is_there(name))
+    yield from (f"{name} is missing" for name in WANTED if not _is_there(name))
     yield from (f"{name} is missing" for name in FILES if not (SERVICE / name).is_file())
     yield from (f"{place} can be written to" for place in (SERVICE, PACKAGES) if os.access(place, os.W_OK))
     for folder in (SERVICE / "app", PACKAGES / "lib"):
@@ -54,7 +51,7 @@ def _is_there(name: str) -> bool:
 
 if __name__ == "__main__":
     sys.path[0] = str(Path.cwd())  # as for `python -m app`
-    found = list(faults(sys.argv[1]))
+    found = list(faults())
     if found:
         sys.exit("; ".join(found))
     os.execv(sys.executable, [sys.executable, "-m", "app"])  # noqa: S606 - no shell is the point

@@ -22,7 +22,7 @@ async def test_a_read_is_a_span_and_its_query_another(cloud: CloudServer, monkey
     """With route, status and how the cache was used; the query with what it read."""
     runner = ScriptedRunner(bytes_processed=12_345)
     over(monkeypatch, runner)
-    async with running(traced(cloud.url, **ALL, chunk_max_bytes=0)) as service:
+    async with running(traced(cloud.url, **ALL, window_bytes=0)) as service:
         assert (await service.client.get("/v1/records")).status_code == 200
     asked, queried = cloud.spans
     assert (asked.name, asked.kind, asked.status, asked.parent_id) == ("GET /v1/records", "SERVER", None, "")

@@ -130,22 +130,24 @@ class InstrumentedSource:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        begun = self._begin(query)
+        begun, asked = self._begin(query), streamed_bytes.get()
         try:
             billed = list[int]()
             streamed_bytes.set(billed)
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for piece in pieces:
-                    self._pay(query.purpose, billed)
+                    self._pay(query.purpose, billed, asked)
                     yield piece
         except BaseException as error:
             self._end(begun, error)
             raise
         self._end(begun, None)
 
-    def _pay(self, purpose: str, billed: list[int]) -> None:
+    def _pay(self, purpose: str, billed: list[int], asked: list[int] | None) -> None:
         while billed:
             size = billed.pop()
+            if asked is not None:
+                asked.append(size)
             self._metrics.query_bytes[purpose] += size
             self._charge(size)
 

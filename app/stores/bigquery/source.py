@@ -133,6 +133,8 @@ class BigQueryRunner:
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
         table_path, billed = await self._over_live_columns(query, Job.table)
+        if cost_limits.is_short(query):
+            self._trust.note(query, billed)
         if billed and (request_bytes := streamed_bytes.get()) is not None:
             request_bytes.append(billed)
         try:

@@ -72,7 +72,10 @@ class MemoryStore:
 
     async def arrow(self, query: q.ArrowQuery) -> AsyncGenerator[bytes, None]:
         rows = (await self.rows(query)).rows
-        encoder = ArrowEncoder(tuple(self.tables[query.table][name] for name in query.columns))
+        columns = [self.tables[query.table][name] for name in query.columns]
+        if isinstance(query, q.Export) and query.marks_copies:
+            columns.append(Column(name=q.IS_COPY, attribute=q.IS_COPY, kind=Kind.BOOL, mode=Mode.REQUIRED))
+        encoder = ArrowEncoder(tuple(columns))
         for piece in (encoder.begin(), encoder.rows(rows), encoder.end()):
             yield piece
 

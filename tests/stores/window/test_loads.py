@@ -1,36 +1,34 @@
-"""How chunks are read: once for all who ask, never beyond what is settled, and kept only if nothing was erased."""
+"""How ranges are loaded: once for all who ask, never beyond what is settled, and kept only if nothing was erased."""
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from app.query.chunks.plan import Sizes
-from app.query.chunks.shelf import Shelf
-from app.query.chunks.source import ChunkedSource, with_chunks
-from app.query.read.cache import BoundedMemoryStore
 from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
-from app.stores.backend import Backend
-from app.stores.query import Export, Query, RowQuery
-from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
+from app.stores import registry
+from app.stores.query import ArrowQuery, Count, Export, Query, RowQuery
+from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError, streamed_bytes
+from app.stores.window.database import Database
+from app.stores.window.loader import Loader
+from app.stores.window.source import Window
 from sluice.testing.clock import FakeClock
 from tests.contract.shelf import LOOKBACK_US, envelope
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded
 from tests.stores.memory.store import MemoryAppender, MemoryStore
-from tests.support.unwatched import environment_of
 
 END_US = T0_US + 100 * SECOND_US
 
 
 class Slow(MemoryStore):
-    """A store of a hundred rows, a second apart, that answers when the test says."""
+    """A store of a hundred rows, a second apart, that answers when the test says; a load has forty of them."""
 
     def __init__(self) -> None:
         self.fake = FakeClock(END_US)
@@ -40,25 +38,23 @@ class Slow(MemoryStore):
             record = Record(id=f"id{number}", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
             row = encoded(appender, record, envelope(f"k{number:02}"))
             self.insert("records", [(T0_US + number * SECOND_US, row)])
-        self.asked = list[RowQuery | Export]()
+        self.asked = list[Query]()
         self.answers, self.refusals, self.cancelled = asyncio.Event(), list[Exception](), 0
         self.answers.set()
-        self.generation = 0
-        self.shelf = Shelf(10**6, self.fake, ttl_s=1e6, erasures=lambda: self.generation)
-        self.reads = Counter[str]()
-        self.source = ChunkedSource(
+        self.database, self.reads = Database([RECORDS], 120_000), Counter[str]()
+        self.loader = Loader(
             self,
-            [RECORDS],
-            self.shelf,
+            self.database,
+            self.fake,
             lookback_us=LOOKBACK_US,
+            erasures=lambda: self.generation,
             reads=self.reads,
-            grid_us=SECOND_US,
-            sizes=Sizes(most_rows=40),
         )
+        self.source = Window(self, self.database, self.loader, grid_us=SECOND_US)
 
     async def rows(self, query: Query) -> Answer:
-        assert isinstance(query, RowQuery | Export)
-        self.asked.append(query)
+        if query not in self.asked[-1:]:
+            self.asked.append(query)
         try:
             await self.answers.wait()
         except asyncio.CancelledError:
@@ -66,8 +62,13 @@ class Slow(MemoryStore):
             raise
         if self.refusals:
             raise self.refusals.pop()
-        answer = await super().rows(query)
-        return Answer(answer.rows, 1_000, answer.fetched_bytes, answer.cut)
+        return await super().rows(query)
+
+    async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
+        async for piece in super().arrow(query):
+            if (billed := streamed_bytes.get()) is not None and not billed:
+                billed.append(1_000)
+            yield piece
 
     async def page(self, since: int, until: int, limit: int = 5) -> Answer:
         """Return the rows between two seconds."""
@@ -84,7 +85,15 @@ class Slow(MemoryStore):
     async def is_asked(self, times: int = 1) -> None:
         """Wait until so many queries have reached the store."""
         while len(self.asked) < times:  # noqa: ASYNC110 - a condition on a number, which has no event
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def store() -> Iterator[Slow]:
+    """Give a store behind a window."""
+    found = Slow()
+    yield found
+    found.database.close()
 
 
 def ids(answer: Answer) -> list[str]:
@@ -92,9 +101,8 @@ def ids(answer: Answer) -> list[str]:
     return [row["id"] for row in answer.rows]
 
 
-async def test_all_who_ask_for_a_stretch_share_one_query() -> None:
+async def test_all_who_ask_for_a_range_share_one_query(store: Slow) -> None:
     """While it runs and afterwards; who waited for it is told what it cost, later readers pay nothing."""
-    store = Slow()
     store.answers.clear()
     pages = [asyncio.create_task(store.page(since, since + 5)) for since in range(10)]
     await store.is_asked()
@@ -102,15 +110,16 @@ async def test_all_who_ask_for_a_stretch_share_one_query() -> None:
     found = await asyncio.gather(*pages)
     assert [ids(each) for each in found] == [[f"id{number + i}" for i in range(5)] for number in range(10)]
     assert (len(store.asked), {each.bytes_processed for each in found}) == (1, {1_000})
-    assert store.asked[0].columns == tuple(column.name for column in RECORDS.columns)
     again = await store.page(3, 8)
     assert (ids(again)[0], again.bytes_processed, len(store.asked)) == ("id3", None, 1)
-    assert store.reads == {"read": 1, "shared": 9, "at_hand": 1}
+    count = await store.source.rows(
+        Count(table="records", within=TimeRange(T0_US, T0_US + 9 * SECOND_US), lookback_us=LOOKBACK_US)
+    )
+    assert (count.rows, len(store.asked)) == ([{"records": 9}], 1)
 
 
-async def test_a_query_ends_when_nobody_waits_for_it_and_not_before() -> None:
+async def test_a_query_ends_when_nobody_waits_for_it_and_not_before(store: Slow) -> None:
     """Of two callers one may leave; when the other leaves too, the store is told."""
-    store = Slow()
     store.answers.clear()
     first, second = (asyncio.create_task(store.page(0, 5)) for _ in range(2))
     await store.is_asked()
@@ -124,9 +133,8 @@ async def test_a_query_ends_when_nobody_waits_for_it_and_not_before() -> None:
     assert ids(await store.page(0, 2)) == ["id0", "id1"]
 
 
-async def test_a_failure_reaches_every_caller_and_is_not_kept() -> None:
+async def test_a_failure_reaches_every_caller_and_is_not_kept(store: Slow) -> None:
     """The next one asks again."""
-    store = Slow()
     store.answers.clear()
     store.refusals = [StoreBusyError("too many queries")]
     pages = [asyncio.create_task(store.page(0, 5)) for _ in range(2)]
@@ -136,59 +144,70 @@ async def test_a_failure_reaches_every_caller_and_is_not_kept() -> None:
     assert len(ids(await store.page(0, 5))) == 5
 
 
-async def test_a_stretch_that_the_store_refuses_to_read_is_left_to_the_query_itself() -> None:
-    """Its refusal is the caller's business; the next span is shorter."""
-    store = Slow()
+async def test_a_range_that_the_store_refuses_to_read_is_left_to_the_query_itself(store: Slow) -> None:
+    """Its refusal is the caller's business; the next load is shorter."""
     store.refusals = [QueryTooExpensiveError(1, 2)]
     assert ids(await store.page(0, 2)) == ["id0", "id1"]
     refused, passed_on = store.asked
-    assert (passed_on.within.from_us, passed_on.within.to_us) == (T0_US, T0_US + 2 * SECOND_US)
+    assert isinstance(refused, Export)
+    assert isinstance(passed_on, RowQuery)
+    assert passed_on.within == TimeRange(T0_US, T0_US + 2 * SECOND_US)
     await store.page(50, 52)
-    assert store.asked[2].within.to_us - store.asked[2].within.from_us < refused.within.to_us - refused.within.from_us
+    assert isinstance(store.asked[2], Export)
+    assert store.asked[2].within.length_us < refused.within.length_us
     assert store.reads["passed_on"] == 1
 
 
-async def test_no_chunk_reaches_beyond_the_horizon() -> None:
+async def test_no_load_reaches_beyond_the_horizon(store: Slow) -> None:
     """The horizon is on the grid; a query beyond it is the store's."""
-    store = Slow()
     store.fake.advance_to(END_US + SECOND_US // 2)
     assert store.source.horizon_us("records") == END_US
     assert ids(await store.page(98, 100)) == ["id98", "id99"]
+    assert isinstance(store.asked[-1], Export)
     assert store.asked[-1].within.to_us == END_US
-    unsettled = await store.page(98, 101)
-    assert (ids(unsettled), store.asked[-1].limit) == (["id98", "id99"], 5)
+    assert ids(await store.page(98, 101)) == ["id98", "id99"]
+    assert isinstance(store.asked[-1], RowQuery)
 
 
-async def test_more_rows_than_a_chunk_may_have_are_read_by_the_next() -> None:
+async def test_more_rows_than_a_load_may_have_are_read_by_the_next(store: Slow) -> None:
     """None is left out where one ends."""
-    store = Slow()
     assert ids(await store.page(0, 100, limit=100)) == [f"id{number}" for number in range(100)]
-    assert [query.limit for query in store.asked] == [40, 40, 40]
+    assert [getattr(query, "limit", None) for query in store.asked[:2]] == [40, 40]
 
 
-async def test_what_was_read_while_a_record_was_erased_is_not_kept() -> None:
+async def test_what_was_read_while_a_record_was_erased_is_not_kept(store: Slow) -> None:
     """It may hold the record."""
-    store = Slow()
     store.answers.clear()
     page = asyncio.create_task(store.page(0, 5))
     await store.is_asked()
     store.generation += 1
     store.answers.set()
     await page
-    assert len(store.shelf) == 0
+    assert len(store.loader.ranges) == 0
     await store.page(0, 5)
-    assert (len(store.shelf), len(store.asked)) == (1, 2)
+    assert len(store.loader.ranges) == 1
 
 
-@pytest.mark.parametrize(("max_bytes", "partition_us", "is_chunked"), [(1, 2, True), (0, 2, False), (1, 1, False)])
-def test_chunks_are_for_stores_that_read_more_than_they_are_asked_for(
-    max_bytes: int, partition_us: int, *, is_chunked: bool
+async def test_a_table_whose_rows_do_not_fit_is_read_without_the_window(
+    store: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And only where memory is set aside for them."""
+    """As where a column was widened to BIGNUMERIC; it is said once."""
+    store.loader._database._connection.execute("ALTER TABLE records ALTER id TYPE INTEGER USING NULL")
+    for _ in range(2):
+        assert ids(await store.page(0, 2)) == ["id0", "id1"]
+    assert caplog.text.count("cannot be loaded") == 1
+
+
+@pytest.mark.parametrize(("window_bytes", "partition_us", "has_window"), [(1, 2, True), (0, 2, False), (1, 1, False)])
+def test_a_window_is_for_stores_that_read_more_than_they_are_asked_for(
+    window_bytes: int, partition_us: int, *, has_window: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only where memory is set aside for it."""
     store = MemoryStore([RECORDS], FakeClock(END_US), defaultdict(list))
     store.partition_us = partition_us
-    environment = environment_of(store.clock, Settings().replace(chunk_max_bytes=max_bytes))
-    server = BoundedMemoryStore(0, store.clock)
-    backend = SimpleNamespace(name="here", eraser=SimpleNamespace(generation=0))
-    found = with_chunks(store, environment, [RECORDS], cast("Backend", backend), server)
-    assert isinstance(found, ChunkedSource) is is_chunked
+    backend = SimpleNamespace(runner=store)
+    opened = list[str]()
+    monkeypatch.setattr(registry, "import_module", lambda _: SimpleNamespace(open_backend=lambda *_: backend))
+    monkeypatch.setattr(registry, "_with_window", lambda *_: opened.append("window"))
+    registry.open_backend(Settings().replace(window_bytes=window_bytes), [RECORDS], store.clock)
+    assert bool(opened) is has_window
