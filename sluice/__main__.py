@@ -6,8 +6,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
-from sluice.cli.commands import all_commands
-from sluice.cli.parser import join_durations, parser_of, read_no_command, whole_help
+from sluice.cli.commands import all_commands, join_durations, parser_of, read_no_command, whole_help
 from sluice.cli.project_settings import ProjectSettingsError, project_settings
 
 WRONG, INTERRUPTED = 2, 130

@@ -11,8 +11,7 @@ import pytest
 
 from app.schema.table import records_table
 from app.settings.load import VARIABLES
-from sluice.cli.commands import all_commands
-from sluice.cli.parser import join_durations, parser_of
+from sluice.cli.commands import all_commands, join_durations, parser_of
 from sluice.testing.service import SETTINGS, running
 from tests.documents import code_blocks, readme_module
 from tests.rules import DOCUMENTS, ROOT, Rule, check, line_of

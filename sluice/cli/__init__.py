@@ -1,8 +1,7 @@
 """The command `sluice`: one name for all that people do with the service, on a laptop and with a deployment.
 
 __main__           `sluice COMMAND …`: finds the command, and gives it its arguments
-commands           every command, in the groups of `sluice --help`, and the module that carries it out
-parser             the parser of one command's options
+commands           every command, in the groups of `sluice --help`, the module that carries it out, and its parser
 project_settings   the settings of the project in the working folder, in its pyproject.toml
 new                `sluice new`: a folder with a record type, its tests, and all that deploys it
 serve              `sluice serve`: becomes the service

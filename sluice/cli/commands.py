@@ -1,12 +1,19 @@
-"""Every command of `sluice`, in the order and the groups of its help."""
+"""Every command of `sluice` in the groups of its help, the parser of one, and the help that lists all."""
 
 import argparse
 import importlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 import msgspec
+
+from app.version import VERSION
+
+_ABOUT = "Sluice stores what is published to Pub/Sub, and serves it again as a feed."
+_EPILOG = "`sluice COMMAND --help` describes a command. A first look: `sluice demo`."
+_NEGATIVE_DURATION = re.compile(r"-P[T\d]")
 
 
 class CommandModule(Protocol):
@@ -65,7 +72,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
         },
         "on Google Cloud": {
             "preflight": Command("sluice.ops.preflight.command", "ask Google what a deployment lacks"),
-            "rollout": Command("sluice.ops.rollout.command", "shift traffic to a new revision in steps, or back"),
+            "rollout": Command("sluice.ops.rollout", "shift traffic to a new revision in steps, or back"),
         },
     }
 )
@@ -85,3 +92,52 @@ def overview(width: int = 12) -> str:
 def _shown(title: str, group: Mapping[str, Command], width: int) -> str:
     lines: Sequence[str] = [f"  {name:<{width}}{command.about}" for name, command in group.items()]
     return "\n".join([f"{title}:", *lines])
+
+
+def parser_of(name: str, command: Command) -> tuple[argparse.ArgumentParser, CommandModule]:
+    """Return the parser of one command, and its module."""
+    parser = argparse.ArgumentParser(prog=f"sluice {name}", description=_sentence(command.about), allow_abbrev=False)
+    module = command.load()
+    module.add_arguments(parser)
+    return parser, module
+
+
+def read_no_command(arguments: Sequence[str]) -> NoReturn:
+    """Exit as a command line without a command says: for --help and --version with 0, else with 2."""
+    _empty().parse_args(arguments)
+    raise SystemExit(2)
+
+
+def whole_help() -> str:
+    """Return the help that lists all commands."""
+    return _empty().format_help()
+
+
+def join_durations(arguments: Sequence[str]) -> list[str]:
+    """Write `--since -PT15M` as `--since=-PT15M`: argparse mistakes the value for another option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if _NEGATIVE_DURATION.match(argument) and joined and joined[-1].startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _empty() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sluice",
+        usage="sluice COMMAND …",
+        description=f"{_ABOUT}\n\n{overview()}",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sluice {VERSION}")
+    # The description lists the commands by their groups, so argparse's own list stays hidden.
+    parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    return parser
+
+
+def _sentence(about: str) -> str:
+    return f"{about[0].upper()}{about[1:]}."

@@ -13,20 +13,10 @@ DEFAULT_RECORD = "app.record:Record"
 _STREAMS = "SLUICE_STREAMS"
 
 
-def add_type_arguments(parser: argparse.ArgumentParser, stream_is: str = "") -> None:
-    """Add --record and --stream to a command below another one, which may have read them already."""
-    about_record, about_stream = type_help(stream_is)
-    # Suppressed: without a value here, the one given before the command's name stays.
-    parser.add_argument("--record", default=argparse.SUPPRESS, help=about_record)
-    parser.add_argument("--stream", default=argparse.SUPPRESS, help=about_stream)
-
-
-def type_help(stream_is: str = "") -> tuple[str, str]:
-    """Return what --record and --stream mean."""
-    return (
-        f"package.module:Type (default: $SLUICE_RECORD, else {DEFAULT_RECORD})",
-        f"the stream, where $SLUICE_STREAMS declares several{stream_is}",
-    )
+def add_type_arguments(parser: argparse.ArgumentParser, stream_is: str) -> None:
+    """Add --record and --stream; `stream_is` says what the stream is for."""
+    parser.add_argument("--record", help=f"package.module:Type (default: $SLUICE_RECORD, else {DEFAULT_RECORD})")
+    parser.add_argument("--stream", default="", help=f"the stream, where $SLUICE_STREAMS declares several; {stream_is}")
 
 
 def tables_of(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Table]:
@@ -35,8 +25,7 @@ def tables_of(options: argparse.Namespace, environ: Mapping[str, str]) -> list[T
     Raises:
         RecordTypeError: a type or the streams cannot be used.
     """
-    record, stream = getattr(options, "record", None), getattr(options, "stream", "")
-    spec = environ.get(_STREAMS, "")
+    record, stream, spec = options.record, options.stream, environ.get(_STREAMS, "")
     if record is not None or not spec:
         if stream:
             raise RecordTypeError(f"--stream {stream} needs {_STREAMS}, which names the streams")

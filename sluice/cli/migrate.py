@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description, parser.epilog = _ABOUT, _AFTER
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_type_arguments(parser, "; needed to name a column")
+    add_type_arguments(parser, "needed to name a column")
     parser.add_argument("--data-path", help="the file (default: $SLUICE_DATA_PATH, else the service's default)")
     parser.add_argument(
         "--rename", action="append", default=[], metavar="OLD=NEW", type=_rename, help="a renamed column"

@@ -23,39 +23,28 @@ from app.stores.bigquery.table_diff import differences, report
 from app.stores.bigquery.table_layout import bigquery_schema, search_index_ddl
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
-from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of, type_help
+from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
 
 if TYPE_CHECKING:
     from app.stores.bigquery.client import BigQueryClients
 
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
-_RAW = argparse.RawDescriptionHelpFormatter
 _BIGQUERY = "SLUICE_BIGQUERY_"
 _DDL_TIMEOUT_S = 60.0
-_DIFF = "compare the live tables in BigQuery"
-_ABOUT_DIFF = """\
-Compare the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
+_AFTER = f"""\
+diff compares the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
 reports SCHEMA_MISMATCH and appends nothing until it is resolved), pending (an optional column is missing: the service
-reports COLUMNS_PENDING, and only rows that use it wait), or only noted."""
-_AFTER_DIFF = f"""\
-exit status: {SAME} the tables fit, {DIFFERENT} a column or a table is missing or a difference is breaking, \
-{UNKNOWN} the check failed
+reports COLUMNS_PENDING, and only rows that use it wait), or only noted.
 
-It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
-and _LOCATION. It uses the application-default credentials (`gcloud auth application-default login`), which need only
-roles/bigquery.metadataViewer on the dataset."""
-_INDEX = "print the statement that makes the search index on the id (BigQuery), or run it"
-_ABOUT_INDEX = """\
-Print the statement that makes the search index on the id of each table of records, or with --apply run it. The index
-finds an id of any age at a low cost. Where it exists, the statement changes nothing."""
-_AFTER_INDEX = f"""\
-exit status: {SAME} the statements are printed, or every index exists, {UNKNOWN} one could not be made
+index prints the statement that makes the search index on the id of each table of records, or with --apply runs it. The
+index finds an id of any age at a low cost. BigQuery fills it by itself; that of a table of less than about 10 GB is
+TEMPORARILY DISABLED, which is as it should be.
 
-BigQuery fills the index by itself. That of a table of less than about 10 GB is TEMPORARILY DISABLED, which is as it
-should be: BigQuery reads such a table without one.
+exit status: {SAME} it is printed, or the tables fit, {DIFFERENT} a column or a table is missing or a difference is \
+breaking, {UNKNOWN} the command failed
 
-It reads the environment variables SLUICE_RECORD or SLUICE_STREAMS, and SLUICE_BIGQUERY_PROJECT, _DATASET, _REST_URL
-and _LOCATION. --apply uses the application-default credentials, which need roles/bigquery.jobUser on the project and
+diff and index use the application-default credentials (`gcloud auth application-default login`): diff needs only
+roles/bigquery.metadataViewer on the dataset, --apply roles/bigquery.jobUser on the project and
 roles/bigquery.dataEditor on the tables."""
 
 
@@ -113,28 +102,20 @@ def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options, and a command for each derivation."""
-    about_record, about_stream = type_help()
-    parser.description = "Print what is derived from a record type."
-    parser.add_argument("--record", help=about_record)
-    parser.add_argument("--stream", default="", help=about_stream)
-    parser.add_argument("--rejects", action="store_true", help="use the table of rejected records instead")
-    commands = parser.add_subparsers(dest="derivation", metavar="COMMAND", required=True)
-    for name, (summary, _) in _DERIVATIONS.items():
-        commands.add_parser(name, help=summary)
-    diff = commands.add_parser("diff", help=_DIFF, description=_ABOUT_DIFF, epilog=_AFTER_DIFF, formatter_class=_RAW)
-    add_type_arguments(diff, "; without it, all of them")
-    diff.add_argument(
-        "--rejects", action="store_true", default=argparse.SUPPRESS, help="only the table of rejected records"
-    )
-    index = commands.add_parser(
-        "index", help=_INDEX, description=_ABOUT_INDEX, epilog=_AFTER_INDEX, formatter_class=_RAW
-    )
-    add_type_arguments(index, "; without it, all of them")
-    index.add_argument("--apply", action="store_true", help="run the statements")
-    for command in (diff, index):
-        command.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
-        command.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
+    """Add the options."""
+    lines = [f"  {name:<12}{about}" for name, (about, _) in _DERIVATIONS.items()]
+    lines += [
+        "  diff        compare the live tables in BigQuery",
+        "  index       the search index on the id (BigQuery)",
+    ]
+    parser.description = "\n".join(["Print what is derived from a record type:", "", *lines])
+    parser.epilog, parser.formatter_class = _AFTER, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("derivation", choices=[*_DERIVATIONS, "diff", "index"], metavar="WHAT", help="one of the above")
+    add_type_arguments(parser, "without it, diff and index take all of them")
+    parser.add_argument("--rejects", action="store_true", help="the table of rejected records instead")
+    parser.add_argument("--apply", action="store_true", help="run the statements of index")
+    parser.add_argument("--project", help="the project of the tables (default: $SLUICE_BIGQUERY_PROJECT)")
+    parser.add_argument("--dataset", help="the dataset of the tables (default: $SLUICE_BIGQUERY_DATASET)")
 
 
 def _settings(environ: Mapping[str, str], *, project: str | None, dataset: str | None) -> Settings:

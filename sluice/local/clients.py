@@ -8,7 +8,7 @@ returns, the messages are accepted.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import grpc
 from google.api_core.exceptions import (
@@ -36,6 +36,10 @@ RETRY = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.1, maxi
 """For a Pub/Sub that is still starting; the clients' own retries last ten minutes."""
 CallError = GoogleAPICallError | RetryError | DefaultCredentialsError
 CALL_ERRORS = (GoogleAPICallError, RetryError, DefaultCredentialsError)
+
+# Half of the service's 10 MB, which counts attributes and protocol overhead, too.
+MAX_REQUEST_BYTES = 5_000_000
+MAX_REQUEST_MESSAGES = 500
 
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -106,3 +110,26 @@ def publish(client: PublisherClient, topic: str, drafts: Sequence[Draft]) -> Seq
 def topic_path(project: str, topic: str) -> str:
     """Return the full resource name of a topic given by id or by full name."""
     return topic if topic.startswith("projects/") else f"projects/{project}/topics/{topic}"
+
+
+def publish_batches(
+    drafts: Iterable[Draft],
+    max_messages: int = MAX_REQUEST_MESSAGES,
+    max_bytes: int = MAX_REQUEST_BYTES,
+) -> Iterator[list[Draft]]:
+    """Yield lists of messages, in order, with one ordering key per list.
+
+    A request must not mix ordering keys, as the service requires; a message above `max_bytes` goes alone.
+    """
+    batch: list[Draft] = []
+    size = 0
+    for draft in drafts:
+        draft_bytes = len(draft.data)
+        full = len(batch) >= max_messages or size + draft_bytes > max_bytes
+        if batch and (full or batch[0].ordering_key != draft.ordering_key):
+            yield batch
+            batch, size = [], 0
+        batch.append(draft)
+        size += draft_bytes
+    if batch:
+        yield batch

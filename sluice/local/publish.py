@@ -12,8 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from sluice.local.batches import publish_batches
-from sluice.local.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
+from sluice.local.clients import (
+    CALL_ERRORS,
+    add_pubsub_arguments,
+    complain,
+    publish,
+    publish_batches,
+    publisher,
+    topic_path,
+)
 from sluice.local.pubsub.message import Draft
 from sluice.local.reasons import reason
 

@@ -12,7 +12,6 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import ReceivedMessage
 
-from sluice.local.batches import publish_batches
 from sluice.local.clients import (
     CALL_ERRORS,
     CALL_TIMEOUT_S,
@@ -20,6 +19,7 @@ from sluice.local.clients import (
     add_pubsub_arguments,
     complain,
     publish,
+    publish_batches,
     publisher,
     subscriber,
     topic_path,

@@ -18,8 +18,15 @@ from app.ingest.decode.rejects import STATE, WITHHELD, original_key
 from app.record import REJECT_REASONS
 from app.stores.sink import whole_key
 from app.streams import ATTRIBUTE
-from sluice.local.batches import publish_batches
-from sluice.local.clients import CALL_ERRORS, add_pubsub_arguments, complain, publish, publisher, topic_path
+from sluice.local.clients import (
+    CALL_ERRORS,
+    add_pubsub_arguments,
+    complain,
+    publish,
+    publish_batches,
+    publisher,
+    topic_path,
+)
 from sluice.local.pubsub.message import Draft
 from sluice.local.signing import SecretError, add_secret_argument, secret_of
 from sluice.ops.service import Service

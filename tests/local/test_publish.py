@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sluice.__main__ import main
-from sluice.local.batches import publish_batches
+from sluice.local.clients import publish_batches
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
 from tests.local.conftest import SUBSCRIPTION, TOPIC

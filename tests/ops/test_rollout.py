@@ -76,7 +76,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     gcloud.write_text(GCLOUD.format(python=sys.executable, state=str(found.state), log=str(found.log)))
     gcloud.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("sluice.ops.rollout.command._LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("sluice.ops.rollout._LOOK_EVERY_S", 0.05)
     return found
 
 
@@ -86,7 +86,7 @@ def watched(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 
     def serving(url: str) -> None:
         serve(cloud, url)
-        monkeypatch.setattr("sluice.ops.rollout.watch.MONITORING_URL", url)
+        monkeypatch.setattr("sluice.ops.rollout.MONITORING_URL", url)
 
     return serving
 

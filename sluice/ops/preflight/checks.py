@@ -5,10 +5,11 @@ https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Su
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, assert_never
+
+import msgspec
 
 from sluice.ops.preflight.deployment import Deployment
-from sluice.ops.preflight.finding import Failed, Finding, Held, NotChecked
 from sluice.ops.preflight.google import Google, UnreadableError
 
 PUBSUB = "pubsub.googleapis.com"
@@ -17,6 +18,43 @@ _APPLY = "`terraform apply`"
 _SAMPLES = ("us-docker.pkg.dev/cloudrun/", "gcr.io/cloudrun/")
 _AGENT = "@gcp-sa-pubsub.iam.gserviceaccount.com"
 """How the name of the account ends by which Pub/Sub itself acts."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What the check found in order."""
+
+    said: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """What is wrong, and what to do about it."""
+
+    said: str
+    cure: str
+
+
+class NotChecked(msgspec.Struct, frozen=True):
+    """Why the check could not tell."""
+
+    why: str
+
+
+Finding = Held | Failed | NotChecked
+
+
+def line(name: str, finding: Finding) -> str:
+    """Return a check's line of the report."""
+    match finding:
+        case Held():
+            return f"held         {name}: {finding.said}"
+        case Failed():
+            return f"failed       {name}: {finding.said}. Cure: {finding.cure}"
+        case NotChecked():
+            return f"not checked  {name}: {finding.why}"
+        case _:
+            assert_never(finding)
+
+
 Check = Callable[[Deployment, Google], Finding]
 
 

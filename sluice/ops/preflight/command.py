@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 from sluice.local.reasons import reason
-from sluice.ops.preflight.checks import CHECKS, run_checks
+from sluice.ops.preflight.checks import CHECKS, Held, line, run_checks
 from sluice.ops.preflight.deployment import DeploymentError, read_deployment, read_tfvars
-from sluice.ops.preflight.finding import Held, line
 from sluice.ops.preflight.google import Google, NoCredentialsError, RestClient, UnreadableError
 
 

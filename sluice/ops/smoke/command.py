@@ -13,8 +13,7 @@ from sluice.local.pubsub.message import Draft
 from sluice.local.reasons import reason
 from sluice.local.signing import SecretError, add_secret_argument, canary_attributes
 from sluice.ops.service import VARIABLE, Service
-from sluice.ops.smoke.journey import Journey, Publish, Report
-from sluice.ops.smoke.record import PLACEHOLDER, PREFIX, marker, record_of_file
+from sluice.ops.smoke.journey import PLACEHOLDER, PREFIX, Journey, Publish, Report, marker, record_of_file
 from sluice_client import SluiceError
 
 _SLO_S = 60.0  # a record is visible within a minute of its publication

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from sluice.ops.preflight.checks import CHECKS, run_checks
+from sluice.ops.preflight.checks import CHECKS, Failed, Finding, Held, NotChecked, line, run_checks
 from sluice.ops.preflight.deployment import DeploymentError, read_deployment
-from sluice.ops.preflight.finding import Failed, Finding, Held, NotChecked, line
 from tests.ops.preflight.project import ACCOUNT, SERVICE, URL, Project, healthy
 
 Break = Callable[[Project], Any]
