@@ -5,7 +5,7 @@ Read `record` (the record type), `main` (the composition root), then the docstri
 main, asgi, server   settings -> application; request dispatch; the process around it (version: the release)
 environment          settings, the clock, metrics and traces, which both halves share
 streams              the record types of a deployment, and which messages each takes
-ingest/              POST /pubsub/push, POST and PUT /v1/records -> rows that are durable before the response
+ingest/              POST /pubsub/push, POST /v1/records -> rows that are durable before the response
 query/               GET /v1/records and its relatives; erase/: DELETE of a record
 stores/              where rows live: the seams, DuckDB, BigQuery
 schema/              one declaration -> columns, checks, filters, examples

@@ -151,7 +151,7 @@ def _health(base: _Base, ingest: IngestService | None, query: QueryService | Non
         instance=base.telemetry.instance,
         keys_are_ready=lambda: base.auth.is_ready,
         in_flight=ingest.in_flight if ingest is not None else None,
-        sinks=ingest.sinks if ingest is not None else {},
+        sinks=ingest.pipelines.writers if ingest is not None else {},
         reads=query.health if query is not None else None,
         connections=base.backend.connections,
         obstacle=base.backend.obstacle,

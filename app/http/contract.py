@@ -56,7 +56,6 @@ class Answer(msgspec.Struct, frozen=True):
     description: str
     content: Mapping[str, Mapping[str, Any]] = {}
     headers: Mapping[str, str] = {}
-    links: Mapping[str, Any] = {}
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +84,3 @@ def object_schema(
 TEXT = {"type": "string"}
 INSTANT = {"type": "string", "format": "date-time"}
 TEXT_OR_NULL = {"type": ["string", "null"]}
-
-
-def undocumented(opt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `opt` of a route without its contracts: for a second route that the document need not have."""
-    return {name: value for name, value in opt.items() if name not in {CONTRACT, PER_STREAM}}

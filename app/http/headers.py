@@ -66,7 +66,7 @@ def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(origins),
-        allow_methods=["GET", "HEAD", "POST", "PUT"],
+        allow_methods=["GET", "HEAD", "POST"],
         allow_headers=list(_ACCEPTED),
         expose_headers=list(EXPOSED),
     )

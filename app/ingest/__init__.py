@@ -6,7 +6,7 @@
     4 choose the stream   routing             by path, subscription or attribute
     5 drop known copies   write.dedupe        by message, since messages are acknowledged
     6 decode              decode              Message -> rows and rejects
-    7 store the rejects   reject_writer       before the records: nothing is acknowledged without them
+    7 store the rejects   pipeline            before the records: nothing is acknowledged without them
     8 append              write               over the Appender seam; wait until durable
     9 answer              push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP; 429 or 503 to come again
 

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.http import paths
 from app.http.contract import (
     INSTANT,
     JSON,
@@ -96,13 +95,6 @@ _REJECTED_RESULT = {
     "field": "source",
     "detail": "Expected `str`, got `int` - at `$.source`",
 }
-_LINKS = {
-    "record": {
-        "operationId": "getRecord",
-        "parameters": {"record_id": "$response.body#/records/0/id"},
-        "description": "The first stored record, for an immediate read.",
-    }
-}
 _STORED = Answer("Every record is stored.", {JSON: media(StoredAnswer, {"records": [_STORED_RESULT]})})
 
 
@@ -153,11 +145,10 @@ def create_contract(table: Table) -> Contract:
         }
         lines["example"] = msgspec.json.encode(example).decode() + "\n"
     mixed = media(MixedAnswer, {"results": [_STORED_RESULT, _REJECTED_RESULT]})
-    stored = _STORED if table.id is None else msgspec.structs.replace(_STORED, links=_LINKS)
     return Contract(
         parameters=_parameters(table),
         body={JSON: document, "application/x-ndjson": lines},
-        answers={201: stored, 207: Answer("Some were rejected.", {JSON: mixed})},
+        answers={201: _STORED, 207: Answer("Some were rejected.", {JSON: mixed})},
         problems=_SUBMIT_PROBLEMS,
     )
 
@@ -181,13 +172,3 @@ def _parameters(table: Table) -> dict[str, Parameter]:
         location="header",
     )
     return {**_SUBMIT_PARAMETERS, table.versions.attribute: version}
-
-
-def put_contract(table: Table) -> Contract:
-    """Return the contract of PUT, for records of `table`."""
-    return Contract(
-        parameters={**paths.RECORD_ID, **_parameters(table)},
-        body={JSON: media(_sent(table), example_record(table))},
-        answers={200: _STORED},
-        problems=_SUBMIT_PROBLEMS,
-    )

@@ -81,7 +81,7 @@ class Intake:
         self._deadlines: Deadlines[TimeLimit] = Deadlines(clock)
 
     async def read(
-        self, headers: Mapping[bytes, bytes], receive: Receive, caller: str, begun_us: int | None = None
+        self, headers: Mapping[bytes, bytes], receive: Receive, caller: str, begun_us: int = 0
     ) -> tuple[bytes, Holding]:
         """Return the body of a request of `caller`, and its holding, which the caller releases.
 

@@ -57,7 +57,7 @@ class PushEndpoint:
     async def __call__(self, headers: Headers, receive: Receive, send: Send, route: str = "") -> int:
         """Answer one push with these headers, to the stream `route` if its path names one; return the status."""
         begun_us = self._clock.elapsed_us()
-        taken = self.take(headers, receive, begun_us, route)
+        taken = self.take(headers, receive, route, begun_us)
         del headers  # see `take`
         try:
             await taken
@@ -75,14 +75,11 @@ class PushEndpoint:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return status
 
-    def now_us(self) -> int:
-        """Return the time on the clock that the stages use."""
-        return self._clock.elapsed_us()
+    async def take(self, headers: Headers, receive: Receive, route: str = "", begun_us: int = 0) -> None:
+        """Run the stages of a push; return when the message is durable.
 
-    async def take(self, headers: Headers, receive: Receive, begun_us: int, route: str = "") -> None:
-        """Run the stages of a push that arrived at `begun_us` (`now_us`); return when the message is durable.
-
-        `route` is the stream that the path names, empty if it names none.
+        `route` is the stream that the path names, empty if it names none. `begun_us` (the clock's `elapsed_us`) is when
+        the request began, by default now.
 
         While it waits for the store, it keeps the message and nothing else of the request. Hundreds of pushes wait, and
         memory that is released early is reused while it is still in the processor's cache.
@@ -90,6 +87,7 @@ class PushEndpoint:
         Raises:
             ProblemError: why the message is not acknowledged.
         """
+        begun_us = begun_us or self._clock.elapsed_us()
         # Authenticate.
         named = dict(headers)
         caller = self._verifier.remembered(headers, named)
@@ -190,7 +188,7 @@ def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
         opt={CONTRACT: push_contract(streams.default.table)},
     )
     async def push(request: _Request) -> None:
-        await endpoint.take(_headers(request), request.receive, endpoint.now_us())
+        await endpoint.take(_headers(request), request.receive)
 
     contracts = {name: push_contract(stream.table) for name, stream in streams.by_name.items()}
 
@@ -205,7 +203,7 @@ def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
     )
     async def push_to_stream(request: _Request) -> None:
         route: str = request.path_params["stream"]
-        await endpoint.take(_headers(request), request.receive, endpoint.now_us(), route)
+        await endpoint.take(_headers(request), request.receive, route)
 
     return [push, push_to_stream]
 

@@ -9,9 +9,8 @@ from app.environment import Environment
 from app.ingest.decode.heavy import HeavyReads
 from app.ingest.decode.rejects import prefix_of
 from app.ingest.intake import Intake, StreamShares
-from app.ingest.pipeline import Pipeline, Shared
+from app.ingest.pipeline import Pipeline, Receipt, RejectWriter, Shared
 from app.ingest.push import PushEndpoint
-from app.ingest.reject_writer import RejectWriter
 from app.ingest.routing import RoutingTable
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.write.batching import SharedTarget
@@ -47,35 +46,28 @@ class Pipelines:
         shares: StreamShares | None = None,
         on_canary: Callable[[str, int], None] | None = None,
     ) -> None:
-        rejects, limits = streams.rejects, environment.settings.ingest
+        limits, rejects, target = environment.settings.ingest, streams.rejects.name, SharedTarget()
         self._heavy = heavy
-        self._appenders = {table.name: appenders[table.name] for table in (*streams.tables, rejects)}
-        target = SharedTarget()
         self.writers = {
-            name: TableWriter(
-                appender,
+            table.name: TableWriter(
+                appenders[table.name],
                 environment,
-                table=name,
+                table=table.name,
                 system=system,
-                shared=None if name == rejects.name else target,  # rejects have a target of their own
+                shared=None if table.name == rejects else target,  # rejects have a target of their own
             )
-            for name, appender in self._appenders.items()
+            for table in (*streams.tables, streams.rejects)
         }
         """The writer of each table, by the table's name."""
+        dedupe = Dedupe[Receipt](
+            max_weight=limits.dedupe_max_messages,
+            max_age_s=environment.settings.query.dedupe_lookback_s,
+            elapsed_us=environment.clock.elapsed_us,
+        )
         shared = Shared(
             environment=environment,
-            dedupe=Dedupe(
-                max_weight=limits.dedupe_max_messages,
-                max_age_s=environment.settings.query.dedupe_lookback_s,
-                elapsed_us=environment.clock.elapsed_us,
-            ),
-            rejects=RejectWriter(
-                self.writers[rejects.name],
-                self._appenders[rejects.name].encoder,
-                environment,
-                max_batch_bytes=limits.max_batch_bytes,
-                earlier=earlier,
-            ),
+            dedupe=dedupe,
+            rejects=RejectWriter(environment, self.writers[rejects], appenders[rejects].encoder, earlier),
             heavy=heavy,
             earlier=earlier,
             shares=shares,
@@ -84,22 +76,13 @@ class Pipelines:
             table.name: Pipeline(
                 shared,
                 table,
-                self._appenders[table.name].encoder,
+                appenders[table.name].encoder,
                 self.writers[table.name],
                 prefix="" if table is streams.default.table else prefix_of(table.name),
                 on_canary=on_canary if table is streams.default.table else None,
             )
             for table in streams.tables
         }
-
-    @property
-    def default(self) -> Pipeline:
-        """The pipeline of the default stream."""
-        return next(iter(self.by_stream.values()))
-
-    def watches(self) -> list[Coroutine[Any, Any, None]]:
-        """Return the background work: a monitor for each table."""
-        return [writer.watch() for writer in self.writers.values()]
 
     async def close(self) -> None:
         """End all work; the messages that still wait get Unavailable."""
@@ -127,7 +110,7 @@ class IngestService:
         on_canary: Callable[[str, int], None] | None,
     ) -> None:
         settings, clock = environment.settings, environment.clock
-        self._clock, self._streams, self._max_record_bytes = clock, streams, settings.ingest.max_record_bytes
+        self._clock, self._streams = clock, streams
         self._intake = Intake(
             clock,
             max_bytes=settings.ingest.max_in_flight_bytes,
@@ -148,17 +131,14 @@ class IngestService:
             on_canary=on_canary,
         )
         self.push = PushEndpoint(environment, verifier, self._intake, RoutingTable(streams), self.pipelines.by_stream)
-        self.sinks: dict[str, TableWriter] = self.pipelines.writers
-        """The writer of each table, by the table's name."""
 
     def routes(self) -> list[Any]:
-        """Return the routes of submissions; the route by id only if the record type names an id."""
+        """Return the routes of submissions."""
         submissions = {
             name: Submission(
                 table=stream.table,
                 intake=self._intake,
                 pipeline=self.pipelines.by_stream[name],
-                max_record_bytes=self._max_record_bytes,
             )
             for name, stream in self._streams.by_name.items()
         }
@@ -168,7 +148,7 @@ class IngestService:
         """Return the background work."""
         intake = self._intake
         trim = trim_when_idle(lambda: intake.ledger.holdings, lambda: intake.admitted, self._clock, trimmer())
-        return [*self.pipelines.watches(), trim]
+        return [*(writer.watch() for writer in self.pipelines.writers.values()), trim]
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""

@@ -211,9 +211,6 @@ def _answer(answer: Answer, components: _Components) -> dict[str, Any]:
         "description": answer.description,
         "headers": {name: _header(text) for name, text in answer.headers.items()},
         "content": _content(answer.content, components),
-        "links": {
-            name: {**link, "operationId": components.named(link["operationId"])} for name, link in answer.links.items()
-        },
     }
     return {name: value for name, value in response.items() if value}
 

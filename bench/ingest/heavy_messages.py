@@ -135,14 +135,15 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     search_seldom_for_cycles()
     before_mib = _peak_mib()
     loop_s = time.thread_time()
-    receipts = await asyncio.gather(*(_processed(pipelines.default, ledger, message) for message in messages))
+    pipeline = pipelines.by_stream["records"]
+    receipts = await asyncio.gather(*(_processed(pipeline, ledger, message) for message in messages))
     loop_s = time.thread_time() - loop_s
     peak_mib = _peak_mib()
     gc.collect()
     ended = asyncio.Event()
     watching = asyncio.ensure_future(_longest_stretch(ended))
     await asyncio.sleep(0)
-    await asyncio.gather(*(_processed(pipelines.default, ledger, message) for message in again))
+    await asyncio.gather(*(_processed(pipeline, ledger, message) for message in again))
     ended.set()
     worker_mib = _worker_peak_mib()
     await pipelines.close()

@@ -210,11 +210,6 @@ class AsyncClient:
         steps = publishing.publish(Feed(stream), records, key, self._retry)
         return [each async for each in self._connection.run(steps)]
 
-    async def put(self, record_id: str, record: Any, *, idempotency_key: str = "", stream: str = "") -> Published:
-        """Send a version of the record with this id, and return what became of it."""
-        steps = publishing.put(Feed(stream), record_id, record, idempotency_key or uuid.uuid4().hex, self._retry)
-        return await anext(self._connection.run(steps))
-
     async def columns(self, feed: Feed = RECORDS) -> tuple[Column, ...]:
         """Return the columns of the feed's records, each object before its fields."""
         return await self._connection.value(read_columns(feed, self._retry))

@@ -204,11 +204,6 @@ class Client:
         key = idempotency_key or uuid.uuid4().hex
         return list(self._connection.run(publishing.publish(Feed(stream), records, key, self._retry)))
 
-    def put(self, record_id: str, record: Any, *, idempotency_key: str = "", stream: str = "") -> Published:
-        """Send a version of the record with this id, and return what became of it."""
-        steps = publishing.put(Feed(stream), record_id, record, idempotency_key or uuid.uuid4().hex, self._retry)
-        return next(self._connection.run(steps))
-
     def columns(self, feed: Feed = RECORDS) -> tuple[Column, ...]:
         """Return the columns of the feed's records, each object before its fields."""
         return self._connection.value(read_columns(feed, self._retry))

@@ -51,13 +51,3 @@ def test_rejected_records_are_results_and_other_refusals_are_errors() -> None:
     client, _ = scripted(problem(422, "idempotency_conflict"))
     with pytest.raises(ProblemError, match="idempotency_conflict"):
         client.publish([{}])
-
-
-def test_a_version_is_put_under_its_id() -> None:
-    """Percent-encoded, as an id may have slashes."""
-    answer = httpx.Response(200, json={"records": [{"index": 0, "status": "stored", "delivery_key": "k", "id": "a/b"}]})
-    client, script = scripted(httpx.ReadError("cut"), answer)
-    assert client.put("a/b", {"id": "a/b"}, stream="orders").is_stored
-    assert [request.method for request in script.requests] == ["PUT"] * 2
-    assert script.requests[0].url.raw_path == b"/v1/streams/orders/records/a%2Fb"
-    assert len({request.headers["Idempotency-Key"] for request in script.requests}) == 1

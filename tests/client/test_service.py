@@ -31,7 +31,6 @@ async def everything(client: Any, folder: Path) -> dict[str, Any]:
     rows = list(itertools.islice(load.rows(), _FLIGHTS))
     state = FileCursor(folder / "c")
     published = await value(client.publish(rows, idempotency_key="flights"))
-    put = await value(client.put(rows[0]["id"], rows[0], idempotency_key="first"))
     bad = await value(client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad"))
     walked = await items(client.walk("-PT1H"))
     first, again = [await items(client.follow(state=state, until_caught_up=True)) for _ in range(2)]
@@ -44,7 +43,7 @@ async def everything(client: Any, folder: Path) -> dict[str, Any]:
     with pytest.raises(ProblemError, match="404 not_found"):
         await items(client.walk(feed=Feed("nothing")))
     return {
-        "published": [(result.index, result.status) for result in [*published, put, *bad]],
+        "published": [(result.index, result.status) for result in [*published, *bad]],
         "walked": [record["id"] for record in walked],
         "pages": tuple(sum(len(page.records) for page in pages) for pages in (first, again)),
         "loaded": loaded.stored,

@@ -52,7 +52,7 @@ async def pushed(settings: Settings, *messages: Message) -> list[Receipt]:
     )
     try:
         work: list[Coroutine[Any, Any, Receipt]] = [
-            pipelines.default.process(message, detailed=True) for message in messages
+            pipelines.by_stream["records"].process(message, detailed=True) for message in messages
         ]
         return await asyncio.gather(*work)
     finally:

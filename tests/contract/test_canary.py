@@ -200,7 +200,7 @@ def test_a_canary_that_another_instance_had_stored_is_measured_too(engine: Engin
         await beat(service)
         await clock.advance(engine.settle_s)
         await until(lambda: seen(service) == 1, clock)
-        service.ingest.pipelines.default._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
+        service.ingest.pipelines.by_stream["records"]._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
             max_weight=1, max_age_s=1.0, elapsed_us=clock.elapsed_us
         )
         await clock.advance(120)

@@ -69,7 +69,7 @@ async def find_obstacle(service: Service, sinks: Sinks) -> None:
     """Let a look at the table find that it is not there, once there are keys."""
     await turns()
     sinks.records.obstacle = OBSTACLE
-    service.ingest.pipelines.default.records.record_check(OBSTACLE)
+    service.ingest.pipelines.by_stream["records"].records.record_check(OBSTACLE)
 
 
 async def told(service: Service, **headers: str) -> str | None:

@@ -54,7 +54,7 @@ class Ingest(msgspec.Struct):
     @property
     def pipeline(self) -> Pipeline:
         """The pipeline of the stream."""
-        return self.pipelines.default
+        return self.pipelines.by_stream["records"]
 
     async def take(self, data: bytes, *, zipped: bool = True, content_type: str = "", **more: Any) -> Receipt:
         """Process a message that holds `data`."""

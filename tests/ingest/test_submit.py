@@ -1,10 +1,9 @@
-"""Records over HTTP: the answers of POST and PUT, and what an Idempotency-Key means."""
+"""Records over HTTP: the answers, and what an Idempotency-Key means."""
 
 import asyncio
 import gzip
 import uuid
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -138,7 +137,7 @@ async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None
     """A large body under a key of its own does not stay in memory."""
     async with running() as service:
         await post(service, b"x" * 1_000_000, idempotency_key="k1")
-        memory = service.ingest.pipelines.default._dedupe._newest
+        memory = service.ingest.pipelines.by_stream["records"]._dedupe._newest
         assert memory.weight == 2
         assert len(msgspec.json.encode([*memory.stored.items()])) < 1_000
 
@@ -169,64 +168,10 @@ async def test_an_unusable_key_is_400(key: str) -> None:
         assert answer.json()["errors"][0]["name"] == "Idempotency-Key"
 
 
-async def test_put_stores_a_new_version() -> None:
-    """The latest version is what a look-up by id gives; the earlier ones are kept."""
-    async with running() as service:
-        await post(service, {**GOOD, "data": {"v": 1}})
-        answer = await service.client.put("/v1/records/a", json={**GOOD, "data": {"v": 2}})
-        assert answer.status_code == 200
-        assert answer.json()["records"][0]["id"] == "a"
-        latest = (await service.client.get("/v1/records/a")).json()
-        assert msgspec.json.encode(latest).count(b'"v":2') == 1
-        versions = (await service.client.get("/v1/records/a?versions=all")).json()["records"]
-        assert [version["data"] for version in versions] == [{"v": 2}, {"v": 1}]
-
-
-@pytest.mark.parametrize("record_id", ["a/b", "/a//b/", "a b?c#d%2F", "\u00fc\U0001f6eb"])
-async def test_put_and_get_take_any_id(record_id: str) -> None:
-    """Whatever an id is made of, percent-encoded it can be put and read."""
-    async with running() as service:
-        path = "/v1/records/" + quote(record_id, safe="")
-        assert (await service.client.put(path, json={**GOOD, "id": record_id})).status_code == 200
-        assert (await service.client.get(path)).json()["id"] == record_id
-
-
 class Device(msgspec.Struct, forbid_unknown_fields=True):
     """A record whose id is a UUID."""
 
     id: Annotated[uuid.UUID, msgspec.Meta(extra={"sluice": ["id"]})]
-
-
-async def test_a_uuid_is_the_same_id_in_any_spelling() -> None:
-    """Path and body may spell it differently, and it is found under either."""
-    settings = SETTINGS.replace(record="tests.ingest.test_submit:Device")
-    text = "0af76519-16cd-43dd-8448-eb211c80319c"
-    async with running(settings) as service:
-        for path in (text, text.upper()):
-            answer = await service.client.put(f"/v1/records/{path}", json={"id": text.upper()})
-            assert answer.status_code == 200, answer.text
-            assert (await service.client.get(f"/v1/records/{path}")).json()["id"] == text
-
-
-@pytest.mark.parametrize("body", [b"{", b'{"id":"a","data":' + b"[" * 5000, b'{"id":"a"}'])
-async def test_put_of_a_bad_record_is_rejected_like_any_other(body: bytes) -> None:
-    """It goes through the same pipeline: the caller is told, and the bytes are kept."""
-    async with running() as service:
-        answer = await service.client.put("/v1/records/a", content=body)
-        assert (answer.status_code, answer.json()["code"]) == (422, "rejected")
-        (reject,) = (await service.client.get("/v1/rejects")).json()["records"]
-        assert msgspec.convert(reject["payload"], bytes) == body
-
-
-async def test_put_takes_gzip() -> None:
-    """A compressed record is checked like any other; broken gzip is told and kept."""
-    async with running() as service:
-        body = gzip.compress(msgspec.json.encode(GOOD), mtime=0)
-        headers = {"content-encoding": " GZIP "}
-        assert (await service.client.put("/v1/records/a", content=body, headers=headers)).status_code == 200
-        assert (await service.client.put("/v1/records/b", content=body, headers=headers)).status_code == 422
-        answer = await service.client.put("/v1/records/a", content=b"junk", headers=headers)
-        assert (answer.status_code, "gzip" in answer.json()["errors"][0]["message"]) == (422, True)
 
 
 @pytest.mark.parametrize(

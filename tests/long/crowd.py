@@ -104,13 +104,13 @@ class Crowd:
         status = 0
         while status in _RETRIED:
             try:
-                async with session.put(f"/v1/records/{record_id}", json=body, headers=headers) as response:
+                async with session.post("/v1/records", json=body, headers=headers) as response:
                     await response.read()
                     status = response.status
             except (aiohttp.ClientError, OSError, TimeoutError):
                 status = 0
             if status in _RETRIED:
                 await asyncio.sleep(1)
-        self._note("put", status, "PUT /v1/records/{id}")
+        self._note("put", status, "POST /v1/records")
         if status < 300:
             self.puts.setdefault(record_id, []).append(number)

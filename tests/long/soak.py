@@ -113,7 +113,7 @@ def _counted(file: Path, table: str) -> dict[str, int]:
 
 
 def wrong_puts(puts: Mapping[str, list[int]], rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what is wrong with the versions that were PUT: each answered one is in the feed exactly once."""
+    """Yield what is wrong with the versions that the crowd stored: each answered one is in the feed exactly once."""
     seen = Counter((row["id"], row["data"]["n"]) for row in rows if not _is_sent(row))
     for record_id, numbers in puts.items():
         for number in numbers:

@@ -33,11 +33,6 @@ def test_an_unknown_id_or_a_parameter_of_the_feed_is_a_problem(
     assert (problem["code"], detail in problem["detail"]) == (code, True)
 
 
-def test_the_reading_and_the_writing_route_share_the_path(client: Client) -> None:
-    """PUT keeps its own handler and its own id."""
-    assert client.request("PUT", "/v1/records/id1").text == "id1"
-
-
 @pytest.mark.parametrize("path", ["%FF", "a%C3", "%ED%A0%80"])
 def test_a_path_that_is_no_text_names_no_id(service: Service, client: Client, path: str) -> None:
     """Bytes that are not UTF-8 do not find the record whose id is the replacement character."""

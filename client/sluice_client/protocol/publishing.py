@@ -61,17 +61,6 @@ def publish(feed: Feed, records: Iterable[Any], idempotency_key: str, policy: Re
         begin += len(part)
 
 
-def put(feed: Feed, record_id: str, record: Any, idempotency_key: str, policy: RetryPolicy) -> Steps[Published, None]:
-    """Send a version of the record with this id, and emit what became of it.
-
-    Raises:
-        ProblemError, UnreachableError, ResponseError: as `publish`.
-    """
-    request = publish_request(feed, msgspec.json.encode(record), idempotency_key, record_id=record_id)
-    for result in (yield from _send(request, policy, 1)):
-        yield Emit(result)
-
-
 def bounded(policy: RetryPolicy) -> RetryPolicy:
     """Return the policy with no more patience than the service has memory."""
     given_s = LONGEST_PATIENCE_S if policy.patience_s is None else policy.patience_s

@@ -104,9 +104,7 @@ def schema_request(feed: Feed) -> Request:
     return Request("GET", f"{feed.below}/schema", headers={"Accept": "application/json"})
 
 
-def publish_request(feed: Feed, body: bytes, idempotency_key: str, *, record_id: str | None = None) -> Request:
-    """Return the request that sends a body of records, or a version of one record."""
+def publish_request(feed: Feed, body: bytes, idempotency_key: str) -> Request:
+    """Return the request that sends a body of records."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-    if record_id is None:
-        return Request("POST", feed.path, headers=headers, content=body)
-    return Request("PUT", f"{feed.path}/{quote(record_id, safe='')}", headers=headers, content=body)
+    return Request("POST", feed.path, headers=headers, content=body)

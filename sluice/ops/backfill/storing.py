@@ -108,7 +108,7 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], co
         # Archived messages are looked up however old they are.
         earlier=EarlierCopies(backend.runner, clock, from_us=MIN_US, older_than_us=0, lead_us=lead_us),
     )
-    watches = [asyncio.create_task(watch) for watch in pipelines.watches()]
+    watches = [asyncio.create_task(writer.watch()) for writer in pipelines.writers.values()]
     run = Backfill(plan, environment, streams, pipelines, backend.runner, counts)
     proofs = Proofs(settings.auth.signing_secret, settings.auth.heartbeat_signature)
     try:

@@ -64,7 +64,7 @@ def request_bytes(asked: Asked, message_id: str, bearer: Callable[[str], str]) -
         headers.append(("Authorization", f"Bearer {asked.token.text()}"))
     elif asked.caller:
         headers.append(("Authorization", f"Bearer {bearer(asked.caller)}"))
-    if body or asked.method in {"POST", "PUT"}:
+    if body or asked.method == "POST":
         headers.append(("Content-Length", str(len(body))))
     lines = "".join(f"{name}: {value.replace(MESSAGE_ID, message_id)}\r\n" for name, value in headers)
     return f"{asked.method} {asked.path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body

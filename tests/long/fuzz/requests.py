@@ -65,16 +65,12 @@ def _unwrapped(draw: st.DrawFn) -> Asked:
 
 @st.composite
 def _submissions(draw: st.DrawFn) -> Asked:
-    """Draw a POST or PUT of records."""
+    """Draw a POST of records."""
     payload, encoding = draw(st.one_of(st.tuples(PAYLOADS, ENCODINGS), st.tuples(GZIPS, ENCODINGS)))
     headers = encoding | draw(TYPES)
     if draw(st.booleans()):
         headers["idempotency-key"] = draw(st.sampled_from(["k", MESSAGE_ID, "", "k" * 300, "\xe9"]))
-    path = draw(
-        st.sampled_from(["/v1/records", "/v1/records", "/v1/records/a", "/v1/records/a%2Fb", "/v1/records/%ff"])
-    )
-    method = "POST" if path == "/v1/records" else "PUT"
-    return Asked(method=method, path=path, headers=tuple(headers.items()), body=payload, caller=draw(_CALLERS))
+    return Asked(method="POST", path="/v1/records", headers=tuple(headers.items()), body=payload, caller=draw(_CALLERS))
 
 
 @st.composite
