@@ -154,19 +154,6 @@ async def test_more_rejects_than_a_message_may_have_are_one(
     assert on.metrics.rejected_by_reason() == {"too_many_rejects": 1}
 
 
-async def test_nothing_of_a_message_with_too_many_rejects_is_stored() -> None:
-    """Its good records are within the one reject, from which all can be submitted again."""
-    on = ingest(max_rejects_per_message=3)
-    good, bad = record(b"1"), b"{}"
-    await on.take(b"\n".join([good, bad, bad, bad]), content_type=NDJSON)
-    assert (len(on.records.stored), len(on.rejects.stored)) == (1, 3)
-    worse = ingest(max_rejects_per_message=3)
-    await worse.take(b"\n".join([good, bad, bad, bad, bad, good]), content_type=NDJSON)
-    (row,) = worse.rejects.rows()
-    assert (worse.records.stored, row["reason"], row["field"]) == ([], "too_many_rejects", "id")
-    assert "4 of the first 5 records (of 6)" in row["detail"]
-
-
 async def test_one_large_reject_is_never_too_many() -> None:
     """To reject the message instead would be no less."""
     on = ingest(max_message_bytes=1_000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
-from app.ingest.decode.rejects import STATE, scrubber_of
+from app.ingest.decode.rejects import STATE
 from app.query.request.filters import parse_filters
 from app.record import RecordTypeError
 from app.schema.filters import filter_table
@@ -132,12 +132,6 @@ def test_bytes_that_are_no_object_are_withheld(data: bytes, encoding: str) -> No
     )
 
 
-def test_a_type_without_personal_data_has_no_scrubber() -> None:
-    """Its rejects keep their bytes, and its records cost nothing."""
-    plain = msgspec.defstruct("Plain", [("a", int)], forbid_unknown_fields=True)
-    assert scrubber_of(records_table(plain), HASHER) is None
-
-
 @pytest.mark.parametrize("visits", [*CODE_ERRORS])
 @pytest.mark.parametrize("several", [False, True])
 def test_the_words_of_a_types_own_code_are_withheld(visits: int, *, several: bool) -> None:
@@ -147,14 +141,6 @@ def test_the_words_of_a_types_own_code_are_withheld(visits: int, *, several: boo
     assert {(each.reason, each.field, each.detail) for each in rejects} == {
         ("invalid", None, "the record is not valid; the text of the error is withheld, as it may quote personal data")
     }
-
-
-def test_the_words_that_quote_no_value_stay() -> None:
-    """Those of the decoder, about the type and the place."""
-    _, (reject,) = rows_of(msgspec.json.encode(person(visits="x", email="y")))
-    assert reject.detail.startswith(
-        "2 errors: Expected `int`, got `str` - at `$.visits`; Expected `str` matching regex"
-    )
 
 
 def test_a_replay_of_a_scrubbed_reject_stores_what_the_record_would_have_stored() -> None:
@@ -195,17 +181,6 @@ def test_a_reject_is_scrubbed_by_the_version_of_the_record(
     assert reject.state == state
     assert (msgspec.json.decode(reject.raw) if reject.raw else None) == kept
     assert MARKER not in reject.detail
-
-
-def test_an_older_record_is_protected_as_the_newest() -> None:
-    """The upgrade sees the value, the row does not."""
-    table = records_table(VERSIONS, hasher=HASHER)
-    reader = RecordReader(table, ProtoRowEncoder(table).encoder, LIMITS)
-    data = msgspec.json.encode({"id": MARKER, "mail": EMAIL})
-    (row,), rejects = read_message(reader, Message(key="1:0", data=data))
-    assert not rejects
-    assert MARKER.encode() not in row.encoded
-    assert HASHER(EMAIL).encode() in row.encoded
 
 
 def test_fixed_filters_of_grants_are_hashed() -> None:

@@ -11,20 +11,6 @@ from sluice.testing.service import SETTINGS, Service, running
 _ID = msgspec.Meta(extra={"sluice": ["id"]})
 
 
-class StrictLine(msgspec.Struct, forbid_unknown_fields=True):
-    """A nested Struct that rejects."""
-
-    sku: str
-
-
-class StrictOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """A type that rejects."""
-
-    id: Annotated[str, _ID]
-    lines: list[StrictLine] = []
-    ship: StrictLine | None = None
-
-
 class Line(msgspec.Struct):
     """A nested Struct that drops."""
 

@@ -4,8 +4,8 @@ msgspec stops at the first error, so a producer with three wrong fields would ne
 has refused a record, it is read again member by member, with a decoder for each declared field. The first error is
 always the decoder's own.
 
-Cost is bounded: each value is decoded at most twice and each level is scanned once, and a message has a budget of
-values. A record that is beyond it, or is large, has its first error only.
+Cost is bounded: each value is decoded once for each level above it at most, and a message has a budget of values. A
+record that is beyond it, or is large, has its first error only.
 """
 
 import re
@@ -78,7 +78,7 @@ class FaultFinder:
     """Finds the errors of records of one type, whose columns are `columns`."""
 
     def __init__(self, record_type: Any, columns: tuple[Column, ...]) -> None:
-        self._record = _StructFaults(record_type, record_type, columns)
+        self._record = _Value(record_type, None, columns)
 
     def all_of(self, first: FieldFault, piece: bytes, examined: ExaminedValues) -> tuple[FieldFault, ...]:
         """Return the errors of the record in `piece`, with `first`, which its decoder gave, in front."""
@@ -146,74 +146,53 @@ def _below(error: Exception, path: str) -> FieldFault:
     return FieldFault(None, detail, detail)
 
 
-class _ValueFaults:
-    """Finds the error of a value that is no Struct: one at most, or one for each item of a list."""
+class _Value:
+    """Finds the errors of a value of type `hint`: those of a Struct's members or of a list's items, else its own.
 
-    def __init__(self, hint: Any, check: ValueCheck | None) -> None:
-        self._decoder, self._check = msgspec.json.Decoder(hint), check
+    It is stored in `column`, which has a column for each member of a Struct; None: it is dropped, and decoded only.
+    """
 
-    def find(self, raw: bytes, path: str) -> _Found:
-        """Yield the error of the value, if it has one."""
-        try:
-            value = self._decoder.decode(raw)
-        except Exception as error:
-            yield _below(error, path)
-            return
-        reason = self._check(value) if self._check is not None and value is not None else None
-        name = path.removeprefix(".")
-        yield None if reason is None else FieldFault(name, f"{name} {reason}")
-
-
-class _ListFaults:
-    """Finds the errors of each item of a list, and of its length."""
-
-    def __init__(self, hint: Any, item: "_Faults") -> None:
-        self._decoder, self._item = msgspec.json.Decoder(hint), item
-
-    def find(self, raw: bytes, path: str) -> _Found:
-        """Yield the errors of the items, in order; that of the list itself if all items are right."""
-        try:
-            items = _items.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield from _of_whole(self._decoder, raw, path)
-            return
-        has_fault = False
-        for index, item in enumerate(items):
-            for fault in self._item.find(bytes(item), f"{path}[{index}]"):
-                has_fault = has_fault or fault is not None
-                yield fault
-        if not has_fault:
-            yield from _of_whole(self._decoder, raw, path)
-
-
-class _StructFaults:
-    """Finds the errors of each member of a Struct, and those of its own code."""
-
-    def __init__(self, hint: Any, struct: Any, columns: tuple[Column, ...]) -> None:
-        declared = get_origin(struct) or struct
-        fields, by_name = msgspec.structs.fields(struct), {column.name: column for column in columns}
+    def __init__(self, hint: Any, column: Column | None, members: tuple[Column, ...] = ()) -> None:
         self._decoder = msgspec.json.Decoder(hint)
-        self._members = {each.encode_name: _faults(each.type, by_name.get(each.encode_name)) for each in fields}
-        self._required = [each.encode_name for each in fields if each.required]
-        self._forbids = declared.__struct_config__.forbid_unknown_fields
-        self._has_code = hasattr(declared, "__post_init__")
+        self._check: ValueCheck | None = None
+        self._item: _Value | None = None
+        self._members: dict[str, _Value] = {}
+        self._required, self._forbids = list[str](), False
+        bare = _without_metadata(hint)
+        if get_origin(bare) in {Union, UnionType}:
+            bare = _without_metadata(next(each for each in get_args(bare) if each is not NoneType))
+        declared = get_origin(bare) or bare
+        if isinstance(declared, type) and issubclass(declared, msgspec.Struct) and (column or members):
+            by_name = {each.name: each for each in (column.fields if column else members)}
+            fields = msgspec.structs.fields(bare)
+            self._members = {each.encode_name: _Value(each.type, by_name.get(each.encode_name)) for each in fields}
+            self._required = [each.encode_name for each in fields if each.required]
+            self._forbids = declared.__struct_config__.forbid_unknown_fields
+        elif column is not None and declared is list:
+            self._item = _Value(get_args(bare)[0], column)
+        elif column is not None:
+            self._check = value_check(column)
 
     def find(self, raw: bytes, path: str) -> _Found:
-        """Yield the errors of the members, in order; then what is missing, or the error of the Struct's own code."""
-        try:
-            members = _members.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield from _of_whole(self._decoder, raw, path)
-            return
-        yield None
+        """Yield the errors inside the value, in order; its own if there are none, such as a list's length."""
         has_fault = False
-        for fault in self._of_members(members, path):
+        for fault in self._inside(raw, path):
             has_fault = has_fault or fault is not None
             yield fault
-        if self._has_code and not has_fault:
-            yield from _of_whole(self._decoder, raw, path)
+        if not has_fault:
+            yield self._own(raw, path)
 
-    def _of_members(self, members: dict[str, msgspec.Raw], path: str) -> _Found:
+    def _inside(self, raw: bytes, path: str) -> _Found:
+        try:
+            items = _items.decode(raw) if self._item is not None else ()
+            members = _members.decode(raw) if self._members else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return  # it is no list or object at all, which its own error says
+        for index, item in enumerate(items):
+            if self._item is not None:
+                yield from self._item.find(bytes(item), f"{path}[{index}]")
+        if members is None:
+            return
         for name, value in members.items():
             member = self._members.get(name)
             if member is not None:
@@ -224,31 +203,14 @@ class _StructFaults:
             if name not in members:
                 yield _below(msgspec.ValidationError(f"Object missing required field `{name}`"), path)
 
-
-_Faults = _ValueFaults | _ListFaults | _StructFaults
-
-
-def _of_whole(decoder: Any, raw: bytes, path: str) -> Iterator[FieldFault]:
-    """Yield the error of decoding a value as a whole, if there is one."""
-    try:
-        decoder.decode(raw)
-    except Exception as error:
-        yield _below(error, path)
-
-
-def _faults(hint: Any, column: Column | None) -> _Faults:
-    """Return what finds the errors of a field of type `hint`, stored in `column`; in none if it is dropped."""
-    if column is None:
-        return _ValueFaults(hint, None)
-    bare = _without_metadata(hint)
-    if get_origin(bare) in {Union, UnionType}:
-        bare = _without_metadata(next(each for each in get_args(bare) if each is not NoneType))
-    if bare is list or get_origin(bare) is list:
-        return _ListFaults(hint, _faults(get_args(bare)[0], column))
-    declared = get_origin(bare) or bare
-    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
-        return _StructFaults(hint, bare, column.fields)
-    return _ValueFaults(hint, value_check(column))
+    def _own(self, raw: bytes, path: str) -> FieldFault | None:
+        try:
+            value = self._decoder.decode(raw)
+        except Exception as error:
+            return _below(error, path)
+        reason = self._check(value) if self._check is not None and value is not None else None
+        name = path.removeprefix(".")
+        return None if reason is None else FieldFault(name, f"{name} {reason}")
 
 
 def _without_metadata(hint: Any) -> Any:

@@ -5,7 +5,6 @@ import gzip
 import json
 import re
 import zlib
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +21,6 @@ from app.ingest.decode.payload import (
     STRING_HINT,
     malformed_detail,
 )
-from sluice.testing.service import running
 from tests.ingest.reading import GOOD, read
 from tests.support.process import ROOT
 
@@ -34,27 +32,19 @@ _BEGIN = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z","data":'
     ("data", "hint"),
     [
         (_BEGIN + b"NaN}", "NaN is not JSON: send null"),
-        (_BEGIN + b"[1, NaN]}", "NaN is not JSON: send null"),
         (_BEGIN + b'{"a":nan}}', "nan is not JSON: send null"),
-        (_BEGIN + b"nan}", "nan is not JSON: send null"),
-        (_BEGIN + b"Infinity}", "Infinity is not JSON: send null"),
         (_BEGIN + b"-Infinity}", "-Infinity is not JSON: send null"),
         (_BEGIN + b'{"a": -inf, "b": 1}}', "-inf is not JSON: send null"),
         (_BEGIN + b"None}", "None is not JSON: send null"),
-        (b"[" + _BEGIN + b"NaN}]", "NaN is not JSON: send null"),
         (b"NaN", "NaN is not JSON: send null"),
         (GOOD + b"\n" + GOOD, NDJSON_HINT),
         (GOOD + b"\r\n\n  " + GOOD + b"\n", NDJSON_HINT),
-        (GOOD + b"\n{broken", NDJSON_HINT),
         (GOOD + GOOD, SEVERAL_HINT),
-        (GOOD + b" {}", SEVERAL_HINT),
         (GOOD + b",\n" + GOOD, SEVERAL_HINT),
         (gzip.compress(GOOD, mtime=0), GZIP_HINT),
-        (gzip.compress(GOOD * 9_000, mtime=0), GZIP_HINT),
         (zlib.compress(GOOD), "looks like zlib: compress with gzip, or not at all"),
         (b"\x28\xb5\x2f\xfd" + GOOD, "looks like Zstandard: compress with gzip, or not at all"),
         (base64.b64encode(GOOD), "looks like base64: send the bytes themselves"),
-        (base64.b64encode(b"[" + GOOD + b"]"), "looks like base64: send the bytes themselves"),
         (base64.b64encode(gzip.compress(GOOD, mtime=0)), "looks like base64: send the bytes themselves"),
         (b"\xef\xbb\xbf" + GOOD, "begins with a byte order mark: leave it out"),
         (GOOD.decode().encode("utf-16"), "looks like UTF-16: send UTF-8"),
@@ -79,9 +69,6 @@ def test_a_hint_names_what_would_be_right(data: bytes, hint: str) -> None:
         (GOOD + b'\n"{"', ""),
         (_BEGIN + b'"NaN", }', ""),
         (_BEGIN + b'"x" NaN"}', ""),
-        (_BEGIN + b"NaNa}", ""),
-        (_BEGIN + b"nothing}", ""),
-        (b"{", "application/json"),
     ],
 )
 def test_nothing_is_guessed_where_it_does_not_fit(data: bytes, content_type: str) -> None:
@@ -110,15 +97,6 @@ def test_a_wrong_declaration_is_named(
     assert reject.detail.endswith(f" ({hint})")
 
 
-@pytest.mark.parametrize(
-    ("data", "content_encoding"), [(b"1", ""), (b'"text"', ""), (b'{"id":[{}]}', ""), (b"no gzip", "gzip")]
-)
-def test_other_faults_are_told_without_a_guess(data: bytes, content_encoding: str) -> None:
-    """A number, a text, a field of the wrong type, bytes of any kind."""
-    _, (reject,) = read(data, content_encoding=content_encoding)
-    assert not re.search(r"send|looks like|declare", reject.detail)
-
-
 @given(st.binary(max_size=40))
 def test_any_bytes_get_a_detail(data: bytes) -> None:
     """A hint never fails, whatever the payload."""
@@ -134,16 +112,3 @@ def test_the_producers_page_lists_the_hints() -> None:
     hints = {value for name, value in vars(payload).items() if name.endswith("_HINT")}
     assert len(hints) == 7
     assert {hint for hint in hints if f"| `{hint}` |" not in page} == set()
-
-
-@pytest.mark.parametrize(
-    ("body", "hint"), [(_BEGIN + b"NaN}", "NaN is not JSON: send null"), (GOOD + b"\n" + GOOD, NDJSON_HINT)]
-)
-async def test_the_hint_reaches_who_sent_it(body: bytes, hint: str) -> None:
-    """In the problem over HTTP, and in the rejects for what was pushed."""
-    async with running() as service:
-        answer: Any = (await service.client.post("/v1/records", content=body)).json()
-        assert (answer["code"], hint in answer["errors"][0]["message"]) == ("rejected", True)
-        assert (await service.push_bytes(body)).status_code == 204
-        for reject in (await service.client.get("/v1/rejects")).json()["records"]:
-            assert hint in reject["detail"]

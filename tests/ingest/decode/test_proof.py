@@ -110,14 +110,6 @@ async def test_a_publisher_cannot_make_its_rejects_unreplayable() -> None:
     assert base64.b64decode(reject["payload"]) == b'{"id":7}'
 
 
-def test_without_a_secret_no_signature_is_valid() -> None:
-    """Not even the one that an empty secret would make."""
-    canary = {"sluice-heartbeat": "1", "sluice-signature": BEATS}
-    for attributes in (canary, signed("6:1:0"), signed("6:1:0", DATA, "")):
-        for message in opened(attributes, NO_PROOFS):
-            assert message.delivery_key(0) == f"{OWN}:0"
-
-
 @pytest.mark.parametrize("secret", ["", SECRET])
 def test_the_schedulers_signature_proves_canaries_and_nothing_else(secret: str) -> None:
     """Whoever reads it where Terraform keeps it can mark their own messages as canaries, and replay nothing."""

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.faults import field_path
 from app.ingest.decode.reader import RecordReader
 from app.record import Record
 from app.schema.table import records_table
@@ -205,19 +204,3 @@ def test_no_bytes_are_lost_whatever_they_are(data: bytes, content_type: str, con
     assert rows == []
     assert all(reject.raw in data for reject in rejects)
     assert rejects or data.strip() in {b"[]", b"[ ]"} or content_encoding == "gzip"
-
-
-@pytest.mark.parametrize(
-    ("message", "path"),
-    [
-        ("Expected `int`, got `str` - at `$.a.b[2].c`", "a.b[2].c"),
-        ("Object missing required field `x` - at `$.a`", "a.x"),
-        ("Object contains unknown field `x`", "x"),
-        ("Expected `object`, got `int`", None),
-        ("Expected `str`, got `int` - at `$[...]`", "[...]"),
-        ("Expected `str` of length <= 3 - at `key in $.attributes`", "attributes"),
-    ],
-)
-def test_field_path_reads_msgspecs_messages(message: str, path: str | None) -> None:
-    """The path comes out of each form of message that msgspec has."""
-    assert field_path(message) == path
