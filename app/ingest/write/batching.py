@@ -91,29 +91,20 @@ class Batcher:
         return messages
 
 
-def chunks(sizes: list[int], limits: BatchLimits) -> list[range]:
-    """Cut consecutive rows of these byte sizes into ranges that each fit one append."""
-    cut: list[range] = []
-    start = total = 0
-    for position, size in enumerate(sizes):
-        total += size
-        if position > start and (position - start >= limits.max_rows or total > limits.max_bytes):
-            cut.append(range(start, position))
-            start, total = position, size
-    if start < len(sizes):
-        cut.append(range(start, len(sizes)))
-    return cut
-
-
 def parts_of(rows: Sequence[bytes], size: int, limits: BatchLimits) -> list[tuple[Sequence[bytes], int, int]]:
     """Cut the rows of a message, of `size` bytes, into parts that each fit one append; nearly always there is one.
 
     Each part comes with the position of its first row, and with its size in bytes.
     """
-    if rows and size <= limits.max_bytes and len(rows) <= limits.max_rows:
+    if size <= limits.max_bytes and len(rows) <= limits.max_rows:
         return [(rows, 0, size)]
-    parts = [(rows[cut.start : cut.stop], cut.start) for cut in chunks([len(row) for row in rows], limits)]
-    return [(part, first, sum(map(len, part))) for part, first in parts]
+    parts, start, total = list[tuple[Sequence[bytes], int, int]](), 0, 0
+    for position, row in enumerate(rows):
+        if position > start and (position - start >= limits.max_rows or total + len(row) > limits.max_bytes):
+            parts.append((rows[start:position], start, total))
+            start, total = position, 0
+        total += len(row)
+    return [*parts, (rows[start:], start, total)]
 
 
 class SharedTarget:
@@ -190,7 +181,7 @@ class Dispatcher:
     ) -> None:
         self._send, self._clock = send, clock
         self._target_in_flight, self.max_in_flight = target_in_flight, max_in_flight
-        self._batcher: Batcher = Batcher(limits)
+        self.waiting = Batcher(limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._due: asyncio.Handle | Timer | None = None
         self._is_due_soon = self._closed = False
@@ -199,24 +190,11 @@ class Dispatcher:
         self._spacing = AppendSpacing(clock.elapsed_us, target_in_flight)
         self._shared = shared or SharedTarget()
 
-    def __len__(self) -> int:
-        """Return how many parts of messages wait."""
-        return len(self._batcher)
-
-    @property
-    def oldest(self) -> Pending | None:
-        """The part that has waited longest."""
-        return self._batcher.oldest
-
     def add(self, part: Pending) -> None:
         """Queue a part; messages that arrive in the same iteration of the event loop share a batch."""
-        self._batcher.add(part)
-        if self._due is None or (self._batcher.is_full and not self._is_due_soon):
+        self.waiting.add(part)
+        if self._due is None or (self.waiting.is_full and not self._is_due_soon):
             self._plan()
-
-    def take_all(self) -> list[Pending]:
-        """Remove and return all waiting parts."""
-        return self._batcher.take_all()
 
     def acknowledged(self, took_us: int) -> None:
         """Record how long the store took to acknowledge an append."""
@@ -230,7 +208,7 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._batcher.take_all()
+        self.waiting.take_all()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in the background, until `close`."""
@@ -255,7 +233,7 @@ class Dispatcher:
 
     def _wait_us(self) -> int | None:
         """Return how long the next batch must still wait; None if it waits for an append to end."""
-        if self._batcher.is_full and self.in_flight < self.max_in_flight:
+        if self.waiting.is_full and self.in_flight < self.max_in_flight:
             return 0
         if self.in_flight >= self._target_in_flight:
             return None
@@ -265,14 +243,14 @@ class Dispatcher:
 
     def _dispatch(self) -> None:
         self._unplan()
-        while len(self._batcher) and not self._closed:
+        while len(self.waiting) and not self._closed:
             if self._wait_us() != 0:
                 self._plan()
                 return
             self.in_flight += 1
             self._shared.in_flight += 1
             self._spacing.begun()
-            self.spawn(self._run(self._batcher.take()))
+            self.spawn(self._run(self.waiting.take()))
 
     async def _run(self, batch: list[Pending]) -> None:
         try:

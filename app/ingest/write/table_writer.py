@@ -126,12 +126,12 @@ class TableWriter:
     @property
     def waiting(self) -> int:
         """How many parts of messages wait for an append."""
-        return len(self._dispatcher)
+        return len(self._dispatcher.waiting)
 
     @property
     def oldest_wait_s(self) -> float:
         """How long the oldest waiting message has waited for an append, in seconds."""
-        oldest = self._dispatcher.oldest
+        oldest = self._dispatcher.waiting.oldest
         return 0.0 if oldest is None else (self._clock.elapsed_us() - oldest.begun_us) / MICROSECONDS
 
     def refusal(self, byte_count: int = 0) -> Unavailable | Throttled | None:
@@ -196,9 +196,9 @@ class TableWriter:
 
     def record_check(self, obstacle: TableCheck) -> None:
         """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
-        idle = not (self._flows or self._late_groups or self._dispatcher.in_flight or len(self._dispatcher))
+        idle = not (self._flows or self._late_groups or self._dispatcher.in_flight or len(self._dispatcher.waiting))
         if (trip := self.health.record_check(obstacle, idle=idle)) is not None:
-            fail(self._dispatcher.take_all(), trip.verdict)
+            fail(self._dispatcher.waiting.take_all(), trip.verdict)
 
     async def watch(self) -> None:
         """Check the table at the start, and every half minute while something is wrong with it.
@@ -303,7 +303,7 @@ class TableWriter:
                     await self._postpone(group, range(len(group.slots)), verdict)
                     groups.append(group)
                 case Trip() as trip:
-                    fail(self._dispatcher.take_all(), self.health.trip(trip))
+                    fail(self._dispatcher.waiting.take_all(), self.health.trip(trip))
                     groups.append(group)  # a pause fails all groups but late ones, which wait for its end
             group = await self._next_group(groups, again)
             if group is not None:
@@ -324,7 +324,7 @@ class TableWriter:
         refusals = messages[0].refusals
         if len(messages) > 1 or refusals is None:
             return decide(outcome, attempt)
-        is_idle = self._flows == 1 and not len(self._dispatcher)
+        is_idle = self._flows == 1 and not len(self._dispatcher.waiting)
         attempt = msgspec.structs.replace(
             attempt,
             refusals=refusals.alone,

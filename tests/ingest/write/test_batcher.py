@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.write.batching import Batcher, BatchLimits, chunks
+from app.ingest.write.batching import Batcher, BatchLimits, parts_of
 from app.ingest.write.messages import Pending
 
 items = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 500)))
@@ -35,11 +35,12 @@ def test_batches_are_the_queue_in_order_each_within_its_caps_and_full(
     assert (len(batcher), batcher.oldest) == (0, None)
 
 
-@given(st.lists(st.integers(0, 300)), limits)
-def test_chunks_tile_the_rows_within_the_caps(sizes: list[int], limit: BatchLimits) -> None:
-    """A message's rows are cut into consecutive ranges, each within the caps or a single row."""
-    cut = chunks(sizes, limit)
-    assert [position for part in cut for position in part] == list(range(len(sizes)))
-    for part in cut:
-        total = sum(sizes[position] for position in part)
-        assert len(part) == 1 or (len(part) <= limit.max_rows and total <= limit.max_bytes)
+@given(st.lists(st.integers(0, 300), min_size=1), limits)
+def test_parts_tile_the_rows_within_the_caps(sizes: list[int], limit: BatchLimits) -> None:
+    """A message's rows are cut into consecutive parts, each within the caps or a single row."""
+    rows = [b"x" * size for size in sizes]
+    parts = parts_of(rows, sum(sizes), limit)
+    assert [row for part, _, _ in parts for row in part] == rows
+    for part, first, size in parts:
+        assert (part, sum(map(len, part))) == (rows[first : first + len(part)], size)
+        assert len(part) == 1 or (len(part) <= limit.max_rows and size <= limit.max_bytes)

@@ -31,7 +31,7 @@ async def test_batches_that_are_not_full_keep_their_distance() -> None:
         await desk.clock.advance(0.004)
     assert desk.sent == [[b"a"], [b"b"], [b"c"], [b"d"]]
     assert desk.sent_us == [0, 1_000, 4_000, 8_000]  # the third was allowed at 3, and came at 4
-    assert (len(desk.dispatcher), desk.timers) == (1, 0), "with four under way an end is what it waits for"
+    assert (len(desk.dispatcher.waiting), desk.timers) == (1, 0), "with four under way an end is what it waits for"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_full_batches_go_as_long_as_there_is_room() -> None:
     desk = Desk(target_in_flight=2, max_in_flight=4)
     await desk.added(*(b"%d" % number for number in range(14)))
     assert [len(batch) for batch in desk.sent] == [3, 3, 3, 3]
-    assert (len(desk.dispatcher), desk.timers) == (2, 0)
+    assert (len(desk.dispatcher.waiting), desk.timers) == (2, 0)
     await desk.answer(0)
     assert len(desk.sent) == 4, "three are under way, and the rest is not full"
     await desk.added(b"x")
@@ -89,7 +89,7 @@ async def test_what_is_taken_away_while_it_is_about_to_go_is_not_sent(*, timed: 
     if timed:
         await desk.added(b"a")
     desk.add(b"b", b"c")
-    assert [each.rows for each in desk.dispatcher.take_all()] == [(b"b",), (b"c",)]
+    assert [each.rows for each in desk.dispatcher.waiting.take_all()] == [(b"b",), (b"c",)]
     await desk.clock.advance(0.1)
     assert desk.sent == [[b"a"]][: int(timed)]
     await desk.added(b"d")
@@ -106,7 +106,7 @@ async def test_close_sends_nothing_that_was_about_to_go_and_leaves_nothing(*, ti
         await desk.added(b"a")
     desk.add(b"b")
     await desk.dispatcher.close()
-    assert (len(desk.dispatcher), desk.timers) == (0, 0)
+    assert (len(desk.dispatcher.waiting), desk.timers) == (0, 0)
     assert all(answer.cancelled() for answer in desk.answers)
     await desk.clock.advance(1)
     assert desk.sent == [[b"a"]][: int(timed)]
@@ -123,7 +123,7 @@ async def test_close_in_the_turn_in_which_a_batch_begins_leaves_nothing(spare_tu
     await turns(spare_turns)
     await desk.dispatcher.close()
     await turns()
-    assert (len(desk.dispatcher), desk.timers, desk.dispatcher._tasks) == (0, 0, set())
+    assert (len(desk.dispatcher.waiting), desk.timers, desk.dispatcher._tasks) == (0, 0, set())
     assert all(answer.done() for answer in desk.answers)
 
 
@@ -171,6 +171,6 @@ def test_every_row_is_sent_once_in_order_and_none_waits_for_ever(
         assert [row for batch in desk.sent for row in batch] == [b"%d" % number for number in range(rows)]
         assert max(map(len, desk.sent)) <= 3
         assert desk.most <= target_in_flight + more
-        assert (len(desk.dispatcher), desk.dispatcher.in_flight, desk.timers) == (0, 0, 0)
+        assert (len(desk.dispatcher.waiting), desk.dispatcher.in_flight, desk.timers) == (0, 0, 0)
 
     asyncio.run(played())
