@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import RecordReader
 from app.ingest.decode.rejects import STATE
-from app.query.request.filters import parse_filters
 from app.record import RecordTypeError
-from app.schema.filters import filter_table
 from app.schema.protection import MARK, Hasher
 from app.schema.table import records_table
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
@@ -57,19 +55,6 @@ def rows_of(
     reader = RecordReader(TABLE, ENCODERS[encoder], LIMITS, HASHER)
     rows, rejects = read_message(reader, Message(key="1:0", data=data, attributes=attributes or {}))
     return [row.encoded for row in rows], rejects
-
-
-@pytest.mark.parametrize("encoder", [*ENCODERS])
-@pytest.mark.parametrize("several", [False, True])
-def test_no_row_holds_personal_data(encoder: str, *, several: bool) -> None:
-    """Alone and in an array, for either store, a row has the hashes and marks instead."""
-    data = msgspec.json.encode([person(), person()] if several else person())
-    rows, rejects = rows_of(data, encoder)
-    assert (len(rows), rejects) == (1 + several, [])
-    for row in rows:
-        assert MARKER.encode() not in row
-        assert b"1970" not in row
-        assert HASHER(EMAIL).encode() in row
 
 
 def test_a_row_has_the_hashes_and_marks() -> None:
@@ -183,14 +168,6 @@ def test_a_reject_is_scrubbed_by_the_version_of_the_record(
     assert MARKER not in reject.detail
 
 
-def test_fixed_filters_of_grants_are_hashed() -> None:
-    """As those of a query are, whichever way the value is written."""
-    fields = filter_table(TABLE)
-    for text in (EMAIL, HASHER(EMAIL)):
-        (condition,) = parse_filters(fields, [("email", text)])
-        assert condition.values == (HASHER(EMAIL),)
-
-
 async def test_a_message_that_no_stream_takes_is_withheld_if_any_stream_holds_personal_data() -> None:
     """It may be meant for that stream."""
     settings = SETTINGS.replace(streams="tests.ingest.people:STREAMS", pii_secret=SECRET)
@@ -216,17 +193,6 @@ async def test_a_reject_of_a_message_that_no_rule_names_is_withheld_if_another_s
         ("visits", None),
         ("visits", "withheld"),
     ]
-
-
-async def test_a_person_is_erased_with_the_rejects() -> None:
-    """By the value, though the table and the rejects hold hashes only."""
-    async with running(PEOPLE) as service:
-        for sent in (person(), person(visits="x")):
-            await service.client.post("/v1/records", json=sent)
-        erased = await service.client.delete(f"/v1/records/{MARKER}")
-        assert erased.status_code == 200, erased.text
-        assert (await service.client.get(f"/v1/records/{MARKER}")).status_code == 404
-        assert (await service.client.get("/v1/rejects")).json()["records"] == []
 
 
 async def everything(service: Service) -> str:

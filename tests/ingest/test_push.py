@@ -47,19 +47,3 @@ async def test_a_request_that_breaks_off_stores_nothing() -> None:
         assert sent[0]["status"] == 400
         assert service.ingest.in_flight.holdings == 0
         assert (await service.client.get("/v1/rejects")).json()["records"] == []
-
-
-async def test_an_unwrapped_push_goes_all_the_way() -> None:
-    """A subscription with payload unwrapping stores the same record with the same envelope."""
-    async with running() as service:
-        headers = {
-            "Authorization": f"Bearer {tokens.token()}",
-            "x-goog-pubsub-message-id": "42",
-            "x-goog-pubsub-publish-time": "2026-01-31T12:00:00Z",
-            "x-goog-pubsub-subscription-name": "projects/p/subscriptions/s",
-            "origin": "test",
-        }
-        assert (await service.client.post("/pubsub/push", json=GOOD, headers=headers)).status_code == 204
-        (record,) = (await service.client.get("/v1/records")).json()["records"]
-        assert (record["id"], record["message_id"]) == ("a", "42")
-        assert record["attributes"] == {"content-type": "application/json", "origin": "test"}

@@ -63,7 +63,7 @@ class Batcher:
     def add(self, message: Pending) -> None:
         """Put `message` at the end."""
         self._waiting.append(message)
-        self._rows += message.row_count
+        self._rows += len(message.rows)
         self._bytes += message.byte_count
 
     def take(self) -> list[Pending]:
@@ -74,12 +74,12 @@ class Batcher:
         rows = size = 0
         while self._waiting:
             message = self._waiting[0]
-            rows += message.row_count
+            rows += len(message.rows)
             size += message.byte_count
             if batch and (rows > self._limits.max_rows or size > self._limits.max_bytes):
                 break
             batch.append(self._waiting.popleft())
-            self._rows -= message.row_count
+            self._rows -= len(message.rows)
             self._bytes -= message.byte_count
         return batch
 

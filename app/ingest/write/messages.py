@@ -57,7 +57,7 @@ class RefusedMessages:
         self._by_key.pop(key, None)
 
 
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """A message, or a part of one that fits an append, and the future of its verdict.
 
     `first` is the position of its first row in the message. `begun_us` is when it began to wait (the clock's
@@ -65,40 +65,21 @@ class Pending:
     identifies the message in every delivery. `refusals` are None until the store refuses an append that holds it.
     """
 
-    __slots__ = (
-        "begun_us",
-        "byte_count",
-        "first",
-        "key",
-        "open_rows",
-        "refusals",
-        "reject",
-        "row_count",
-        "rows",
-        "span",
-        "verdict",
-    )
-
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one wait; positional, as there is one for each message
-        self,
-        rows: Sequence[bytes],
-        first: int,
-        byte_count: int,
-        begun_us: int,
-        reject: OnRefused | None,
-        span: Span | None,
-        verdict: asyncio.Future[Verdict],
-        key: str = "",
-    ) -> None:
-        self.rows, self.first, self.byte_count, self.begun_us = rows, first, byte_count, begun_us
-        self.reject, self.span, self.verdict, self.key = reject, span, verdict, key
-        self.row_count = self.open_rows = len(rows)
-        self.refusals: Refusals | None = None
+    rows: Sequence[bytes]
+    first: int
+    byte_count: int
+    begun_us: int
+    reject: OnRefused | None
+    span: Span | None
+    verdict: asyncio.Future[Verdict]
+    key: str = ""
+    refusals: Refusals | None = None
+    durable_rows: int = 0
 
     def settle(self, rows: int) -> None:
         """Count `rows` as durable; the last one answers the waiter."""
-        self.open_rows -= rows
-        if not self.open_rows and not self.verdict.done():
+        self.durable_rows += rows
+        if self.durable_rows == len(self.rows) and not self.verdict.done():
             self.verdict.set_result(DURABLE)
 
     def fail(self, verdict: Unavailable | Throttled) -> None:
@@ -167,4 +148,4 @@ class Group(msgspec.Struct, frozen=True):
 
 def group_of(messages: Iterable[Pending]) -> Group:
     """Return all rows of `messages`."""
-    return Group([(message, index) for message in messages for index in range(message.row_count)])
+    return Group([(message, index) for message in messages for index in range(len(message.rows))])

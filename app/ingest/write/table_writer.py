@@ -252,7 +252,7 @@ class TableWriter:
         if isinstance(outcome, Stored) and not outcome.late:
             self.health.stored()
             for message in batch:
-                message.settle(message.row_count)
+                message.settle(len(message.rows))
         else:
             await self._resolve(group_of(batch), outcome, newest_stored)
 

@@ -29,27 +29,6 @@ def paced(target_in_flight: int = 4, ack_us: int = ACK_US) -> tuple[Hand, Append
     return hand, pace
 
 
-@pytest.mark.parametrize(("ack_us", "waits_us"), [(60_000_000, [0]), (0, [0, 0, 0, 0])], ids=["idle", "never answered"])
-def test_nothing_waits_while_nothing_is_under_way_or_known(ack_us: int, waits_us: list[int]) -> None:
-    """However slow the store was, and until a first acknowledgement says how long one takes."""
-    _, pace = paced(ack_us=ack_us)
-    assert [pace.wait_us(in_flight) for in_flight in range(len(waits_us))] == waits_us
-
-
-def test_the_time_that_has_passed_since_the_last_one_began_counts() -> None:
-    """A message that comes late enough does not wait; one that comes earlier waits for the rest."""
-    hand, pace = paced()
-    assert pace.wait_us(1) == 1_250
-    hand.now_us += 1_000
-    assert pace.wait_us(1) == 250
-    hand.now_us += 250
-    assert pace.wait_us(1) == 0
-    hand.now_us += 3_600_000_000
-    assert pace.wait_us(3) == 0
-    pace.begun()
-    assert pace.wait_us(1) == 1_250
-
-
 @pytest.mark.parametrize("target_in_flight", [2, 4, 8])
 @pytest.mark.parametrize("ack_us", [500, 20_000, 10_000_000])
 def test_where_there_is_always_something_to_send_it_settles_at_as_many_as_are_to_be_under_way(

@@ -26,10 +26,10 @@ def test_batches_are_the_queue_in_order_each_within_its_caps_and_full(
     taken: list[Pending] = []
     while batch := batcher.take():
         taken += batch
-        rows, size = sum(each.row_count for each in batch), sum(each.byte_count for each in batch)
+        rows, size = sum(len(each.rows) for each in batch), sum(each.byte_count for each in batch)
         assert len(batch) == 1 or (rows <= limit.max_rows and size <= limit.max_bytes)
         if (follower := batcher.oldest) is not None:
-            rows, size = rows + follower.row_count, size + follower.byte_count
+            rows, size = rows + len(follower.rows), size + follower.byte_count
             assert rows > limit.max_rows or size > limit.max_bytes
     assert taken == queue
     assert (len(batcher), batcher.oldest) == (0, None)

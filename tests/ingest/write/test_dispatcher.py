@@ -58,18 +58,6 @@ async def test_what_comes_while_a_batch_waits_for_its_time_goes_with_it(
     assert (desk.sent[1:], desk.sent_us[1:], desk.timers) == (later, sent_us, 0)
 
 
-async def test_full_batches_go_as_long_as_there_is_room() -> None:
-    """Beyond `target_in_flight` too, up to `max_in_flight`; then an end is waited for."""
-    desk = Desk(target_in_flight=2, max_in_flight=4)
-    await desk.added(*(b"%d" % number for number in range(14)))
-    assert [len(batch) for batch in desk.sent] == [3, 3, 3, 3]
-    assert (len(desk.dispatcher.waiting), desk.timers) == (2, 0)
-    await desk.answer(0)
-    assert len(desk.sent) == 4, "three are under way, and the rest is not full"
-    await desk.added(b"x")
-    assert desk.sent[4:] == [[b"12", b"13", b"x"]]
-
-
 async def test_an_append_that_fails_makes_way_for_the_next() -> None:
     """Whatever `send` raises is its caller's defect, and stops nobody else."""
     desk = Desk(target_in_flight=1, max_in_flight=1)

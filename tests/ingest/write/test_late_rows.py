@@ -1,7 +1,6 @@
 """Rows that are late are appended once more under another key: each order of events, under a fake clock."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 import pytest
@@ -29,16 +28,6 @@ def fenced(*replies: Reply) -> Bench:
     bench = Bench(*replies)
     bench.appender.fence = FENCE
     return bench
-
-
-async def test_a_late_batch_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Somebody should know that the process was held up."""
-    caplog.set_level(logging.WARNING, "sluice.writer")
-    bench = fenced(LATE)
-    assert await asyncio.gather(*[bench.submit(b"a", b"b"), bench.submit(b"c")]) == [Durable()] * 2
-    assert bench.writer._metrics.late_rows == {"records": 3}
-    (said,) = caplog.messages
-    assert "3 rows of 2 messages" in said
 
 
 @pytest.mark.parametrize(

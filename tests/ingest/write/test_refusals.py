@@ -95,19 +95,6 @@ async def test_a_table_trips_if_three_messages_are_refused_and_none_is_stored(me
         assert made.state() is SinkState.ACTIVE
 
 
-async def test_a_table_that_refuses_everything_trips_before_all_of_a_large_batch_was_tried() -> None:
-    """If each append takes a twentieth of a second, five seconds of refusals are enough."""
-    made = bench(every(RowsRefused({}, "no")))
-    assert isinstance(made.appender, Remote)
-    made.appender.ack_s, made.appender.clock = 0.05, made.clock
-    messages = [made.deliver(f"m{number}", b"x") for number in range(500)]
-    await made.clock.advance(6)
-    assert made.state() is SinkState.SCHEMA_MISMATCH
-    assert all(isinstance(each, Unavailable) for each in await asyncio.gather(*messages))
-    assert len(made.appender.batches) < 250
-    assert made.rejected == []
-
-
 async def test_after_a_pause_bad_messages_do_not_trip_the_table_while_a_good_one_waits() -> None:
     """It would never be stored otherwise."""
     made = bench(unnamed)

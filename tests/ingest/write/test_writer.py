@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
@@ -53,19 +53,6 @@ async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:
     assert await bench.submit(b"y") == Durable()
 
 
-async def test_the_bound_itself_is_not_beyond_it() -> None:
-    """Readiness asks without a message, and a message with its size."""
-    bench = Bench(reply_later())
-    bench.submit(b"x" * 99_999)
-    await turns()
-    assert bench.writer.refusal(1) is None
-    assert isinstance(bench.writer.refusal(2), Throttled)
-    bench.submit(b"y")
-    await turns()
-    assert bench.writer.refusal() is None
-    await bench.writer.close()
-
-
 async def test_a_message_whose_time_is_up_is_not_begun(bench: Bench) -> None:
     """It would be delivered again, and stored twice."""
     assert isinstance(await bench.submit(b"a", budget_s=0.0), Unavailable)
@@ -83,20 +70,6 @@ async def test_close_leaves_nobody_waiting() -> None:
     waiting.append(bench.submit(b"c"))
     assert await asyncio.gather(*waiting) == [Unavailable("the instance is shutting down", 1.0)] * 3
     assert len(bench.appender.batches) == 1
-
-
-async def test_close_gives_up_on_rejections_too() -> None:
-    """A message whose rejection hangs is answered like any other."""
-
-    async def never(_: object) -> Verdict:
-        await bench.clock.sleep(1e6)
-        return Durable()
-
-    bench = Bench(RowsRefused({0: RowError("bad")}))
-    waiting = bench.submit(b"a", reject=never)
-    await turns()
-    await bench.writer.close()
-    assert isinstance(await waiting, Unavailable)
 
 
 @pytest.mark.parametrize("spare_turns", range(6))
