@@ -251,10 +251,10 @@ class RecordReader:
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
         """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
-        encode, key_of = self._encoder(message.envelope()), message.delivery_key
+        encode, key = self._encoder(message.envelope()), message.delivery or message.key
         encoded, left = list[bytes](), min(self._limits.max_batch_bytes, self._limits.max_message_bytes)
         for index, record in enumerate(records):
-            row = encode(record, index, key_of(index))
+            row = encode(record, index, f"{key}:{index}" if index else message.delivery_key(0))
             left -= len(row)
             if left < 0:
                 return None

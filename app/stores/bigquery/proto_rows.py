@@ -111,13 +111,18 @@ class ProtoRowEncoder:
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return the encoder for the records of a message; `envelope` holds the envelope columns that they share."""
         new, values_of = self.message, self._record_values
-        shared, encoded_shared = _converted(dict(envelope), self._envelope_converters), b""
+        shared, encoded_shared = {**envelope}, b""
+        for name, convert in self._envelope_converters:
+            if (value := shared.get(name)) is not None:
+                shared[name] = convert(value)
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
-            own = {} if index else shared  # nearly always the only record, so encode it in one go
-            row = new(**values_of(record), **own, message_index=index, delivery_key=delivery_key)
-            encoded: bytes = row.SerializePartialToString()
+            values = values_of(record)
+            values["message_index"], values[_DELIVERY_KEY] = index, delivery_key
+            if not index:  # nearly always the only record, so encode it in one go
+                values |= shared
+            encoded: bytes = new(**values).SerializePartialToString()
             if index:
                 encoded_shared = encoded_shared or new(**shared).SerializePartialToString()
                 encoded += encoded_shared
@@ -200,16 +205,12 @@ def _values_reader(columns: Sequence[Column]) -> Convert:
     attributes, converters = [(column.name, column.attribute) for column in columns], _converters(columns)
 
     def values(record: msgspec.Struct) -> dict[str, Any]:
-        return _converted({name: getattr(record, attribute) for name, attribute in attributes}, converters)
+        found = {name: getattr(record, attribute) for name, attribute in attributes}
+        for name, convert in converters:
+            if (value := found[name]) is not None:
+                found[name] = convert(value)
+        return found
 
-    return values
-
-
-def _converted(values: dict[str, Any], converters: Converters) -> dict[str, Any]:
-    """Convert `values` in place, and return them."""
-    for name, convert in converters:
-        if (value := values.get(name)) is not None:
-            values[name] = convert(value)
     return values
 
 
