@@ -53,6 +53,33 @@ async def test_a_copy_is_known_for_three_quarters_of_the_age_and_no_longer_than_
     assert sum(len(each.stored) for each in dedupe._generations) <= 4 * (20 + 9)
 
 
+@pytest.mark.parametrize(
+    ("max_weight", "weights", "known"),
+    [(8, {}, range(14, 20)), (8, {"weight": 4}, range(17, 20)), (3, {}, range(17, 20))],
+)
+async def test_memory_is_bounded_and_forgets_its_oldest_quarter(
+    max_weight: int, weights: dict[str, int], known: range
+) -> None:
+    """What a result holds counts, so that large requests cannot fill it; a result weighs 1 by default."""
+    dedupe = memory(FakeClock(), max_weight)
+    for number in range(20):
+        dedupe.claim(str(number))
+        dedupe.settle(str(number), "stored", stored=True, **weights)
+    assert [number for number in range(20) if dedupe.digest(str(number)) == ""] == [*known]
+    assert len(dedupe._generations) == 4
+
+
+async def test_memory_ends_with_age() -> None:
+    """Beyond the look-back a copy is new, as it is for readers."""
+    clock = FakeClock()
+    dedupe = memory(clock)
+    store(dedupe, "a")
+    await clock.advance(100)
+    assert dedupe.claim("a") == Seen("stored")
+    await clock.advance(0.000_001)
+    assert dedupe.claim("a") == New()
+
+
 @pytest.mark.parametrize("stored", [False, True], ids=["in flight", "stored"])
 async def test_the_digest_of_a_known_key_can_be_asked_for(*, stored: bool) -> None:
     """An Idempotency-Key stands for one request, while it is in flight and after, until it is forgotten."""

@@ -6,6 +6,7 @@ import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.write.health import LOOK_AGAIN_S, SinkHealth, StallWatchdog
+from app.ingest.write.retry_policy import Trip
 from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Uncertain
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
@@ -180,6 +181,42 @@ def test_only_what_names_tables_and_columns_is_logged_as_it_is(
     assert record.getMessage() == f"table records: {state.value}: a detail"
 
 
+async def test_a_pause_ends_when_it_said() -> None:
+    """To the microsecond; during it, another trouble changes nothing, and the next one makes a longer pause."""
+    clock = FakeClock()
+    health, verdict = SinkHealth("records", clock), Throttled("used up", 10.0)
+    assert health.trip(Trip(SinkState.QUOTA_EXHAUSTED, "rows", verdict)) == verdict
+    await clock.advance(9.999_999)
+    assert health.pause() == Throttled("used up", 0.000_001)
+    assert health.trip(Trip(SinkState.NOT_FOUND, "no table", verdict)) == Throttled("used up", 0.000_001)
+    health.recover()
+    assert health.state is SinkState.QUOTA_EXHAUSTED, "not during a pause"
+    await clock.advance(0.000_001)
+    assert health.pause() is None
+    assert (health.state, health.circuit.trips) == (SinkState.QUOTA_EXHAUSTED, 1)
+    health.recover()
+    assert (health.state, health.circuit.trips) == (SinkState.ACTIVE, 0)
+
+
+async def test_three_messages_refused_alone_are_the_table_if_nothing_is_stored_for_five_seconds() -> None:
+    """At once if no other append could show the contrary; one that is stored ends it."""
+    clock = FakeClock()
+    health = SinkHealth("records", clock)
+    assert not health.is_checked
+    for key in "aabbc":
+        assert not health.is_doubtful
+        health.refused(key)
+        await clock.advance(0.5)
+    assert (health.is_doubtful, health.refuses_all(idle=True)) == (True, True)
+    health.refused("d")
+    await clock.advance(2.499_999)
+    assert not health.refuses_all(idle=False), "five seconds since the first"
+    await clock.advance(0.000_001)
+    assert health.refuses_all(idle=False)
+    health.stored()
+    assert (health.is_doubtful, health.refuses_all(idle=True)) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("failures", "state"), [(1, SinkState.ACTIVE), (2, SinkState.UNREACHABLE), (3, SinkState.UNREACHABLE)]
 )
@@ -223,3 +260,19 @@ async def test_a_silence_is_no_outage() -> None:
     progress.begin(clock.elapsed_us())
     await clock.advance(STUCK_S)
     assert progress.stuck_s == STUCK_S
+
+
+async def test_a_gap_of_half_the_limit_between_two_waits_does_not_end_a_stall() -> None:
+    """A longer one does; and as long as one message waits there is no gap."""
+    clock = FakeClock()
+    progress = StallWatchdog(clock.elapsed_us, STUCK_S)
+    for _ in range(2):
+        progress.begin(clock.elapsed_us())
+    progress.end()
+    await clock.advance(STUCK_S)
+    assert progress.stuck_s == STUCK_S
+    progress.end()
+    await clock.advance(STUCK_S / 2)
+    assert progress.stuck_s == STUCK_S * 1.5
+    await clock.advance(0.000_001)
+    assert progress.stuck_s is None

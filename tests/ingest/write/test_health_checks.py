@@ -20,6 +20,7 @@ def test_the_trouble_of_a_check_is_no_pause(state: SinkState) -> None:
     """It is shown, and the next clean check clears it."""
     health = SinkHealth("records", FakeClock())
     assert health.record_check(SetupError(state, "of the check"), idle=True) is None
+    assert health.is_checked
     assert (health.state, health.detail, health.pause()) == (state, "of the check", None)
     health.record_check(None, idle=False)
     assert health.state is SinkState.ACTIVE
