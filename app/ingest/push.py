@@ -24,7 +24,7 @@ from app.ingest.decode.envelope import EnvelopeError, Headers, Message, open_pus
 from app.ingest.decode.proof import Proofs
 from app.ingest.intake import Intake
 from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.routing import Routed, RoutingTable, Unroutable
+from app.ingest.routing import RoutingTable
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict, not_durable
 from app.runtime.clock import MICROSECONDS
 from app.runtime.ledger import Holding
@@ -125,16 +125,12 @@ class PushEndpoint:
 
     def _routed(self, message: Message, path: str) -> tuple[Pipeline, Message]:
         """Return the pipeline of a message; that of the default stream stores what no stream takes as a reject."""
-        match self._routing.route(message, path):
-            case Routed(stream, may_be_personal):
-                why = ""
-            case Unroutable(why, may_be_personal):
-                stream = self._routing.default
-            case other:
-                assert_never(other)
-        if why or may_be_personal:
-            message = msgspec.structs.replace(message, unroutable=why, may_be_personal=may_be_personal)
-        return self._pipelines[stream], message
+        route = self._routing.route(message, path)
+        if route.unroutable or route.may_be_personal:
+            message = msgspec.structs.replace(
+                message, unroutable=route.unroutable, may_be_personal=route.may_be_personal
+            )
+        return self._pipelines[route.stream], message
 
     def _note_unproved(self, message: Message) -> None:
         """Count and log a message whose attribute has no power; the attribute's value is not logged."""

@@ -25,21 +25,17 @@ _SUBSCRIPTIONS = "/subscriptions/"
 _MAX_NAMED = 10
 
 
-class Routed(msgspec.Struct, frozen=True):
-    """The message belongs to this stream; it `may_be_personal` if no rule names it and others hold personal data."""
+class Route(msgspec.Struct, frozen=True):
+    """Where a message goes: to its stream, or with the reason why none takes it to the default one, as a reject.
+
+    It `may_be_personal` if no rule names its stream and others hold personal data, or none takes it and any does.
+    """
 
     stream: str
+    unroutable: str = ""
     may_be_personal: bool = False
 
 
-class Unroutable(msgspec.Struct, frozen=True):
-    """No stream takes the message; `detail` says what would be right. It `may_be_personal` if any stream's is."""
-
-    detail: str
-    may_be_personal: bool = False
-
-
-Route = Routed | Unroutable
 _Attributes = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -48,13 +44,14 @@ class RoutingTable:
 
     def __init__(self, streams: Streams) -> None:
         first = streams.default
-        self.default = first.name
-        """The stream whose pipeline stores what no stream takes, as a reject."""
-        self._only = None if streams.are_named else Routed(first.name)
+        self._default = first.name
+        self._only = None if streams.are_named else Route(first.name)
         personal = [table for table in streams.tables if holds_personal_data(table)]
         self._is_any_personal, is_another = bool(personal), any(table is not first.table for table in personal)
-        self._fallback = None if first.subscriptions or first.attributes else Routed(first.name, is_another)
-        self._routed = {name: Routed(name) for name in streams.by_name}
+        self._fallback = (
+            None if first.subscriptions or first.attributes else Route(first.name, may_be_personal=is_another)
+        )
+        self._routed = {name: Route(name) for name in streams.by_name}
         self._by_subscription = {
             _short(each): stream.name for stream in streams.by_name.values() for each in stream.subscriptions
         }
@@ -85,17 +82,17 @@ class RoutingTable:
         if len(matches) > 1:
             listed = ", ".join(matches[:_MAX_NAMED])
             why = f"the attributes of the message match {len(matches)} streams: {listed}"
-            return Unroutable(why, self._is_any_personal)
+            return Route(self._default, why, self._is_any_personal)
         if matches:
             return self._routed[matches[0]]
         return self._fallback or self._no_stream(
             "neither the path of the push, nor the subscription, nor an attribute names a stream"
         )
 
-    def _no_stream(self, why: str) -> Unroutable:
+    def _no_stream(self, why: str) -> Route:
         names = [*self._routed]
         known = ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
-        return Unroutable(f"{why}; the streams are {known}", self._is_any_personal)
+        return Route(self._default, f"{why}; the streams are {known}", self._is_any_personal)
 
 
 def _short(subscription: str) -> str:

@@ -24,7 +24,7 @@ from app.environment import Environment
 from app.ingest.verdict import CLOSED, DURABLE, LATE, Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget, parts_of
 from app.ingest.write.health import SinkHealth, StallWatchdog, again_s
-from app.ingest.write.messages import Group, OnRefused, Pending, Refusals, RefusedMessages, fail, group_of
+from app.ingest.write.messages import Group, OnRefused, Pending, Refusals, fail, group_of
 from app.ingest.write.retry_policy import (
     RETRY_MAX_S,
     Attempt,
@@ -69,6 +69,7 @@ _GIVEN_UP = Unavailable("the append was abandoned", 1.0)
 _CLOCK_LOOK_S, _PAUSE_LOOK_S = 0.25, 1.0
 _CLOCK_WAIT_US = BELIEVED_AFTER_US + MICROSECONDS  # by then a jump is believed; trouble that lasts longer is not a jump
 _CLOSES_WITHIN_S = 1.0
+_MAX_REMEMBERED = 10_000
 
 
 _WORDS: dict[type, str] = {
@@ -118,7 +119,8 @@ class TableWriter:
         self._open_bytes, self._flows, self._closed = 0, 0, False
         self._begun = self._newest_stored = 0
         """How many appends have begun, and the number of the newest one that was stored."""
-        self._refused = RefusedMessages()
+        self._refused: dict[str, Refusals] = {}
+        """By key, across deliveries: messages that were refused alone; the latest is the last."""
         self._alone = asyncio.Lock()  # messages that were refused before are appended one at a time
         self._late_groups = 0
         self._no_late_groups = asyncio.Event()
@@ -173,7 +175,7 @@ class TableWriter:
                 part = Pending(some, first, part_size, now_us, reject, span, verdict, key)
                 self._deadlines.begin(part, deadline_us)
                 try:
-                    self._begin(part, now_us)
+                    self._begin(part)
                     if (answer := await verdict) is not DURABLE:
                         return answer
                 finally:
@@ -214,9 +216,9 @@ class TableWriter:
             await self.health.troubled.wait()
             await self._clock.sleep(again_s(self.health.state))
 
-    def _begin(self, part: Pending, now_us: int) -> None:
+    def _begin(self, part: Pending) -> None:
         """Let `part` wait for an append. A message that was refused before has no neighbours."""
-        part.refusals = self._refused.find(part.key, now_us) if self._refused else None
+        part.refusals = self._refused.get(part.key)
         if part.refusals is None:
             self._dispatcher.add(part)
         else:
@@ -226,7 +228,7 @@ class TableWriter:
         async with self._alone:
             await self._write_batch([part])
         if part.verdict.done() and part.verdict.result() is DURABLE:
-            self._refused.forget(part.key)
+            self._refused.pop(part.key, None)
 
     async def _write_batch(self, batch: list[Pending]) -> None:
         """Write `batch`; whatever happens, no message goes on waiting for it."""
@@ -367,9 +369,12 @@ class TableWriter:
 
     def _remember(self, group: Group) -> None:
         message = group.slots[0][0]
-        if message.refusals is not None and not group.lateness:
+        if message.refusals is not None and message.key and not group.lateness:
             message.refusals.deliveries += 1
-            self._refused.remember(message.key, message.refusals, self._clock.elapsed_us())
+            self._refused.pop(message.key, None)
+            self._refused[message.key] = message.refusals
+            if len(self._refused) > _MAX_REMEMBERED:
+                del self._refused[next(iter(self._refused))]
 
     def _reject(self, group: Group, errors: Mapping[int, RowError]) -> None:
         """Make the rejection of rows durable, in the background."""

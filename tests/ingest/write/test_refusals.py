@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from app.ingest.verdict import Durable, Unavailable
-from app.ingest.write.messages import Refusals, RefusedMessages
 from app.ingest.write.retry_policy import MAX_DELIVERIES, MAX_REFUSALS
 from app.stores.sink import RowsRefused, SetupError, SinkState, Stored
 from tests.ingest.scripted import reply_later, turns
@@ -144,18 +143,10 @@ async def test_isolated_messages_have_one_append_in_flight() -> None:
     assert made.appender.most == 1
 
 
-def test_refusals_are_remembered_for_an_hour_and_for_ten_thousand_messages() -> None:
+async def test_the_refusals_of_the_latest_messages_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message without a key cannot be recognized."""
-    refused = RefusedMessages()
-    refused.remember("", Refusals(0), 0)
-    assert len(refused) == 0
-    for number in range(10_001):
-        refused.remember(f"k{number}", Refusals(number), number)
-    refused.remember("k1", Refusals(7), 20_000)
-    assert (len(refused), refused.find("k0", 0)) == (10_000, None)
-    found = refused.find("k1", 3_600_020_000)
-    assert found is not None
-    assert found.since == 7
-    assert refused.find("k1", 3_600_020_001) is None
-    refused.forget("k1")
-    assert refused.find("k1", 20_000) is None
+    monkeypatch.setattr("app.ingest.write.table_writer._MAX_REMEMBERED", 2)
+    made = bench(unnamed)
+    for key in ("a", "b", "good", "", "c"):
+        await made.deliver(key, b"good" if key == "good" else b"bad")
+    assert [*made.writer._refused] == ["b", "c"]
