@@ -43,8 +43,9 @@ FROM python AS source
 WORKDIR /srv/sluice
 COPY LICENSE *.py ./
 COPY app/ app/
-# What declarations import: `from sluice import Stream, Versions`.
+# What declarations import (`from sluice import Stream, Versions`), and the command that makes keys.
 COPY sluice/__init__.py sluice/
+COPY sluice/cli/__init__.py sluice/cli/key.py sluice/cli/
 RUN python -m compileall -q .
 
 

@@ -31,9 +31,7 @@ _MORE = """\
 configuration:
   Settings are environment variables that begin with SLUICE_. Without any, the service listens on 127.0.0.1:8080
   and stores in data/sluice.duckdb. An unknown SLUICE_ variable is an error.
-    python -m app.settings     list every setting with its default (also in docs/settings.md)
-    python -m app.auth         manage API keys and grants
-    python -m app.telemetry    list every metric
+  docs/settings.md lists every setting with its default, and `sluice settings` prints that list.
 
 exit status:
   0  stopped by SIGTERM or SIGINT

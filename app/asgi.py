@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
-from app.auth.read_slots import ReadSlots, leave
+from app.auth.read_slots import leave
 from app.health.probes import Health
 from app.http import paths
 from app.http.bodies import UnreadBodies, in_pieces
-from app.http.headers import check_host, with_nosniff
-from app.http.problems import ProblemError, send_problem
+from app.http.headers import with_nosniff
 from app.ingest.setup import IngestService
 from app.query.setup import QueryService
 from app.stores.backend import Backend
@@ -37,7 +36,6 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     metrics: Metrics
     requests: Requests
-    slots: ReadSlots
     unread: UnreadBodies
 
     async def drain(self, grace_s: float) -> None:
@@ -85,12 +83,7 @@ class Sluice:
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve any request that is not a push."""
         try:
-            check_host(scope["headers"], scope.get("http_version", "1.1"))
-        except ProblemError as problem:
-            await send_problem(problem, send)
-            return
-        try:
-            await self.litestar(scope, receive, self.instance.slots.sending(scope, in_pieces(scope, receive, send)))
+            await self.litestar(scope, receive, in_pieces(scope, receive, send))
         finally:
             leave(scope)
 

@@ -64,7 +64,6 @@ def create_app(
         health=_health(base, ingest, query),
         metrics=base.environment.metrics,
         requests=Requests(base.environment.metrics, base.environment.tracing, base.environment.clock),
-        slots=base.auth.slots,
         unread=UnreadBodies(2 * settings.server.max_body_bytes),
     )
     background = partial(_background, base, ingest, canaries)
@@ -111,7 +110,7 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
 def _base(settings: Settings, clock: Clock, fetch_keys: Fetch | None) -> _Base:
     streams = load_streams(settings.store)
     metrics = Metrics([*streams.by_name])
-    telemetry = Telemetry(settings, metrics, clock)
+    telemetry = Telemetry(settings, metrics)
     environment = Environment(settings=settings, clock=clock, metrics=metrics, tracing=telemetry.tracing)
     return _Base(
         environment=environment,

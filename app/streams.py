@@ -151,7 +151,7 @@ def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher |
     """Check a mapping from names to record types or `Stream`s, and return the streams.
 
     Raises:
-        StreamsError: naming everything that is wrong.
+        StreamsError: one is wrong, or two take the same messages.
     """
     if not isinstance(declared, Mapping) or not declared:
         raise StreamsError(
@@ -160,15 +160,12 @@ def make_streams(declared: Any, *, default_retention_days: int, hasher: Hasher |
     if len(declared) > MAX_STREAMS:
         raise StreamsError(f"{len(declared)} streams: expected at most {MAX_STREAMS} in one deployment")
     streams: dict[str, DeclaredStream] = {}
-    problems: list[str] = []
     for name, value in declared.items():
         try:
             streams[name] = _declared(name, value, default_retention_days, hasher)
         except RecordTypeError as error:
-            problems.append(f"stream {name!r}: {error}")
-    problems += _ambiguities(streams)
-    if problems:
-        raise StreamsError("; ".join(problems))
+            raise StreamsError(f"stream {name!r}: {error}") from error
+    _check_ambiguities(streams)
     return Streams(streams)
 
 
@@ -210,25 +207,19 @@ def _rules(rules: Any) -> list[tuple[str, Any]]:
 
 
 def _texts(where: str, values: Any) -> tuple[str, ...]:
-    items = _several(values)
+    items = list(values) if isinstance(values, tuple | list | set | frozenset) else [values]
     if not all(isinstance(value, str) and value for value in items):
         raise StreamsError(f"{where} is {values!r:.80}: expected a text, or several")
     return tuple(dict.fromkeys(items))
 
 
-def _several(values: Any) -> list[Any]:
-    return list(values) if isinstance(values, tuple | list | set | frozenset) else [values]
-
-
-def _ambiguities(streams: Mapping[str, DeclaredStream]) -> Iterator[str]:
-    """Yield a line for each rule that two streams share: their messages could go to either."""
+def _check_ambiguities(streams: Mapping[str, DeclaredStream]) -> None:
+    """Check that no two streams share a rule: their messages could go to either."""
     taken: dict[Any, str] = {}
     for stream in streams.values():
-        own: list[tuple[Any, str]] = [
-            (("subscription", each), f"the subscription {each}") for each in stream.subscriptions
-        ]
-        own += [(("attributes", stream.attributes), "the same attributes")] if stream.attributes else []
-        for rule, described in own:
+        rules: list[Any] = [f"the subscription {each}" for each in stream.subscriptions]
+        for rule in [*rules, *([stream.attributes] if stream.attributes else [])]:
             first = taken.setdefault(rule, stream.name)
             if first != stream.name:
-                yield f"streams {first!r} and {stream.name!r} both take {described}; only one of them may"
+                described = rule if isinstance(rule, str) else "the same attributes"
+                raise StreamsError(f"streams {first!r} and {stream.name!r} both take {described}; only one of them may")

@@ -28,7 +28,6 @@ _SAMPLES = {
     "SLUICE_CACHE_URL": "valkeys://default@10.8.0.3:6379/0?ssl_ca_data=-----BEGIN+CERTIFICATE-----",
     "SLUICE_HEARTBEAT_SIGNATURE": "5" * 64,
     "SLUICE_SYSTEM": "sluice",
-    "SLUICE_RUN_BOOK_URL": "https://github.com/my-company/sluice/blob/main/docs/runbook.md",
     "SLUICE_TRACES": "cloud",
     "SLUICE_TRACE_RATIO": "0.01",
     "SLUICE_METRICS": "cloud",

@@ -1,6 +1,6 @@
 """The guard of `/v1`: it identifies the caller, and checks its scopes and its rate limit."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
@@ -18,22 +18,34 @@ from app.http.contract import OF_ALL, OF_DEFAULT, STREAM
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 
+_Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
+Identify = Callable[[_Connection], Awaitable[Principal]]
+"""Returns the caller, or raises a ProblemError that says why the caller is not admitted."""
+
 
 class Callers:
     """Identifies callers. Grants are checked on every request, so a removed grant also stops tokens that are valid.
 
-    The principals of `verifier` must be these `grants`.
+    The principals of `verifier` must be these `grants`. Without grants, every request that addresses this machine by a
+    loopback name is admitted; settings allow that on a loopback address only. `origins` are further origins whose pages
+    may call.
     """
 
-    def __init__(self, verifier: TokenVerifier, grants: GrantsReloader, clock: Clock) -> None:
-        self._verifier, self._grants, self._clock = verifier, grants, clock
+    def __init__(
+        self, verifier: TokenVerifier, grants: GrantsReloader | None, clock: Clock, origins: Collection[str] = ()
+    ) -> None:
+        self._verifier, self._grants, self._clock, self._origins = verifier, grants, clock, origins
 
-    async def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """Return who sent a request with `headers`.
+    async def identify(self, connection: _Connection) -> Principal:
+        """Return who sent a request.
 
         Raises:
             ProblemError: missing_token, invalid_token, forbidden or unavailable.
         """
+        if self._grants is None:
+            return _local(connection, self._origins)
+        headers = connection.scope["headers"]
         token = bearer_token(headers)
         if is_key(token):
             granted = self._grants.current.by_key.get(key_hash(token))
@@ -64,25 +76,6 @@ LIMITED: frozenset[Scope | None] = frozenset({"read", "rejects", None})
 """
 QUERYING: frozenset[Scope | None] = frozenset({"read", "rejects"})
 """Scopes whose requests query the store."""
-_Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[_Connection, BaseRouteHandler], Awaitable[None]]
-Identify = Callable[[_Connection], Awaitable[Principal]]
-"""Returns the caller, or raises a ProblemError that says why the caller is not admitted."""
-
-
-def identification(callers: Callers | None, origins: Collection[str] = ()) -> Identify:
-    """Return the function that identifies callers.
-
-    Without `callers`, every request that addresses this machine by a loopback name is admitted; settings allow that
-    on a loopback address only. `origins` are further origins whose pages may call.
-    """
-
-    async def identify(connection: _Connection) -> Principal:
-        if callers is None:
-            return _local(connection, origins)
-        return await callers.principal(connection.scope["headers"])
-
-    return identify
 
 
 def api_guard(

@@ -7,7 +7,8 @@ a caller may briefly use twice its limit: the limit is for fairness, not for saf
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar.types import Message, Scope
@@ -17,6 +18,9 @@ from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import BestEffort
 
+if TYPE_CHECKING:
+    from valkey.asyncio import Valkey
+
 WINDOW_S = 60
 _WINDOW_US = WINDOW_S * MICROSECONDS
 _STATE = "rate_limit"  # in the request's state
@@ -25,27 +29,37 @@ PAUSE_S = 5.0  # after a failure, only one request in this period tries Valkey
 _log = logging.getLogger("sluice.access")
 
 
-class RequestCount(Protocol):
-    """Counts the requests of principals in windows."""
+class RequestCount:
+    """Counts the requests of principals in windows.
+
+    With a `client` the count is in Valkey, one key per principal and window, which expires soon after the window.
+    Without one, and while Valkey fails, this instance counts alone, as counting must not block requests: a caller may
+    then use its full limit on every instance. Its own count holds one window; the configuration bounds the principals.
+    """
+
+    def __init__(self, clock: Clock, client: "Valkey | None" = None) -> None:
+        self._client, self._window = client, 0
+        self._counts: Counter[str] = Counter()
+        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
 
     async def add(self, name: str, window: int) -> int:
         """Count one more request of `name` in `window`, a growing number, and return the new total."""
-
-
-class OwnCount:
-    """This instance's own count. It holds one window; the configuration bounds the number of principals."""
-
-    def __init__(self) -> None:
-        self._window = 0
-        self._counts: Counter[str] = Counter()
-
-    async def add(self, name: str, window: int) -> int:
-        """Count one more request."""
+        if self._client is not None:
+            shared = partial(self._add_shared, self._client, f"sluice:requests:{window}:{name}")
+            if (requests := await self._service.call(shared)) is not None:
+                return requests
         if window != self._window:
             self._window = window
             self._counts.clear()
         self._counts[name] += 1
         return self._counts[name]
+
+    async def _add_shared(self, client: "Valkey", key: str) -> int:
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.incr(key)
+            pipeline.expire(key, 2 * WINDOW_S)  # clocks differ a little
+            requests, _ = await pipeline.execute()
+        return int(requests)
 
 
 class RateLimitStatus(msgspec.Struct, frozen=True):
@@ -105,34 +119,6 @@ async def add_rate_limit_headers(message: Message, scope: Scope) -> None:
     status = scope["state"].get(_STATE)
     if message["type"] == "http.response.start" and status is not None:
         message["headers"] = [*message["headers"], *status.headers()]
-
-
-if TYPE_CHECKING:
-    from valkey.asyncio import Valkey
-
-
-class SharedCount:
-    """Counts in Valkey: one key per principal and window, which expires soon after the window.
-
-    While Valkey fails, this instance counts alone, as counting must not block requests. A caller may then use its full
-    limit on every instance.
-    """
-
-    def __init__(self, client: "Valkey", clock: Clock) -> None:
-        self._client, self._own = client, OwnCount()
-        self._service = BestEffort(clock, deadline_s=ANSWER_WITHIN_S, pause_s=PAUSE_S, warn=_warn)
-
-    async def add(self, name: str, window: int) -> int:
-        """Count one more request."""
-        requests = await self._service.call(lambda: self._count(f"sluice:requests:{window}:{name}"))
-        return await self._own.add(name, window) if requests is None else requests
-
-    async def _count(self, key: str) -> int:
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.incr(key)
-            pipeline.expire(key, 2 * WINDOW_S)  # clocks differ a little
-            requests, _ = await pipeline.execute()
-        return int(requests)
 
 
 def _warn(error: Exception) -> None:

@@ -2,8 +2,7 @@
 
 A read takes a slot before it queries the store, and gives it back once the server has taken its whole response. The
 server takes some 170 KiB more than a client reads; a client that reads nothing keeps its slot until the kernel ends the
-connection (`app.server`). So the slots bound the memory for responses, each of one page or one export. Any other large
-response to a known caller, such as the results of a large submission, takes a slot when it is sent.
+connection (`app.server`). So the slots bound the memory for responses, each of one page or one export.
 """
 
 import asyncio
@@ -12,16 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar.types import Send
-
-from app.http.problems import ProblemError, send_problem
+from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.ledger import share_of_one
 
 PATIENCE_S = 5.0
 """How long a request waits for a slot."""
 _SLOT = "read_slot"  # in the request's state
-_SMALL_BYTES = 65_536
 _LOOK_AGAIN_S = 0.05
 _log = logging.getLogger("sluice.answers")
 
@@ -96,31 +92,6 @@ class ReadSlots:
             members={f"max_{self._noun}": self._most, "retry_after_s": retry_s},
             headers={"Retry-After": str(retry_s)},
         )
-
-    def sending(self, scope: Any, send: Send) -> Send:
-        """Wrap the `send` of a request: a large response to a known caller takes a slot, or is answered 429 instead."""
-        start: Any = None
-        is_refused = False
-
-        async def sent(event: Any) -> None:
-            nonlocal start, is_refused
-            if event["type"] == "http.response.start":
-                start = event  # held back until the body shows whether it is large
-                return
-            if start is not None:
-                state, begun, start = scope.get("state", {}), start, None
-                if len(event.get("body", b"")) > _SMALL_BYTES and "principal" in state and _SLOT not in state:
-                    try:
-                        await self.enter(state["principal"].name, state)
-                    except ProblemError as problem:
-                        is_refused = True
-                        await send_problem(problem, send)
-                        return
-                await send(begun)
-            if not is_refused:
-                await send(event)
-
-        return sent
 
 
 class Slot:

@@ -10,9 +10,9 @@ from litestar import Litestar
 from app.auth.byte_budget import ByteBudget
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
-from app.auth.guard import Callers, Guard, Identify, api_guard, document_guard, identification
+from app.auth.guard import Callers, Guard, Identify, api_guard, document_guard
 from app.auth.key_set import Fetch, KeySet, key_fetcher
-from app.auth.rate_limit import OwnCount, RateLimit, SharedCount
+from app.auth.rate_limit import RateLimit, RequestCount
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.environment import Environment
@@ -41,7 +41,9 @@ class AuthService:
         settings, clock = environment.settings, environment.clock
         self._clock, auth = clock, settings.auth
         rules = GrantRules(settings=auth, streams=[*streams.by_name], check_filters=check_filters)
-        self._grants = _grants(rules)
+        # None: every caller on the loopback interface may use `/v1`.
+        is_open = not auth.api_principals and not auth.grants_file
+        self._grants = None if is_open else GrantsReloader(auth.grants_file, rules)
         shared_url = settings.query.cache_url if "query" in settings.server.roles else ""  # only reads are counted
         self._shared: Valkey | None = connect(shared_url) if shared_url else None
         keys = KeySet(fetch_keys or key_fetcher(auth.token_keys_url), clock)
@@ -49,17 +51,15 @@ class AuthService:
         self.keys = keys if self._pushes or self._grants is not None else None
         """The keys that tokens are verified with; None if no token can be accepted."""
         self.push = _verifier(keys, auth, auth.push_audience, frozenset(auth.push_principals))
-        callers = None
-        if self._grants is not None:
-            callers = Callers(_verifier(keys, auth, auth.api_audience, self._grants), self._grants, clock)
-        limit = RateLimit(OwnCount() if self._shared is None else SharedCount(self._shared, clock), clock)
-        self.identify: Identify = identification(callers, auth.cors_origins)
+        verifier = _verifier(keys, auth, auth.api_audience, frozenset() if self._grants is None else self._grants)
+        limit = RateLimit(RequestCount(clock, self._shared), clock)
+        self.identify: Identify = Callers(verifier, self._grants, clock, auth.cors_origins).identify
         self.budget = ByteBudget(settings.query.bytes_billed_per_day, clock, environment.metrics.byte_budget_refusals)
         """What reads may cost, and have cost."""
         self.slots = ReadSlots(settings.query.max_reads, clock)
         """The responses that are being made and sent."""
         self.guard: Guard = api_guard(self.identify, limit, self.budget, self.slots, streams.default.name)
-        self.document_guard: Guard = document_guard(RateLimit(OwnCount(), clock), auth.requests_per_minute)
+        self.document_guard: Guard = document_guard(RateLimit(RequestCount(clock), clock), auth.requests_per_minute)
 
     @property
     def is_ready(self) -> bool:
@@ -91,14 +91,6 @@ class AuthService:
         while not self._wants_tokens:
             await self._clock.sleep(LOOK_EVERY_S)
         await keys.run()
-
-
-def _grants(rules: GrantRules) -> GrantsReloader | None:
-    """Return the grants for `/v1`; None if every caller on the loopback interface may use it."""
-    settings = rules.settings
-    if not settings.api_principals and not settings.grants_file:
-        return None
-    return GrantsReloader(settings.grants_file, rules)
 
 
 def _verifier(keys: KeySet, settings: AuthSettings, audience: str, principals: Container[str]) -> TokenVerifier:

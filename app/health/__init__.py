@@ -1,6 +1,5 @@
 """The health of the service.
 
-probes              liveness and readiness, their routes, and gauges for the metrics
-readiness           what `/health/ready` says
+probes              liveness and readiness, what they say, their routes, and gauges for the metrics
 canary              how long it takes from publication until the feed shows a record
 """

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Request, Response, route
 from litestar.params import QueryParameter
+from msgspec import Meta
 
 from app.auth.guard import Identify
 from app.environment import Environment
-from app.health.readiness import ACTIVE, EXAMPLE, Readiness, Reads, Sink, Store, help_link
 from app.http.contract import CONTRACT, JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.problems import ProblemError
 from app.http.reading import METHODS, read_response
@@ -28,6 +28,96 @@ from app.telemetry.instruments import Instrument
 from app.telemetry.metrics import Values
 from app.version import VERSION
 
+_ACTIVE = "ACTIVE"
+_WORKING = {_ACTIVE, SinkState.COLUMNS_PENDING.value}
+_Since = Annotated[str, Meta(description="When the state began.", extra_json_schema={"format": "date-time"})]
+_Detail = Annotated[
+    str | None,
+    Meta(description='The store\'s last message; "" while healthy, null for callers who may not use `/v1`.'),
+]
+_Help = Annotated[
+    str | None,
+    Meta(description="The run-book for this state, in the service's repository; null while the component is healthy."),
+]
+
+
+class Reads(msgspec.Struct, frozen=True, kw_only=True):
+    """How queries are answered, by how the last ones ended."""
+
+    state: str
+    since: _Since
+    detail: _Detail
+    help: _Help
+
+
+class Sink(Reads, frozen=True, kw_only=True):
+    """How one table takes rows: a named state, and what waits for it."""
+
+    stuck: Annotated[bool, Meta(description="Whether messages have waited too long without any answer from the store.")]
+    waiting: int
+    oldest_wait_s: float
+    connections: Annotated[int, Meta(description="Open connections for appends; 0 if the store runs in the process.")]
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True):
+    """Which kind of store it is; `reads` is null where the instance has no part in reading."""
+
+    kind: str
+    reads: Reads | None
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether this instance can serve, and how it is doing."""
+
+    status: Literal["ready", "starting", "draining"]
+    system: str
+    instance: str
+    version: str
+    uptime_s: float
+    in_flight_messages: int
+    in_flight_bytes: int
+    sinks: dict[str, Sink]
+    store: Store
+    counters: dict[str, Any] | None
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether a table does not accept rows, or queries fail."""
+        states = [sink.state for sink in self.sinks.values()] + ([self.store.reads.state] if self.store.reads else [])
+        return any(state not in _WORKING for state in states) or any(sink.stuck for sink in self.sinks.values())
+
+
+def _help_link(heading: str) -> str:
+    """Return the link to a heading of the run book, with its anchor as Markdown renderers make it."""
+    return f"docs/runbook.md#{heading.lower()}"
+
+
+_EXAMPLE: dict[str, Any] = {
+    "status": "ready",
+    "system": "orders",
+    "instance": "3f9a1c07",
+    "version": "0.1.0",
+    "uptime_s": 86_400.5,
+    "in_flight_messages": 3,
+    "in_flight_bytes": 4_096,
+    "sinks": {
+        "records": {
+            "state": "NOT_FOUND",
+            "since": "2026-01-31T12:00:00.123Z",
+            "detail": None,
+            "help": _help_link("sink-state-not_found"),
+            "stuck": False,
+            "waiting": 0,
+            "oldest_wait_s": 0.0,
+            "connections": 1,
+        }
+    },
+    "store": {
+        "kind": "bigquery",
+        "reads": {"state": "ACTIVE", "since": "2026-01-30T12:00:00.456Z", "detail": None, "help": None},
+    },
+    "counters": {"push_answers": {"204": 12}},
+}
 _Request = Request[Any, Any, Any]
 _FIRST_CHECK_US = 10 * MICROSECONDS
 
@@ -129,7 +219,7 @@ def _sink(writer: TableWriter, connections: int, *, detailed: bool) -> Sink:
         state=state,
         since=to_millisecond_text(health.since_us),
         detail=health.detail if detailed else None,
-        help=help_link("stuck-writer") if stuck else None if state == ACTIVE else help_link(f"sink-state-{state}"),
+        help=_help_link("stuck-writer") if stuck else None if state == _ACTIVE else _help_link(f"sink-state-{state}"),
         stuck=stuck,
         waiting=writer.waiting,
         oldest_wait_s=round(writer.oldest_wait_s, 3),
@@ -144,7 +234,7 @@ def _reads(reads: SourceHealth | None, *, detailed: bool) -> Reads | None:
         state=reads.state,
         since=to_millisecond_text(reads.since_us),
         detail=reads.detail if detailed else None,
-        help=None if reads.state == ACTIVE else help_link(f"read-state-{reads.state}"),
+        help=None if reads.state == _ACTIVE else _help_link(f"read-state-{reads.state}"),
     )
 
 
@@ -154,7 +244,7 @@ _LIVE_CONTRACT = Contract(
         503: Answer("A writer has stalled.", {"text/plain": media(TEXT)}),
     }
 )
-_READY_BODY = {JSON: media(Readiness, EXAMPLE)}
+_READY_BODY = {JSON: media(Readiness, _EXAMPLE)}
 _READY_CONTRACT = Contract(
     parameters={
         "strict": Parameter(

@@ -1,36 +1,10 @@
-"""Headers of every request and response: one Host, `nosniff`, and CORS for the pages of other origins."""
+"""Headers of every response: `nosniff`, and CORS for the pages of other origins."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope, Send
-
-from app.http.problems import ProblemError
-
-Headers = Iterable[tuple[bytes, bytes]]
-
-
-def check_host(headers: Headers, http_version: str = "1.1") -> None:
-    """Check that a request names one host (https://www.rfc-editor.org/rfc/rfc9112#section-3.2).
-
-    Proxies and servers on the path disagree about which of two Host headers counts, or what a missing one means. The
-    server replaces a missing header by an empty one.
-
-    Raises:
-        ProblemError: `invalid_host`.
-    """
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1:
-        raise ProblemError(
-            "invalid_host",
-            f"the request has {len(hosts)} Host headers: expected exactly one",
-            members={"hosts": len(hosts)},
-        )
-    if not any(hosts) and http_version not in {"1.0", "1"}:
-        raise ProblemError("invalid_host", "the request has no Host header: expected exactly one", members={"hosts": 0})
-
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 """Browsers trust Content-Type, whatever the content looks like."""

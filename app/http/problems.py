@@ -7,13 +7,11 @@ anything else           500 `internal`; logged with its traceback, which no call
 
 import logging
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException
-from litestar.types import Send
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("sluice.errors")
@@ -41,11 +39,6 @@ CATALOGUE: dict[str, ProblemKind] = {
         400,
         "The body is not a Pub/Sub push message",
         "Pub/Sub push subscriptions send the correct format without further configuration.",
-    ),
-    "invalid_host": ProblemKind(
-        400,
-        "The request must have exactly one Host header",
-        "Send exactly one `Host` header, as HTTP clients do by default.",
     ),
     "missing_token": ProblemKind(
         401,
@@ -192,13 +185,6 @@ def encoded(problem: ProblemError) -> tuple[int, list[tuple[bytes, bytes]], byte
     return problem.status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
 
 
-async def send_problem(problem: ProblemError, send: Send) -> None:
-    """Respond with `problem`, bypassing the framework."""
-    status, headers, body = encoded(problem)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
 def _response(error: ProblemError) -> Response[bytes]:
     headers = error.response_headers()
     return Response(error.body(), status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
@@ -217,16 +203,10 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     if error.status_code >= 500:  # Litestar puts the text of the internal error into the detail
         return _on_exception(request, error)
     code = _CODES.get(error.status_code, "invalid_parameter")
-    detail = _unknown_path(request) if isinstance(error, NotFoundException) else error.detail
+    detail = error.detail
+    if isinstance(error, NotFoundException):
+        detail = f"there is no path {request.scope['path'][:_SHOWN_LENGTH]!r}; /docs describes those there are"
     return _response(ProblemError(code, detail or CATALOGUE[code].advice, headers=error.headers))
-
-
-def _unknown_path(request: Request[Any, Any, Any]) -> str:
-    """Return what is said of a path that no route has: those that are written nearly alike."""
-    path, paths = request.scope["path"][:_SHOWN_LENGTH], [route.path_format for route in request.app.routes]
-    near = get_close_matches(path, [each for each in paths if not each.endswith(("{rest}", "{name}"))], n=3)
-    hint = f"near it: {', '.join(near)}" if near else "/docs describes those there are"
-    return f"there is no path {path!r}; {hint}"
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -337,7 +337,6 @@ class Pipeline:
             self._metrics.undeclared_members[outcome, self.stream] += count
             dropped += count if outcome == "dropped" else 0
         if dropped:
-            self._metrics.dropped_members += dropped
             _log.warning(
                 "dropped %d undeclared members of message %s, as the record type requires",
                 dropped,

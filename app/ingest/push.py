@@ -17,7 +17,7 @@ from app.auth.tokens import TokenVerifier
 from app.environment import Environment
 from app.http import paths
 from app.http.contract import CONTRACT, PER_STREAM
-from app.http.headers import NOSNIFF, check_host
+from app.http.headers import NOSNIFF
 from app.http.problems import ProblemError, encoded
 from app.ingest.contracts import push_contract
 from app.ingest.decode.envelope import EnvelopeError, Headers, Message, open_push
@@ -92,7 +92,6 @@ class PushEndpoint:
         named = dict(headers)
         caller = self._verifier.remembered(headers, named)
         if caller is None:  # also if a header occurs twice
-            check_host(headers)
             caller = await self._verifier.principal(headers)
         # Read the body, within what may be in flight.
         body, holding = await self._intake.read(named, receive, caller, begun_us)

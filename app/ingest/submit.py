@@ -21,8 +21,7 @@ from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.schema.protection import Hasher, holds_personal_data
 from app.schema.table import Table
 from app.streams import Streams
-from app.telemetry.sampling import parse_traceparent
-from app.telemetry.tracing import current_span, trace_id_of
+from app.telemetry.tracing import current_span, parse_traceparent, trace_id_of
 
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100

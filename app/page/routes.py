@@ -57,7 +57,6 @@ def welcome(settings: Settings, streams: Streams) -> dict[str, Any]:
         "needs_key": bool(settings.auth.api_principals or settings.auth.grants_file),
         "example": example,
         "template": draft_record(table) if example is None else None,
-        "run_book": settings.server.run_book_url,
         "trace": _trace_address(settings),
         "links": _FREE_LINKS | (query_links if "query" in settings.server.roles else {}),
     }

@@ -27,7 +27,7 @@ from app.query.answer.conditional import Ask
 from app.query.read.arrow_rows import rows_of_arrow
 from app.query.request.parameters import Parameters
 from app.query.routes import EndpointSpec, StreamParts
-from app.runtime.compression import GzipError, GzipTooLargeError, inflated
+from app.runtime.compression import GzipError, GzipTooLargeError, inflate
 from app.runtime.instants import DAY_US, epoch_us
 from app.schema.columns import Column, Kind
 from app.schema.table import Table
@@ -274,8 +274,7 @@ def _texts_of(payload: bytes) -> Iterator[bytes | bytearray]:
         return
     text = bytearray()
     try:
-        for _ in inflated(payload, _MAX_INFLATED_BYTES, text):
-            pass
+        inflate(payload, _MAX_INFLATED_BYTES, text)
     except (GzipError, GzipTooLargeError):
         yield payload
     yield text

@@ -1,7 +1,6 @@
 """Decompress gzip up to a limit, so that a small message cannot fill the memory. Pure."""
 
 import zlib
-from collections.abc import Generator
 
 _GZIP = 16 + zlib.MAX_WBITS
 # Each member costs an inflater and a copy of the rest of its chunk. Without a limit, tiny members would take forever.
@@ -18,10 +17,8 @@ class GzipTooLargeError(Exception):
     """The bytes would grow beyond the limit."""
 
 
-def inflated(data: bytes, max_bytes: int, text: bytearray) -> Generator[int, None, None]:
-    """Fill `text` with the decompressed bytes of one or several gzip members; each step adds at most 1 MiB.
-
-    On an error, `text` keeps the steps before it.
+def inflate(data: bytes, max_bytes: int, text: bytearray) -> None:
+    """Fill `text` with the decompressed bytes of one or several gzip members; on an error it keeps those before it.
 
     Raises:
         GzipError: `data` is cut short, not gzip at all, or of more than MAX_MEMBERS members.
@@ -38,9 +35,8 @@ def inflated(data: bytes, max_bytes: int, text: bytearray) -> Generator[int, Non
             if not chunk:
                 chunk = data[position : position + _CHUNK_BYTES]
                 position += len(chunk)
-            most = min(_STEP_BYTES, max_bytes - len(text) + 1)
             try:
-                part = inflater.decompress(chunk, most)
+                part = inflater.decompress(chunk, min(_STEP_BYTES, max_bytes - len(text) + 1))
             except zlib.error as error:
                 raise GzipError(f"not valid gzip: {error}") from None
             if not chunk and not part and not inflater.eof:
@@ -48,13 +44,11 @@ def inflated(data: bytes, max_bytes: int, text: bytearray) -> Generator[int, Non
             text += part
             if len(text) > max_bytes:
                 raise GzipTooLargeError(f"more than {max_bytes} bytes when decompressed")
-            yield len(part)
         position -= len(inflater.unused_data)
 
 
 def gunzip(data: bytes, max_bytes: int) -> bytes:
-    """Return the decompressed bytes of one or several gzip members, in one go; raise the errors of `inflated`."""
+    """Return the decompressed bytes of one or several gzip members; raise the errors of `inflate`."""
     text = bytearray()
-    for _ in inflated(data, max_bytes, text):
-        pass
+    inflate(data, max_bytes, text)
     return bytes(text)

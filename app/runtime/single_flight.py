@@ -15,7 +15,6 @@ class _Flight(Generic[_Result]):
     def __init__(self, task: asyncio.Task[_Result]) -> None:
         self.task = task
         self.waiting = 0
-        self.shared = False
         task.add_done_callback(_retrieve)
 
 
@@ -41,19 +40,18 @@ class SingleFlight(Generic[_Key, _Result]):
         `work` runs in a task of its own, in the first caller's context unless another one is given.
 
         Raises:
-            Exception: what `work` raised, and each caller an exception of its own.
+            Exception: what `work` raised.
         """
         flight = self._flights.get(key)
         joins = flight is not None
         if flight is None:
             flight = self._flights[key] = _Flight(asyncio.create_task(work(), context=context))
         flight.waiting += 1
-        flight.shared |= joins
         try:
             await asyncio.wait([flight.task])
         finally:
             await self._leave(key, flight)
-        return _outcome(flight), joins
+        return flight.task.result(), joins
 
     async def _leave(self, key: _Key, flight: _Flight[_Result]) -> None:
         """Stop waiting for a flight; cancel it when no caller is left."""
@@ -71,35 +69,3 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
     """Retrieve the exception of a flight whose callers have all hung up, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()
-
-
-def _outcome(flight: _Flight[_Result]) -> _Result:
-    """Return the result of a completed flight.
-
-    Raises:
-        Exception: what the flight raised, or where several wait, a copy of it each. One exception that is raised in
-            many tasks would collect all their tracebacks and contexts.
-    """
-    error = None if flight.task.cancelled() else flight.task.exception()
-    if error is None or not flight.shared:
-        return flight.task.result()
-    copied = _copy(error)
-    if copied is None:
-        raise error
-    raise copied from error
-
-
-def _copy(error: BaseException) -> BaseException | None:
-    """Return an exception like `error`; None if its class cannot be instantiated this way.
-
-    copy.copy does not work here: it calls the class with `args`, which are the arguments that the class passed to
-    Exception, and often not those of its own constructor.
-    """
-    kind = type(error)
-    try:
-        copied = kind.__new__(kind, *error.args)
-    except Exception:  # a class may raise anything here
-        return None
-    copied.args = error.args
-    copied.__dict__.update(error.__dict__)
-    return copied

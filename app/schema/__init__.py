@@ -4,8 +4,8 @@
     refusals            why a declaration is refused, and what to declare instead
     undeclared_members  what becomes of members that a type does not declare: rejected, dropped, or kept in a rest;
                         their discovery in the bytes of a record, and their counts by path
-    roles               which columns can be promoted, and which remain of personal data
-    table               a table: the columns of a type, or of its newest version, and the envelope's
+    table               a table: the columns of a type, or of its newest version, which of them are stored or
+                        promoted, and the envelope's
     values              values that a store cannot hold although the type allows them (an integer beyond 64 bits, ...)
     protection          personal data: keyed hashes, and its removal from a record
     filters             which fields may be filtered and aggregated, and by which operators

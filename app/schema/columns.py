@@ -264,3 +264,8 @@ def flat(columns: tuple[Column, ...], prefix: str = "") -> list[tuple[str, Colum
         entries.append((prefix + column.name, column))
         entries.extend(flat(column.fields, f"{prefix}{column.name}."))
     return entries
+
+
+def is_text(column: Column) -> bool:
+    """Return whether a column may hold any text."""
+    return column.kind is Kind.STRING and not column.closed and not column.is_uuid

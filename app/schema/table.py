@@ -6,10 +6,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from app.record import Envelope, RecordType, RejectedRecord, Versions
-from app.schema.columns import Column, Kind, Mode, Role, columns_of, flat
+from app.schema.columns import PII, Column, Kind, Mode, Role, columns_of, flat, is_text
 from app.schema.protection import Hasher
 from app.schema.refusals import refuse
-from app.schema.roles import refuse_unpromotable, stored_columns
 
 RECORDS = "records"
 REJECTS = "records_rejected"
@@ -62,8 +61,8 @@ def records_table(
     versions = record_type if isinstance(record_type, Versions) else None
     newest = _newest_of(record_type)
     declared, envelope = columns_of(newest), columns_of(Envelope)
-    refuse_unpromotable(declared, newest.__name__)
-    columns = stored_columns(declared, newest.__name__, hasher)
+    _refuse_unpromotable(declared, newest.__name__)
+    columns = _stored_columns(declared, newest.__name__, hasher)
     if versions is not None:
         _check_older(versions)
     reserved = {column.name for column in envelope}
@@ -136,7 +135,7 @@ def _check_older(versions: Versions) -> None:
         RecordTypeError: one of them is wrong.
     """
     for older, name, then in zip(versions.types, versions.names, versions.types[1:], strict=False):
-        stored_columns(columns_of(older), older.__name__, None)
+        _stored_columns(columns_of(older), older.__name__, None)
         _check_upgrade(versions, older, name, then)
         if _has_rest(older) and not _has_rest(then):
             reason = f"{older.__name__} keeps undeclared members, which this version would lose: give it a rest, too"
@@ -175,6 +174,84 @@ def _check_member(declared: type[msgspec.Struct], versions: Versions) -> None:
         raise refuse(path, "the member names the version, and must be declared as text or a whole number")
     if kind is Kind.INT64 and not all(name.isdecimal() for name in versions.names):
         raise refuse(path, f"the member is a whole number, and the names are not: {', '.join(versions.names)}")
+
+
+def _stored_columns(columns: tuple[Column, ...], path: str, hasher: Hasher | None) -> tuple[Column, ...]:
+    """Return the columns that a table has: without those whose values are dropped, and with the hasher.
+
+    Raises:
+        RecordTypeError: a role, of a column below `path`, cannot be played.
+    """
+    stored = list[Column]()
+    for column in columns:
+        below = f"{path}.{column.name}"
+        for reason in _role_faults(column):
+            raise refuse(below, reason)
+        fields = _stored_columns(column.fields, below, hasher)
+        if Role.DROP not in column.roles:
+            hashes = hasher if Role.HASH in column.roles else None
+            stored.append(msgspec.structs.replace(column, fields=fields, hasher=hashes))
+    if columns and not stored:
+        raise refuse(path, "every field is dropped; there is nothing to store")
+    return tuple(stored)
+
+
+def _role_faults(column: Column) -> list[str]:
+    """Return why the roles of a column cannot be: its type, or another role that needs the value."""
+    personal, others, reasons = column.roles & PII, column.roles - PII, list[str]()
+    if len(personal) > 1:
+        reasons.append(f"{' and '.join(sorted(role.value for role in personal))} exclude each other")
+    if Role.HASH in personal and not is_text(column):
+        reasons.append("pii:hash makes a text: declare str, or use pii:redact or pii:drop")
+    if Role.REDACT in personal and column.mode is Mode.REQUIRED and not is_text(column):
+        reasons.append("pii:redact needs a value to store instead: declare str or an optional field, or use pii:drop")
+    if personal & {Role.REDACT, Role.DROP} and others:
+        named = ", ".join(sorted(role.value for role in others))
+        reasons.append(f"the value is not stored, so the field cannot have the role {named}; use pii:hash")
+    return reasons
+
+
+_MOST_PROMOTED = 20
+"""How many columns a type may promote: the SQL that reads the rest grows with each."""
+_PROMOTABLE = frozenset({Kind.BOOL, Kind.INT64, Kind.FLOAT64, Kind.STRING, Kind.TIMESTAMP})
+"""Both stores convert a JSON value to these as ingest does."""
+
+
+def _refuse_unpromotable(columns: tuple[Column, ...], path: str) -> None:
+    """Check the columns with the role `promoted`.
+
+    Raises:
+        RecordTypeError: a column below `path` cannot have it.
+    """
+    keeps = any(Role.REST in column.roles for column in columns)
+    promoted = [(below, column) for below, column in flat(columns) if Role.PROMOTED in column.roles]
+    for below, column in promoted:
+        personal = ", ".join(sorted(role.value for role in column.roles & PII))
+        for wrong, reason in (
+            ("." in below, "only a field of the record type itself can be promoted; remove the role"),
+            (not keeps, "there is no rest to promote it from; declare a field with the role rest"),
+            (column.kind not in _PROMOTABLE or column.is_uuid or column.mode is Mode.REPEATED, _NOT_PROMOTED),
+            (
+                column.mode is Mode.REQUIRED,
+                "a promoted field must be optional: older records may lack it; use … | None",
+            ),
+            (bool(personal), f"older records hold the value in their rest, where {personal} {_ERASE_THOSE}"),
+        ):
+            if wrong:
+                raise refuse(f"{path}.{below}", reason)
+    if len(promoted) > _MOST_PROMOTED:
+        raise refuse(
+            path,
+            f"{len(promoted)} fields are promoted, and every query of the rest grows with each; at most "
+            f"{_MOST_PROMOTED} can be: remove the role where no record in the table needs it any more",
+        )
+
+
+_NOT_PROMOTED = (
+    "only bool, int, float, str and datetime can be promoted; remove the role: the field begins with its column, and "
+    "older records keep the member in their rest"
+)
+_ERASE_THOSE = "does not apply; remove the role promoted, and erase those records"
 
 
 def schema_version(table: Table) -> str:

@@ -4,7 +4,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, Room
+from app.settings.fields import Room
+
+# https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin
+_ORIGIN = r"^(\*|https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$"
+# Without the white space around it that other holders of the secret may not have, such as the line feed of a file.
+_SECRET = r"\A(\S.{14,}\S)?\Z"
 
 
 class AuthSettings(Room, frozen=True, kw_only=True):
@@ -34,10 +39,10 @@ class AuthSettings(Room, frozen=True, kw_only=True):
         ),
     ] = 600
     cors_origins: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Meta(pattern=_ORIGIN)], ...],
         Meta(
-            description="Origins whose pages may call `/v1` from a browser; `*`: any. Empty: only the service's "
-            "own page."
+            description="Origins whose pages may call `/v1` from a browser, such as https://app.example.com; `*`: any. "
+            "Empty: only the service's own page."
         ),
     ] = ()
     token_issuer: Annotated[str, Meta(description="The required `iss` of every token.")] = "https://accounts.google.com"
@@ -46,7 +51,6 @@ class AuthSettings(Room, frozen=True, kw_only=True):
         Meta(
             description="The URL of the issuer's keys: a JSON object of key id to PEM.",
             pattern="^https?://",
-            extra={FORM: "an address such as https://www.googleapis.com/oauth2/v1/certs"},
         ),
     ] = "https://www.googleapis.com/oauth2/v1/certs"
     platform_iam: Annotated[
@@ -59,16 +63,18 @@ class AuthSettings(Room, frozen=True, kw_only=True):
     signing_secret: Annotated[
         str,
         Meta(
+            pattern=_SECRET,
             description="The key that signs replays and canaries; `sluice replay` and `canary` use "
             "it (security.md). At least 16 characters, preferably 32 random bytes in hexadecimal. "
-            "Empty: a replay gets a new delivery key."
+            "Empty: a replay gets a new delivery key.",
         ),
     ] = ""
     heartbeat_signature: Annotated[
         str,
         Meta(
+            pattern=_SECRET,
             description="A second key, which signs canaries only; Terraform makes it for Cloud Scheduler. If "
-            "this and `SLUICE_SIGNING_SECRET` are both empty, no message is a canary."
+            "this and `SLUICE_SIGNING_SECRET` are both empty, no message is a canary.",
         ),
     ] = ""
 

@@ -8,8 +8,6 @@ from msgspec import Meta
 MIB, GIB, TIB = 1024**2, 1024**3, 1024**4
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
-FORM = "form"
-"""The key of a text's form in `Meta(extra=…)`: what it must be, in the words that a refusal uses."""
 # A URL may contain a password.
 SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cache_url", "cache_secret"})
 
@@ -23,15 +21,9 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Return the settings as Python shows them, with secrets masked."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in self._shown())
-        return f"{type(self).__name__}({shown})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def __rich_repr__(self) -> "list[tuple[str, object]]":
         """Return the settings as rich shows them, with secrets masked."""
-        return self._shown()
-
-    def _shown(self) -> list[tuple[str, object]]:
-        return [
-            (name, "…" if name in SECRET and getattr(self, name) else getattr(self, name))
-            for name in self.__struct_fields__
-        ]
+        values = msgspec.structs.asdict(self)
+        return [(name, "…" if name in SECRET and value else value) for name, value in values.items()]

@@ -20,9 +20,10 @@ class IngestSettings(Room, frozen=True, kw_only=True):
     seek_since: Annotated[
         str,
         Meta(
+            pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?$",
             description="While a subscription is sought backward: the instant that it is sought to, such as "
             "`2026-01-31T12:00:00Z`. A message published since then, and older than the look-back, is looked up in "
-            "the table before it is stored. Empty: no seek (docs/runbook.md)."
+            "the table before it is stored. Empty: no seek (docs/runbook.md).",
         ),
     ] = ""
     max_in_flight_bytes: Annotated[

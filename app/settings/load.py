@@ -5,15 +5,13 @@ and is not a setting is an error, so that a misspelt setting is not silently ign
 fixed numbers, not settings (app.settings.fields).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
-from msgspec import inspect
 
 from app.settings.auth import AuthSettings
-from app.settings.fields import FORM, SECRET, Room
 from app.settings.ingest import IngestSettings
 from app.settings.query import QuerySettings
 from app.settings.rules import disagreements
@@ -59,60 +57,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """A setting: its type as declared, and what a text must be, in words; "" if msgspec says it."""
-
-    name: str
-    declared: Any
-    form: str
-
-    def refusal(self, value: str | list[str]) -> str:
-        """Return why a variable's text, or the items of its list, cannot be the value; "" if they can."""
-        try:
-            msgspec.convert(value, self.declared, strict=False)
-        except msgspec.ValidationError as error:
-            text = value if isinstance(value, str) else ",".join(value)
-            shown = "the value" if self.name in SECRET else repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
-            return f"{shown} is not allowed: expected {self.form or _in_words(error)}"
-        return ""
-
-
-_QUOTED = 60  # the most characters of a value that a message repeats
-_WORDS = {"`int`": "a whole number", "`float`": "a number", "`bool`": "true or false", "`str`": "a text"}
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """Return what msgspec expected, without Python's names of types."""
-    expected = str(error).partition(", got")[0].partition(" - at")[0].removeprefix("Expected ")
-    for name, words in _WORDS.items():
-        expected = expected.replace(name, words)
-    return expected
-
-
-def settings_of(rooms: Iterable[type[Room]]) -> dict[str, Setting]:
-    """Return every setting of these rooms, by its name: the fields with a description."""
-    settings = {}
-    for room in rooms:
-        hints = get_type_hints(room, include_extras=True)
-        for field in msgspec.structs.fields(room):
-            kind = inspect.type_info(hints[field.name])
-            if isinstance(kind, inspect.Metadata):
-                form = (kind.extra or {}).get(FORM, "") or _choices(kind.type)
-                settings[field.name] = Setting(field.name, hints[field.name], form)
-    return settings
-
-
-def _choices(kind: inspect.Type) -> str:
-    """Return the values that a setting may have, if they are listed."""
-    if isinstance(kind, inspect.LiteralType):
-        return " or ".join(map(str, kind.values))
-    choices = _choices(kind.item_type) if isinstance(kind, inspect.VarTupleType) else ""
-    return choices and f"at least one of {choices}, between commas"
-
-
 _ROOMS = Settings.__struct_fields__
 _ROOM_OF = {name: room for room in _ROOMS for name in getattr(Settings(), room).__struct_fields__}
-_SETTINGS = settings_of(type(getattr(Settings(), room)) for room in _ROOMS)
+_SETTINGS: dict[str, Any] = {
+    name: declared
+    for room in _ROOMS
+    for name, declared in get_type_hints(type(getattr(Settings(), room)), include_extras=True).items()
+    if get_origin(declared) is Annotated
+}
+"""The declared type of each setting, by its name: those with a description."""
 VARIABLES = {PREFIX + name.upper(): name for name in _SETTINGS}
 """The name of each setting, by its variable."""
 
@@ -128,13 +81,15 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsError(
             f"unknown setting {', '.join(map(_with_closest, unknown))}; `sluice settings` lists all settings"
         )
-    given = list(_given(environ))
-    try:
-        settings = msgspec.convert(_by_room({name: text for _, name, text in given}), Settings, strict=False)
-    except msgspec.ValidationError:
-        refusals = [(variable, _SETTINGS[name].refusal(text)) for variable, name, text in given]
-        raise SettingsError("; ".join(f"{variable}: {why}" for variable, why in refusals if why)) from None
-    problems = disagreements(settings, environ)
+    values, problems = dict[str, Any](), list[str]()
+    for variable, name, text in _given(environ):
+        try:
+            values[name] = msgspec.convert(text, _SETTINGS[name], strict=False)
+        except msgspec.ValidationError as error:  # it quotes no value but a wrong choice, which no secret is
+            about = " ".join(meta.description for meta in _SETTINGS[name].__metadata__ if meta.description)
+            problems.append(f"{variable}: {error}. {about}")
+    settings = Settings().replace(**values)
+    problems = problems or disagreements(settings, environ)
     if problems:
         raise SettingsError("; ".join(problems))
     return settings

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, GIB, MIB, TIB, Count, Room, Seconds
+from app.settings.fields import GIB, MIB, TIB, Count, Room, Seconds
 
 _CACHE_URL = r"^((valkey|redis)(://[^/?#]+(/[0-9]+)?|s://[^/?#]+(/[0-9]+)?(\?ssl_ca_data=[^&?#]+)?))?$"
 
@@ -66,7 +66,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_CACHE_URL,
-            extra={FORM: "an address such as valkey://cache.internal:6379/0, by valkey, valkeys, redis or rediss"},
             description="The address of a Valkey server, such as `valkey://10.0.0.3:6379/0`, through which "
             "instances share the response cache and the request counts; it needs `SLUICE_CACHE_SECRET`. A user without "
             "a password logs in with an access token of the service's Google identity. `valkeys` is TLS; the "
@@ -78,7 +77,6 @@ class QuerySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^(.{32,})?$",
-            extra={FORM: "a text of at least 32 characters"},
             description="The key that encrypts what instances share through `SLUICE_CACHE_URL`, the same for all: at "
             "least 32 random characters. A new one empties the cache.",
         ),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, MIB, Count, Room
+from app.settings.fields import MIB, Room
 
 
 class ServerSettings(Room, frozen=True, kw_only=True):
@@ -21,22 +21,10 @@ class ServerSettings(Room, frozen=True, kw_only=True):
         tuple[Literal["ingest", "query"], ...],
         Meta(min_length=1, description="The endpoints that this instance serves: `ingest`, `query`, or both."),
     ] = ("ingest", "query")
-    max_body_bytes: Annotated[
-        Count, Meta(description="A larger request body is answered 413. The largest push of Pub/Sub has 13.4 MiB.")
-    ] = 14 * MIB
-    run_book_url: Annotated[
-        str,
-        Meta(
-            pattern=r"^(https?://[^\s#]+)?$",
-            extra={
-                FORM: "an address without an anchor, such as https://github.com/my-company/sluice/blob/main/docs/runbook.md"
-            },
-            description="The URL of docs/runbook.md; the page at `/` links to its headings. Empty: the page "
-            "shows the file name only.",
-        ),
-    ] = ""
 
     # Not settings (app.settings.fields).
+    max_body_bytes: int = 14 * MIB
+    """A larger request body is answered 413. The largest push of Pub/Sub has 13.4 MiB."""
     shutdown_grace_s: float = 8.0
     """How long admitted messages may take after SIGTERM; Cloud Run allows 10 s in all."""
     max_connections: int = 16_384

@@ -4,9 +4,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, MIB, Count, Room, Seconds
+from app.settings.fields import MIB, Count, Room, Seconds
 
 _BASE_URL = "^https?://[^/]+$"
+# https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain in old ids;
+# https://cloud.google.com/bigquery/docs/datasets#dataset-naming
+_PROJECT, _DATASET = r"^(([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62})?$", r"^[A-Za-z0-9_]{0,1024}$"
 
 
 class StoreSettings(Room, frozen=True, kw_only=True):
@@ -26,7 +29,6 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^(.{32,})?$",
-            extra={FORM: "a text of at least 32 characters"},
             description="The key of the hashes of personal data (`pii:hash`), at least 32 random characters. "
             "[Keep it](record-types.md#personal-data): with another one, equal values no longer have equal hashes.",
         ),
@@ -50,11 +52,12 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     bigquery_project: Annotated[
         str,
         Meta(
+            pattern=_PROJECT,
             description="The project of the tables, which also runs the queries and pays for them, and receives "
-            "traces and metrics. It has no default."
+            "traces and metrics. It has no default.",
         ),
     ] = ""
-    bigquery_dataset: Annotated[str, Meta(description="The dataset of the tables.")] = ""
+    bigquery_dataset: Annotated[str, Meta(pattern=_DATASET, description="The dataset of the tables.")] = ""
     bigquery_location: Annotated[
         str,
         Meta(
@@ -66,7 +69,6 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_BASE_URL,
-            extra={FORM: "an address without a path, such as https://bigquery.googleapis.com"},
             description="The URL of BigQuery's REST API. An `https` URL is called with the application-default "
             "credentials; an `http` URL is an emulator, called without credentials.",
         ),
@@ -75,7 +77,6 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=_BASE_URL,
-            extra={FORM: "an address without a path, such as https://bigquerystorage.googleapis.com"},
             description="The URL of BigQuery's Storage API (gRPC); `https` and `http` differ as for the REST API.",
         ),
     ] = "https://bigquerystorage.googleapis.com"
@@ -88,7 +89,12 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     ] = 4
     append_deadline_s: Annotated[Seconds, Meta(description="The time limit of one append attempt.")] = 10.0
     late_commit_margin_s: Annotated[
-        Seconds, Meta(description="How long the store may still commit an append after the attempt was abandoned.")
+        float,
+        Meta(
+            le=31 * 86_400,
+            ge=1,  # the shortest keep-alive timeout of a connection: a broken one is detected after the margin
+            description="How long the store may still commit an append after the attempt was abandoned; at least 1.",
+        ),
     ] = 10.0
     clock_skew_s: Annotated[
         Seconds, Meta(description="The largest difference between the clocks of two instances.")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import FORM, Room
+from app.settings.fields import Room
 
 
 class TelemetrySettings(Room, frozen=True, kw_only=True):
@@ -14,7 +14,6 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^[a-z][a-z0-9-]{0,62}$",
-            extra={FORM: "a name of at most 63 lower-case letters, digits and hyphens, a letter first, such as orders"},
             description="The name of this deployment in traces and metrics, to tell several in one project or "
             "dashboard apart.",
         ),
@@ -23,7 +22,8 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
         Literal["none", "cloud", "cloud-otlp", "otlp"],
         Meta(
             description="The receiver of traces: none, `cloud` (Cloud Trace, through its own API), `cloud-otlp` (Cloud "
-            "Trace, through Google's Telemetry API), or an OTLP collector (over HTTP)."
+            "Trace, through Google's Telemetry API), or `otlp`, a collector (over HTTP) where "
+            "OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT` says."
         ),
     ] = "none"
     trace_ratio: Annotated[
@@ -42,18 +42,8 @@ class TelemetrySettings(Room, frozen=True, kw_only=True):
             "`cloud` is Cloud Monitoring (OTLP to Google's Telemetry API), `otlp` a collector."
         ),
     ] = ("prometheus",)
-    otlp_url: Annotated[
-        str,
-        Meta(
-            pattern="^https?://[^/]+$",
-            extra={FORM: "an address without a path, such as http://127.0.0.1:4318"},
-            description="The URL of the OTLP collector, without `/v1/traces` and `/v1/metrics`.",
-        ),
-    ] = "http://127.0.0.1:4318"
 
     # Not settings (app.settings.fields).
-    max_traces_per_s: float = 20.0
-    """The most messages traced per second, whatever their sampling decision; the same for requests."""
     metrics_interval_s: float = 60.0
     """The interval at which metrics are sent; Cloud Monitoring bills each sample."""
     telemetry_location: str = ""

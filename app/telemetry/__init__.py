@@ -4,14 +4,12 @@ declared                 instruments          every metric: name, unit, meaning,
                          attributes           the names that spans and metrics use
 measured                 metrics              the counts of this process, as plain numbers
                          requests             duration by route, a span for sampled ones, the log of those cut short
-traced                   sampling             the trace that a message belongs to, and whether it is recorded
-                         tracing              the spans: one per push, append, request, query
+traced                   tracing              what is recorded; the spans: one per push, append, request, query
 logged                   logs                 JSON lines or readable ones; a repeating fault a few times a minute
                          redaction            without payloads and tokens
 exported                 prometheus           `GET /metrics`
                          otlp_metrics         the numbers, through OpenTelemetry's SDK
-                         exporters            the receivers: Cloud Trace, OTLP
-                         google_telemetry     credentials and resource of Google's OTLP endpoint
+                         exporters            the receivers: Cloud Trace, OTLP; what Google's endpoint demands
                          providers            started with the process, flushed at its end
 
 Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces.

@@ -1,19 +1,28 @@
-"""The exporters of traces and metrics. Their packages are imported only if the exporter is used."""
+"""The exporters of traces and metrics. Their packages are imported only if the exporter is used.
 
+What Google's Telemetry API demands (OTLP over HTTP with Application Default Credentials):
+https://docs.cloud.google.com/stackdriver/docs/reference/telemetry/v1.metrics (resource attributes) and
+https://docs.cloud.google.com/stackdriver/quotas (points in a request).
+"""
+
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from app.runtime.imports import missing_package
 from app.settings.load import Settings, SettingsError
-from app.telemetry.google_telemetry import MAX_POINTS, authorized_session
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.trace.export import SpanExporter
 
+_MAX_POINTS = 200  # of metrics that one request may have
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_METADATA_WITHIN_S = 3.0
 # Resource attributes that become labels of a span: the system and the instance.
 _LABELS = r"service\..+"
 
@@ -48,7 +57,7 @@ def metric_exporters(settings: Settings) -> "list[MetricExporter]":
                 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
                 arguments = _otlp(settings, "metrics", to_google=receiver == "cloud")
-                exporters.append(OTLPMetricExporter(**arguments, max_export_batch_size=MAX_POINTS))
+                exporters.append(OTLPMetricExporter(**arguments, max_export_batch_size=_MAX_POINTS))
     return exporters
 
 
@@ -66,9 +75,11 @@ def _needs(what: str) -> Iterator[None]:
 
 
 def _otlp(settings: Settings, signal: str, *, to_google: bool) -> dict[str, Any]:
-    url = settings.telemetry.cloud_telemetry_url if to_google else settings.telemetry.otlp_url
-    session = {"session": authorized_session(settings)} if to_google else {}
-    return {"endpoint": f"{url}/v1/{signal}", "timeout": 10, **session}
+    """Return the arguments of an exporter; for a collector none, as OpenTelemetry's own variables tell the rest."""
+    if not to_google:
+        return {}
+    endpoint = f"{settings.telemetry.cloud_telemetry_url}/v1/{signal}"
+    return {"endpoint": endpoint, "timeout": 10, "session": _authorized_session(settings)}
 
 
 def _cloud_trace(settings: Settings) -> "SpanExporter":
@@ -93,3 +104,54 @@ def _transport(transport: Any, url: str) -> Any:
     import grpc
 
     return transport(channel=grpc.insecure_channel(parts.netloc))
+
+
+def uses_google(settings: Settings) -> bool:
+    """Return whether traces or metrics go to Google's Telemetry API."""
+    return "cloud" in settings.telemetry.metrics or settings.telemetry.traces == "cloud-otlp"
+
+
+def _authorized_session(settings: Settings) -> Any:
+    """Return a session of `requests` that adds a token, and renews it before it expires.
+
+    Raises:
+        google.auth.exceptions.DefaultCredentialsError: there are no credentials.
+    """
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=_SCOPES)
+    session = AuthorizedSession(credentials)
+    # The project whose quota is used, and which must have the API enabled.
+    session.headers["x-goog-user-project"] = settings.project
+    return session
+
+
+def resource_attributes(settings: Settings) -> dict[str, str]:
+    """Return the attributes of this process that become the resource `prometheus_target`; a point needs a location.
+
+    Raises:
+        SettingsError: nothing tells the location.
+    """
+    on_cloud_run = {"cloud.platform": "gcp_cloud_run"} if "K_SERVICE" in os.environ else {}
+    return {
+        "cloud.provider": "gcp",
+        "cloud.region": settings.telemetry.telemetry_location or _own_region(),
+        "gcp.project_id": settings.project,
+        **on_cloud_run,
+    }
+
+
+def _own_region() -> str:
+    """Return the region that the metadata server names, in the form projects/NUMBER/regions/REGION."""
+    host = os.environ.get("GCE_METADATA_HOST", "metadata.google.internal")  # as google.auth finds it
+    request = Request(f"http://{host}/computeMetadata/v1/instance/region", headers={"Metadata-Flavor": "Google"})
+    try:
+        with urlopen(request, timeout=_METADATA_WITHIN_S) as response:  # noqa: S310 - always http
+            region: str = response.read().decode()
+    except OSError as error:
+        raise SettingsError(
+            "SLUICE_METRICS=cloud and SLUICE_TRACES=cloud-otlp need an instance on Google Cloud, whose metadata server "
+            f"names the region ({type(error).__name__}); elsewhere, send them to a collector (otlp)"
+        ) from error
+    return region.rpartition("/")[2]

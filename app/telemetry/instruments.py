@@ -1,6 +1,6 @@
 """Every metric of the service: its name, unit, meaning, attributes and buckets. Pure data.
 
-`sluice metrics` prints them as the table of docs/metrics.md. Alerts, objectives and boards use them
+Alerts, objectives and boards use them
 (infra/terraform/monitoring). A name is the final Prometheus name, with its unit and `_total`, and an attribute is a
 valid label. So every receiver keeps both, whether it translates OpenTelemetry's names or not
 (docs/decisions/0015-metrics-by-otlp.md). Units are UCUM's.
@@ -74,14 +74,6 @@ RECORDS_REJECTED = Instrument(
     "release. `stream` is `-` for messages that no stream takes (reason `unroutable`).",
     attributes=("reason", "stream"),
     starts=(("invalid", "records"),),
-)
-MEMBERS_DROPPED = Instrument(
-    name="sluice_member_dropped_total",
-    noun="member",
-    description="Undeclared members dropped from stored records",
-    meaning=(
-        'Non-zero only for a record type with `undeclared = "drop"`. A sudden rise means a producer\'s new field.'
-    ),
 )
 MEMBERS_UNDECLARED = Instrument(
     name="sluice_member_undeclared_total",
@@ -239,14 +231,3 @@ CANARY_MISSED = Instrument(
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))
 """Every metric, in the order above."""
 BY_NAME = {instrument.name: instrument for instrument in CATALOGUE}
-
-
-def instruments_table() -> str:
-    """Return the metrics as a Markdown table."""
-    rows = ["| metric | kind, unit | what it is | attributes | buckets |", "|---|---|---|---|---|"]
-    for each in CATALOGUE:
-        attributes = ", ".join(f"`{name}`" for name in each.attributes)
-        bounds = ", ".join(f"{bound:g}" for bound in each.bounds)
-        description = f"{each.description}. {each.meaning}" if each.meaning else f"{each.description}."
-        rows.append(f"| `{each.name}` | {each.kind}, `{each.unit}` | {description} | {attributes} | {bounds} |")
-    return "\n".join(rows) + "\n"

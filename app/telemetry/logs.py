@@ -5,7 +5,6 @@ from each line (redaction), and its filter limits the lines of a fault that repe
 """
 
 import logging
-import os
 import re
 import sys
 import threading
@@ -24,7 +23,6 @@ QUOTES_NAMES = {"quotes_names": True}
 """The `extra` of a line that quotes names, of settings and tables, and no values of records: its quotations stay."""
 _OURS = "sluice"
 _LINES, _WINDOW_S, _MAX_TEMPLATES = 5, 60.0, 1_000
-_COLOURS = {"CRITICAL": "1;31", "ERROR": "31", "WARNING": "33", "INFO": "32", "DEBUG": "2"}
 # Characters that would end a line or control a terminal, except the line breaks of a stack.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _MEMBER = "logging.googleapis.com/"
@@ -34,17 +32,11 @@ _log = logging.getLogger(_OURS)
 class _Line(logging.Formatter):
     """Formats a record for a terminal: time of day, severity, part of the service, message; a stack below it."""
 
-    def __init__(self, *, coloured: bool = False) -> None:
-        super().__init__()
-        self._coloured = coloured
-
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        severity = f"{record.levelname:<8}"
-        if self._coloured:
-            severity = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{severity}\x1b[0m"
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = f"{clock} {severity} {record.name.removeprefix('sluice.'):<10} {_message(record)}\n{_stack(record)}"
+        part = record.name.removeprefix("sluice.")
+        line = f"{clock} {record.levelname:<8} {part:<10} {_message(record)}\n{_stack(record)}"
         return "\n    ".join(line.rstrip("\n").split("\n"))
 
 
@@ -116,8 +108,7 @@ def configure_logging(
     """
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     if handler.stream.isatty():
-        coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # https://no-color.org
-        handler.setFormatter(_Line(coloured=coloured))
+        handler.setFormatter(_Line())
     else:
         handler.setFormatter(_JsonLine(project, labels or {}))
     handler.addFilter(RepetitionFilter())

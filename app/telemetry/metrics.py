@@ -67,7 +67,6 @@ class Metrics:
         self.stored_records: Counter[str] = Counter(dict.fromkeys(streams, 0))
         """By stream, like the next one."""
         self.duplicate_messages: Counter[str] = Counter(dict.fromkeys(streams, 0))
-        self.dropped_members = 0
         self.undeclared_members: Counter[tuple[Outcome, str]] = Counter()
         """By outcome and stream."""
         self.seen_members: defaultdict[str, SeenMembers] = defaultdict(SeenMembers)
@@ -114,7 +113,6 @@ class Metrics:
                 (count, {"reason": reason, "stream": stream})
                 for (reason, stream), count in [*self.rejected_records.items()]
             ],
-            instruments.MEMBERS_DROPPED: lambda: _one(self.dropped_members),
             instruments.MEMBERS_UNDECLARED: lambda: [
                 (count, {"outcome": outcome, "stream": stream})
                 for (outcome, stream), count in [*self.undeclared_members.items()]

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from app.runtime.clock import Clock
 from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import Settings
-from app.telemetry import google_telemetry
-from app.telemetry.exporters import metric_exporters, span_exporter
+from app.telemetry.exporters import metric_exporters, resource_attributes, span_exporter, uses_google
 from app.telemetry.metrics import Metrics
 from app.telemetry.prometheus import PrometheusCollector, metrics_route
-from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -36,7 +33,7 @@ class Telemetry:
     A failing receiver loses only its own data: beyond a few thousand spans the oldest are dropped.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Set up what `settings` ask for.
 
         Raises:
@@ -48,13 +45,13 @@ class Telemetry:
             "service.name": "sluice",
             "service.namespace": settings.telemetry.system,
             "service.instance.id": self.instance,
-        } | (google_telemetry.resource_attributes(settings) if google_telemetry.is_used(settings) else {})
+        } | (resource_attributes(settings) if uses_google(settings) else {})
         self._metric_exporters = metric_exporters(settings)
         exporter = span_exporter(settings)
         self._spans = None if exporter is None else _tracer_provider(exporter, self._resource)
         self.tracing = Tracing(
             None if self._spans is None else self._spans.get_tracer("sluice"),
-            Sampler(settings.telemetry.trace_ratio, settings.telemetry.max_traces_per_s, clock.elapsed_us),
+            settings.telemetry.trace_ratio,
         )
 
     def routes(self) -> list[HTTPRouteHandler]:

@@ -1,5 +1,7 @@
 """The spans: one per push, append, API request and query; created only if the trace is recorded.
 
+That is decided before a span is created, which costs more.
+
     publisher ──> process (push) ──> append          the publisher's context comes as a message attribute
     caller    ──> GET /v1/records ──> query          the caller's, or the platform's, as a header
 
@@ -8,29 +10,54 @@ other messages link to it. Spans carry the attributes named in `attributes`: nev
 library derived from payloads.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import msgspec
 from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
 from app.telemetry import attributes as names
-from app.telemetry.sampling import Parent, Sampler, parse_traceparent
 
 Headers = Iterable[tuple[bytes, bytes]]
 _NANOSECONDS = 1_000  # in a microsecond
 
 
-class Tracing:
-    """Creates spans, or returns None if nothing is recorded. Without a `tracer`, nothing ever is."""
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
-    def __init__(self, tracer: Tracer | None, sampler: Sampler) -> None:
-        self._tracer, self._sampler = tracer, sampler
+
+class Parent(msgspec.Struct, frozen=True):
+    """A remote parent span, and whether its trace is recorded there."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+def parse_traceparent(text: str) -> Parent | None:
+    """Parse a W3C traceparent; return None if it is not valid."""
+    parts = _TRACEPARENT.fullmatch(text)
+    return Parent(parts[1], parts[2], bool(int(parts[3], 16) & 1)) if parts else None
+
+
+class Tracing:
+    """Creates spans, or returns None if nothing is recorded. Without a `tracer`, nothing ever is.
+
+    `ratio` is that of requests, and of messages without a publisher's decision; `draw` returns a number from 0 up to 1.
+    A request may be a stranger's, so its own decision does not count.
+    """
+
+    def __init__(self, tracer: Tracer | None, ratio: float = 0.0, draw: Callable[[], float] = random.random) -> None:
+        self._tracer, self._ratio, self._draw = tracer, ratio, draw
 
     def follows(self, parent: Parent | None) -> bool:
         """Return whether to trace the push of a message published under `parent`; if so, call `push`."""
-        return self._tracer is not None and self._sampler.follows(parent)
+        if self._tracer is None:
+            return False
+        return self._draw() < self._ratio if parent is None else parent.sampled
 
     def push(self, parent: Parent | None, headers: Headers, begun_us: int, attributes: Mapping[str, str | int]) -> Span:
         """Return the span of a push that arrived at `begun_us` (wall clock), a child of the message's publication.
@@ -79,14 +106,11 @@ class Tracing:
 
     def request(self, method: str, headers: Headers) -> Span | None:
         """Return the span of an API request; its parent is the caller's or the platform's span, if any."""
-        if self._tracer is None:
-            return None
-        parent = _header(headers)
-        if not self._sampler.picks(parent):
+        if self._tracer is None or self._draw() >= self._ratio:
             return None
         return self._tracer.start_span(
             method,
-            context=_context(parent),
+            context=_context(_header(headers)),
             kind=SpanKind.SERVER,
             attributes={names.HTTP_METHOD: method},
             record_exception=False,

@@ -21,7 +21,6 @@ locals {
     SLUICE_CACHE_URL           = local.cache_url
     SLUICE_HEARTBEAT_SIGNATURE = local.heartbeat_signature
     SLUICE_SYSTEM              = var.system
-    SLUICE_RUN_BOOK_URL        = var.operations_url
     SLUICE_TRACES              = var.traces
     SLUICE_TRACE_RATIO         = tostring(var.trace_ratio)
     SLUICE_METRICS             = join(",", sort(var.metrics))

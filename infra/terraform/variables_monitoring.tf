@@ -96,7 +96,7 @@ variable "fixed_limits" {
 }
 
 variable "metrics" {
-  description = "SLUICE_METRICS: `cloud` (Cloud Monitoring), `prometheus` (served at /metrics), `otlp` (the collector that SLUICE_OTLP_URL in var.settings names). Alerts and objectives need `cloud`."
+  description = "SLUICE_METRICS: `cloud` (Cloud Monitoring), `prometheus` (served at /metrics), `otlp` (a collector). Alerts and objectives need `cloud`."
   type        = set(string)
   default     = ["cloud"]
 

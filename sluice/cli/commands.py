@@ -64,9 +64,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
         },
         "the service": {
             "serve": Command("sluice.cli.serve", "run the service alone, with the settings of the environment"),
-            "settings": Command("app.settings.__main__", "print every setting, with its default"),
-            "metrics": Command("app.telemetry.__main__", "print every metric"),
-            "keys": Command("app.auth.__main__", "make API keys, and check a file of grants"),
+            "settings": Command("sluice.cli.settings", "print every setting, with its default"),
+            "metrics": Command("sluice.cli.metrics", "print every metric"),
+            "key": Command("sluice.cli.key", "make an API key, with its entry in a file of grants"),
             "smoke": Command("sluice.ops.smoke.command", "send one record through a running service and read it back"),
             "canary": Command("sluice.ops.canary", "publish a sample that measures the delay until it is readable"),
         },

@@ -8,7 +8,7 @@ import pytest
 from app.http import paths
 from app.http.headers import EXPOSED
 from app.settings.load import SettingsError, load_settings
-from sluice.testing.service import GOOD, SETTINGS, running
+from sluice.testing.service import GOOD, running
 from tests.auth.callers import bearing, granting, key_grant
 
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
@@ -68,36 +68,16 @@ async def test_what_answers_vary_by_is_still_said(tmp_path: Path, origins: tuple
             assert {"Accept", "Authorization", "Origin"} <= set(answer.headers["Vary"].split(", "))
 
 
-async def test_on_loopback_a_listed_page_may_call_without_a_token() -> None:
-    """The settings say so; others are refused as ever."""
-    async with running(SETTINGS.replace(cors_origins=(SHOP,))) as service:
-        assert (await preflight(service.client, SHOP)).status_code == 204
-        answer = await service.client.post(paths.RECORDS, json=GOOD, headers={"Origin": SHOP})
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (201, SHOP)
-        answer = await service.client.post(paths.RECORDS, json=GOOD, headers={"Origin": ELSEWHERE})
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-
-
-async def test_without_origins_there_is_no_cors() -> None:
-    """Browsers then keep every page but our own away."""
-    async with running() as service:
-        answer = await service.client.get(paths.RECORDS, headers={"Origin": "http://localhost:3000"})
-        assert answer.status_code == 200
-        assert not [name for name in answer.headers if name.startswith("access-control-")]
-        assert "Access-Control-Allow-Origin" not in (await preflight(service.client, SHOP)).headers
-
-
 @pytest.mark.parametrize(
     "origin",
     [
         *("shop.example", "https://shop.example/", "https://shop.example/app", "https://*.shop.example", "null"),
         *("HTTPS://shop.example", "https://Shop.example", "ftp://shop.example", "https://a@shop.example", "https://"),
-        "*,https://shop.example",
     ],
 )
 def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
     """It would be without effect, or have more than was meant."""
-    with pytest.raises(SettingsError, match=r"SLUICE_CORS_ORIGINS: .* is not an origin such as"):
+    with pytest.raises(SettingsError, match=r"^SLUICE_CORS_ORIGINS: .* such as https://app"):
         load_settings({"SLUICE_CORS_ORIGINS": origin, "SLUICE_API_PRINCIPALS": "a@example.com"})
 
 

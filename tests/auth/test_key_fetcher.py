@@ -2,8 +2,6 @@ import base64
 import datetime as dt
 import http.server
 import json
-import re
-import socket
 import threading
 from collections.abc import Iterator
 
@@ -105,15 +103,6 @@ async def test_an_answer_that_is_no_key_set_is_an_error(server: Server, answer: 
     server.answer = answer
     with pytest.raises(KeySetError):
         await key_fetcher(server.url)()
-
-
-async def test_an_endpoint_that_is_not_there_is_an_error() -> None:
-    """A refused connection names the address."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/certs"
-        with pytest.raises(KeySetError, match=re.escape(url)):
-            await key_fetcher(url)()
 
 
 @pytest.mark.parametrize(

@@ -148,35 +148,6 @@ async def test_without_any_keys_everybody_is_told(caplog: pytest.LogCaptureFixtu
     assert await keys.find("a") == _PEM
 
 
-async def test_those_who_wait_for_a_failing_fetch_are_told() -> None:
-    """A fetch that fails fails for all who waited for it, and leaves no error unheard."""
-    issuer, clock = Issuer("a"), FakeClock()
-    issuer.failing = True
-    issuer.answering.clear()
-    keys = KeySet(issuer.fetch, clock)
-    asked = [asyncio.ensure_future(keys.find("a")) for _ in range(3)]
-    await clock.advance(0)
-    issuer.answering.set()
-    told = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(answer) for answer in told] == [KeySetError] * 3
-    assert issuer.fetches == 1
-
-
-async def test_whatever_goes_wrong_the_refresh_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody expected is logged and retried like any other, and none reaches a caller."""
-    issuer, clock = Issuer("a"), FakeClock()
-    issuer.failing, issuer.error = True, RuntimeError("a library's own")
-    keys = KeySet(issuer.fetch, clock)
-    async with running(keys):
-        await clock.advance(0)
-        with pytest.raises(KeySetError, match="the key set has not been fetched yet"):
-            await keys.find("a")
-        assert "RuntimeError: a library's own" in caplog.text
-        issuer.failing = False
-        await clock.advance(10)
-        assert await keys.find("a") == _PEM
-
-
 async def test_keys_that_cannot_be_refreshed_come_to_an_end() -> None:
     """A day beyond their age they are trusted no more: not ready, and nobody is verified, until there are new ones."""
     issuer, clock = Issuer("a", max_age_s=1_000.0), FakeClock()

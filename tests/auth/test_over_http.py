@@ -20,7 +20,6 @@ from sluice.testing.service import GOOD, SETTINGS, authorization, envelope, runn
 from tests.auth.callers import (
     KEY,
     OTHER_KEY,
-    OWNER,
     READER,
     bearing,
     document,
@@ -92,23 +91,6 @@ async def test_every_route_of_v1_names_its_scope() -> None:
     assert {handler.opt["scope"] for _, handler in found if handler.opt.get("scope")} == set(SCOPES)
 
 
-async def test_any_caller_may_read_the_catalogue_of_problems(tmp_path: Path) -> None:
-    """With whatever scope; a stranger may not."""
-    async with running(granting(tmp_path, key_grant(scopes=["write"]))) as service:
-        assert (await service.client.get(paths.PROBLEMS, headers=bearing())).status_code == 200
-        assert problem(await service.client.get(paths.PROBLEMS)) == (401, "missing_token")
-
-
-async def test_those_of_the_settings_may_do_everything_beside_the_grants(tmp_path: Path) -> None:
-    """As they could without a file."""
-    async with running(granting(tmp_path, key_grant(), api_principals=(OWNER,))) as service:
-        for method, path in (("GET", paths.RECORDS), ("GET", paths.REJECTS), ("POST", paths.RECORDS)):
-            answer = await service.client.request(method, path, json=GOOD, headers=signed_in(OWNER))
-            assert answer.is_success
-        assert problem(await read(service, signed_in("stranger@example.com"))) == (403, "forbidden")
-        assert (await read(service, bearing())).status_code == 200
-
-
 @pytest.mark.parametrize(
     "key",
     [OTHER_KEY, KEY[:-1], f"{KEY}k", KEY.upper(), "sluice_", f"sluice_{'é' * 43}"],
@@ -127,17 +109,6 @@ async def test_a_key_that_was_not_given_out_is_401_and_told_nowhere(
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     told = answer.text + repr(answer.headers) + caplog.text
     assert key[7:19] not in told or len(key) < 20
-
-
-async def test_two_authorization_headers_do_not_add_up(tmp_path: Path) -> None:
-    """Not even two good ones: which one counts would be anybody's guess."""
-    async with running(granting(tmp_path, key_grant())) as service:
-        for values in ((KEY, KEY), (KEY, OTHER_KEY), (tokens.token(), KEY)):
-            headers = [("Authorization", f"Bearer {value}") for value in values]
-            assert problem(await service.client.get(paths.RECORDS, headers=headers)) == (401, "missing_token")
-        for value in (KEY, f"Basic {KEY}", f"Bearer  {KEY}", f"Bearer {KEY},"):
-            answer = await service.client.get(paths.RECORDS, headers={"Authorization": value})
-            assert answer.status_code == 401
 
 
 async def test_a_key_pushes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.auth.rate_limit import ANSWER_WITHIN_S, OwnCount, SharedCount
+from app.auth.rate_limit import ANSWER_WITHIN_S, RequestCount
 from app.runtime.valkey import connect
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
@@ -18,7 +18,7 @@ __all__ = ["hurried_valkey", "valkey_server"]
 
 async def test_an_instances_own_count_forgets_the_minute_before() -> None:
     """It never holds more than the principals of one minute."""
-    count = OwnCount()
+    count = RequestCount(FakeClock())
     for name in ("a", "b", "a"):
         await count.add(name, 1)
     assert await count.add("a", 2) == 1
@@ -26,22 +26,23 @@ async def test_an_instances_own_count_forgets_the_minute_before() -> None:
 
 
 @pytest.fixture
-async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[SharedCount, SharedCount]]:
+async def shared(valkey_server: ValkeyServer) -> AsyncIterator[tuple[RequestCount, RequestCount]]:
     """Give the counts of two instances in one Valkey."""
     clients = connect(valkey_server.url), connect(valkey_server.url)
-    yield SharedCount(clients[0], FakeClock()), SharedCount(clients[1], FakeClock())
+    yield RequestCount(FakeClock(), clients[0]), RequestCount(FakeClock(), clients[1])
     for client in clients:
         await client.aclose()
 
 
-async def test_counts_in_valkey_end_by_themselves(shared: tuple[SharedCount, SharedCount]) -> None:
+async def test_counts_in_valkey_end_by_themselves(shared: tuple[RequestCount, RequestCount]) -> None:
     """Nothing is left of a minute soon after it."""
     await shared[0].add("a", 7)
     await shared[0].add("a", 7)
+    assert shared[0]._client is not None
     assert 60 <= await shared[0]._client.ttl("sluice:requests:7:a") <= 120
 
 
-async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[SharedCount, SharedCount]) -> None:
+async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[RequestCount, RequestCount]) -> None:
     """Two requests never have the same number."""
     counts = await asyncio.gather(*(shared[number % 2].add("a", 7) for number in range(100)))
     assert sorted(counts) == list(range(1, 101))
@@ -53,7 +54,7 @@ async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_ans
     """Requests are counted here meanwhile."""
     clock = FakeClock()
     client = connect(hurried_valkey.url)
-    count = SharedCount(client, clock)
+    count = RequestCount(clock, client)
     assert [await count.add("a", 7) for _ in range(2)] == [1, 2]
     for away, back in ((hurried_valkey.pause, hurried_valkey.resume), (hurried_valkey.stop, hurried_valkey.start)):
         away()
@@ -74,7 +75,7 @@ async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_ans
 async def test_the_address_of_a_valkey_that_fails_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """It may hold a password. The requests are counted here."""
     client = Mock(pipeline=Mock(side_effect=ConnectionError("valkey://user:secret@10.0.0.3 refused")))
-    count = SharedCount(client, FakeClock())
+    count = RequestCount(FakeClock(), client)
     assert [await count.add("a", 7) for _ in range(3)] == [1, 2, 3]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "secret" not in caplog.text

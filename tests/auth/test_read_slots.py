@@ -5,15 +5,12 @@ from typing import Any
 
 import pytest
 
-from app.auth.grants import ALL_SCOPES, Principal
 from app.auth.read_slots import ReadSlots, leave, left
 from app.http.problems import ProblemError
 from app.runtime.clock import SystemClock
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, running
 from tests.sse import reading, until
-
-LARGE = b"x" * 100_000
 
 
 def slots_of(most: int, patience_s: float = 0.01) -> ReadSlots:
@@ -72,32 +69,12 @@ async def test_a_request_that_waits_for_rows_has_no_slot() -> None:
     leave(scope)
 
 
-@pytest.mark.parametrize(
-    ("body", "is_known", "status"), [(LARGE, True, 429), (LARGE, False, 200), (b"small", True, 200)]
-)
-async def test_a_large_response_to_a_known_caller_takes_a_slot(body: bytes, *, is_known: bool, status: int) -> None:
-    """As the results of a submission do; it is refused where none is free. Documents for everybody take none."""
-    slots, events = slots_of(1), list[Any]()
-    await entered(slots, "b")
-    scope: Any = {"state": {"principal": Principal("a", ALL_SCOPES)} if is_known else {}}
-
-    async def send(event: Any) -> None:
-        events.append(event)
-
-    wrapped: Any = slots.sending(scope, send)
-    await wrapped({"type": "http.response.start", "status": 200, "headers": []})
-    await wrapped({"type": "http.response.body", "body": body, "more_body": True})
-    await wrapped({"type": "http.response.body", "body": b"", "more_body": False})
-    assert events[0]["status"] == status
-    assert not events[-1]["more_body"]
-    assert (events[1]["body"] == body) == (status == 200)
-
-
 async def test_a_read_keeps_its_slot_until_its_response_is_sent() -> None:
     """However long its client takes; then the slot is free."""
     async with running(SETTINGS) as service:
         assert (await service.client.post("/v1/records", json=GOOD)).status_code == 201
-        slots = service.app.instance.slots
+        assert service.app.instance.query is not None
+        slots = service.app.instance.query._slots
         async with reading(service.app, "/v1/records") as stream:
             stream.reads.clear()
             assert isinstance(service.clock, FakeClock)

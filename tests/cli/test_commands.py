@@ -72,7 +72,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("smoke --url nope", 2, "'nope': expected a base URL"),
         ("follow http://127.0.0.1:1 --into /nope/x.duckdb", 2, "/nope/x.duckdb cannot be opened"),
         ("backfill /nope --as a", 2, "/nope: there is no such file or folder"),
-        ("keys check /nope", 2, "cannot read /nope: No such file or directory"),
+        ("key --name a --scope read --into /nope/x", 2, "cannot write /nope/x: No such file or directory"),
     ],
 )
 def test_what_cannot_be_done_is_told_without_a_traceback(

@@ -133,13 +133,3 @@ async def test_a_flood_leaves_some_that_are_measured() -> None:
     await stage.clock.advance(GIVE_UP_S + POLL_S)
     assert stage.metrics.canaries_missed == MAX_WAITING
     await stage.end()
-
-
-async def test_a_publisher_whose_clock_is_ahead_has_no_delay() -> None:
-    """A delay is never less than nothing, and the row is looked for where it lies."""
-    stage = Stage()
-    stage.shown.add("a")
-    stage.stored("a", ago_s=-100)
-    await stage.clock.advance(0)
-    assert stage.seen == [(1, 0.0)]
-    await stage.end()

@@ -19,7 +19,6 @@ from app.runtime.ledger import Ledger
 from app.settings.load import Settings
 from app.stores.sink import SetupError, SinkState
 from app.stores.source import QueryTimeoutError, StoreBusyError, StoreUnavailableError
-from app.version import VERSION
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
 from tests.support.unwatched import environment_of
@@ -151,21 +150,6 @@ async def test_a_stranger_is_told_the_states_and_not_what_the_store_said() -> No
         assert known["sinks"]["records"]["detail"] == f"there is no table {SECRET}"
         assert known["store"]["reads"]["detail"] == f"cannot read {SECRET}"
         assert msgspec.json.encode(known).count(SECRET.encode()) == 2
-
-
-async def test_readiness_says_which_instance_it_is() -> None:
-    """Under the names that its traces and metrics have, and for how long it has run."""
-    clock = FakeClock()
-    async with client_of(None, clock=clock) as client:
-        await clock.advance(90.5)
-        told = (await client.get("/health/ready")).json()
-    assert {name: told[name] for name in ("system", "instance", "version", "uptime_s", "in_flight_messages")} == {
-        "system": "orders",
-        "instance": "3f9a1c07",
-        "version": VERSION,
-        "uptime_s": 90.5,
-        "in_flight_messages": 0,
-    }
 
 
 async def no_keys() -> FetchedKeys:

@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 import httpx
-import pytest
 
 from app.stores.sink import SetupError, SinkState
 from sluice.testing.clock import FakeClock
@@ -51,20 +50,6 @@ async def test_a_store_that_never_answers_an_append_fails_liveness_in_time() -> 
         assert (await another.client.get("/health/live")).status_code == 200
 
 
-async def test_rejects_that_cannot_be_stored_are_a_stuck_writer_too() -> None:
-    """Nothing with a mistake in it is acknowledged then, however well records are stored."""
-    clock = FakeClock()
-    async with scripted(clock=clock) as (service, sinks):
-        sinks.rejects.replies = [reply_later() for _ in range(100)]
-        for number in range(5):
-            push = asyncio.create_task(service.push({"id": 7}, message_id=str(number)))
-            await clock.advance(60)
-            assert (await push).status_code == 503
-        assert (await service.push(GOOD, message_id="good")).status_code == 204
-        answer = await service.client.get("/health/live")
-        assert (answer.status_code, "table records_rejected" in answer.text) == (503, True)
-
-
 async def find_obstacle(service: Service, sinks: Sinks) -> None:
     """Let a look at the table find that it is not there, once there are keys."""
     await turns()
@@ -92,11 +77,3 @@ async def test_who_may_use_the_api_is_told_what_the_store_said(tmp_path: Path) -
         assert await told(service, **signed_in("stranger@example.com")) is None
         assert await told(service, **signed_in("owner@example.com")) == OBSTACLE.detail
         assert await told(service, **bearing()) == OBSTACLE.detail
-
-
-@pytest.mark.parametrize(("host", "is_told"), [("localhost:8080", True), ("evil.example", False)])
-async def test_on_a_laptop_whoever_shares_the_machine_is_told(host: str, *, is_told: bool) -> None:
-    """By the rule of /v1, which keeps out pages that point a name of their own at this machine."""
-    async with scripted() as (service, sinks):
-        await find_obstacle(service, sinks)
-        assert (await told(service, Host=host) == OBSTACLE.detail) == is_told

@@ -152,17 +152,3 @@ async def test_a_client_that_sends_its_whole_body_first_sees_the_refusal(
     async with service(tmp_path) as (running, _):
         for _ in range(3):
             assert await asyncio.to_thread(ask, urlsplit(running.url)) == expected
-
-
-async def test_a_request_names_one_host(tmp_path: Path) -> None:
-    """Two hosts, or none, are 400 on every path."""
-    async with service(tmp_path) as (running, _):
-        for first, usual in ((b"GET /health/live", 200), (b"POST /pubsub/push", 401)):
-            for hosts, expected in (
-                (b"Host: a\r\nHost: b\r\n", 400),
-                (b"", 400),
-                (b"Host: localhost\r\n", usual),
-            ):
-                asked = first + b" HTTP/1.1\r\nContent-Length: 0\r\n" + hosts + b"\r\n"
-                with connected(running.url, asked) as client:
-                    assert await asyncio.to_thread(status, client) == expected

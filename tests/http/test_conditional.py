@@ -1,7 +1,5 @@
 """Entity tags, and what a client is told about keeping an answer."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,17 +14,6 @@ _PARTS = st.lists(st.text(max_size=4) | st.binary(max_size=4), max_size=4)
 def test_equal_parts_and_only_they_have_equal_tags(one: list[str | bytes], other: list[str | bytes]) -> None:
     """How they are divided counts, and so does whether they are text."""
     assert (strong_etag(*one) == strong_etag(*other)) == (one == other)
-
-
-def test_a_tag_is_the_same_in_every_process() -> None:
-    """Instances and releases must agree on it; it is quoted, strong, and plain ASCII."""
-    assert strong_etag("/v1/records", b"\x00") == '"YASixGS4Q91XaeUFZwKKto0rd2K76eb8CsetLpJ0u4A"'
-    assert re.fullmatch(r'"[A-Za-z0-9_-]{43}"', strong_etag())
-
-
-def test_text_that_is_not_unicode_has_a_tag() -> None:
-    """A query string holds whatever a client sends."""
-    assert strong_etag("\udc80") != strong_etag("\udc81")
 
 
 @given(tags=st.lists(st.tuples(st.booleans(), _OPAQUE), max_size=5), opaque=_OPAQUE, data=st.data())
@@ -53,9 +40,3 @@ def test_any_field_is_read(field: str) -> None:
 def test_fields_that_do_not_match(field: str) -> None:
     """Tags are compared letter by letter, and a field that is not well formed names none."""
     assert not is_match(field, '"a"')
-
-
-def test_a_hostile_field_is_read_in_no_time() -> None:
-    """The time grows with the length and not with its square: this would take minutes."""
-    for piece in (" ", '"', "W/", '"a', ", ", 'W/"'):
-        assert not is_match(piece * 500_000 + "x", '"a"')

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar.routes import HTTPRoute
 
-from sluice.testing.service import GOOD, SETTINGS, Service, authorization, running
+from sluice.testing.service import GOOD, SETTINGS, Service, running
 
 _PARAMETERS = {"record_id": "a", "rest": "b", "path": "a", "name": "a", "file": "a"}
 
@@ -41,20 +41,3 @@ async def test_every_route_says_nosniff_whatever_it_answers() -> None:
             seen.add(answer.status_code)
             assert has_it_once(answer), (method, path, answer.status_code)
         assert seen >= {200, 204, 404, 422}
-
-
-async def test_what_no_route_answers_says_so_too() -> None:
-    """Unknown paths and methods, a tail that is refused, exports, and pushes that fail."""
-    async with running() as service:
-        for method, path in (
-            ("GET", "/no/such/path"),
-            ("DELETE", "/v1/records"),
-            ("GET", "/v1/records/tail?since=never"),
-            ("GET", "/v1/records?limit=all&format=ndjson"),
-            ("POST", "/pubsub/push"),
-            ("GET", "/pubsub/push"),
-        ):
-            answer = await service.client.request(method, path)
-            assert has_it_once(answer), (method, path)
-        failed = await service.client.post("/pubsub/push", content=b"{}", headers=authorization())
-        assert (failed.status_code, has_it_once(failed)) == (400, True)

@@ -35,22 +35,6 @@ async def test_a_body_without_end_is_left_after_so_many_bytes() -> None:
     assert sender.asked == 20
 
 
-async def test_a_client_that_is_gone_or_stalls_ends_it() -> None:
-    """The task goes on as if nothing had been."""
-    asked = 0
-
-    async def gone() -> Any:
-        nonlocal asked
-        asked += 1
-        return {"type": "http.disconnect"}
-
-    await UnreadBodies(200).discard(gone)
-    assert asked == 1
-    sender = Sender(1, ends=False)
-    await UnreadBodies(200, longest_s=0.01).discard(sender.receive)
-    assert sender.asked == 2
-
-
 async def test_a_stop_waits_for_none_of_them() -> None:
     """What is being read is left, and nothing more is read."""
     unread, stalled = UnreadBodies(200, longest_s=3_600), Sender(0, ends=False)

@@ -50,7 +50,7 @@ async def seen(service: Service, **headers: str) -> Any:
 
 def dropped(service: Service) -> int:
     """Return the count as a collector sees it."""
-    return service.app.instance.metrics.dropped_members
+    return service.app.instance.metrics.undeclared_members["dropped", "records"]
 
 
 async def test_a_dropping_type_stores_the_record_and_counts_what_it_dropped(caplog: pytest.LogCaptureFixture) -> None:

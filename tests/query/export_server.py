@@ -19,13 +19,13 @@ from app.stores.query import ArrowQuery, Query
 from app.stores.source import Answer, LearnHorizon, Plan, Row
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
+from app.telemetry.tracing import Tracing
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
 from tests.support.process import free_port
-from tests.support.unwatched import untraced
 
 Step = int | Exception | asyncio.Event
 """What an export comes to next: a batch of so many rows, a failure, or nothing until the event."""
@@ -131,7 +131,7 @@ async def exporting(runner: Any, **settings: Any) -> AsyncIterator[Exporting]:
 
 def _logged(app: Any, clock: FakeClock) -> Any:
     """Return `app` behind what logs its responses that were cut short."""
-    requests = Requests(Metrics(), untraced(clock), clock)
+    requests = Requests(Metrics(), Tracing(None), clock)
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

@@ -24,7 +24,7 @@ _SPANS = st.tuples(
     st.sampled_from([0, 1, SECOND_US, 59 * SECOND_US, LOOKBACK_US]),
     st.sampled_from([0, 60 * SECOND_US, HOUR_US, 4 * HOUR_US, DAY_US, DAY_US]),
 )
-_LENGTHS = {"PT1M30S": 90 * SECOND_US, "PT15M": 900 * SECOND_US, "PT1H": HOUR_US, "P1D": DAY_US, "P1W": 7 * DAY_US}
+_LENGTHS = {"PT1M30S": 90 * SECOND_US, "PT15M": 900 * SECOND_US, "PT1H": HOUR_US, "P1D": DAY_US, "P7D": 7 * DAY_US}
 _FILTERS: dict[str, Callable[[Reading], bool]] = {
     "": lambda _: True,
     "number.gte=0": lambda reading: reading.number is not None and reading.number >= 0,

@@ -58,18 +58,6 @@ async def hanging(service: Service) -> "asyncio.Task[int | None]":
     return call
 
 
-async def test_calls_during_a_probe_do_not_wait_with_it() -> None:
-    """It ends at its deadline, which is a failure."""
-    service = Service()
-    assert await (await hanging(service)) is None
-    await service.clock.advance(PAUSE_S)
-    probe = await hanging(service)
-    assert [await service.ask() for _ in range(5)] == [None] * 5
-    assert not probe.done()
-    assert await probe is None
-    assert (service.asked, service.warnings) == (2, ["TimeoutError"])
-
-
 async def test_a_cancelled_call_is_no_failure_and_a_cancelled_probe_is_followed_by_another() -> None:
     """A client that leaves says nothing about the service."""
     service = Service()

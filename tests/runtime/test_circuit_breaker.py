@@ -1,10 +1,9 @@
 """The circuit breaker against a model of its states, and the back-off of its callers."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.circuit_breaker import CircuitBreaker, CircuitState, backoff_s
+from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
 from sluice.testing.clock import FakeClock
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
@@ -43,11 +42,3 @@ async def test_a_circuit_is_as_its_last_events_say(steps: list[tuple[str, int]])
                 if state is OPEN and not left_s:
                     state = HALF_OPEN
         assert (circuit.state, circuit.remaining_s, circuit.trips) == (state, left_s, trips)
-
-
-@pytest.mark.parametrize(
-    ("failures", "expected_s"), [(0, 0.1), (1, 0.2), (5, 3.2), (6, 5.0), (30, 5.0), (1_000_000, 5.0)]
-)
-def test_a_back_off_doubles_up_to_its_ceiling(failures: int, expected_s: float) -> None:
-    """However long the failures last."""
-    assert backoff_s(0.1, 5.0, failures) == pytest.approx(expected_s)

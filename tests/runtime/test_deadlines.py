@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.runtime.clock import MICROSECONDS, Timer
-from app.runtime.deadlines import Deadlines, set_within
+from app.runtime.deadlines import Deadlines
 from sluice.testing.clock import FakeClock
 from tests.long_form import examples
 
@@ -107,50 +106,6 @@ def test_every_wait_is_told_at_its_deadline_or_ends_before(steps: list[tuple[int
     asyncio.run(played())
 
 
-class Busy(Wait):
-    """A wait that does something when it is told."""
-
-    def __init__(self, clock: FakeClock, then: Callable[[], None]) -> None:
-        super().__init__(clock)
-        self._then = then
-
-    def overdue(self) -> None:
-        super().overdue()
-        self._then()
-
-
-async def test_a_wait_may_begin_and_end_others_when_it_is_told() -> None:
-    """The one that it ends is not told; the rest keep their times."""
-    scene = Scene()
-    ended, middle, late = Wait(scene.clock), Wait(scene.clock), Wait(scene.clock)
-
-    def then() -> None:
-        scene.deadlines.end(ended)
-        scene.deadlines.begin(late, 100 * MICROSECONDS)
-
-    for waiting, due_s in ((Busy(scene.clock, then), 10), (ended, 10), (middle, 50)):
-        scene.deadlines.begin(waiting, due_s * MICROSECONDS)
-    await scene.clock.advance(120)
-    assert (ended.told_s, middle.told_s, late.told_s) == ([], [50.0], [100.0])
-
-
-async def test_a_wait_that_fails_leaves_the_others_their_deadlines() -> None:
-    """Those of the same ring are told with the next one."""
-    scene = Scene()
-
-    def fail() -> None:
-        raise RuntimeError
-
-    others = [Wait(scene.clock), Wait(scene.clock)]
-    scene.deadlines.begin(Busy(scene.clock, fail), 10 * MICROSECONDS)
-    for number, other in enumerate(others):
-        scene.deadlines.begin(other, (10 + number) * MICROSECONDS)
-    with pytest.raises(RuntimeError):
-        await scene.clock.advance(60)
-    await scene.clock.advance(60)
-    assert all(other.told_s for other in others)
-
-
 class HeldUp(FakeClock):
     """A clock of a loop that is held up: timers ring later than they should."""
 
@@ -176,19 +131,3 @@ async def test_what_has_come_while_the_loop_was_held_up_is_heard_before_anybody_
     clock.held_up_s = 9.0
     await clock.advance(0.02)
     assert (answered.told_s, len(waiting.told_s)) == ([], 1)
-
-
-@pytest.mark.parametrize(
-    ("set_after_s", "returns_after_s", "is_set"), [(0, 0, True), (2, 2, True), (5, 5, True), (6, 5, False)]
-)
-async def test_an_event_is_waited_for_within_its_limit(set_after_s: int, returns_after_s: int, is_set: bool) -> None:  # noqa: FBT001 - a case
-    """And for no longer, by the clock that was given."""
-    clock, event = FakeClock(), asyncio.Event()
-    clock.call_later(set_after_s, event.set)
-    waiting = asyncio.create_task(set_within(clock, 5, event))
-    if returns_after_s:
-        await clock.advance(returns_after_s - 1)
-        assert not waiting.done()
-    await clock.advance(1)
-    assert waiting.done()
-    assert await waiting is is_set

@@ -47,15 +47,6 @@ def test_a_declared_length_is_no_charge() -> None:
     _opened(ledger, "modest", 75)
 
 
-def test_what_grows_beyond_the_limit_is_refused_and_charged_nothing() -> None:
-    """The holding keeps what it had."""
-    ledger = Ledger(max_bytes=100)
-    _opened(ledger, "b", 50)
-    holding = _opened(ledger, "a", 40)
-    assert not holding.grow(11)
-    assert (holding.size, ledger.bytes) == (40, 90)
-
-
 def test_a_request_that_is_alone_always_fits() -> None:
     """One over the limit could otherwise never be served."""
     ledger = Ledger(max_bytes=10)
@@ -63,17 +54,6 @@ def test_a_request_that_is_alone_always_fits() -> None:
     assert ledger.open("b") is None
     holding.release()
     assert ledger.open("b", 1) is not None
-
-
-def test_what_is_held_at_once_is_charged_or_leaves_nothing_behind() -> None:
-    """A refusal leaves no holding, even where the ledger is over its limit and nothing is asked for."""
-    ledger = Ledger(max_bytes=10)
-    first = ledger.hold("a", 1_000)
-    assert first is not None
-    assert (first.size, ledger.bytes, ledger.holdings) == (1_000, 1_000, 1)
-    assert ledger.hold("b", 1) is None
-    assert ledger.hold("b", 0) is None
-    assert (ledger.bytes, ledger.holdings, list(ledger._accounts)) == (1_000, 1, ["a"])
 
 
 @given(st.lists(st.tuples(_CALLERS, st.integers(0, 60), st.integers(0, 60)), max_size=40), st.randoms())

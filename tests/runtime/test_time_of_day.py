@@ -94,36 +94,6 @@ def test_where_the_order_was_promised_nothing_is_stamped_until_the_time_has_caug
     assert max(ahead) <= FOLLOWED_US
 
 
-@pytest.mark.parametrize("step_us", [FOLLOWED_US, -FOLLOWED_US, 200_000, -1_000_000])
-def test_a_small_step_is_followed_at_once(step_us: int) -> None:
-    """Below the skew that readers allow for; a step back is made up for while stamps stand nearly still."""
-    machine = Machine()
-    machine.run(1)
-    machine.error_us = step_us
-    ahead = machine.run(4)
-    assert len(ahead) == 16, "nothing is held up"
-    assert ahead[-1] == step_us
-    assert all(abs(each) <= FOLLOWED_US for each in ahead)
-
-
-def test_a_look_during_which_the_process_was_stopped_says_nothing() -> None:
-    """Between the two readings time passed, which would look like a jump."""
-    machine = Machine()
-    machine.torn_us = 40 * SECOND_US
-    assert machine.time.trouble() == ""
-
-
-def test_a_jump_seen_twice_with_a_long_silence_between_is_not_believed_yet() -> None:
-    """Nobody knows what the clock did meanwhile."""
-    machine = Machine()
-    machine.error_us = HOUR_US
-    assert machine.stamp() is None
-    machine.steady_us += HOUR_US
-    assert machine.stamp() is None
-    machine.error_us = 0
-    assert machine.stamp() == machine.true_us
-
-
 spells = st.lists(
     st.tuples(st.integers(-2 * HOUR_US, 2 * HOUR_US) | st.integers(-3 * SECOND_US, 3 * SECOND_US), st.integers(1, 40)),
     max_size=8,

@@ -17,7 +17,7 @@ from google.auth.credentials import Credentials
 from valkey.exceptions import ValkeyError
 
 from app.runtime.valkey import connect
-from app.settings.load import SettingsError, load_settings
+from app.settings.load import load_settings
 from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
@@ -31,23 +31,6 @@ async def test_a_client_speaks_to_the_server_of_its_address(valkey_server: Valke
     assert await other.get("a") is None
     await one.aclose()
     await other.aclose()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("http://10.0.0.3", "10.0.0.3:6379", "valkey://", "valkey://h/db", "unix:///run/v.sock"),
-        *("valkey://h?ssl_ca_data=x", "valkeys://h?ssl_cert_reqs=none", "valkeys://h?ssl_ca_data=x&ssl_cert_reqs=none"),
-    ],
-)
-def test_an_address_of_another_kind_is_no_setting(url: str) -> None:
-    """It is refused with the others, by the variable's name and without the address."""
-    with pytest.raises(SettingsError, match=r"^SLUICE_CACHE_URL: ") as refused:
-        load_settings({"SLUICE_CACHE_URL": url})
-    assert url not in str(refused.value).replace("valkey://cache.internal:6379/0", "")
-    assert load_settings({"SLUICE_CACHE_URL": ""}).query.cache_url == ""
-    environ = {"SLUICE_CACHE_SECRET": SECRET, "SLUICE_CACHE_URL": "valkeys://:secret@10.0.0.3:6379/1"}
-    assert load_settings(environ).query.cache_url
 
 
 class Token(Credentials):

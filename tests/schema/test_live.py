@@ -12,7 +12,7 @@ from msgspec import Meta
 from app.record import Record
 from app.schema.columns import Mode, flat
 from app.schema.table import Table, records_table, rejects_table
-from app.stores.bigquery.table_diff import MAX_DESCRIPTION, Difference, describe, differences, report
+from app.stores.bigquery.table_diff import Difference, differences
 from sluice.local.flights.record import Flight
 from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of
@@ -206,18 +206,3 @@ def test_any_declaration_fits_its_own_table_and_no_other(fields: list[Field], da
     breaks = column.mode is Mode.REQUIRED or column in table.envelope
     assert (difference.path, difference.effect) == (path, "breaks" if breaks else "pending")
     assert ("REQUIRED column" in difference.sentence) is (column.mode is Mode.REQUIRED)
-
-
-@pytest.mark.parametrize(("count", "length"), [(500, 80), (2, 5_000), (1, 5_000), (12, 90), (11, 90)])
-def test_a_description_is_bounded(count: int, length: int) -> None:
-    """However many there are, the line stays short, and says how many it leaves out."""
-    line = describe([Difference("x", "s" * length, "breaks")] * count)
-    told = line.count("s" * length)
-    assert len(line) <= MAX_DESCRIPTION
-    assert line.endswith(f"And {count - told} more.") is (told < count)
-
-
-def test_a_report_has_a_line_for_each_and_the_worst_first() -> None:
-    """What breaks stands above what is pending, and that above what is noted."""
-    lines = report([*_found(_add()), *_found(_drop("note")), *_found(_drop("count"))]).splitlines()
-    assert [line.split()[:2] for line in lines] == [["breaks", "count"], ["pending", "note"], ["noted", "extra"]]

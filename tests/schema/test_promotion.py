@@ -10,7 +10,7 @@ import pytest
 from msgspec import Meta
 
 from app.record import RecordTypeError
-from app.schema.roles import MOST
+from app.schema.table import _MOST_PROMOTED as MOST
 from app.schema.table import records_table, schema_version
 
 _PROMOTED = Meta(extra={"sluice": ["promoted"]})

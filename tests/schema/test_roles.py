@@ -5,10 +5,10 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.record import Record, RecordTypeError
+from app.record import RecordTypeError
 from app.schema.columns import Kind
 from app.schema.filters import FilterField, filter_table
-from app.schema.table import records_table, rejects_table
+from app.schema.table import records_table
 
 _ID = Meta(extra={"sluice": ["id"]})
 _FILTER = Meta(extra={"sluice": ["filter"]})
@@ -88,27 +88,6 @@ def test_a_nested_field_is_filtered_by_its_path() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("annotation", "operator", "offered"),
-    [
-        (bool, "lt", False),
-        (bool, "eq", True),
-        (bytes, "gt", False),
-        (str, "prefix", True),
-        (int, "prefix", False),
-        (dict[str, Any], "prefix", True),
-    ],
-)
-def test_operators_follow_the_kind(annotation: Any, operator: str, *, offered: bool) -> None:
-    """Only what the column's kind can be compared by is offered."""
-    [found] = [
-        field
-        for path, field in filter_table(records_table(_declare(("f", Annotated[annotation, _FILTER])))).items()
-        if path == "f"
-    ]
-    assert (operator in found.operators) is offered
-
-
 def test_a_role_of_aggregation_is_no_filter() -> None:
     """`aggregate` alone offers no operators, sums numbers and groups by what is scalar."""
     fields = [("n", Annotated[int, _AGGREGATE]), ("s", Annotated[str, _AGGREGATE]), ("j", Annotated[Any, _AGGREGATE])]
@@ -118,13 +97,3 @@ def test_a_role_of_aggregation_is_no_filter() -> None:
         ((), True, False),
         ((), False, False),
     ]
-
-
-def test_the_tables_of_the_service_have_usable_roles() -> None:
-    """The default record and the rejects can be filtered as declared, and by what the service adds to them."""
-    added = [
-        *("subscription_name", "message_id", "publish_time", "attributes"),
-        *("ordering_key", "delivery_key", "trace_id"),
-    ]
-    assert list(filter_table(records_table(Record))) == ["id", "timestamp", "source", "data", *added]
-    assert list(filter_table(rejects_table())) == ["reason", "field", "part", "stream", *added]

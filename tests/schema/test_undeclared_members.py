@@ -121,14 +121,6 @@ def test_a_word_that_cannot_be_kept_is_refused(annotation: Any, path: str, reaso
     assert reason in str(refusal.value)
 
 
-@pytest.mark.parametrize("annotation", [Strict, Dropping, list[Strict], dict[str, Strict], Box[int] | None])
-def test_a_struct_that_says_what_becomes_of_them_is_accepted(annotation: Any) -> None:
-    """Either cure, inherited or not."""
-    if annotation == Box[int] | None:
-        annotation = msgspec.defstruct("Sealed", [("a", int)], bases=(Strict,))
-    assert columns_of(declared(annotation))
-
-
 REST = msgspec.Meta(extra={"sluice": ["rest"]})
 Rest = Annotated[dict[str, Any], REST]
 

@@ -54,22 +54,6 @@ _REFUSED = [
 ]
 
 
-async def test_a_caller_of_some_streams_is_led_to_their_rejects(tmp_path: Path) -> None:
-    """`/v1/rejects` holds the rejects of all."""
-    async with market(**settings_of(tmp_path, scopes=["rejects"], streams=["payments"])) as service:
-        answer = await keyed(service.client).get("/v1/rejects")
-        assert answer.status_code == 403
-        assert "name one, as in /v1/streams/{stream}/rejects" in answer.json()["detail"]
-
-
-async def test_a_caller_of_the_default_stream_may_use_its_short_paths(tmp_path: Path) -> None:
-    """They are the same records."""
-    async with market(**settings_of(tmp_path, scopes=["read"], streams=["orders"])) as service:
-        client = keyed(service.client)
-        for path in ("records", "records/stats", "schema", "streams/orders/records", "problems"):
-            assert (await client.get(f"/v1/{path}")).status_code == 200
-
-
 async def test_fixed_filters_hold_in_every_stream_of_the_grant(tmp_path: Path) -> None:
     """They must exist there; and they hide what does not match."""
     grant = {"scopes": ["read", "write"], "filters": {"order_id": "o1"}, "streams": ["orders"]}

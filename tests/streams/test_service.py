@@ -1,12 +1,10 @@
 """Several record types in one service: each message in the table of its stream, and each stream on its own."""
 
 import json
-from typing import Any
 
 import msgspec
 import pytest
 
-from sluice.testing.service import GOOD, running
 from tests.streams.service import ORDER, PAYMENT, VISIT, market, push_to, records_of
 
 
@@ -96,18 +94,6 @@ async def test_one_message_may_be_of_two_streams_and_each_counts_its_own_copies(
         assert sorted(str(each["stream"]) for each in everyone) == ["None", "orders"]
 
 
-async def test_the_same_idempotency_key_for_two_streams_is_two_requests() -> None:
-    """And for one stream it is one."""
-    async with market() as service:
-        for _ in range(2):
-            for stream, record in (("orders", ORDER), ("payments", PAYMENT)):
-                answer = await service.client.post(
-                    f"/v1/streams/{stream}/records", json=record, headers={"Idempotency-Key": "k"}
-                )
-                assert answer.status_code == 201
-        assert len(await records_of(service, "orders")) == len(await records_of(service, "payments")) == 1
-
-
 async def test_a_cursor_is_of_its_stream() -> None:
     """The rows of another table are not those behind it; the rejects of two streams are told apart too."""
     async with market() as service:
@@ -145,21 +131,6 @@ async def test_writing_to_an_unknown_stream() -> None:
         assert "there is no stream 'order', which the path of the push names" in kept["detail"]
 
 
-async def test_with_one_type_nothing_is_new_but_the_path_of_a_push() -> None:
-    """A subscription may name the only stream before there are others; the API is as it was."""
-    async with running() as service:
-        assert (await push_to(service, "records", msgspec.json.encode(GOOD))).status_code == 204
-        assert (await push_to(service, "orders", b"{}", "2")).status_code == 204
-        shown = (await service.client.get("/v1/records", params={"freshness": "latest"})).json()["records"]
-        assert [each["id"] for each in shown] == ["a"]
-        (kept,) = (await service.client.get("/v1/rejects", params={"freshness": "latest"})).json()["records"]
-        assert kept["reason"] == "unroutable"
-        for path in ("/v1/streams", "/v1/streams/records/records"):
-            assert (await service.client.get(path)).status_code == 404
-        document = (await service.client.get("/openapi/openapi.json")).json()
-        assert not [path for path in document["paths"] if "stream" in path]
-
-
 async def test_an_erasure_is_of_one_stream() -> None:
     """The same id may mean something else in another stream; a reject of none may be anyone's."""
     async with market() as service:
@@ -190,9 +161,3 @@ async def test_health_and_metrics_tell_the_streams_apart() -> None:
             'sluice_record_rejected_total{reason="unroutable",stream="-"} 1.0',
         ):
             assert line in text
-
-
-def resolved(schemas: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what a reference refers to."""
-    found: dict[str, Any] = schemas[schema["$ref"].rpartition("/")[2]]
-    return found

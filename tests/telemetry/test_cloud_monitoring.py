@@ -3,7 +3,7 @@
 import pytest
 
 from app.settings.load import SettingsError
-from app.telemetry.google_telemetry import resource_attributes
+from app.telemetry.exporters import resource_attributes
 from app.telemetry.instruments import CATALOGUE
 from sluice.testing.service import GOOD, Service, running
 from tests.support.process import free_port
@@ -84,13 +84,6 @@ async def test_many_series_are_sent_in_parts(cloud: CloudServer) -> None:
             service.app.instance.metrics.query_duration.record(0.1, f"purpose-{number}", "ok")
     assert cloud.rules.refused == []
     assert len(cloud.rules.points("sluice_query_duration_seconds")) == 451  # and the one that is there from the start
-
-
-async def test_the_region_is_the_metadata_servers(cloud: CloudServer) -> None:
-    """No setting is needed where the platform tells it."""
-    async with running(measured(cloud.otlp.url, telemetry_location="")):
-        pass
-    assert {dict(key.resource)["location"] for key in cloud.rules.series} == {"europe-west1"}
 
 
 async def test_traces_can_go_the_same_way(cloud: CloudServer) -> None:

@@ -88,15 +88,6 @@ def test_whatever_is_said_is_one_json_object_a_line(log: io.StringIO) -> None:
     ]
 
 
-def test_a_very_long_message_is_cut(log: io.StringIO) -> None:
-    """Far below what an entry of Cloud Logging may have; one that nobody could read is left out."""
-    logging.getLogger("sluice.test").warning("it said: %s", "x" * 100_000)
-    logging.getLogger("sluice.test").warning("it wrote: %s", "x" * 1_000_000)
-    first, second = read(log)
-    assert len(first["message"]) == 8_000
-    assert second["message"] == "(1,000,010 characters)"
-
-
 def test_logs_on_a_terminal_are_readable_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Aligned, with a short name and no JSON; what has several lines is set in; NO_COLOR is heard."""
     monkeypatch.setenv("NO_COLOR", "1")

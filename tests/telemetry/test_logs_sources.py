@@ -5,7 +5,6 @@ import io
 import logging
 import sys
 import threading
-import warnings
 
 import msgspec
 import pytest
@@ -39,26 +38,6 @@ def test_a_fault_that_repeats_is_logged_five_times_a_minute_and_then_counted() -
     line = msgspec.json.decode(formatter.format(again))
     assert line["message"] == "batch 1239 failed (and 1,234 more like it)"
     assert line["repeated"] == 1_234
-
-
-def test_templates_without_end_take_no_memory_without_end() -> None:
-    """Libraries put values into their templates."""
-    repetitions = RepetitionFilter(lambda: 0.0)
-    for number in range(10_000):
-        assert repetitions.filter(logging.makeLogRecord({"msg": f"template {number} {'x' * 10_000}"}))
-    assert len(repetitions._windows) <= 1_000
-
-
-def test_warnings_are_logged_without_their_values(log: io.StringIO) -> None:
-    """By the logger of Python's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        logging.captureWarnings(capture=False)
-        logging.captureWarnings(capture=True)
-        warnings.warn("old way of 'secret'", DeprecationWarning, stacklevel=1)
-    (line,) = read(log)
-    assert line["logger"] == "py.warnings"
-    assert "secret" not in line["message"]
 
 
 async def test_a_task_whose_failure_nobody_asked_for_is_logged_without_its_values(log: io.StringIO) -> None:
@@ -96,12 +75,3 @@ def test_failures_that_nobody_catches_are_logged(log: io.StringIO) -> None:
         ("ERROR", "a failure could not be reported to its caller"),
     ]
     assert "secret" not in log.getvalue()
-
-
-def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(
-    log: io.StringIO, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The service goes on, and no value is printed elsewhere instead."""
-    log.close()
-    logging.getLogger("sluice.test").warning("a %s", "secret")
-    assert capsys.readouterr() == ("", "")

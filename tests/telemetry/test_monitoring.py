@@ -9,7 +9,7 @@ import pytest
 from app.query.read.instrumented_source import ReadState
 from app.stores.sink import SinkState
 from app.telemetry.instruments import BY_NAME, CATALOGUE
-from app.telemetry.instruments import instruments_table as printed
+from sluice.cli.metrics import instruments_table as printed
 from tests.telemetry.monitoring import (
     FOLDER,
     alerts,
@@ -66,7 +66,7 @@ def test_every_state_has_a_run_book() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    """The page of metrics holds the table that `python -m app.telemetry` prints, as it is."""
+    """The page of metrics holds the table that `sluice metrics` prints, as it is."""
     assert printed() in (DOCS / "metrics.md").read_text()
 
 

@@ -20,8 +20,8 @@ from app.stores.source import (
     StoreUnavailableError,
 )
 from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import Tracing
 from sluice.testing.clock import FakeClock
-from tests.support.unwatched import untraced
 from tests.telemetry.scripted_runner import ScriptedRunner
 
 QUERY = LookUp(
@@ -38,9 +38,7 @@ class Stage:
         self.scripted = ScriptedRunner(**told)
         self.health = SourceHealth(self.clock.now_us)
         self.charged = list[int]()
-        environment = Environment(
-            settings=Settings(), clock=self.clock, metrics=self.metrics, tracing=untraced(self.clock)
-        )
+        environment = Environment(settings=Settings(), clock=self.clock, metrics=self.metrics, tracing=Tracing(None))
         self.runner = InstrumentedSource(self.scripted, environment, self.health, system="duckdb", charge=self._charge)
 
     def _charge(self, size: int) -> None:
@@ -96,18 +94,6 @@ async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
     assert (whole.total, broken.total) == (0.0, 3.0)
 
 
-async def test_learning_the_horizon_is_paid_for_by_who_asked() -> None:
-    """It is no query of its caller, but its bytes are billed."""
-    stage = Stage(bytes_processed=10)
-    assert stage.runner.learn_horizon is not None
-    assert await stage.runner.learn_horizon() == 10
-    assert (stage.charged, stage.metrics.query_bytes) == ([10], {"horizon": 10})
-    stage = Stage()
-    assert stage.runner.learn_horizon is not None
-    assert await stage.runner.learn_horizon() == 0
-    assert (stage.charged, stage.metrics.query_bytes) == ([], {})
-
-
 def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     """Each turn is logged once, with since when."""
     clock = FakeClock()
@@ -134,25 +120,3 @@ def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog:
         "reads: UNREACHABLE: away",
         "reads: ACTIVE, after UNREACHABLE",
     ]
-
-
-@pytest.mark.parametrize("between", [None, QueryTooExpensiveError(1, 2)])
-def test_timeouts_count_in_a_row_only(between: QueryError | None) -> None:
-    """An answer in between says that the store is well; so does a refusal."""
-    health = SourceHealth(FakeClock().now_us)
-    for _ in range(3):
-        health.note(QueryTimeoutError(1.0))
-        health.note(QueryTimeoutError(1.0))
-        health.note(between)
-    assert health.state == "ACTIVE"
-
-
-def test_trouble_that_nobody_met_again_is_forgotten() -> None:
-    """Nobody reads any more, so nobody knows; the next query will tell."""
-    now = [0]
-    health = SourceHealth(lambda: now[0])
-    health.note(StoreUnavailableError("down"))
-    now[0] += 599_000_000
-    assert (health.state, health.detail) == ("UNREACHABLE", "down")
-    now[0] += 2_000_000
-    assert (health.state, health.detail) == ("ACTIVE", "")

@@ -45,11 +45,10 @@ async def collector() -> AsyncIterator[Collector]:
     await runner.cleanup()
 
 
-async def test_any_collector_can_have_traces_and_metrics(collector: Collector) -> None:
+async def test_any_collector_can_have_traces_and_metrics(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names, ids and parents arrive as they do in Cloud Trace, and the numbers with their units."""
-    settings = SETTINGS.replace(
-        traces="otlp", metrics=("otlp",), otlp_url=collector.url, system="orders", trace_ratio=0.0
-    )
+    settings = SETTINGS.replace(traces="otlp", metrics=("otlp",), system="orders", trace_ratio=0.0)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     sender = caller()
     async with running(settings) as service:
         body = envelope(msgspec.json.encode(GOOD), "1", sender.attributes)

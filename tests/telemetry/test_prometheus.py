@@ -55,20 +55,6 @@ async def test_every_metric_can_be_scraped(
                 assert sample.name == instrument.name
 
 
-async def test_buckets_count_up_to_the_number_of_values() -> None:
-    """Cumulative, each bound as the catalogue has it, and the last one without end."""
-    async with running() as service:
-        for number in range(3):
-            await service.push(GOOD, message_id=str(number))
-        text = (await service.client.get("/metrics")).text
-    (family,) = (family for family in parse_text(text) if family.name == "sluice_append_rows")
-    buckets = {sample.labels["le"]: sample.value for sample in family.samples if sample.name.endswith("_bucket")}
-    assert next(iter(buckets)) == "1.0"
-    assert list(buckets)[-1] == "+Inf"
-    assert set(buckets.values()) == {3.0}
-    assert {sample.value for sample in family.samples if sample.name.endswith(("_count", "_sum"))} == {3.0}
-
-
 async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """With Cloud Monitoring alone there is no such route, in the document neither."""
     told: dict[str, Any] = {"metrics": ("cloud",), **AT_GOOGLE}
@@ -76,14 +62,3 @@ async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.M
     async with running(SETTINGS.replace(**told)) as service:
         assert (await service.client.get("/metrics")).status_code == 404
         assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]
-
-
-@pytest.mark.parametrize(
-    "accept", ["application/openmetrics-text; version=abc", "application/openmetrics-text; version=1..", "*"]
-)
-async def test_whatever_is_accepted_is_answered(accept: str) -> None:
-    """A version that is none is answered with the plain format, not with an error."""
-    async with running() as service:
-        answer = await service.client.get("/metrics", headers={"Accept": accept})
-        assert answer.status_code == 200
-        assert "# TYPE" in answer.text

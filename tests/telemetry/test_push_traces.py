@@ -1,10 +1,8 @@
 """Spans of pushes and appends, as Cloud Trace gets them from the real exporter."""
 
 import asyncio
-from typing import Any
 
 import msgspec
-import pytest
 
 from app.stores.sink import Stored, Uncertain
 from sluice.testing.clock import FakeClock
@@ -94,20 +92,6 @@ async def test_a_message_whose_publication_is_not_traced_is_not(cloud: CloudServ
     assert [span for span in cloud.spans if not span.name.startswith(("GET", "query"))] == []
 
 
-@pytest.mark.parametrize("ratio", [0.0, 1.0])
-async def test_the_ratio_decides_where_nobody_did(cloud: CloudServer, ratio: float) -> None:
-    """A traced message begins a trace, which its record then names."""
-    async with running(traced(cloud.url, trace_ratio=ratio)) as service:
-        assert await push(service, "1", None) == 204
-        (stored,) = (await service.client.get("/v1/records", headers={"traceparent": "broken"})).json()["records"]
-    pushed = [span for span in cloud.spans if span.kind == "CONSUMER"]
-    if not ratio:
-        assert (pushed, stored["trace_id"]) == ([], None)
-        return
-    assert [(span.trace_id, span.parent_id) for span in pushed] == [(stored["trace_id"], "")]
-    assert cloud.span("append records").trace_id == stored["trace_id"]
-
-
 async def test_each_attempt_of_an_append_has_its_span(cloud: CloudServer) -> None:
     """One that failed says how, and nothing that the store said."""
     secret = "the-store-said-this"
@@ -127,27 +111,3 @@ async def test_each_attempt_of_an_append_has_its_span(cloud: CloudServer) -> Non
     assert (stored.attributes["sluice.outcome"], stored.status) == ("stored", None)
     assert failed.parent_id == stored.parent_id == cloud.span("process s").span_id
     assert secret.encode() not in cloud.serialised()
-
-
-async def test_a_message_that_is_not_durable_ends_its_span_as_an_error(cloud: CloudServer) -> None:
-    """With the verdict as the type."""
-    async with scripted(traced(cloud.url)) as (service, sinks):
-        sinks.records.decide = lambda _: Uncertain("no answer")
-        pushing = asyncio.ensure_future(push(service, "1", caller()))
-        await turns()
-        assert isinstance(service.clock, FakeClock)
-        await service.clock.advance(40)
-        assert await pushing == 503
-    told: dict[str, Any] = cloud.span("process s").attributes
-    assert (told["sluice.outcome"], told["error.type"]) == ("unavailable", "unavailable")
-    assert cloud.span("process s").status == 2
-
-
-async def test_a_refused_request_is_not_traced(cloud: CloudServer) -> None:
-    """Whoever has no token decides nothing, and a broken envelope names no publisher."""
-    async with running(traced(cloud.url, trace_ratio=1.0)) as service:
-        body = envelope(b"{}", "1", caller().attributes)
-        assert (await service.client.post("/pubsub/push", content=body)).status_code == 401
-        answer = await service.client.post("/pubsub/push", content=b"{}", headers=authorization())
-        assert answer.status_code == 400
-    assert cloud.spans == []

@@ -11,11 +11,10 @@ from app.stores.source import QueryTimeoutError, StoreUnavailableError
 from sluice.testing.service import GOOD, authorization, envelope, running
 from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import ScriptedRunner, over
-from tests.telemetry.watched_service import EXPORTING, NAMES, caller, traced
+from tests.telemetry.watched_service import EXPORTING, NAMES, traced
 
 pytestmark = EXPORTING
-ALL: dict[str, Any] = {"trace_ratio": 1.0, "max_traces_per_s": 1_000.0}
-CLOSED = {"since": "2023-01-01T00:00:00Z", "until": "2023-01-02T00:00:00Z"}
+ALL: dict[str, Any] = {"trace_ratio": 1.0}
 
 
 async def test_a_read_is_a_span_and_its_query_another(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,19 +59,6 @@ async def test_a_write_over_http_leads_to_its_append(cloud: CloudServer) -> None
     assert cloud.span("query look_up").parent_id == looked_up.span_id
 
 
-async def test_a_caller_whose_trace_is_recorded_is_followed(cloud: CloudServer) -> None:
-    """Where it is not recorded the ratio decides, which is 0 here."""
-    sampled, unsampled = caller(), caller(sampled=False)
-    async with running(traced(cloud.url)) as service:
-        for sender in (sampled, unsampled):
-            answer = await service.client.get("/v1/problems", headers={"traceparent": sender.traceparent})
-            assert answer.status_code == 200
-        for broken in ("", "00-" + "0" * 32 + "-1234567812345678-01", "01-2-3-4"):
-            await service.client.get("/v1/problems", headers={"traceparent": broken})
-    (span,) = cloud.spans
-    assert (span.trace_id, span.parent_id) == (sampled.trace_id, sampled.span_id)
-
-
 @pytest.mark.parametrize(
     ("fail", "status", "outcome"),
     [
@@ -96,28 +82,6 @@ async def test_a_query_that_fails_is_seen(
     assert (queried.attributes["sluice.outcome"], queried.attributes["error.type"]) == (outcome, outcome)
     assert (queried.status, queried.events, asked.events) == (2, 0, 0)
     assert str(error).encode() not in cloud.serialised()
-
-
-async def test_an_export_is_one_span_with_its_queries(cloud: CloudServer) -> None:
-    """From the first byte to the last."""
-    async with running(traced(cloud.url, **ALL)) as service:
-        await service.client.post("/v1/records", json=GOOD)
-        answer = await service.client.get("/v1/records", params={"limit": "all", "format": "ndjson"})
-        assert len(answer.text.splitlines()) == 1
-    exported = cloud.span("GET /v1/records")
-    assert exported.attributes["sluice.request.kind"] == "stream"
-    queries = [span for span in cloud.spans if span.name.startswith("query")]
-    assert queries
-    assert {span.parent_id for span in queries} == {exported.span_id}
-
-
-async def test_health_and_metrics_are_never_traced(cloud: CloudServer) -> None:
-    """Who watches the service asks all the time."""
-    async with running(traced(cloud.url, **ALL)) as service:
-        for path in ("/health/live", "/health/ready", "/metrics"):
-            answer = await service.client.get(path, headers={"traceparent": caller().traceparent})
-            assert answer.status_code in {200, 503}
-    assert cloud.spans == []
 
 
 async def test_nothing_of_what_was_sent_is_handed_over(cloud: CloudServer) -> None:

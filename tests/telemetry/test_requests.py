@@ -3,11 +3,10 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
 from sluice.testing.clock import FakeClock
-from sluice.testing.service import GOOD, SETTINGS, Service, running
+from sluice.testing.service import Service, running
 from tests.ingest.scripted import turns
 from tests.sse import reading
 from tests.telemetry.collected import scrape, values
@@ -48,42 +47,12 @@ async def test_a_request_is_counted_once_under_its_route(
         assert await counted(service) == {expected: 1}
 
 
-async def test_who_watches_is_not_counted() -> None:
-    """Health checks and scrapes say nothing about the service's users."""
-    async with running() as service:
-        for path in ("/health/live", "/health/ready", "/metrics"):
-            await service.client.get(path)
-        assert await counted(service) == {}
-
-
-async def test_what_nobody_could_have_meant_makes_no_series() -> None:
-    """However many paths and methods someone tries."""
-    async with running() as service:
-        for number in range(30):
-            await service.client.get(f"/{number}")
-            await service.client.get(f"/v1/records/{number}")
-            await service.client.send(httpx.Request(f"M{number}", "http://localhost/v1/problems"))
-        assert len(await counted(service)) == 3
-
-
 async def test_a_reader_that_goes_away_is_counted_as_499() -> None:
     """It had no answer, which is not the service's fault."""
     async with running() as service:
         async with reading(service.app, "/v1/records", {"wait": "20"}):
             await turns()
         assert await counted(service) == {("/v1/records", "GET", 499, "wait"): 1}
-
-
-async def test_a_request_takes_until_its_last_byte() -> None:
-    """By the clock that is never set back."""
-    clock = FakeClock()
-    async with running(SETTINGS.replace(), clock) as service:
-        asked = asyncio.ensure_future(service.client.get("/v1/records", params={"wait": "5", "since": "now"}))
-        await clock.advance(5)
-        assert (await asked).status_code == 200
-        await service.client.post("/v1/records", json=GOOD)
-        waited = values(await scrape(service), f"{DURATION}_sum", BY[3])["wait"]
-        assert 4.9 <= waited <= 5.1
 
 
 @pytest.mark.parametrize("query", ["since=now&wait=3", "since=now&%77ait=3"])

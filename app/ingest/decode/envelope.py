@@ -14,7 +14,7 @@ from app.ingest.decode.proof import NO_POWERS, NO_PROOFS, Proofs
 from app.record import CANARY_PREFIX
 from app.runtime.instants import epoch_us
 from app.schema.values import instant_problem
-from app.telemetry.sampling import Parent, parse_traceparent
+from app.telemetry.tracing import Parent, parse_traceparent
 
 Headers = Sequence[tuple[bytes, bytes]]
 

@@ -16,9 +16,8 @@ from app.ingest.decode.faults import MAX_FAULTS, FieldFault
 from app.ingest.decode.payload import is_ndjson_type
 from app.ingest.decode.versions import VersionedError, VersionReader
 from app.record import RejectedRecord, RejectReason, Versions
-from app.schema.columns import PII, Column, Kind, Mode, Role
+from app.schema.columns import PII, Column, Kind, Mode, Role, is_text
 from app.schema.protection import MARK, Hasher, declared_columns, holds_personal_data
-from app.schema.roles import is_text
 from app.schema.table import Table
 from app.stores.sink import RowEncode, part_key
 

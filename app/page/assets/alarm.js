@@ -4,20 +4,18 @@ import { hereAt, serviceNow } from "./api.js";
 import { announce, byId, make, say } from "./dom.js";
 import { ago, moment } from "./format.js";
 
-const RUN_BOOK = "docs/runbook.md";
-
-// Show the troubles, none of them: no banner. `runBook` is where the run-book is read, or "".
-export function showAlarm(troubles, runBook) {
+// Show the troubles, none of them: no banner.
+export function showAlarm(troubles) {
   const place = byId("alarm");
   place.hidden = troubles.length === 0;
   place.dataset.tone = troubles[0]?.tone ?? "";
   document.title = troubles.length ? `${troubles[0].state} – Sluice` : "Sluice";
-  const told = JSON.stringify([troubles, runBook]);
+  const told = JSON.stringify(troubles);
   if (place.dataset.told === told && place.childElementCount === troubles.length) return;
   const before = place.dataset.titles ?? "";
   place.dataset.told = told;
   place.dataset.titles = troubles.map(({ title }) => title).join(". ");
-  place.replaceChildren(...troubles.map((trouble) => item(trouble, runBook)));
+  place.replaceChildren(...troubles.map(item));
   if (place.dataset.titles !== before) announce(place.dataset.titles || "All is well again.");
   showAlarmAges();
 }
@@ -31,7 +29,7 @@ export function showAlarmAges() {
   }
 }
 
-function item({ title, words, since, isHere, detail, help }, runBook) {
+function item({ title, words, since, isHere, detail, help }) {
   const at = since && { "data-since": since, "data-words": isHere ? "Last heard of at" : "Since", "data-is-here": isHere ? "1" : null };
   return make(
     "div",
@@ -40,12 +38,6 @@ function item({ title, words, since, isHere, detail, help }, runBook) {
     since ? make("p", { className: "since", ...at }) : null,
     make("p", {}, words),
     detail ? make("p", { className: "said" }, "The store said: ", make("q", {}, detail)) : null,
-    help ? make("p", {}, "What to do: ", where(help, runBook)) : null,
+    help ? make("p", {}, "What to do: ", make("code", {}, help), " in the service’s repository") : null,
   );
-}
-
-// Return a link to the run-book's heading, or, where nobody said where it is read, its place in the repository.
-function where(help, runBook) {
-  if (runBook && help.startsWith(RUN_BOOK)) return make("a", { href: runBook + help.slice(RUN_BOOK.length) }, "run-book");
-  return make("span", {}, make("code", {}, help), " in the service’s repository");
 }

@@ -75,7 +75,7 @@ function showCondition() {
   const known = found ? troublesOf(found) : [];
   const troubles = problem ? [unknownTrouble(problem, at), ...known] : known;
   const isOld = Date.now() - at > limitMs(watchS());
-  showAlarm(troubles, welcome?.run_book ?? "");
+  showAlarm(troubles);
   showTrouble("instance", found && (problem || isOld) ? { sentence: `This was the state at ${moment(at)}; the current state is unknown.` } : null);
   if (troubles.length) settle();
   if (troubles.length) showState(troubles[0].state, troubles[0].tone);

@@ -34,7 +34,6 @@ from app.stores.sink import without_lateness
 from app.stores.source import QueryRunner
 from app.streams import Streams, load_streams
 from app.telemetry.metrics import Metrics
-from app.telemetry.sampling import Sampler
 from app.telemetry.tracing import Tracing
 from sluice.ops.backfill.ledger import Ledger, State, mark_of, message_key, object_digest, prefix_of
 from sluice.ops.backfill.sources import Item, Object, SourceError, read_items
@@ -97,7 +96,7 @@ async def backfill(plan: Plan, settings: Settings, objects: Sequence[Object], co
         settings=settings,
         clock=clock,
         metrics=Metrics([*streams.by_name]),
-        tracing=Tracing(None, Sampler(0.0, 1.0, clock.elapsed_us)),
+        tracing=Tracing(None),
     )
     lead_us = settings.store.max_lead_us
     pipelines = Pipelines(

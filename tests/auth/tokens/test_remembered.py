@@ -15,13 +15,12 @@ from app.http.problems import ProblemError
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, Service, envelope, running
-from sluice.testing.tokens import claims, token
-from tests.auth.tokens.forge import NOW, POLICY, Headers, bearer, ready_keys, signed, verifier
+from sluice.testing.tokens import token
+from tests.auth.tokens.forge import NOW, POLICY, Headers, bearer, ready_keys, verifier
 from tests.auth.tokens.test_platform import TRUST, marked
-from tests.auth.tokens.test_refused import INVALID, UNLISTED, UNUSABLE
+from tests.auth.tokens.test_refused import INVALID, UNUSABLE
 
 _GOOD = token(iat=NOW, exp=NOW + 3_600)  # at collection, which may be long before the tests
-_VALUE = b"Bearer " + _GOOD.encode()
 
 
 def fast(checking: TokenVerifier, headers: Headers) -> str | None:
@@ -72,27 +71,6 @@ async def test_a_token_that_is_refused_is_never_remembered(name: str) -> None:
     assert fast(checking, headers) is None
     await says_the_same(checking, headers)
     assert fast(checking, headers) is None
-
-
-@pytest.mark.parametrize("changed", UNLISTED.values(), ids=[*UNLISTED])
-async def test_a_genuine_token_of_somebody_else_is_not_remembered(changed: dict[str, Any]) -> None:
-    """It was verified, and refused all the same."""
-    checking, headers = await primed(), bearer(signed(payload=claims(**changed)))
-    await says_the_same(checking, headers)
-    assert fast(checking, headers) is None
-
-
-_AROUND: dict[str, Headers] = {
-    "the same twice": [(b"authorization", _VALUE)] * 2,
-    "another before": [(b"authorization", b"Bearer junk"), (b"authorization", _VALUE)],
-    "an empty one before": [(b"authorization", b""), (b"authorization", _VALUE)],
-    "upper-case name": [(b"Authorization", _VALUE)],
-    "lower-case scheme": [(b"authorization", _VALUE.replace(b"Bearer", b"bearer"))],
-    "two spaces": [(b"authorization", _VALUE.replace(b" ", b"  "))],
-    "a space behind": [(b"authorization", _VALUE + b" ")],
-    "one byte more": [(b"authorization", _VALUE + b"A")],
-    "nothing": [],
-}
 
 
 async def test_any_doubled_header_goes_the_slow_way() -> None:
@@ -211,20 +189,6 @@ async def test_the_push_endpoint_asks_the_slow_path_once_for_each_token(slow: li
         for _ in range(5):
             assert await push_with(service, bearer(_GOOD)) == 204
         assert slow == [tokens.PUSHER]
-
-
-@pytest.mark.parametrize("headers", _AROUND.values(), ids=[*_AROUND])
-async def test_the_push_endpoint_lets_nothing_in_for_looking_like_a_remembered_token(
-    slow: list[str], headers: Headers
-) -> None:
-    """Its answer is the slow path's."""
-    async with running() as service:
-        assert await push_with(service, bearer(_GOOD)) == 204
-        status = await push_with(service, headers)
-        # HTTP has one case for names, and an httpx request is given only lower-case ones.
-        assert (status == 204) == (slow[-1] == tokens.PUSHER)
-        assert status in {204, 401}
-        assert len(slow) == (1 if headers[:1] == [(b"Authorization", _VALUE)] and status == 204 else 2)
 
 
 async def test_the_push_endpoint_refuses_a_remembered_token_that_ran_out_or_was_taken_off() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.ingest.decode.envelope import MAX_ATTRIBUTES_LENGTH, EnvelopeError, Message, open_push
-from app.telemetry.sampling import Parent, parse_traceparent
+from app.telemetry.tracing import Parent, parse_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"

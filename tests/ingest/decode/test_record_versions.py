@@ -175,4 +175,4 @@ async def test_dropped_members_are_counted_by_version() -> None:
         for name, record in SENT.items():
             extra = record | ({"more": 1, "most": 2} if name == "1" else {})
             await service.client.post("/v1/records", json=extra, headers={"order-version": name})
-        assert service.app.instance.metrics.dropped_members == 2
+        assert service.app.instance.metrics.undeclared_members["dropped", "records"] == 2

@@ -43,9 +43,3 @@ def _shown(default: Any) -> str:
     text = ",".join(default) if isinstance(default, tuple) else default
     text = f"{text:g}" if isinstance(text, float) else str(text)
     return f"`{text}`" if text else ""
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m app.settings")
-    add_arguments(parser)
-    sys.exit(run(parser.parse_args()))
