@@ -195,6 +195,7 @@ class Pipeline:
                 Throttled(f"too many messages of the stream {self.stream} are in flight on this instance", 1.0)
             )
         try:
+            # Drop a known copy: it is answered as the first one.
             key = (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
             match self._dedupe.claim(key, digest):
                 case New():
@@ -227,6 +228,7 @@ class Pipeline:
                 rejected = withheld(rejected, self._hasher)
             verdict = await self.rejects.store(message, (rejected,), None, UNROUTABLE_PREFIX, allowance)
             return _receipt_of_reject(verdict, rejected)
+        # Decode.
         read = self._reader.read_light(message)
         if read is None:
             heavy = await self._read_heavy(message, allowance)
@@ -243,6 +245,7 @@ class Pipeline:
                 return Receipt(not_looked_up(error))
             rows = rows.without({position for position, key in enumerate(keys) if key in stored})
             known = len(keys) - len(rows)
+        # Store the rejects.
         refused: list[Reject] = []
         verdict = DURABLE
         if rejects:
@@ -250,6 +253,7 @@ class Pipeline:
             if rows and (refusal := self.records.refusal()) is not None:
                 return Receipt(refusal)
             verdict = await self._store_rejects(message, rejects, allowance)
+        # Append the rows.
         if rows and isinstance(verdict, Durable):
             # Bound for every push but rarely called, so the call itself makes whatever else it needs.
             reject_refused = partial(self._reject_refused, message, rows, refused, allowance)

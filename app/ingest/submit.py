@@ -81,13 +81,7 @@ def _message(request: _Request, body: bytes, version_attribute: str, hasher: Has
         key = "http:" + _hash(request.state.principal.name, keys[0])
         # The delivery key covers the whole request. If a key is reused by mistake, another body is another delivery,
         # even if no instance remembers the first one.
-        how: tuple[Any, ...] = (
-            request.method,
-            request.scope["path"],
-            headers.get("content-type"),
-            headers.get("content-encoding"),
-        )
-        how += (version,) if version else ()
+        how = (request.scope["path"], headers.get("content-type"), headers.get("content-encoding"), version)
         digest = _hash(*map(str, how), hashlib.sha256(body).hexdigest())
         delivery = "http:" + _hash(key, digest, hasher=hasher)
     parent, span = parse_traceparent(headers.get("traceparent", "")), current_span()

@@ -154,39 +154,17 @@ class SinkHealth:
         CLOCK_WRONG is not cleared while the clock is still wrong.
         """
         self.is_checked = True
-        if not isinstance(obstacle, SetupError) and self._clock.trouble():
+        if isinstance(obstacle, SetupError):
+            return self._obstructed(obstacle)
+        if self._clock.trouble():
             self.notice_clock()
             return None
-        match obstacle:
-            case Stored():
-                self._note_lack("")
-                self.circuit.half_open()
-                self.recover()
-                return None
-            case None | ColumnsPending():
-                self._note_lack("" if obstacle is None else obstacle.detail)
-                self._clean(idle=idle)
-                return None
-        if obstacle.state in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:  # of the check, not of appends
-            if self.state is SinkState.ACTIVE:
-                self.trouble(obstacle.state, obstacle.detail)
-                self._by_check = True
-            return None
-        trip = trip_for(obstacle, self.circuit.trips)
-        self.trip(trip)
-        self._by_check = True
-        return trip
-
-    def _note_lack(self, detail: str) -> None:
-        if detail:
-            self.lack(detail)
-            return
-        self._lack = ""
-        if self.state is SinkState.COLUMNS_PENDING:
+        self._lack = obstacle.detail if isinstance(obstacle, ColumnsPending) else ""
+        if self._lack:
+            self.lack(self._lack)
+        elif self.state is SinkState.COLUMNS_PENDING:
             self.recover()
-
-    def _clean(self, *, idle: bool) -> None:
-        if self._by_check:
+        if self._by_check or isinstance(obstacle, Stored):
             self.circuit.half_open()
             self.recover()
         elif self.pause() is None and idle:
@@ -195,6 +173,18 @@ class SinkHealth:
             self._was_quiet = True
         elif self.state in _SEEN_ON_THE_TABLE:
             self.circuit.half_open()
+        return None
+
+    def _obstructed(self, obstacle: SetupError) -> Trip | None:
+        if obstacle.state not in {SinkState.UNREACHABLE, SinkState.QUOTA_EXHAUSTED}:
+            trip = trip_for(obstacle, self.circuit.trips)
+            self.trip(trip)
+            self._by_check = True
+            return trip
+        if self.state is SinkState.ACTIVE:  # the trouble is the check's, not that of appends
+            self.trouble(obstacle.state, obstacle.detail)
+            self._by_check = True
+        return None
 
 
 def again_s(state: SinkState) -> float:
