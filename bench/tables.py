@@ -63,7 +63,7 @@ def memory(found: _Found) -> list[str]:
 
 
 def cost(_: _Found) -> list[str]:
-    """Return what records cost on their way in."""
+    """Return the cost of ingesting records."""
     lines = head(
         "records/s", "per message", "processors", "instances", "$ per million", "$ a month", "to store, $ a month"
     )

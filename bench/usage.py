@@ -1,4 +1,4 @@
-"""What a process uses of the machine, by what the kernel tells of it."""
+"""What a process uses of the machine, as the kernel reports it."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What one heavy message costs: processor time, the longest stretch of the event loop, and memory.
+"""What one heavy message costs: processor time, the longest time the event loop is blocked, and memory.
 
     python -m bench.ingest.heavy_messages [--store embedded|null] [CASE …]
 

@@ -52,7 +52,7 @@ class AsyncClient:
             url: of the service, without `/v1`.
             token: an API key or a Google ID token, or a function that returns one that is valid now.
             retry: how long to ask again. By default a follower and a tail do so without end, and the others for 300 s.
-            on_retry: told of each pause after a failure, in seconds, and of its reason.
+            on_retry: called with each pause after a failure, in seconds, and its reason.
             transport: how to reach the service, for proxies and tests.
             sleep: how to pause.
         """
@@ -198,7 +198,7 @@ class AsyncClient:
         fields: Sequence[str] = (),
         on_end: Callable[[Exported], None] | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield the records of a whole window, each once; `on_end` is told the cursor behind them."""
+        """Yield the records of a whole window, each once; `on_end` gets the cursor behind them."""
         steps = exports.records(feed, Range(since, until, cursor), self._retry, fields=fields)
         async for batch in self._connection.run(steps, on_end):
             for record in batch:

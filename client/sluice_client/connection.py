@@ -15,7 +15,7 @@ from sluice_client.protocol.effects import Broken, Emit, Open, Outcome, Pause, R
 Token = str | Callable[[], str] | None
 """An API key or an ID token, or what returns one that is valid now: it is called for each request."""
 OnRetry = Callable[[float, str], None]
-"""Told the seconds of a pause and the reason for it, before another attempt."""
+"""Called before another attempt with the seconds of the pause and its reason."""
 _CONNECT_S = 10.0
 USER_AGENT = "sluice-client/0.1.0"
 

@@ -1,4 +1,4 @@
-"""Walk a window: every record of a stretch of time, one line of JSON each.
+"""Walk a window: every record of a period, one line of JSON each.
 
 Install httpx, then: python walk_window.py http://127.0.0.1:8080 2026-01-30T00:00:00Z 2026-01-31T00:00:00Z
 """

@@ -1,4 +1,4 @@
-# Who is told (var.on_call). Slack's token and PagerDuty's key are write-only: sent, and kept nowhere by Terraform.
+# Who is notified (var.on_call). Slack's token and PagerDuty's key are write-only: sent, and kept nowhere by Terraform.
 
 resource "google_monitoring_notification_channel" "email" {
   for_each = local.emails

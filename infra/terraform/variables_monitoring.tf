@@ -1,7 +1,7 @@
-# Who is told, and what is watched.
+# Who is notified, and what is watched.
 
 variable "on_call" {
-  description = "Who is told when something is wrong: `page` of what cannot wait until the morning, `tickets` of everything else. Without `tickets`, `page` is told of both. `existing` names channels made elsewhere, such as a Slack channel that was authorised in the console."
+  description = "Who is notified when something is wrong: `page` of what cannot wait until the morning, `tickets` of everything else. Without `tickets`, `page` gets both. `existing` names channels made elsewhere, such as a Slack channel that was authorised in the console."
   type = object({
     page = object({
       emails    = optional(set(string), [])

@@ -1,4 +1,4 @@
-"""The record types that a command is told of: one, with `--record`, or several, with `--streams`."""
+"""The record types of a command line: one (`--record`) or several (`--streams`)."""
 
 import argparse
 import os

@@ -40,7 +40,7 @@ class PushFlow:
 
     @property
     def epoch(self) -> int:
-        """The number of the current stretch between two pauses; record it when a request starts."""
+        """The number of pauses so far; record it when a request starts."""
         return self._epoch
 
     def room(self, in_flight: int, now_s: float) -> int:

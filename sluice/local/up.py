@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Start the system, print its addresses, and serve until Ctrl-C or SIGTERM."""
     try:
         declared = declared_by(args)
-        declared.load()  # what is wrong with it is told here, and not by a process that ends
+        declared.load()  # a fault is reported here, not by a child process that ends
         options = StackOptions(
             declared=declared,
             data_path=args.data_path,

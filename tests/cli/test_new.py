@@ -99,12 +99,6 @@ def test_its_workflows_use_the_actions_that_ours_do() -> None:
     [
         ({}, f"sluice @ git+https://github.com/OWNER/sluice@v{VERSION}", PLACEHOLDER, f"v{VERSION}"),
         (
-            {"url": "file:///tmp/sluice-0.1.0-py3-none-any.whl", "archive_info": {}},
-            "sluice @ file:///tmp/sluice-0.1.0-py3-none-any.whl",
-            PLACEHOLDER,
-            f"v{VERSION}",
-        ),
-        (
             {
                 "url": "https://github.com/shop/sluice.git",
                 "vcs_info": {"vcs": "git", "requested_revision": f"v{VERSION}", "commit_id": "c" * 40},
@@ -120,7 +114,7 @@ def test_its_workflows_use_the_actions_that_ours_do() -> None:
             "c" * 40,
         ),
     ],
-    ids=["index", "wheel", "tag", "commit"],
+    ids=["index", "tag", "commit"],
 )
 def test_a_project_names_the_sluice_that_made_it(
     recorded: dict[str, object], requirement: str, owner: str, ref: str

@@ -6,7 +6,6 @@ from pathlib import Path
 import duckdb
 import httpx
 
-from app.auth.grants import key_hash, new_key
 from tests.client.command import Ended, command, line_with, run
 from tests.support.process import serving
 
@@ -86,33 +85,3 @@ async def test_a_cursor_that_is_refused_can_be_replaced(tmp_path: Path) -> None:
         assert "1 new records" in ended.said
         assert (await run(*words)).status == 0
     assert stored(file) == 21
-
-
-async def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
-    """Unknown host, stream, target and scheme; no key, a wrong key, and one without the right."""
-    grants, key = tmp_path / "grants.json", new_key()
-    grants.write_text(f'{{"grants": [{{"name": "w", "key_sha256": "{key_hash(key)}", "scopes": ["write"]}}]}}')
-    file = str(tmp_path / "orders.duckdb")
-    async with serving(tmp_path / "s.duckdb", grants_file=str(grants)) as (service, _):
-        words = ("follow", service.url, "--once", "--into", file)
-        assert_is_a_mistake(await run(*words), "401 missing_token: .*\n.*API_TOKEN")
-        assert_is_a_mistake(await run(*words, environment={"API_TOKEN": "wrong"}), "401 invalid_token")
-        (tmp_path / "key").write_text(f"{key}\n")
-        told = (*words, "--token-file", str(tmp_path / "key"))
-        assert_is_a_mistake(await run(*told), "403 insufficient_scope|404|no feed")
-        assert_is_a_mistake(await run(*told[:-1], str(tmp_path / "none")), "No such file")
-        assert_is_a_mistake(await run("follow", service.url, "--into", "x.txt"), "x.txt names no kind of target")
-    file = str(tmp_path / "others.duckdb")
-    async with serving(tmp_path / "t.duckdb") as (service, _):
-        words = ("follow", service.url, "--once", "--into", file)
-        assert_is_a_mistake(await run(*words, "--stream", "nothing"), "404 not_found")
-        assert_is_a_mistake(await run(*words, "--since", "yesterday"), "400 invalid_parameter: .*since")
-    for url, message in (
-        ("http://no-such-host.invalid", "the host of http://no-such-host.invalid is unknown"),
-        ("ftp://127.0.0.1", "cannot be requested"),
-        ("127.0.0.1:8080", "cannot be requested"),
-    ):
-        ended = await run("follow", url, "--into", file)
-        assert ended.status != 0
-        assert "Traceback" not in ended.said
-        assert re.search(f"error: .*{message}", ended.said), ended.said

@@ -66,15 +66,6 @@ async def test_each_value_of_the_statistics_becomes_a_row(target: dict[str, Any]
     ] == expected
 
 
-@pytest.mark.parametrize("buckets", [0, 1])
-def test_few_buckets_are_rows_too(target: dict[str, Any], buckets: int) -> None:
-    """JSONata turns a sequence of one into its member; the selector must not."""
-    series = [{"key": None, "values": {"count": [7] * buckets, "p50:delay": [7] * buckets, "p95:delay": [7] * buckets}}]
-    told = {"buckets": ["2026-01-31T11:57:00Z"] * buckets, "series": series}
-    assert len(rows(target, told)) == buckets
-    assert rows(target, {"buckets": told["buckets"], "series": []}) == []
-
-
 def test_grafana_would_understand_the_dashboard() -> None:
     """It survives a round trip through the models of Grafana's own SDK."""
     understood = json.loads(JSONEncoder().encode(Dashboard.from_json(BOARD)))

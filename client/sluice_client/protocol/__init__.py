@@ -1,7 +1,7 @@
 """The API as requests and responses, without input and output: the blocking and the async client share it.
 
 requests     a feed, and the request for each of its endpoints
-effects      what a protocol asks of whoever runs it: send, open, read, pause; and what it hands out
+effects      what a protocol asks of its driver: send, open, read, pause; and what it hands out
 problems     problem documents
 rate_limit   the headers that say when to ask again
 retry        whether to ask again, and when

@@ -17,7 +17,7 @@ from sluice.local.pubsub.subscription import Backlog, Subscription, Subscription
 
 
 class Broker:
-    """All topics and subscriptions, which whoever starts it creates."""
+    """All topics and subscriptions; its owner creates them."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         """Start empty; `now_us` returns microseconds since the Unix epoch."""

@@ -1,4 +1,4 @@
-"""The checks that only read: what neither a failed apply nor a log line nor `/health/ready` tells.
+"""The checks, which only read: what neither a failed apply nor a log line nor `/health/ready` shows.
 
 Each takes the deployment and returns its finding. A subscription is
 https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription.

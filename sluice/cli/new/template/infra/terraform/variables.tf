@@ -43,7 +43,7 @@ variable "streams" {
 }
 
 variable "on_call" {
-  description = "Who is told when something is wrong."
+  description = "Who is notified when something is wrong."
   type        = any
 }
 
