@@ -56,7 +56,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MAX_BYTES = 1024 * 1024
-_MAX_ERRORS = 20
 
 
 class GrantsError(SettingsError):
@@ -113,7 +112,7 @@ def read_grants(content: bytes, rules: GrantRules) -> Grants:
     """Read a document of grants; add those in SLUICE_API_PRINCIPALS, with every scope except `erase`.
 
     Raises:
-        GrantsError: naming every entry that is wrong.
+        GrantsError: an entry is wrong; the message names the first one, and all that is wrong with it.
     """
     return make_grants(_decoded(content).grants, rules)
 
@@ -122,7 +121,7 @@ def with_entry(content: bytes, entry: Grant, rules: GrantRules) -> bytes:
     """Return a document with one more entry, formatted.
 
     Raises:
-        GrantsError: naming every entry that is wrong, in the document or because of the added one.
+        GrantsError: an entry is wrong, in the document or because of the added one.
     """
     entries = (*_decoded(content).grants, entry)
     make_grants(entries, rules)
@@ -133,9 +132,8 @@ def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
     """Check the entries against `rules` and each other; return the grants in force.
 
     Raises:
-        GrantsError: naming every entry that is wrong.
+        GrantsError: an entry is wrong; the message names the first one, and all that is wrong with it.
     """
-    problems: list[str] = []
     taken: dict[str, int] = {}
     for index, grant in enumerate(entries):
         faults = [*_identity_problems(grant, rules), *_extent_problems(grant, rules)]
@@ -144,10 +142,8 @@ def make_grants(entries: Sequence[Grant], rules: GrantRules) -> Grants:
             first = taken.setdefault(f"{member} {value}", index) if value is not None else index
             if first != index:
                 faults.append(f"grants[{first}] has the same `{member}`; each must be unique")
-        problems += [f"{_label(index, grant)}: {problem}" for problem in faults]
-    if problems:
-        more = [f"and {len(problems) - _MAX_ERRORS} more"] if len(problems) > _MAX_ERRORS else []
-        raise GrantsError(redacted("; ".join(problems[:_MAX_ERRORS] + more)))
+        if faults:
+            raise GrantsError(redacted(f"{_label(index, grant)}: {'; '.join(faults)}"))
     default = rules.settings.requests_per_minute
     by_email = {
         email: Granted(Principal(email, DEFAULT_SCOPES, (), default or None)) for email in rules.settings.api_principals
@@ -224,7 +220,7 @@ def _stream_problems(grant: Grant, rules: GrantRules) -> list[str]:
         return []
     unknown = [name for name in grant.streams if name not in rules.streams]
     if not grant.streams or unknown:
-        named = ", ".join(repr(name[:64]) for name in unknown[:_MAX_ERRORS]) or "none"
+        named = ", ".join(repr(name[:64]) for name in unknown) or "none"
         return [f"`streams` names {named}: expected at least one of {', '.join(rules.streams)}, or no such member"]
     return []
 

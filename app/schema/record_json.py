@@ -11,7 +11,6 @@ import msgspec
 from msgspec import inspect
 
 from app.record import Versions
-from app.schema.columns import Column, Kind, Mode
 from app.schema.table import REJECTS, Table
 from app.schema.undeclared_members import rest_field
 from app.schema.values import compile_checks
@@ -51,7 +50,7 @@ def _open(schema: dict[str, Any], rest_name: str) -> dict[str, Any]:
     return {**schema, "properties": properties, "additionalProperties": True}
 
 
-# For a record that arrived by Pub/Sub; `_BY_KIND` covers columns not named here.
+# Of a record that arrived by Pub/Sub.
 _ENVELOPE: dict[str, Any] = {
     "subscription_name": "projects/example/subscriptions/records",
     "message_id": "9172635445566778",
@@ -122,7 +121,7 @@ def _value(schema: dict[str, Any], classes: dict[str, Any]) -> Any:  # noqa: PLR
         case {"type": "integer" | "number" as kind}:
             return max(_BY_TYPE[kind], schema.get("minimum", 1))
         case {"contentEncoding": _}:
-            return _BY_KIND[Kind.BYTES]
+            return "AAEC"
         case {"format": form}:
             return _BY_FORMAT.get(form, "text")
         case {"type": kind}:
@@ -131,35 +130,7 @@ def _value(schema: dict[str, Any], classes: dict[str, Any]) -> Any:  # noqa: PLR
             return {}
 
 
-def example_row(columns: tuple[Column, ...], record: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a row of `columns` as it is served, with the values of `record` if it has them."""
-    known = _ENVELOPE | (record or {})
-    return {
-        column.name: known[column.name] if column.name in known else _plain(column, missing=record is not None)
-        for column in columns
-    }
-
-
-_BY_KIND: dict[Kind, Any] = {
-    Kind.BOOL: True,
-    Kind.INT64: 1,
-    Kind.FLOAT64: 1.5,
-    Kind.NUMERIC: "12.5",
-    Kind.STRING: "text",
-    Kind.BYTES: "AAEC",
-    Kind.TIMESTAMP: "2026-01-31T12:00:00Z",
-    Kind.DATE: "2026-01-31",
-    Kind.TIME: "12:00:00",
-    Kind.JSON: {},
-}
-
-
-def _plain(column: Column, *, missing: bool) -> Any:
-    """Return a value of the column's type; null if the record omits it and it may be null."""
-    if column.mode is Mode.REPEATED:
-        return []
-    if missing and column.mode is Mode.NULLABLE:
-        return None
-    if column.kind is Kind.STRUCT:
-        return {field.name: _plain(field, missing=missing) for field in column.fields}
-    return _BY_KIND[column.kind]
+def example_row(table: Table) -> dict[str, Any]:
+    """Return a row as it is served."""
+    known = _ENVELOPE | (_REJECT if table.name == REJECTS else draft_record(table))
+    return {column.name: known.get(column.name) for column in table.columns}

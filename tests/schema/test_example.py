@@ -55,7 +55,7 @@ def test_an_example_is_a_record_of_its_type(table: Table) -> None:
     example = example_record(table)
     assert example is not None
     msgspec.json.decode(msgspec.json.encode(example), type=table.record_type)
-    row = example_row(table.columns, example)
+    row = example_row(table)
     assert list(row) == [column.name for column in table.columns]
     assert row.items() >= example.items()
 
@@ -96,4 +96,4 @@ def test_an_example_that_would_be_rejected_is_a_draft(declared: type[msgspec.Str
     table = records_table(declared)
     assert example_record(table) is None
     assert draft_record(table) == draft
-    assert example_row(table.record, None).keys() == draft.keys()
+    assert example_row(table).items() >= draft.items()

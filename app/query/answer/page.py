@@ -37,7 +37,7 @@ from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import to_text
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
-from app.schema.record_json import example_record, example_row
+from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
 from app.stores.query import Condition, Export, RowQuery
 
@@ -223,7 +223,7 @@ def _names(column: Column) -> str:
 def page_contract(endpoint: PageEndpoint) -> Contract:
     """Describe a page: a document of its own as JSON, only the rows in every other format."""
     table = endpoint.feed.table
-    row, example = row_schema(table), example_row(table.columns, example_record(table))
+    row, example = row_schema(table), example_row(table)
     page = object_schema(
         None,
         records={"type": "array", "items": row},

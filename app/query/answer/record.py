@@ -18,7 +18,7 @@ from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
-from app.schema.record_json import example_record, example_row
+from app.schema.record_json import example_row
 from app.schema.values import read_id
 
 _PROBLEMS = {
@@ -78,7 +78,7 @@ def _no_record(text: str) -> ProblemError:
 def record_contract(endpoint: RecordEndpoint) -> Contract:
     """Return the contract of `endpoint`."""
     table = endpoint.table
-    row, example = row_schema(table), example_row(table.columns, example_record(table))
+    row, example = row_schema(table), example_row(table)
     versions = object_schema(
         None,
         records={"type": "array", "items": row, "description": "Newest first."},

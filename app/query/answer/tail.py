@@ -27,7 +27,7 @@ from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
 from app.runtime.instants import SECOND_US, epoch_us
-from app.schema.record_json import example_record, example_row
+from app.schema.record_json import example_row
 from app.schema.table import Table
 from app.stores.query import Position
 
@@ -182,7 +182,7 @@ def tail_contract(endpoint: TailEndpoint) -> Contract:
 
 
 def _example_stream(table: Table) -> str:
-    row = example_row(table.columns, example_record(table))
+    row = example_row(table)
     ingest_us = epoch_us(datetime.fromisoformat(row["ingest_time"]))
     begins = resume_cursor(table.name, Position(ingest_us - SECOND_US, ""), "")
     reached = resume_cursor(table.name, Position(ingest_us, row["delivery_key"]), "")
