@@ -7,6 +7,7 @@ new                `sluice new`: a folder with a record type, its tests, and all
 serve              `sluice serve`: becomes the service
 schema             `sluice schema`: prints what is derived from a record type, compares and indexes the live tables
 migrate            `sluice migrate`: changes the embedded store's file to fit the record types
+erase              `sluice erase`: deletes the records of one id from the store
 declared_tables    the tables that a command line means
 
 The other commands are in the rooms of what they act on (`sluice.ops`, `sluice_client`, …). Each is a module with

@@ -32,25 +32,27 @@ class Google(Protocol):
 
 
 class RestClient:
-    """Asks over HTTP."""
+    """Asks over HTTP; Google counts the requests against `project`."""
 
-    def __init__(self, project: str, endpoints: Mapping[str, str] | None = None) -> None:
-        """Bill `project`; `endpoints` are http:// URLs of doubles by host, called without credentials."""
-        self._project, self._endpoints = project, endpoints or {}
-        self._authorized: Any = None
+    def __init__(self, project: str) -> None:
+        """Raises NoCredentialsError: there are no credentials."""
+        self._project = project
+        try:
+            credentials, _ = google.auth.default(scopes=_SCOPES)
+        except DefaultCredentialsError as error:
+            raise NoCredentialsError("no Google credentials: run `gcloud auth application-default login`") from error
+        self._session: Any = AuthorizedSession(credentials)
 
     def ask(self, host: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
         """Return the JSON of a GET, or of a POST of `body`; None if the resource does not exist.
 
         Raises:
             UnreadableError: any other error.
-            NoCredentialsError: there are no credentials.
         """
-        url = f"{self._endpoints.get(host, f'https://{host}')}/{path}"
         try:
-            response = self._session(host).request(
+            response = self._session.request(
                 "GET" if body is None else "POST",
-                url,
+                f"https://{host}/{path}",
                 json=body,
                 headers={"x-goog-user-project": self._project},
                 timeout=_TIMEOUT_S,
@@ -64,19 +66,6 @@ class RestClient:
             raise UnreadableError(f"{host} answered {response.status_code}: {_message(answer)}")
         found: Mapping[str, Any] = answer
         return found
-
-    def _session(self, host: str) -> Any:
-        if host in self._endpoints:
-            return requests
-        if self._authorized is None:
-            try:
-                credentials, _ = google.auth.default(scopes=_SCOPES)
-            except DefaultCredentialsError as error:
-                raise NoCredentialsError(
-                    "no Google credentials: run `gcloud auth application-default login`"
-                ) from error
-            self._authorized = AuthorizedSession(credentials)
-        return self._authorized
 
 
 def _message(answer: Any) -> str:
