@@ -46,6 +46,7 @@ def main() -> int:
     chaos.add_argument("--messages", type=int, default=50_000, help="in each run (default: %(default)s)")
     long = plans.add_parser("soak", parents=[seeds], help="let a service work, and look for anything that grows")
     long.add_argument("--minutes", type=float, default=30.0, help="how long (default: %(default)s)")
+    long.add_argument("--kill-every", type=float, metavar="SECONDS", help="kill it that often instead of pausing it")
     fuzzing = plans.add_parser("fuzz", parents=[seeds], help="send a service unexpected requests")
     fuzzing.add_argument("--minutes", type=float, default=10.0, help="how long at least (default: %(default)s)")
     fuzzing.add_argument("--area", action="append", choices=list(AREAS), help="only this one (may be repeated)")
@@ -96,8 +97,9 @@ def _chaos(args: argparse.Namespace) -> int:
 
 
 def _soak(args: argparse.Namespace) -> int:
+    conditions = SoakConditions(seed=args.seed, seconds=args.minutes * 60, kill_every_s=args.kill_every)
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        result = asyncio.run(soak(SoakConditions(seed=args.seed, seconds=args.minutes * 60), Path(folder)))
+        result = asyncio.run(soak(conditions, Path(folder)))
     _print(result.text())
     return 1 if result.wrong else 0
 

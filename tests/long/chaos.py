@@ -94,7 +94,7 @@ class Chaos:
             began_s, within_s = time.monotonic(), self._conditions.within_s
             try:
                 async with asyncio.timeout(within_s):
-                    walk = await followed(instances, lambda: self._work(instances, driver), self._plan.seed)
+                    walk = await followed(instances, lambda _: self._work(instances, driver), self._plan.seed)
             except TimeoutError:
                 slow = f"slow: not over after {within_s:g} s, when {self._done} messages were answered"
                 return Result(counts={"requests": driver.outcomes}, wrong=[slow])

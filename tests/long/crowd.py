@@ -1,4 +1,4 @@
-"""The crowd: everybody whose traffic is there to be there. Pages, statistics, look-ups, tails, exports, PUTs."""
+"""The crowd: everybody whose traffic is there to be there. Pages, statistics, look-ups, tails, PUTs."""
 
 import asyncio
 import random
@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 
+from tests.long.fleet import Instance
+
 PUT_PREFIX = "soak-put-"
-_PAUSE_S = {"page": 0.5, "stats": 2.0, "look up": 1.0, "tail": 1.0, "slow tail": 5.0, "export": 20.0, "put": 0.5}
+_PAUSE_S = {"page": 0.5, "stats": 2.0, "look up": 1.0, "tail": 1.0, "slow tail": 5.0, "put": 0.5}
 _SAID_WITHIN_S = 60.0
 _TIMES = ("PT1M", "PT5M", "PT15M", "PT1H")
 _RETRIED = {0, 429, 500, 502, 503, 504}
@@ -19,11 +21,11 @@ _RETRIED = {0, 429, 500, 502, 503, 504}
 class Crowd:
     """Asks a service in every way until `stop_at_s` (monotone). `puts` has what was stored: id -> the versions' n."""
 
-    def __init__(self, url: str, seed: int, stop_at_s: float) -> None:
+    def __init__(self, instance: Instance, seed: int, stop_at_s: float) -> None:
         self.answers = Counter[str]()
         self.puts: dict[str, list[int]] = {}
         self.trouble: list[str] = []
-        self._url, self._stop_at_s = url, stop_at_s
+        self._instance, self._stop_at_s = instance, stop_at_s
         self._dice = random.Random(f"{seed}/crowd")
 
     async def run(self) -> None:
@@ -34,11 +36,10 @@ class Crowd:
             "look up": self._look_up,
             "tail": self._tail,
             "slow tail": self._slow_tail,
-            "export": self._export,
             "put": self._put,
         }
         timeout = aiohttp.ClientTimeout(total=_SAID_WITHIN_S)
-        async with aiohttp.ClientSession(self._url, timeout=timeout) as session:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
             await asyncio.gather(*(self._go_on(session, name, way) for name, way in ways.items()))
 
     async def _go_on(
@@ -52,7 +53,7 @@ class Crowd:
             await asyncio.sleep(self._dice.uniform(0.5, 1.5) * _PAUSE_S[name])
 
     async def _get(self, session: aiohttp.ClientSession, name: str, path: str, **query: str) -> None:
-        async with session.get(path, params=query) as response:
+        async with session.get(self._instance.url + path, params=query) as response:
             await response.read()
         self._note(name, response.status, path)
 
@@ -83,7 +84,7 @@ class Crowd:
 
     async def _read_tail(self, session: aiohttp.ClientSession, name: str, seconds: float, size: int) -> None:
         """Open a tail, read it for a while (`size` bytes at a time, or nothing), and hang up."""
-        async with session.get("/v1/records/tail") as response:
+        async with session.get(self._instance.url + "/v1/records/tail") as response:
             self._note(name, response.status, "/v1/records/tail")
             until_s = time.monotonic() + min(seconds, max(self._stop_at_s - time.monotonic(), 0))
             while (left_s := until_s - time.monotonic()) > 0:
@@ -93,9 +94,6 @@ class Crowd:
                 if not done or not reading.result():
                     return
 
-    async def _export(self, session: aiohttp.ClientSession) -> None:
-        await self._get(session, "export", "/v1/records", since="-PT2M", limit="all")
-
     async def _put(self, session: aiohttp.ClientSession) -> None:
         """Store a version of one of a hundred records, and again with the same key until it is durable."""
         record_id, number = f"{PUT_PREFIX}{self._dice.randrange(100)}", self._dice.randrange(10**12)
@@ -104,7 +102,7 @@ class Crowd:
         status = 0
         while status in _RETRIED:
             try:
-                async with session.post("/v1/records", json=body, headers=headers) as response:
+                async with session.post(f"{self._instance.url}/v1/records", json=body, headers=headers) as response:
                     await response.read()
                     status = response.status
             except (aiohttp.ClientError, OSError, TimeoutError):

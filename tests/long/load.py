@@ -13,9 +13,9 @@ import msgspec
 from tests.long.fleet import Fleet
 from tests.long.ledger import Answer, RecordAnswer
 from tests.long.messages import SUBSCRIPTION, Message
+from tests.long.reader import TRANSIENT
 
 _BACKOFF_S, _MAX_BACKOFF_S = 0.05, 2.0
-_TRANSIENT = {429, 500, 502, 503}
 
 
 class _Answered(msgspec.Struct):
@@ -105,7 +105,7 @@ class Driver:
                 self.outcomes[type(error).__name__] += 1
             else:
                 self.outcomes[str(status)] += 1
-                if status not in _TRANSIENT:
+                if status not in TRANSIENT:
                     self._settle(message, status, reply, time.monotonic() - began_s)
                     return
             failures += 1

@@ -11,7 +11,7 @@ import aiohttp
 from sluice.testing.pace import patience_s
 from tests.long.fleet import Fleet
 
-_TRANSIENT = {429, 500, 502, 503, 504}
+TRANSIENT = {429, 500, 502, 503, 504}
 _PAGE_WITHIN_S = patience_s(60.0)
 _POLL_S, _RETRY_S = 1.0, 0.2
 
@@ -66,6 +66,6 @@ class Follower:
             self.outcomes[type(error).__name__] += 1
             return None
         self.outcomes[str(response.status)] += 1
-        if response.status not in _TRANSIENT:
+        if response.status not in TRANSIENT:
             self.trouble.append(f"answer: a reader of {self._path} was answered {response.status}: {body[:300]}")
         return None

@@ -19,8 +19,9 @@ Tables = tuple[dict[str, int], dict[str, int]]
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """Both feeds, followed while a run went on and read again afterwards."""
+    """Both feeds, followed since `since` while a run went on and read again afterwards."""
 
+    since: datetime
     followers: list[Follower]
     later: list[Follower]
 
@@ -50,14 +51,14 @@ class Walk(msgspec.Struct, frozen=True):
         return found + [f"log: instance {each.number}: {line}" for each in fleet.instances for line in each.complaints]
 
 
-async def followed(fleet: Fleet, work: Callable[[], Awaitable[None]], seed: int) -> Walk:
+async def followed(fleet: Fleet, work: Callable[[Walk], Awaitable[None]], seed: int) -> Walk:
     """Do the work while both feeds are followed; then read them to the end, and once more from the beginning."""
     since = datetime.now(UTC) - timedelta(minutes=1)
-    walk = Walk(*([Follower(fleet, path, since, seed + n) for path in FEEDS] for n in range(2)))
+    walk = Walk(since, *([Follower(fleet, path, since, seed + n) for path in FEEDS] for n in range(2)))
     async with asyncio.TaskGroup() as tasks:
         for follower in walk.followers:
             tasks.create_task(follower.run())
-        await work()
+        await work(walk)
         ended = datetime.now(UTC)
         for follower in (*walk.followers, *walk.later):
             follower.finish(ended)

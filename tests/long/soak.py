@@ -1,4 +1,7 @@
-"""The soak: everything that a service does, for half an hour with pauses; nothing grows, and the ledger is exact."""
+"""The soak: everything that a service does, for half an hour with pauses; nothing grows, and the ledger is exact.
+
+With kills instead of pauses, memory is not looked at, and no response may be cut but by a kill.
+"""
 
 import asyncio
 import os
@@ -7,6 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +19,15 @@ import msgspec
 
 from sluice.testing.pace import patience_s
 from tests.long.crowd import PUT_PREFIX, Crowd
-from tests.long.fleet import fleet
+from tests.long.exporter import Exporter
+from tests.long.fleet import Fleet, Instance, fleet
 from tests.long.growth import trends
 from tests.long.issuer import MAX_AGE_S, RotatingIssuer
 from tests.long.ledger import Row
 from tests.long.load import Driver
 from tests.long.messages import make_messages
 from tests.long.result import Result
-from tests.long.run import followed
+from tests.long.run import Walk, followed
 from tests.support.instance import Resources, resources
 from tests.support.process import served_keys
 
@@ -32,13 +37,14 @@ _SMALL = {"cache_max_bytes": 4_194_304, "dedupe_max_messages": 10_000}
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """How hard and how long: seconds, messages a second, seconds between samples, pauses and new keys."""
+    """How hard and how long: seconds, messages a second, seconds between samples, pauses or kills, and new keys."""
 
     seed: int
     seconds: float
     rate: float = 50.0
     sample_every_s: float = 5.0
     stop_every_s: float = 150.0
+    kill_every_s: float | None = None
     rotate_every_s: float = 180.0
     token_s: float = 60.0
 
@@ -46,24 +52,27 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 async def soak(conditions: Conditions, folder: Path) -> Result:
     """Run a service over the embedded store in `folder` for so long, and return what was seen."""
     issuer = RotatingIssuer(every_s=conditions.rotate_every_s, lifetime_s=conditions.token_s)
-    samples, stops = list[Resources](), Counter[str]()
+    samples, stops, exporters = list[Resources](), Counter[str](), list[Exporter]()
     file = folder / "sluice.duckdb"
     with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as keys_url:
         settings = {"data_path": str(file), "token_keys_url": keys_url, "requests_per_minute": "0"}
         async with fleet(1, settings, _SMALL) as instances:
-            pid = instances.instances[0].pid
+            instance = instances.instances[0]
             driver = Driver(instances, seed=conditions.seed, token=issuer.token, ack_deadline_s=60.0)
             stop_at_s = time.monotonic() + conditions.seconds
-            crowd = Crowd(instances.instances[0].url, conditions.seed, stop_at_s)
+            crowd = Crowd(instance, conditions.seed, stop_at_s)
             messages = make_messages(conditions.seed, round(conditions.seconds * conditions.rate) + 100, refused=False)
 
-            async def work() -> None:
-                watching = asyncio.create_task(_watch(pid, samples, conditions.sample_every_s))
+            async def work(walk: Walk) -> None:
+                exporter = Exporter(instances, walk.followers[0], walk.since, stop_at_s)
+                exporters.append(exporter)
+                watching = asyncio.create_task(_watch(instance, samples, conditions.sample_every_s))
                 async with asyncio.timeout(conditions.seconds + patience_s(_FINISH_WITHIN_S)):
                     await asyncio.gather(
                         driver.run(messages, in_flight=_IN_FLIGHT, rate=conditions.rate, seconds=conditions.seconds),
                         crowd.run(),
-                        _pause(pid, conditions, stop_at_s, stops),
+                        exporter.run(),
+                        _trouble(instances, conditions, stop_at_s, stops),
                     )
                 watching.cancel()
 
@@ -73,12 +82,13 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
     wrong = walk.wrong(
         sent, driver, instances, (_counted(file, "records"), _counted(file, "records_rejected")), _is_sent
     )
-    found = trends(samples)
-    wrong += [*crowd.trouble, *wrong_puts(crowd.puts, walk.followers[0].rows)]
+    found = trends(samples) if conditions.kill_every_s is None else []
+    wrong += [*crowd.trouble, *exporters[0].trouble, *wrong_puts(crowd.puts, walk.followers[0].rows)]
     wrong += [f"{each.name} grows: {each.text}" for each in found if not each.is_flat]
     counts: dict[str, Mapping[str, float]] = {
         "messages": driver.outcomes,
         "crowd": crowd.answers,
+        "exports": exporters[0].outcomes,
         "events": stops | {"rotations": issuer.rotations},
         "rows": {"followed": len(walk.followers[0].rows), "rejects": len(walk.followers[1].rows)},
         "samples": {"in all": len(samples)},
@@ -86,17 +96,24 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
     return Result(counts=counts, wrong=wrong, lines=[f"  {each.name}: {each.text}" for each in found])
 
 
-async def _watch(pid: int, samples: list[Resources], every_s: float) -> None:
+async def _watch(instance: Instance, samples: list[Resources], every_s: float) -> None:
     while True:
-        samples.append(resources(pid))
+        with suppress(OSError):  # it was killed, and is not up yet
+            samples.append(resources(instance.pid))
         await asyncio.sleep(every_s)
 
 
-async def _pause(pid: int, conditions: Conditions, stop_at_s: float, stops: Counter[str]) -> None:
-    """Stop the process for some seconds, again and again until shortly before the end."""
+async def _trouble(fleet: Fleet, conditions: Conditions, stop_at_s: float, stops: Counter[str]) -> None:
+    """Stop the process for some seconds, or kill it, again and again until shortly before the end."""
     dice = random.Random(f"{conditions.seed}/pauses")
-    while time.monotonic() + conditions.stop_every_s < stop_at_s - min(15, conditions.seconds / 4):
-        await asyncio.sleep(conditions.stop_every_s)
+    every_s = conditions.kill_every_s or conditions.stop_every_s
+    while time.monotonic() + every_s < stop_at_s - min(15, conditions.seconds / 4):
+        await asyncio.sleep(every_s)
+        if conditions.kill_every_s is not None:
+            await fleet.end(0, signal.SIGKILL)
+            stops["kills"] += 1
+            continue
+        pid = fleet.instances[0].pid
         os.kill(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(dice.uniform(1, 4))
