@@ -58,7 +58,10 @@ class Job:
         """Set by that thread; it also cancels the job, since a new client may take seconds to make."""
 
     def rows(self) -> Answer:
-        """Return the rows of the result, up to the `max_bytes` of the statement."""
+        """Return the rows of the result, up to the `max_bytes` of the statement.
+
+        If the first call breaks off, its outcome is unknown; it is repeated, so at worst the query is read twice.
+        """
         answer = self._finished(self._post("queries", self._request()))
         decode, first = row_decoder(answer["schema"].get("fields", ())), answer
         rows: list[Row] = []
@@ -113,7 +116,6 @@ class Job:
             "jobTimeoutMs": self._configuration["jobTimeoutMs"],
             "location": self._place.location,
             "timeoutMs": _FIRST_ANSWER_MS,
-            "requestId": str(uuid.uuid4()),  # so that a repeated call does not start the query twice
             "jobCreationMode": "JOB_CREATION_OPTIONAL",
             "formatOptions": {"useInt64Timestamp": True},
         }

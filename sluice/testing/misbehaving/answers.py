@@ -16,15 +16,9 @@ _StorageError = types.StorageError.pb()
 _StatusDetails = tuple[tuple[str, bytes], ...]
 
 
-def acknowledged(write_stream: str, *, updated_schema: bool) -> Any:
+def acknowledged(write_stream: str) -> Any:
     """Return the answer to an append whose rows are stored."""
-    answer = Response(write_stream=write_stream, append_result={})
-    return _changed(answer) if updated_schema else answer
-
-
-def remark(*, updated_schema: bool) -> Any:
-    """Return a response that says nothing of any request."""
-    return _changed(Response()) if updated_schema else Response()
+    return Response(write_stream=write_stream, append_result={})
 
 
 def refused(write_stream: str, answer: Refuse) -> Any:
@@ -73,8 +67,3 @@ def _status(code: str, message: str, storage_error: str | None = None) -> status
         details.Pack(_StorageError(code=storage_error, error_message=message))
         status.details.append(details)
     return status
-
-
-def _changed(answer: Any) -> Any:
-    answer.updated_schema.fields.add(name="added", type_="STRING", mode="NULLABLE")
-    return answer

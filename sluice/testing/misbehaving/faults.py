@@ -3,7 +3,6 @@
 The texts are those of BigQuery where they are known from its users' reports; the sources are named beside them.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,9 +13,7 @@ Listing = Literal["complete", "incomplete", "empty", "out of range"]
 
 
 class Acknowledge(msgspec.Struct, frozen=True, tag=True):
-    """Say that the rows are stored; with `updated_schema`, that the table has another column by now."""
-
-    updated_schema: bool = False
+    """Say that the rows are stored."""
 
 
 class Refuse(msgspec.Struct, frozen=True, tag=True):
@@ -48,9 +45,7 @@ class Silence(msgspec.Struct, frozen=True, tag=True):
 
 
 class Remark(msgspec.Struct, frozen=True, tag=True):
-    """Say something that answers no request, then nothing more: that the table was changed, or nothing at all."""
-
-    updated_schema: bool = False
+    """Say something that answers no request, then nothing more."""
 
 
 Answer = Acknowledge | Refuse | EndStream | Cut | Freeze | Silence | Remark
@@ -98,8 +93,6 @@ DRAINING = EndStream()
 RESTARTED = EndStream(
     "ABORTED", "Closing the stream because server is restarted. This is expected and client is advised to reconnect."
 )
-# github.com/googleapis/python-bigquery-storage/issues/593
-INACTIVE = EndStream("ABORTED", "Closing the stream because it has been inactive for 600 seconds.")
 # github.com/googleapis/java-bigquerystorage/issues/2725
 OVERLOADED = EndStream("UNAVAILABLE", "Request 'AppendRows' throttled: Task is overloaded (memory-protection)")
 # github.com/googleapis/google-cloud-go/issues/6595
@@ -134,30 +127,5 @@ def by_connection(*connections: Sequence[Fault]) -> Decide:
         position = arrival.connection - 1
         faults = connections[position] if position < len(connections) else ()
         return faults[arrival.number - 1] if arrival.number <= len(faults) else NONE
-
-    return decide
-
-
-def at_random(dice: random.Random, rate: float) -> Decide:
-    """Return what gives a share `rate` of the requests one of the faults that pass without help."""
-    endings = (DRAINING, RESTARTED, OVERLOADED, EndStream("INTERNAL", "internal"), EndStream("OK"), Cut(), INTERNAL)
-
-    def decide(_: Arrival) -> Fault:
-        listing: Listing = dice.choice(("complete", "incomplete", "empty", "out of range"))
-        if dice.random() >= rate:
-            return Fault(listing=listing)
-        slow_s = dice.choice((0.0, 0.0, 0.3, 8.0))
-        return dice.choice(
-            (
-                Fault(listing=listing, answer_delay_s=dice.choice((0.05, 1.0, 12.0))),
-                Fault(listing=listing, answer=dice.choice(endings), answer_delay_s=slow_s),
-                Fault(stores=False, answer=dice.choice(endings), answer_delay_s=slow_s),
-                Fault(awaits_commit=False, commit_delay_s=dice.choice((0.2, 15.0)), answer=dice.choice(endings)),
-                Fault(answer=dice.choice((Silence(), Freeze()))),
-                Fault(stores=False, answer=dice.choice((Silence(), Freeze()))),
-                Fault(commit_delay_s=dice.choice((5.0, 15.0))),
-                not_stored(QUOTA),
-            )
-        )
 
     return decide

@@ -53,11 +53,9 @@ def fields_of(schema: DescriptorProto, prefix: str = "") -> set[str]:
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that became durable as one: by which request of which connection, and when."""
+    """Rows that became durable as one, and when."""
 
     table: str
-    connection: int
-    number: int
     rows: tuple[Row, ...]
     commit_us: int
 

@@ -1,23 +1,20 @@
 """The server: BigQueryWrite over real sockets, each request met by the Fault that the test decides."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import grpc.aio
-from google.cloud.bigquery_storage_v1 import types
 
 from app.runtime.clock import Clock
 from sluice.testing.misbehaving.faults import NONE, Arrival, Decide, EndStream
 from sluice.testing.misbehaving.rows import Commit, Shelf
-from sluice.testing.misbehaving.stream import Stream
+from sluice.testing.misbehaving.stream import MAX_REQUEST_BYTES, Stream
 from sluice.testing.misbehaving.wire import Wire
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryWrite"
-MAX_REQUEST_BYTES = 10_485_760
 
 
 class MisbehavingServer:
@@ -38,18 +35,13 @@ class MisbehavingServer:
         """The dotted paths of columns that the table lacks: a request whose writer schema has one is refused."""
         self.names_rows = False
         """Whether it refuses the rows that use such a column by name instead of the schema, as local-bigquery does."""
-        self.speaks_first = False
-        """Whether a new stream begins with an acknowledgement, before any request."""
         self.max_request_bytes = MAX_REQUEST_BYTES
-        self.may_be_too_large = False
-        """Whether a request over `max_request_bytes` is the client's fault; it is refused in any case."""
-        self.idle_close_s: float | None = None
         self.wire = Wire(0)
         self.streams: list[Stream] = []
-        self._max_receive_bytes = max_receive_bytes
         self._gates: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._servers: list[grpc.aio.Server] = []
+        limits = [("grpc.max_receive_message_length", max_receive_bytes), ("grpc.so_reuseport", 0)]
+        self._server = grpc.aio.server(options=limits)
 
     @property
     def url(self) -> str:
@@ -74,26 +66,15 @@ class MisbehavingServer:
 
     def keep(self, arrival: Arrival, rows: tuple[dict[str, Any], ...]) -> None:
         """Store rows."""
-        self.shelf.commits.append(
-            Commit(
-                table=arrival.table,
-                connection=arrival.connection,
-                number=arrival.number,
-                rows=rows,
-                commit_us=self.clock.now_us(),
-            )
-        )
+        self.shelf.commits.append(Commit(table=arrival.table, rows=rows, commit_us=self.clock.now_us()))
 
     async def start(self) -> None:
         """Listen."""
-        await self._serve()
+        handlers = {"AppendRows": grpc.stream_stream_rpc_method_handler(self._append_rows)}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+        self.wire.target_port = self._server.add_insecure_port("127.0.0.1:0")
+        await self._server.start()
         await self.wire.up()
-
-    async def drain(self) -> None:
-        """Do as a server that is being replaced: a new one takes the new connections, the old one says GOAWAY."""
-        old = self._servers[-1]
-        await self._serve()
-        self.spawn(_stop(old, grace_s=3_600))
 
     async def stop(self) -> None:
         """End everything at once."""
@@ -101,36 +82,12 @@ class MisbehavingServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.wire.close()
-        for server in self._servers:
-            await server.stop(None)
-
-    async def _serve(self) -> None:
-        limits = [("grpc.max_receive_message_length", self._max_receive_bytes), ("grpc.so_reuseport", 0)]
-        server = grpc.aio.server(options=limits)
-        handlers: dict[str, Any] = {
-            "AppendRows": grpc.stream_stream_rpc_method_handler(self._append_rows),
-            "GetWriteStream": grpc.unary_unary_rpc_method_handler(self._get_write_stream),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-        self.wire.target_port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        self._servers.append(server)
+        await self._server.stop(None)
 
     async def _append_rows(self, _: AsyncIterator[bytes], context: Any) -> None:
         stream = Stream(self, context, len(self.streams) + 1)
         self.streams.append(stream)
         await stream.serve()
-
-    async def _get_write_stream(self, request: bytes, context: Any) -> bytes:
-        get_request = types.GetWriteStreamRequest.pb().FromString(request)
-        stream = types.WriteStream.pb()(name=get_request.name, type_=types.WriteStream.Type.COMMITTED, location="EU")
-        answer: bytes = stream.SerializeToString()
-        return answer
-
-
-async def _stop(server: grpc.aio.Server, grace_s: float) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        await server.stop(grace_s)
 
 
 @asynccontextmanager

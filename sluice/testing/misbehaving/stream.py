@@ -8,11 +8,9 @@ import grpc
 import grpc.aio
 import msgspec
 
-from app.runtime.clock import MICROSECONDS
 from sluice.testing.misbehaving import answers
 from sluice.testing.misbehaving.faults import (
     EXTRA_FIELDS,
-    INACTIVE,
     Acknowledge,
     Arrival,
     Cut,
@@ -28,6 +26,7 @@ from sluice.testing.misbehaving.rows import Row, RowReader, fields_of
 if TYPE_CHECKING:
     from sluice.testing.misbehaving.server import MisbehavingServer
 
+MAX_REQUEST_BYTES = 10_485_760
 _DEFAULT_STREAM = re.compile(r"projects/[^/]+/datasets/[^/]+/tables/([^/]+)/streams/_default")
 
 
@@ -55,14 +54,13 @@ class Stream:
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._early_end: asyncio.Future[EndStream] = asyncio.get_running_loop().create_future()
         self._arrived = 0
-        self._last_us = server.clock.elapsed_us()
         self.open = True
         self.descriptors: list[Any] = []
         """The writer schemas that travelled, as often as they did."""
 
     async def serve(self) -> None:
         """Serve the call until either side ends it."""
-        ending = [asyncio.ensure_future(part) for part in (self._answers(), self._idleness(), self._end_early())]
+        ending = [asyncio.ensure_future(part) for part in (self._answers(), self._end_early())]
         # Of a stream that is refused nothing is read: what it carries must neither arrive nor be kept.
         reading = [] if self._server.refuse_streams is not None else [asyncio.ensure_future(self._read())]
         parts = [*ending, *reading]
@@ -86,26 +84,14 @@ class Stream:
             self._violation("no x-goog-request-params in the metadata")
         if self._server.refuse_streams is not None:
             raise _EndError(self._server.refuse_streams)
-        if self._server.speaks_first:
-            await self._context.write(answers.acknowledged("", updated_schema=False).SerializeToString())
         while (turn := await self._turns.get()) is not None:
             await self._answer(turn)
-
-    async def _idleness(self) -> None:
-        limit_s, clock = self._server.idle_close_s, self._server.clock
-        if limit_s is None:
-            await asyncio.Event().wait()
-            return
-        while (left_s := limit_s - (clock.elapsed_us() - self._last_us) / MICROSECONDS) > 0:
-            await clock.sleep(left_s)
-        raise _EndError(INACTIVE)
 
     async def _end_early(self) -> None:
         raise _EndError(await self._early_end)
 
     async def _read(self) -> None:
         while (data := await self._context.read()) is not grpc.aio.EOF:
-            self._last_us = self._server.clock.elapsed_us()
             self._arrive(data)
         self._turns.put_nowait(None)  # the client has nothing more to say
 
@@ -171,7 +157,7 @@ class Stream:
         """Return what the server has to object to the request by itself, or None."""
         server = self._server
         if arrival.byte_count > server.max_request_bytes:
-            if not server.may_be_too_large:
+            if arrival.byte_count > MAX_REQUEST_BYTES:
                 self._violation(f"a request of {arrival.byte_count} bytes")
             text = f"AppendRows request too large: {arrival.byte_count} limit {server.max_request_bytes}"
             return answers.refused(write_stream, Refuse("INVALID_ARGUMENT", text))
@@ -218,13 +204,11 @@ class Stream:
                 await asyncio.Event().wait()
             case Silence():
                 await asyncio.Event().wait()
-            case Remark(updated_schema):
-                response = answers.remark(updated_schema=updated_schema)
-                await self._context.write(response.SerializeToString())
+            case Remark():
+                await self._context.write(answers.Response().SerializeToString())
                 await asyncio.Event().wait()
-            case Acknowledge(updated_schema=updated_schema) if turn.refusal is None:
-                response = answers.acknowledged(turn.write_stream, updated_schema=updated_schema)
-                await self._context.write(response.SerializeToString())
+            case Acknowledge() if turn.refusal is None:
+                await self._context.write(answers.acknowledged(turn.write_stream).SerializeToString())
             case Acknowledge() | Refuse():
                 await self._context.write(turn.refusal.SerializeToString())
             case _:

@@ -20,7 +20,7 @@ Limited = Callable[[], AbstractAsyncContextManager[Rig]]
 async def limited_by_bigquery() -> AsyncIterator[Rig]:
     """Run a rig whose BigQuery takes less than the service was set to send."""
     async with rigged() as rig:
-        rig.server.max_request_bytes, rig.server.may_be_too_large = 4_000, True
+        rig.server.max_request_bytes = 4_000
         yield rig
 
 

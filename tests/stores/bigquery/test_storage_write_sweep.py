@@ -7,13 +7,53 @@ import pytest
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.write.batching import BatchLimits
 from app.stores.sink import SinkState
-from sluice.testing.misbehaving.faults import Fault, at_random
+from sluice.testing.misbehaving.faults import (
+    DRAINING,
+    INTERNAL,
+    OVERLOADED,
+    QUOTA,
+    RESTARTED,
+    Arrival,
+    Cut,
+    Decide,
+    EndStream,
+    Fault,
+    Freeze,
+    Listing,
+    Silence,
+    not_stored,
+)
 from sluice.testing.misbehaving.waiting import advance_until
 from tests.long_form import IS_LONG
 from tests.stores.bigquery.rig import Message, Rig, rigged
 
 MESSAGES, FAULT_RATE = 120, 0.3
 SMALL = BatchLimits(max_rows=6, max_bytes=1_000_000)
+
+
+def at_random(dice: random.Random, rate: float) -> Decide:
+    """Return what gives a share `rate` of the requests one of the faults that pass without help."""
+    endings = (DRAINING, RESTARTED, OVERLOADED, EndStream("INTERNAL", "internal"), EndStream("OK"), Cut(), INTERNAL)
+
+    def decide(_: Arrival) -> Fault:
+        listing: Listing = dice.choice(("complete", "incomplete", "empty", "out of range"))
+        if dice.random() >= rate:
+            return Fault(listing=listing)
+        slow_s = dice.choice((0.0, 0.0, 0.3, 8.0))
+        return dice.choice(
+            (
+                Fault(listing=listing, answer_delay_s=dice.choice((0.05, 1.0, 12.0))),
+                Fault(listing=listing, answer=dice.choice(endings), answer_delay_s=slow_s),
+                Fault(stores=False, answer=dice.choice(endings), answer_delay_s=slow_s),
+                Fault(awaits_commit=False, commit_delay_s=dice.choice((0.2, 15.0)), answer=dice.choice(endings)),
+                Fault(answer=dice.choice((Silence(), Freeze()))),
+                Fault(stores=False, answer=dice.choice((Silence(), Freeze()))),
+                Fault(commit_delay_s=dice.choice((5.0, 15.0))),
+                not_stored(QUOTA),
+            )
+        )
+
+    return decide
 
 
 class Sender:
@@ -62,7 +102,7 @@ async def test_whatever_goes_wrong_nothing_is_lost_and_nobody_is_answered_for_an
     """Every message ends durable: its good rows stored, its bad rows rejected, or a message with any of them whole."""
     dice = random.Random(seed)
     async with rigged(max_connections=connections, limits=SMALL) as rig:
-        rig.server.max_request_bytes, rig.server.may_be_too_large = 4_000, True
+        rig.server.max_request_bytes = 4_000
         rig.server.is_bad = lambda row_id: row_id.startswith(("bad", "huge"))
         rig.padding = lambda row_id: 4_000 if row_id.startswith("huge") else 0
         rig.server.decide = at_random(dice, FAULT_RATE)
