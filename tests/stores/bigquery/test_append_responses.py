@@ -14,7 +14,6 @@ from app.stores.bigquery.append_responses import (
     answers_a_request,
     outcome_of_error,
     outcome_of_response,
-    outcomes_of_end,
 )
 from app.stores.sink import (
     Outcome,
@@ -74,28 +73,6 @@ def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(
     given, expected = status(Code.Value(code), message, storage_error), meaning(f"{code}: {message}")
     assert outcome_of_response(Response(error=given)) == expected
     assert outcome_of_error(StreamEnd.of_status(given)) == expected
-
-
-@pytest.mark.parametrize(
-    ("code", "message", "meaning", "is_blamed_alone"),
-    [
-        ("OK", "closed", Uncertain, False),
-        ("UNAVAILABLE", "gone", Uncertain, False),
-        ("RESOURCE_EXHAUSTED", "slow", QuotaExceeded, False),
-        ("NOT_FOUND", "m", missing, False),
-        ("INVALID_ARGUMENT", "m", refused, True),
-        ("INVALID_ARGUMENT", "AppendRows request too large", TooLarge, True),
-    ],
-)
-def test_the_end_of_a_stream_blames_a_request_only_where_it_is_alone(
-    code: str, message: str, meaning: Callable[[str], Outcome], *, is_blamed_alone: bool
-) -> None:
-    """Of several any may be meant, and each of the others may have been stored."""
-    end, one = StreamEnd(Code.Value(code), message), meaning(f"{code}: {message}")
-    assert outcomes_of_end(end, 0) == []
-    assert outcomes_of_end(end, 1) == [one]
-    several = Uncertain(f"the stream, with 3 requests in flight, ended: {message}") if is_blamed_alone else one
-    assert outcomes_of_end(end, 3) == [several] * 3
 
 
 def test_a_response_that_says_nothing_of_a_request_answers_none() -> None:

@@ -13,10 +13,7 @@ from app.stores.bigquery.source import BigQueryRunner
 from app.stores.source import QueryTimeoutError, StoreBusyError
 from tests.stores.bigquery.rest_server import (
     DATASET,
-    EXPORT,
-    JOB,
     LOCATION,
-    NO_ROWS,
     PROJECT,
     QUERY,
     RUNNING,
@@ -102,34 +99,6 @@ async def test_a_query_given_up_before_it_is_a_job_is_cancelled_when_it_becomes_
     assert bigquery.seen() == ["jobs.query", "jobs.cancel"]
 
 
-async def test_a_query_that_was_done_is_not_cancelled(bigquery: RestServer, runner: BigQueryRunner) -> None:
-    """There is nothing to stop, whether anybody still waits or not."""
-    ready, go = threading.Event(), threading.Event()
-
-    def script(_: Call) -> Answer:
-        ready.set()
-        assert go.wait(30)
-        return NO_ROWS | {"jobReference": JOB}
-
-    bigquery.script = script
-    task = asyncio.create_task(runner.rows(QUERY))
-    await asyncio.to_thread(ready.wait, 30)
-    await cancelled(task)
-    go.set()
-    runner._threads.shutdown()
-    assert bigquery.seen() == ["jobs.query"]
-
-
-async def test_a_query_that_takes_too_long_is_given_up(bigquery: RestServer, held: Held) -> None:
-    """Its caller is told after the time that it has, and BigQuery is told to stop."""
-    bigquery.script = held
-    runner = bigquery.runner(query_timeout_s=0.3)
-    with pytest.raises(QueryTimeoutError, match=r"0\.3 s"):
-        await runner.rows(QUERY)
-    await came(bigquery, "jobs.cancel")
-    runner.close()
-
-
 async def test_a_query_that_found_no_thread_says_so(
     bigquery: RestServer, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,18 +113,6 @@ async def test_a_query_that_found_no_thread_says_so(
     await asyncio.wait([first])
     assert isinstance(first.exception(), QueryTimeoutError)
     runner.close()
-
-
-async def test_an_export_that_is_given_up_is_cancelled_by_its_own_name(
-    bigquery: RestServer, runner: BigQueryRunner
-) -> None:
-    """It has one from the start."""
-    task: asyncio.Future[object] = asyncio.ensure_future(anext(runner.arrow(EXPORT)))
-    inserted = await came(bigquery, "jobs.insert")
-    await came(bigquery, "jobs.getQueryResults")
-    await cancelled(task)
-    call = await came(bigquery, "jobs.cancel")
-    assert f"/jobs/{inserted.body['jobReference']['jobId']}/cancel" in call.path
 
 
 async def test_a_client_that_hangs_up_ends_its_query(bigquery: RestServer, held: Held, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
 
 import httpx
 import pytest
@@ -147,20 +146,6 @@ async def test_a_failure_is_a_problem_that_tells_a_stranger_nothing(
         assert word not in found.text
     if code in {"store_busy", "store_unavailable", "internal"}:
         assert secret in caplog.text
-
-
-async def test_a_look_up_that_is_too_expensive_has_words_of_its_own(bigquery: RestServer) -> None:
-    """It has no window that could be shorter."""
-    bigquery.script = lambda _: TOO_EXPENSIVE
-    found = await get(bigquery, "/v1/records/an-id")
-    problem = found.json()
-    assert (found.status_code, problem["code"]) == (422, "look_up_too_expensive")
-    limit = bigquery.settings().query.look_up_max_bytes_billed
-    since = problem["searched_since"]
-    words = f"the record was not found since {since}, and the read limit of one look-up is {limit} bytes"
-    assert (problem["detail"], problem["limit_bytes"]) == (words, limit)
-    assert datetime.fromisoformat(since).tzinfo is not None
-    assert "window" not in found.text + CATALOGUE["look_up_too_expensive"].advice
 
 
 async def get(bigquery: RestServer, path: str) -> httpx.Response:

@@ -72,18 +72,6 @@ def test_credentials_are_found_once_and_without_their_quota_project(searches: Se
     access.close()
 
 
-def test_credentials_that_are_not_accepted_are_looked_for_anew(searches: Searches) -> None:
-    """Somebody may have logged in again."""
-    access = BigQueryClients(GOOGLE)
-    first = access.client()
-    access.forget()
-    assert not access.is_loaded
-    assert access.client() is not first
-    assert searches.count == 2
-    first.close()  # type: ignore[no-untyped-call]
-    access.close()
-
-
 def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who waited for it do not repeat it one after the other; its message is one line that says what to do."""
     now_s = 1_000.0

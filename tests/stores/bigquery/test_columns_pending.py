@@ -10,13 +10,11 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import pytest
 from google.cloud import bigquery
 
 from app.ingest.decode.envelope import Message
 from app.query.read.arrow_rows import rows_of_arrow
 from app.query.request.stats import COUNT
-from app.record import RejectedRecord
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table, rejects_table
@@ -25,8 +23,7 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Count, Export, LookUp, Metric, Query, RowQuery, Statistics
 from app.stores.registry import open_backend
-from app.stores.sink import ColumnsPending, RowsHeld, Stored, Uncertain
-from app.stores.sql.projection import source_text
+from app.stores.sink import ColumnsPending, RowsHeld, Stored
 from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings
 from tests.contract.stores import T0_US
@@ -174,18 +171,6 @@ async def test_every_read_goes_on_before_and_after_the_table_has_the_columns(loc
         local_bigquery.drop(place)
 
 
-async def test_a_table_that_lacks_columns_blames_no_record_before_the_first_look(local_bigquery: Double) -> None:
-    """local-bigquery names the rows ("no such field: price."): they are sent again, and then wait for the column."""
-    place, clock = local_bigquery.fresh(FIRST, rejects_table()), FakeClock(T0_US)
-    try:
-        async with opened(place, LATER, clock) as new:
-            assert isinstance(await append(new, LATER, NEW), Uncertain)
-            assert isinstance(await append(new, LATER, NEW), RowsHeld)
-            assert await append(new, LATER, OLD) == Stored()
-    finally:
-        local_bigquery.drop(place)
-
-
 async def test_a_reader_learns_from_the_query_itself(local_bigquery: Double) -> None:
     """An instance that only reads has made no check: a query that fails over a column makes one, and is run again."""
     place, clock = local_bigquery.fresh(FIRST, rejects_table()), FakeClock(T0_US)
@@ -200,49 +185,3 @@ async def test_a_reader_learns_from_the_query_itself(local_bigquery: Double) -> 
             assert record_of(row) == stored(NEW)
     finally:
         local_bigquery.drop(place)
-
-
-async def test_a_reject_is_stored_in_a_table_that_lacks_its_newest_column(local_bigquery: Double) -> None:
-    """The service is newer than its table of rejects: the column reads as null, and no message waits for it."""
-    rejects = rejects_table()
-    older = msgspec.structs.replace(rejects, record=tuple(each for each in rejects.record if each.name != "stream"))
-    place, clock = local_bigquery.fresh(FIRST, older), FakeClock(T0_US)
-    reject = RejectedRecord(
-        reason="unroutable", detail="no stream", field=None, payload=b"x", part=0, parts=1, stream="orders"
-    )
-    try:
-        async with opened(place, FIRST, clock) as backend:
-            appender = backend.appender(rejects)
-            assert isinstance(await appender.check(), ColumnsPending)
-            envelope = whole_envelope(Message(key="a", data=b"", attributes={}))
-            assert await appender.append([encoded(appender, reject, envelope)]) == Stored()
-            names = tuple(column.name for column in rejects.columns)
-            (row,) = (await backend.runner.rows(msgspec.structs.replace(PAGE, table=rejects.name, columns=names))).rows
-            assert (row["reason"], row["payload"], row["stream"]) == ("unroutable", b"x", None)
-    finally:
-        local_bigquery.drop(place)
-
-
-@pytest.mark.parametrize(
-    ("missing", "text"),
-    [
-        ((), "`records`"),
-        (("price",), "(SELECT *, CAST(NULL AS FLOAT64) AS `price` FROM `records`)"),
-        (
-            ("stops", "first.tags"),
-            "(SELECT * REPLACE (IF(`first` IS NULL, NULL, STRUCT(`first`.`gate` AS `gate`, "
-            "`first`.`origin` AS `origin`, CAST(NULL AS ARRAY<STRING>) AS `tags`)) AS `first`), "
-            "CAST(NULL AS ARRAY<STRUCT<`name` STRING, `codes` ARRAY<STRING>>>) AS `stops` FROM `records`)",
-        ),
-        (
-            ("legs.gate.name",),
-            "(SELECT * REPLACE (ARRAY(SELECT STRUCT(IF(item0.`gate` IS NULL, NULL, "
-            "STRUCT(CAST(NULL AS STRING) AS `name`, item0.`gate`.`codes` AS `codes`)) AS `gate`, "
-            "item0.`origin` AS `origin`, item0.`tags` AS `tags`) "
-            "FROM UNNEST(`legs`) AS item0 WITH OFFSET AS at0 ORDER BY at0) AS `legs`) FROM `records`)",
-        ),
-    ],
-)
-def test_the_text_that_stands_for_a_table(missing: tuple[str, ...], text: str) -> None:
-    """A plain projection: what is there, what is rebuilt, and typed NULLs."""
-    assert source_text(LATER, frozenset(missing)) == text

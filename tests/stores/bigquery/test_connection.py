@@ -61,20 +61,6 @@ async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_a
         await until(lambda: not server.open_streams)
 
 
-async def test_a_request_that_cannot_be_made_ends_the_stream() -> None:
-    """Whatever defect that is: nobody waits for an answer that cannot come."""
-
-    class Defective(Unstamped):
-        def take(self) -> bytes:
-            raise RuntimeError("a defect")
-
-    async with connected() as (_, connection):
-        append = asyncio.create_task(connection.append([row("a")], Defective()))
-        await until(append.done)
-        assert isinstance(append.result(), Uncertain)
-        assert connection.retired
-
-
 async def test_a_response_that_answers_nobody_ends_the_stream() -> None:
     """By their order answers find their requests: after it, none could be believed."""
     async with connected() as (server, connection):

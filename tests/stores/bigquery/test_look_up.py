@@ -19,10 +19,10 @@ from app.settings.fields import GIB
 from app.settings.load import Settings
 from app.stores.bigquery import source as steps
 from app.stores.bigquery.client import TableAddress
-from app.stores.bigquery.cost_limits import Trust, is_short, job_configuration
+from app.stores.bigquery.cost_limits import Trust, job_configuration
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_layout import duckdb_insert
-from app.stores.query import Condition, Export, LookUp, RowQuery
+from app.stores.query import Condition, LookUp, RowQuery
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement, render
 from sluice.testing.clock import FakeClock
@@ -160,15 +160,6 @@ async def test_what_is_short_has_a_high_limit_until_it_disappoints() -> None:
     assert trust.covers(look_up_of(1, 0, 1, 1))
     await clock.advance(HOUR_US / MICROSECONDS)
     assert trust.covers(short)
-
-
-def test_what_is_not_short_has_its_limit() -> None:
-    """An export of a caller has one whatever its length; a chunk is an export too, of the purpose of a page."""
-    assert is_short(page(0, 2 * MINUTE_US))
-    assert not is_short(page(0, 2 * MINUTE_US + 1))
-    export = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=NAMES)
-    assert not is_short(export)
-    assert is_short(msgspec.structs.replace(export, purpose="page"))
 
 
 @pytest.mark.parametrize(

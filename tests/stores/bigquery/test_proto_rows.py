@@ -1,10 +1,7 @@
 """Rows of the Storage Write API: what an independent protobuf decoder reads of them."""
 
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -24,41 +21,6 @@ from tests.encoding import encoded, whole_envelope
 ENVELOPE = whole_envelope(Message(key="k", data=b""))
 
 
-class Colour(Enum):
-    """A closed set."""
-
-    RED = "red"
-
-
-class Inner(msgspec.Struct, forbid_unknown_fields=True):
-    """What may be nested."""
-
-    when: datetime
-    tags: list[str]
-    colour: Colour | None = None
-
-
-class Everything(msgspec.Struct, forbid_unknown_fields=True):
-    """A field of every kind."""
-
-    flag: bool
-    number: int
-    ratio: float
-    price: Decimal
-    text: str
-    raw: bytes
-    day: date
-    clock: Annotated[time, msgspec.Meta(tz=False)]
-    key: UUID
-    colour: Colour
-    size: Literal[1, 2]
-    inner: Inner
-    inners: list[Inner]
-    days: list[date]
-    anything: Any = None
-    note: str | None = None
-
-
 def row_class(table: Table) -> Any:
     """Return the class of rows by the descriptor that BigQuery would be sent."""
     pool = DescriptorPool()
@@ -74,68 +36,8 @@ def decode(table: Table, row: bytes) -> dict[str, Any]:
     return found
 
 
-def test_every_kind_is_what_the_write_api_takes() -> None:
-    """Instants are microseconds, days are counted, and NUMERIC, TIME and JSON are text."""
-    table = records_table(Everything)
-    moment = datetime(2026, 1, 31, 12, 0, 0, 1, UTC)
-    inner = Inner(moment, ["a", "b"], Colour.RED)
-    key = UUID("00000000-0000-4000-8000-00000000000A")
-    record = Everything(
-        flag=True,
-        number=-(2**63),
-        ratio=-0.0,
-        price=Decimal("1E+3"),
-        text="é\0",
-        raw=b"\xff",
-        day=date(1969, 12, 31),
-        clock=time(1, 2, 3, 4),
-        key=key,
-        colour=Colour.RED,
-        size=2,
-        inner=inner,
-        inners=[inner, Inner(moment, [])],
-        days=[date(1970, 1, 2)],
-        anything={"a": [1.5, None]},
-    )
-    encoder = ProtoRowEncoder(table)
-    row = encoded(encoder, record, ENVELOPE) + encoder.stamp(1_700_000_000_000_001)
-    nested = {"when": str(1_769_860_800_000_001), "tags": ["a", "b"], "colour": "red"}
-    assert decode(table, row) == {
-        "flag": True,
-        "number": str(-(2**63)),
-        "ratio": -0.0,
-        "price": "1000",
-        "text": "é\0",
-        "raw": "/w==",
-        "day": -1,
-        "clock": "01:02:03.000004",
-        "key": str(key),
-        "colour": "red",
-        "size": "2",
-        "inner": nested,
-        "inners": [nested, {"when": nested["when"]}],
-        "days": [1],
-        "anything": '{"a":[1.5,null]}',
-        "attributes": "{}",
-        "message_index": "0",
-        "delivery_key": "k:0",
-        "ingest_time": "1700000000000001",
-    }
-
-
 _RECORDS = records_table(Record)
 _ENCODER = ProtoRowEncoder(_RECORDS)
-
-
-@given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
-def test_a_later_stamp_takes_the_place_of_an_earlier_one(first_us: int, second_us: int) -> None:
-    """Serialised messages concatenate, and the last value of a field counts: a stamp is a few bytes at the end."""
-    record = Record(id="a", timestamp=datetime(2026, 1, 31, tzinfo=UTC))
-    plain = encoded(_ENCODER, record, ENVELOPE)
-    once = plain + _ENCODER.stamp(first_us)
-    assert decode(_RECORDS, once)["ingest_time"] == str(first_us)
-    assert decode(_RECORDS, once + _ENCODER.stamp(second_us))["ingest_time"] == str(second_us)
-    assert len(once) - len(plain) <= 11
 
 
 _ROW = row_class(_RECORDS)

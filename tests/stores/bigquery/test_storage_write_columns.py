@@ -98,17 +98,6 @@ async def test_a_row_refused_for_a_column_before_the_first_look_is_no_reject(rig
     assert rig.stands() is SinkState.COLUMNS_PENDING
 
 
-async def test_without_any_look_no_row_is_a_reject(rig: Rig) -> None:
-    """The store names a bad row, but what the table lacks is unknown: 503, until a look has an answer."""
-    rig.table = SetupError(SinkState.UNREACHABLE, "no answer")
-    (told,) = await rig.told_later(rig.send("bad"))
-    assert isinstance(told, Unavailable)
-    rig.table = None
-    await rig.clock.advance(60)
-    assert await rig.told_later(rig.send("bad")) == [Durable()]
-    assert rig.rejected == ["bad"]
-
-
 @pytest.mark.parametrize("look", [None, SetupError(SinkState.UNREACHABLE, "no answer")], ids=["shown", "no answer"])
 async def test_a_row_refused_for_a_column_that_a_look_shows_waits_for_it(rig: Rig, look: SetupError | None) -> None:
     """The append servers know of it later than the REST API: the column is left out until it goes through."""

@@ -56,20 +56,6 @@ async def test_a_commit_within_the_late_commit_margin_is_ahead_of_the_settled_ho
         assert first.age_s < SETTINGS.store.settle_s - SETTINGS.store.clock_skew_s
 
 
-async def test_a_commit_beyond_the_margin_appears_behind_the_settled_horizon(rig: Rig) -> None:
-    """The documented limit: it lands 45 s after its stamp, where readers have been; the second copy did in time."""
-    late = Fault(commit_delay_s=45, awaits_commit=False, answer=Silence())
-    rig.server.decide = by_connection([late])
-    message = await rig.sent("a")
-    await rig.clock.advance(APPEND_DEADLINE_S)
-    assert await rig.told_later(message) == [Durable()]
-    await rig.clock.advance(40)
-    second, first = copies(rig, "a")
-    assert first.age_s > SETTINGS.store.settle_s
-    assert second.age_s < SETTINGS.store.settle_s
-    assert {row["delivery_key"] for row in rig.server.shelf.rows()} == {"a:0"}
-
-
 def stop_process(rig: Rig, seconds: float) -> None:
     """Let time pass in which nothing of ours runs, not even a timer."""
     rig.clock._now_us += round(seconds * MICROSECONDS)

@@ -5,14 +5,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from app.stores.bigquery.watermarks.announcing import Announcing
-from app.stores.bigquery.watermarks.rules import Announcer
-from tests.long_form import examples, long
+from tests.long_form import examples
 from tests.stores.bigquery.watermarks.world import World
 
 OFFSETS = st.sampled_from([-2.0, 0.0, 2.0])
@@ -103,24 +100,3 @@ def run(number: int, **more: Any) -> None:
 def test_no_reader_passes_a_row_that_becomes_visible_later() -> None:
     """Whatever happens to instances, appends and marks."""
     run(examples(120))
-
-
-def _forgets_the_unanswered(patch: pytest.MonkeyPatch) -> None:
-    """Announce past an append that was given up."""
-    patch.setattr(Announcing, "ended", lambda self, attempt, _: self._announcer.answered(attempt))
-
-
-def _forgets_the_open(patch: pytest.MonkeyPatch) -> None:
-    """Announce past an append in flight."""
-    patch.setattr(Announcer, "sent", lambda *_: None)
-
-
-@long
-@pytest.mark.parametrize("break_it", [_forgets_the_unanswered, _forgets_the_open])
-def test_the_law_finds_a_writer_that_leaves_a_rule_out(
-    break_it: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The model alone finds the others (test_rules)."""
-    break_it(monkeypatch)
-    with pytest.raises(AssertionError, match="became visible"):
-        run(200, phases=[Phase.generate], derandomize=True, database=None)
