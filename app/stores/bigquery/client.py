@@ -6,7 +6,6 @@ credentials. No quota project of the credentials is sent, since that would need 
 """
 
 import threading
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,8 +15,6 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials, Credentials, CredentialsWithQuotaProject
 from google.auth.exceptions import GoogleAuthError
 
-from app.runtime.circuit_breaker import CircuitBreaker, CircuitState
-from app.runtime.clock import MICROSECONDS
 from app.settings.store import StoreSettings
 from app.telemetry.redaction import first_line
 
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 QUERY_THREADS = 32  # queries at once; each waits for BigQuery and computes nothing meanwhile
-_FAILURE_HOLDS_S = 5.0
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -64,18 +60,13 @@ class TableAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BigQueryClients:
-    """Makes clients for one address; credentials are loaded when first needed, and kept until forgotten.
-
-    A failed search counts for a few seconds, so that waiting callers do not repeat it one after the other.
-    """
+    """Makes clients for one address; credentials are loaded when first needed, and kept until forgotten."""
 
     def __init__(self, place: TableAddress) -> None:
         self.place = place
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._client: bigquery.Client | None = None
-        self._failure: AccessError | None = None
-        self._circuit = CircuitBreaker(lambda: round(time.monotonic() * MICROSECONDS))
 
     def client(self) -> "bigquery.Client":
         """Return the REST client, for all threads. Loading credentials may take seconds: not on the event loop.
@@ -139,14 +130,7 @@ class BigQueryClients:
         if urlsplit(url).scheme == "http":
             return AnonymousCredentials()
         if self._credentials is None:
-            if self._failure is not None and self._circuit.state is CircuitState.OPEN:
-                raise self._failure
-            try:
-                self._credentials = _application_default()
-            except AccessError as error:
-                self._failure = error
-                self._circuit.trip(_FAILURE_HOLDS_S)
-                raise
+            self._credentials = _application_default()
         return self._credentials
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.stores.bigquery.table_layout import LAYOUT
 
-MAX_DESCRIPTION = 1_000
+_SHOWN = 5
 # Legacy SQL's names, which the REST API still uses; it accepts and may return either.
 _STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 _KEEP = "declare it as in the table, or under another name"
@@ -154,14 +154,10 @@ def _partitions(partition_type: str | None, column: str | None) -> str:
 
 
 def describe(all_differences: Sequence[Difference]) -> str:
-    """Return `all_differences` as one line of at most MAX_DESCRIPTION characters, saying how many did not fit."""
-    line = ""
-    for position, difference in enumerate(all_differences):
-        rest = f" And {len(all_differences) - position} more."
-        if len(line) + len(difference.sentence) + len(rest) >= MAX_DESCRIPTION:
-            return (line + rest).strip()
-        line += f" {difference.sentence}"
-    return line.strip()
+    """Return the first few differences as one line, saying how many there are besides."""
+    more = len(all_differences) - _SHOWN
+    sentences = [difference.sentence for difference in all_differences[:_SHOWN]]
+    return " ".join([*sentences, f"And {more} more."] if more > 0 else sentences)
 
 
 def report(all_differences: Sequence[Difference]) -> str:

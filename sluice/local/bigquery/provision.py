@@ -16,7 +16,6 @@ from sluice.local.bigquery.errors import ProvisionError
 from sluice.local.declared import Declared
 
 WITHIN_S = 30.0
-_SHOWN = 2
 
 
 def tables_of(declared: Declared) -> list[Table]:
@@ -60,7 +59,7 @@ def _require_fit(place: TableAddress, table: Table, existing_table: bigquery.Tab
     if breaking:
         raise ProvisionError(
             f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "
-            f"{describe(breaking[:_SHOWN])} ({len(breaking)} such differences in all.) "
+            f"{describe(breaking)} "
             "Or keep the data in another folder."
         )
 

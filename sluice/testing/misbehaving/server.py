@@ -70,7 +70,7 @@ class MisbehavingServer:
 
     async def start(self) -> None:
         """Listen."""
-        handlers = {"AppendRows": grpc.stream_stream_rpc_method_handler(self._append_rows)}
+        handlers: dict[str, Any] = {"AppendRows": grpc.stream_stream_rpc_method_handler(self._append_rows)}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
         self.wire.target_port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()

@@ -6,9 +6,8 @@ import google.auth
 import grpc.aio
 import pytest
 from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaProject
-from google.auth.exceptions import DefaultCredentialsError
 
-from app.stores.bigquery.client import AccessError, BigQueryClients, TableAddress
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 
 GOOGLE = TableAddress(
     project="p",
@@ -70,23 +69,6 @@ def test_credentials_are_found_once_and_without_their_quota_project(searches: Se
     assert client.project == "p"
     assert client._credentials.quota_project_id is None
     access.close()
-
-
-def test_a_failed_search_counts_for_a_while(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those who waited for it do not repeat it one after the other; its message is one line that says what to do."""
-    now_s = 1_000.0
-    monkeypatch.setattr("app.stores.bigquery.client.time.monotonic", lambda: now_s)
-    searches.failure = DefaultCredentialsError("Your default credentials were not found.\nSee the documentation.")
-    access = BigQueryClients(GOOGLE)
-    for _ in range(3):
-        with pytest.raises(AccessError, match=r"credentials were not found\. On Cloud Run") as failed:
-            access.client()
-        assert "\n" not in str(failed.value)
-    assert searches.count == 1
-    now_s += 6
-    searches.failure = None
-    access.load()
-    assert searches.count == 2
 
 
 async def test_an_emulator_is_reached_without_credentials(searches: Searches) -> None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.deadlines import first_within
+from app.runtime.deadlines import first_within, set_within
 from app.stores.bigquery.watermarks.marks import ENVELOPE, encode
 from app.stores.bigquery.watermarks.rules import Announcer, Limits, Mark
 from app.stores.sink import (
@@ -39,8 +39,7 @@ class Announcing:
         self._appender, self._encoder = appender, appender.encoder(ENVELOPE)
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
-        self._joined: asyncio.Future[None] | None = None
-        """Done once the next mark is stored."""
+        self._stored_next = asyncio.Event()
         self._failure: Outcome | None = None
 
     async def join(self) -> None:
@@ -53,14 +52,11 @@ class Announcing:
         await self.join()
         if self._announcer.may_stamp(self._clock.now_us()):
             return None
-        if self._joined is None or self._joined.done():
-            self._joined = asyncio.get_running_loop().create_future()
-        await first_within(self._clock, _JOIN_WAIT_S, self._joined)
+        self._stored_next.clear()
+        await set_within(self._clock, _JOIN_WAIT_S, self._stored_next)
         if self._announcer.may_stamp(self._clock.now_us()):
             return None
-        if isinstance(self._failure, SetupError):
-            return self._failure
-        return Uncertain(self._reason())
+        return self._failure if isinstance(self._failure, SetupError) else Uncertain(self._reason())
 
     def stamp(self, attempt: object) -> int:
         """Return the stamp of an attempt that is about to be sent, in microseconds since the Unix epoch.
@@ -116,8 +112,7 @@ class Announcing:
             if self._failure is not None:
                 _log.info("watermarks are stored again")
             self._failure = None
-            if self._joined is not None and not self._joined.done():
-                self._joined.set_result(None)
+            self._stored_next.set()
             return INTERVAL_S
         if self._failure is None:
             _log.warning("a watermark was not stored; readers will fall back to the settle time: %s", _detail(outcome))
