@@ -1,6 +1,5 @@
 """The way in: what `append` promises, over every store."""
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -128,14 +127,6 @@ def test_a_batch_with_a_bad_row_is_not_stored_at_all(engine: Engine, priced_stor
     assert read(engine, priced_store, table=PRICED) == ["a", "c"]
 
 
-def test_a_bad_row_by_itself_is_named_and_said_to_be_bad(engine: Engine, priced_store: Store) -> None:
-    """A batch of one tells what the store has against it."""
-    outcome = append(engine, priced_store, [priced(priced_store, "a", TOO_MUCH)], PRICED)
-    assert isinstance(outcome, RowsRefused)
-    assert list(outcome.errors) == [0]
-    assert str(TOO_MUCH)[:30] in outcome.errors[0].detail
-
-
 def test_a_row_without_a_required_value_is_refused(engine: Engine, store: Store) -> None:
     """What is REQUIRED in the declaration is required by the table."""
     outcome = append(engine, store, [row(store, None)])  # type: ignore[arg-type] # what is to be refused
@@ -166,22 +157,6 @@ async def _write(store: Store, table: Table, rows: Sequence[bytes], reject: OnRe
         return await writer.submit(rows, store.clock.elapsed_us() + 30 * MICROSECONDS, reject)
     finally:
         await writer.close()
-
-
-def test_appends_and_queries_run_beside_each_other(engine: Engine, store: Store) -> None:
-    """Several of each at once: each query has its own rows, and none of the rows is lost."""
-    append(engine, store, [row(store, str(number)) for number in range(5)])
-    ids = [Condition("id", (), "eq", Kind.STRING, (str(number),)) for number in range(5)]
-    queries = [every_row(store.runner, RECORDS, each, columns=["id"]) for each in ids]
-
-    async def run() -> list[Any]:
-        appends = [store.appender(RECORDS).append([row(store, f"new{number}")]) for number in range(5)]
-        return [*await asyncio.gather(*queries, *appends)]
-
-    found = engine.loop.run(run())
-    assert found[:5] == [[{"id": str(number)}] for number in range(5)]
-    assert found[5:] == [Stored()] * 5
-    assert read(engine, store) == [*map(str, range(5)), *(f"new{number}" for number in range(5))]
 
 
 def test_a_table_that_is_gone_is_a_set_up_error(engine: Engine) -> None:

@@ -47,13 +47,6 @@ def test_an_export_holds_every_row_in_the_order_of_its_query(shelf: Shelf) -> No
     assert rows[0][6].replace(tzinfo=UTC) == datetime(2023, 11, 14, 22, 13, 20, 29, tzinfo=UTC)
 
 
-def test_an_export_of_nothing_is_a_stream_with_a_schema(shelf: Shelf) -> None:
-    """Whoever reads it finds the columns, and no rows."""
-    stream = _stream(shelf)
-    assert stream.schema.field(0).name == "id"
-    assert len(stream.read_all()) == 0
-
-
 def test_an_export_that_cannot_be_is_a_named_error(shelf: Shelf) -> None:
     """It comes before the first byte."""
     with pytest.raises(StoreUnavailableError):

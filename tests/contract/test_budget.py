@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.request.scan import Now
-from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
@@ -19,7 +18,6 @@ from tests.contract.watched import Watched
 pytestmark = pytest.mark.above_the_stores
 
 _STEPS = st.sampled_from([0.0, 0.1, 1.0, 1.5, 3.0])  # in slices, of which a page that is cut short reads one
-_SPAN_US = 20 * 24 * HOUR_US
 _SLICES = 10
 
 
@@ -83,17 +81,6 @@ def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
 
     holds()
     assert short
-
-
-def test_a_request_begins_no_further_query_when_it_has_had_its_share(shelf: Shelf) -> None:
-    """Of bytes read, over all its queries; the one that goes beyond is the last."""
-    shelf.clock.advance_to(T0_US + _SPAN_US)
-    assert isinstance(shelf.clock, FakeClock)
-    for budget, queries in (({"query_max_bytes_billed": 2_500}, 3), ({"page_budget_s": 1.5}, 2)):
-        costly = _Costly(shelf.store.runner, shelf.clock)
-        page = shelf.page(window=TimeRange(T0_US, T0_US + _SPAN_US), feed=shelf.make_feed(costly, **budget))
-        assert len(costly.queries) == queries
-        assert (page.rows, page.is_short, page.next_cursor is None) == ([], True, False)
 
 
 def test_a_page_of_large_records_is_short(engine: Engine, service: Service) -> None:

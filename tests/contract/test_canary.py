@@ -121,24 +121,6 @@ def test_a_choice_is_part_of_cursors_and_of_copies_that_are_kept(beating: Servic
     assert bare.headers["etag"] == pages["exclude"].headers["etag"]
 
 
-@pytest.mark.parametrize("path", ["/v1/records", "/v1/records/stats", "/v1/records/tail", "/v1/records/id1"])
-def test_another_word_is_refused_with_those_there_are(service: Service, path: str) -> None:
-    """As any parameter is."""
-    answer = service.client().get(path, params={"heartbeat": "yes"})
-    assert answer.status_code == 400
-    (error,) = answer.json()["errors"]
-    assert (error["name"], error["example"]) == ("heartbeat", "include")
-    assert "expected exclude, include or only" in error["message"]
-
-
-@pytest.mark.parametrize("path", ["/v1/rejects", "/v1/rejects/stats"])
-def test_a_canary_that_was_rejected_is_a_reject_as_any_other(service: Service, path: str) -> None:
-    """Somebody is to see it, so there is nothing to choose."""
-    answer = service.client().get(path, params={"heartbeat": "include"})
-    assert answer.status_code == 400
-    assert "there is no such parameter" in answer.json()["errors"][0]["message"]
-
-
 # --- the whole service
 
 PUBLISHED_US = epoch_us(datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC))  # of everything that tests push
@@ -226,20 +208,6 @@ def test_a_canary_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
     run(engine, use, NullAppender)
 
 
-@pytest.mark.parametrize("roles", [("ingest",), ("ingest", "query")], ids="+".join)
-def test_what_is_not_measured(engine: Engine, roles: tuple[str, ...]) -> None:
-    """A canary that was rejected; and any, where the instance does not query: it may have no right to."""
-
-    async def use(service: Running, clock: FakeClock) -> None:
-        assert (await service.push({"id": 7}, message_id="6", **CANARY)).status_code == 204
-        if roles == ("ingest",):
-            await beat(service)
-        await clock.advance(2 * GIVE_UP_S)
-        assert (seen(service), service.app.instance.metrics.canaries_missed) == (0, 0)
-
-    run(engine, use, roles=roles)
-
-
 @pytest.mark.parametrize("secret", ["", SECRET], ids=["no secret", "secret"])
 def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None:
     """Whoever may publish can set the attributes: the record is read as any other, and nothing is measured."""
@@ -263,16 +231,3 @@ def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None
         assert (seen(service), metrics.canaries_missed, metrics.unproved_messages) == (0, 0, 3)
 
     run(engine, use, signing_secret=secret)
-
-
-def test_who_posts_cannot_mark_a_canary(engine: Engine) -> None:
-    """A header of the attribute's name is a header; the record is one as any other."""
-
-    async def use(service: Running, clock: FakeClock) -> None:
-        headers = {"Sluice-Heartbeat": "1", "Idempotency-Key": "heartbeat:1"}
-        assert (await service.client.post("/v1/records", json=GOOD, headers=headers)).status_code == 201
-        await clock.advance(engine.settle_s + 1)
-        (record,) = (await service.client.get("/v1/records")).json()["records"]
-        assert record["delivery_key"].startswith("http:")
-
-    run(engine, use)

@@ -10,7 +10,6 @@ from msgspec import Meta
 
 from app.query.read.arrow_rows import ArrowRows
 from app.runtime.instants import SECOND_US, to_text
-from app.schema.table import records_table
 from app.stores.source import QueryRunner
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service
@@ -123,33 +122,6 @@ def test_each_format_is_that_of_a_page(client: Client, form: str) -> None:
         assert export.content.count(b"\n") == (4 if form == "csv" else 3)
 
 
-@pytest.mark.parametrize("fields", ["id,site.floor,sites,tags", "sites,ingest_time", "site,id"])
-@pytest.mark.parametrize("form", ["ndjson", "csv", "arrow"])
-def test_what_is_not_flat_is_served_as_a_page_serves_it(engine: Engine, form: str, fields: str) -> None:
-    """Structures, lists of them, some fields of them, and none."""
-    table = records_table(Nested)
-    store = engine.loop.run(engine.open([table, REJECTS]))
-    service = Service(engine, store, table)
-    records = [Nested(id="a"), Nested(id="b", site=Site(3), sites=[Site(1, "x"), Site(2)], tags=["t", ""])]
-    service.put(table, [(T0_US + number, f"k{number}", record) for number, record in enumerate(records)])
-    client = service.client()
-    asked = {**ALL, "fields": fields, "format": form}
-    page, export = (client.get("/v1/records", params={**asked, "limit": limit}) for limit in ("10", "all"))
-    engine.loop.run(store.close())
-    assert page.status_code == 200, page.text
-    assert export.content == page.content
-
-
-@pytest.mark.above_the_stores
-def test_an_empty_window_is_an_empty_stream(client: Client) -> None:
-    """With its header, and with Arrow's schema."""
-    empty = {"since": WINDOW["until"], "until": WINDOW["until"]}
-    for form in ("ndjson", "csv", "arrow"):
-        page = client.get("/v1/records", params={**empty, "format": form})
-        export = client.get("/v1/records", params={**empty, "format": form, "limit": "all"})
-        assert export.content == page.content
-
-
 @pytest.mark.above_the_stores
 def test_the_closing_line_says_that_nothing_is_missing(client: Client) -> None:
     """In NDJSON an object of its own, in CSV a record with as many cells as the others have."""
@@ -199,22 +171,6 @@ def test_the_headers_of_an_export(client: Client) -> None:
     head = client.head("/v1/records", params={**ALL, "format": "csv"})
     assert head.content == b""
     assert dict(head.headers) == {name: text for name, text in answer.headers.items() if name != "sluice-count"}
-
-
-def test_the_rejects_are_exported_likewise(service: Service, client: Client) -> None:
-    """In any format."""
-    rejected = REJECTS.record_type
-    parts = [
-        rejected(reason="invalid", detail='expected "int"', field="n", payload=b"\xff{}", part=number, parts=3)
-        for number in range(3)
-    ]
-    service.put(REJECTS, [(T0_US + number, f"r{number}", part) for number, part in enumerate(parts)])
-    for form in ("ndjson", "csv", "arrow"):
-        page, export = (
-            client.get("/v1/rejects", params={**WINDOW, "limit": limit, "format": form}) for limit in ("10", "all")
-        )
-        assert _parsed(form, export.content) == _parsed(form, page.content)
-        assert export.headers["content-disposition"].startswith('attachment; filename="records_rejected-')
 
 
 def _parsed(form: str, content: bytes) -> Any:

@@ -63,24 +63,6 @@ def test_every_format_has_them(every: Service) -> None:
     assert found.to_pylist() == [{"number": -5, "id": "low"}]
 
 
-@pytest.mark.above_the_stores
-def test_versions_have_them(every: Service) -> None:
-    """All of them alike."""
-    found = every.client().get("/v1/records/high?versions=all&fields=site.room").json()
-    assert found == {"records": [{"site": {"room": ""}}], "complete": True}
-
-
-@pytest.mark.above_the_stores
-def test_pages_of_a_few_fields_go_on(service: Service) -> None:
-    """A cursor needs columns that are not served; other fields may be asked for on the way."""
-    client = service.client()
-    first = client.get("/v1/records", params=WINDOW | {"fields": "source", "limit": 1}).json()
-    assert first["records"] == [{"source": None}]
-    second = client.get("/v1/records", params={"cursor": first["next_cursor"], "fields": "id", "limit": 1}).json()
-    assert second["records"] == [{"id": "id1"}]
-    assert len(client.get("/v1/records", params={"cursor": second["next_cursor"]}).json()["records"][0]) > 10
-
-
 def test_what_is_not_served_is_not_read(engine: Engine, service: Service) -> None:
     """Fewer fields are fewer bytes: the query names no other columns."""
     watched = Watched(service.store.runner)

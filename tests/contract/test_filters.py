@@ -98,15 +98,6 @@ def test_a_comparison_keeps_what_the_model_keeps(every: Service, path: str, oper
 
 
 @pytest.mark.parametrize("path", _TEXTS)
-def test_ne_is_whatever_eq_is_not(every: Service, path: str) -> None:
-    """A record without a value has another value, so the two part the records."""
-    text = _TEXTS[path][0]
-    equal, other = _found(every, **{path: text}), _found(every, **{f"{path}.ne": text})
-    assert not set(equal) & set(other)
-    assert {*equal, *other} == {record.id for record in RECORDS}
-
-
-@pytest.mark.parametrize("path", _TEXTS)
 def test_isnull_tells_the_records_without_a_value(every: Service, path: str) -> None:
     """An empty text is a value."""
     assert _found(every, **{f"{path}.isnull": "true"}) == _ids(lambda record: _value(record, path) is None)
@@ -156,27 +147,6 @@ def test_what_has_a_shape_of_its_own_is_compared_as_documented(
     assert _found(every, **{name: text}) == ids
 
 
-def test_several_filters_must_all_be_met(every: Service) -> None:
-    """On one field or on several, with the same name twice only once."""
-    assert _found(every, **{"number.gte": "-5", "number.lt": "1", "flag": "true"}) == ["middle"]
-    assert _found(every, **{"number.gte": "-5", "number.lt": "1"}) == ["low", "middle"]
-    twice = every.client().get("/v1/records?number=1&number=2")
-    assert problem_of(twice)["errors"][0]["message"] == "must be given only once"
-
-
-@pytest.mark.above_the_stores
-def test_filters_page_as_everything_does(every: Service) -> None:
-    """Either way, one by one; the link repeats them."""
-    for order, ids in (("asc", ["low", "middle", "high"]), ("desc", ["high", "middle", "low"])):
-        asked = {**WINDOW, "limit": "1", "order": order, "number.isnull": "false", "fields": "id"}
-        answer = every.client().get("/v1/records", params=asked)
-        found = answer.json()["records"]
-        while "next" in answer.links:
-            answer = every.client().get(answer.links["next"]["url"])
-            found += answer.json()["records"]
-        assert found == [{"id": each} for each in ids]
-
-
 @pytest.mark.above_the_stores
 def test_a_cursor_with_other_filters_is_refused(every: Service) -> None:
     """Under others it would pass over records; in another order they are the same."""
@@ -195,10 +165,3 @@ def test_a_cursor_with_other_filters_is_refused(every: Service) -> None:
 def _follow(every: Service, asked: dict[str, str], cursor: str) -> list[str]:
     answer = every.client().get("/v1/records", params=asked | {"cursor": cursor})
     return [record["id"] for record in answer.json()["records"]]
-
-
-def test_rejects_are_filtered_too(every: Service) -> None:
-    """By their reason, for one."""
-    assert every.client().get("/v1/rejects?reason=invalid").status_code == 200
-    wrong = problem_of(every.client().get("/v1/rejects?number=1"))
-    assert "reason" in wrong["errors"][0]["message"]

@@ -29,14 +29,6 @@ class _Held(Watched):
         return await self._inner.rows(query)
 
 
-class _Standing(Watched):
-    """A runner whose horizon stands where WINDOW ends."""
-
-    def horizon_us(self, table: str) -> int:
-        del table
-        return T0_US + 50
-
-
 @pytest.fixture
 def watched(service: Service) -> Watched:
     """Give what knows of every query."""
@@ -157,32 +149,3 @@ def test_a_kept_answer_is_the_same_in_every_byte(kept: Service) -> None:
     assert again.headers["sluice-cache"] == first.headers["sluice-cache"] == "miss"
     assert again.content == first.content
     assert lasting_headers(again) == lasting_headers(first)
-
-
-def test_a_window_that_ends_at_the_horizon_is_over(engine: Engine, service: Service) -> None:
-    """Its tag is the one that it keeps, so nothing in it says that there may be more."""
-    health = _Standing(service.store.runner)
-    at_once = Service(engine, service.store, runner=health).client().get("/v1/records", params=WINDOW)
-    later = Service(engine, service.store).client().get("/v1/records", params=WINDOW)
-    assert at_once.headers["etag"] == later.headers["etag"]
-    assert at_once.content == later.content
-
-
-@pytest.mark.parametrize("query", ["", "since=" + SINCE, "since=-PT1H&until=now", "until=2100-01-01T00:00:00Z"])
-def test_an_open_window_has_no_tag(kept: Service, query: str) -> None:
-    """A moment later it may have other records."""
-    answer = kept.client().get(f"/v1/records?{query}", headers={"If-None-Match": "*"})
-    assert answer.status_code == 200
-    assert "etag" not in answer.headers
-    assert answer.headers["cache-control"] == "private, no-cache"
-
-
-def test_a_link_repeats_the_words_of_who_asks(kept: Service) -> None:
-    """Also where the answer was made for another caller, who had asked in other words."""
-    client = kept.client()
-    by_header = client.get("/v1/records", params=WINDOW | {"limit": "2"}, headers={"accept": "text/csv"})
-    by_parameter = client.get("/v1/records", params=WINDOW | {"limit": "2", "format": "csv"})
-    assert by_parameter.headers["sluice-cache"] == "hit"
-    assert "format" not in by_header.headers["link"]
-    assert "format=csv" in by_parameter.headers["link"]
-    assert client.get(by_parameter.links["next"]["url"]).headers["content-type"].startswith("text/csv")

@@ -70,14 +70,6 @@ def test_a_window_that_is_settled_needs_no_learning(learning: Service, runner: _
     assert runner.asked == asked
 
 
-def test_statistics_count_up_to_the_learned_horizon(learning: Service, runner: _Learning) -> None:
-    """As pages do."""
-    runner.learns = 100
-    found = learning.client().get(f"/v1/records/stats?since={SINCE}").json()
-    assert [series["records"] for series in found["series"]] == [3], found
-    assert runner.asked
-
-
 def test_a_waiting_page_learns_at_each_look(engine: Engine, learning: Service, runner: _Learning) -> None:
     """So it returns when the horizon has passed a record."""
 

@@ -6,13 +6,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from app.runtime.instants import SECOND_US
 from app.schema.table import records_table
 from tests.contract.gaps import NUL_IN_A_PARAMETER, allow
-from tests.contract.service import Client, Nameless, Numbered, Service, Universal, default_record, problem_of
-from tests.contract.shelf import envelope
-from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine
-from tests.encoding import encoded
+from tests.contract.service import Client, Nameless, Numbered, Service, Universal, problem_of
+from tests.contract.stores import REJECTS, T0_US, Engine
 
 
 def test_a_record_is_served_by_its_id(service: Service, client: Client) -> None:
@@ -53,14 +50,6 @@ def test_any_id_can_be_asked_for(
     answer = client.get(f"/v1/records/{path}")
     assert answer.status_code == 200
     assert answer.json()["id"] == record_id
-
-
-def test_a_version_stamped_by_a_clock_ahead_is_found(service: Service, client: Client) -> None:
-    """A look-up by id reaches over the clock skew."""
-    ahead_us = service.store.clock.now_us() + 2 * SECOND_US
-    row = encoded(service.store.appender(RECORDS), default_record("ahead"), envelope("k"))
-    service.engine.loop.run(service.store.put(RECORDS, [(ahead_us, row)]))
-    assert client.get("/v1/records/ahead").status_code == 200
 
 
 def _service_of(engine: Engine, *records: msgspec.Struct) -> Iterator[Service]:

@@ -1,6 +1,5 @@
 """The feeds over HTTP: exact answers, headers, HEAD, and what follows."""
 
-import math
 import re
 from typing import Any
 
@@ -69,18 +68,6 @@ def test_a_page_before_the_last_links_to_the_next(client: Client) -> None:
 
 
 @pytest.mark.above_the_stores
-def test_following_shows_what_is_new_and_when_to_come_back(service: Service, client: Client) -> None:
-    """The resume cursor gives a later record, then an empty page that asks to wait."""
-    first = client.get("/v1/records", params={"since": SINCE}).json()
-    assert len(first["records"]) == 3
-    service.put_record(T0_US + 500, "k9", "id9")
-    second = client.get("/v1/records", params={"cursor": first["resume_cursor"]}).json()
-    assert [record["id"] for record in second["records"]] == ["id9"]
-    third = client.get("/v1/records", params={"cursor": second["resume_cursor"]}).json()
-    assert (third["records"], third["poll_after"]) == ([], math.ceil(service.store.runner.poll_s))
-
-
-@pytest.mark.above_the_stores
 def test_ndjson_has_the_records_alone_and_the_cursors_in_headers(client: Client) -> None:
     """By parameter or by Accept, and either pages as JSON does."""
     for asked in ({"params": {"format": "ndjson"}}, {"headers": {"accept": "application/x-ndjson"}}):
@@ -117,42 +104,6 @@ def test_head_answers_as_get_does_without_the_body(service: Service, path: str) 
     assert head.content == b""
     assert lasting_headers(head) == lasting_headers(got)
     assert int(head.headers["content-length"]) == len(got.content)
-
-
-@pytest.mark.above_the_stores
-def test_a_future_since_gives_an_empty_page_that_resumes_there(service: Service, client: Client) -> None:
-    """Nothing before it is ever shown."""
-    poll_s = math.ceil(service.store.runner.poll_s)
-    answer = client.get("/v1/records", params={"since": "2030-01-01T00:00:00Z"}).json()
-    assert (answer["records"], answer["next_cursor"], answer["poll_after"]) == ([], None, poll_s)
-    assert answer["window"] == {"since": "2030-01-01T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
-    again = client.get("/v1/records", params={"cursor": answer["resume_cursor"]}).json()
-    assert (again["records"], again["resume_cursor"]) == ([], answer["resume_cursor"])
-
-
-def test_rejects_are_paged_like_records(service: Service, client: Client) -> None:
-    """With the reason, the field and the bytes in base64."""
-    rejected = REJECTS.record_type
-    parts = [
-        rejected(reason="invalid", detail="expected int", field="n", payload=b"\xff{}", part=number, parts=2)
-        for number in range(2)
-    ]
-    service.put(REJECTS, [(T0_US + number, f"r{number}", part) for number, part in enumerate(parts)])
-    page = client.get("/v1/rejects", params={**WINDOW, "limit": 1}).json()
-    (row,) = page["records"]
-    assert row == {
-        "reason": "invalid",
-        "detail": "expected int",
-        "field": "n",
-        "payload": "/3t9",
-        "part": 0,
-        "parts": 2,
-        "stream": None,
-        **envelope("r0"),
-        "ingest_time": SINCE,
-    }
-    rest = client.get("/v1/rejects", params={"cursor": page["next_cursor"]}).json()
-    assert [row["part"] for row in rest["records"]] == [1]
 
 
 def test_without_its_table_the_service_has_a_problem(engine: Engine) -> None:

@@ -129,16 +129,6 @@ def test_a_filter_compares_one_field(orders: Service, asked: dict[str, str], fou
     assert [each["id"] for each in page.json()["records"]] == found
 
 
-def test_statistics_see_one_field(orders: Service) -> None:
-    """Groups and numbers."""
-    asked = WINDOW | {"bucket": "P1D", "by": "colour", "metric": "count,max:size"}
-    answer = orders.client().get("/v1/records/stats", params=asked)
-    assert answer.status_code == 200, answer.text
-    red = next(each for each in answer.json()["series"] if each["key"] == "red")
-    assert red["records"] == 2
-    assert red["values"]["max:size"] == [3]
-
-
 def test_an_erasure_finds_the_value_in_the_rest(engine: Engine) -> None:
     """Its condition compares one field too, and deletes nothing else."""
     store = engine.loop.run(engine.open([ORDERS, REJECTS]))

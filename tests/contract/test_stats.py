@@ -9,7 +9,6 @@ import pytest
 
 from app.runtime.instants import MINUTE_US, SECOND_US, to_text
 from tests.contract.readings import READINGS, Reading, Readings, Row, Site, instant
-from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US, Engine
 
 M0_US = T0_US - 20 * SECOND_US  # 2023-11-14T22:13:00Z, a whole minute
@@ -89,17 +88,6 @@ def test_sums_and_different_values(readings: Readings) -> None:
     assert isinstance(_values(found)[None]["sum:number"][0], int)
 
 
-def test_groups_come_with_the_largest_first(readings: Readings) -> None:
-    """A record without a value is in the group of null; equal groups are in the order of their keys, null first."""
-    found = readings.ask(f"{WINDOW}&by=source&metric=count,max:number")
-    assert [(series["key"], series["records"]) for series in found["series"]] == [("a", 2), (None, 1), ("b", 1)]
-    assert _values(found) == {
-        "a": {"count": [2, 0, 0, 0], "max:number": [2, None, None, None]},
-        None: {"count": [0, 0, 1, 0], "max:number": [None, None, 3, None]},
-        "b": {"count": [1, 0, 0, 0], "max:number": [-5, None, None, None]},
-    }
-
-
 @pytest.mark.parametrize(
     ("by", "keys"),
     [
@@ -115,26 +103,6 @@ def test_groups_come_with_the_largest_first(readings: Readings) -> None:
 def test_a_key_is_served_as_records_show_the_value(readings: Readings, by: str, keys: list[Any]) -> None:
     """Numbers as numbers, exact decimals as text, instants as RFC 3339; of a nested field, too."""
     assert [series["key"] for series in readings.ask(f"{WINDOW}&by={by}")["series"]] == keys
-
-
-def test_filters_choose_what_is_counted_and_not_what_is_a_copy(readings: Readings) -> None:
-    """Both the caller's own and the ones that are fixed for it."""
-    assert _values(readings.ask(f"{WINDOW}&number.gt=1"))[None] == {"count": [1, 0, 1, 0]}
-    assert _values(readings.ask(f"{WINDOW}&site.floor=3"))[None] == {"count": [1, 0, 0, 0]}
-    readings.fixed = {"source.in": "a,b"}
-    assert _values(readings.ask(f"{WINDOW}&number.gt=1&by=source")) == {"a": {"count": [1, 0, 0, 0]}}
-    assert readings.send("GET", f"{WINDOW}&metric=count").json()["series"][0]["records"] == 3
-
-
-def test_a_copy_counts_again_after_the_look_back(readings: Readings) -> None:
-    """As in the feed."""
-    at_us = M0_US + 2 * MINUTE_US + 1 + LOOKBACK_US
-    readings.put([Row(at_us, "k0", Reading(source="a")), Row(at_us + 1, "k0", Reading(source="a"))])
-    since, until = to_text(at_us - MINUTE_US), to_text(at_us + MINUTE_US)
-    assert readings.ask(f"since={since}&until={until}")["series"][0]["records"] == 0
-    readings.put([Row(at_us + 2 + LOOKBACK_US, "k0", Reading(source="a"))])
-    since, until = to_text(at_us + LOOKBACK_US), to_text(at_us + LOOKBACK_US + MINUTE_US)
-    assert readings.ask(f"since={since}&until={until}")["series"][0]["records"] == 1
 
 
 def test_fifty_groups_are_shown_and_the_others_counted(readings: Readings) -> None:
@@ -204,35 +172,3 @@ def test_the_delay_is_what_lies_between_publication_and_the_store(readings: Read
     }
     grouped = readings.ask(f"{WINDOW}&by=source&metric=max:delay&number.isnull=true")
     assert _values(grouped) == {None: {"max:delay": [2400.0, None, None, None]}}
-
-
-@pytest.mark.above_the_stores
-def test_the_last_bucket_is_partial_while_it_fills(readings: Readings) -> None:
-    """Where the window ends because nothing later is settled."""
-    readings.settle(M0_US + 5 * MINUTE_US + SECOND_US)
-    open_ended = readings.ask(f"since={to_text(M0_US)}&bucket=PT1M")
-    assert (len(open_ended["buckets"]), open_ended["partial"]) == (6, True)
-    assert open_ended["series"][0]["values"]["count"] == [3, 0, 1, 0, 1, 0]
-    assert readings.ask(f"since={to_text(M0_US)}&until={to_text(M0_US + 90 * SECOND_US)}")["partial"] is False
-
-
-def test_a_bucket_may_begin_long_before_the_window(readings: Readings) -> None:
-    """Only records of the window count; before the year 0001 there is no instant."""
-    found = readings.ask(f"since={to_text(M0_US + 1)}&bucket=P7D&by=source")
-    assert found["buckets"] == ["2023-11-09T00:00:00Z"]  # a Thursday
-    assert [series["records"] for series in found["series"]] == [2, 1, 1]
-    assert readings.ask("since=0001-01-01T00:00:00Z&until=0001-01-02T00:00:00Z&bucket=P366D")["buckets"] == [
-        "0001-01-01T00:00:00Z"
-    ]
-
-
-@pytest.mark.above_the_stores
-def test_what_is_wrong_is_a_problem(readings: Readings) -> None:
-    """Every parameter at once, under any method."""
-    answer = readings.send("GET", "bucket=PT1S&since=-P1D&by=colour&limit=3")
-    problem: dict[str, Any] = answer.json()
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert (answer.status_code, problem["status"], problem["code"]) == (400, 400, "invalid_parameter")
-    assert {error["name"] for error in problem["errors"]} == {"bucket", "by", "limit"}
-    assert problem["max_buckets"] == 1_000
-    assert readings.send("HEAD", "bucket=x").status_code == 400

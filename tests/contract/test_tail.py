@@ -50,18 +50,3 @@ def test_a_tail_gives_what_was_stored_and_what_settles_each_once(service: Servic
             assert _ids(stream) == ["id8", "id10"]
 
     service.engine.loop.run(follow())
-
-
-def test_a_tail_keeps_to_its_filters(service: Service) -> None:
-    """The store finds the rows; the others only move the stream on."""
-    clock = service.store.clock
-    assert isinstance(clock, FakeClock)
-
-    async def follow() -> None:
-        async with reading(service.app, PATH, {"since": BEGIN, "id.in": "id0,id2"}) as stream:
-            await until(lambda: len(stream.named("record")) >= 2, clock)
-        assert _ids(stream) == ["id0", "id2"]
-        record = stream.named("record")[1]
-        assert (record["data"], record["delivery_key"]) == ({"n": 1}, "k2")
-
-    service.engine.loop.run(follow())

@@ -8,7 +8,7 @@ import pytest
 
 from app.runtime.instants import SECOND_US
 from sluice.testing.clock import FakeClock
-from tests.contract.service import SINCE, WINDOW, Service, default_record
+from tests.contract.service import SINCE, Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, Engine
 from tests.contract.watched import Watched
@@ -62,27 +62,6 @@ class Polled:
 def polled(engine: Engine, service: Service) -> Polled:
     """Give the service over three settled records."""
     return Polled(engine, service)
-
-
-def test_a_poll_is_answered_at_once_where_there_are_records(polled: Polled) -> None:
-    """It takes one look."""
-
-    async def use(client: httpx.AsyncClient, _: FakeClock) -> None:
-        answer = await client.get(f"/v1/records?since={SINCE}&wait=30&limit=2")
-        assert len(answer.json()["records"]) == 2
-
-    polled.use(use)
-    assert len(polled.runner.queries) == 1
-
-
-def test_a_poll_of_what_is_over_is_answered_at_once(polled: Polled) -> None:
-    """In a window that is closed nothing will ever appear."""
-
-    async def use(client: httpx.AsyncClient, _: FakeClock) -> None:
-        answer = await client.get("/v1/records", params=WINDOW | {"id": "nobody", "wait": "30"})
-        assert answer.json()["records"] == []
-
-    polled.use(use)
 
 
 def test_a_poll_returns_when_a_record_arrives(polled: Polled) -> None:

@@ -3,8 +3,6 @@
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
-import httpx
-
 from sluice.testing.service import running
 
 
@@ -70,11 +68,3 @@ async def test_links_work_with_a_slash_and_below_a_prefix() -> None:
         resolved = {urljoin("/prefix/docs", link) for link in links}
         assert {"/prefix/", "/prefix/openapi/openapi.json"} <= resolved
         assert all(link.startswith("/prefix/") for link in resolved)
-
-
-async def test_an_unknown_path_below_the_document_is_a_problem() -> None:
-    """The framework's own pages are not served, nor its HTML for what is not there."""
-    async with running() as service:
-        for path in ("/openapi", "/openapi/swagger", "/schema"):
-            answer: httpx.Response = await service.client.get(path)
-            assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

@@ -70,14 +70,3 @@ async def test_a_key_shows_what_its_grant_allows(tab: Page, tmp_path: Path) -> N
         await tab.until("document.querySelectorAll('#records tbody tr').length === 2")
         assert len([url for url in tab.requests if "/v1/rejects" in url]) == 2
         check_quiet(tab, process, but="403")
-
-
-async def test_an_instance_that_only_takes_records_in_says_so(tab: Page, tmp_path: Path) -> None:
-    """Its own state is shown, and nothing is asked for that it does not serve."""
-    async with serving(tmp_path / "data.duckdb", roles="ingest") as (process, _):
-        await tab.open(f"{process.url}/")
-        await tab.until("document.querySelector('#health').textContent.includes('ACTIVE')")
-        await tab.shows("#notice", "serves none")
-        await tab.until("document.querySelector('#board').hidden")
-        assert not [url for url in tab.requests if "/v1/" in url]
-        check_quiet(tab, process)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.page.axe import violations
-from tests.page.test_access import ASKED, grants
 from tests.page.visits import SHOWN, fill, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
@@ -52,21 +51,6 @@ async def test_every_plot_is_a_table_too(tab: Page, tmp_path: Path) -> None:
         assert await tab.run(heads)
 
 
-async def test_themes_and_calm_are_respected(tab: Page, tmp_path: Path) -> None:
-    """The system's choice holds until another one is made, which is kept; nothing moves for whom that is too much."""
-    ground = "getComputedStyle(document.body).backgroundColor"
-    async with serving(tmp_path / "data.duckdb") as (process, _):
-        await tab.prefer(color_scheme="dark", reduced_motion="reduce")
-        await visit(tab, process)
-        assert await tab.run(ground) == "rgb(17, 20, 23)"
-        assert await tab.run("getComputedStyle(document.querySelector('#theme')).transitionDuration") == "0s"
-        assert await tab.run("document.querySelector('#theme').ariaLabel") == "Switch to light colours"
-        await tab.run("document.querySelector('#theme').click()")
-        assert await tab.run(ground) == "rgb(246, 246, 243)"
-        await tab.open(f"{process.url}/")
-        await tab.until(f"{ground} === 'rgb(246, 246, 243)'")
-
-
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(tab: Page, tmp_path: Path, scheme: str, width: int) -> None:
@@ -94,22 +78,6 @@ async def test_axe_finds_nothing(tab: Page, tmp_path: Path, scheme: str, width: 
             await tab.until("document.querySelector('#details').open")
             await check_sound(tab)
             await tab.run("document.querySelector('#details').close()")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_in_an_outage(tab: Page, tmp_path: Path, scheme: str) -> None:
-    """With the banner, old numbers and troubles; and where a key is asked for."""
-    await tab.prefer(color_scheme=scheme)
-    async with serving(tmp_path / "data.duckdb", grants_file=grants(tmp_path)) as (process, _):
-        await tab.open(f"{process.url}/")
-        await tab.until(ASKED)
-        await check_sound(tab)
-    async with serving(tmp_path / "other.duckdb") as (process, client):
-        await fill(client)
-        await visit(tab, process)
-        await process.kill()
-        await tab.until("!document.querySelector('#alarm').hidden")
-        await check_sound(tab)
 
 
 async def check_sound(tab: Page) -> None:

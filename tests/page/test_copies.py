@@ -9,9 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tests.auth.callers import KEY
-from tests.page.outages import intercept, problem, rule
 from tests.page.test_access import ASKED, enter, grants
-from tests.page.visits import SHOWN, button, check_quiet, fill, post, press, visit
+from tests.page.visits import SHOWN, button, check_quiet, fill, post, press
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
@@ -62,25 +61,6 @@ async def test_a_view_can_be_taken_away_as_a_file(tab: Page, tmp_path: Path, *, 
         with pa.ipc.open_stream(table) as stream:
             assert stream.read_all().to_pydict() == {"id": ["a", "=c"], "source": ["shop", "shop"]}
         assert not [url for url in tab.requests if KEY in url]
-
-
-async def test_a_download_that_fails_says_why(tab: Page, tmp_path: Path) -> None:
-    """As every other request does: in the section, in words; and it can be tried again."""
-    trouble = "[data-trouble=records]"
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await intercept(tab)
-        await visit(tab, process)
-        await tab.run("document.querySelector('#pause').click()")
-        await rule(tab, ("limit=all", problem(429, "Too many exports", "busy")))
-        await press(tab, "CSV")
-        await tab.shows(trouble, "Too many exports.")
-        await rule(tab, ("limit=all", '"gone"'))
-        await tab.until(f"!{button('CSV')}.disabled")
-        await press(tab, "CSV")
-        await tab.shows(trouble, "The service does not answer.")
-        await tab.until(f"!{button('CSV')}.disabled")
-        check_quiet(tab, process)
 
 
 async def ran(program: list[str], text: str = "") -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import code_blocks
 from tests.page.visits import check_quiet, visit
 from tests.support.chromium.driver import Page
-from tests.support.process import ROOT, serving
+from tests.support.process import serving
 
 COMMAND = "#first-record code"
 ROWS = "document.querySelectorAll('#records tbody tr').length"
@@ -34,16 +33,6 @@ async def check_the_command(tab: Page, data_path: Path, **settings: str) -> None
 async def test_the_command_stores_a_record(tab: Page, tmp_path: Path, record: str) -> None:
     """Of any declared type, with the characters that a shell would take for its own."""
     await check_the_command(tab, tmp_path / "data.duckdb", record=record)
-
-
-async def test_the_command_stores_an_order_of_the_readme(
-    tab: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The type that a reader declares first; two of its members have a pattern or a bound."""
-    (code,) = code_blocks(ROOT / "README.md", "python")
-    (tmp_path / "orders.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    await check_the_command(tab, tmp_path / "data.duckdb", record="orders:Order")
 
 
 async def test_a_type_without_an_example_shows_a_draft(tab: Page, tmp_path: Path) -> None:

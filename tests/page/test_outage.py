@@ -1,7 +1,5 @@
 """What the page tells people while something is wrong: the truth, its age, and what is not known."""
 
-import asyncio
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,36 +60,6 @@ async def test_a_state_that_is_not_active_dominates_the_page(tab: Page, tmp_path
         check_quiet(tab, process)
 
 
-async def test_everything_else_that_is_wrong_is_said_too(tab: Page, tmp_path: Path) -> None:
-    """A stuck writer, reads, the table of rejects, an instance that starts, stops, or is in an unknown state."""
-    cases = [
-        (sink(stuck=True), "Writing records: stuck", "stuck"),
-        ("(body) => { body.store.reads.state = 'BUSY'; }", "Reading: BUSY", "BUSY"),
-        ("(body) => { body.store.reads.state = 'ASTRAY'; }", "Reading: ASTRAY", "ASTRAY"),
-        (
-            "(body) => { body.sinks.records_rejected.state = 'NOT_FOUND'; }",
-            "other messages are stored",
-            "NOT_FOUND",
-        ),
-        ("(body) => [503, { ...body, status: 'starting' }]", "This instance is starting", "Starting"),
-        ("(body) => [503, { ...body, status: 'draining' }]", "This instance is shutting down", "Shutting down"),
-        ("(body) => [503, { ...body, status: 'asleep' }]", "This instance is asleep", "asleep"),
-        (problem(502, "Bad gateway", ""), "The service does not report its state", "No answer"),
-    ]
-    async with serving(tmp_path / "data.duckdb") as (process, _):
-        await intercept(tab)
-        await visit(tab, process)
-        await tab.until(WELL)
-        for what, words, state in cases:
-            await rule(tab, ("health/ready", what))
-            await tab.until(f"document.querySelector('#state').textContent === '{state}'")
-            assert words in await tab.run(ALARM)
-            await check_no_reassurance(tab)
-            await tab.until("document.querySelector('#first-record').hidden")
-        await rule(tab)
-        await tab.until(f"{WELL} && !document.querySelector('#first-record').hidden")
-
-
 async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> None:
     """After another time is chosen the tiles wait, then say why they know nothing, then show numbers."""
     async with serving(tmp_path / "data.duckdb") as (process, client):
@@ -127,36 +95,6 @@ async def test_what_is_not_known_yet_is_no_zero(tab: Page, tmp_path: Path) -> No
         check_quiet(tab, process)
 
 
-async def test_a_rate_is_of_the_last_minute_and_the_last_record_has_an_age(tab: Page, tmp_path: Path) -> None:
-    """Whatever time is looked at: five minutes after the last record it is zero."""
-    busy = f"""(body) => {{
-      const at = body.buckets.findLastIndex((begin) => Date.parse(begin) <= Date.parse('{ago(5)}'));
-      body.series[0].values.count.fill(0);
-      body.series[0].values.count[at] = body.series[0].records = 49140;
-    }}"""
-    quiet = "(body) => { body.series[0].values.count.fill(0); }"
-    old = f"(body) => {{ body.records[0].ingest_time = '{ago(5)}'; }}"
-    stats = "records/stats?since="
-    rules = ((f"{stats}-P1D", busy), (f"{stats}-PT1H", busy), (stats, quiet), ("v1/records?", old))
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await post(client, {"id": "a"})
-        await intercept(tab, "[" + ", ".join(f"['{part}', {what}]" for part, what in rules) + "]")
-        await visit(tab, process)
-        for duration in ("P1D", "PT1H"):
-            await choose(tab, duration)
-            await tab.until(f"{figure('stored')}.includes('49,140')")
-            await tab.until(f"{figure('incoming')}.includes('5 min ago')")
-            assert (await tab.run(figure("incoming"))).split("\n")[1:] == [
-                "0/s",
-                "in the last minute; last record 5 min ago",
-            ]
-        await rule(tab)
-        await post(client, {"id": "b"})
-        await choose(tab, "PT15M")
-        await tab.until(f"/last record (just now|[0-9]+ s ago)/.test({figure('incoming')})")
-        check_quiet(tab, process)
-
-
 @pytest.mark.parametrize("what", ["hang", "gone"])
 async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Path, what: str) -> None:
     """Also where requests hang and nothing fails: every tile says of when it is, and the page does not say Ready."""
@@ -177,25 +115,3 @@ async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Pat
         await tab.run("window.aheadMs = 0")
         await choose(tab, "PT1H")
         await tab.until(f"{ages}.slice(0, 4).every((each) => each.hidden)")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
-async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> None:
-    """The real service, whose file may grow no more: what it calls that is what the page says, and no rate is there."""
-    import resource  # noqa: PLC0415 - not everywhere
-
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await post(client, {"id": "a"})
-        await visit(tab, process)
-        await tab.until(f"{WELL} && {figure('incoming')}.includes('/s')")
-        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        posting = asyncio.create_task(post(client, {"id": "b"}))
-        await tab.until("document.querySelector('#alarm h2')?.textContent.startsWith('Writing records: ')")
-        state = (await client.get("/health/ready")).json()["sinks"]["records"]["state"]
-        assert state != "ACTIVE"
-        await tab.until(f"document.querySelector('#state').textContent === '{state}'")
-        await check_no_reassurance(tab)
-        await tab.until(f"{figure('incoming')}.startsWith('Storing\\n?\\n')")
-        await tab.shows("#health dd", state, whole=True)
-        posting.cancel()
-        await asyncio.gather(posting, return_exceptions=True)

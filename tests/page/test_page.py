@@ -82,41 +82,6 @@ async def test_filters_and_ids_find_records(tab: Page, tmp_path: Path) -> None:
         check_quiet(tab, process)
 
 
-async def test_older_pages_stay_and_newer_ones_come_back(tab: Page, tmp_path: Path) -> None:
-    """While an older page is read, what comes in does not move it."""
-    first = "document.querySelector('#records tbody button').textContent"
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await visit(tab, process)
-        await tab.until(f"{first} === 'order-1029'")
-        await tab.run("[...document.querySelectorAll('.pages button')][1].click()")
-        await tab.until(f"{ROWS} === 10 && {first} === 'order-1009'")
-        await post(client, {"id": "newest"})
-        await tab.until("document.querySelector('#figures').textContent.includes('Stored31')")
-        assert await tab.run(first) == "order-1009"
-        await tab.run("[...document.querySelectorAll('.pages button')][0].click()")
-        await tab.until(f"{first} === 'newest'")
-
-
-async def test_the_page_rests_while_it_is_paused(tab: Page, tmp_path: Path) -> None:
-    """Nothing is asked for; what is chosen meanwhile is shown all the same."""
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await visit(tab, process)
-        await tab.run("document.querySelector('#pause').click()")
-        await tab.until("document.querySelector('#announcement').textContent.startsWith('Refreshing is paused')")
-        await tab.until("performance.getEntriesByType('resource').every((each) => each.responseEnd > 0)")
-        asked = len(tab.requests)
-        await post(client, {"id": "unseen"})
-        paused_ms = await tab.run("performance.now()")
-        await tab.until(f"performance.now() > {paused_ms} + 2500")  # longer than between two rounds
-        assert len(tab.requests) == asked
-        await tab.run("document.querySelector('#range input[value=PT1H]').click()")
-        await tab.until(f"{ROWS} === 1")
-        await tab.run("document.querySelector('#pause').click()")
-        await post(client, {"id": "seen"})
-        await tab.until(f"{ROWS} === 2")
-
-
 async def test_a_record_cannot_bring_markup_along(tab: Page, tmp_path: Path) -> None:
     """Wherever its values are shown they are text, and the browser is told to refuse anything else."""
     hostile = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"

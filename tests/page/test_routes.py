@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-from app.page.routes import welcome
-from app.streams import load_streams
 from sluice.testing.service import SETTINGS, running
 from tests.openapi.test_page import parsed
 from tests.streams.service import MARKET
@@ -116,30 +114,6 @@ async def test_texts_are_compressed_for_those_who_say_so(path: str, headers: dic
         assert (await service.client.get(path, headers=asked)).status_code == 304
         asked["If-None-Match"] = plain.headers["etag"]
         assert (await service.client.get(path, headers=asked)).status_code == 200
-
-
-@pytest.mark.parametrize("accepted", ["gzip;q=0", "identity", "br", "gzip;q=0.0", "xgzip", "*", ""])
-async def test_texts_stay_as_they_are_for_others(accepted: str) -> None:
-    """Whoever does not name the coding, or refuses it, gets the bytes as they are."""
-    async with running() as service:
-        answer = await service.client.get("/docs", headers={"Accept-Encoding": accepted})
-    assert "content-encoding" not in answer.headers
-    assert "Accept-Encoding" in answer.headers["vary"]
-
-
-@pytest.mark.parametrize(
-    ("traces", "address"),
-    [
-        ("none", ""),
-        ("otlp", ""),
-        ("cloud", "https://console.cloud.google.com/traces/list?project=shop&tid={trace}"),
-        ("cloud-otlp", "https://console.cloud.google.com/traces/list?project=shop&tid={trace}"),
-    ],
-)
-def test_a_trace_has_an_address_where_google_keeps_it(traces: str, address: str) -> None:
-    """The page links a record's trace; a collector's own pages are not known."""
-    settings = SETTINGS.replace(traces=traces, bigquery_project="shop")
-    assert welcome(settings, load_streams(settings.store))["trace"] == address
 
 
 @pytest.mark.parametrize(

@@ -56,25 +56,6 @@ async def test_a_view_is_its_address(tab: Page, tmp_path: Path) -> None:
         check_quiet(tab, process)
 
 
-async def test_an_address_that_says_nonsense_shows_what_there_is(tab: Page, tmp_path: Path) -> None:
-    """Unknown columns, filters and numbers are left out, and the address is put right."""
-    nonsense = (
-        "stream=none&range=P9Y&since=x&until=y&sort=-nothing&metric=max:moon&by=sun&rows=7&reason=%3Cb%3E"
-        "&columns=a,source,constructor&filter=explain=true&filter=limit=all&filter=nonsense&filter=data.x.eq=1&id="
-    )
-    async with serving(tmp_path / "data.duckdb") as (process, client):
-        await fill(client)
-        await tab.open(f"{process.url}/?{nonsense}")
-        await tab.until("document.querySelector('#records').textContent.includes('No record in this time matches')")
-        await tab.shows("#chips", "data.x is 1✕", whole=True)
-        await tab.shows("#rejected", "No reject was stored for the reason <b>")
-        assert "explain" not in await tab.run(QUERY)
-        await tab.run("document.querySelector('#chips button').click()")
-        await tab.until(f"{ROWS} === 20")
-        assert (await tab.run(HEADS)).startswith("id,source")
-        check_quiet(tab, process, but="400")
-
-
 async def test_a_window_of_ones_own(tab: Page, tmp_path: Path) -> None:
     """From one instant to another, by this computer's clock; everything on the page is of it."""
     now = datetime.now(UTC).replace(microsecond=0)

@@ -193,16 +193,6 @@ def test_what_lies_under_a_null_is_never_looked_at(rows: list[dict[str, Any]], s
         assert row_encoder(form, COLUMNS).rows(found) == row_encoder(form, COLUMNS).rows(expected)
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
-def test_garbage_under_one_null_costs_nothing(kind: Kind) -> None:
-    """One column, one value and one NULL, a hundred times with other bytes beneath."""
-    column = column_of("value", kind, Mode.NULLABLE)
-    rows = [{"value": EXAMPLES[kind]}, {"value": None}]
-    for seed in range(100):
-        stream = stream_of((column,), rows, random.Random(seed))
-        assert list(ArrowRows((column,)).read(stream)) == [rows]
-
-
 @pytest.mark.parametrize("may_pass", [True, False])
 async def test_a_caller_who_may_not_see_all_rows_gets_no_byte_from_under_a_null(*, may_pass: bool) -> None:
     """The store's own batches may hold what other rows held; written anew, they do not."""

@@ -8,15 +8,13 @@ from typing import Any
 
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
 from app.query.answer.encoders import row_encoder
-from app.query.read.arrow_rows import ArrowRows, rows_of_arrow
+from app.query.read.arrow_rows import ArrowRows
 from app.schema.columns import Column
 from app.stores.source import END_OF_STREAM
-from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, as_declared, rows_of, sample_row
+from tests.query.sample_rows import COLUMNS, sample_row
 
 ENCODER = row_encoder("arrow", COLUMNS)
 
@@ -47,33 +45,11 @@ def stream_of_columns(types: dict[str, Any], length: int, *columns: Any) -> byte
     return sink.getvalue()
 
 
-async def test_pieces_become_lists_of_rows() -> None:
-    """A list for a batch; the schema and the mark of the end hold no rows."""
-    pieces = (ENCODER.begin(), ENCODER.rows([sample_row()] * 2), ENCODER.rows([sample_row()]), ENCODER.end())
-    found = [rows async for rows in rows_of_arrow(COLUMNS, arriving(*pieces))]
-    assert found == [[sample_row()] * 2, [sample_row()]]
-
-
 def test_a_piece_may_be_several_messages() -> None:
     """As when a store sends a short result at once."""
     one = ENCODER.rows([sample_row()])
     assert read(COLUMNS, ENCODER.begin() + one, one + ENCODER.end()) == [[sample_row()], [sample_row()]]
     assert read(COLUMNS, ENCODER.begin() + END_OF_STREAM) == []
-
-
-@given(st.lists(rows_of(DEEP_COLUMNS), max_size=9), st.integers(1, 9))
-def test_a_large_batch_is_read_in_parts(rows: list[dict[str, Any]], max_rows: int) -> None:
-    """Wherever a part begins, within a byte of flags or a list, its values are the same."""
-    encoder = row_encoder("arrow", DEEP_COLUMNS)
-    parts = read(DEEP_COLUMNS, encoder.begin(), encoder.rows(rows), max_rows=max_rows)
-    assert [row for part in parts for row in part] == [as_declared(DEEP_COLUMNS, row) for row in rows]
-    assert [len(part) for part in parts[:-1]] == [max_rows] * (len(parts) - 1)
-
-
-def test_columns_that_are_not_declared_are_read_by_their_type() -> None:
-    """Cursors are made of some; a text is JSON only where it is declared so."""
-    ((row,),) = read(COLUMNS[:1], ENCODER.begin(), ENCODER.rows([sample_row()]))
-    assert row == sample_row() | {"tree": '{"a":[1,null]}'}
 
 
 def test_large_offsets_are_read_too() -> None:

@@ -82,30 +82,6 @@ async def test_a_hundred_equal_requests_make_one_answer(cache: Cache, ttl_s: flo
     assert not cache._flights
 
 
-async def test_without_a_time_to_live_nothing_is_kept(cache: Cache) -> None:
-    """The next request makes its own answer, and does not see what was kept for others."""
-    maker = Maker()
-    maker.go.set()
-    assert await cache.answer("key", 1.0, maker) == (ANSWER, "miss")
-    assert await cache.answer("key", 0.0, maker) == (ANSWER, "miss")
-    assert await cache.answer("other", 0.0, maker) == (ANSWER, "miss")
-    assert await cache.answer("other", 1.0, maker) == (ANSWER, "miss")
-    assert maker.calls == 4
-
-
-async def test_the_first_may_hang_up(cache: Cache) -> None:
-    """The others get what was begun for it."""
-    maker = Maker()
-    first, *others = await asked(cache, maker, 5)
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    maker.go.set()
-    assert await asyncio.gather(*others) == 4 * [(ANSWER, "joined")]
-    assert (maker.calls, maker.cancelled) == (1, 0)
-    assert await cache.answer("key", 1.0, maker) == (ANSWER, "hit")
-
-
 async def test_when_all_have_hung_up_the_query_is_given_up(cache: Cache) -> None:
     """The last one's request ends when the store has let go, and nothing is left behind."""
     maker = Maker()
@@ -181,14 +157,4 @@ async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: Cache) -> None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not cache._flights
-
-
-async def test_a_query_that_was_cancelled_from_elsewhere_ends_all_requests(cache: Cache) -> None:
-    """As when the service stops; nothing is kept."""
-    maker = Maker(asyncio.CancelledError())
-    tasks = await asked(cache, maker, 3)
-    maker.go.set()
-    errors = await asyncio.gather(*tasks, return_exceptions=True)
-    assert {type(error) for error in errors} == {asyncio.CancelledError}
     assert not cache._flights

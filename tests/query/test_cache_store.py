@@ -6,10 +6,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from litestar.stores.base import Store
 
-from app.query.read.cache import ENTRY_BYTES, BoundedMemoryStore, open_store
-from app.settings.query import QuerySettings
+from app.query.read.cache import ENTRY_BYTES, BoundedMemoryStore
 from sluice.testing.clock import FakeClock
 
 _ROOM = 5 * ENTRY_BYTES
@@ -75,20 +73,6 @@ async def test_the_expired_makes_room_before_the_living() -> None:
     assert await store.exists("c")
 
 
-async def test_a_value_that_was_replaced_does_not_expire_with_the_older_one() -> None:
-    """Nor does the older one's expiry count for anything once it was deleted."""
-    clock = FakeClock()
-    store = BoundedMemoryStore(_ROOM, clock)
-    for key in "ab":
-        await store.set(key, b"old", expires_in=1)
-    await store.set("a", b"new", expires_in=2)
-    await store.delete("b")
-    await clock.advance(1)
-    await store.set("c", b"")
-    assert await store.get("a") == b"new"
-    assert store._entries.currsize == size("a", b"new") + size("c", b"")
-
-
 @pytest.mark.parametrize(
     ("value", "expires_in"), [(b"." * _ROOM, None), (b"new", 0), (b"new", -1), (b"new", timedelta(0))]
 )
@@ -103,42 +87,3 @@ async def test_a_value_that_is_too_large_or_has_expired_is_not_kept(
     assert await store.get("a") is None
     assert await store.get("b") == b"other"
     assert store._entries.currsize == size("b", b"other")
-
-
-async def test_an_expiry_moves_when_asked() -> None:
-    """In seconds or as a timedelta; what never expires goes on never to expire."""
-    clock = FakeClock()
-    store = BoundedMemoryStore(_ROOM, clock)
-    await store.set("a", "é", expires_in=timedelta(seconds=1.5))
-    await store.set("b", b"")
-    assert (await store.expires_in("a"), await store.expires_in("b"), await store.expires_in("c")) == (1, None, None)
-    assert await store.get("a", renew_for=10) == "é".encode()
-    assert await store.get("b", renew_for=10) == b""
-    await clock.advance(9)
-    assert (await store.expires_in("a"), await store.expires_in("b")) == (1, None)
-    await clock.advance(1)
-    assert await store.get("a") is None
-    assert await store.get("b") == b""
-
-
-async def test_everything_can_be_forgotten() -> None:
-    """And the room is free again."""
-    store = BoundedMemoryStore(_ROOM, FakeClock())
-    await store.set("a", b"1", expires_in=1)
-    await store.set("b", b"2")
-    await store.delete_all()
-    assert not await store.exists("a")
-    assert store._entries.currsize == 0
-    await store.delete("a")
-
-
-async def test_the_default_is_a_memory_with_a_bound() -> None:
-    """Without a URL; it runs on the machine's clock."""
-    store: Store = open_store(QuerySettings(cache_max_bytes=2 * ENTRY_BYTES), FakeClock())
-    async with store:
-        assert isinstance(store, BoundedMemoryStore)
-        await store.set("a", b"1", expires_in=60)
-        assert await store.get("a") == b"1"
-        assert await store.expires_in("a") in {59, 60}
-        await store.set("b", b"2", expires_in=60)
-        assert await store.get("a") is None

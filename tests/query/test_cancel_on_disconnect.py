@@ -80,30 +80,6 @@ async def test_a_cut_connection_cancels_the_work() -> None:
     assert errors == []
 
 
-async def test_a_client_that_waits_gets_its_answer() -> None:
-    """And may ask again over the same connection."""
-    work = Work()
-    with loop_errors() as errors:
-        async with served(work) as (reader, writer):
-            work.go.set()
-            for _ in range(2):
-                assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
-                assert await reader.readexactly(4) == b"done"
-                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert not work.cancelled
-    assert errors == []
-
-
-async def test_an_error_of_the_work_is_the_answer() -> None:
-    """It is not swallowed with the watch for the departure."""
-
-    async def fails() -> Response[bytes]:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await cancel_on_disconnect(request_that_stays(), fails())
-
-
 async def test_a_cancelled_handler_cancels_the_work() -> None:
     """The work has ended when the handler has."""
     work = Work()

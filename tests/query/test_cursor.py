@@ -58,28 +58,11 @@ def test_a_cursor_of_another_instance_is_read() -> None:
     assert decode_cursor(text, table="records", fingerprint="f1") == cursor
 
 
-@pytest.mark.parametrize(
-    ("since_us", "until_us", "after_us"),
-    [(5, 5, None), (5, 6, 5), (MIN_US, MAX_US, MIN_US), (MAX_US, MAX_US, None), (MAX_US - 1, None, MAX_US - 1)],
-)
-def test_the_ends_of_a_window_belong_to_it(since_us: int, until_us: int | None, after_us: int | None) -> None:
-    """It may be empty, and begin and end with the instants that there are."""
-    after = None if after_us is None else Position(after_us, "k")
-    cursor = Cursor(table="records", descending=False, since_us=since_us, until_us=until_us, after=after)
-    assert decode_cursor(encode_cursor(cursor), table="records") == cursor
-
-
 def _refusal(text: str, *, table: str = "records", fingerprint: str = "") -> str:
     with pytest.raises(ProblemError) as caught:
         decode_cursor(text, table=table, fingerprint=fingerprint)
     assert caught.value.code == "invalid_cursor"
     return str(caught.value.detail)
-
-
-@given(text=st.text(max_size=80) | st.binary(max_size=80).map(lambda raw: raw.hex()))
-def test_other_text_is_refused(text: str) -> None:
-    """Text that was never a cursor is a 400 and nothing worse."""
-    assert _refusal(text) == DAMAGED
 
 
 @given(cursor=_cursors(), data=st.data())

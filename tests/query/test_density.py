@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.query.read.slices import _KEPT, Density
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from app.query.read.slices import Density
+from app.runtime.instants import MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer
@@ -19,35 +19,6 @@ def test_a_first_slice_is_as_long_as_the_wanted_rows_took_before_and_some() -> N
     density.note("f", 100 * SECOND_US, 10)
     assert density.slice_us("f", 100, SHORTEST_US) == 1_250 * SECOND_US
     assert density.slice_us("g", 100, SHORTEST_US) == SHORTEST_US
-
-
-@pytest.mark.parametrize(("covered_us", "rows", "expected_us"), [(1, 1_000, SHORTEST_US), (DAY_US, 1, 6 * HOUR_US)])
-def test_a_slice_stays_between_the_shortest_and_six_hours(covered_us: int, rows: int, expected_us: int) -> None:
-    """However dense or sparse the rows were."""
-    density = Density()
-    density.note("", covered_us, rows)
-    assert density.slice_us("", 100, SHORTEST_US) == expected_us
-
-
-@pytest.mark.parametrize(("empty_us", "expected_us"), [(1, SHORTEST_US), (HOUR_US, HOUR_US)])
-def test_an_empty_page_says_little_of_the_rows_elsewhere(empty_us: int, expected_us: int) -> None:
-    """What was known before it is forgotten; the next page reads a partition, or feels its way where there are none."""
-    density = Density(empty_us)
-    density.note("f", DAY_US, 1)
-    density.note("f", DAY_US, 0)
-    assert density.slice_us("f", 100, SHORTEST_US) == expected_us
-    assert density.slice_us("g", 100, SHORTEST_US) == SHORTEST_US
-
-
-def test_what_was_read_longest_ago_is_forgotten() -> None:
-    """Filters are whatever callers write, so only so many of them are remembered."""
-    density = Density()
-    for number in range(_KEPT):
-        density.note(str(number), DAY_US, 1)
-    density.note("0", DAY_US, 1)
-    density.note("one more", DAY_US, 1)
-    assert density.slice_us("1", 1, 1) == 1
-    assert density.slice_us("0", 1, 1) > 1
 
 
 @pytest.mark.parametrize("descending", [False, True])

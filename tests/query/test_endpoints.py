@@ -24,14 +24,6 @@ def test_behind_a_path_prefix_the_link_has_it_too(service: Service) -> None:
     assert answer.headers["link"].startswith("</sluice/v1/records?limit=2&cursor=")
 
 
-def test_the_link_has_filters_without_a_value_too(client: Client) -> None:
-    """It is the whole next request: without them, the cursor would be another query's."""
-    answer = client.get("/v1/records", params={**WINDOW, "limit": 1, "source.ne": ""})
-    link = answer.headers["link"].partition(">")[0].removeprefix("<")
-    assert "source.ne=&" in link
-    assert client.get(link).status_code == 200
-
-
 def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
     """With the known parameters, and the one that was probably meant."""
     problem = problem_of(client.get("/v1/records", params={"limt": 5}))
@@ -65,13 +57,6 @@ def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
 def test_bad_requests_are_told_apart_by_code(client: Client, path: str, query: str, code: str) -> None:
     """Parameters and cursors have problems of their own, on both feeds."""
     assert problem_of(client.get(f"{path}?{query}"))["code"] == code
-
-
-def test_a_cursor_of_the_other_feed_is_refused(client: Client) -> None:
-    """A position among records means nothing among rejects."""
-    cursor = client.get("/v1/records").json()["resume_cursor"]
-    problem = problem_of(client.get("/v1/rejects", params={"cursor": cursor}))
-    assert (problem["code"], problem["detail"]) == ("invalid_cursor", "the cursor belongs to another endpoint")
 
 
 _USUAL = st.integers(MIN_US, MAX_US) | st.integers(T0_US - DAY_US, T0_US + DAY_US)
@@ -109,26 +94,11 @@ def _assert_the_longest_window_is_served(client: Client) -> None:
     assert problem_of(client.get("/v1/records?since=-P31DT0.000001S"))["max_window_days"] == 31
 
 
-def test_the_longest_window_may_be_asked_for_as_a_duration(client: Client) -> None:
-    """The clock moves between its readings; the window is 31 days all the same, and its pages go on."""
-    _assert_the_longest_window_is_served(client)
-
-
 def test_the_longest_window_may_be_asked_for_under_a_real_clock(engine: EmbeddedEngine) -> None:
     """A clock that goes by itself makes it no longer either."""
     store = engine.loop.run(engine.open([RECORDS, REJECTS], SystemClock()))
     _assert_the_longest_window_is_served(Service(engine, store).client())
     engine.loop.run(store.close())
-
-
-@pytest.mark.parametrize("path", ["/v1/records", "/v1/records/id1", "/v1/problems"])
-def test_a_query_of_thousands_of_parameters_gets_a_small_answer(client: Client, path: str) -> None:
-    """What is wrong is said of the first few, in few words each."""
-    query = "&".join(f"{number:x}{'limit' * 30}=1" for number in range(300))
-    problem = problem_of(client.get(f"{path}?{query}"))
-    assert len(problem["errors"]) == 20
-    assert max(len(error["name"]) for error in problem["errors"]) == 100
-    assert len(problem["detail"]) < 1_500
 
 
 def test_the_catalogue_of_problems_is_served(client: Client) -> None:

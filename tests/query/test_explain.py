@@ -47,18 +47,6 @@ def test_an_explanation_of_a_long_window_tells_its_first_slices(
     assert told["slices"][0]["until"] == told["window"]["until"]
 
 
-def test_an_explanation_is_made_for_every_way_of_asking(service: Service) -> None:
-    """Of an empty window, of a page behind a cursor, and of a format that it is not written in."""
-    client = service.client()
-    empty = client.get("/v1/records?since=now&explain=true").json()
-    assert empty["slice_count"] == 1
-    cursor = client.get("/v1/records", params=WINDOW | {"limit": "1"}).json()["next_cursor"]
-    behind = client.get("/v1/records", params={"cursor": cursor, "explain": "true", "format": "csv"})
-    assert behind.headers["content-type"] == "application/json"
-    assert behind.headers["cache-control"] == "private, no-store"
-    assert behind.json()["parameters"]["after_key"] == "k0"
-
-
 def test_an_explanation_of_everything_is_of_the_export(service: Service) -> None:
     """One query over the whole window, as BigQuery would be asked, and not the first slice of a page."""
     told = service.client().get("/v1/records", params={**WINDOW, "limit": "all", "explain": "true"}).json()

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,8 @@ import msgspec
 import pytest
 from litestar import Request
 
-from app.http.problems import ProblemError
-from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
 from app.runtime.instants import to_text
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
-from sluice.testing.clock import FakeClock
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
 from tests.query.export_server import Exporting, ScriptedRunner, exporting
@@ -157,19 +153,6 @@ async def begun(server: Exporting) -> tuple[asyncio.StreamReader, asyncio.Stream
     return reader, writer
 
 
-async def test_an_export_whose_client_leaves_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Its line says how much was sent, and that nobody else ended it."""
-    runner = ScriptedRunner([1, asyncio.Event()])
-    async with exporting(runner) as server:
-        with caplog.at_level(logging.INFO, "sluice.answers"):
-            _, writer = await begun(server)
-            writer.close()
-            await until(lambda: bool(caplog.records))
-    (record,) = caplog.records
-    assert record.levelno == logging.INFO
-    assert re.fullmatch("/v1/records was aborted after [1-9][0-9]* bytes: the client left", record.getMessage())
-
-
 async def test_a_stopping_service_ends_its_exports(caplog: pytest.LogCaptureFixture) -> None:
     """Within the grace they come to their end; after it they are broken off, which is logged; and no other begins."""
     soon, never = asyncio.Event(), asyncio.Event()
@@ -191,33 +174,6 @@ async def test_a_stopping_service_ends_its_exports(caplog: pytest.LogCaptureFixt
         assert "the service is stopping" in caplog.text
         one.close()
         other.close()
-
-
-async def test_a_service_that_has_stopped_begins_no_answer() -> None:
-    """Between the first piece, which was made, and its being sent."""
-    closed = asyncio.Event()
-
-    async def rest() -> AsyncGenerator[bytes, None]:
-        try:
-            yield b"first"
-            yield b"second"
-        finally:
-            closed.set()
-
-    pieces = rest()
-    await anext(pieces)
-
-    async def send_pieces(send: SendPiece) -> None:
-        async for piece in pieces:
-            await send(piece)
-
-    reads = Reads(FakeClock())
-    stream = Stream(reads=reads, send_pieces=send_pieces, close=pieces.aclose)
-    response = StreamedResponse({}, "text/plain", stream).to_asgi_response(None, staying())
-    await reads.drain(8.0)
-    with pytest.raises(ProblemError, match="shutting down"):
-        await response(staying().scope, staying().receive, asyncio.Event().wait)  # type: ignore[arg-type] # never called
-    assert closed.is_set()
 
 
 def staying() -> Request[Any, Any, Any]:

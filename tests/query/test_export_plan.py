@@ -68,17 +68,6 @@ def test_stretches_hold_every_row_once_and_in_order(
     assert held == Counter({at: count for at, count in stamps.items() if at < end_us})
 
 
-def test_rows_that_lie_far_apart_are_read_together() -> None:
-    """An idle month costs a few counts, and one query."""
-    counts = Counts(Counter({day * 86_400_000_000: 1 for day in range(31)}))
-    window = TimeRange(0, 31 * 86_400_000_000)
-    stretches = CountedRanges(counts, window, descending=False, first_us=10_000_000)
-    stretch = run(stretches.next(500))
-    assert (stretch.from_us, stretch.rows) == (0, 31)
-    assert run(stretches.next(500)) is None
-    assert counts.asked < 10
-
-
 def test_the_pace_goes_by_what_the_rows_came_to() -> None:
     """It begins slowly, grows as long as there is room, and gives way at once."""
     pace, seen = ChunkSizer(50_000), list[int]()
@@ -86,13 +75,3 @@ def test_the_pace_goes_by_what_the_rows_came_to() -> None:
         seen.append(pace.rows)
         pace.note(pace.rows, pace.rows * row_bytes)
     assert seen == [100, 400, 1_600, 6_400, 20_000, 20_000, 20_000, 20]
-
-
-def test_a_pace_never_stands_still_or_exceeds_what_is_allowed() -> None:
-    """Whatever the rows come to: nothing at all, or more than there is room for."""
-    pace = ChunkSizer(50)
-    assert pace.rows == 50
-    pace.note(50, 0)
-    assert pace.rows == 50
-    pace.note(1, 10**12)
-    assert pace.rows == 1

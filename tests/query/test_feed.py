@@ -7,8 +7,8 @@ import pytest
 
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.runtime.time_range import TimeRange
-from app.stores.query import Query, RowQuery
-from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError
+from app.stores.query import Query
+from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
 from tests.contract.memory import MemoryEngine
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import RECORDS, REJECTS, T0_US
@@ -88,20 +88,6 @@ def test_pages_come_as_far_as_a_partition_that_cannot_be_read(shelf: Shelf, expe
         shelf.page(cursor=page.next_cursor, limit=1, feed=shelf.make_feed(runner))
 
 
-@pytest.mark.parametrize("descending", [False, True])
-def test_a_page_that_ends_with_a_partition_leaves_none_of_it(shelf: Shelf, *, descending: bool) -> None:
-    """By its budget it ends after each; the next page reads the next one, and nothing of the one before."""
-    window, found = _one_an_hour(shelf), list[str]()
-    runner, budget = _Hourly(shelf.store.runner, None), {"query_max_bytes_billed": 1_000}
-    page = shelf.page(window=window, descending=descending, limit=5, feed=shelf.make_feed(runner, **budget))
-    found += [key for _, key in places(page)]
-    while page.next_cursor is not None:
-        page = shelf.page(cursor=page.next_cursor, limit=5, feed=shelf.make_feed(runner, **budget))
-        found += [key for _, key in places(page)]
-    assert found == [str(hour) for hour in range(_HOURS)][:: -1 if descending else 1]
-    assert runner.read == [1] * _HOURS
-
-
 def test_who_polls_what_nothing_meets_asks_once(shelf: Shelf) -> None:
     """The last hour lies in two partitions nearly always; the first time, nothing is known of the rows."""
     shelf.clock.advance_to(_BEGIN_US + _HOURS * HOUR_US)
@@ -130,17 +116,6 @@ def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, desce
     assert places(shelf.page(cursor=page.resume_cursor)) == ([] if descending else expected[1:])
 
 
-def test_a_look_up_says_how_far_it_came(shelf: Shelf) -> None:
-    """One stretch is too much to read: the rows before it were found, and there may be others."""
-    shelf.put([Put(T0_US, "old"), Put(T0_US + 10 * DAY_US, "new")])
-    feed = shelf.make_feed(_Refusing(shelf.store.runner, T0_US))
-    window = TimeRange(T0_US, T0_US + 10 * DAY_US + 1)
-    with pytest.raises(LookUpTooExpensiveError) as raised:
-        shelf.run(feed.versions("x", window, (), 5))
-    assert raised.value.row_count == 1
-    assert len(shelf.run(feed.versions("x", window, (), 1))) == 1
-
-
 def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf) -> None:
     """Where most rows are copies, each query looks at more of them than the one before."""
     count = 600
@@ -162,27 +137,3 @@ def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
     assert (page.rows, page.next_cursor) == ([], None)
     assert 30 < len(queries) < 40
     assert all(to_us - from_us <= DAY_US for from_us, to_us in map(bounds, queries))
-
-
-@pytest.mark.parametrize("descending", [False, True])
-def test_a_busy_store_is_asked_once_a_page(shelf: Shelf, *, descending: bool) -> None:
-    """Where the first slice fills the page, one query is enough, and it looks at few more than the page's rows."""
-    shelf.put(Put(T0_US + number, f"k{number}") for number in range(20))
-    shelf.clock.advance_to(T0_US + DAY_US)
-    queries = _watch(shelf)
-    page = shelf.page(window=TimeRange(T0_US, T0_US + 20), limit=5, descending=descending)
-    assert len(page.rows) == 5
-    assert [query.candidates for query in queries if isinstance(query, RowQuery)] == [14]
-
-
-@pytest.mark.parametrize("descending", [False, True])
-def test_a_few_copies_among_dense_rows_need_no_second_query(shelf: Shelf, *, descending: bool) -> None:
-    """Each query looks at an eighth more rows than it wants, and some."""
-    shelf.put(Put(T0_US + number, f"k{number % 24:02}") for number in range(26))  # two copies, after the first 24
-    shelf.put(Put(T0_US + 100 + number, f"l{number % 9}") for number in range(10))
-    shelf.clock.advance_to(T0_US + DAY_US)
-    queries = _watch(shelf)
-    page = shelf.page(window=TimeRange(T0_US, T0_US + 200), limit=28, descending=descending)
-    assert len(page.rows) == 28
-    assert page.next_cursor is not None
-    assert len(queries) == 1

@@ -5,7 +5,7 @@ import pytest
 
 from app.query.read import feed
 from app.query.read.page import Count as Counted
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
+from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Count, LookUp
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryTooExpensiveError
@@ -74,18 +74,6 @@ async def test_a_count_to_a_cap_ends_where_it_is_reached(monkeypatch: pytest.Mon
     assert edges == [(END_US - MINUTE_US, END_US), (END_US - 7 * MINUTE_US, END_US - MINUTE_US)]
 
 
-async def test_a_count_reads_each_partition_once_and_ever_more_of_them() -> None:
-    """Counting costs next to nothing, so a month takes a handful of queries."""
-    runner, begin_us = counted(), T0_US // HOUR_US * HOUR_US
-    runner.partition_us = HOUR_US
-    scan = scan_of(begin_us + 30 * DAY_US + 5 * MINUTE_US, count="capped")
-    assert await feed_over(runner).count(scan, budget()) == Counted(0, "eq")
-    edges = [bounds(each) for each in runner.queries]
-    assert edges[0] == (begin_us + 30 * DAY_US - HOUR_US, scan.window.to_us)
-    assert (edges[-1][0], len(edges)) == (T0_US, 5)
-    assert all(from_us % HOUR_US == 0 for from_us, _ in edges[:-1])
-
-
 @pytest.mark.parametrize("is_resumed", [False, True])
 async def test_a_count_begins_behind_the_last_row_of_the_scan_that_it_resumes(*, is_resumed: bool) -> None:
     """A page's own position within the window is no such row: the count is of all of the window."""
@@ -107,8 +95,3 @@ async def test_the_queries_of_a_page_can_be_explained() -> None:
     assert [(each.from_us, each.to_us) for each in slices] == [*map(bounds, runner.pages)]
     empty, _ = over.explained(scan_of(T0_US))
     assert bounds(empty) == (T0_US, T0_US)
-
-
-def test_the_horizon_is_that_of_the_table() -> None:
-    """Each table is settled by itself."""
-    assert feed_over(Scripted()).horizon_us() == T0_US + 7

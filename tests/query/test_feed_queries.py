@@ -1,14 +1,12 @@
 """The queries of a page, as the store receives them, and what the feed makes of the answers."""
 
-from collections.abc import Callable
 from itertools import pairwise
 
-import msgspec
 import pytest
 
 from app.query.request.scan import WITHOUT_CANARIES
 from app.record import CANARY_PREFIX
-from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US
+from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Position, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError
@@ -48,30 +46,6 @@ async def test_a_page_without_room_for_a_byte_asks_for_one_row_all_the_same() ->
     assert [each.max_bytes for each in runner.pages] == [1]
 
 
-async def test_later_slices_are_asked_for_what_is_still_missing() -> None:
-    """A slice with fewer rows than were asked for is done; the bytes of its answer are deducted."""
-    runner = Scripted(Answer([row(1, "a", 2), row(2, "b", 2)], fetched_bytes=40), [], [row(HOUR_US, "c")])
-    page = await feed_over(runner).page(scan_of(), budget(max_page_bytes=100))
-    assert (keys(page.rows), page.stopped_at) == (["a", "b", "c"], None)
-    assert [(each.limit, each.candidates, each.after, each.max_bytes) for each in runner.pages[:4]] == [
-        (11, 20, None, 100),
-        (9, 20, None, 60),
-        (9, 20, None, 60),
-        (8, 20, None, 60),
-    ]
-    edges = [bounds(each) for each in runner.pages]
-    assert (edges[0][0], edges[-1][1]) == (T0_US, END_US)
-    assert all(before[1] == behind[0] for before, behind in pairwise(edges))
-
-
-async def test_a_full_page_ends_with_its_last_row() -> None:
-    """The extra row is not part of it."""
-    runner = Scripted([row(number, f"k{number}", 3) for number in range(3)])
-    page = await feed_over(runner).page(scan_of(limit=2), budget())
-    assert (keys(page.rows), page.stopped_at) == (["k0", "k1"], at(1, "k1"))
-    assert len(runner.pages) == 1
-
-
 async def test_rows_come_without_the_marks_of_the_store() -> None:
     """Copies are left out: those that the store marks, and the second of two equal rows."""
     found = [row(1, "a", 5), row(1, "a", 5), row(2, "b", 5, is_copy=True), row(3, "a", 5), row(3, "b", 5)]
@@ -97,13 +71,6 @@ async def test_where_copies_use_up_the_candidates_the_slice_goes_on_with_more(*,
         assert rest == [(T0_US + 9_500, to_us), (T0_US + 9_600, to_us)]
 
 
-async def test_candidates_grow_to_a_limit() -> None:
-    """What a store examines for one query stays bounded."""
-    runner = Scripted([row(1, "a", 20_001 + 2_500 + 8, is_copy=True)], [row(2, "b", 65_536, is_copy=True)])
-    await feed_over(runner).page(scan_of(limit=20_000), budget())
-    assert [each.candidates for each in runner.pages[:3]] == [22_509, 65_536, 65_536]
-
-
 async def test_canaries_are_left_out_here_and_not_by_the_store() -> None:
     """They count as examined, so a page of nothing else goes on behind them; other conditions are the store's."""
     canaries = [row(number, f"{CANARY_PREFIX}{number}", 3) for number in range(3)]
@@ -116,13 +83,6 @@ async def test_canaries_are_left_out_here_and_not_by_the_store() -> None:
     ]
     with_them = Scripted([row(1, f"{CANARY_PREFIX}1")])
     assert len((await feed_over(with_them).page(scan_of(limit=2), budget())).rows) == 1
-
-
-async def test_an_answer_that_was_cut_ends_the_page() -> None:
-    """Its rows fill the bytes of a page, although there are fewer than asked for; the next page goes on behind them."""
-    runner = Scripted(Answer([row(1, "a", 9), row(2, "b", 9)], cut=True))
-    page = await feed_over(runner).page(scan_of(), budget())
-    assert (keys(page.rows), page.stopped_at, len(runner.pages)) == (["a", "b"], at(2, "b"), 1)
 
 
 @pytest.mark.parametrize(("descending", "edge_us"), [(False, T0_US + MINUTE_US), (True, END_US - MINUTE_US)])
@@ -147,40 +107,3 @@ async def test_a_slice_that_is_too_large_is_read_in_pieces() -> None:
     assert pieces[0][1] < to_us
     assert pieces[-1][1] == END_US
     assert all(before[1] == behind[0] for before, behind in pairwise(pieces))
-
-
-@pytest.mark.parametrize(
-    ("descending", "per_row_us", "expected"),
-    [
-        # Ten rows, a minute apart, were found in nine minutes from the first on; or in ten down from the window's end.
-        (False, 54 * SECOND_US, lambda long_us: (T0_US + 9 * MINUTE_US, T0_US + 9 * MINUTE_US + long_us)),
-        (True, 60 * SECOND_US, lambda long_us: (END_US - 10 * MINUTE_US + 1 - long_us, END_US - 10 * MINUTE_US + 1)),
-    ],
-)
-async def test_a_page_begins_with_a_slice_as_long_as_rows_took_before(
-    per_row_us: int, expected: Callable[[int], tuple[int, int]], *, descending: bool
-) -> None:
-    """And a quarter longer; under other filters it begins short."""
-    span_us = END_US - T0_US
-    stamps = [(span_us - (number + 1) * MINUTE_US) if descending else number * MINUTE_US for number in range(11)]
-    runner = Scripted([row(stamp, f"k{number}", 11) for number, stamp in enumerate(stamps)])
-    feed = feed_over(runner)
-    page = await feed.page(scan_of(descending=descending), budget())
-    again = scan_of(descending=descending, after=page.stopped_at)
-    await feed.page(again, budget())
-    assert bounds(runner.pages[1]) == expected(round(per_row_us * 11 * 1.25))
-    others = len(runner.pages)
-    await feed.page(msgspec.structs.replace(again, conditions=BY_ID), budget())
-    from_us, to_us = bounds(runner.pages[others])
-    assert to_us - from_us == MINUTE_US
-
-
-@pytest.mark.parametrize("descending", [False, True])
-async def test_a_window_that_was_read_to_its_end_tells_how_dense_it_is(*, descending: bool) -> None:
-    """From its begin to its end, wherever the rows are."""
-    runner = Scripted([row(number, f"k{number}", 3) for number in range(3)])
-    feed, scan = feed_over(runner), scan_of(T0_US + 30 * SECOND_US, descending=descending)
-    await feed.page(scan, budget())
-    await feed.page(scan_of(descending=descending), budget())
-    from_us, to_us = bounds(runner.pages[1])
-    assert to_us - from_us == round(10 * SECOND_US * 11 * 1.25)

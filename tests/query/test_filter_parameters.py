@@ -13,7 +13,7 @@ from msgspec import Meta
 from app.openapi.document import described_parameter
 from app.query.request.filters import filter_parameters, parse_filter
 from app.record import Record
-from app.schema.filters import OPERATORS, filter_table
+from app.schema.filters import filter_table
 from app.schema.table import records_table, rejects_table
 
 _FILTER: Any = {"sluice": ["filter"]}
@@ -54,15 +54,3 @@ def test_every_documented_filter_is_understood(fields: Any) -> None:
     for name, parameter in documented.items():
         found = described_parameter(name, parameter)
         assert jsonschema_rs.validator_for(found["schema"]).is_valid(found["example"]), name
-
-
-def test_a_field_names_its_other_operators() -> None:
-    """So the page may show one field in place of nine parameters; a JSON column tells of the paths below it, too."""
-    documented = filter_parameters(FIELDS[0])
-    assert {name.rpartition(".")[2] for name in documented if "." in name} == OPERATORS - {"eq"}
-    assert "`text.prefix`" in documented["text"].description
-    assert "`tree.a.gt=5`" in documented["tree"].description
-    assert "silent" not in documented
-    below = parse_filter(FIELDS[0], "tree.a.gt", "5")
-    assert below is not None
-    assert (below.json_path, below.values) == (("a",), (5.0,))

@@ -21,7 +21,6 @@ from app.query.request.filters import (
 from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
 from app.schema.filters import OPERATORS
-from app.stores.query import Condition
 from app.stores.sql.conditions import condition_parameters, where_clause
 from tests.contract.every import FIELDS
 
@@ -33,13 +32,6 @@ _NAMES = st.builds(
 _TEXTS = st.text(max_size=40) | st.sampled_from(
     ["5", "-1", "true", "2026-01-31", "12:00:00", "AA==", "1e400", "nan", '"']
 )
-
-
-@pytest.mark.parametrize("key", ["1234567890", "9" * 30])
-def test_no_list_has_a_place_with_ten_digits(key: str) -> None:
-    """A store would fail at such a place instead of finding nothing there."""
-    with pytest.raises(FilterError, match="position of a list item"):
-        parse_filter(FIELDS, f"{_JSON}.{key}", "a")
 
 
 @given(name=_NAMES, text=_TEXTS)
@@ -171,11 +163,3 @@ def test_a_long_name_is_soon_dealt_with(name: str) -> None:
     except FilterError as error:
         assert len(str(error)) < 500  # noqa: PT017 - either outcome is right
     assert time.process_time() - begun < 5
-
-
-def test_a_fixed_filter_that_is_none_is_refused() -> None:
-    """Where the grants are read, and not when somebody asks."""
-    with pytest.raises(FilterError, match="colour: there is no such field with the role `filter`; there are id, flag"):
-        parse_filters(FIELDS, [("colour", "red")])
-    assert parse_filters(FIELDS, []) == ()
-    assert isinstance(parse_filters(FIELDS, [("flag", "true")])[0], Condition)

@@ -1,21 +1,18 @@
 """How rows become Arrow, read back by two readers that are not ours: nanoarrow's and DuckDB's."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from app.query.answer.encoders import row_encoder
 from app.query.read.arrow_rows import ArrowRows
 from app.runtime.instants import MAX_US, MIN_US
 from app.schema.columns import Column
-from app.stores.source import END_OF_STREAM
-from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, as_declared, rows_of, sample_row
+from tests.query.sample_rows import COLUMNS, sample_row
 
 
 def written(columns: tuple[Column, ...], *batches: list[dict[str, Any]]) -> bytes:
@@ -60,13 +57,6 @@ def test_every_kind_has_the_type_that_exports_have() -> None:
     assert not inners.value_type.nullable
 
 
-def test_other_readers_read_the_values() -> None:
-    """What nanoarrow gives of a row is what was stored; JSON is its text."""
-    row = sample_row() | {"prices": [Decimal(0)]}  # its Python reader takes negative decimals for huge ones
-    found = nanoarrow.ArrayStream.from_readable(written(COLUMNS, [row])).read_all().to_pylist()
-    assert found == [row | {"tree": '{"a":[1,null]}'}]
-
-
 def test_duckdb_reads_the_stream() -> None:
     """With its own types, and nulls of each kind where there are some."""
     rows = [sample_row() | {"price": None, "inner": None, "tree": None, "names": []}, sample_row()]
@@ -81,25 +71,6 @@ def test_duckdb_reads_the_stream() -> None:
     prices, inners = sample_row()["prices"], sample_row()["inners"]
     assert served[0] == (None, None, None, [], prices, inners)
     assert served[1] == (Decimal("1.5"), sample_row()["inner"], '{"a":[1,null]}', ["a"], prices, inners)
-
-
-@given(st.lists(rows_of(DEEP_COLUMNS), min_size=1, max_size=4))
-def test_nanoarrow_reads_what_is_written(rows: list[dict[str, Any]]) -> None:
-    """The buffers are as the specification says, not only as our reader understands it."""
-    array = nanoarrow.ArrayStream.from_readable(written(DEEP_COLUMNS, rows)).read_all()
-    plain = ("flag", "count", "text", "raw", "at", "day", "clock", "flags", "days")
-    expected = [as_declared(DEEP_COLUMNS, row) for row in rows]
-    for found, row in zip(array.to_pylist(), expected, strict=True):
-        assert {name: found[name] for name in plain} == {name: row[name] for name in plain}
-
-
-def test_pieces_are_whole_messages() -> None:
-    """The schema, a batch for each list of rows, none for an empty one, and the mark of the end."""
-    encoder = row_encoder("arrow", COLUMNS)
-    assert nanoarrow.ArrayStream.from_readable(encoder.begin() + encoder.end()).read_all().to_pylist() == []
-    assert encoder.rows([]) == b""
-    assert encoder.end() == END_OF_STREAM
-    assert encoder.rows([sample_row()]) == encoder.rows([sample_row()])
 
 
 @pytest.mark.parametrize(
@@ -121,12 +92,6 @@ def test_an_instant_beyond_pythons_years_is_the_nearest_one(beyond: str, nearest
     ]
 
 
-def test_a_date_beyond_pythons_years_is_the_nearest_one() -> None:
-    """As an instant is."""
-    rows = [{"day": "10000-01-01"}, {"day": "0001-01-01 (BC)"}]
-    assert decoded(one("day"), rows) == [{"day": date.max}, {"day": date.min}]
-
-
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
@@ -140,13 +105,6 @@ def test_a_date_beyond_pythons_years_is_the_nearest_one() -> None:
 def test_a_decimal_that_a_numeric_cannot_hold_is_the_nearest_one(stored: str, expected: str) -> None:
     """A column that somebody widened to BIGNUMERIC does not cost the page."""
     assert decoded(one("price"), [{"price": Decimal(stored)}]) == [{"price": Decimal(expected)}]
-
-
-def test_what_is_no_number_stays_so() -> None:
-    """Arrow has NaN and the infinities, which JSON has not."""
-    nan, infinity = (row["ratio"] for row in decoded(one("ratio"), [{"ratio": float("nan")}, {"ratio": float("-inf")}]))
-    assert nan != nan  # noqa: PLR0124 - which is what NaN is known by
-    assert infinity == float("-inf")
 
 
 def test_a_null_struct_holds_nothing_that_its_fields_forbid() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.query.request.negotiation import MEDIA_TYPES, Format, choose_format
+from app.query.request.negotiation import choose_format
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,3 @@ def test_the_parameter_goes_before_accept() -> None:
     assert choose_format("json", "application/x-ndjson") == "json"
     assert choose_format("ndjson", "application/json") == "ndjson"
     assert choose_format("arrow", "application/json") == "arrow"
-
-
-@pytest.mark.parametrize("chosen", MEDIA_TYPES)
-def test_each_format_is_chosen_by_the_media_type_it_is_served_as(chosen: Format) -> None:
-    """A caller may ask again with the Content-Type it was given."""
-    assert choose_format(None, MEDIA_TYPES[chosen]) == chosen

@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.query.answer.contract import row_schema
-from app.query.request.negotiation import MEDIA_TYPES
 from app.query.request.parameters import CANARY, PAGE_PARAMETERS, RECORD_PARAMETERS
 from app.query.request.stats import STATS_PARAMETERS
-from app.schema.table import records_table
 from sluice.testing.service import running
 from tests.contract.stores import RECORDS
-from tests.query.sample_rows import Everything
 
 
 @pytest.fixture(scope="module")
@@ -64,28 +60,3 @@ def test_the_openapi_document_has_the_columns_of_the_record(document: dict[str, 
     assert row["properties"]["ingest_time"]["format"] == "date-time"
     assert "type" not in row["properties"]["data"]
     assert "required" not in row
-
-
-def test_columns_of_every_kind_have_a_schema() -> None:
-    """Lists, nested structs and exact decimals are described as they are served; structs by names of their own."""
-    row = row_schema(records_table(Everything)).schema
-    properties = row["properties"]
-    assert properties["price"]["type"] == ["string", "null"]
-    assert properties["raw"] == {"type": "string", "contentEncoding": "base64"}
-    assert properties["prices"]["items"]["type"] == "string"
-    inner, null = properties["inner"]["anyOf"]
-    assert (inner.name, null) == ("StoredRecord.inner", {"type": "null"})
-    assert list(properties["inners"]["items"].schema["properties"]) == ["amount", "label"]
-    assert "required" not in str(row)
-
-
-def test_a_page_is_described_in_every_format(document: dict[str, Any]) -> None:
-    """As a document or its explanation, as rows, and as what JSON Schema cannot describe; without parameters."""
-    content = document["paths"]["/v1/records"]["get"]["responses"]["200"]["content"]
-    assert list(content) == [media_type.partition(";")[0] for media_type in MEDIA_TYPES.values()]
-    page, lines, csv, arrow = (each["schema"] for each in content.values())
-    names = [each["$ref"].rpartition("/")[2] for each in (*page["anyOf"], lines)]
-    assert names == ["RecordPage", "Explanation", "StoredRecord"]
-    assert content["application/json"]["example"]["next_cursor"] is None, "null is not left out"
-    assert csv["type"] == "string"
-    assert "type" not in arrow

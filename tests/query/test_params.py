@@ -31,13 +31,6 @@ def _window(query: str) -> TimeRange:
     return _parse(query).window
 
 
-def test_without_parameters_the_last_hour_is_asked_for() -> None:
-    """The window is the hour before now as far as it is settled; a hundred records, oldest first, any format."""
-    assert _window("") == TimeRange(NOW_US - HOUR_US, HORIZON_US)
-    scan = _parse("")
-    assert (scan.limit, scan.descending, scan.columns, scan.format) == (100, False, RECORDS.columns, "json")
-
-
 @pytest.mark.parametrize(
     ("query", "since_us", "until_us"),
     [
@@ -121,23 +114,6 @@ def test_a_wrong_parameter_is_named_with_an_example(query: str, name: str, messa
     assert (error.name, bool(error.example)) == (name, True)
     assert message in error.message
     assert len(caught.value.detail) < 400
-
-
-def test_all_wrong_parameters_are_named_at_once() -> None:
-    """Nobody has to mend a query one error at a time."""
-    with pytest.raises(ProblemError) as caught:
-        _parse("limit=0&order=up&since=x&colour=red&until=y")
-    assert {error.name for error in caught.value.errors} == {"limit", "order", "since", "colour", "until"}
-
-
-@pytest.mark.parametrize(("name", "hint"), [("limt", "did you mean limit?"), ("zzz", "The parameters are since")])
-def test_an_unknown_parameter_is_refused_with_the_known_ones(name: str, hint: str) -> None:
-    """A misspelt parameter never goes unnoticed."""
-    with pytest.raises(ProblemError) as caught:
-        _parse(f"{name}=1")
-    (error,) = caught.value.errors
-    assert hint in error.message
-    assert all(known in error.message for known in PAGE_PARAMETERS)
 
 
 @pytest.mark.parametrize(

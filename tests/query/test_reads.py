@@ -90,21 +90,6 @@ async def test_a_read_that_ends_before_it_began_leaves_nothing_behind(steps: int
     assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
-async def test_without_reads_there_is_nothing_to_wait_for() -> None:
-    """Nor when the last one ends."""
-    clock, go = FakeClock(), asyncio.Event()
-    reads = Reads(clock)
-    await reads.drain(8.0)
-    reads = Reads(clock)
-    last = asyncio.create_task(reads.answer(REQUEST, answer_after(go)))
-    await turns()
-    draining = asyncio.create_task(reads.drain(8.0))
-    await turns()
-    go.set()
-    await draining
-    assert (await last).content == b"done"
-
-
 async def test_a_cancelled_handler_is_no_stop() -> None:
     """Who cancels the handler sees it cancelled."""
     reads = Reads(FakeClock())

@@ -1,6 +1,5 @@
 """Where a reader stands, and the cursors that take it on."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,7 +8,7 @@ import pytest
 from app.http.problems import FieldError, ProblemError
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.request.filters import fingerprint, parse_filters
-from app.query.request.scan import Now, Scan, originals, parse_scan, position_of, queryable
+from app.query.request.scan import Now, Scan, originals, parse_scan, queryable
 from app.runtime.instants import DAY_US, HOUR_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import CANDIDATES, IS_COPY, Position
@@ -23,24 +22,6 @@ BY_ID = parse_filters(FIELDS, [("id", "x")])
 def day(now: Now = NOW, **asked: Any) -> Scan:
     """Start a scan of at most a day."""
     return start(now, max_window_us=DAY_US, **asked)
-
-
-@pytest.mark.parametrize(
-    ("until_us", "latest", "end_us"),
-    [
-        (None, False, T0_US),
-        (None, True, T0_US + 40),
-        (T0_US - 5, False, T0_US - 5),
-        (T0_US + 5, False, T0_US),
-        (T0_US + 5, True, T0_US + 5),
-        (T0_US + 50, True, T0_US + 40),
-        (T0_US - 2 * HOUR_US, False, T0_US - HOUR_US),
-    ],
-)
-def test_a_window_ends_where_the_request_may_look(until_us: int | None, end_us: int, *, latest: bool) -> None:
-    """At what is settled, or at the latest row there can be."""
-    scan = day(since_us=T0_US - HOUR_US, until_us=until_us, latest=latest)
-    assert scan.window == TimeRange(T0_US - HOUR_US, end_us)
 
 
 def test_a_window_is_no_longer_than_it_may_be() -> None:
@@ -137,12 +118,6 @@ def test_what_an_earlier_page_knew_to_be_settled_stays_so(
         settled=Position(T0_US + expected, ""),
     )
     assert day(cursor=encode_cursor(cursor)).settled == cursor.settled
-
-
-def test_a_position_is_that_of_a_row() -> None:
-    """By its stamp and its delivery."""
-    row = {"ingest_time": datetime(2023, 11, 14, 22, 13, 20, 7, tzinfo=UTC), "delivery_key": "k"}
-    assert position_of(row) == Position(T0_US + 7, "k")
 
 
 @pytest.mark.parametrize(

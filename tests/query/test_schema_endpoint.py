@@ -6,9 +6,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from app.query.answer.schema import SCHEMA, table_entry
 from app.record import load_record_type
-from app.schema.filters import filter_table
 from app.schema.table import records_table, rejects_table, schema_version
 from sluice.testing.service import GOOD, running
 
@@ -38,16 +36,6 @@ async def test_the_schema_tells_the_columns_of_both_tables() -> None:
     assert columns["ingest_time"]["is_added"]
 
 
-def test_nested_fields_stand_after_what_holds_them() -> None:
-    """By dotted path, with the filters of the field itself."""
-    entry = table_entry(FLIGHTS, "/v1/records")
-    paths = [column.path for column in entry.columns]
-    assert paths.index("schedule") + 1 == paths.index("schedule.departure_local")
-    fields = filter_table(FLIGHTS)
-    assert {column.path for column in entry.columns if column.operators or column.groupable} == set(fields)
-    assert [column.path for column in entry.columns if column.is_id] == ["id"]
-
-
 async def test_the_schema_is_the_one_a_record_is_checked_by() -> None:
     """What it takes is stored, and what it refuses is rejected."""
     async with running() as service:
@@ -74,11 +62,6 @@ async def test_what_has_not_changed_is_not_sent_again(path: str) -> None:
         assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
         wrong = await service.client.get(path, params={"table": "records"})
         assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_parameter")
-
-
-def test_the_route_is_for_every_caller() -> None:
-    """It shows no record, so whoever is let in may read it, whatever it may do besides."""
-    assert SCHEMA.scope is None
 
 
 def version_of(*fields: tuple[str, Any]) -> str:

@@ -42,15 +42,6 @@ def test_slices_of_the_feed_cover_the_window(window: tuple[int, int], *, descend
     assert _check_cover(_feed(*window, descending=descending), *window, descending=descending) <= 37
 
 
-@pytest.mark.parametrize("descending", [False, True])
-def test_slices_grow_from_the_first_to_a_day(*, descending: bool) -> None:
-    """Each is six times as long as the one before; the last is what remains."""
-    lengths = [part.to_us - part.from_us for part in _feed(0, 3 * DAY_US, descending=descending)]
-    assert lengths[:6] == [10 * SECOND_US * 6**power for power in range(6)]
-    assert lengths[6] == DAY_US
-    assert sum(lengths) == 3 * DAY_US
-
-
 @given(window=_windows(), descending=st.booleans())
 def test_slices_end_where_partitions_do(window: tuple[int, int], *, descending: bool) -> None:
     """So none is read twice; and a month still has three dozen slices."""
@@ -77,13 +68,6 @@ def test_the_first_slice_is_the_rest_of_its_partition(
     assert next(_hourly(*window, descending=descending)) == TimeRange(*first)
 
 
-def test_behind_a_short_rest_comes_one_partition_and_not_six() -> None:
-    """Slices grow by what was covered, up to a day."""
-    since_us = 11 * HOUR_US - 2 * MINUTE_US
-    hours = [(part.to_us - part.from_us) / HOUR_US for part in _hourly(since_us, 90 * HOUR_US, descending=False)]
-    assert hours == [2 / 60, 1, 6, 24, 24, 24]
-
-
 @given(
     window=_windows(),
     descending=st.booleans(),
@@ -101,13 +85,3 @@ def test_pieces_of_a_slice_cover_it(window: tuple[int, int], unit_us: int, *, de
         counts = [-(-piece.to_us // unit_us) - piece.from_us // unit_us for piece in pieces]
         assert set(counts[:-1]) == {-(-touched // 6)}
         assert counts[-1] <= counts[0]
-
-
-@pytest.mark.parametrize(
-    ("descending", "edges_h"),
-    [(False, [(1, 3), (3, 5), (5, 7), (7, 9), (9, 10)]), (True, [(8, 10), (6, 8), (4, 6), (2, 4), (1, 2)])],
-)
-def test_pieces_are_of_equally_many_units(edges_h: list[tuple[int, int]], *, descending: bool) -> None:
-    """But for the last one to be read, which has what remains."""
-    pieces = cut(TimeRange(HOUR_US, 10 * HOUR_US), descending=descending, unit_us=HOUR_US)
-    assert [(piece.from_us // HOUR_US, piece.to_us // HOUR_US) for piece in pieces] == edges_h

@@ -57,15 +57,6 @@ async def test_only_a_bucket_that_is_still_filling_is_partial() -> None:
         assert (await ask(query))[0]["partial"] is partial, query
 
 
-async def test_nothing_is_asked_of_the_store_for_an_empty_window() -> None:
-    """There are no buckets; without `by` there is one series, as ever."""
-    found, queries = await ask("since=now")
-    assert found["series"] == [{"key": None, "records": 0, "values": {"count": []}}]
-    assert (found["buckets"], found["partial"], queries) == ([], False, [])
-    found, queries = await ask("since=now&by=day")
-    assert (found["buckets"], found["series"], found["omitted_groups"], queries) == ([], [], 0, [])
-
-
 async def test_series_come_in_their_order_and_the_rest_is_counted() -> None:
     """By place, whatever the order of the rows; `records` is the sum over the buckets."""
     rows = [
@@ -78,13 +69,6 @@ async def test_series_come_in_their_order_and_the_rest_is_counted() -> None:
         {"key": None, "records": 4, "values": {"count": [4, 0, 0]}},
     ]
     assert found["omitted_groups"] == 50
-
-
-async def test_what_json_has_no_number_for_is_null() -> None:
-    """An average may be too large for a floating-point number."""
-    row = {"bucket": 0, "records": 3, "metric_0": float("inf"), "metric_1": float("nan"), "metric_2": float("-inf")}
-    found, _ = await ask("since=-PT2M&bucket=P1D&metric=avg:level,max:level,min:level", row)
-    assert list(found["series"][0]["values"].values()) == [[None], [None], [None]]
 
 
 async def test_many_rows_make_the_same_answer_as_few() -> None:

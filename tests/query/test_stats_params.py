@@ -1,24 +1,19 @@
 """The parameters of statistics: what is understood, and what is refused and how."""
 
-from typing import Annotated
 from urllib.parse import urlencode
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Meta
 
 from app.http.problems import ProblemError
-from app.query.request.scan import WITHOUT_CANARIES, Now, queryable
+from app.query.request.scan import Now
 from app.query.request.stats import (
     AUTO_BUCKETS,
     COUNT,
-    DELAY,
     MAX_BUCKETS,
     MAX_METRICS,
     STATS_PARAMETERS,
-    Buckets,
     StatsRequest,
     cut_in_buckets,
     length_text,
@@ -27,11 +22,10 @@ from app.query.request.stats import (
     shortest_round_us,
     stats_parameters,
 )
-from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
+from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
-from app.schema.table import records_table
 from app.stores.query import Metric
 from tests.contract.readings import SUBJECT
 from tests.contract.stores import RECORDS
@@ -43,20 +37,6 @@ _FIELDS = ["source", "number", "level", "price", "valid", "day", "at", "site.flo
 
 def _parse(query: str) -> StatsRequest:
     return parse_stats_request(query, SUBJECT, Now(NOW_US, HORIZON_US, NOW_US + SECOND_US))
-
-
-def test_without_parameters_the_last_hour_is_counted() -> None:
-    """As far as it is settled, in the shortest round buckets that make about 120."""
-    found = _parse("")
-    assert found == StatsRequest(
-        window=TimeRange(NOW_US - HOUR_US, HORIZON_US),
-        buckets=Buckets((NOW_US - HOUR_US) // (30 * SECOND_US) * 30 * SECOND_US, 30 * SECOND_US, 120),
-        is_fixed=False,
-        is_open=True,
-        by=None,
-        metrics=(COUNT,),
-        conditions=(WITHOUT_CANARIES,),
-    )
 
 
 @pytest.mark.parametrize(
@@ -74,25 +54,6 @@ def test_auto_picks_a_round_bucket(since: str, until: str, bucket: str, count: i
     """However long the window is, there are about 120 at most."""
     found = _parse(urlencode({"since": since, "until": until})).buckets
     assert (length_text(found.length_us), found.count) == (bucket, count)
-
-
-@pytest.mark.parametrize(
-    ("text", "length_us", "canonical"),
-    [
-        ("PT1S", SECOND_US, "PT1S"),
-        ("PT1.5S", SECOND_US * 3 // 2, "PT1.5S"),
-        ("PT90S", 90 * SECOND_US, "PT1M30S"),
-        ("PT5M", 5 * MINUTE_US, "PT5M"),
-        ("PT60M", HOUR_US, "PT1H"),
-        ("P1DT2H", 26 * HOUR_US, "P1DT2H"),
-        ("P366D", 366 * DAY_US, "P366D"),
-    ],
-)
-def test_a_duration_is_a_bucket(text: str, length_us: int, canonical: str) -> None:
-    """Each has one form in the answer, whichever it was asked for in."""
-    assert parse_length(text) == length_us
-    assert length_text(length_us) == canonical
-    assert parse_length(canonical) == length_us
 
 
 @pytest.mark.parametrize(
@@ -181,31 +142,6 @@ def test_the_parameters_name_the_fields_of_the_record_type() -> None:
     fields = filter_table(RECORDS)
     assert stats_parameters(fields)["metric"] == STATS_PARAMETERS["metric"]
     assert stats_parameters({}) == STATS_PARAMETERS
-
-
-def test_a_number_that_is_computed_needs_no_field() -> None:
-    """Until the record type has a field of its name, in whose place nothing else is computed."""
-    (metric,) = _parse("metric=p95:delay").metrics
-    assert metric == Metric("p95:delay", "p95", DELAY, Kind.FLOAT64, is_computed=True)
-    for aggregates in (True, False):
-        roles = {"sluice": ["aggregate"] if aggregates else []}
-        table = records_table(
-            msgspec.defstruct("Late", [("delay", Annotated[int, Meta(extra=roles)])], forbid_unknown_fields=True)
-        )
-        subject = queryable(table, 31)
-        if aggregates:
-            (metric,) = parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US)).metrics
-            assert metric == Metric("p95:delay", "p95", DELAY, Kind.INT64)
-        else:
-            with pytest.raises(ProblemError, match="'delay': there is no such field to compute with"):
-                parse_stats_request("metric=p95:delay", subject, Now(NOW_US, HORIZON_US, NOW_US))
-
-
-def test_where_there_are_no_numbers_only_the_computed_one_is_known() -> None:
-    """The default record has none."""
-    subject = queryable(RECORDS, 31)
-    with pytest.raises(ProblemError, match="known: delay"):
-        parse_stats_request("metric=avg:data.n", subject, Now(NOW_US, HORIZON_US, NOW_US))
 
 
 @given(

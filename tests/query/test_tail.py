@@ -71,19 +71,6 @@ async def test_equal_tails_share_one_read_and_what_it_writes(stage: Stage) -> No
         await listener.hang_up()
 
 
-async def test_other_filters_are_read_for_themselves(stage: Stage) -> None:
-    """Once for each."""
-    listeners = [stage.listen(conditions=conditions) for conditions in (source("a"), source("b"), source("b"))]
-    await stage.turn()
-    stage.sheet.asked.clear()
-    stage.sheet.settled_us += 1
-    await stage.turn(POLL_S)
-    assert len(stage.sheet.asked) == 2
-    assert len({repr(conditions) for _, conditions in stage.sheet.asked}) == 2
-    for listener in listeners:
-        await listener.hang_up()
-
-
 async def test_the_last_tail_ends_the_query_that_it_waits_for(stage: Stage) -> None:
     """Nobody asks the store for nobody."""
     one, other = stage.listen(), stage.listen()
@@ -98,32 +85,6 @@ async def test_the_last_tail_ends_the_query_that_it_waits_for(stage: Stage) -> N
     asked = len(stage.sheet.asked)
     await stage.turn(10 * POLL_S)
     assert len(stage.sheet.asked) == asked
-
-
-async def test_who_begins_in_the_past_catches_up_and_then_shares() -> None:
-    """Page by page up to the horizon, and no query of its own from there on."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.answer.batches.MAX_LIMIT", 2)
-        stage = Stage()
-        hour_us = 3_600_000_000
-        stage.sheet.put(1, 2, 3, 4, 5)
-        stage.sheet.settled_us = T0_US + hour_us
-        current, late = stage.listen(at(hour_us)), stage.listen()
-        await stage.turn()
-        assert [begins for begins, _ in stage.sheet.asked] == [
-            BEGIN,
-            Position(T0_US + 2, "k1"),
-            Position(T0_US + 4, "k3"),
-        ]
-        assert late.keys == ["k0", "k1", "k2", "k3", "k4"]
-        stage.sheet.asked.clear()
-        stage.sheet.put(hour_us + 7)
-        await stage.turn(POLL_S)
-        assert late.keys == ["k0", "k1", "k2", "k3", "k4", "k5"]
-        assert current.keys == ["k5"]
-        assert stage.sheet.asked == [(at(hour_us), ())]
-        await current.hang_up()
-        await late.hang_up()
 
 
 async def test_a_slow_tail_takes_no_memory_and_loses_nothing() -> None:

@@ -1,18 +1,13 @@
 """When a tail says that there is nothing, when it ends, and what comes of a store that fails."""
 
-import asyncio
 import logging
-from typing import Any
 
 import pytest
 
 from app.query.answer.batches import PATIENCE_S
 from app.query.answer.tail import PING_S
-from app.query.read.reads import Reads
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
-from sluice.testing.clock import FakeClock
-from sluice.testing.pace import patience_s
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at
@@ -35,17 +30,6 @@ async def test_a_quiet_stream_pings_and_tells_how_far_it_came(stage: Stage) -> N
     assert listener.pieces[told:] == [b": ping\n\n"]
     assert len(listener.events) == 1
     await listener.hang_up()
-
-
-async def test_pings_come_while_a_query_of_its_own_takes_long(stage: Stage) -> None:
-    """Proxies would close a connection that says nothing."""
-    stage.sheet.settled_us += 3_600_000_000
-    stage.sheet.answers.clear()
-    listener = stage.listen()
-    await stage.turn(2 * PING_S)
-    assert listener.source.comments == ["ping", "ping"]
-    await listener.hang_up()
-    assert stage.sheet.given_up == 1
 
 
 async def test_a_stream_ends_itself_and_says_where() -> None:
@@ -140,21 +124,6 @@ async def test_after_a_long_failure_streams_end_with_the_problem(stage: Stage, h
     assert stage.is_idle
 
 
-@pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
-async def test_a_defect_ends_the_stream_and_is_logged(
-    stage: Stage, horizon: Position, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nobody waits for what will not come."""
-    stage.sheet.settled_us = horizon.ingest_us
-    stage.sheet.failure = KeyError("a defect")
-    listener = stage.listen()
-    await stage.turn()
-    assert listener.has_ended()
-    assert [(event.name, event.data["code"]) for event in listener.events] == [("error", "internal")]
-    assert "unexpected failure of a tail" in caplog.text
-    assert "a defect" not in str(listener.events)
-
-
 async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
     """No timer, no query and no place that is taken."""
     listener = stage.listen()
@@ -163,20 +132,3 @@ async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
     await stage.turn(PING_S)  # the pauses of what it cancelled are over
     assert not [timer for _, _, timer in stage.clock._timers if timer.call is not None]
     assert stage.is_idle
-
-
-async def test_a_stream_that_begins_while_the_service_stops_is_told_so() -> None:
-    """It was admitted a moment before."""
-    reads, told = Reads(FakeClock()), asyncio.Event()
-
-    class Staying:
-        async def receive(self) -> None:
-            await asyncio.Event().wait()
-
-    async def send_all() -> None:
-        await told.wait()
-
-    request: Any = Staying()
-    reads.stopping.set()
-    async with asyncio.timeout(patience_s(60)):
-        await reads.stream(request, send_all(), told.set)

@@ -7,10 +7,7 @@ import msgspec
 import pytest
 
 from app.auth.grants import Principal
-from app.openapi.document import make_document
-from app.query.answer.tail import EVENTS
 from app.query.read.reads import Reads
-from app.query.request.parameters import TAIL_PARAMETERS
 from app.runtime.instants import to_text
 from sluice.testing.clock import FakeClock
 from tests.contract.application import application, principal, query_application
@@ -84,13 +81,6 @@ async def test_records_come_as_they_are_stored(running: Running) -> None:
         assert stream.named("record") == [{"id": "a", "data": {"n": 1}}, {"id": "b", "data": {"n": 1}}]
 
 
-async def test_a_head_has_the_headers_alone(running: Running) -> None:
-    """And no stream, so no place among those that may be read."""
-    for _ in range(3):
-        stream = await running.answer(method="HEAD")
-        assert (stream.status, stream.headers, stream.body) == (200, HEADERS, b"")
-
-
 async def test_a_client_goes_on_by_last_event_id_by_cursor_and_by_since(running: Running) -> None:
     """Every one of them leads right behind what was read; the header goes before the others."""
     begin = to_text(running.clock.now_us())
@@ -149,27 +139,6 @@ async def test_a_cursor_of_another_query_is_refused(running: Running) -> None:
             assert (answer.status, problem["code"], problem["detail"]) == (400, "invalid_cursor", told)
 
 
-@pytest.mark.parametrize(
-    ("query", "name", "words"),
-    [
-        ({"until": "now"}, "until", "there is no such parameter"),
-        ({"since": "now", "cursor": "x"}, "since", "omit this parameter, or the cursor"),
-        ({"since": "-P32D"}, "since", "at most 31 days ago"),
-        ({"since": "yesterday"}, "since", "expected an instant"),
-        ({"fields": "id,nothing"}, "fields", "there is no field 'nothing'"),
-        ({"source.near": "a"}, "source.near", "source"),
-    ],
-)
-async def test_what_is_wrong_is_told(running: Running, query: dict[str, str], name: str, words: str) -> None:
-    """Before any stream begins."""
-    answer = await running.answer(PATH, query)
-    problem = msgspec.json.decode(answer.body)
-    assert (answer.status, problem["code"]) == (400, "invalid_parameter")
-    (error,) = problem["errors"]
-    assert error["name"] == name
-    assert words in error["message"]
-
-
 async def test_filters_hold_and_those_of_the_caller_cannot_be_escaped(running: Running) -> None:
     """Its own and the fixed ones; and another caller's cursor opens nothing."""
     running.principals |= {"a": principal("a", source="a"), "b": principal("b", source="b")}
@@ -198,20 +167,3 @@ async def test_a_json_value_with_line_ends_stays_one_event(running: Running) -> 
     async with reading(running.app, PATH, {"since": to_text(T0_US), "fields": "data"}) as stream:
         await until(lambda: bool(stream.named("record")), running.clock)
     assert stream.named("record") == [{"data": {"n": 1}}]
-
-
-async def test_the_document_describes_the_stream(running: Running) -> None:
-    """Parameters, the header, the media type with an example that a client can read, and the problems."""
-    operations = make_document(running.app.routes)["paths"][PATH]
-    assert {operation["operationId"] for operation in operations.values()} == {"tailRecords", "tailRecordsHead"}
-    operation = operations["get"]
-    named = [(parameter["in"], parameter["name"]) for parameter in operation["parameters"]]
-    assert named[: len(TAIL_PARAMETERS)] == [("query", name) for name in TAIL_PARAMETERS]
-    assert ("query", "source.in") in named
-    assert named[-1] == ("header", "Last-Event-ID")
-    assert {"200", "400", "429", "503"} <= set(operation["responses"])
-    content = operation["responses"]["200"]["content"][EVENTS]
-    assert content["schema"] == {"description": "Server-sent events."}
-    assert content["example"].startswith("retry: 2000\nid: ")
-    assert "event: record\nid: " in content["example"]
-    assert "60 seconds" in operation["description"]
