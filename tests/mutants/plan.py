@@ -33,7 +33,7 @@ MODULES = {
             "tests/ingest/decode/test_record_versions.py",
             "tests/ingest/test_personal_data.py",
             "tests/ingest/decode/test_one_pass.py",
-            "tests/ingest/test_message_budgets.py",
+            "tests/ingest/decode/test_light.py",
         ),
     ),
 }
