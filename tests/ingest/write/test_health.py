@@ -7,10 +7,10 @@ import pytest
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.write.health import LOOK_AGAIN_S, SinkHealth, StallWatchdog
 from app.ingest.write.retry_policy import Trip
-from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Uncertain
+from app.stores.sink import ColumnsPending, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
 from sluice.testing.clock import FakeClock
 from tests.ingest.bench import Bench
-from tests.ingest.scripted import turns
+from tests.ingest.scripted import reply_later, turns
 
 MISSING = SetupError(SinkState.NOT_FOUND, "no table")
 AWAY = SetupError(SinkState.UNREACHABLE, "connection refused")
@@ -33,6 +33,20 @@ async def test_what_stands_in_the_way_shows_before_the_first_message_and_goes_wh
     assert bench.state() is SinkState.ACTIVE
     assert isinstance(await bench.submit(b"b"), Durable)
     watching.cancel()
+
+
+async def test_messages_that_wait_are_told_at_once_when_a_look_finds_an_obstacle() -> None:
+    """Nobody waits for a table that is known not to be there; what is in flight keeps its own outcome."""
+    answer = reply_later()
+    bench = Bench(answer)
+    first = bench.submit(b"a")
+    await turns()
+    second = bench.submit(b"b")
+    await turns()
+    bench.writer.record_check(MISSING)
+    assert await second == Unavailable("the store is not ready to accept records: NOT_FOUND", 30.0)
+    answer.set_result(Stored())
+    assert isinstance(await first, Durable)
 
 
 async def test_a_look_does_not_end_a_pause_it_knows_nothing_about() -> None:

@@ -1,6 +1,7 @@
 """Rows that are late are appended once more under another key: each order of events, under a fake clock."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import pytest
@@ -28,6 +29,20 @@ def fenced(*replies: Reply) -> Bench:
     bench = Bench(*replies)
     bench.appender.fence = FENCE
     return bench
+
+
+async def test_a_late_batch_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody should know that the process was held up; nothing of it is left when it is stored again."""
+    caplog.set_level(logging.WARNING, "sluice.writer")
+    bench = fenced(LATE, Stored(), LATE)
+    assert await asyncio.gather(*[bench.submit(b"a", b"b"), bench.submit(b"c")]) == [Durable()] * 2
+    assert await bench.submit(b"d") == Durable()
+    assert bench.writer._metrics.late_rows == {"records": 4}
+    assert (bench.writer._open_bytes, len(caplog.messages)) == (0, 2)
+    assert caplog.messages[0] == (
+        "table records: 3 rows of 2 messages were committed so late after their timestamp that readers may have passed "
+        "them; they are appended once more under another key"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,4 +150,6 @@ async def test_a_repair_that_the_end_of_the_process_cuts_short_is_told(caplog: p
     await bench.clock.advance(1)
     await closing
     assert isinstance(await waiting, Unavailable)
-    assert "1 late rows were not stored again" in caplog.text
+    assert caplog.messages[-1] == (
+        "table records: 1 late rows were not stored again: readers that have passed them will not see them"
+    )
