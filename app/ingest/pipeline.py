@@ -23,7 +23,7 @@ from app.runtime.clock import MICROSECONDS
 from app.runtime.ledger import Holding
 from app.schema.protection import hasher_of
 from app.schema.table import REJECTS, Table
-from app.settings.rules import ENVELOPE_BYTES
+from app.settings.ingest import ENVELOPE_BYTES
 from app.stores.sink import RowEncode, RowError
 from app.stores.source import QueryError
 from app.telemetry.metrics import NO_STREAM

@@ -6,6 +6,9 @@ from msgspec import Meta
 
 from app.settings.fields import MIB, Count, Room, Seconds
 
+# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaping in JSON may turn a byte into six.
+ENVELOPE_BYTES = 1_000_000
+
 
 class IngestSettings(Room, frozen=True, kw_only=True):
     """The subscription as deployed, the load that is admitted, and the limits of a message."""
@@ -35,7 +38,7 @@ class IngestSettings(Room, frozen=True, kw_only=True):
     ] = 96 * MIB
     max_record_bytes: Annotated[
         Count,
-        Meta(description="Bytes of one record; a larger record is rejected. It must be below the bytes of one append."),
+        Meta(le=9_000_000 - ENVELOPE_BYTES, description="Bytes of one record; a larger record is rejected."),
     ] = 4 * MIB
 
     # Not settings (app.settings.fields).

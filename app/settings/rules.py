@@ -12,15 +12,11 @@ from app.settings.store import StoreSettings
 if TYPE_CHECKING:
     from app.settings.load import Settings
 
-# Pub/Sub allows 100 attributes of 256 + 1,024 bytes and a key of 1,024; escaping in JSON may turn a byte into six.
-ENVELOPE_BYTES = 1_000_000
-
 
 def disagreements(settings: "Settings", environ: Mapping[str, str]) -> list[str]:
     """Return the problems of `settings`, read from `environ`; none if they agree."""
     return [
         *_clock_problems(settings.ingest, settings.store, settings.query),
-        *_size_problems(settings.ingest),
         *_type_problems(environ),
         *_access_problems(settings.auth, settings.server, environ),
         *_store_problems(settings),
@@ -67,16 +63,6 @@ def _type_problems(environ: Mapping[str, str]) -> list[str]:
             "the mapping too, first and as `records`, and unset SLUICE_RECORD"
         ]
     return []
-
-
-def _size_problems(ingest: IngestSettings) -> list[str]:
-    most = ingest.max_batch_bytes - ENVELOPE_BYTES
-    if ingest.max_record_bytes <= most:
-        return []
-    return [
-        f"SLUICE_MAX_RECORD_BYTES ({ingest.max_record_bytes}) must be at most {most}: a record and its envelope must "
-        "fit in one append"
-    ]
 
 
 def _access_problems(auth: AuthSettings, server: ServerSettings, environ: Mapping[str, str]) -> list[str]:

@@ -82,15 +82,6 @@ async def test_the_refusal_says_what_was_used_and_when_to_come_back() -> None:
     assert door.refusals == {"caller": 1, "instance": 1}
 
 
-async def test_the_services_own_reads_are_the_instances_and_no_callers() -> None:
-    """A canary is looked for by nobody."""
-    door = Door(100)
-    door.budget.charge(100 * MIB)
-    refused = await door.read("a", 1)
-    assert refused is not None
-    assert refused.members["limit_bytes"] == 100 * MIB
-
-
 async def test_what_outlives_a_request_is_still_paid_by_its_caller() -> None:
     """As the poll of a tail is, which reads for all subscribers."""
     door = Door(100)

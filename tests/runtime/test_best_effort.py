@@ -47,30 +47,3 @@ async def test_while_a_service_fails_one_call_in_each_pause_tries_it() -> None:
     await service.clock.advance(PAUSE_S)
     first = service.asked
     assert [await service.ask() for _ in range(3)] == [first + 1, first + 2, first + 3]
-
-
-async def hanging(service: Service) -> "asyncio.Task[int | None]":
-    """Return a call that has reached the service, which hangs."""
-    service.hangs = True
-    service.reached.clear()
-    call = asyncio.create_task(service.ask())
-    await service.reached.wait()
-    return call
-
-
-async def test_a_cancelled_call_is_no_failure_and_a_cancelled_probe_is_followed_by_another() -> None:
-    """A client that leaves says nothing about the service."""
-    service = Service()
-    (await hanging(service)).cancel()
-    service.hangs = False
-    assert await service.ask() == 2
-    service.fails = True
-    await service.ask()
-    service.fails = False
-    await service.clock.advance(PAUSE_S)
-    (await hanging(service)).cancel()
-    service.hangs = False
-    assert await service.ask() is None
-    await service.clock.advance(PAUSE_S)
-    assert await service.ask() == 5
-    assert service.warnings == ["ConnectionError"]

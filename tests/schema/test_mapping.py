@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.record import Record
 from app.schema.columns import Column, Kind, Mode, Role, columns_of
 from tests.schema.values import Colour, Level
 
@@ -77,20 +76,6 @@ def test_descriptions_and_roles_are_taken_from_either_side_of_optional() -> None
         found = column(annotation)
         assert found.description == "How many."
         assert found.roles == {Role.FILTER, Role.AGGREGATE}
-
-
-def test_fixed_sets_of_values_are_closed() -> None:
-    """Enum and Literal need no check of their values, other types do."""
-    assert [column(kind).closed for kind in (Level, Literal[1], int)] == [True, True, False]
-
-
-def test_inherited_fields_come_first() -> None:
-    """A record type that extends another has the columns of both, in the order of the fields."""
-
-    class Extended(Record, frozen=True, kw_only=True):
-        total: float
-
-    assert [found.name for found in columns_of(Extended)] == ["id", "timestamp", "source", "data", "total"]
 
 
 def test_a_generic_struct_is_walked_with_its_arguments() -> None:

@@ -1,6 +1,5 @@
 """Declarations of versions: what is refused, and what the commands print."""
 
-import json
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -10,9 +9,7 @@ from msgspec import Meta
 
 from app.record import RecordTypeError, Versions
 from app.schema.filters import checked_table
-from app.streams import make_streams
-from tests.cli.schema_command import main
-from tests.ingest.versions import BY_ATTRIBUTE, BY_MEMBER, OrderV1, OrderV2, OrderV3
+from tests.ingest.versions import BY_ATTRIBUTE, BY_MEMBER, OrderV2, OrderV3
 
 
 class Plain(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,25 +86,3 @@ def test_the_table_is_that_of_the_newest() -> None:
     for versions in (BY_ATTRIBUTE, BY_MEMBER):
         table = checked_table(versions)
         assert (table.columns, table.id, table.record_type) == (plain.columns, plain.id, OrderV3)
-
-
-def test_versions_are_a_stream() -> None:
-    """A stream may have versions, as it may have a type."""
-    streams = make_streams({"orders": BY_MEMBER, "plain": Plain}, default_retention_days=1)
-    assert streams.default.table.versions is BY_MEMBER
-    assert streams.table("plain").versions is None
-
-
-def test_the_commands_print_the_newest_and_all(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table is that of the newest type; the JSON Schema allows each, newest first."""
-    record = ["--record", "tests.ingest.versions:BY_ATTRIBUTE"]
-    assert main([*record, "bigquery"]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert main(["--record", "tests.ingest.versions:OrderV3", "bigquery"]) == 0
-    assert json.loads(capsys.readouterr().out) == printed
-    assert main([*record, "jsonschema"]) == 0
-    schema = json.loads(capsys.readouterr().out)
-    assert [each["$ref"] for each in schema["anyOf"]] == [
-        f"#/$defs/{each.__name__}" for each in (OrderV3, OrderV2, OrderV1)
-    ]
-    assert schema["$defs"].keys() == {"OrderV1", "OrderV2", "OrderV3"}

@@ -8,7 +8,7 @@ from app.record import Record, RecordTypeError
 from app.schema.table import REJECTS
 from app.settings.store import StoreSettings
 from app.streams import MAX_STREAMS, Stream, StreamsError, load_streams, make_streams
-from tests.streams.market import STREAMS, Order, Payment, Visit
+from tests.streams.market import Order, Payment, Visit
 
 
 def made(declared: Any) -> Any:
@@ -84,9 +84,3 @@ def test_what_cannot_be_imported_is_told(spec: str, told: str) -> None:
     """As one line, by the setting."""
     with pytest.raises(RecordTypeError, match=told):
         load_streams(StoreSettings(streams=spec))
-
-
-def test_an_unknown_stream_is_told_with_the_known_ones() -> None:
-    """For commands that take a name."""
-    with pytest.raises(StreamsError, match="there is no stream 'order': expected one of orders, payments, visits"):
-        make_streams(STREAMS, default_retention_days=1).table("order")

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from app.settings.load import SettingsError
 from tests.auth.callers import KEY, document, key_grant
 from tests.streams.service import ORDER, PAYMENT, market
 
@@ -63,22 +61,3 @@ async def test_fixed_filters_hold_in_every_stream_of_the_grant(tmp_path: Path) -
             await client.post("/v1/streams/orders/records", json={**ORDER, "order_id": order_id})
         shown = await client.get("/v1/streams/orders/records", params={"freshness": "latest"})
         assert [each["order_id"] for each in shown.json()["records"]] == ["o1"]
-
-
-@pytest.mark.parametrize(
-    ("grant", "told"),
-    [
-        ({"streams": ["order"]}, "`streams` names 'order': expected at least one of orders, payments, visits"),
-        ({"streams": []}, "`streams` names none"),
-        ({"filters": {"order_id": "o1"}}, "`filters`, in the stream payments: order_id"),
-        ({"filters": {"nope": "1"}, "streams": ["visits"]}, "`filters`, in the stream visits: nope"),
-    ],
-)
-async def test_a_grant_that_cannot_be_kept_is_refused_at_start(
-    tmp_path: Path, grant: dict[str, Any], told: str
-) -> None:
-    """With the stream where it fails."""
-    with pytest.raises(SettingsError) as refused:
-        async with market(**settings_of(tmp_path, **grant)):
-            pass
-    assert told in str(refused.value)

@@ -26,17 +26,6 @@ def test_logs_are_json_lines_as_cloud_logging_reads_them(log: io.StringIO) -> No
     assert set(line) == {"severity", "time", "message", "logger", MEMBER + "sourceLocation"}
 
 
-def test_severities_are_cloud_loggings(log: io.StringIO) -> None:
-    """The service says nothing below INFO, libraries below WARNING."""
-    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
-        logging.getLogger("sluice").log(level, "ours")
-        logging.getLogger("some.library").log(level, "theirs")
-    told = [(line["message"], line["severity"]) for line in read(log)]
-    warned = ["WARNING", "ERROR", "CRITICAL"]
-    assert [severity for message, severity in told if message == "ours"] == ["INFO", *warned]
-    assert [severity for message, severity in told if message == "theirs"] == warned
-
-
 def test_a_failure_has_its_stack_in_the_member_that_error_reporting_reads(log: io.StringIO) -> None:
     """In `stack_trace`, and not in the message, which says what failed."""
     try:

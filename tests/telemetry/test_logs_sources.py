@@ -1,6 +1,5 @@
 """Whatever a process has to say comes through one handler, however often and wherever it is said."""
 
-import asyncio
 import io
 import logging
 import sys
@@ -38,19 +37,6 @@ def test_a_fault_that_repeats_is_logged_five_times_a_minute_and_then_counted() -
     line = msgspec.json.decode(formatter.format(again))
     assert line["message"] == "batch 1239 failed (and 1,234 more like it)"
     assert line["repeated"] == 1_234
-
-
-async def test_a_task_whose_failure_nobody_asked_for_is_logged_without_its_values(log: io.StringIO) -> None:
-    """As is whatever else reaches the loop's exception handler."""
-    loop = asyncio.get_running_loop()
-    loop.call_exception_handler(
-        {"message": "Task exception was never retrieved", "exception": ValueError("a 'secret'"), "extra": "secret"}
-    )
-    (line,) = read(log)
-    assert line["logger"] == "asyncio"
-    assert line["message"].startswith("Task exception was never retrieved")
-    assert line["stack_trace"].endswith("ValueError: a '…'")
-    assert "secret" not in log.getvalue()
 
 
 def test_failures_that_nobody_catches_are_logged(log: io.StringIO) -> None:
