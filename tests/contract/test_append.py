@@ -75,18 +75,6 @@ def priced_store(engine: Engine) -> Iterator[Store]:
     engine.loop.run(store.close())
 
 
-def test_stored_rows_can_be_read_when_append_returns(engine: Engine, store: Store) -> None:
-    """The next query finds all of them, with the stamp of the attempt."""
-    before_us = store.clock.now_us()
-    assert append(engine, store, [row(store, "b"), row(store, "a")]) == Stored()
-    assert read(engine, store) == ["a", "b"]
-    rows = engine.loop.run(every_row(store.runner, RECORDS))
-    (stamp_us,) = {epoch_us(row["ingest_time"]) for row in rows}
-    assert before_us < stamp_us < store.clock.now_us() + round(engine.lead_s * MICROSECONDS)
-    assert append(engine, store, [row(store, "c")]) == Stored()
-    assert read(engine, store) == ["a", "b", "c"]
-
-
 def test_the_horizon_lies_as_far_back_as_the_store_takes_to_settle(engine: Engine, store: Store) -> None:
     """No row stamped before it will still come: what is stamped now lies behind it."""
     settle_us = round(engine.settle_s * MICROSECONDS)
@@ -125,14 +113,6 @@ def test_a_batch_with_a_bad_row_is_not_stored_at_all(engine: Engine, priced_stor
     assert read(engine, priced_store, table=PRICED) == []
     assert append(engine, priced_store, [rows[0], rows[2]], PRICED) == Stored()
     assert read(engine, priced_store, table=PRICED) == ["a", "c"]
-
-
-def test_a_row_without_a_required_value_is_refused(engine: Engine, store: Store) -> None:
-    """What is REQUIRED in the declaration is required by the table."""
-    outcome = append(engine, store, [row(store, None)])  # type: ignore[arg-type] # what is to be refused
-    assert isinstance(outcome, RowsRefused)
-    assert "id" in outcome.errors[0].detail
-    assert read(engine, store) == []
 
 
 def test_through_the_writer_only_the_bad_rows_are_kept_out(engine: Engine, priced_store: Store) -> None:

@@ -113,12 +113,3 @@ def test_a_seek_stores_no_message_twice(engine: Engine, settings: Settings) -> N
     records, rejects = keys(engine, settings)
     assert sorted(records.values()) == [1, 1, 1]
     assert [*rejects.values()] == [1]
-
-
-@pytest.mark.above_the_stores
-def test_without_a_declared_seek_nothing_is_looked_up(engine: Engine, settings: Settings) -> None:
-    """The twin: this is what a seek does to a service that does not know of it."""
-    for _ in range(2):
-        engine.loop.run(pushed(settings.replace(seek_since="2026-02-01T00:00:00Z"), push("1", line(1))))
-    records, _ = keys(engine, settings)
-    assert [*records.values()] == [1 if engine.drops_copies else 2]

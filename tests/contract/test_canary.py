@@ -74,17 +74,6 @@ def test_every_way_of_reading_has_the_same_records(
     assert series["records"] == len(expected)
 
 
-def test_a_record_is_found_by_its_id_whatever_canary_has_the_same(beating: Service) -> None:
-    """A canary is a sample record, and its id may be somebody's; alone it does not exist."""
-    client = beating.client()
-    assert client.get("/v1/records/id1").json()["delivery_key"] == "k1"
-    assert client.get("/v1/records/id1?heartbeat=only").json()["delivery_key"] == BEAT
-    versions = client.get("/v1/records/id1?versions=all&heartbeat=include").json()["records"]
-    assert [version["delivery_key"] for version in versions] == ["k1", BEAT]
-    assert client.get("/v1/records/beat").status_code == 404
-    assert client.get("/v1/records/beat?heartbeat=include").json()["id"] == "beat"
-
-
 def test_a_tail_leaves_them_out_unless_they_are_asked_for(beating: Service) -> None:
     """Two readers at once, one of each kind."""
     clock = beating.store.clock
@@ -101,24 +90,6 @@ def test_a_tail_leaves_them_out_unless_they_are_asked_for(beating: Service) -> N
             assert len(whole.named("record")) == 7
 
     beating.engine.loop.run(follow())
-
-
-def test_a_choice_is_part_of_cursors_and_of_copies_that_are_kept(beating: Service) -> None:
-    """A cursor goes on as it began; one of before there was a choice is one of the default."""
-    client = beating.client()
-    pages = {
-        choice: client.get("/v1/records", params=WINDOW | {"limit": "1", "heartbeat": choice})
-        for choice in ("exclude", "include", "only")
-    }
-    assert len({page.headers["etag"] for page in pages.values()}) == len(pages)
-    for made_with, page in pages.items():
-        for asked_with in pages:
-            asked = {"cursor": page.json()["next_cursor"], "heartbeat": asked_with}
-            assert (client.get("/v1/records", params=asked).status_code == 200) == (made_with == asked_with)
-    cursor = pages["exclude"].json()["next_cursor"]
-    assert client.get("/v1/records", params={"cursor": cursor}).status_code == 200
-    bare = client.get("/v1/records", params=WINDOW | {"limit": "1"})
-    assert bare.headers["etag"] == pages["exclude"].headers["etag"]
 
 
 # --- the whole service

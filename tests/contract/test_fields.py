@@ -45,24 +45,6 @@ def test_a_page_has_the_fields_that_were_asked_for(every: Service, fields: str, 
     assert list(found.json().items()) == record
 
 
-@pytest.mark.above_the_stores
-def test_every_format_has_them(every: Service) -> None:
-    """As columns of CSV and Arrow, as members of JSON and NDJSON."""
-    asked = WINDOW | {"fields": "number,id", "id": "low"}
-
-    def body(chosen: str) -> bytes:
-        answer = every.client().get("/v1/records", params=asked | {"format": chosen})
-        assert answer.status_code == 200
-        return answer.content
-
-    assert body("csv") == b"number,id\r\n-5,low\r\n"
-    assert body("ndjson") == b'{"number":-5,"id":"low"}\n'
-    nanoarrow = pytest.importorskip("nanoarrow", reason="an Arrow stream is read back with nanoarrow")
-    found = nanoarrow.ArrayStream.from_readable(body("arrow")).read_all()
-    assert [field.name for field in found.schema.fields] == ["number", "id"]
-    assert found.to_pylist() == [{"number": -5, "id": "low"}]
-
-
 def test_what_is_not_served_is_not_read(engine: Engine, service: Service) -> None:
     """Fewer fields are fewer bytes: the query names no other columns."""
     watched = Watched(service.store.runner)

@@ -82,30 +82,3 @@ def test_a_fixed_filter_has_no_hole(values: Service) -> None:
         assert client.get(f"/v1/records/{name}", headers={"Authorization": "gte"}).status_code == status
     answer = client.get("/v1/records/stats", params=WINDOW, headers={"Authorization": "gte"}).json()
     assert sum(series["records"] for series in answer["series"]) == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "ids"),
-    [
-        ("data.v", "7", ["seven", "text-seven"]),
-        ("data.v", "7.0", []),
-        ("data.v", "true", ["true"]),
-        ("data.v.in", "7,70,true", ["seven", "text-seven", "text-seventy", "true"]),
-        ("data.v.prefix", "7", ["text-seven", "text-seventy"]),
-        ("data.v.prefix", "t", []),
-        ("data.v.prefix", '"', ["text-quoted"]),
-        ("data.v.isnull", "true", ["null", "list", "object", "whole-number", "whole-text"]),
-        ("data.gte", "7", ["whole-number"]),
-        ("data", "7", ["whole-number", "whole-text"]),
-        ("data.prefix", "7", ["whole-text"]),
-    ],
-)
-def test_other_comparisons_go_by_the_text_of_a_scalar(values: Service, name: str, text: str, ids: list[str]) -> None:
-    """A number is compared as it is written; only a text has a beginning."""
-    assert found(values, **{name: text}) == ids
-
-
-def test_ne_is_whatever_eq_is_not_in_json_too(values: Service) -> None:
-    """What is no scalar has another value."""
-    everything = [record.id for record in _RECORDS]
-    assert sorted(found(values, **{"data.v.ne": "7"}) + found(values, **{"data.v": "7"})) == sorted(everything)

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.query.request.cursor import Cursor, encode_cursor
@@ -65,21 +64,6 @@ def test_a_page_before_the_last_links_to_the_next(client: Client) -> None:
     assert last.json()["next_cursor"] is None
     assert not {"link", "sluice-next-cursor"} & set(last.headers)
     assert last.json()["window"] == WINDOW
-
-
-@pytest.mark.above_the_stores
-def test_ndjson_has_the_records_alone_and_the_cursors_in_headers(client: Client) -> None:
-    """By parameter or by Accept, and either pages as JSON does."""
-    for asked in ({"params": {"format": "ndjson"}}, {"headers": {"accept": "application/x-ndjson"}}):
-        params = {**WINDOW, "limit": "2", **asked.get("params", {})}
-        answer = client.get("/v1/records", params=params, headers=asked.get("headers"))
-        assert answer.headers["content-type"] == "application/x-ndjson"
-        assert [msgspec.json.decode(line) for line in answer.content.splitlines()] == [
-            _expected_record(0),
-            _expected_record(1),
-        ]
-        rest = client.get("/v1/records", params={"cursor": answer.headers["sluice-next-cursor"]})
-        assert [record["id"] for record in rest.json()["records"]] == ["id2"]
 
 
 @pytest.mark.above_the_stores

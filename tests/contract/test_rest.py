@@ -76,23 +76,6 @@ def test_every_way_out_has_the_rest_as_it_was_sent(trips: Service) -> None:
     assert client.get("/v1/records", params=everything | {"format": "arrow"}).content.count(b"D5") == 1
 
 
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ({"rest.gate": "D5"}, ["flat"]),
-        ({"rest.gate.in": "D5,D6"}, ["flat", "deep"]),
-        ({"rest.price.gt": "12"}, ["flat"]),
-        ({"rest.way.1.gate.no": "7"}, ["deep"]),
-        ({"rest.gate.isnull": "true"}, ["none"]),
-        ({"rest.a b.1.c": "true"}, ["flat"]),
-    ],
-)
-def test_a_path_in_the_rest_is_a_filter(trips: Service, asked: dict[str, str], found: list[str]) -> None:
-    """Like that of any JSON column: where a member was sent is where it is found."""
-    answer = trips.client().get("/v1/records", params=WINDOW | {"fields": "id"} | asked)
-    assert [each["id"] for each in answer.json()["records"]] == found
-
-
 @pytest.mark.above_the_stores
 def test_a_fixed_filter_may_name_a_path_in_the_rest(trips: Service) -> None:
     """And such a caller sees no names of members, which may be those of other records."""

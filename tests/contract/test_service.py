@@ -2,16 +2,13 @@
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from app.schema.table import Table, records_table
 from app.settings.load import Settings
-from app.stores.sink import Appender, RowEncode
 from sluice.__main__ import main
 from sluice.local.pubsub.api import serving_grpc
 from sluice.local.pubsub.broker import Broker
@@ -22,7 +19,6 @@ from sluice.testing.clock import FakeClock
 from sluice.testing.service import SECRET, Service, running
 from tests.contract.records import Brief, Wordy
 from tests.contract.stores import RECORDS, REJECTS, Engine
-from tests.contract.test_append import PRICED, TOO_MUCH
 
 GOOD = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 
@@ -117,41 +113,6 @@ def test_a_reject_is_kept_whole_over_as_many_rows_as_it_takes(engine: Engine) ->
 
     # Parts of 37,500 bytes: three quarters of what an append may hold, less what an envelope may.
     run(engine, settings_of(engine, RECORDS, max_batch_bytes=1_050_000), FakeClock(), use)
-
-
-class Careless:
-    """An Appender whose record was not looked at closely: where the id is "bad", the price is beyond every column."""
-
-    def __init__(self, inner: Appender) -> None:
-        self._inner, self.max_in_flight, self.target_in_flight = inner, inner.max_in_flight, inner.target_in_flight
-        self.append, self.check, self.close = inner.append, inner.check, inner.close
-
-    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
-        """Return what encodes a price that the checks have not seen."""
-        inner = self._inner.encoder(envelope)
-
-        def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
-            if getattr(record, "id", "") == "bad":
-                record = msgspec.structs.replace(record, price=TOO_MUCH)
-            return inner(record, index, delivery_key)
-
-        return encode
-
-
-def test_a_row_that_the_store_refuses_is_rejected_and_the_others_stored(engine: Engine) -> None:
-    """With the store's own reason, and the record's bytes."""
-
-    async def use(service: Service) -> None:
-        records = [{"id": record_id, "price": "9.5"} for record_id in ("a", "bad", "c")]
-        assert (await service.push(*records)).status_code == 204
-        await settled(engine, service)
-        assert [record["id"] for record in await read(service)] == ["a", "c"]
-        (reject,) = await read(service, "/v1/rejects")
-        assert (reject["reason"], reject["message_index"]) == ("refused", 1)
-        assert str(TOO_MUCH)[:30] in reject["detail"]
-        assert msgspec.json.decode(b64decode(reject["payload"])) == records[1]
-
-    run(engine, settings_of(engine, PRICED), FakeClock(), use, Careless)
 
 
 @pytest.mark.above_the_stores

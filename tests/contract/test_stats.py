@@ -88,23 +88,6 @@ def test_sums_and_different_values(readings: Readings) -> None:
     assert isinstance(_values(found)[None]["sum:number"][0], int)
 
 
-@pytest.mark.parametrize(
-    ("by", "keys"),
-    [
-        ("number", [-5, 1, 2, 3]),
-        ("level", [None, -0.5, 0.5]),
-        ("price", [None, "1.1", "2.3"]),
-        ("valid", [None, False, True]),
-        ("day", [None, "2024-02-29"]),
-        ("at", [None, "2024-01-01T00:00:00Z"]),
-        ("site.floor", [None, 3]),
-    ],
-)
-def test_a_key_is_served_as_records_show_the_value(readings: Readings, by: str, keys: list[Any]) -> None:
-    """Numbers as numbers, exact decimals as text, instants as RFC 3339; of a nested field, too."""
-    assert [series["key"] for series in readings.ask(f"{WINDOW}&by={by}")["series"]] == keys
-
-
 def test_fifty_groups_are_shown_and_the_others_counted(readings: Readings) -> None:
     """Those with the most records, however many values the field has."""
     readings.put([Row(M0_US + 1 + number, f"g{number}", Reading(number=1_000 + number % 70)) for number in range(100)])

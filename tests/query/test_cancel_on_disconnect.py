@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import httpx
 import pytest
 from litestar import Litestar, Request, Response, get
 
@@ -89,15 +88,6 @@ async def test_a_cancelled_handler_cancels_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.cancelled
-
-
-async def test_a_client_in_the_same_process_gets_its_answer() -> None:
-    """The transport that tests use tells of the end of a request in its own way."""
-    work = Work()
-    work.go.set()
-    transport = httpx.ASGITransport(app=application(work))  # type: ignore[arg-type] # httpx knows dicts only
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        assert (await client.get("/")).text == "done"
 
 
 def request_that_stays() -> Request[Any, Any, Any]:

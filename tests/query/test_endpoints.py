@@ -1,7 +1,5 @@
 """What is asked of the feeds over HTTP, and how it is refused."""
 
-from datetime import datetime, timedelta
-
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -9,12 +7,11 @@ from hypothesis import strategies as st
 from app.http.problems import CATALOGUE
 from app.query.request.cursor import Cursor, encode_cursor
 from app.query.request.parameters import PAGE_PARAMETERS
-from app.runtime.clock import SystemClock
 from app.runtime.instants import DAY_US, MAX_US, MIN_US
 from app.schema.filters import filter_table
 from app.stores.query import Position
 from tests.contract.service import WINDOW, Client, Service, problem_of
-from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine
+from tests.contract.stores import RECORDS, T0_US
 from tests.long_form import examples
 
 
@@ -82,23 +79,6 @@ def test_a_cursor_of_any_numbers_is_served_or_refused(
     answer = client.get("/v1/records", params={"cursor": encode_cursor(cursor)})
     if answer.status_code != 200:
         assert problem_of(answer)["code"] == "invalid_cursor"
-
-
-def _assert_the_longest_window_is_served(client: Client) -> None:
-    answer = client.get("/v1/records?since=-P31D&limit=1")
-    assert answer.status_code == 200
-    since, until = (datetime.fromisoformat(answer.json()["window"][edge]) for edge in ("since", "until"))
-    assert until - since == timedelta(days=31)
-    if answer.json()["next_cursor"]:
-        assert client.get(answer.links["next"]["url"]).status_code == 200
-    assert problem_of(client.get("/v1/records?since=-P31DT0.000001S"))["max_window_days"] == 31
-
-
-def test_the_longest_window_may_be_asked_for_under_a_real_clock(engine: EmbeddedEngine) -> None:
-    """A clock that goes by itself makes it no longer either."""
-    store = engine.loop.run(engine.open([RECORDS, REJECTS], SystemClock()))
-    _assert_the_longest_window_is_served(Service(engine, store).client())
-    engine.loop.run(store.close())
 
 
 def test_the_catalogue_of_problems_is_served(client: Client) -> None:

@@ -4,7 +4,6 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from app.query.answer import page
 from tests.contract.service import SINCE, WINDOW, Service
 from tests.contract.stores import EmbeddedEngine
 from tests.contract.watched import Watched
@@ -34,17 +33,6 @@ def test_an_explanation_is_the_query_that_a_page_makes(
     assert told["parameters"]["from_us"] == SINCE
     assert (told["table"], told["window"]) == ("records", WINDOW)
     assert told["slices"] == [WINDOW]
-
-
-def test_an_explanation_of_a_long_window_tells_its_first_slices(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And how many there are; newest first, the newest ones."""
-    monkeypatch.setattr(page, "_SHOWN_SLICES", 5)
-    told = service.client().get("/v1/records?since=-P31D&explain=true&order=desc").json()
-    assert len(told["slices"]) == 5
-    assert told["slice_count"] == 8
-    assert told["slices"][0]["until"] == told["window"]["until"]
 
 
 def test_an_explanation_of_everything_is_of_the_export(service: Service) -> None:

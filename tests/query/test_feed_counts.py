@@ -55,16 +55,6 @@ def counted(*numbers: int) -> Scripted:
     return Scripted(*(Answer([{"records": number}], bytes_processed=10) for number in (*numbers, *[0] * 20)))
 
 
-async def test_an_exact_count_is_one_query() -> None:
-    """However long the window; it is deducted from the budget like any other."""
-    runner, spent = counted(7), budget()
-    scan = scan_of(conditions=BY_ID, count="exact")
-    assert await feed_over(runner).count(scan, spent) == Counted(7, "eq")
-    expected = Count(table="records", within=TimeRange(T0_US, END_US), conditions=BY_ID, lookback_us=LOOKBACK_US)
-    assert (runner.queries, spent.bytes_processed) == ([expected], 10)
-    assert await feed_over(counted()).count(scan_of(T0_US, count="exact"), spent) == Counted(0, "eq")
-
-
 async def test_a_count_to_a_cap_ends_where_it_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the newest rows backwards; the slices before are not read."""
     monkeypatch.setattr(feed, "COUNT_CAP", 7)

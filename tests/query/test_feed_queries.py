@@ -8,8 +8,8 @@ from app.query.request.scan import WITHOUT_CANARIES
 from app.record import CANARY_PREFIX
 from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange
-from app.stores.query import Position, RowQuery
-from app.stores.source import Answer, QueryTooExpensiveError
+from app.stores.query import RowQuery
+from app.stores.source import QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import RECORDS, T0_US
 from tests.contract.watched import bounds
@@ -37,13 +37,6 @@ async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None
         candidates=11 + 1 + 8,
         max_bytes=500,
     )
-
-
-async def test_a_page_without_room_for_a_byte_asks_for_one_row_all_the_same() -> None:
-    """Else it would never end."""
-    runner = Scripted([row(1, "a")])
-    await feed_over(runner).page(scan_of(), budget(max_page_bytes=0))
-    assert [each.max_bytes for each in runner.pages] == [1]
 
 
 async def test_rows_come_without_the_marks_of_the_store() -> None:
@@ -83,17 +76,6 @@ async def test_canaries_are_left_out_here_and_not_by_the_store() -> None:
     ]
     with_them = Scripted([row(1, f"{CANARY_PREFIX}1")])
     assert len((await feed_over(with_them).page(scan_of(limit=2), budget())).rows) == 1
-
-
-@pytest.mark.parametrize(("descending", "edge_us"), [(False, T0_US + MINUTE_US), (True, END_US - MINUTE_US)])
-async def test_a_page_that_cost_too_much_ends_before_the_next_slice(edge_us: int, *, descending: bool) -> None:
-    """Within a slice it ends behind the last row examined."""
-    spent = Answer([row(1, "a")], bytes_processed=10**6)
-    page = await feed_over(Scripted(spent)).page(scan_of(descending=descending), budget())
-    assert (keys(page.rows), page.stopped_at) == (["a"], Position(edge_us, ""))
-    inside = Answer([row(1, "a", 20), row(2, "b", 20, is_copy=True)], bytes_processed=10**6)
-    page = await feed_over(Scripted(inside)).page(scan_of(descending=descending), budget())
-    assert (keys(page.rows), page.stopped_at) == (["a"], at(2, "b"))
 
 
 async def test_a_slice_that_is_too_large_is_read_in_pieces() -> None:

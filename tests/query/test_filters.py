@@ -61,14 +61,6 @@ def test_the_order_of_filters_is_nothing(pairs: list[tuple[str, str]]) -> None:
     assert in_order(conditions) == parse_filters(FIELDS, _PAIRS)
 
 
-def test_other_filters_have_another_fingerprint() -> None:
-    """By field, path, operator or value; without filters it is empty."""
-    others = [("number", "2"), ("number.ne", "1"), ("ratio", "1"), ("tree.b.a", "x"), ("tree.a.b", "y"), ("text", "1")]
-    marks = [fingerprint(parse_filters(FIELDS, [pair])) for pair in [*_PAIRS, *others]]
-    assert len(set(marks)) == len(marks)
-    assert fingerprint([]) == ""
-
-
 @given(texts=st.lists(st.text(max_size=6), min_size=1, max_size=5))
 def test_in_reads_a_line_of_csv(texts: list[str]) -> None:
     """Whatever a value holds, there is a way to write it; a value that stands twice counts once."""

@@ -69,13 +69,6 @@ def test_nested_fields_that_the_table_has_not_are_served_as_nothing() -> None:
     assert served["inners"] == [{"amount": None, "label": None}]
 
 
-def test_columns_are_served_as_asked_whatever_else_a_row_holds() -> None:
-    """In the order that was asked for; a row always holds what cursors are made of."""
-    row = {**sample_row(), "ingest_time": "added", "delivery_key": "added"}
-    assert _record(row, (COLUMNS[4], COLUMNS[1])) == b'{"text":"\xc3\xa9\\"\\n","count":9007199254740993}'
-    assert _record({"ingest_time": "added", "count": 1}, COLUMNS[1:2]) == b'{"count":1}'
-
-
 @pytest.mark.parametrize(
     "odd", [{"flag": False, "count": 2}, {"count": 2, "flag": False}, {"flag": False, "count": 2, "delivery_key": "k"}]
 )

@@ -105,10 +105,3 @@ def test_an_instant_beyond_pythons_years_is_the_nearest_one(beyond: str, nearest
 def test_a_decimal_that_a_numeric_cannot_hold_is_the_nearest_one(stored: str, expected: str) -> None:
     """A column that somebody widened to BIGNUMERIC does not cost the page."""
     assert decoded(one("price"), [{"price": Decimal(stored)}]) == [{"price": Decimal(expected)}]
-
-
-def test_a_null_struct_holds_nothing_that_its_fields_forbid() -> None:
-    """Strict readers hold a required field to its word even where the STRUCT around it is null."""
-    (array,) = nanoarrow.ArrayStream.from_readable(written(one("inner"), [{"inner": None}, sample_row()]))
-    inner = nanoarrow.c_array(array).view().child(0)
-    assert (inner.null_count, inner.child(0).null_count) == (1, 0)

@@ -72,25 +72,6 @@ def test_values_of_every_kind_are_written_as_documented() -> None:
     assert end == ""
 
 
-def test_a_null_that_is_alone_in_its_line_is_quoted() -> None:
-    """Readers skip empty lines, and a row that is skipped is worse than a null that reads as an empty text."""
-    text = written(TEXTS[:1], {"one": None}, {"one": ""}, {"one": "a"})
-    assert text == 'one\r\n""\r\n""\r\na\r\n'
-    assert read(text) == [["one"], [""], [""], ["a"]]
-
-
-def test_a_struct_that_is_null_has_empty_cells() -> None:
-    """And a field that the table has not got yet is empty, too; a list of it is an empty one."""
-    deep = tuple(column for column in DEEP_COLUMNS if column.name == "whole")
-    names = written(deep).strip().split(",")
-    assert names[0] == "whole.flag"
-    assert "whole.inner.amount" in names
-    nothing, empty = cells_of(written(deep, {"whole": None}, {"whole": {"inner": None}}))[1:]
-    assert set(nothing) == {None}
-    filled = {name: cell for name, cell in zip(names, empty, strict=True) if cell is not None}
-    assert filled == {"whole.prices": "[]", "whole.inners": "[]", "whole.names": "[]"}
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

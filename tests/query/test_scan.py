@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.http.problems import FieldError, ProblemError
+from app.http.problems import ProblemError
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.request.filters import fingerprint, parse_filters
 from app.query.request.scan import Now, Scan, originals, parse_scan, queryable
@@ -50,19 +50,6 @@ def test_a_resume_cursor_reads_on_as_far_as_the_request_may_look(until_us: int, 
     scan = day(cursor=encode_cursor(cursor), latest=latest)
     assert (scan.window, scan.after) == (TimeRange(T0_US - 7, until_us), place)
     assert (scan.is_resumed, scan.is_fixed) == (True, False)
-
-
-@pytest.mark.parametrize(("descending", "order"), [(False, "asc"), (True, "desc")])
-def test_a_cursor_has_one_order(order: str, *, descending: bool) -> None:
-    """It may be named, and no other."""
-    scan = day(since_us=T0_US - HOUR_US, descending=descending)
-    text = scan.next_cursor(Position(T0_US - 7, "k"))
-    assert day(cursor=text, descending=descending).descending is descending
-    with pytest.raises(ProblemError) as caught:
-        day(cursor=text, descending=not descending)
-    message = f"the cursor continues in order {order}; omit order"
-    assert (caught.value.code, caught.value.detail) == ("invalid_parameter", f"order: {message}")
-    assert caught.value.errors == (FieldError(name="order", message=message, example=order),)
 
 
 def test_a_cursor_keeps_to_its_table_and_to_its_canaries() -> None:
@@ -120,15 +107,6 @@ def test_what_an_earlier_page_knew_to_be_settled_stays_so(
     assert day(cursor=encode_cursor(cursor)).settled == cursor.settled
 
 
-@pytest.mark.parametrize(
-    ("is_fixed", "until_us", "expected"),
-    [(True, T0_US, True), (True, T0_US + 1, False), (False, T0_US - 1, False), (True, None, False)],
-)
-def test_only_a_named_window_that_is_settled_is_fixed(until_us: int | None, *, is_fixed: bool, expected: bool) -> None:
-    """Relative times mean another window a moment later."""
-    assert day(since_us=T0_US - HOUR_US, until_us=until_us, is_fixed=is_fixed).is_fixed is expected
-
-
 def test_a_next_cursor_goes_on_in_its_own_window() -> None:
     """However much has settled since; it is fixed as soon as that window is settled."""
     scan = day(since_us=T0_US - HOUR_US, latest=True, conditions=BY_ID)
@@ -171,15 +149,6 @@ def test_whoever_follows_is_never_taken_back() -> None:
     assert scan.resume_cursor(None) == text
 
 
-@pytest.mark.parametrize(("descending", "ahead"), [(False, (T0_US - 7, T0_US)), (True, (T0_US - HOUR_US, T0_US - 6))])
-def test_what_lies_ahead_holds_the_last_instant_still(ahead: tuple[int, int], *, descending: bool) -> None:
-    """Other rows may have the same stamp."""
-    scan = day(since_us=T0_US - HOUR_US, descending=descending)
-    assert scan.remaining == scan.window
-    text = scan.next_cursor(Position(T0_US - 7, "k"))
-    assert day(cursor=text).remaining == TimeRange(*ahead)
-
-
 def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> None:
     """Whoever reads them sees no column of the query's own."""
     found = [
@@ -201,3 +170,12 @@ def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> Non
     assert list(originals(found)) == [
         {"ingest_time": time, "delivery_key": key, "id": number} for time, key, number in kept
     ]
+
+
+@pytest.mark.parametrize(
+    ("is_fixed", "until_us", "expected"),
+    [(True, T0_US, True), (True, T0_US + 1, False), (False, T0_US - 1, False), (True, None, False)],
+)
+def test_only_a_named_window_that_is_settled_is_fixed(until_us: int | None, *, is_fixed: bool, expected: bool) -> None:
+    """Relative times mean another window a moment later."""
+    assert day(since_us=T0_US - HOUR_US, until_us=until_us, is_fixed=is_fixed).is_fixed is expected

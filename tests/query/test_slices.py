@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,23 +48,6 @@ def test_slices_end_where_partitions_do(window: tuple[int, int], *, descending: 
     assert _check_cover(iter(slices), *window, descending=descending) <= 36
     inner = {edge for part in slices for edge in (part.from_us, part.to_us)} - set(window)
     assert all(edge % HOUR_US == 0 for edge in inner)
-
-
-@pytest.mark.parametrize(
-    ("window", "descending", "first"),
-    [
-        ((10 * HOUR_US + 20 * MINUTE_US, 40 * HOUR_US), False, (10 * HOUR_US + 20 * MINUTE_US, 11 * HOUR_US)),
-        ((0, 10 * HOUR_US + 20 * MINUTE_US), True, (10 * HOUR_US, 10 * HOUR_US + 20 * MINUTE_US)),
-        ((11 * HOUR_US - SECOND_US, 40 * HOUR_US), False, (11 * HOUR_US - SECOND_US, 12 * HOUR_US)),
-        ((0, 10 * HOUR_US + SECOND_US), True, (9 * HOUR_US, 10 * HOUR_US + SECOND_US)),
-        ((10 * HOUR_US, 10 * HOUR_US + SECOND_US), False, (10 * HOUR_US, 10 * HOUR_US + SECOND_US)),
-    ],
-)
-def test_the_first_slice_is_the_rest_of_its_partition(
-    window: tuple[int, int], first: tuple[int, int], *, descending: bool
-) -> None:
-    """Unless that is so short that it is not worth a query of its own."""
-    assert next(_hourly(*window, descending=descending)) == TimeRange(*first)
 
 
 @given(

@@ -57,20 +57,6 @@ async def test_only_a_bucket_that_is_still_filling_is_partial() -> None:
         assert (await ask(query))[0]["partial"] is partial, query
 
 
-async def test_series_come_in_their_order_and_the_rest_is_counted() -> None:
-    """By place, whatever the order of the rows; `records` is the sum over the buckets."""
-    rows = [
-        {"place": place, "group_key": key, "group_count": 52, "bucket": bucket, "records": records}
-        for place, key, bucket, records in [(2, None, 0, 4), (1, "b", 1, 3), (1, "b", 0, 2)]
-    ]
-    found, _ = await ask("since=-PT2M&bucket=PT1M&by=source", *rows)
-    assert found["series"] == [
-        {"key": "b", "records": 5, "values": {"count": [2, 3, 0]}},
-        {"key": None, "records": 4, "values": {"count": [4, 0, 0]}},
-    ]
-    assert found["omitted_groups"] == 50
-
-
 async def test_many_rows_make_the_same_answer_as_few() -> None:
     """Above a thousand rows the document is made in a thread."""
     rows = [

@@ -112,26 +112,6 @@ def test_metrics_keep_their_order_and_text() -> None:
     assert len(_parse("metric=" + ",".join(f"{name}:number" for name in ("avg", "min", "max", "p50"))).metrics) == 4
 
 
-@pytest.mark.parametrize(
-    ("query", "is_fixed", "is_open"),
-    [
-        ("", False, True),
-        ("since=-PT1H&until=-PT5M", False, False),
-        ("since=2023-11-14T22:00:00Z", False, True),
-        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:10:00Z", True, False),
-        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:12:50Z", True, False),  # the horizon itself
-        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:12:50.000001Z", True, True),
-        ("since=2023-11-14T22:00:00Z&until=now", False, True),
-        ("since=2023-11-14T22:00:00Z&until=-PT1M", False, False),
-        ("since=2023-11-14T22:00:00Z&until=-PT30S", False, True),  # the horizon, now
-    ],
-)
-def test_it_is_known_whether_the_answer_can_change(query: str, *, is_fixed: bool, is_open: bool) -> None:
-    """A window is fixed when both ends are instants, and open when it ends because nothing later is settled."""
-    found = _parse(query)
-    assert (found.is_fixed, found.is_open) == (is_fixed, is_open)
-
-
 def test_the_parameters_name_the_fields_of_the_record_type() -> None:
     """What the OpenAPI document offers can be asked for; where nothing can be computed, nothing is promised."""
     known = stats_parameters(SUBJECT.fields)
@@ -183,3 +163,23 @@ def test_no_query_string_breaks_the_reader(asked: dict[str, str]) -> None:
     else:
         assert found.buckets.count <= MAX_BUCKETS
         assert len(found.metrics) <= MAX_METRICS
+
+
+@pytest.mark.parametrize(
+    ("query", "is_fixed", "is_open"),
+    [
+        ("", False, True),
+        ("since=-PT1H&until=-PT5M", False, False),
+        ("since=2023-11-14T22:00:00Z", False, True),
+        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:10:00Z", True, False),
+        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:12:50Z", True, False),  # the horizon itself
+        ("since=2023-11-14T22:00:00Z&until=2023-11-14T22:12:50.000001Z", True, True),
+        ("since=2023-11-14T22:00:00Z&until=now", False, True),
+        ("since=2023-11-14T22:00:00Z&until=-PT1M", False, False),
+        ("since=2023-11-14T22:00:00Z&until=-PT30S", False, True),  # the horizon, now
+    ],
+)
+def test_it_is_known_whether_the_answer_can_change(query: str, *, is_fixed: bool, is_open: bool) -> None:
+    """A window is fixed when both ends are instants, and open when it ends because nothing later is settled."""
+    found = _parse(query)
+    assert (found.is_fixed, found.is_open) == (is_fixed, is_open)

@@ -1,7 +1,5 @@
 """What the subscribers of a tail are sent, and what that asks of the store."""
 
-import asyncio
-
 import pytest
 
 from app.query.request.filters import parse_filters
@@ -110,19 +108,6 @@ async def test_a_slow_tail_takes_no_memory_and_loses_nothing() -> None:
         assert slow.keys == quick.keys == [*everything, "k30"]
         await slow.hang_up()
         await quick.hang_up()
-
-
-async def test_few_catch_up_at_the_same_time(stage: Stage) -> None:
-    """After a restart everybody wants to, and who wants a page should not wait for all of them."""
-    stage.sheet.settled_us += 3_600_000_000
-    stage.sheet.answers.clear()
-    listeners = [stage.listen(at(number)) for number in range(10)]
-    await stage.turn()
-    assert len(stage.sheet.asked) == 4
-    stage.sheet.answers.set()
-    await stage.turn()
-    assert len(stage.sheet.asked) == 10
-    await asyncio.gather(*(listener.hang_up() for listener in listeners))
 
 
 @pytest.mark.parametrize("begins", [at(10), Position(T0_US + 10, "k")])

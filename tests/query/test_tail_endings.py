@@ -122,13 +122,3 @@ async def test_after_a_long_failure_streams_end_with_the_problem(stage: Stage, h
     await again.hang_up()
     await slow.hang_up()
     assert stage.is_idle
-
-
-async def test_who_has_gone_leaves_nothing_behind(stage: Stage) -> None:
-    """No timer, no query and no place that is taken."""
-    listener = stage.listen()
-    await stage.turn(PING_S)
-    await listener.hang_up()
-    await stage.turn(PING_S)  # the pauses of what it cancelled are over
-    assert not [timer for _, _, timer in stage.clock._timers if timer.call is not None]
-    assert stage.is_idle
