@@ -1,16 +1,20 @@
 """The parameters of a request, collected with everything that is wrong with any of them."""
 
+from typing import Annotated
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from app.http.contract import Parameter
 from app.http.problems import ProblemError
 from app.query.request.filters import parse_filters
 from app.query.request.parameters import Parameters, one_of
-from app.query.request.scan import parse_fields
+from app.query.request.scan import parse_fields, queryable
+from app.schema.table import records_table
 from tests.contract.every import EVERY, FIELDS
 
 KNOWN = {
@@ -55,6 +59,37 @@ def test_an_unknown_parameter_may_be_a_misspelt_filter() -> None:
     (error,) = problem(Parameters("numbr=1", KNOWN, FIELDS)).errors
     assert "did you mean number?" in error.message
     assert "The parameters are limit, order; filters are on id, flag" in error.message
+
+
+@pytest.mark.parametrize(("name", "said"), [("sort", "is `order`"), ("offset", "by cursors"), ("page", "by cursors")])
+def test_what_other_apis_call_it_leads_to_what_it_is_here(name: str, said: str) -> None:
+    """Instead of a list of everything."""
+    (error,) = problem(Parameters(f"{name}=2", KNOWN, FIELDS)).errors
+    assert said in error.message
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True):
+    """A nested Struct."""
+
+    floor: int
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A type with fields that have no role."""
+
+    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
+    names: str
+    site: Place
+
+
+@pytest.mark.parametrize(
+    ("query", "path"), [("names.gt=1", "names"), ("names=x", "names"), ("site.floor=2", "site.floor")]
+)
+def test_a_field_without_the_role_is_no_unknown_parameter(query: str, path: str) -> None:
+    """The error says which role it lacks and where to give it."""
+    subject = queryable(records_table(Plain), 31)
+    (error,) = problem(Parameters(query, KNOWN, subject.fields, subject.unfiltered)).errors
+    assert error.message.startswith(f"{path} is a field without the role `filter`, which its record type may give it")
 
 
 def test_there_may_be_twenty_filters() -> None:

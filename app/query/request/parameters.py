@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,14 +21,29 @@ _DETAILED = 3  # of them in `detail`
 
 _MAX_FILTERS = 20
 
+_BY_CURSOR = "pages follow each other by cursors: repeat the request with the next_cursor of the page as `cursor`"
+# What other APIs call it.
+_ELSEWHERE = {
+    "sort": "the parameter is `order`: asc or desc, by the time when records were stored",
+    "offset": _BY_CURSOR,
+    "page": _BY_CURSOR,
+}
+
 
 class Parameters:
-    """The parameters of one request: the `known` ones, and filters on `fields`."""
+    """The parameters of one request: the `known` ones, and filters on `fields`.
+
+    `unfiltered` are the paths of fields that the record type could make filters of.
+    """
 
     def __init__(
-        self, query: str, known: Mapping[str, Parameter], fields: Mapping[str, FilterField] | None = None
+        self,
+        query: str,
+        known: Mapping[str, Parameter],
+        fields: Mapping[str, FilterField] | None = None,
+        unfiltered: Collection[str] = (),
     ) -> None:
-        self._known, self._fields = known, fields or {}
+        self._known, self._fields, self._unfiltered = known, fields or {}, unfiltered
         self.errors: list[FieldError] = []
         self.members: dict[str, Any] = {}
         self.conditions: list[Condition] = []
@@ -97,11 +112,18 @@ class Parameters:
             self.errors.append(error)
 
     def _refuse_unknown(self, name: str) -> None:
-        close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
         filters = ", ".join(filterable(self._fields))
-        filters_text = f"; filters are on {filters}" if filters else ""
-        message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{filters_text}"
+        path = next((path for path in self._unfiltered if name == path or name.startswith(f"{path}.")), None)
+        if path is not None:
+            role = 'without the role `filter`, which its record type may give it: Meta(extra={"sluice": ["filter"]})'
+            message = f"{path} is a field {role}; filters are on {filters}"
+        elif name in _ELSEWHERE:
+            message = f"there is no such parameter; {_ELSEWHERE[name]}"
+        else:
+            close = difflib.get_close_matches(name[:_SHOWN_LENGTH], [*self._known, *self._fields], n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            filters_text = f"; filters are on {filters}" if filters else ""
+            message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{filters_text}"
         self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
 
 

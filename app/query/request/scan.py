@@ -26,7 +26,7 @@ from app.query.request.parameters import (
 from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, MAX_US, clamp, epoch_us, parse_instant, to_text
 from app.runtime.time_range import TimeRange
-from app.schema.columns import Column, Kind
+from app.schema.columns import Column, Kind, Mode, flat
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
@@ -69,12 +69,13 @@ class QueryableTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table as queries see it: its columns, its fields with what each may do, and the longest window.
 
     `has_canaries`: canaries are excluded unless they are requested. `only`: the rows that do not meet these conditions
-    do not exist.
+    do not exist. `unfiltered` are the declared fields without the role `filter`, by path.
     """
 
     name: str
     columns: tuple[Column, ...]
     fields: Mapping[str, FilterField]
+    unfiltered: frozenset[str] = frozenset()
     max_window_days: int
     has_canaries: bool = True
     only: tuple[Condition, ...] = ()
@@ -97,10 +98,14 @@ class QueryableTable(msgspec.Struct, frozen=True, kw_only=True):
 
 def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = ()) -> QueryableTable:
     """Return a table as queries see it; the rejects have no canaries."""
+    fields = filter_table(table)
+    declared = () if table.name == REJECTS else table.record  # the type of rejects is no user's
+    paths = (path for path, column in flat(declared) if column.kind is not Kind.STRUCT and column.mode != Mode.REPEATED)
     return QueryableTable(
         name=table.name,
         columns=table.columns,
-        fields=filter_table(table),
+        fields=fields,
+        unfiltered=frozenset(path for path in paths if path not in fields or not fields[path].operators),
         max_window_days=max_window_days,
         has_canaries=table.name != REJECTS,
         only=only,
@@ -213,7 +218,7 @@ def parse_scan(query: str, subject: QueryableTable, now: Now, accept: str = "") 
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong, or `invalid_cursor`.
     """
-    given = Parameters(query, subject.known(PAGE_PARAMETERS), subject.fields)
+    given = Parameters(query, subject.known(PAGE_PARAMETERS), subject.fields, subject.unfiltered)
     latest = given.value("freshness") == "latest"
     edge_us = now.latest_us if latest else now.horizon_us
     since_us, until_us = read_ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)

@@ -172,7 +172,8 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong.
     """
-    given = Parameters(query, subject.known(stats_parameters(subject.fields)), subject.fields)
+    known = subject.known(stats_parameters(subject.fields))
+    given = Parameters(query, known, subject.fields, subject.unfiltered)
     edge_us = now.horizon_us
     since_us, until_us = read_ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)
     window = TimeRange(since_us, max(since_us, edge_us if until_us is None else min(until_us, edge_us)))
