@@ -5,8 +5,6 @@
                       late as a store acknowledges: what any durable answer must pay
     litestar route    a Litestar route handler that reads the body and answers
     litestar mounted  the ASGI function, mounted in a Litestar application
-    litestar short    the ASGI function, reached before the layers of a Litestar application, as the service's is; only
-                      bench/ingest/push_handlers.py asks for it
 
 `python -m bench.ingest.ceilings NAME --port PORT --ack-ms 20` runs one.
 """
@@ -23,7 +21,6 @@ from litestar import Litestar, Request, asgi, get, post
 
 CEILINGS = ("bare", "waiting", "litestar route", "litestar mounted")
 """Those that the service is held to."""
-SHORT = "litestar short"
 _PATH, _READY = "/pubsub/push", "/health/ready"
 _BACKLOG, _CONNECTIONS = 4_096, 16_384  # as the service has them (app/server.py)
 
@@ -85,17 +82,6 @@ async def mounted(scope: Any, receive: Any, send: Any) -> None:
     await bare(scope, receive, send)
 
 
-class Short(Litestar):
-    """Answers pushes before the framework's layers, as the service does (app/asgi.py)."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request."""
-        if scope["type"] == "http" and scope["path"] == _PATH and scope["method"] == "POST":
-            await bare(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
-
 @get(_READY)
 async def ready() -> str:
     """Answer at once."""
@@ -109,7 +95,6 @@ def application(name: str, ack_ms: float) -> Any:
         "waiting": lambda: Waiting(ack_ms),
         "litestar route": lambda: Litestar([route, ready], logging_config=None),
         "litestar mounted": lambda: Litestar([mounted, ready], logging_config=None),
-        SHORT: lambda: Short([route, ready], logging_config=None),
     }
     return made[name]()
 
@@ -117,7 +102,7 @@ def application(name: str, ack_ms: float) -> Any:
 def main() -> None:
     """Serve one of them until killed."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest.ceilings", description=__doc__)
-    parser.add_argument("name", choices=(*CEILINGS, SHORT))
+    parser.add_argument("name", choices=CEILINGS)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ack-ms", type=float, default=20.0)
     options = parser.parse_args()
