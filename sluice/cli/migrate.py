@@ -30,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rename", action="append", default=[], metavar="OLD=NEW", type=_rename, help="a renamed column"
     )
-    parser.add_argument(
-        "--drop", action="append", default=[], metavar="COLUMN", help="a column to drop with its values, or a.field"
-    )
+    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column that may lose values")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
 
 

@@ -17,31 +17,25 @@ _INTERRUPT_AGAIN_S = 0.05
 
 
 class Attempt:
-    """A query that can be interrupted, whether or not it has begun."""
+    """A query on a `cursor` of its own that can be interrupted, whether or not it has begun."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self.cursor = cursor
+        self.stream: Any = None
+        """That of an export: it keeps the database open between two pieces."""
         self._busy = threading.Lock()  # held while DuckDB runs the query
-        self._cursor: duckdb.DuckDBPyConnection | None = None
-        self._held: tuple[Any, duckdb.DuckDBPyConnection] | None = None
         self._given_up = self._disconnected = False
 
     def give_up(self) -> None:
         """Interrupt the query if it is running, and keep it from starting if it is not."""
-        with self._lock:
-            self._given_up = True
-            if self._cursor is not None:
-                with suppress(duckdb.Error):  # a closed cursor has nothing to interrupt
-                    self._cursor.interrupt()
+        self._given_up = True
+        with suppress(duckdb.Error):  # a closed cursor has nothing to interrupt
+            self.cursor.interrupt()
 
     def disconnect(self) -> None:
         """Abandon the query because the database is going away: it raises StoreUnavailableError."""
         self._disconnected = True
         self.give_up()
-
-    def hold(self, stream: Any, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Keep the stream of an export for `release`: it holds the database open between two pieces."""
-        self._held = stream, cursor
 
     def release(self, deadline_s: float) -> bool:
         """Release the database once nothing runs; return False if it still ran at `deadline_s` (time.monotonic)."""
@@ -50,43 +44,34 @@ class Attempt:
                 return False
             self.give_up()  # DuckDB ignores an interrupt that arrives before the query begins
         try:
-            if self._held is not None:
-                stream, cursor = self._held
+            stream, self.stream = self.stream, None
+            if stream is not None:
                 stream.release()
-                cursor.close()
-                self._held = None
+            self.cursor.close()
         finally:
             self._busy.release()
         return True
 
     @contextmanager
-    def running(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Make `cursor` the one to interrupt while the block runs."""
+    def running(self) -> Iterator[None]:
+        """Run a part of the query in the block."""
         with self._busy:
-            with self._lock:
-                self._check()
-                self._cursor = cursor
+            if self._disconnected:
+                raise StoreUnavailableError(DISCONNECTED)
+            if self._given_up:
+                raise duckdb.InterruptException
             try:
                 yield
             except (duckdb.InterruptException, StoreUnavailableError):
                 if self._disconnected:
                     raise StoreUnavailableError(DISCONNECTED) from None
                 raise
-            finally:
-                with self._lock:
-                    self._cursor = None
 
-    def _check(self) -> None:
-        if self._disconnected:
-            raise StoreUnavailableError(DISCONNECTED)
-        if self._given_up:
-            raise duckdb.InterruptException
-
-    def next_of(self, batches: Any, cursor: duckdb.DuckDBPyConnection) -> Any | None:
-        """Return the next batch, None at the end."""
-        with self.running(cursor):
+    def next_batch(self) -> Any | None:
+        """Return the next batch of the stream, None at the end."""
+        with self.running():
             try:
-                return next(iter(batches), None)
+                return next(iter(self.stream), None)
             except RuntimeError as error:  # how nanoarrow reports an error of DuckDB
                 raise StoreUnavailableError(first_line(error)) from error
 

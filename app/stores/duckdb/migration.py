@@ -5,6 +5,7 @@ whenever this process ends, the name of the file is that of a whole one: the old
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -18,14 +19,13 @@ from app.schema.columns import Column, Mode
 from app.schema.table import Table
 from app.stores.duckdb.file import DEFAULT_LIMITS, file_columns
 from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
-from app.stores.duckdb.table_diff import STRUCT, FileColumn, declared_column
-from app.stores.duckdb.table_layout import NUMERIC, duckdb_ddl, duckdb_type, hash_column, hash_sql, quote
+from app.stores.duckdb.table_diff import STRUCT, FileColumn, declared_column, fit
+from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, hash_column, hash_sql, quote
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
 _COPY = "migrated"
 _COPY_SUFFIX = ".migrating"
-_CASTABLE = {"BOOLEAN", "BIGINT", "DOUBLE", NUMERIC, "VARCHAR", "TIMESTAMP", "DATE", "TIME"}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,13 +76,12 @@ QUALIFY coalesce(ingest_time - lag(ingest_time) OVER (PARTITION BY delivery_key 
 def plan(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]) -> Plan:
     """Plan how the table with `columns` becomes `table`. Pure.
 
-    `renames` are old names of columns to new ones. `drops` are columns, or dotted paths of fields in them, whose
-    values may be lost.
+    `renames` are old names of columns to new ones. `drops` are columns whose values may be lost, as a whole or in part.
     """
     columns = tuple(columns)
     there = {column.name.lower(): column for column in columns}  # DuckDB's names are case-insensitive
     steps, checks, values = list[str](), list[tuple[str, str]](), dict[str, str]()
-    problems = list(_misnamed(table, columns, renames, drops))
+    problems = [*_misnamed(table, there, renames, drops), *_lacking(table, columns, renames)]
     old_by_new = {new: there.pop(old.lower(), None) for old, new in renames.items()}
     for column in table.columns:
         name, now, old = column.name, there.pop(column.name.lower(), None), old_by_new.get(column.name)
@@ -94,57 +93,50 @@ def plan(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str]
         if now is not None and old is not None:
             both = f"{quote(now.name)} IS NOT NULL AND {quote(old.name)} IS NOT NULL"
             checks.append((both, f"both {old.name} and {name} have a value"))
-        for source in sources:
-            problems += _obstacles(column, source, name)
+        for source, cast in zip(sources, casts, strict=True):
             steps += _changes(column, source)
-            checks += _losses(column, source, drops)
+            problems += _obstacles(column, source)
+            if cast.startswith("TRY_CAST") and not {source.name, name} & drops:
+                lost = f"TRY_CAST({cast} AS {source.type_sql()}) IS DISTINCT FROM {quote(source.name)}"
+                text = f"{source.name} has a value that {declared_column(column).type_text} cannot hold exactly"
+                checks.append((lost, f"{text}: --drop {source.name} permits the loss"))
         if not sources:
             steps.append(f"add     {name} {declared_column(column).type_text}")
-        if column.mode is Mode.REQUIRED and not sources:
-            problems.append(_required(name) + f", or name the column that it was with --rename OLD={name}")
-        elif column.mode is Mode.REQUIRED and not any(source.is_required for source in sources):
-            checks.append((f"{values[name]} IS NULL", f"{name} has no value, and is declared as required"))
-    for column_of_file in there.values():
-        steps.append(f"drop    {column_of_file.name}")
-        checks += _held(column_of_file, drops)
+        if column.mode is Mode.REQUIRED and not any(source.is_required for source in sources):
+            checks.append((f"({values[name]}) IS NULL", f"{name} has no value, and is declared as required"))
+    steps += [f"drop    {surplus.name}" for surplus in there.values()]
+    checks += [_held(surplus) for surplus in there.values() if surplus.name not in drops]
     if table.id is not None:
         values[hash_column(table)] = hash_sql(values[table.id.name])
     return Plan(table=table, values=values, steps=tuple(steps), checks=tuple(checks), problems=tuple(problems))
 
 
 def _misnamed(
-    table: Table, columns: Sequence[FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]
+    table: Table, there: Mapping[str, FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]
 ) -> Iterator[str]:
-    renamed = [msgspec.structs.replace(each, name=renames.get(each.name, each.name)) for each in columns]
-    wrong = (renames.keys() - set(_undeclared(table.columns, columns, ""))) | (
-        drops - set(_undeclared(table.columns, renamed, ""))
-    )
-    for name in sorted(wrong):
-        yield f"there is no undeclared column {name} to rename or drop"
-    for name in sorted(set(renames.values()) - {column.name for column in table.columns}):
+    declared = {column.name for column in table.columns}
+    for name in sorted((renames.keys() | drops) - {column.name for column in there.values()}):
+        yield f"there is no column {name} to rename or drop"
+    for name in sorted(renames.keys() & declared):
+        yield f"{name} is declared, so it cannot be renamed"
+    for name in sorted(set(renames.values()) - declared):
         yield f"there is no declared column {name} to rename another to"
-    for name in sorted({new for new in renames.values() if list(renames.values()).count(new) > 1}):
-        yield f"several columns are renamed to {name}: choose one"
+    for name, count in Counter(renames.values()).items():
+        if count > 1:
+            yield f"several columns are renamed to {name}: choose one"
 
 
-def _undeclared(declared: Iterable[Column], columns: Iterable[FileColumn], prefix: str) -> Iterator[str]:
-    known = {column.name.lower(): column for column in declared}
-    for column in columns:
-        if (there := known.get(column.name.lower())) is None:
-            yield prefix + column.name
-        else:
-            yield from _undeclared(there.fields, column.fields, f"{prefix}{column.name}.")
+def _lacking(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str]) -> Iterator[str]:
+    for path in fit(table, columns).lacking:
+        if path not in renames.values():
+            advice = f"declare it optional, or name the column that it was with --rename OLD={path}"
+            yield f"{path} is declared as required, and older rows have no value: {advice}"
 
 
-def _held(column: FileColumn, drops: AbstractSet[str]) -> Iterator[tuple[str, str]]:
-    if column.name not in drops:
-        condition = f"len({quote(column.name)}) > 0" if column.is_list else f"{quote(column.name)} IS NOT NULL"
-        advice = f"--drop {column.name} removes them, --rename {column.name}=NEW gives them to another column"
-        yield condition, f"{column.name} is not declared and has values: {advice}"
-
-
-def _required(path: str) -> str:
-    return f"{path} is declared as required, and the file has no such column: declare it optional"
+def _held(column: FileColumn) -> tuple[str, str]:
+    condition = f"len({quote(column.name)}) > 0" if column.is_list else f"{quote(column.name)} IS NOT NULL"
+    advice = f"--drop {column.name} removes them, --rename {column.name}=NEW gives them to another column"
+    return condition, f"{column.name} is not declared and has values: {advice}"
 
 
 def _changes(column: Column, source: FileColumn) -> Iterator[str]:
@@ -155,45 +147,21 @@ def _changes(column: Column, source: FileColumn) -> Iterator[str]:
         yield f"tighten {column.name} to REQUIRED" if target.is_required else f"relax   {column.name} to NULLABLE"
 
 
-def _obstacles(column: Column, source: FileColumn, path: str) -> Iterator[str]:
-    """Yield why no value of `source` can become one of `column`, whatever the values are."""
-    target, fields = declared_column(column), {field.name.lower(): field for field in source.fields}
-    is_same_shape = (source.is_list, source.type == STRUCT) == (target.is_list, target.type == STRUCT)
-    shared = [field for field in column.fields if field.name.lower() in fields]
-    is_text_in_json = "." not in path and not source.is_list and (source.type, target.type) == ("VARCHAR", "JSON")
-    is_castable = source.type == target.type or {source.type, target.type} <= _CASTABLE or is_text_in_json
-    if not is_same_shape or not is_castable or (column.fields and not shared):
-        yield f"{path} is {source.type_text}, and cannot become {target.type_text}: declare another field"
-        return
-    for field in column.fields:
-        if (there := fields.get(field.name.lower())) is not None:
-            yield from _obstacles(field, there, f"{path}.{field.name}")
-        elif field.mode is Mode.REQUIRED:
-            yield _required(f"{path}.{field.name}")
+def _obstacles(column: Column, source: FileColumn) -> Iterator[str]:
+    """Yield why no value of `source` can become one of `column`; whether each one can, a check finds."""
+    target = declared_column(column)
+    is_other = source.type != target.type and not {source.type, target.type}.isdisjoint({STRUCT, "BLOB"})
+    if source.is_list != target.is_list or is_other:
+        yield f"{column.name} is {source.type_text}, and cannot become {target.type_text}: declare another field"
 
 
 def _cast(column: Column, source: FileColumn) -> str:
-    value = quote(source.name)
-    if source.type_text == declared_column(column).type_text:
+    value, target = quote(source.name), declared_column(column)
+    if source.type_text == target.type_text:
         return value
-    if declared_column(column).type == "JSON":
+    if target.type == "JSON":
         return f"to_json({value})"  # a cast would read the text as JSON
     return f"TRY_CAST({value} AS {duckdb_type(column)})"  # matches fields of a STRUCT by name
-
-
-def _losses(column: Column, source: FileColumn, drops: AbstractSet[str]) -> Iterator[tuple[str, str]]:
-    """Yield the condition that the value is another one after the cast and the way back."""
-    value, cast = quote(source.name), _cast(column, source)
-    if cast.startswith("TRY_CAST"):
-        kept = _type_sql(source, column.name, drops)  # of `source`, without the fields whose values may be lost
-        text = f"{source.name} has a value that {declared_column(column).type_text} cannot hold exactly"
-        yield f"TRY_CAST({cast} AS {kept}) IS DISTINCT FROM TRY_CAST({value} AS {kept})", text
-
-
-def _type_sql(column: FileColumn, path: str, drops: AbstractSet[str]) -> str:
-    fields = [field for field in column.fields if f"{path}.{field.name}" not in drops]
-    inner = ", ".join(f"{quote(field.name)} {_type_sql(field, f'{path}.{field.name}', drops)}" for field in fields)
-    return (f"STRUCT({inner})" if column.fields else column.type) + ("[]" if column.is_list else "")
 
 
 def migrate(

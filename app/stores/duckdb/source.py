@@ -5,12 +5,11 @@ A cancelled query is interrupted. An export (Arrow) is read batch by batch, as f
 
 import asyncio
 import io
-import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -29,7 +28,6 @@ from app.telemetry.redaction import first_line
 
 _READERS = 3  # queries at once; more would only share the same two or four cores
 _EXPORTERS = 2  # in addition, so that a page never waits for an export
-_CLOSE_AGAIN_S = 0.01
 _RELEASE_S = 2.0
 _FETCHED_ROWS = 256  # at a time, if a query's bytes are limited
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - TIMESTAMP columns are in UTC, without a time zone
@@ -57,24 +55,20 @@ class Queries:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="duckdb-query")
         self._exporters = ThreadPoolExecutor(_EXPORTERS, thread_name_prefix="duckdb-export")
-        # Each cursor is replaced by None while the database is closed.
-        self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection | None] = queue.SimpleQueue()
-        for _ in range(_READERS):
-            self._cursors.put(connection.cursor())
-        self._idle_lock = threading.Lock()
-        self._idle: duckdb.DuckDBPyConnection | None = connection.cursor()  # exports get duplicates of it
+        self._lock = threading.Lock()
+        self._idle, self._is_connected = connection.cursor(), True  # each query gets a duplicate of it
         self._attempts: set[Attempt] = set()
 
     async def rows(self, statement: Statement) -> Answer:
         """Return the rows of `statement`, in its order."""
-        attempt = self._attempt()
+        attempt = self._begin()
         work = self._readers.submit(self._rows, statement, attempt)
-        work.add_done_callback(lambda _: self._attempts.discard(attempt))
+        work.add_done_callback(lambda _: self._end(attempt))
         return await self._awaited(attempt, work)
 
     async def arrow(self, statement: Statement) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `statement`, in its order, as the pieces of one Arrow IPC stream."""
-        attempt = self._attempt()
+        attempt = self._begin()
         pieces = self._pieces(statement, attempt)
         work: Future[bytes | None] | None = None
         try:
@@ -87,9 +81,9 @@ class Queries:
         finally:
             if work is None or work.done():
                 pieces.close()
-                self._attempts.discard(attempt)
+                self._end(attempt)
             else:  # the interrupted thread ends it
-                work.add_done_callback(lambda _: self._attempts.discard(attempt))
+                work.add_done_callback(lambda _: self._end(attempt))
 
     def disconnect(self, within_s: float = _RELEASE_S) -> bool:
         """Interrupt queries and release the database; return False if it was still in use after `within_s` seconds.
@@ -98,31 +92,18 @@ class Queries:
         Until `connect`, queries raise StoreUnavailableError.
         """
         deadline_s = time.monotonic() + within_s
-        for attempt in tuple(self._attempts):
+        with self._lock:
+            self._is_connected, attempts = False, tuple(self._attempts)
+        for attempt in attempts:
             attempt.disconnect()
-        released = [attempt.release(deadline_s) for attempt in tuple(self._attempts)]
-        with self._idle_lock:
-            if self._idle is not None and _closes(self._idle, deadline_s):
-                self._idle = None
-        cursors = list(self._taken_cursors(deadline_s))
-        for cursor in cursors:
-            if cursor is not None:
-                cursor.close()
-            self._cursors.put(None)
-        return all(released) and len(cursors) == _READERS and self._idle is None
-
-    def _taken_cursors(self, deadline_s: float) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        with suppress(queue.Empty):
-            for _ in range(_READERS):
-                yield self._cursors.get(timeout=max(deadline_s - time.monotonic(), 0.0))
+        released = [attempt.release(deadline_s) for attempt in attempts]
+        if all(released):
+            self._idle.close()  # with its duplicates, so DuckDB refuses while one of them is busy
+        return all(released)
 
     def connect(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Run queries over `connection` from now on, after a `disconnect` that returned True."""
-        for _ in range(_READERS):
-            self._cursors.get()
-        for _ in range(_READERS):
-            self._cursors.put(connection.cursor())
-        self._idle = connection.cursor()
+        self._idle, self._is_connected = connection.cursor(), True
 
     def close(self, within_s: float = _RELEASE_S) -> None:
         """Start no more queries and interrupt those that run; abandon any that take longer than `within_s` seconds."""
@@ -130,16 +111,18 @@ class Queries:
         self._exporters.shutdown(wait=False, cancel_futures=True)
         self.disconnect(within_s)
 
-    def _attempt(self) -> Attempt:
-        attempt = Attempt()
-        self._attempts.add(attempt)
+    def _begin(self) -> Attempt:
+        with self._lock:
+            if not self._is_connected:
+                raise StoreUnavailableError(DISCONNECTED)
+            attempt = Attempt(self._idle.cursor())
+            self._attempts.add(attempt)
         return attempt
 
-    def _export_cursor(self) -> duckdb.DuckDBPyConnection:
-        with self._idle_lock:
-            if self._idle is None:
-                raise StoreUnavailableError(DISCONNECTED)
-            return self._idle.cursor()
+    def _end(self, attempt: Attempt) -> None:
+        attempt.release(time.monotonic())
+        with self._lock:
+            self._attempts.discard(attempt)
 
     @staticmethod
     async def _awaited(attempt: Attempt, work: Future[_Result]) -> _Result:
@@ -149,20 +132,10 @@ class Queries:
             interrupt(attempt, work)
             raise
 
-    @contextmanager
-    def _cursor(self, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._cursors.get()
-        try:
-            if cursor is None:
-                raise StoreUnavailableError(DISCONNECTED)
-            with _named_errors(), attempt.running(cursor):
-                yield cursor
-        finally:
-            self._cursors.put(cursor)
-
-    def _rows(self, statement: Statement, attempt: Attempt) -> Answer:
-        with self._cursor(attempt) as cursor:
-            cursor.execute(to_duckdb(statement.sql), bound(statement))
+    @staticmethod
+    def _rows(statement: Statement, attempt: Attempt) -> Answer:
+        with _named_errors(), attempt.running():
+            cursor = attempt.cursor.execute(to_duckdb(statement.sql), bound(statement))
             description = cursor.description or []
             columns = [(name, converter(type_)) for name, type_, *_ in description]
             fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], statement.max_bytes)
@@ -174,39 +147,24 @@ class Queries:
                 row[name] = convert(row[name])
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
-    def _pieces(self, statement: Statement, attempt: Attempt) -> Generator[bytes, None, None]:
+    @staticmethod
+    def _pieces(statement: Statement, attempt: Attempt) -> Generator[bytes, None, None]:
         import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only exports need it
         from nanoarrow.c_array_stream import CArrayStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
         from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
 
-        sink, cursor = io.BytesIO(), self._export_cursor()
-        try:
-            with _named_errors(), StreamWriter.from_writable(sink) as writer:
-                with attempt.running(cursor):
-                    stream = nanoarrow.c_array_stream(cursor.sql(to_duckdb(statement.sql), params=bound(statement)))
-                    schema = stream.get_schema()
-                    attempt.hold(stream, cursor)
-                writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(schema)))
+        sink = io.BytesIO()
+        with _named_errors(), StreamWriter.from_writable(sink) as writer:
+            with attempt.running():
+                found = attempt.cursor.sql(to_duckdb(statement.sql), params=bound(statement))
+                attempt.stream = nanoarrow.c_array_stream(found)
+                schema = attempt.stream.get_schema()
+            writer.write_stream(CArrayStream.from_c_arrays([], _with_utc(schema)))
+            yield _taken(sink)
+            while (batch := attempt.next_batch()) is not None:
+                writer.write_array(batch)
                 yield _taken(sink)
-                while (batch := attempt.next_of(stream, cursor)) is not None:
-                    writer.write_array(batch)
-                    yield _taken(sink)
-            yield _taken(sink)  # the end-of-stream marker, which the writer adds when it is closed
-        finally:
-            cursor.close()
-
-
-def _closes(connection: duckdb.DuckDBPyConnection, deadline_s: float) -> bool:
-    """Close `connection`; return False if DuckDB refused until `deadline_s`, as it does while another call is in it."""
-    while True:
-        try:
-            connection.close()
-        except duckdb.Error:
-            if time.monotonic() >= deadline_s:
-                return False
-            time.sleep(_CLOSE_AGAIN_S)
-        else:
-            return True
+        yield _taken(sink)  # the end-of-stream marker, which the writer adds when it is closed
 
 
 @contextmanager

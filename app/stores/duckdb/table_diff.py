@@ -5,7 +5,7 @@ empty in new rows, so an older image can open the file of a newer one. Any other
 refused at opening, and `sluice migrate` resolves it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -30,7 +30,11 @@ class FileColumn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def type_text(self) -> str:
         """The type for a message, such as `STRUCT(a BIGINT)[]`."""
-        inner = ", ".join(f"{field.name} {field.type_text}" for field in self.fields)
+        return self.type_sql(str)
+
+    def type_sql(self, named: Callable[[str], str] = quote) -> str:
+        """Return the type for DuckDB; `named` returns what stands for the name of a field."""
+        inner = ", ".join(f"{named(field.name)} {field.type_sql(named)}" for field in self.fields)
         item = f"{self.type}({inner})" if self.fields else self.type
         return f"{item}[]" if self.is_list else item
 
@@ -47,16 +51,19 @@ class Addition(msgspec.Struct, frozen=True):
         return f"ALTER TABLE {quote(table)} ADD COLUMN {self.target} {duckdb_type(self.column)}"
 
 
-class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table of the file differs from its declaration: paths to add, paths that only it has, and sentences.
+class Fit(msgspec.Struct, kw_only=True):
+    """How a table of the file differs from its declaration.
 
-    `renames` are pairs of an undeclared column and a lacking one of its type: possibly one under two names.
+    `additions` are columns to add, `lacking` the paths of required ones, which cannot be added, and `undeclared` those
+    of columns that only the file has. `problems` are sentences. `renames` are pairs of an undeclared column and one
+    that the file lacks of its type: possibly one under two names.
     """
 
-    additions: tuple[Addition, ...] = ()
-    undeclared: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    renames: tuple[tuple[str, str], ...] = ()
+    additions: list[Addition] = []
+    lacking: list[str] = []
+    undeclared: list[str] = []
+    problems: list[str] = []
+    renames: list[tuple[str, str]] = []
 
 
 def file_column(name: str, type_: Any, *, is_required: bool = False) -> FileColumn:
@@ -87,84 +94,63 @@ def declared_column(column: Column) -> FileColumn:
 
 def fit(table: Table, columns: Iterable[FileColumn]) -> Fit:
     """Compare `table` with the `columns` of the file."""
-    results = list(_compared(table.columns, columns, "", ""))
-    return Fit(
-        additions=tuple(each for each in results if isinstance(each, Addition)),
-        undeclared=tuple(each.path for each in results if isinstance(each, _Undeclared) and not each.problem),
-        problems=tuple(problem for each in results if (problem := _problem(each))),
-        renames=tuple(_renames(results)),
+    columns, found = tuple(columns), Fit()
+    _compare(found, table.columns, columns, "", "")
+    new = {*found.lacking, *(each.path for each in found.additions)}
+    lacked = [declared_column(column) for column in table.columns if column.name in new]
+    names = {column.name.lower() for column in table.columns}
+    surplus = [column for column in columns if column.name.lower() not in names]
+    found.renames = _renames(surplus, lacked)
+    return found
+
+
+def _renames(surplus: Iterable[FileColumn], lacked: Sequence[FileColumn]) -> list[tuple[str, str]]:
+    """Return each undeclared column with the one of its type that is lacking and whose name is most similar."""
+    pairs = sorted(
+        (
+            (SequenceMatcher(None, old.name, new.name).ratio(), old.name, new.name)
+            for old in surplus
+            for new in lacked
+            if old.type_text == new.type_text
+        ),
+        reverse=True,
     )
+    renames = dict[str, str]()
+    for _, old, new in pairs:
+        if old not in renames and new not in renames.values():
+            renames[old] = new
+    return list(renames.items())
 
 
-class _Undeclared(msgspec.Struct, frozen=True):
-    path: str
-    column: FileColumn
-    problem: str
-
-
-class _Lacking(msgspec.Struct, frozen=True):
-    path: str
-    column: Column
-    problem: str
-
-
-_Difference = Addition | _Lacking | _Undeclared | str
-
-
-def _problem(difference: _Difference) -> str:
-    match difference:
-        case Addition():
-            return ""
-        case _Lacking() | _Undeclared():
-            return difference.problem
-        case _:
-            return difference
-
-
-def _renames(differences: Sequence[_Difference]) -> Iterator[tuple[str, str]]:
-    """Yield each undeclared column with the lacking one that has its type and the most similar name."""
-    pairs = [
-        (SequenceMatcher(None, old.path, new.path).ratio(), old.path, new.path)
-        for old in differences
-        for new in differences
-        if isinstance(old, _Undeclared)
-        and isinstance(new, Addition | _Lacking)
-        and "." not in old.path + new.path
-        and old.column.type_text == declared_column(new.column).type_text
-    ]
-    paired = set[str]()
-    for _, old_path, new_path in sorted(pairs, reverse=True):
-        if not paired & {old_path, new_path}:
-            paired |= {old_path, new_path}
-            yield old_path, new_path
-
-
-def _compared(
-    declared: tuple[Column, ...], columns: Iterable[FileColumn], prefix: str, target: str
-) -> Iterator[_Difference]:
+def _compare(found: Fit, declared: tuple[Column, ...], columns: Iterable[FileColumn], prefix: str, target: str) -> None:
     remaining = {column.name.lower(): column for column in columns}  # DuckDB's names are case-insensitive
     for column in declared:
         path, there = prefix + column.name, remaining.pop(column.name.lower(), None)
         if there is not None:
-            yield from _differences(column, there, path, target)
+            _compare_column(found, column, there, path, target)
         elif column.mode is Mode.REQUIRED:
-            problem = f"it lacks the column {path}, which is declared as required, so older rows would have no value"
-            yield _Lacking(path, column, problem)
+            found.lacking.append(path)
+            found.problems.append(
+                f"it lacks the column {path}, which is declared as required, so older rows would have no value"
+            )
         else:
-            yield Addition(path, target + quote(column.name), column)
+            found.additions.append(Addition(path, target + quote(column.name), column))
     for there in remaining.values():
-        path = prefix + there.name
-        problem = f"its column {path} is NOT NULL but not declared, so no row could be stored"
-        yield _Undeclared(path, there, problem if there.is_required else "")
+        if there.is_required:
+            text = f"its column {prefix}{there.name} is NOT NULL but not declared, so no row could be stored"
+            found.problems.append(text)
+        else:
+            found.undeclared.append(prefix + there.name)
 
 
-def _differences(column: Column, there: FileColumn, path: str, target: str) -> Iterator[_Difference]:
+def _compare_column(found: Fit, column: Column, there: FileColumn, path: str, target: str) -> None:
     declared = declared_column(column)
     if (there.type, there.is_list) != (declared.type, declared.is_list):
-        yield f"its column {path} is {there.type_text}, but declared as {declared.type_text}"
+        found.problems.append(f"its column {path} is {there.type_text}, but declared as {declared.type_text}")
         return
     if not target and there.is_required != declared.is_required:
         words = {True: "NOT NULL", False: "NULLABLE"}
-        yield f"its column {path} is {words[there.is_required]}, but declared as {words[declared.is_required]}"
+        text = f"is {words[there.is_required]}, but declared as {words[declared.is_required]}"
+        found.problems.append(f"its column {path} {text}")
     item = ".element" if there.is_list else ""
-    yield from _compared(column.fields, there.fields, f"{path}.", f"{target}{quote(column.name)}{item}.")
+    _compare(found, column.fields, there.fields, f"{path}.", f"{target}{quote(column.name)}{item}.")

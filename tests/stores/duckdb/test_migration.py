@@ -74,7 +74,7 @@ RECORD = Before(
     "a", "LH", 9007199254740993, date(2026, 1, 31), "B7", "x", Stop("LHR", "TW6", 3), [Stop("CDG"), Stop("FRA", "60")]
 )
 COMMAND = ["migrate", "--record", "tests.stores.duckdb.test_migration:After", "--rename", "carrier=airline"]
-DROPS = ["--drop", "gate", "--drop", "stop.zip", "--drop", "stops.zip"]
+DROPS = ["--drop", "gate", "--drop", "stop", "--drop", "stops"]
 EXPECTED: dict[str, Any] = {
     "id": "a",
     "airline": "LH",
@@ -179,10 +179,10 @@ class Lossy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 forbid_unknown_fields=True,
             ),
             [
-                "id has a value that BIGINT cannot hold exactly (in 1 rows, such as that with the delivery_key ",
-                "miles has a value that DOUBLE cannot hold exactly (in 1 rows",
+                "id has a value that BIGINT cannot hold exactly: --drop id permits the loss (in 1 rows, such as that ",
+                "miles has a value that DOUBLE cannot hold exactly: --drop miles permits",
                 "count has no value, and is declared as required (in 1 rows",
-                "stop has a value that STRUCT(name VARCHAR, level DOUBLE, terminal VARCHAR) cannot hold exactly (in 1",
+                "stop has a value that STRUCT(name VARCHAR, level DOUBLE, terminal VARCHAR) cannot hold exactly: --",
                 "gate is not declared and has values: --drop gate removes them",
                 "stops is not declared and has values: --drop stops removes them",
             ],
@@ -315,7 +315,7 @@ def test_bad_names_are_refused_before_anything(path: Path, capsys: pytest.Captur
         run(path, "--rename", "gate")
     with pytest.raises(SystemExit):
         run(path, "--rename", "stop.zip=stop.postcode")
-    wrong = ("nothing", "id", "stop.name", "stop.nothing")
+    wrong = ("nothing", "stop.zip")
     assert (
         run(
             path,
@@ -333,9 +333,9 @@ def test_bad_names_are_refused_before_anything(path: Path, capsys: pytest.Captur
     told = capsys.readouterr().err
     for words in (
         "'gate': expected OLD=NEW",
-        *(f"no undeclared column {name} " for name in wrong),
+        *(f"no column {name} " for name in wrong),
         "no declared column nowhere",
-        "no undeclared column count ",
+        "count is declared, so it cannot be renamed",
         "several columns are renamed to tail",
         "there is no file",
     ):

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import nanoarrow  # type: ignore[import-untyped]
@@ -60,7 +60,7 @@ async def read(queries: Queries, query: Statement) -> Any:
 async def begun(queries: Queries) -> None:
     """Wait until every reader is taken."""
     async with asyncio.timeout(patience_s(60)):
-        while not queries._cursors.empty():  # noqa: ASYNC110 - the threads have no event for this loop
+        while sum(each._busy.locked() for each in queries._attempts) < _READERS:  # noqa: ASYNC110 - no event for this
             await asyncio.sleep(0.01)
 
 
@@ -102,7 +102,7 @@ async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Except
     """A defect of the query's text is not the store's failure."""
 
     class Broken:
-        """A cursor that fails."""
+        """A connection that fails."""
 
         def execute(self, *_: Any) -> None:
             raise failure
@@ -113,10 +113,10 @@ async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Except
         def close(self) -> None:
             """Do nothing."""
 
-    while not queries._cursors.empty():
-        queries._cursors.get()
-    for _ in range(_READERS):
-        queries._cursors.put(Broken())  # type: ignore[arg-type] # see above
+        def cursor(self) -> "Broken":
+            return self
+
+    queries._idle = Broken()  # type: ignore[assignment] # see above
     with pytest.raises(error) as raised:
         await queries.rows(ONE)
     assert "more" not in str(raised.value) or error is duckdb.BinderException
@@ -150,33 +150,6 @@ async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> N
     await asyncio.gather(*tasks, return_exceptions=True)
     async with asyncio.timeout(patience_s(60)):
         assert (await queries.rows(ONE)).rows == [{"n": 1}]
-
-
-class Busy:
-    """A connection that DuckDB refuses to close a number of times."""
-
-    def __init__(self, refusals: int) -> None:
-        self.refusals, self.is_open = refusals, True
-
-    def cursor(self) -> "Busy":
-        """Return itself: what is closed here is the connection that exports duplicate."""
-        return self
-
-    def close(self) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise duckdb.Error("connection is busy with another call")
-        self.is_open = False
-
-
-@pytest.mark.parametrize(("refusals", "closes"), [(0, True), (3, True), (1_000_000, False)])
-def test_a_connection_that_is_busy_is_closed_a_little_later(refusals: int, *, closes: bool) -> None:
-    """Another thread may be in a call just then; one that stays busy is left, and the store says so."""
-    queries = Queries(duckdb.connect())
-    busy = Busy(refusals)
-    queries._idle = cast("duckdb.DuckDBPyConnection", busy)
-    assert queries.disconnect(within_s=patience_s(20) if closes else 0.05) is closes
-    assert busy.is_open is not closes
 
 
 def test_one_thread_at_a_time_uses_sqlglot(monkeypatch: pytest.MonkeyPatch) -> None:
