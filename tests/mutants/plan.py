@@ -34,6 +34,7 @@ MODULES = {
             "tests/ingest/test_personal_data.py",
             "tests/ingest/decode/test_one_pass.py",
             "tests/ingest/decode/test_light.py",
+            "tests/ingest/decode/test_record_splitter.py",
         ),
     ),
 }

@@ -8,6 +8,7 @@ import pytest
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.reader import Decoded, RecordReader
+from app.ingest.decode.rejects import reject
 from app.ingest.decode.weight import SMALL_BYTES
 from app.record import Record
 from app.schema.table import records_table
@@ -280,3 +281,46 @@ def test_a_large_record_that_is_too_deep_or_too_long_is_rejected_by_its_position
         (2, "malformed", "nested too deeply: expected at most 500 levels", deep[1]),
         (3, "too_large", f"{len(long)} bytes: expected at most 250000", long),
     ]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_rows_that_the_store_refuses_are_found_again_in_their_message(*, zipped: bool) -> None:
+    """With their bytes; as one reject where they are more than allowed, or too large."""
+    records = [record(str(number)) for number in range(9)]
+    data = gzip.compress(array(*records), mtime=0) if zipped else array(*records)
+    sent = message(data, content_encoding="gzip") if zipped else message(data)
+    reader = reader_of()
+    assert reader.is_small(sent) is not zipped
+    refused = [reject(2, "refused", "no", raw=b"", field="data"), reject(5, "refused", "no", raw=b"")]
+    single = reader.rejects_of(sent, refused, 2)
+    assert [(each.index, each.reason, each.field, each.raw) for each in single] == [
+        (2, "refused", "data", records[2]),
+        (5, "refused", None, records[5]),
+    ]
+    (one,) = reader.rejects_of(sent, refused, 1)
+    assert (one.reason, one.raw) == ("too_many_rejects", array(records[2], records[5]))
+    assert len(reader_of(max_message_bytes=100).rejects_of(sent, refused, 2)) == 1
+
+
+def test_what_was_too_complex_is_one_reject_with_its_bytes() -> None:
+    """Unless they may be personal."""
+    decoded = reader_of().too_complex(message(b"[["), "more than 1 s")
+    (rejected,) = decoded.rejects
+    assert (rejected.index, rejected.reason, rejected.detail, rejected.raw) == (
+        0,
+        "too_complex",
+        "more than 1 s",
+        b"[[",
+    )
+    assert (len(decoded.rows), rejected.state) == (0, "")
+    personal = msgspec.structs.replace(message(b"[["), may_be_personal=True)
+    (withheld,) = reader_of().too_complex(personal, "more than 1 s").rejects
+    assert (withheld.raw, withheld.state) == (b"", "withheld")
+
+
+def test_rows_go_without_some_of_them() -> None:
+    """Each with its id and its position."""
+    rows = reader_of().read(message(array(record("a"), record("b"), record("c")))).rows
+    rest = rows.without({1})
+    assert [*rest.by_index()] == [(0, "a"), (2, "c")]
+    assert rest.encoded == [rows.encoded[0], rows.encoded[2]]

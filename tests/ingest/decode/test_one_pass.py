@@ -1,6 +1,7 @@
 """Reading a message in one pass: the same outcome as a slow twin that decodes record by record, at any size."""
 
 import gzip
+import itertools
 import json
 from typing import Any
 
@@ -124,3 +125,26 @@ def test_an_array_that_cannot_be_cut_says_why(data: bytes, detail: str) -> None:
     """Neither is a record of its own."""
     pieces = pieces_of(Message(key="1:0", data=data), data, most=100)
     assert pieces == Unreadable("malformed", f"not valid JSON: {detail}")
+
+
+def test_each_record_is_decoded_once() -> None:
+    """To cut, weigh and measure depth takes no decoding."""
+    made = itertools.count()
+
+    class Counted(msgspec.Struct, forbid_unknown_fields=True):
+        name: str
+        data: Any = None
+
+        def __post_init__(self) -> None:
+            next(made)
+
+    limits = msgspec.structs.replace(
+        LIMITS, max_record_bytes=10**6, max_decompressed_bytes=10**7, max_batch_bytes=10**6
+    )
+    limits = msgspec.structs.replace(limits, max_message_bytes=10**7)
+    reader = RecordReader(records_table(Counted), ScriptedAppender().encoder, limits)
+    records = [b'{"name":"a","data":[%b1]}' % (b"[[]]," * size) for size in (1, 600, 30_000)]
+    data = gzip.compress(b"[" + b",".join(records) + b"]", mtime=0)
+    decoded = reader.read(Message(key="1:0", data=data, content_encoding="gzip"))
+    assert (len(decoded.rows), [*decoded.rejects]) == (3, [])
+    assert next(made) == 3
