@@ -1,8 +1,9 @@
 """Find the rows of an append that are copies: those whose `delivery_key` was appended within the look-back.
 
 The file knows these keys. Its rows have most of them. RECENT_KEYS has those of copies, which were not stored, but hide
-the next copy; and those of erased rows, which a redelivery must not bring back. Asking the file takes from 2 to 60 ms,
-so a Bloom filter in memory says of nearly every new key that it need not be asked.
+the next copy; and those of erased rows, which a redelivery must not bring back. Asking the file takes some
+milliseconds, and 0.1 s among 1.8 million keys. So a Bloom filter in memory says of nearly every new key that the file
+need not be asked.
 """
 
 import hashlib
@@ -75,10 +76,11 @@ class RecentKeys:
             return []
         recent = "ingest_time >= make_timestamp($from_us::BIGINT)"
         sql = f"""\
+SELECT delivery_key FROM {quote(self._table)} WHERE {recent} AND delivery_key IN (SELECT unnest($keys))
+UNION
 SELECT key
 FROM (SELECT unnest($keys) AS key)
-WHERE key IN (SELECT delivery_key FROM {quote(self._table)} WHERE {recent})
-    OR {digest_sql("key")} IN (SELECT digest FROM {RECENT_KEYS} WHERE table_name = $table AND {recent})"""  # noqa: S608 - quoted, constants
+WHERE {digest_sql("key")} IN (SELECT digest FROM {RECENT_KEYS} WHERE table_name = $table AND {recent})"""  # noqa: S608 - quoted, constants
         parameters = {"keys": suspects, "table": self._table, "from_us": stamp_us - self._lookback_us}
         return [key for (key,) in connection.execute(sql, parameters).fetchall()]
 
