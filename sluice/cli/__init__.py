@@ -8,6 +8,8 @@ serve              `sluice serve`: becomes the service
 schema             `sluice schema`: prints what is derived from a record type, compares and indexes the live tables
 migrate            `sluice migrate`: changes the embedded store's file to fit the record types
 erase              `sluice erase`: deletes the records of one id from the store
+key                `sluice key`: makes an API key and its entry in a file of grants
+settings, metrics  print every setting and every metric as the tables of the documents
 declared_tables    the tables that a command line means
 
 The other commands are in the rooms of what they act on (`sluice.ops`, `sluice_client`, …). Each is a module with

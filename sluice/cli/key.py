@@ -57,6 +57,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) ->
 
 
 def _entry(options: argparse.Namespace, key: str) -> Grant:
+    if bad := next((each for each in options.filter if "=" not in each), ""):
+        raise GrantsError(f"--filter {bad!r}: expected FIELD=VALUE, such as source=a")
     filters = dict(each.partition("=")[::2] for each in options.filter)
     if len(filters) != len(options.filter):
         raise GrantsError("--filter: give each field and operator once; list several values as FIELD.in=a,b")

@@ -58,6 +58,7 @@ def test_a_file_that_is_wrong_is_left_as_it_is(
         (["--name", "a", "--scope", "read", "--filter", "colour=red"], "`filters`: "),
         (["--name", "a", "--scope", "rejects", "--filter", "source=a"], "cannot be combined"),
         (["--name", "a", "--scope", "read", "--filter", "source=a", "--filter", "source=b"], "source.in=a,b"),
+        (["--name", "a", "--scope", "read", "--filter", "source"], "expected source=VALUE"),
         (["--name", "a", "--scope", "read", "--expires", "2027"], "such as --expires 2027-01-01T00:00:00Z"),
         (["--name", "a", "--scope", "read", "--requests-per-minute", "-1"], "`requests_per_minute` must be"),
     ],
