@@ -40,7 +40,7 @@ def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(origins),
-        allow_methods=["GET", "HEAD", "POST"],
+        allow_methods=["GET", "HEAD", "POST", "PUT"],
         allow_headers=list(_ACCEPTED),
         expose_headers=list(EXPOSED),
     )

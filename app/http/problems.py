@@ -66,6 +66,11 @@ CATALOGUE: dict[str, ProblemKind] = {
     ),
     "slow_body": ProblemKind(408, "The body arrived too slowly", "Send the request again, faster or in smaller parts."),
     "incomplete_body": ProblemKind(400, "The body ended early", "Send the whole request again."),
+    "id_mismatch": ProblemKind(
+        422,
+        "The body is not one record with the id in the path",
+        "PUT accepts one record, whose id is the one in the path.",
+    ),
     "too_large": ProblemKind(413, "The body is too large", "Send fewer or smaller records in one request."),
     "rejected": ProblemKind(
         422, "No record of the request could be stored", "`errors` gives the errors of each record."

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from app.http import paths
 from app.http.contract import (
     INSTANT,
     JSON,
@@ -172,3 +173,13 @@ def _parameters(table: Table) -> dict[str, Parameter]:
         location="header",
     )
     return {**_SUBMIT_PARAMETERS, table.versions.attribute: version}
+
+
+def put_contract(table: Table) -> Contract:
+    """Return the contract of PUT, for records of `table`."""
+    return Contract(
+        parameters={**paths.RECORD_ID, **_parameters(table)},
+        body={JSON: media(_sent(table), example_record(table))},
+        answers={200: _STORED},
+        problems=_SUBMIT_PROBLEMS,
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from app.environment import Environment
+from app.http.problems import FieldError, ProblemError
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.heavy import HeavyReads
 from app.ingest.decode.reader import Decoded, RecordId, RecordReader, Rows
@@ -51,6 +52,29 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):  # remembered in large num
             return 1
         records = len(self.stored) + len(self.rejected)
         return 1 + records + len(msgspec.msgpack.encode((self.stored, self.rejected))) // _UNIT_BYTES
+
+
+class One(msgspec.Struct, frozen=True):
+    """The one record that a message may hold: the name of the id field, the id as a text, and as it is stored.
+
+    The stored id is None if the text cannot be one.
+    """
+
+    name: str
+    text: str
+    record_id: RecordId | None
+
+    def check(self, read: Decoded) -> None:
+        """Check that nothing but this record was read; what is no record of the type is a reject like any other.
+
+        Raises:
+            ProblemError: `id_mismatch`.
+        """
+        ids = read.rows.ids
+        if len(ids) + len(read.rejects) != 1 or (ids and ids[0] != self.record_id):
+            wrong = FieldError(name=self.name, message="must be the id in the path", example=self.text[:128])
+            detail = f"expected one record whose `{self.name}` is the id in the path"
+            raise ProblemError("id_mismatch", detail, errors=(wrong,))
 
 
 class RejectWriter:
@@ -182,7 +206,13 @@ class Pipeline:
         return self._dedupe.digest(self._prefix + key)
 
     async def process(
-        self, message: Message, *, digest: str = "", detailed: bool = False, holding: Holding | None = None
+        self,
+        message: Message,
+        *,
+        digest: str = "",
+        detailed: bool = False,
+        holding: Holding | None = None,
+        only: One | None = None,
     ) -> Receipt:
         """Make `message` durable and return its receipt; `detailed` adds the result for each record.
 
@@ -208,7 +238,7 @@ class Pipeline:
                     return receipt
             receipt = Receipt(_GIVEN_UP)
             try:
-                receipt = await self._store(message, holding, detailed=detailed)
+                receipt = await self._store(message, holding, only, detailed=detailed)
             finally:
                 stored = isinstance(receipt.verdict, Durable)
                 self._dedupe.settle(key, receipt, stored=stored, weight=receipt.weight)
@@ -217,8 +247,8 @@ class Pipeline:
             if self._shares is not None:
                 self._shares.leave(self.stream, size)
 
-    async def _store(  # noqa: C901, PLR0911 - the stages, in one place
-        self, message: Message, holding: Holding | None, *, detailed: bool
+    async def _store(  # noqa: C901, PLR0911, PLR0912 - the stages, in one place
+        self, message: Message, holding: Holding | None, only: One | None, *, detailed: bool
     ) -> Receipt:
         """Decode, append, and wait: first for the rejects, then for the records."""
         allowance = Allowance(self._clock.elapsed_us() + self._budget_us, holding)
@@ -235,6 +265,8 @@ class Pipeline:
             if isinstance(heavy, Unavailable | Throttled):
                 return Receipt(heavy)
             read = heavy
+        if only is not None:
+            only.check(read)
         rows, rejects = read.rows, read.rejects
         known = 0
         if rows and self._earlier is not None and self._earlier.concerns(message):

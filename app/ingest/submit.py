@@ -1,4 +1,4 @@
-"""`POST /v1/records`, also of a stream: records over HTTP, through the same pipeline as pushes."""
+"""`POST /v1/records` and `PUT /v1/records/{id}`, also of a stream: records through the same pipeline as pushes."""
 
 import hashlib
 import uuid
@@ -7,19 +7,20 @@ from itertools import islice
 from typing import Any, assert_never
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Request, Response, post, put
 
 from app.http import paths
 from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM
 from app.http.problems import FieldError, ProblemError
-from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract
+from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import FieldFault
 from app.ingest.intake import Intake
-from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.pipeline import One, Pipeline, Receipt
 from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
 from app.schema.protection import Hasher, holds_personal_data
 from app.schema.table import Table
+from app.schema.values import read_id
 from app.streams import Streams
 from app.telemetry.tracing import current_span, parse_traceparent, trace_id_of
 
@@ -33,13 +34,24 @@ class Submission:
     """Stores records sent over HTTP, and reports the result for each."""
 
     def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline) -> None:
-        self._intake, self._pipeline = intake, pipeline
+        self._intake, self._pipeline, self._id = intake, pipeline, table.id
         self._version_attribute = "" if table.versions is None else table.versions.attribute
         # Anyone could test guesses of a dropped or redacted value against a digest without a key.
         self._hasher = table.hasher if holds_personal_data(table) else None
 
-    async def take(self, request: _Request) -> Response[bytes]:
-        """Store the records of `request`.
+    async def put(self, request: _Request) -> Response[bytes]:
+        """Store the one record of `request`, whose id its path has.
+
+        Raises:
+            ProblemError: as of `take`; or the body is not that record.
+        """
+        if self._id is None:
+            raise ProblemError("not_found", "the record type of this stream names no id, so no record has a path")
+        text = paths.id_in_path(request.scope)
+        return await self.take(request, One(self._id.name, text, read_id(self._id, text)))
+
+    async def take(self, request: _Request, only: One | None = None) -> Response[bytes]:
+        """Store the records of `request`; with `only`, that one.
 
         Raises:
             ProblemError: nothing was stored, or it is not known whether.
@@ -52,12 +64,12 @@ class Submission:
             if known is not None and known != digest:
                 detail = "this Idempotency-Key was already used with another body; the first request counts"
                 raise ProblemError("idempotency_conflict", detail)
-            receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding)
+            receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding, only=only)
         finally:
             holding.release()
         match receipt.verdict:
             case Durable():
-                return _answer(message, receipt)
+                return _answer(message, receipt, created=only is None)
             case Unavailable() | Throttled() as verdict:
                 raise not_durable(verdict)
         assert_never(receipt.verdict)
@@ -103,13 +115,13 @@ def _hash(*parts: str, hasher: Hasher | None = None) -> str:
     return (hashlib.sha256(data).hexdigest() if hasher is None else hasher.digest(data))[:32]
 
 
-def _answer(message: Message, receipt: Receipt) -> Response[bytes]:
+def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[bytes]:
     stored = [
         RecordResult(index=index, status="stored", id=record_id, delivery_key=message.delivery_key(index))
         for index, record_id in receipt.stored
     ]
     if not receipt.rejected:
-        return _json(StoredAnswer(stored), 201)
+        return _json(StoredAnswer(stored), 201 if created else 200)
     if not stored:
         errors = tuple(islice(_errors(receipt), _MAX_ERRORS))
         detail = "every record of the request was rejected; read /v1/rejects for the reasons"
@@ -142,25 +154,32 @@ def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:
 
 
 def submit_routes(submissions: Mapping[str, Submission], streams: Streams) -> list[Any]:
-    """Return the routes of submissions to each stream."""
-
-    async def create(request: _Request) -> Response[bytes]:
-        return await submissions[streams.default.name].take(request)
+    """Return the routes of submissions to each stream; those by id only where its record type names an id."""
+    default = submissions[streams.default.name]
 
     async def create_in_stream(request: _Request) -> Response[bytes]:
         return await paths.of_stream(submissions, request.scope).take(request)
 
-    contract = {CONTRACT: create_contract(streams.default.table), STREAM: OF_DEFAULT}
-    routes = [_create_route(paths.RECORDS, contract, create)]
+    async def put_in_stream(request: _Request) -> Response[bytes]:
+        return await paths.of_stream(submissions, request.scope).put(request)
+
+    table, opt = streams.default.table, {STREAM: OF_DEFAULT}
+    routes = [_create_route(paths.RECORDS, opt | {CONTRACT: create_contract(table)}, default.take)]
+    if table.id is not None:
+        routes += _put_routes(paths.RECORDS, opt, {CONTRACT: put_contract(table)}, default.put)
     if streams.are_named:
-        contracts = {name: create_contract(stream.table) for name, stream in streams.by_name.items()}
-        routes.append(_create_route(f"{paths.STREAM}/records", {PER_STREAM: contracts}, create_in_stream))
+        tables, base = {name: stream.table for name, stream in streams.by_name.items()}, f"{paths.STREAM}/records"
+        contracts = {name: create_contract(table) for name, table in tables.items()}
+        routes.append(_create_route(base, {PER_STREAM: contracts}, create_in_stream))
+        contracts = {name: put_contract(table) for name, table in tables.items() if table.id is not None}
+        routes += _put_routes(base, {}, {PER_STREAM: contracts}, put_in_stream)
     return routes
 
 
-def _create_route(
-    path: str, contract: Mapping[str, Any], take: Callable[[_Request], Awaitable[Response[bytes]]]
-) -> Any:
+_Take = Callable[[_Request], Awaitable[Response[bytes]]]
+
+
+def _create_route(path: str, contract: Mapping[str, Any], take: _Take) -> Any:
     @post(
         path,
         operation_id="createRecords",
@@ -176,3 +195,21 @@ def _create_route(
         return await take(request)
 
     return create_records
+
+
+def _put_routes(path: str, opt: Mapping[str, Any], contract: Mapping[str, Any], take: _Take) -> list[Any]:
+    async def put_record(request: _Request) -> Response[bytes]:
+        return await take(request)
+
+    documented = put(
+        f"{path}/{{record_id:str}}",
+        operation_id="putRecord",
+        summary="Store a new version of a record",
+        description="Send one record, whose id is the one in the path. Earlier versions are kept.",
+        tags=["ingest"],
+        opt={**_WRITE, **opt, **contract},
+        status_code=200,
+    )
+    # An id may hold slashes, and the route above ends at the first one.
+    with_slashes = put(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_WRITE, **opt}, status_code=200)
+    return [documented(put_record), with_slashes(put_record)]

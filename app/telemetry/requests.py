@@ -71,7 +71,7 @@ def _unrecorded_reason() -> tuple[int, str]:
 
 def _kind(method: str, *, waits: bool, streams: bool) -> str:
     """Return the kind that service objectives refer to: how long a read waits or streams is the caller's choice."""
-    if method == "POST":
+    if method in {"POST", "PUT"}:
         return "write"
     if streams:
         return "stream"

@@ -20,7 +20,7 @@ async def preflight(client: httpx.AsyncClient, origin: str, method: str = "GET")
     return await client.options(paths.RECORDS, headers={"Origin": origin, **asked})
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 async def test_a_preflight_needs_no_token(tmp_path: Path, method: str) -> None:
     """Browsers send none with it; a page of another origin, and another method, are refused."""
     async with running(granting(tmp_path, key_grant(), cors_origins=(SHOP,))) as service:

@@ -52,6 +52,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
         ("metrics", "GET", paths.METRICS, 200),
         ("metrics", "HEAD", paths.METRICS, 200),
         ("write", "POST", paths.RECORDS, 201),
+        ("write", "PUT", f"{paths.RECORDS}/a/b", 422),
         ("erase", "DELETE", f"{paths.RECORDS}/a", 200),
         ("erase", "DELETE", f"{paths.RECORDS}/a/b", 200),
     ],

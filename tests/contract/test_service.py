@@ -84,8 +84,8 @@ def test_a_record_that_is_posted_can_be_read_back_at_once(engine: Engine) -> Non
         posted = await service.client.post("/v1/records", json=GOOD | {"source": "one"})
         assert posted.status_code == 201
         assert (await service.client.get("/v1/records/a")).json()["source"] == "one"
-        changed = await service.client.post("/v1/records", json=GOOD | {"source": "two"})
-        assert changed.status_code == 201
+        changed = await service.client.put("/v1/records/a", json=GOOD | {"source": "two"})
+        assert changed.status_code == 200
         assert (await service.client.get("/v1/records/a")).json()["source"] == "two"
         versions = await read(service, "/v1/records/a?versions=all")
         assert [version["source"] for version in versions] == ["two", "one"]

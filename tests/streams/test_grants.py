@@ -35,7 +35,7 @@ async def test_a_caller_of_one_stream_is_told_no_about_the_others(tmp_path: Path
         assert (await client.delete("/v1/streams/payments/records/7")).status_code == 200
         refused = list[httpx.Response]()
         for method, path in _REFUSED:
-            refused.append(await client.request(method, path, json=ORDER if method == "POST" else None))
+            refused.append(await client.request(method, path, json=ORDER if method in {"POST", "PUT"} else None))
         assert {answer.status_code for answer in refused} == {403}
         told = (await client.get("/v1/streams/orders/records")).json()["detail"]
         assert told == "partner-a may not use the stream 'orders', but only payments"
@@ -48,7 +48,7 @@ _REFUSED = [
     *(("GET", f"/v1/{path}") for path in ("records", "records/7", "records/a/b", "records/stats", "schema")),
     *(("GET", f"/v1/{path}") for path in ("records/tail", "rejects", "rejects/stats", "streams/none/records")),
     *(("POST", f"/v1/{path}") for path in ("records", "streams/orders/records")),
-    *(("DELETE", f"/v1/{path}") for path in ("records/o1", "streams/orders/records/o/1")),
+    *((method, f"/v1/{path}") for method in ("PUT", "DELETE") for path in ("records/o1", "streams/orders/records/o/1")),
 ]
 
 

@@ -121,10 +121,12 @@ async def test_an_unknown_stream_is_not_there(path: str) -> None:
         assert answer.json()["detail"] == "there is no stream 'order'; /v1/streams lists the streams"
 
 
-async def test_writing_to_an_unknown_stream() -> None:
+async def test_writing_to_an_unknown_stream_or_by_an_id_that_is_not_there() -> None:
     """Over HTTP it is 404; a push to a path that names none is kept among the rejects."""
     async with market() as service:
         assert (await service.client.post("/v1/streams/order/records", json=ORDER)).status_code == 404
+        no_id = await service.client.put("/v1/streams/visits/records/1", json=VISIT)
+        assert (no_id.status_code, no_id.json()["code"]) == (404, "not_found")
         assert (await push_to(service, "order", b"{}")).status_code == 204
         (kept,) = (await service.client.get("/v1/rejects", params={"freshness": "latest"})).json()["records"]
         assert (kept["reason"], kept["stream"]) == ("unroutable", None)
