@@ -96,8 +96,8 @@ class RowQuery(Originals, frozen=True, kw_only=True):
     A store examines the first `candidates` rows of the selection, copies included, and returns up to `limit` of them:
     those without an earlier row in the look-back, and the last candidate in any case, so that the reader knows how far
     they reached. Equal rows all count as candidates, and may all be returned. Besides its `columns`, which include
-    `ingest_time` and `delivery_key`, each row has CANDIDATES, the number of rows examined, and IS_COPY. Rows are
-    fetched up to about `max_bytes`, but always the first one.
+    `ingest_time` and `delivery_key`, each row has IS_COPY, and CANDIDATES, the number of rows examined (0 without a
+    look-back, where a page that is not full has all). Rows are fetched up to about `max_bytes`, but always the first.
     """
 
     purpose: ClassVar[Purpose] = "page"

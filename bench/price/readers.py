@@ -34,8 +34,8 @@ _OLD_US = 30 * DAY_US
 _SECONDS = {1_000: 210, 10_000: 42, 100_000: 10}  # in which each horizon falls as often as it should
 
 
-WINDOW_BYTES = {1_000: Settings().query.window_bytes, 10_000: 512 * 1024**2, 100_000: 2 * 1024**3}
-"""SLUICE_WINDOW_BYTES at each rate: the default, and what a poll of all rows takes."""
+WINDOW_BYTES = {1_000: Settings().query.window_bytes, 10_000: 512 * 1024**2, 100_000: 512 * 1024**2}
+"""SLUICE_WINDOW_BYTES at each rate."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -190,11 +190,17 @@ async def look_up(way: Way, rows_per_s: int, at_us: int) -> Price:
     return stage.price()
 
 
+def _clustered(way: Way, fresh_s: float) -> Way:
+    return msgspec.structs.replace(way, layout=msgspec.structs.replace(way.layout, fresh_s=fresh_s))
+
+
 YOUNG_US, OLD_US, ABSENT_US = NOON_US - MINUTE_US, NOON_US - _OLD_US, NOON_US - 400 * DAY_US
 READERS: dict[str, Callable[[Way, int], Awaitable[Price]]] = {
     "a follower, by pages": lambda way, rate: followers(way, rate, 1),
     "a follower's first minute": lambda way, rate: followers(way, rate, 1, warm=False),
     "ten followers": lambda way, rate: followers(way, rate, 10),
+    "a follower, rows clustered within 10 s": lambda way, rate: followers(_clustered(way, 10), rate, 1),
+    "a follower, within five minutes": lambda way, rate: followers(_clustered(way, 300), rate, 1),
     "a dashboard, every 5 s": dashboard,
     "a walk of a day": walk,
     "an export of each hour": export,

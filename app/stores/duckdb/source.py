@@ -7,7 +7,7 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -137,14 +137,16 @@ class Queries:
         with _named_errors(), attempt.running():
             cursor = attempt.cursor.execute(to_duckdb(statement.sql), bound(statement))
             description = cursor.description or []
-            columns = [(name, converter(type_)) for name, type_, *_ in description]
-            fetched, size_bytes, cut = _fetched(cursor, [type_ for _, type_, *_ in description], statement.max_bytes)
-        names = [name for name, _ in columns]
-        converters = [(name, convert) for name, convert in columns if convert is not None]
-        rows = [dict(zip(names, values, strict=True)) for values in fetched]
-        for row in rows:
-            for name, convert in converters:
-                row[name] = convert(row[name])
+            names, types = [name for name, *_ in description], [type_ for _, type_, *_ in description]
+            converters = [converter(type_) for type_ in types]
+            fetched, size_bytes, cut = _fetched(cursor, types, statement.max_bytes)
+        # Column by column, which takes a third less time than row by row.
+        columns: list[Iterable[Any]] = [*zip(*fetched, strict=True)]
+        columns = [
+            values if convert is None else map(convert, values)
+            for convert, values in zip(converters, columns, strict=bool(columns))
+        ]
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         return Answer(rows, fetched_bytes=size_bytes, cut=cut)
 
     @staticmethod
@@ -232,6 +234,13 @@ def _fetched(
     fetched: list[tuple[Any, ...]] = []
     total_bytes = 0
     while part := cursor.fetchmany(_FETCHED_ROWS):
+        columns = [*zip(*part, strict=True)]
+        part_bytes = fixed_bytes * len(part) + sum(sum(map(len, filter(None, columns[index]))) for index in texts)
+        part_bytes += sum(len(str(value)) for index in nested for value in columns[index])
+        if total_bytes + part_bytes <= max_bytes:
+            total_bytes += part_bytes
+            fetched += part
+            continue
         for values in part:
             row_bytes = fixed_bytes + sum(len(values[index] or "") for index in texts)
             row_bytes += sum(len(str(values[index])) for index in nested)

@@ -159,7 +159,8 @@ def _bounds(query: Selection) -> dict[str, Scalar]:
 def _own(query: RowQuery | LookUp | Count | PartCounts | Export | Statistics) -> dict[str, Scalar]:
     match query:
         case RowQuery():
-            return _place(query.after) | {"row_limit": query.limit, "candidates": query.candidates}
+            candidates = {"candidates": query.candidates} if query.lookback_us else {}
+            return _place(query.after) | {"row_limit": query.limit, **candidates}
         case LookUp():
             return {"id": query.record_id, "row_limit": query.limit}
         case Count():

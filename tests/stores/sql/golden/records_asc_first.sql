@@ -1,10 +1,10 @@
 WITH candidate AS (
-  SELECT `id`, `timestamp`, `source`, `data`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
-  FROM `records`
-  WHERE `ingest_time` >= @from_us
+SELECT `id`, `timestamp`, `source`, `data`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
+FROM `records`
+WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us
-  ORDER BY `ingest_time`, `delivery_key`
-  LIMIT @candidates
+ORDER BY `ingest_time`, `delivery_key`
+LIMIT @candidates
 ), copies AS (
   SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
   FROM candidate

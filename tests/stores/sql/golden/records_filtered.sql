@@ -1,7 +1,7 @@
 WITH candidate AS (
-  SELECT `id`, `timestamp`, `source`, `data`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
-  FROM `records`
-  WHERE `ingest_time` >= @from_us
+SELECT `id`, `timestamp`, `source`, `data`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
+FROM `records`
+WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us
     AND (`ingest_time` > @after_us OR (`ingest_time` = @after_us AND `delivery_key` > @after_key))
     AND `attributes` IS NOT NULL
@@ -12,8 +12,8 @@ WITH candidate AS (
     AND `ordering_key` IS NULL
     AND (`source` IS NULL OR `source` != @f6)
     AND `timestamp` >= @f7_us
-  ORDER BY `ingest_time`, `delivery_key`
-  LIMIT @candidates
+ORDER BY `ingest_time`, `delivery_key`
+LIMIT @candidates
 ), copies AS (
   SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
   FROM candidate

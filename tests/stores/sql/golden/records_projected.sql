@@ -1,13 +1,13 @@
 WITH candidate AS (
-  SELECT `id`, `delivery_key`, `ingest_time`
-  FROM `records`
-  WHERE `ingest_time` >= @from_us
+SELECT `id`, `delivery_key`, `ingest_time`
+FROM `records`
+WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us
     AND (JSON_VALUE(`data`, '$."a"') IS NULL OR JSON_VALUE(`data`, '$."a"') != @f0)
     AND `id` = @f1
     AND `source` IS NULL
-  ORDER BY `ingest_time`, `delivery_key`
-  LIMIT @candidates
+ORDER BY `ingest_time`, `delivery_key`
+LIMIT @candidates
 ), copies AS (
   SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
   FROM candidate
