@@ -102,19 +102,13 @@ SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ),
     "a record that is gone later": ("vanished", lambda e: e.reread.records.pop(place_of(e.reread.records, PUSHED))),
     "a record twice": ("duplicate", lambda e: e.followed.records.append(e.followed.records[-1])),
-    "a copy under another key": (
-        "duplicate",
-        lambda e: e.followed.records.append(e.followed.records[-1] | {"delivery_key": "x:0"}),
-    ),
     "rows out of order": ("out of order", lambda e: swap(e.followed.records)),
     "a record nobody sent": ("stranger", lambda e: change(e.reread.records, PUSHED, delivery_key="1:2:3")),
     "other data": ("altered", lambda e: change(e.followed.records, PUSHED, data={"n": -1})),
-    "other bytes of a reject": ("altered", lambda e: change(e.followed.rejects, POISON, payload="AAAA")),
     "poison among the records": (
         "misplaced",
         lambda e: e.reread.records.append(row_of(POISON, POISON.items[0], 10**6)),
     ),
-    "the id of another's record": ("cross-answer", lambda e: change_answer(e, id="another")),
     "the key of another's record": (
         "cross-answer",
         lambda e: change_answer(e, delivery_key=answer_of(POSTED, POSTED.items[1]).delivery_key),
@@ -137,16 +131,12 @@ def test_the_ledger_notices(spoilt: str) -> None:
     assert kind in {violation.partition(":")[0] for violation in violations(evidence)}
 
 
-def test_what_was_not_answered_may_be_missing_or_there() -> None:
-    """A message without an answer is nobody's promise, whether it was pushed or posted."""
-    everything = good()
-    gone = {PUSHED.number, POISON.number, POSTED.number}
-    answers = [answer for answer in everything.answers if answer.number not in gone]
-    assert violations(msgspec.structs.replace(everything, answers=answers)) == []
-    keys = {key_of(message, item) for message in MESSAGES if message.number in gone for item in message.items}
-    left = Reading(
-        [row for row in everything.followed.records if row["delivery_key"] not in keys],
-        [row for row in everything.followed.rejects if row["delivery_key"] not in keys],
-    )
-    assert violations(msgspec.structs.replace(everything, answers=answers, followed=left, reread=left)) == []
-    assert violations(msgspec.structs.replace(everything, followed=left, reread=left)) != []
+def test_what_was_not_answered_may_be_missing() -> None:
+    """A message without an answer is nobody's promise."""
+    evidence: Any = good()
+    gone = [key_of(PUSHED, PUSHED.items[0])]
+    for reading in (evidence.followed, evidence.reread):
+        reading.records[:] = [row for row in reading.records if row["delivery_key"] not in gone]
+    assert violations(evidence) != []
+    evidence.answers[:] = [answer for answer in evidence.answers if answer.number != PUSHED.number]
+    assert violations(evidence) == []

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from sluice.testing.service import envelope
+
 TIME = "2026-01-31T12:00:00Z"
 _RECORD_BYTES = 4 * 1024 * 1024 - 1_024
 """Just below SLUICE_MAX_RECORD_BYTES."""
@@ -24,13 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 def push(data: bytes, number: int, attributes: Mapping[str, str] = {}, *, stem: str = "attack") -> Request:
     """Return a wrapped push of `data`, whose message id is made of `stem` and `number`."""
-    message = {
-        "data": base64.b64encode(data).decode(),
-        "attributes": dict(attributes),
-        "messageId": f"{stem}-{number}",
-        "publishTime": "2026-01-31T12:00:00.123Z",
-    }
-    body = msgspec.json.encode({"message": message, "subscription": "projects/p/subscriptions/s"})
+    body = envelope(data, f"{stem}-{number}", dict(attributes))
     return Request(
         method="POST", path="/pubsub/push", body=body, headers={"Content-Type": "application/json"}, caller="push"
     )
