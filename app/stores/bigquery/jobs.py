@@ -54,7 +54,7 @@ class Job:
         self._is_abandoned = False
         self.has_begun = False
         """Whether a thread has started it."""
-        self.client: Client | None = None
+        self.client: Client
         """Set by that thread; it also cancels the job, since a new client may take seconds to make."""
 
     def rows(self) -> Answer:
@@ -62,7 +62,7 @@ class Job:
 
         If the first call breaks off, its outcome is unknown; it is repeated, so at worst the query is read twice.
         """
-        answer = self._finished(self._post("queries", self._request()))
+        answer = self._finished(self._call("POST", "queries", self._request()))
         decode, first = row_decoder(answer["schema"].get("fields", ())), answer
         rows: list[Row] = []
         total_bytes, max_bytes, is_cut = 0, self.statement.max_bytes, False
@@ -80,12 +80,13 @@ class Job:
 
     def estimated_bytes(self) -> int | None:
         """Return how many bytes the query would read, at most."""
-        return _bytes_processed(self._post("queries", self._request() | {"dryRun": True}))
+        return _bytes_processed(self._call("POST", "queries", self._request() | {"dryRun": True}))
 
     def table(self) -> tuple[str, int | None]:
         """Return the path of the temporary table of the result, and the bytes that the query read."""
         answer = self._inserted()
-        job = self._call("GET", f"jobs/{answer['jobReference']['jobId']}", location=self._place.location)
+        reference = answer["jobReference"]
+        job = self._call("GET", f"jobs/{reference['jobId']}", location=reference.get("location"))
         table = job["configuration"]["query"]["destinationTable"]
         path = f"projects/{table['projectId']}/datasets/{table['datasetId']}/tables/{table['tableId']}"
         return path, _bytes_processed(answer)
@@ -101,13 +102,14 @@ class Job:
 
     def cancel(self) -> None:
         """Tell BigQuery to stop the job. A failure is only logged: the job has its own timeout."""
-        job = self._running or {}
+        job = self._running
+        if job is None:  # it has just ended
+            return
+        path, place = f"jobs/{job['jobId']}/cancel", {"location": job.get("location")}
         try:
-            self._request_once(
-                "POST", f"jobs/{job['jobId']}/cancel", None, {"location": job.get("location")}, _CANCEL_TIMEOUT_S
-            )
+            self._request_once("POST", path, None, place, _CANCEL_TIMEOUT_S)
         except Exception as error:  # any failure: see above
-            _log.warning("cannot cancel the job %s: %s", job.get("jobId"), first_line(error))
+            _log.warning("cannot cancel the job %s: %s", job["jobId"], first_line(error))
 
     def _request(self) -> dict[str, Any]:
         return {
@@ -125,8 +127,9 @@ class Job:
         job_id = f"sluice_{self.statement.purpose}_{uuid.uuid4()}"
         reference = {"projectId": self._place.project, "jobId": job_id, "location": self._place.location}
         self._running = reference
+        body = {"jobReference": reference, "configuration": self._configuration}
         try:
-            self._post("jobs", {"jobReference": reference, "configuration": self._configuration})
+            self._running = reference = self._call("POST", "jobs", body)["jobReference"]  # says where it runs
         except Conflict:  # an attempt whose answer was lost has started it
             _log.debug("the job %s was started before", job_id)
         return self._finished({"jobReference": reference}, maxResults=0)
@@ -140,9 +143,6 @@ class Job:
     def _results(self, job: Mapping[str, Any], **parameters: Any) -> dict[str, Any]:
         parameters |= {"location": job.get("location"), "formatOptions.useInt64Timestamp": True}
         return self._call("GET", f"queries/{job['jobId']}", **parameters)
-
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._call("POST", path, body)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **parameters: Any) -> dict[str, Any]:
         def once() -> dict[str, Any]:
@@ -165,7 +165,6 @@ class Job:
     def _request_once(
         self, method: str, path: str, body: Any, parameters: Mapping[str, Any], timeout_s: float
     ) -> dict[str, Any]:
-        assert self.client is not None  # noqa: S101 - the thread that runs the job has set it
         answer: dict[str, Any] = self.client._connection.api_request(  # type: ignore[no-untyped-call] # noqa: SLF001 - the library has no calls of these methods that can be abandoned
             method=method,
             path=f"/projects/{self._place.project}/{path}",
