@@ -7,6 +7,7 @@ anything else           500 `internal`; logged with its traceback, which no call
 
 import logging
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import msgspec
@@ -208,10 +209,14 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     if error.status_code >= 500:  # Litestar puts the text of the internal error into the detail
         return _on_exception(request, error)
     code = _CODES.get(error.status_code, "invalid_parameter")
-    detail = error.detail
-    if isinstance(error, NotFoundException):
-        detail = f"there is no path {request.scope['path'][:_SHOWN_LENGTH]!r}; /docs describes those there are"
+    detail = _unknown_path(request) if isinstance(error, NotFoundException) else error.detail
     return _response(ProblemError(code, detail or CATALOGUE[code].advice, headers=error.headers))
+
+
+def _unknown_path(request: Request[Any, Any, Any]) -> str:
+    path, paths = request.scope["path"][:_SHOWN_LENGTH], [route.path_format for route in request.app.routes]
+    near = get_close_matches(path, [each for each in paths if not each.endswith(("{rest}", "{name}"))], n=3)
+    return f"there is no path {path!r}; {'near it: ' + ', '.join(near) if near else '/docs describes those there are'}"
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

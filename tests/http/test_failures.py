@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, InternalServerException, NotFound
 from litestar.params import FromQuery
 
 from app.http.problems import CATALOGUE, EXCEPTION_HANDLERS, MEDIA_TYPE
+from sluice.testing.service import running
 
 _SECRET = "password of the database"
 _RAISED: dict[str, Exception] = {
@@ -71,3 +72,18 @@ async def test_the_frameworks_refusals_keep_their_headers(
     assert (answer.status_code, document["status"], document["code"]) == (status, status, code)
     assert document["detail"]
     assert ("allow" in answer.headers) is (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/recrods/stats", "there is no path '/v1/recrods/stats'; near it: /v1/records/stats"),
+        ("/zzzz", "there is no path '/zzzz'; /docs describes those there are"),
+    ],
+)
+async def test_an_unknown_path_leads_to_the_near_ones(path: str, said: str) -> None:
+    """Those that are written nearly alike, or where they are described."""
+    async with running() as service:
+        answer = await service.client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.json()["detail"].startswith(said)
