@@ -43,7 +43,7 @@ class Sale(Struct, forbid_unknown_fields=True, kw_only=True):
     lines: Annotated[list[Line], Meta(min_length=1)]
     first: Line | None
     second: Line | None = None
-    labels: Annotated[dict[str, int], Meta(min_length=1)]
+    labels: Annotated[dict[str, int], Meta(min_length=1, examples=[{"blue": 1}])]
     extra: Any = None
     is_paid: bool = False
 
