@@ -1,7 +1,9 @@
-"""A write server that misbehaves and keeps nothing itself: what it takes goes to a real store behind it."""
+"""A write server that misbehaves and keeps nothing itself: what it takes, and every read, goes to a real store."""
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -17,6 +19,7 @@ from sluice.testing.misbehaving.stream import Stream, _EndError, _Turn
 from sluice.testing.pace import patience_s
 
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
+_READS = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _MAX_ROWS, _MAX_BYTES = 4_000, 3_500_000  # local-bigquery receives 4 MiB
 _ANSWERS_WITHIN_S = patience_s(20.0)
 _CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500))
@@ -129,7 +132,20 @@ class ForwardingServer(MisbehavingServer):
 
     async def start(self) -> None:
         self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)  # of the running loop
+        reads = {
+            method: grpc.unary_stream_rpc_method_handler(partial(self._read, f"/{_READS}/{method}"))
+            for method in ("CreateReadSession", "ReadRows")
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_READS, reads),))
         await super().start()
+
+    async def _read(self, method: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        """Let the real store answer a read; one answer of several is one answer on the wire."""
+        try:
+            async for answer in self._channel.unary_stream(method)(request):
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details())
 
     def line(self, write_stream: str) -> Line:
         if write_stream not in self.lines:
