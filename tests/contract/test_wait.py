@@ -76,7 +76,7 @@ def test_a_poll_returns_when_a_record_arrives(polled: Polled) -> None:
         assert not poll.done()
         await polled.put("late")
         async with asyncio.timeout(60):
-            while not poll.done():  # noqa: ASYNC110 - on a busy machine the store may show it one look later
+            while not poll.done():  # on a busy machine the store may show it one look later
                 if polled.pauses > polled.looks:
                     polled.looks = polled.pauses
                     await clock.advance(polled.runner.poll_s)

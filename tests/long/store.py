@@ -132,7 +132,7 @@ class ForwardingServer(MisbehavingServer):
 
     async def start(self) -> None:
         self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)  # of the running loop
-        reads = {
+        reads: dict[str, Any] = {
             method: grpc.unary_stream_rpc_method_handler(partial(self._read, f"/{_READS}/{method}"))
             for method in ("CreateReadSession", "ReadRows")
         }
