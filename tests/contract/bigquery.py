@@ -9,6 +9,7 @@ from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
+from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.registry import open_backend
 from app.stores.sink import Stored
@@ -95,7 +96,8 @@ class BigQueryUnderTest:
     async def clear(self) -> None:
         """Remove every row of the tables that may have some, and set the clock back.
 
-        An instance stamps nothing while its clock is behind what it has announced, so a new one takes its place.
+        An instance stamps nothing while its clock is behind what it has announced, so a new one takes its place; and
+        the horizon that it has learned would hide what is stored behind it.
         """
         announcing = [self.appender(table)._announcing for table in self._changed]
         is_announced = any(each is not None and each._task is not None for each in announcing)
@@ -107,6 +109,8 @@ class BigQueryUnderTest:
             self._access.client().query_and_wait(sql)
         self._changed = set()
         set_back(self.clock)
+        assert isinstance(self.runner, BigQueryRunner)
+        self.runner._horizons._known_us = 0
         if is_announced:
             self._backend = open_backend(_settings(self._place), self._tables, self.clock)
 
