@@ -1,5 +1,7 @@
 """What the page tells people while something is wrong: the truth, its age, and what is not known."""
 
+import asyncio
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,3 +117,25 @@ async def test_what_cannot_be_refreshed_carries_its_age(tab: Page, tmp_path: Pat
         await tab.run("window.aheadMs = 0")
         await choose(tab, "PT1H")
         await tab.until(f"{ages}.slice(0, 4).every((each) => each.hidden)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of a running process")
+async def test_a_full_disk_is_said_by_its_name(tab: Page, tmp_path: Path) -> None:
+    """The real service, whose file may grow no more: what it calls that is what the page says, and no rate is there."""
+    import resource  # noqa: PLC0415 - not everywhere
+
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await post(client, {"id": "a"})
+        await visit(tab, process)
+        await tab.until(f"{WELL} && {figure('incoming')}.includes('/s')")
+        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        posting = asyncio.create_task(post(client, {"id": "b"}))
+        await tab.until("document.querySelector('#alarm h2')?.textContent.startsWith('Writing records: ')")
+        state = (await client.get("/health/ready")).json()["sinks"]["records"]["state"]
+        assert state != "ACTIVE"
+        await tab.until(f"document.querySelector('#state').textContent === '{state}'")
+        await check_no_reassurance(tab)
+        await tab.until(f"{figure('incoming')}.startsWith('Storing\\n?\\n')")
+        await tab.shows("#health dd", state, whole=True)
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
