@@ -97,8 +97,13 @@ class BigQueryUnderTest:
         """Remove every row of the tables that may have some, and set the clock back.
 
         An instance stamps nothing while its clock is behind what it has announced, so a new one takes its place; and
-        the horizon that it has learned would hide what is stored behind it.
+        the horizon that it has learned, or is about to learn from a query of the last test, would hide what is stored
+        behind it.
         """
+        assert isinstance(self.runner, BigQueryRunner)
+        horizons = self.runner._horizons
+        if horizons._reading is not None:
+            await asyncio.wait([horizons._reading])
         announcing = [self.appender(table)._announcing for table in self._changed]
         is_announced = any(each is not None and each._task is not None for each in announcing)
         if is_announced:
@@ -109,8 +114,7 @@ class BigQueryUnderTest:
             self._access.client().query_and_wait(sql)
         self._changed = set()
         set_back(self.clock)
-        assert isinstance(self.runner, BigQueryRunner)
-        self.runner._horizons._known_us = 0
+        horizons._known_us = 0
         if is_announced:
             self._backend = open_backend(_settings(self._place), self._tables, self.clock)
 

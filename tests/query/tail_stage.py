@@ -178,7 +178,8 @@ class Stage:
             columns=parse_fields(RECORDS.columns, fields),
             conditions=conditions,
         )
-        scan = tail_scan(scan, listener.place, T0_US, 31 * DAY_US)
+        place = listener.place
+        scan = tail_scan(scan, place if place.delivery_key else self.batches.start(place), T0_US, 31 * DAY_US)
         listener.tail = Tail(scan, self.batches.after, self.clock, self.max_s)
         listener.task = asyncio.create_task(listener.tail.run(listener.send))
 

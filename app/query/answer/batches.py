@@ -20,6 +20,7 @@ from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import DAY_US
 from app.runtime.single_flight import SingleFlight
 from app.settings.fields import MIB
+from app.stores.query import Position
 from app.stores.source import QueryError
 
 BATCH_BYTES = MIB // 2
@@ -68,19 +69,33 @@ class TailBatches:
         answer, _ = await self._cache.answer(key, _KEPT_S, lambda: self._patiently(scan), context_of_the_payer())
         return answer
 
+    def start(self, begins: Position) -> Position:
+        """Return where a tail that is to begin at `begins` may begin: at an earlier horizon if nothing is in between.
+
+        So the tails that were opened since the last row share what they read.
+        """
+        if self.feed.version() is not None:
+            self._move_horizon()
+            if self._horizon_us <= begins.ingest_us <= self.feed.horizon_us():
+                return Position(self._horizon_us, "")
+        return begins
+
     async def _look(self) -> None:
         """Move the horizon, a poll after the last time, and once there may be new rows."""
-        is_known = True
-        while is_known:
+        passed_us = self._horizon_us
+        while self._horizon_us == passed_us:
             due_us = self._looked_us + round(self.feed.runner.poll_s * MICROSECONDS)
             if (left_us := due_us - self._clock.elapsed_us()) > 0:
                 await self._clock.sleep(left_us / MICROSECONDS)
             self._looked_us = self._clock.elapsed_us()
             await self.feed.learn_horizon()
-            version = self.feed.version()  # before the horizon: every row that it counts lies before the horizon
-            is_known = version is not None and version == self._version
-            self._version = version
-        self._horizon_us = self.feed.horizon_us()
+            self._move_horizon()
+
+    def _move_horizon(self) -> None:
+        """Move the horizon unless the store knows that it has no rows behind it."""
+        version = self.feed.version()  # before the horizon: every row that it counts lies before the horizon
+        if version is None or version != self._version:
+            self._version, self._horizon_us = version, self.feed.horizon_us()
 
     async def _patiently(self, scan: Scan) -> CachedAnswer:
         """Return the next events, with exponential backoff if the store fails."""

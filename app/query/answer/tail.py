@@ -85,7 +85,8 @@ class TailEndpoint:
             return StreamedResponse(_HEADERS, EVENTS, None)
         leave(request.scope)  # tails have a limit of their own
         conditions = {repr(each): each for each in (*scan.conditions, *self._fixed.of(request))}
-        scan = msgspec.structs.replace(scan, conditions=in_order(conditions.values()))
+        begins = scan.after or self._batches.start(Position(scan.window.from_us, ""))
+        scan = msgspec.structs.replace(scan, conditions=in_order(conditions.values()), after=begins)
         caller: str = request.state.principal.name
         await self._slots.take(caller)
         tail = Tail(scan, self._batches.after, self._environment.clock, self._environment.settings.query.tail_max_s)
