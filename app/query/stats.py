@@ -95,13 +95,6 @@ _ANSWER = Answer(
 )
 
 
-class StatsAnswer(msgspec.Struct, frozen=True):
-    """Statistics as JSON, and how many bytes the store read for them, if it reports that."""
-
-    body: bytes
-    bytes_processed: int | None = None
-
-
 class Series(msgspec.Struct):
     """The metrics of one group: `values` holds one number per bucket for each metric.
 
@@ -114,40 +107,29 @@ class Series(msgspec.Struct):
     values: dict[str, list[Any]]
 
 
-class Stats:
-    """Computes statistics of one table. It keeps nothing between requests."""
+async def statistics(feed: Feed, request: StatsRequest) -> tuple[bytes, int | None]:
+    """Return the statistics that `request` asks for as JSON, and the bytes that the store read, if it reports them.
 
-    def __init__(self, feed: Feed) -> None:
-        self._runner, self._table, self._lookback_us = feed.runner, feed.table, feed.environment.lookback_us
-
-    async def answer(self, request: StatsRequest, fixed: tuple[Condition, ...]) -> StatsAnswer:
-        """Return the statistics that `request` asks for, of the records that also match the `fixed` conditions.
-
-        Raises:
-            QueryError: the store gives no answer.
-        """
-        if not request.buckets.count:
-            return StatsAnswer(_document(request, []))
-        conditions = (*fixed, *request.conditions)
-        answer = await self._runner.rows(self._query(request, conditions))
-        if len(answer.rows) <= _ROWS_AT_ONCE:
-            body = _document(request, answer.rows)
-        else:
-            body = await asyncio.to_thread(_document, request, answer.rows)
-        return StatsAnswer(body, answer.bytes_processed)
-
-    def _query(self, request: StatsRequest, conditions: tuple[Condition, ...]) -> Statistics:
-        return Statistics(
-            table=self._table.name,
-            within=request.window,
-            lookback_us=self._lookback_us,
-            conditions=conditions,
-            by=request.by.path if request.by else None,
-            metrics=request.metrics,
-            first_us=request.buckets.first_us,
-            bucket_us=request.buckets.length_us,
-            max_groups=MAX_GROUPS,
-        )
+    Raises:
+        QueryError: the store gives no answer.
+    """
+    if not request.buckets.count:
+        return _document(request, []), None
+    query = Statistics(
+        table=feed.table.name,
+        within=request.window,
+        lookback_us=feed.environment.lookback_us,
+        conditions=request.conditions,
+        by=request.by.path if request.by else None,
+        metrics=request.metrics,
+        first_us=request.buckets.first_us,
+        bucket_us=request.buckets.length_us,
+        max_groups=MAX_GROUPS,
+    )
+    found = await feed.runner.rows(query)
+    is_short = len(found.rows) <= _ROWS_AT_ONCE
+    body = _document(request, found.rows) if is_short else await asyncio.to_thread(_document, request, found.rows)
+    return body, found.bytes_processed
 
 
 def _document(request: StatsRequest, rows: list[dict[str, Any]]) -> bytes:
@@ -210,10 +192,9 @@ class StatsEndpoint:
     """Returns statistics of one table, of the rows that meet the conditions `only`."""
 
     def __init__(self, path: str, feed: Feed, responder: CachedResponder, only: tuple[Condition, ...] = ()) -> None:
-        table = feed.table
-        self.path, self.responder, self._feed, self._stats = path, responder, feed, Stats(feed)
-        self.subject = queryable(table, feed.environment.settings.query.max_window_days, only)
-        self._fixed, self._version = FixedFilters(table), schema_version(table)
+        self.path, self.responder, self._feed = path, responder, feed
+        self.subject = queryable(feed.table, feed.environment.settings.query.max_window_days, only)
+        self._fixed, self._version = FixedFilters(feed.table), schema_version(feed.table)
 
     async def answer(self, request: Ask) -> Response[bytes]:
         """Return the statistics that `request` asks for.
@@ -225,26 +206,27 @@ class StatsEndpoint:
         timing = Timing(self.responder.clock)
         query = request.scope["query_string"].decode("latin-1")
         await self._feed.learn_horizon()
-        stats_request = parse_stats_request(query, self.subject, self._feed.now())
-        self._fixed.check(request, (condition.path for condition in stats_request.conditions))
-        fixed = self._fixed.of(request)
+        asked = parse_stats_request(query, self.subject, self._feed.now())
+        self._fixed.check(request, (condition.path for condition in asked.conditions))
+        asked = msgspec.structs.replace(asked, conditions=(*self._fixed.of(request), *asked.conditions))
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
-                result = await self._stats.answer(stats_request, fixed)
-            timing.add_bytes(result.bytes_processed)
-            return CachedAnswer("json", {}, result.body)
+                body, size_bytes = await statistics(self._feed, asked)
+            timing.add_bytes(size_bytes)
+            return CachedAnswer("json", {}, body)
 
-        return await self.responder.answer(request, self._cache_key(stats_request, fixed, query), timing, make)
+        return await self.responder.answer(request, self._cache_key(asked, query), timing, make)
 
-    def _cache_key(self, stats_request: StatsRequest, fixed: tuple[Condition, ...], query: str) -> CacheKey:
-        seen = (self.responder.cache_namespace, self.path, self._version, repr(fixed))
-        if stats_request.is_fixed and not stats_request.is_open:
+    def _cache_key(self, asked: StatsRequest, query: str) -> CacheKey:
+        decided_by = (self.responder.cache_namespace, self.path, self._version)
+        if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
-            etag = weak_etag(REVISION, *seen, repr(stats_request))
+            etag = weak_etag(REVISION, *decided_by, repr(asked))
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
-        feed = self._feed
-        return CacheKey(key=as_key(*seen, query, repr(feed.version())), etag=None, ttl_s=feed.runner.open_ttl_s)
+        version = repr(self._feed.version())
+        key = as_key(*decided_by, repr(asked.conditions), query, version)
+        return CacheKey(key=key, etag=None, ttl_s=self._feed.runner.open_ttl_s)
 
 
 def stats_contract(endpoint: StatsEndpoint) -> Contract:

@@ -17,10 +17,9 @@ from app.query.request.filters import parse_filters
 from app.query.request.scan import Now, queryable
 from app.query.request.stats import parse_stats_request
 from app.query.setup import query_routes
-from app.query.stats import Stats
+from app.query.stats import statistics
 from app.runtime.instants import SECOND_US, from_epoch_us
 from app.schema.table import records_table
-from app.stores.query import Condition
 from app.streams import of_table
 from tests.contract.application import NoEraser, application, cache_of
 from tests.contract.shelf import envelope
@@ -75,7 +74,6 @@ class Readings:
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
         self.feed = Feed(store.runner, READINGS, environment_of(self.clock))
-        self.stats = Stats(self.feed)
         self.fixed: dict[str, str] = {}
         self.app: Any = self._application()
 
@@ -111,12 +109,11 @@ class Readings:
     def ask(self, query: str) -> dict[str, Any]:
         """Return the statistics that the query string `query` asks for."""
         request = parse_stats_request(query, SUBJECT, self.now())
-        answer = self.engine.loop.run(self.stats.answer(request, self._conditions()))
-        found: dict[str, Any] = msgspec.json.decode(answer.body)
+        fixed = parse_filters(SUBJECT.fields, self.fixed.items())
+        request = msgspec.structs.replace(request, conditions=(*fixed, *request.conditions))
+        body, _ = self.engine.loop.run(statistics(self.feed, request))
+        found: dict[str, Any] = msgspec.json.decode(body)
         return found
-
-    def _conditions(self) -> tuple[Condition, ...]:
-        return parse_filters(SUBJECT.fields, self.fixed.items())
 
     def send(self, method: str, query: str) -> httpx.Response:
         """Send a request to the application, as a caller with the fixed filters."""

@@ -8,7 +8,7 @@ from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
 from app.query.request.scan import WITHOUT_CANARIES, Now
 from app.query.request.stats import COUNT, MAX_GROUPS, parse_stats_request
-from app.query.stats import Stats
+from app.query.stats import statistics
 from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query, Statistics
@@ -39,10 +39,12 @@ class Scripted:
 async def ask(query: str, *rows: dict[str, Any], fixed: tuple[tuple[str, str], ...] = ()) -> tuple[Any, list[Query]]:
     """Return what is made of `rows`, and what was asked of the store."""
     runner = Scripted(list(rows))
-    stats = Stats(Feed(runner, READINGS, environment_of(FakeClock())))  # type: ignore[arg-type] # all that is used of one
-    answer = await stats.answer(parse_stats_request(query, SUBJECT, NOW), parse_filters(SUBJECT.fields, fixed))
-    assert answer.bytes_processed == (7 if runner.queries else None)
-    return msgspec.json.decode(answer.body), runner.queries
+    feed = Feed(runner, READINGS, environment_of(FakeClock()))  # type: ignore[arg-type] # all that is used of one
+    asked = parse_stats_request(query, SUBJECT, NOW)
+    asked = msgspec.structs.replace(asked, conditions=(*parse_filters(SUBJECT.fields, fixed), *asked.conditions))
+    body, size_bytes = await statistics(feed, asked)
+    assert size_bytes == (7 if runner.queries else None)
+    return msgspec.json.decode(body), runner.queries
 
 
 async def test_only_a_bucket_that_is_still_filling_is_partial() -> None:
