@@ -82,6 +82,10 @@ def records_table(
     )
 
 
+REJECT_DAYS = 30
+"""How long rejects are kept at most: an erasure does not search their bytes, so a person's data is gone within it."""
+
+
 def rejects_table() -> Table:
     """Return the table of rejected records.
 

@@ -44,8 +44,8 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         int,
         Meta(
             gt=0,
-            description="How long records and rejects are kept, by `ingest_time`, and how far back a look-up "
-            "by id searches. The embedded store deletes older rows every hour; in BigQuery "
+            description="How long records are kept, by `ingest_time`, rejects for 30 days of it at most, and how "
+            "far back a look-up by id searches. The embedded store deletes older rows every hour; in BigQuery "
             "partitions expire, as Terraform configures.",
         ),
     ] = 400

@@ -195,20 +195,6 @@ class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...]
 
 
-class PayloadSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """The rejects that may hold a text, in no particular order; read as Arrow. A store may return more.
-
-    They are those of several `parts`, those whose `payload` contains one of the byte strings `contained`, and those
-    whose `payload` begins with `beginning`.
-    """
-
-    purpose: ClassVar[Purpose] = "erase"
-    table: str
-    columns: tuple[str, ...]
-    contained: tuple[bytes, ...]
-    beginning: bytes
-
-
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     """The rows to delete: those stamped in [first_us, last_us], the last included, that match all `conditions`."""
 
@@ -219,5 +205,5 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...]
 
 
-Query = RowQuery | LookUp | Count | PartCounts | Export | Statistics | Keys | Occurrences | PayloadSearch
-ArrowQuery = Export | Keys | PayloadSearch
+Query = RowQuery | LookUp | Count | PartCounts | Export | Statistics | Keys | Occurrences
+ArrowQuery = Export | Keys

@@ -17,7 +17,7 @@ locals {
         description    = "What could not be stored as a record, with the reason and its exact bytes."
         schema         = "${path.module}/rejects.schema.json"
         id             = []
-        retention_days = local.clocks.retention_days
+        retention_days = min(30, local.clocks.retention_days) # an erasure does not search them (docs/retention.md)
       }
     },
     {

@@ -18,7 +18,7 @@ variable "dataset" {
 }
 
 variable "retention_days" {
-  description = "How long records and rejects are kept; with streams, the records of those that say nothing else."
+  description = "How long records are kept, and rejects for 30 days of it at most; with streams, the records of those that say nothing else."
   type        = number
   default     = 400
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from app.query.erase import Counts, Erasure, digest_of, line_of
+from app.query.erase import Erasure, digest_of, line_of
 from app.record import RecordTypeError
 from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
@@ -46,42 +46,36 @@ async def _run(settings: Settings, options: argparse.Namespace, confirm: Callabl
     clock = SystemClock()
     backend = open_backend(settings, (*streams.tables, rejects), clock)
     try:
-        erasure = Erasure(backend.runner, backend.eraser, records, rejects)
-        counts = await erasure.count(record_id)
-        sys.stdout.write(f"found: {_counts_text(counts)}\n")
+        erasure = Erasure(backend.runner, backend.eraser, records)
+        count = await erasure.count(record_id)
+        sys.stdout.write(f"found: {count} rows\n")
         if options.check:
-            return REMAINS if counts.total else GOOD
-        if not options.yes and not _is_confirmed(counts, confirm):
+            return REMAINS if count else GOOD
+        if not options.yes and not _is_confirmed(count, confirm):
             sys.stderr.write("nothing was erased\n")
-            return REMAINS if counts.total else GOOD
+            return REMAINS if count else GOOD
         outcome = await erasure.erase(record_id)
         sys.stderr.write(line_of(outcome, digest_of(record_id), "the command") + "\n")
-        sys.stdout.write(f"erased: {_counts_text(outcome.erased)}\n")
-        if not outcome.remaining.total:
+        sys.stdout.write(f"erased: {outcome.erased} rows\n")
+        if not outcome.remaining:
             return GOOD
-        sys.stdout.write(f"REMAINING: {_counts_text(outcome.remaining)}, stored meanwhile; run this again\n")
+        sys.stdout.write(f"REMAINING: {outcome.remaining} rows, stored meanwhile; run this again\n")
         return REMAINS
     finally:
         await backend.close()
 
 
-def _is_confirmed(counts: Counts, confirm: Callable[[str], str]) -> bool:
+def _is_confirmed(count: int, confirm: Callable[[str], str]) -> bool:
     try:
-        typed = confirm(f"Erase {_counts_text(counts)} permanently? Type the total number of rows: ")
+        typed = confirm(f"Erase {count} rows permanently? Type the number of rows: ")
     except EOFError:  # no terminal; scripts pass --yes
         return False
-    return typed.strip() == str(counts.total)
-
-
-def _counts_text(counts: Counts) -> str:
-    return f"{counts.records} rows of records and {counts.rejects} of rejects"
+    return typed.strip() == str(count)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.description = (
-        "Erase a record: all its versions and copies, and the rejects that contain it (docs/retention.md)."
-    )
+    parser.description = "Erase a record: all its versions and copies (docs/retention.md)."
     parser.epilog = _EPILOG
     parser.add_argument("--id", required=True, help="the record's id")
     parser.add_argument("--stream", default="", help="the stream of the record (default: the first one)")

@@ -46,7 +46,7 @@ async def test_any_record_is_read_and_erased_by_its_id_in_the_query(
         found = await client.get(path, params=query)
         assert [record[name] for record in found.json()["records"]] == [record_id]
         erased = await client.delete(path, params=query)
-        assert (erased.status_code, erased.json()["erased"]) == (200, {"records": 1, "rejects": 0})
+        assert (erased.status_code, erased.json()["erased"]) == (200, 1)
         left = await client.get(path)
         assert [record[name] for record in left.json()["records"]] == [other]
 

@@ -9,7 +9,7 @@ import duckdb
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, MIN_US, clamp
 from app.runtime.time_range import TimeRange
-from app.schema.table import Table
+from app.schema.table import REJECT_DAYS, REJECTS, Table
 from app.stores.duckdb.file import STATE
 from app.stores.duckdb.recent_keys import remember
 from app.stores.duckdb.source import bound, to_duckdb
@@ -91,7 +91,7 @@ def _advanced(connection: duckdb.DuckDBPyConnection) -> int:
 class Retention:
     """Deletes rows older than their table's retention, by `ingest_time`, and reports their number to `deleted`.
 
-    A table without a retention of its own keeps them for `days` days.
+    A table without a retention of its own keeps them for `days` days, that of the rejects for REJECT_DAYS at most.
     """
 
     def __init__(
@@ -122,8 +122,10 @@ class Retention:
         """
         total = 0
         for table in self._tables:
-            age_us = (table.retention_days or self._days) * DAY_US
-            cutoff_us, count = clamp(self._clock.now_us() - age_us), 0
+            days = table.retention_days or self._days
+            if table.name == REJECTS:
+                days = min(days, REJECT_DAYS)
+            cutoff_us, count = clamp(self._clock.now_us() - days * DAY_US), 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
                 expired = Deletion(table=table.name, first_us=MIN_US, last_us=edge_us, conditions=())
                 count += await delete_rows(self._store, expired)

@@ -20,7 +20,6 @@ from app.stores.query import (
     Occurrences,
     Originals,
     PartCounts,
-    PayloadSearch,
     RowQuery,
 )
 from app.stores.sql.conditions import where_clause
@@ -231,26 +230,6 @@ SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS
 FROM {source}
 WHERE {_WITHIN}{where_clause(query.conditions)}
 """  # noqa: S608 - as in page_sql
-
-
-def search_sql(query: PayloadSearch, source: str) -> str:
-    """Return the query of the rejects that may hold a text."""
-    contained = " OR ".join(f"STRPOS(TO_HEX(`payload`), @needle_{at}_hex) > 0" for at in range(len(query.contained)))
-    return f"""\
-SELECT {columns_text(query.columns)}
-FROM {source}
-WHERE {_WITHIN}
-    AND (`parts` > 1 OR {contained} OR STARTS_WITH(TO_HEX(`payload`), @beginning_hex))
-"""  # noqa: S608 - as in page_sql
-
-
-def needle_parameters(query: PayloadSearch) -> dict[str, str]:
-    """Return the parameters of `search_sql` besides the bounds: bytes as hexadecimal digits.
-
-    In them a byte may also be found across two others: then a row is returned that does not hold it.
-    """
-    needles = {f"needle_{at}_hex": needle.hex() for at, needle in enumerate(query.contained)}
-    return needles | {"beginning_hex": query.beginning.hex()}
 
 
 def deletion_sql(query: Deletion, row: str = "") -> str:

@@ -15,7 +15,6 @@ from app.stores.query import (
     Occurrences,
     Originals,
     PartCounts,
-    PayloadSearch,
     Position,
     Purpose,
     Query,
@@ -35,10 +34,8 @@ from app.stores.sql.rows import (
     instants_sql,
     keys_sql,
     look_up_sql,
-    needle_parameters,
     occurrences_sql,
     page_sql,
-    search_sql,
 )
 from app.stores.sql.stats import stats_sql
 
@@ -123,8 +120,6 @@ def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each que
             return keys_sql(query, source)
         case Occurrences():
             return occurrences_sql(query, source)
-        case PayloadSearch():
-            return search_sql(query, source)
         case _:
             assert_never(query)
 
@@ -135,8 +130,6 @@ def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
             return _bounds(query) | condition_parameters(query.conditions)
         case Selection():
             return _bounds(query) | condition_parameters(query.conditions) | _own(query)
-        case PayloadSearch():
-            return {"from_us": MIN_US, "to_us": MAX_US, **needle_parameters(query)}
         case Occurrences():
             return {"from_us": MIN_US, "to_us": MAX_US, **condition_parameters(query.conditions)}
         case Deletion():

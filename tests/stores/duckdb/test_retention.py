@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.record import RejectedRecord
 from app.runtime.instants import DAY_US
 from app.stores.duckdb import eraser as embedded_eraser
 from app.stores.duckdb.eraser import Retention
@@ -14,6 +15,8 @@ from app.stores.sink import Stored
 from app.stores.sql.statement import Statement
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, running
+from tests.contract.shelf import envelope
+from tests.encoding import encoded
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, row
 
 NOW_US = 1_800_000_000_000_000
@@ -67,6 +70,21 @@ async def test_a_table_may_have_a_retention_of_its_own(tmp_path: Path) -> None:
     own = msgspec.structs.replace(RECORDS, retention_days=4)
     assert await swept(Retention(store, (own, REJECTS), clock, 10, lambda *_: None), clock) == 2
     assert await ids(store) == ["1-2"]
+    store.close()
+
+
+async def test_rejects_are_kept_for_a_month(tmp_path: Path) -> None:
+    """An erasure does not search them; a shorter retention is theirs, too."""
+    clock = FakeClock(NOW_US)
+    store = store_of(tmp_path, clock, [])
+    appender = store.appender(REJECTS)
+    for days in (31, 29, 9):
+        reject = RejectedRecord(reason="invalid", detail="", field=None, payload=b"", part=0, parts=1)
+        store._insert(
+            REJECTS.name, appender._insert_sql, NOW_US - days * DAY_US, [encoded(appender, reject, envelope("a"))]
+        )
+    for days, count in ((400, 1), (10, 1)):
+        assert await swept(Retention(store, (RECORDS, REJECTS), clock, days, lambda *_: None), clock) == count
     store.close()
 
 

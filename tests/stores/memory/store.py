@@ -200,8 +200,6 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.Occurrences():
             stamps = [row["ingest_time"] for row in stored if _matches(row, query)]
             rows = [{"found": len(stamps), "first": min(stamps, default=None), "last": max(stamps, default=None)}]
-        case q.PayloadSearch():
-            rows = stored
         case _:
             assert_never(query)
     return Answer([{name: row[name] for name in getattr(query, "columns", row)} for row in rows])

@@ -27,7 +27,6 @@ from app.stores.query import (
     Metric,
     Occurrences,
     PartCounts,
-    PayloadSearch,
     Position,
     Query,
     RowQuery,
@@ -112,9 +111,6 @@ SHAPES: dict[str, Query | Deletion] = {
     "keys_prefix": Keys(**_RANGE, conditions=(Condition("delivery_key", (), "prefix", Kind.STRING, ("backfill/",)),)),
     "keys_in": Keys(**_RANGE, conditions=(Condition("delivery_key", (), "in", Kind.STRING, ("a", "b")),)),
     "erase_occurrences": Occurrences(table="records", conditions=(_ID,)),
-    "erase_search": PayloadSearch(
-        table=REJECTS.name, columns=("ingest_time", "payload"), contained=(b"x", b"\0"), beginning=b"\x1f\x8b"
-    ),
     "erase_deletion": Deletion(table="records", first_us=T0_US, last_us=T0_US + 10, conditions=(_ID,)),
 }
 STATEMENTS = {shape: render(query) for shape, query in SHAPES.items()} | {
