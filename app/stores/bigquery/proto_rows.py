@@ -6,9 +6,12 @@ sent, and everything else is encoded once.
 
 Field types follow https://cloud.google.com/bigquery/docs/supported-data-types: TIMESTAMP is int64 microseconds, DATE
 int32 days since 1970-01-01, and NUMERIC, TIME and JSON are text.
+
+Values are read by an expression compiled once for a type: a loop over its columns takes a third longer for each record.
 """
 
 import enum
+import keyword
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
@@ -46,9 +49,7 @@ _LABELS = {
     Mode.REPEATED: FieldDescriptorProto.LABEL_REPEATED,
 }
 Convert = Callable[[Any], Any]
-"""Converts a Struct's value to the row's."""
-Converters = Sequence[tuple[str, Convert]]
-"""By column name; the value of a column without a converter stays as it is. None stays None."""
+"""Converts a value, which is not None, to the row's."""
 INGEST_TIME = "ingest_time"
 _DELIVERY_KEY = "delivery_key"
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -100,8 +101,8 @@ class ProtoRowEncoder:
     def __init__(self, table: Table) -> None:
         self.descriptor: DescriptorProto = protobuf_descriptor(table)
         self.message: Any = _message_class(self.descriptor)
-        self._record_values = _values_reader(table.record)
-        self._envelope_converters = _converters(table.envelope)
+        self._values = _compiled(table.record, ("message_index", _DELIVERY_KEY))
+        self._converters = {column.name: convert for column in table.envelope if (convert := _converter(column))}
         numbers = {field.name: field.number for field in self.descriptor.field}
         self._stamp_tag, self._key_tag = varint(numbers[INGEST_TIME] << 3), varint(numbers[_DELIVERY_KEY] << 3 | 2)
         self._rest = None if table.rest is None else table.rest.name
@@ -110,23 +111,21 @@ class ProtoRowEncoder:
 
     def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
         """Return the encoder for the records of a message; `envelope` holds the envelope columns that they share."""
-        new, values_of = self.message, self._record_values
+        new, values_of = self.message, self._values
         shared, encoded_shared = {**envelope}, b""
-        for name, convert in self._envelope_converters:
+        for name, convert in self._converters.items():
             if (value := shared.get(name)) is not None:
                 shared[name] = convert(value)
 
         def encode(record: msgspec.Struct, index: int, delivery_key: str) -> bytes:
             nonlocal encoded_shared
-            values = values_of(record)
-            values["message_index"], values[_DELIVERY_KEY] = index, delivery_key
+            values = values_of(record, index, delivery_key)
             if not index:  # nearly always the only record, so encode it in one go
-                values |= shared
-            encoded: bytes = new(**values).SerializePartialToString()
-            if index:
-                encoded_shared = encoded_shared or new(**shared).SerializePartialToString()
-                encoded += encoded_shared
-            return encoded
+                whole: bytes = new(**values, **shared).SerializePartialToString()
+                return whole
+            encoded_shared = encoded_shared or new(**shared).SerializePartialToString()
+            own: bytes = new(**values).SerializePartialToString()
+            return own + encoded_shared
 
         return encode
 
@@ -200,28 +199,27 @@ def _message_class(descriptor: DescriptorProto) -> type:
     return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{descriptor.name}"))
 
 
-def _values_reader(columns: Sequence[Column]) -> Convert:
-    """Return the function that reads the values of `columns` from a Struct."""
-    attributes, converters = [(column.name, column.attribute) for column in columns], _converters(columns)
-
-    def values(record: msgspec.Struct) -> dict[str, Any]:
-        found = {name: getattr(record, attribute) for name, attribute in attributes}
-        for name, convert in converters:
-            if (value := found[name]) is not None:
-                found[name] = convert(value)
-        return found
-
+def _compiled(columns: Sequence[Column], others: Sequence[str] = ()) -> Callable[..., dict[str, Any]]:
+    """Return the function of a Struct, and the values of `others`, that returns all values by column name."""
+    known: dict[str, Any] = {"getattr": getattr}
+    items = []
+    for column in columns:
+        attribute = column.attribute
+        value = f"getattr(record, {attribute!r})" if keyword.iskeyword(attribute) else f"record.{attribute}"
+        if (convert := _converter(column)) is not None:
+            name = f"convert{len(known)}"
+            known[name] = convert
+            value = f"None if (value := {value}) is None else {name}(value)"
+        items.append(f"{column.name!r}: {value}")
+    items += [f"{name!r}: {name}" for name in others]
+    expression = f"lambda {', '.join(['record', *others])}: {{{', '.join(items)}}}"
+    values: Callable[..., dict[str, Any]] = eval(expression, known)  # noqa: S307 - identifiers, and names in quotes
     return values
-
-
-def _converters(columns: Iterable[Column]) -> Converters:
-    converters = [(column.name, _converter(column)) for column in columns]
-    return [(name, convert) for name, convert in converters if convert is not None]
 
 
 def _converter(column: Column) -> Convert | None:
     if column.kind is Kind.STRUCT:
-        item: Convert | None = _values_reader(column.fields)
+        item: Convert | None = _compiled(column.fields)
     elif column.closed:
         item = _plain
     elif column.is_uuid:
