@@ -6,15 +6,16 @@ Each request is one query. Its rows are the non-empty buckets; the others are fi
 import asyncio
 import math
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response
+from msgspec import Meta
 
-from app.http.contract import INSTANT, JSON, OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.contract import JSON, OF_ALL, Answer, Contract, media
 from app.http.reading import weak_etag
 from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
-from app.query.answer.contract import NOT_MODIFIED, WINDOW, headers_of
+from app.query.answer.contract import NOT_MODIFIED, Instant, Window, headers_of, served_window
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.read.feed import Feed
 from app.query.request.scan import queryable
@@ -36,6 +37,43 @@ _PROBLEMS = {
     503: "The store is busy or unavailable; `Retry-After` says when to try again.",
     504: "The query timed out.",
 }
+
+
+class Series(msgspec.Struct):
+    """A group; without `by`, all records."""
+
+    key: Annotated[Any, Meta(description="The value of the field `by`, as in records; null if a record has none.")]
+    records: Annotated[int, Meta(ge=0, description="Of the group.")]
+    values: Annotated[
+        dict[str, list[float | str | None]],
+        Meta(
+            description="By metric, one number per bucket. A count is 0 without records or values, any other metric "
+            "null without values. `min` and `max` of an exact decimal are strings, as in records."
+        ),
+    ]
+
+
+class StatisticsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of records by bucket and group."""
+
+    window: Window
+    bucket: Annotated[str, Meta(description="The length of a bucket, as an ISO 8601 duration.")]
+    buckets: Annotated[
+        list[Instant],
+        Meta(
+            description="The start of each bucket. The first may start before the window; only records of the window "
+            "count."
+        ),
+    ]
+    by: Annotated[str | None, Meta(description="As asked for.")]
+    metrics: Annotated[list[str], Meta(description="As asked for.")]
+    series: Annotated[
+        list[Series], Meta(max_length=MAX_GROUPS, description="The groups with the most records, largest first.")
+    ]
+    omitted_groups: Annotated[int, Meta(ge=0, description="The number of smaller groups, which `series` omits.")]
+    partial: Annotated[bool, Meta(description="Whether records may still be added to the last bucket.")]
+
+
 _EXAMPLE: dict[str, Any] = {
     "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T11:50:00Z"},
     "bucket": "PT20M",
@@ -49,62 +87,12 @@ _EXAMPLE: dict[str, Any] = {
     "omitted_groups": 0,
     "partial": True,
 }
-_VALUES = {
-    "type": "object",
-    "additionalProperties": {"type": "array", "items": {"type": ["number", "string", "null"]}},
-    "description": "By metric, one number per bucket. A count is 0 without records or values, any other metric null "
-    "without values. `min` and `max` of an exact decimal are strings, as in records.",
-}
-_SERIES = object_schema(
-    "A group; without `by`, all records.",
-    key={"description": "The value of the field `by`, as in records; null if a record has none."},
-    records={"type": "integer", "minimum": 0, "description": "Of the group."},
-    values=_VALUES,
-)
-_STATISTICS = object_schema(
-    None,
-    window=WINDOW,
-    bucket={**TEXT, "description": "The length of a bucket, as an ISO 8601 duration."},
-    buckets={
-        "type": "array",
-        "items": INSTANT,
-        "description": (
-            "The start of each bucket. The first may start before the window; only records of the window count."
-        ),
-    },
-    by={**TEXT_OR_NULL, "description": "As asked for."},
-    metrics={"type": "array", "items": TEXT, "description": "As asked for."},
-    series={
-        "type": "array",
-        "items": Named("StatisticsSeries", _SERIES),
-        "maxItems": MAX_GROUPS,
-        "description": "The groups with the most records, largest first.",
-    },
-    omitted_groups={
-        "type": "integer",
-        "minimum": 0,
-        "description": "The number of smaller groups, which `series` omits.",
-    },
-    partial={"type": "boolean", "description": "Whether records may still be added to the last bucket."},
-)
 _ANSWER = Answer(
     "Statistics by column: the starts of the buckets, then for each series and metric one number per bucket, "
     "in the same order.",
-    {JSON: media(Named("Statistics", _STATISTICS), _EXAMPLE)},
+    {JSON: media(StatisticsAnswer, _EXAMPLE)},
     headers_of("ETag", "Cache-Control", "Vary", "Sluice-Cache", "Sluice-Bytes-Processed", "Server-Timing"),
 )
-
-
-class Series(msgspec.Struct):
-    """The metrics of one group: `values` holds one number per bucket for each metric.
-
-    `key` is the group's value of the field, as the API serves it; None for records without one, and if there are no
-    groups. In a bucket without values a count is 0, and any other metric is None.
-    """
-
-    key: Any
-    records: int
-    values: dict[str, list[Any]]
 
 
 async def statistics(feed: Feed, request: StatsRequest) -> tuple[bytes, int | None]:
@@ -136,18 +124,18 @@ def _document(request: StatsRequest, rows: list[dict[str, Any]]) -> bytes:
     """Return the statistics as JSON; `rows` are those of a Statistics query."""
     series = _series(request, rows)
     groups = rows[0]["group_count"] if rows and request.by else len(series)
-    window, buckets = request.window, request.buckets
+    buckets = request.buckets
     return _encoder.encode(
-        {
-            "window": {"since": to_text(window.from_us), "until": to_text(window.to_us)},
-            "bucket": length_text(buckets.length_us),
-            "buckets": [to_text(start_us) for start_us in buckets.starts_us()],
-            "by": request.by.path if request.by else None,
-            "metrics": [metric.text for metric in request.metrics],
-            "series": series,
-            "omitted_groups": groups - len(series),
-            "partial": request.is_open and buckets.end_us > window.to_us,
-        }
+        StatisticsAnswer(
+            window=served_window(request.window),
+            bucket=length_text(buckets.length_us),
+            buckets=[to_text(start_us) for start_us in buckets.starts_us()],
+            by=request.by.path if request.by else None,
+            metrics=[metric.text for metric in request.metrics],
+            series=series,
+            omitted_groups=groups - len(series),
+            partial=request.is_open and buckets.end_us > request.window.to_us,
+        )
     )
 
 

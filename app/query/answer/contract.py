@@ -1,12 +1,18 @@
 """What the contracts of the query endpoints share: headers, the schema of a row, answers that are no JSON."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from app.http.contract import INSTANT, TEXT, Answer, Named, object_schema
+import msgspec
+from msgspec import Meta
+
+from app.http.contract import INSTANT, TEXT, Answer, Named
+from app.runtime.instants import to_text
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import REJECTS, Table
 
+Instant = Annotated[str, Meta(extra_json_schema=INSTANT)]
 _SCHEMAS: dict[Kind, Mapping[str, Any]] = {
     Kind.BOOL: {"type": "boolean"},
     Kind.INT64: {"type": "integer"},
@@ -36,7 +42,18 @@ HEADERS: dict[str, str] = {
     "Server-Timing": "The time spent in each step.",
 }
 NOT_MODIFIED = Answer("The content still matches the caller's `If-None-Match`. No body.")
-WINDOW = Named("Window", object_schema("From `since` to before `until`.", since=INSTANT, until=INSTANT))
+
+
+class Window(msgspec.Struct, frozen=True):
+    """From `since` to before `until`."""
+
+    since: Instant
+    until: Instant
+
+
+def served_window(window: TimeRange) -> Window:
+    """Return a window as responses show it."""
+    return Window(to_text(window.from_us), to_text(window.to_us))
 
 
 def headers_of(*names: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from app.query.answer.conditional import (
     as_key,
     cost_headers,
 )
-from app.query.answer.contract import HEADERS, NOT_MODIFIED, WINDOW, row_schema
+from app.query.answer.contract import HEADERS, NOT_MODIFIED, Window, row_schema, served_window
 from app.query.answer.encoders import page_body
 from app.query.answer.export import Exports
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
@@ -34,8 +34,6 @@ from app.query.request.parameters import PAGE_PARAMETERS
 from app.query.request.scan import Scan, parse_scan, queryable
 from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import to_text
-from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
@@ -53,13 +51,6 @@ PROBLEMS = {
 }
 
 
-class Interval(msgspec.Struct, frozen=True):
-    """A range of time, from `since` to before `until`."""
-
-    since: str
-    until: str
-
-
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What a page would ask of the store.
 
@@ -69,8 +60,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     table: str
-    window: Interval
-    slices: list[Interval]
+    window: Window
+    slices: list[Window]
     slice_count: int
     sql: str
     parameters: dict[str, str | int | float | bool]
@@ -198,8 +189,8 @@ class PageEndpoint:
             plan = await self.feed.runner.explain(query)
         document = Explanation(
             table=scan.table,
-            window=_interval(scan.window),
-            slices=[_interval(part) for part in slices[:_SHOWN_SLICES]],
+            window=served_window(scan.window),
+            slices=[served_window(part) for part in slices[:_SHOWN_SLICES]],
             slice_count=len(slices),
             sql=plan.text,
             parameters={**plan.parameters},
@@ -208,10 +199,6 @@ class PageEndpoint:
         )
         headers = FRESH | cost_headers(timing, "bypass")
         return read_response(request, _json.encode(document), MEDIA_TYPES["json"], headers)
-
-
-def _interval(window: TimeRange) -> Interval:
-    return Interval(to_text(window.from_us), to_text(window.to_us))
 
 
 def _names(column: Column) -> str:
@@ -235,7 +222,7 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
             **TEXT,
             "description": "The cursor for a later request, which continues with newer records.",
         },
-        window=WINDOW,
+        window=Window,
         poll_after={
             "type": "integer",
             "description": "Seconds to wait before the next request; 0 if more records are already available.",

@@ -66,7 +66,7 @@ run "the_subscription_and_the_service_agree_on_the_clocks" {
   }
 
   assert {
-    condition     = alltrue([for name, table in google_bigquery_table.main : name == "_instances" || table.time_partitioning[0].expiration_ms == tonumber(local.env["main"]["SLUICE_RETENTION_DAYS"]) * 86400000])
+    condition     = alltrue([for name, table in google_bigquery_table.main : contains(["_instances", "records_rejected"], name) || table.time_partitioning[0].expiration_ms == tonumber(local.env["main"]["SLUICE_RETENTION_DAYS"]) * 86400000])
     error_message = "A look-up by id searches as far back as partitions are kept."
   }
 
