@@ -1,6 +1,7 @@
 """The composition root: settings in, application out."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -74,7 +75,7 @@ def create_app(
         cors_config=cors_config(settings.auth.cors_origins),
         # The first to start is the last to stop.
         lifespan=[
-            *([query.answers] if query is not None else []),
+            *([aclosing(query.answers)] if query is not None else []),
             base.telemetry.lifespan,
             base.auth.lifespan,
             lifespan(instance, base.backend, background, settings.server.shutdown_grace_s),

@@ -3,6 +3,7 @@
 One route for all streams keeps start-up short and memory small, however many streams there are.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -16,7 +17,6 @@ from app.auth.read_slots import ReadSlots
 from app.http import paths
 from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM, Contract
 from app.http.reading import METHODS
-from app.query.answer.batches import TailBatches
 from app.query.answer.conditional import Ask, CachedResponder
 from app.query.answer.export import Exports
 from app.query.read.feed import Feed
@@ -36,8 +36,8 @@ class StreamParts(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[Condition, ...]
     exports: Exports
     responder: CachedResponder
-    tails: TailBatches
     tail_slots: ReadSlots
+    tail_turn: asyncio.Semaphore
     eraser: Eraser
 
     @property

@@ -9,13 +9,12 @@ from app.auth.read_slots import ReadSlots
 from app.auth.setup import AuthService
 from app.environment import Environment
 from app.http import paths
-from app.query.answer.batches import MOST_READS, TailBatches
 from app.query.answer.conditional import CachedResponder
 from app.query.answer.export import Exports
 from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route, streams_route
-from app.query.answer.tail import TAIL
+from app.query.answer.tail import MOST_READS, TAIL
 from app.query.erase import ERASURES
 from app.query.read.cache import Cache, open_store
 from app.query.read.feed import Feed
@@ -82,7 +81,7 @@ def query_routes(
     environment: Environment, streams: Streams, runner: QueryRunner, responder: CachedResponder, eraser: Eraser
 ) -> list[HTTPRouteHandler]:
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
-    turn = asyncio.Semaphore(MOST_READS)
+    tail_turn = asyncio.Semaphore(MOST_READS)
     tail_slots = ReadSlots(environment.settings.query.max_tails, environment.clock, patience_s=0, noun="tails")
     exports = Exports(runner, environment, responder.reads)
     reject_feed = Feed(runner, streams.rejects, environment)
@@ -96,8 +95,8 @@ def query_routes(
             only=only,
             exports=exports,
             responder=responder,
-            tails=TailBatches(feed, responder.cache, lambda: responder.cache_namespace, turn),
             tail_slots=tail_slots,
+            tail_turn=tail_turn,
             eraser=eraser,
         )
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.query.read.arrow_rows import ArrowRows
+from app.query.answer.arrow import ArrowRows
 from app.runtime.instants import SECOND_US, to_text
 from app.stores.source import QueryRunner
 from tests.contract.application import principal

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Raw
 
+from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import ServedRows
-from app.query.read.arrow_rows import ArrowRows
 from app.query.request.stats import MAX_METRICS
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind, Mode

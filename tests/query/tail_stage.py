@@ -4,8 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from app.query.answer.batches import MOST_READS, TailBatches
-from app.query.answer.tail import Tail
+from app.query.answer.tail import MOST_READS, Tail, TailBatches
 from app.query.read.feed import Budget
 from app.query.read.page import Page
 from app.query.request.cursor import position_in

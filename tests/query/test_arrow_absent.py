@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
+from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import StreamFormat, row_encoder
 from app.query.answer.export import ExportBody
-from app.query.read.arrow_rows import ArrowRows
 from app.schema.columns import Column, Kind, Mode
 from app.stores.source import END_OF_STREAM
 

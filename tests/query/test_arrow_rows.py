@@ -10,8 +10,8 @@ import nanoarrow  # type: ignore[import-untyped]
 import pytest
 from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 
+from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import row_encoder
-from app.query.read.arrow_rows import ArrowRows
 from app.schema.columns import Column
 from app.stores.source import END_OF_STREAM
 from tests.query.sample_rows import COLUMNS, sample_row

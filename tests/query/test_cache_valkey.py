@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 import pytest
@@ -41,7 +41,7 @@ async def two_instances(settings: QuerySettings) -> AsyncIterator[tuple[Instance
     """Run two instances that know the same server."""
     clock = FakeClock()
     one, other = (open_store(settings, clock) for _ in range(2))
-    async with one, other:
+    async with aclosing(one), aclosing(other):
         yield (
             Instance(Cache(one, clock, max_entry_bytes=100_000), clock),
             Instance(Cache(other, clock, max_entry_bytes=100_000), clock),

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from app.query.answer.encoders import ServedRows, page_body, row_encoder
 from app.query.read.page import Page
-from app.query.request.negotiation import Format
+from app.query.request.parameters import Format
 from app.query.request.scan import Scan
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column

@@ -8,8 +8,8 @@ import duckdb
 import nanoarrow  # type: ignore[import-untyped]
 import pytest
 
+from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import row_encoder
-from app.query.read.arrow_rows import ArrowRows
 from app.runtime.instants import MAX_US, MIN_US
 from app.schema.columns import Column
 from tests.query.sample_rows import COLUMNS, sample_row

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.query.request.negotiation import choose_format
+from app.query.request.parameters import choose_format
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ async def test_the_last_tail_ends_the_query_that_it_waits_for(stage: Stage) -> N
 async def test_a_slow_tail_takes_no_memory_and_loses_nothing() -> None:
     """What it did not take in time is dropped; when it reads again, it fetches that itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.answer.batches.MAX_LIMIT", 2)
+        patch.setattr("app.query.answer.tail.MAX_LIMIT", 2)
         stage = Stage()
         slow, quick = stage.listen(), stage.listen()
         await stage.turn()

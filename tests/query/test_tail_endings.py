@@ -4,8 +4,7 @@ import logging
 
 import pytest
 
-from app.query.answer.batches import PATIENCE_S
-from app.query.answer.tail import PING_S
+from app.query.answer.tail import PATIENCE_S, PING_S
 from app.stores.query import Position
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from tests.contract.stores import T0_US

@@ -121,7 +121,7 @@ def test_each_record_is_delivered_once_and_in_order(starts: list[int], steps: li
         assert scene.stage.is_idle
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.query.answer.batches.MAX_LIMIT", 2)
+        patch.setattr("app.query.answer.tail.MAX_LIMIT", 2)
         asyncio.run(play())
 
 

@@ -15,7 +15,7 @@ from app.query.read.cache import Cache, CachedAnswer
 from app.query.read.instrumented_source import cache_state
 from app.query.read.reads import Reads
 from app.query.request.filters import parse_filters
-from app.query.request.negotiation import MEDIA_TYPES
+from app.query.request.parameters import MEDIA_TYPES
 from app.runtime.clock import Clock
 from app.schema.columns import Role, flat
 from app.schema.filters import filter_table

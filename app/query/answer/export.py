@@ -22,12 +22,11 @@ from litestar.enums import HttpMethod
 from app.auth.read_slots import ReadSlots
 from app.environment import Environment
 from app.http.reading import VARY
+from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
-from app.query.read.arrow_rows import ArrowRows
 from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
 from app.query.read.slices import feed_slices
-from app.query.request.negotiation import MEDIA_TYPES
-from app.query.request.parameters import COUNT_CAP
+from app.query.request.parameters import COUNT_CAP, MEDIA_TYPES
 from app.query.request.scan import Scan
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange

@@ -29,8 +29,7 @@ from app.query.answer.export import Exports
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
 from app.query.read.feed import Budget, Feed
 from app.query.read.page import Count, Page
-from app.query.request.negotiation import MEDIA_TYPES
-from app.query.request.parameters import PAGE_PARAMETERS
+from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
 from app.query.request.scan import Scan, parse_scan, queryable
 from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.clock import MICROSECONDS

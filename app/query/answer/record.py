@@ -11,8 +11,7 @@ from app.query.answer.conditional import FRESH, Ask, FixedFilters, Timing, cost_
 from app.query.answer.contract import headers_of, row_schema
 from app.query.answer.encoders import ServedRows
 from app.query.read.feed import Feed
-from app.query.request.negotiation import MEDIA_TYPES
-from app.query.request.parameters import MAX_LIMIT, RECORD_PARAMETERS, Parameters
+from app.query.request.parameters import MAX_LIMIT, MEDIA_TYPES, RECORD_PARAMETERS, Parameters
 from app.query.request.scan import queryable, read_fields
 from app.query.routes import EndpointSpec, StreamParts
 from app.runtime.instants import DAY_US, clamp

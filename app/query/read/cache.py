@@ -7,15 +7,14 @@ import hashlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context
-from datetime import timedelta
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from cachetools import TLRUCache
-from litestar.stores.base import Store
 
-from app.query.request.negotiation import Format
+from app.query.request.parameters import Format
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import BestEffort
 from app.runtime.single_flight import SingleFlight
@@ -31,7 +30,7 @@ _log = logging.getLogger("sluice.query")
 # The most that an entry takes beyond its key and value on CPython 3.11: 560 were measured, with tables that have just
 # grown, and as many heap items of removed entries as there are entries.
 ENTRY_BYTES = 650
-_NAMESPACE = "sluice"
+KEY_BYTES = 64  # of `digest_of`
 
 
 class CachedAnswer(msgspec.Struct, frozen=True):
@@ -62,13 +61,29 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class AnswerStore(Protocol):
+    """Keeps bytes by a key of KEY_BYTES, for some whole seconds. It may lose them, and fail."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the value of `key`, if there is one."""
+        ...
+
+    async def set(self, key: str, value: bytes, expires_in: int) -> None:
+        """Store a value."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        ...
+
+
 class Cache:
     """Deduplicates equal requests: in this process while one is in flight, and through `store` for some time after.
 
     If the store fails or is slow, the cache does without it. Encoded entries above `max_entry_bytes` are not stored.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, max_entry_bytes: int) -> None:
+    def __init__(self, store: AnswerStore, clock: Clock, *, max_entry_bytes: int) -> None:
         self._store, self._clock, self._max_entry_bytes = store, clock, max_entry_bytes
         self._flights = SingleFlight[str, tuple[CachedAnswer, CacheState]]()
         self._service = BestEffort(clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
@@ -122,8 +137,7 @@ class Cache:
         expires_us = self._clock.now_us() + round(ttl_s * MICROSECONDS)
         entry = msgspec.msgpack.encode(_Entry(expires_us, answer))
         if len(entry) <= self._max_entry_bytes:
-            # Whole seconds and at least one: Litestar's ValkeyStore turns half a second into `EX 0`, an error.
-            await self._service.call(lambda: self._store.set(digest, entry, expires_in=math.ceil(ttl_s)))
+            await self._service.call(lambda: self._store.set(digest, entry, math.ceil(ttl_s)))
 
 
 def _warn(error: Exception) -> None:
@@ -131,14 +145,13 @@ def _warn(error: Exception) -> None:
     _log.warning("the shared cache is unavailable and is bypassed for now: %s: %s", type(error).__name__, what)
 
 
-class _Kept(msgspec.Struct, frozen=True, gc=False):
+class _Kept(NamedTuple):
     value: bytes
-    size: int
-    due_us: float
-    """When the entry expires, by the clock's `elapsed_us`; infinity: never."""
+    due_us: int
+    """When the entry expires, by the clock's `elapsed_us`."""
 
 
-class BoundedMemoryStore(Store):
+class BoundedMemoryStore:
     """Holds at most `max_bytes` in this process: expired entries are evicted first, then the least recently used.
 
     Litestar's own MemoryStore is unbounded and drops an expired entry only when it is requested again. A client that
@@ -152,63 +165,35 @@ class BoundedMemoryStore(Store):
             max_bytes,
             ttu=lambda _key, kept, _now_us: kept.due_us,
             timer=clock.elapsed_us,
-            getsizeof=lambda kept: kept.size,
+            getsizeof=lambda kept: ENTRY_BYTES + KEY_BYTES + len(kept.value),
         )
 
-    async def set(self, key: str, value: str | bytes, expires_in: int | timedelta | None = None) -> None:
-        """Store `value` (seconds or a timedelta; None: until evicted). A value that is too large is not stored."""
-        self._put(key, value.encode() if isinstance(value, str) else value, expires_in)
+    async def set(self, key: str, value: bytes, expires_in: int) -> None:
+        """Store `value` for some seconds. One that is too large is not stored."""
+        self._entries.pop(key, None)  # its room is free for the new value
+        with suppress(ValueError):  # it is too large
+            self._entries[key] = _Kept(value, self._clock.elapsed_us() + expires_in * MICROSECONDS)
 
-    async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
-        """Return the value and mark it as the most recently used; `renew_for` moves its expiry, if it has one."""
+    async def get(self, key: str) -> bytes | None:
+        """Return the value and mark it as the most recently used."""
         kept = self._entries.get(key)
-        if kept is None:
-            return None
-        if renew_for is not None and kept.due_us != math.inf:
-            self._put(key, kept.value, renew_for)
-        return kept.value
+        return None if kept is None else kept.value
 
-    async def delete(self, key: str) -> None:
-        """Remove a value; a missing one is not an error."""
-        self._entries.pop(key, None)
-
-    async def delete_all(self) -> None:
-        """Remove all values."""
-        self._entries.clear()
-
-    async def exists(self, key: str) -> bool:
-        """Return whether there is a value that has not expired."""
-        return key in self._entries
-
-    async def expires_in(self, key: str) -> int | None:
-        """Return the whole seconds until the value expires; None if there is no value or it does not expire."""
-        kept = self._entries.get(key)
-        if kept is None or kept.due_us == math.inf:
-            return None
-        return int(kept.due_us - self._clock.elapsed_us()) // MICROSECONDS
-
-    def _put(self, key: str, value: bytes, expires_in: int | timedelta | None) -> None:
-        self._entries.pop(key, None)  # its room is free for the new value, which may be too large
-        size = ENTRY_BYTES + len(key) + len(value)
-        if size <= self._entries.maxsize:
-            seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
-            due_us = math.inf if seconds is None else self._clock.elapsed_us() + seconds * MICROSECONDS
-            self._entries[key] = _Kept(value, size, due_us)
+    async def aclose(self) -> None:
+        """Keep what is there: it goes with the process."""
 
 
-def open_store(limits: QuerySettings, clock: Clock) -> Store:
+def open_store(limits: QuerySettings, clock: Clock) -> AnswerStore:
     """Return the encrypted Valkey store at `cache_url`; without a URL, a memory store in this process.
 
-    `async with` the store closes its connections at the end. Valkey enforces its own limit: `maxmemory` with an
-    eviction policy (https://valkey.io/topics/lru-cache/).
+    Valkey enforces its own limit: `maxmemory` with an eviction policy (https://valkey.io/topics/lru-cache/).
 
     Raises:
         SettingsError: the package of the client is missing, or the URL is no address.
     """
     if not limits.cache_url:
         return BoundedMemoryStore(limits.cache_max_bytes, clock)
-    from app.query.read.sealed_store import SealedStore  # noqa: PLC0415 - Valkey's client takes long to import
+    from app.query.read.sealed_store import SealedStore  # noqa: PLC0415 - most instances have no Valkey
     from app.runtime.valkey import connect  # noqa: PLC0415 - likewise
 
-    client = connect(limits.cache_url)
-    return SealedStore(client, limits.cache_secret, namespace=_NAMESPACE, handle_client_shutdown=True)
+    return SealedStore(connect(limits.cache_url), limits.cache_secret)

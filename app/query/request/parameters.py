@@ -4,11 +4,12 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from app.http.contract import TEXT, Parameter
 from app.http.problems import FieldError, ProblemError
+from app.http.reading import preferred
 from app.query.request.filters import FilterError, filterable, parse_filter, read_number
 from app.schema.filters import FilterField
 from app.stores.query import Condition
@@ -159,6 +160,30 @@ def flag(description: str) -> Parameter:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…")
+
+
+Format = Literal["json", "ndjson", "csv", "arrow"]
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8; header=present",  # https://www.rfc-editor.org/rfc/rfc4180#section-3
+    "arrow": "application/vnd.apache.arrow.stream",  # https://arrow.apache.org/docs/format/IANA.html
+}
+_FORMATS: dict[str, Format] = {
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "text/csv": "csv",
+    "application/vnd.apache.arrow.stream": "arrow",
+}
+
+
+def choose_format(parameter: Format | None, accept: str) -> Format:
+    """Return the format of the response: the parameter's, or else the one `Accept` prefers, or else JSON.
+
+    If nothing matches, the format is JSON: a response helps more than a 406.
+    """
+    return parameter or _FORMATS[preferred(accept, [*_FORMATS])]
 
 
 MAX_LIMIT = 1000

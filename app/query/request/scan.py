@@ -14,14 +14,15 @@ from app.http.contract import Parameter
 from app.http.problems import FieldError, ProblemError
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor, position_in, resume_cursor
 from app.query.request.filters import filter_parameters, fingerprint, in_order
-from app.query.request.negotiation import Format, choose_format
 from app.query.request.parameters import (
     CANARY,
     DEFAULT_LIMIT,
     LAST_EVENT_ID,
     PAGE_PARAMETERS,
     TAIL_PARAMETERS,
+    Format,
     Parameters,
+    choose_format,
 )
 from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, MAX_US, clamp, epoch_us, parse_instant, to_text

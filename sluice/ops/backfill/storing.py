@@ -21,7 +21,7 @@ from app.ingest.pipeline import Receipt
 from app.ingest.setup import Pipelines
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.write.earlier import EarlierCopies
-from app.query.read.arrow_rows import rows_of_arrow
+from app.query.answer.arrow import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, MIN_US
 from app.runtime.time_range import TimeRange

@@ -12,7 +12,7 @@ import nanoarrow  # type: ignore[import-untyped]
 
 from app.query.request.cursor import decode_cursor
 from app.query.request.filters import fingerprint, parse_filters
-from app.query.request.negotiation import Format
+from app.query.request.parameters import Format
 from app.runtime.instants import epoch_us
 from app.schema.filters import filter_table
 from app.stores.query import Position

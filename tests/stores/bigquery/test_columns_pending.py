@@ -13,7 +13,7 @@ import msgspec
 from google.cloud import bigquery
 
 from app.ingest.decode.envelope import Message
-from app.query.read.arrow_rows import rows_of_arrow
+from app.query.answer.arrow import rows_of_arrow
 from app.query.request.stats import COUNT
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from app.query.read.arrow_rows import rows_of_arrow
+from app.query.answer.arrow import rows_of_arrow
 from app.query.request.filters import parse_filters
 from app.query.request.scan import originals
 from app.record import Record

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import msgspec
 
-from app.query.read.arrow_rows import rows_of_arrow
+from app.query.answer.arrow import rows_of_arrow
 from app.runtime.instants import HOUR_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
