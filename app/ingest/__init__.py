@@ -1,7 +1,7 @@
 """Ingest: a message becomes durable rows, or durable rejects, before it is acknowledged.
 
     1 authenticate        app.auth.tokens     who pushes
-    2 read the body       intake              within limits on bytes in flight, its size and time
+    2 admit               intake              read the body, within limits on bytes in flight, its size and time
     3 open the envelope   decode              request -> Message
     4 choose the stream   routing             by path, subscription or attribute
     5 drop known copies   write.dedupe        by message, since messages are acknowledged
@@ -10,9 +10,8 @@
     8 append              write               over the Appender seam; wait until durable
     9 answer              push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP; 429 or 503 to come again
 
-`PushEndpoint.take` (push) runs all of them in this order; 5 to 8 are `Pipeline.process`, which submissions share.
-
-`contracts` describes the endpoints for the OpenAPI document. `setup` assembles it.
+`PushEndpoint.take` (push) calls them in this order. 5 to 8 are methods of `Pipeline`, whose `process` calls them for
+submissions and backfills. `setup` assembles it.
 
 The store is behind the Appender seam (app.stores.sink).
 """

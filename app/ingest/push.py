@@ -5,35 +5,51 @@ This is a plain ASGI application, since a route handler of the framework costs s
 puts it into the OpenAPI document and serves it where the application is mounted; `app.asgi` bypasses that route.
 """
 
+import asyncio
+import base64
 import logging
-from collections.abc import Mapping
-from typing import Any, assert_never
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import msgspec
 from litestar import Request, post
 from litestar.types import Receive, Send
+from opentelemetry.trace import Span
 
 from app.auth.tokens import TokenVerifier
 from app.environment import Environment
 from app.http import paths
-from app.http.contract import CONTRACT, PER_STREAM
+from app.http.contract import (
+    CONTRACT,
+    INSTANT,
+    JSON,
+    PER_STREAM,
+    TEXT,
+    TEXT_OR_NULL,
+    Answer,
+    Contract,
+    Named,
+    media,
+    object_schema,
+)
 from app.http.headers import NOSNIFF
 from app.http.problems import ProblemError, encoded
-from app.ingest.contracts import push_contract
 from app.ingest.decode.envelope import EnvelopeError, Headers, Message, open_push
 from app.ingest.decode.proof import Proofs
 from app.ingest.intake import Intake
-from app.ingest.pipeline import Pipeline, Receipt
+from app.ingest.pipeline import ABANDONED, STORED, Pipeline, Receipt
 from app.ingest.routing import RoutingTable
-from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict, not_durable
+from app.ingest.verdict import NotDurableError, Throttled, require_durable
 from app.runtime.clock import MICROSECONDS
-from app.runtime.ledger import Holding
+from app.schema.record_json import example_record
+from app.schema.table import Table
 from app.streams import Streams
 from app.telemetry import attributes as names
 from app.telemetry.tracing import end_span, inside, trace_id_of
 
 _log = logging.getLogger("sluice.push")
-_OUTCOMES: dict[type[Verdict], str] = {Durable: "durable", Unavailable: "unavailable", Throttled: "throttled"}
+_NOT_TRACED = nullcontext()
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
 
@@ -76,7 +92,7 @@ class PushEndpoint:
         return status
 
     async def take(self, headers: Headers, receive: Receive, route: str = "", begun_us: int = 0) -> None:
-        """Run the stages of a push; return when the message is durable.
+        """Run the nine stages of a push; return when the message is durable.
 
         `route` is the stream that the path names, empty if it names none. `begun_us` (the clock's `elapsed_us`) is when
         the request began, by default now.
@@ -88,39 +104,57 @@ class PushEndpoint:
             ProblemError: why the message is not acknowledged.
         """
         begun_us = begun_us or self._clock.elapsed_us()
-        # Authenticate.
         named = dict(headers)
+        # 1. Authenticate.
         caller = self._verifier.remembered(headers, named)
         if caller is None:  # also if a header occurs twice
             caller = await self._verifier.principal(headers)
-        # Read the body, within what may be in flight.
+        # 2. Admit: read the body, within the bytes that may be in flight.
         body, holding = await self._intake.read(named, receive, caller, begun_us)
         try:
-            # Open the envelope.
-            message = open_push(named, body, self._proofs)
+            # 3. Open the envelope.
+            message = self._opened(named, body)
             del named, body
-            if message.unproved:
-                self._note_unproved(message)
-            # Choose the stream.
-            pipeline, message = self._routed(message, route)
-            # Drop a known copy, decode, store the rejects, append: the stages of all messages, whoever sends them.
-            if self._tracing.follows(message.parent):
-                receipt = await self._traced(pipeline, message, headers, begun_us, holding)
-            else:
-                del headers
-                receipt = await pipeline.process(message, holding=holding)
-        except EnvelopeError as error:
-            raise ProblemError("invalid_envelope", str(error)) from None
+            # 4. Choose the stream.
+            stream, message = self._routed(message, route)
+            message = self._traced(message, headers, begun_us)
+            del headers
+            with _NOT_TRACED if message.span is None else _inside(message.span):
+                # 5. Drop a known copy: it is answered as the first one.
+                if (receipt := stream.claim(message)) is None:
+                    receipt = ABANDONED
+                    try:
+                        # 6. Decode: on the event loop if the message is light.
+                        allowance = stream.allowance(holding)
+                        decoded = stream.decode(message) or await stream.decode_heavy(message, allowance)
+                        if stream.may_be_stored(message):
+                            decoded = await stream.without_stored(message, decoded)
+                        # 7. Store the rejects. Nothing is acknowledged without them.
+                        if decoded.rejects:
+                            await stream.reject(message, decoded, allowance)
+                        # 8. Append the rows, and wait until they are durable.
+                        refused = await stream.append(message, decoded.rows, allowance) if decoded.rows else ()
+                        stream.note(message, decoded, refused)
+                        receipt = STORED
+                    except NotDurableError as error:
+                        receipt = Receipt(error.verdict)
+                    finally:
+                        stream.settle(message, receipt)
+                elif isinstance(receipt, asyncio.Future):
+                    receipt = await asyncio.shield(receipt)
+                # 9. Answer.
+                require_durable(receipt.verdict)
         finally:
             holding.release()
-        # Answer.
-        match receipt.verdict:
-            case Durable():
-                return
-            case Unavailable() | Throttled() as verdict:
-                raise not_durable(verdict)
-            case _:
-                assert_never(receipt.verdict)
+
+    def _opened(self, headers: Mapping[bytes, bytes], body: bytes) -> Message:
+        try:
+            message = open_push(headers, body, self._proofs)
+        except EnvelopeError as error:
+            raise ProblemError("invalid_envelope", str(error)) from None
+        if message.unproved:
+            self._note_unproved(message)
+        return message
 
     def _routed(self, message: Message, path: str) -> tuple[Pipeline, Message]:
         """Return the pipeline of a message; that of the default stream stores what no stream takes as a reject."""
@@ -143,9 +177,10 @@ class PushEndpoint:
             why,
         )
 
-    async def _traced(
-        self, pipeline: Pipeline, message: Message, headers: Headers, begun_us: int, holding: Holding
-    ) -> Receipt:
+    def _traced(self, message: Message, headers: Headers, begun_us: int) -> Message:
+        """Return the message with a span, if its trace is recorded."""
+        if not self._tracing.follows(message.parent):
+            return message
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         attributes: dict[str, str | int] = {
             names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
@@ -154,15 +189,68 @@ class PushEndpoint:
         }
         span = self._tracing.push(message.parent, headers, arrived_us, attributes)
         # The records of a message without a trace of its own refer to this one.
-        message = msgspec.structs.replace(message, span=span, trace_id=message.trace_id or trace_id_of(span))
-        outcome = "failed"
-        try:
-            with inside(span):
-                receipt = await pipeline.process(message, holding=holding)
-            outcome = _OUTCOMES[type(receipt.verdict)]
-        finally:
-            end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
-        return receipt
+        return msgspec.structs.replace(message, span=span, trace_id=message.trace_id or trace_id_of(span))
+
+
+@contextmanager
+def _inside(span: Span) -> Iterator[None]:
+    """End `span` with the block, and with its outcome."""
+    outcome = "failed"
+    try:
+        with inside(span):
+            yield
+        outcome = "durable"
+    except NotDurableError as error:
+        outcome = "throttled" if isinstance(error.verdict, Throttled) else "unavailable"
+        raise
+    finally:
+        end_span(span, {names.OUTCOME: outcome}, None if outcome == "durable" else outcome)
+
+
+_PROBLEMS = {
+    400: "The body is not a push message.",
+    401: "The token is missing or not valid.",
+    403: "The caller may not push.",
+    408: "The body arrived too slowly.",
+    413: "The body is larger than any Pub/Sub message.",
+    429: "Too many messages are in flight, or the store's quota is exhausted.",
+    503: "The message was not stored in time, or the store is not set up; Pub/Sub delivers it again.",
+}
+
+
+def _contract(table: Table) -> Contract:
+    """Return the contract of a push: a wrapped message (https://cloud.google.com/pubsub/docs/push#receive_push)."""
+    message = object_schema(
+        None,
+        messageId={**TEXT, "minLength": 1, "maxLength": 128},
+        publishTime=INSTANT,
+        optional={
+            "data": {**TEXT, "contentEncoding": "base64", "description": "One record or several, in base64."},
+            "attributes": {"type": ["object", "null"], "additionalProperties": TEXT},
+            "orderingKey": TEXT_OR_NULL,
+        },
+    )
+    push = object_schema(
+        "A wrapped message. An unwrapped message has its data as the body, with any content type, and its "
+        "metadata in `x-goog-pubsub-*` headers.",
+        message=Named("PushMessage", message),
+        optional={"subscription": TEXT_OR_NULL},
+    )
+    data = base64.b64encode(msgspec.json.encode(example_record(table) or {})).decode()
+    example = {
+        "message": {
+            "data": data,
+            "attributes": {"origin": "checkout"},
+            "messageId": "9172635445566778",
+            "publishTime": "2026-01-31T12:00:00.123Z",
+        },
+        "subscription": "projects/example/subscriptions/records",
+    }
+    return Contract(
+        body={JSON: media(Named("Push", push), example)},
+        answers={204: Answer("Every record of the message is stored, or its rejection is.")},
+        problems=_PROBLEMS,
+    )
 
 
 def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
@@ -180,12 +268,12 @@ def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
         description=about + (_ROUTED if streams.are_named else ""),
         tags=["ingest"],
         status_code=204,
-        opt={CONTRACT: push_contract(streams.default.table)},
+        opt={CONTRACT: _contract(streams.default.table)},
     )
     async def push(request: _Request) -> None:
         await endpoint.take(_headers(request), request.receive)
 
-    contracts = {name: push_contract(stream.table) for name, stream in streams.by_name.items()}
+    contracts = {name: _contract(stream.table) for name, stream in streams.by_name.items()}
 
     @post(
         f"{paths.PUSH}/{{stream:str}}",

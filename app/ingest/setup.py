@@ -1,22 +1,17 @@
 """Assemble ingest: the path of pushes and submissions, over the appenders of one store."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.environment import Environment
 from app.ingest.decode.heavy import HeavyReads
-from app.ingest.decode.rejects import prefix_of
 from app.ingest.intake import Intake, StreamShares
-from app.ingest.pipeline import Pipeline, Receipt, RejectWriter, Shared
+from app.ingest.pipeline import Pipelines
 from app.ingest.push import PushEndpoint
 from app.ingest.routing import RoutingTable
 from app.ingest.submit import Submission, submit_routes
-from app.ingest.write.batching import SharedTarget
-from app.ingest.write.dedupe import Dedupe
-from app.ingest.write.earlier import EarlierCopies, copies_after_seek
-from app.ingest.write.table_writer import TableWriter
+from app.ingest.write.earlier import copies_after_seek
 from app.runtime.clock import MICROSECONDS
 from app.runtime.memory import trim_when_idle, trimmer
 from app.stores.sink import Appender
@@ -25,70 +20,6 @@ from app.streams import Streams
 
 _FOR_BODIES = 0.25
 """The share of the grace period in which bodies may still arrive; the rest is for making them durable."""
-
-
-class Pipelines:
-    """The pipelines of all streams, by name, and what they share: a memory, reads of heavy messages, and the rejects.
-
-    `appenders` are keyed by the table's name, and `system` is the store's name in traces. `earlier` and `on_canary` are
-    those of Pipeline. Without `heavy`, the event loop reads heavy messages, too.
-    """
-
-    def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
-        self,
-        environment: Environment,
-        streams: Streams,
-        appenders: Mapping[str, Appender],
-        *,
-        system: str,
-        heavy: HeavyReads | None = None,
-        earlier: EarlierCopies | None = None,
-        shares: StreamShares | None = None,
-        on_canary: Callable[[str, int], None] | None = None,
-    ) -> None:
-        limits, rejects, target = environment.settings.ingest, streams.rejects.name, SharedTarget()
-        self._heavy = heavy
-        self.writers = {
-            table.name: TableWriter(
-                appenders[table.name],
-                environment,
-                table=table.name,
-                system=system,
-                shared=None if table.name == rejects else target,  # rejects have a target of their own
-            )
-            for table in (*streams.tables, streams.rejects)
-        }
-        """The writer of each table, by the table's name."""
-        dedupe = Dedupe[Receipt](
-            max_weight=limits.dedupe_max_messages,
-            max_age_s=environment.settings.query.dedupe_lookback_s,
-            elapsed_us=environment.clock.elapsed_us,
-        )
-        shared = Shared(
-            environment=environment,
-            dedupe=dedupe,
-            rejects=RejectWriter(environment, self.writers[rejects], appenders[rejects].encoder, earlier),
-            heavy=heavy,
-            earlier=earlier,
-            shares=shares,
-        )
-        self.by_stream = {
-            table.name: Pipeline(
-                shared,
-                table,
-                appenders[table.name].encoder,
-                self.writers[table.name],
-                prefix="" if table is streams.default.table else prefix_of(table.name),
-                on_canary=on_canary if table is streams.default.table else None,
-            )
-            for table in streams.tables
-        }
-
-    async def close(self) -> None:
-        """End all work; the messages that still wait get Unavailable."""
-        if self._heavy is not None:
-            await self._heavy.close()
-        await asyncio.gather(*(writer.close() for writer in self.writers.values()))
 
 
 class IngestService:

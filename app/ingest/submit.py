@@ -4,21 +4,21 @@ import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any, assert_never
+from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, post, put
 
 from app.http import paths
-from app.http.contract import CONTRACT, OF_DEFAULT, PER_STREAM, STREAM
+from app.http.contract import CONTRACT, JSON, OF_DEFAULT, PER_STREAM, STREAM, Answer, Contract, Parameter, Sent, media
 from app.http.problems import FieldError, ProblemError
-from app.ingest.contracts import MixedAnswer, RecordResult, StoredAnswer, create_contract, put_contract
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import FieldFault
+from app.ingest.decode.reader import Decoded, RecordId
 from app.ingest.intake import Intake
-from app.ingest.pipeline import One, Pipeline, Receipt
-from app.ingest.verdict import Durable, Throttled, Unavailable, not_durable
+from app.ingest.pipeline import Pipeline, Receipt
 from app.schema.protection import Hasher, holds_personal_data
+from app.schema.record_json import example_record
 from app.schema.table import Table
 from app.schema.values import read_id
 from app.streams import Streams
@@ -28,6 +28,57 @@ _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
 _WRITE = {"scope": "write"}  # the scope that the guard (app/auth) requires
 _Request = Request[Any, Any, Any]
+
+
+class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result for one record: its position in the request, and its keys or its error.
+
+    A record with several errors has each in `errors`; `field` is that of the first, and `detail` names all.
+    """
+
+    index: int
+    status: Literal["stored", "rejected"]
+    delivery_key: str
+    id: str | int | None = None
+    reason: str | None = None
+    field: str | None = None
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """Every record is stored."""
+
+    records: list[RecordResult]
+
+
+class MixedAnswer(msgspec.Struct, frozen=True):
+    """Some records are stored; the others were rejected, and can be read at `/v1/rejects`."""
+
+    results: list[RecordResult]
+
+
+class One(msgspec.Struct, frozen=True):
+    """The one record that a message may hold: the name of the id field, the id as a text, and as it is stored.
+
+    The stored id is None if the text cannot be one.
+    """
+
+    name: str
+    text: str
+    record_id: RecordId | None
+
+    def check(self, read: Decoded) -> None:
+        """Check that nothing but this record was read; what is no record of the type is a reject like any other.
+
+        Raises:
+            ProblemError: `id_mismatch`.
+        """
+        ids = read.rows.ids
+        if len(ids) + len(read.rejects) != 1 or (ids and ids[0] != self.record_id):
+            wrong = FieldError(name=self.name, message="must be the id in the path", example=self.text[:128])
+            detail = f"expected one record whose `{self.name}` is the id in the path"
+            raise ProblemError("id_mismatch", detail, errors=(wrong,))
 
 
 class Submission:
@@ -64,15 +115,11 @@ class Submission:
             if known is not None and known != digest:
                 detail = "this Idempotency-Key was already used with another body; the first request counts"
                 raise ProblemError("idempotency_conflict", detail)
-            receipt = await self._pipeline.process(message, digest=digest, detailed=True, holding=holding, only=only)
+            check = None if only is None else only.check
+            receipt = await self._pipeline.process(message, digest=digest, holding=holding, check=check)
         finally:
             holding.release()
-        match receipt.verdict:
-            case Durable():
-                return _answer(message, receipt, created=only is None)
-            case Unavailable() | Throttled() as verdict:
-                raise not_durable(verdict)
-        assert_never(receipt.verdict)
+        return _answer(message, receipt, created=only is None)
 
 
 def _message(request: _Request, body: bytes, version_attribute: str, hasher: Hasher | None) -> tuple[Message, str]:
@@ -153,6 +200,95 @@ def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:
     return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")
 
 
+_PROBLEMS = {
+    400: "A header is not valid, or the body ended early.",
+    401: "The token or API key is missing or not valid.",
+    403: "The caller may not do this.",
+    408: "The body arrived too slowly.",
+    413: "The body is too large.",
+    422: "No record could be stored; `errors` gives the errors of each record.",
+    429: "Too many messages are in flight, or the store's quota is exhausted.",
+    503: "The records were not stored in time; send the request again, preferably with the same Idempotency-Key.",
+}
+_PARAMETERS = {
+    "Idempotency-Key": Parameter(
+        "Identifies the request: a request that is sent again with the same key is stored once. 1 to 255 "
+        "printable ASCII characters.",
+        "order-1042-attempt",
+        {"type": "string", "pattern": "^[ -~]{1,255}$"},
+        location="header",
+    ),
+    "Content-Encoding": Parameter(
+        "`gzip` if the body is compressed.",
+        None,
+        {"type": "string", "pattern": "^ *([Gg][Zz][Ii][Pp]|[Ii][Dd][Ee][Nn][Tt][Ii][Tt][Yy])? *$"},
+        location="header",
+    ),
+}
+_KEY = "http:5f0c1c7e4b6d4c1c9a1b2c3d4e5f6a7b"
+_STORED_RESULT = {"index": 0, "status": "stored", "delivery_key": f"{_KEY}:0", "id": "order-1042"}
+_REJECTED_RESULT = {
+    "index": 1,
+    "status": "rejected",
+    "delivery_key": f"{_KEY}:1",
+    "reason": "invalid",
+    "field": "source",
+    "detail": "Expected `str`, got `int` - at `$.source`",
+}
+_STORED = Answer("Every record is stored.", {JSON: media(StoredAnswer, {"records": [_STORED_RESULT]})})
+
+
+def _create_contract(table: Table) -> Contract:
+    """Return the contract of POST, for records of `table`."""
+    record, example = _sent(table), example_record(table)
+    document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]})
+    lines = media({"type": "string", "description": "One record per line."})
+    if example is not None:
+        document["examples"] = {
+            "one": {"summary": "One record", "value": example},
+            "several": {"summary": "Several records", "value": [example]},
+        }
+        lines["example"] = msgspec.json.encode(example).decode() + "\n"
+    mixed = media(MixedAnswer, {"results": [_STORED_RESULT, _REJECTED_RESULT]})
+    return Contract(
+        parameters=_parameters(table),
+        body={JSON: document, "application/x-ndjson": lines},
+        answers={201: _STORED, 207: Answer("Some were rejected.", {JSON: mixed})},
+        problems=_PROBLEMS,
+    )
+
+
+def _sent(table: Table) -> Any:
+    """Return the schema of a record that is sent to `table`: that of any version, newest first."""
+    if table.versions is None:
+        return Sent(table.record_type)
+    return {"anyOf": [Sent(each) for each in reversed(table.versions.types)]}
+
+
+def _parameters(table: Table) -> dict[str, Parameter]:
+    """Return the headers of a submission."""
+    if table.versions is None or not table.versions.attribute:
+        return _PARAMETERS
+    *_, newest = names = table.versions.names
+    version = Parameter(
+        f"The version of the records; by default the oldest, `{names[0]}`.",
+        newest,
+        {"type": "string", "enum": [*names]},
+        location="header",
+    )
+    return {**_PARAMETERS, table.versions.attribute: version}
+
+
+def _put_contract(table: Table) -> Contract:
+    """Return the contract of PUT, for records of `table`."""
+    return Contract(
+        parameters={**paths.RECORD_ID, **_parameters(table)},
+        body={JSON: media(_sent(table), example_record(table))},
+        answers={200: _STORED},
+        problems=_PROBLEMS,
+    )
+
+
 def submit_routes(submissions: Mapping[str, Submission], streams: Streams) -> list[Any]:
     """Return the routes of submissions to each stream; those by id only where its record type names an id."""
     default = submissions[streams.default.name]
@@ -164,14 +300,14 @@ def submit_routes(submissions: Mapping[str, Submission], streams: Streams) -> li
         return await paths.of_stream(submissions, request.scope).put(request)
 
     table, opt = streams.default.table, {STREAM: OF_DEFAULT}
-    routes = [_create_route(paths.RECORDS, opt | {CONTRACT: create_contract(table)}, default.take)]
+    routes = [_create_route(paths.RECORDS, opt | {CONTRACT: _create_contract(table)}, default.take)]
     if table.id is not None:
-        routes += _put_routes(paths.RECORDS, opt, {CONTRACT: put_contract(table)}, default.put)
+        routes += _put_routes(paths.RECORDS, opt, {CONTRACT: _put_contract(table)}, default.put)
     if streams.are_named:
         tables, base = {name: stream.table for name, stream in streams.by_name.items()}, f"{paths.STREAM}/records"
-        contracts = {name: create_contract(table) for name, table in tables.items()}
+        contracts = {name: _create_contract(table) for name, table in tables.items()}
         routes.append(_create_route(base, {PER_STREAM: contracts}, create_in_stream))
-        contracts = {name: put_contract(table) for name, table in tables.items() if table.id is not None}
+        contracts = {name: _put_contract(table) for name, table in tables.items() if table.id is not None}
         routes += _put_routes(base, {}, {PER_STREAM: contracts}, put_in_stream)
     return routes
 

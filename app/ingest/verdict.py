@@ -30,9 +30,23 @@ NO_ROOM = Throttled("too many messages of this caller are in flight on this inst
 LATE = Unavailable("the records were not stored within the request's time budget", 1.0)
 
 
-def not_durable(verdict: Unavailable | Throttled) -> ProblemError:
-    """Return the problem for a message that did not become durable."""
-    code = "busy" if isinstance(verdict, Throttled) else "unavailable"
-    wait_s = max(1, round(verdict.retry_after_s))
-    headers, members = {"Retry-After": str(wait_s)}, {"retry_after_s": wait_s}
-    return ProblemError(code, verdict.detail, headers=headers, members=members)
+class NotDurableError(ProblemError):
+    """A message did not become durable, as `verdict` says; its sender should send it again."""
+
+    def __init__(self, verdict: Unavailable | Throttled) -> None:
+        """Say so as a problem: busy or unavailable."""
+        code = "busy" if isinstance(verdict, Throttled) else "unavailable"
+        wait_s = max(1, round(verdict.retry_after_s))
+        headers, members = {"Retry-After": str(wait_s)}, {"retry_after_s": wait_s}
+        super().__init__(code, verdict.detail, headers=headers, members=members)
+        self.verdict = verdict
+
+
+def require_durable(verdict: Verdict) -> None:
+    """Check that a message is durable.
+
+    Raises:
+        NotDurableError: it is not.
+    """
+    if not isinstance(verdict, Durable):
+        raise NotDurableError(verdict)

@@ -25,9 +25,8 @@ import msgspec
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.heavy import HeavyReads
-from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.setup import Pipelines
-from app.ingest.verdict import Throttled
+from app.ingest.pipeline import Pipeline, Pipelines
+from app.ingest.verdict import NotDurableError, Throttled, Verdict
 from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.ledger import Ledger
@@ -90,13 +89,15 @@ class NullAppender:
         """Do nothing."""
 
 
-async def _processed(pipeline: Pipeline, ledger: Ledger, message: Message) -> Receipt:
+async def _processed(pipeline: Pipeline, ledger: Ledger, message: Message) -> Verdict:
     """Process a message that came from a caller, as a request does."""
     holding = ledger.hold("caller", len(message.data))
     if holding is None:
-        return Receipt(Throttled("busy", 1.0))
+        return Throttled("busy", 1.0)
     try:
-        return await pipeline.process(message, holding=holding)
+        return (await pipeline.process(message, holding=holding)).verdict
+    except NotDurableError as error:
+        return error.verdict
     finally:
         holding.release()
 
@@ -136,7 +137,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     before_mib = _peak_mib()
     loop_s = time.thread_time()
     pipeline = pipelines.by_stream["records"]
-    receipts = await asyncio.gather(*(_processed(pipeline, ledger, message) for message in messages))
+    verdicts = await asyncio.gather(*(_processed(pipeline, ledger, message) for message in messages))
     loop_s = time.thread_time() - loop_s
     peak_mib = _peak_mib()
     gc.collect()
@@ -150,9 +151,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     worker = resource.getrusage(resource.RUSAGE_CHILDREN)
     if embedded:
         embedded.close()
-    outcomes = ", ".join(
-        f"{count} {name}" for name, count in Counter(type(each.verdict).__name__ for each in receipts).items()
-    )
+    outcomes = ", ".join(f"{count} {name}" for name, count in Counter(type(each).__name__ for each in verdicts).items())
     rejected = ", ".join(f"{number} {reason}" for reason, number in metrics.rejected_by_reason().items())
     return Cost(
         loop_s,

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from app.ingest.decode.envelope import Message, open_push
-from app.ingest.pipeline import Receipt
-from app.ingest.setup import Pipelines
+from app.ingest.pipeline import Pipelines, Receipt
 from app.ingest.verdict import DURABLE
 from app.ingest.write.earlier import copies_after_seek
 from app.runtime.clock import SystemClock
@@ -52,7 +51,7 @@ async def pushed(settings: Settings, *messages: Message) -> list[Receipt]:
     )
     try:
         work: list[Coroutine[Any, Any, Receipt]] = [
-            pipelines.by_stream["records"].process(message, detailed=True) for message in messages
+            pipelines.by_stream["records"].process(message) for message in messages
         ]
         return await asyncio.gather(*work)
     finally:

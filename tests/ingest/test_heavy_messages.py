@@ -9,8 +9,7 @@ import pytest
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.rejects import reject
-from app.ingest.pipeline import Pipeline, Receipt
-from app.ingest.setup import Pipelines
+from app.ingest.pipeline import Pipeline, Pipelines, Receipt
 from app.ingest.verdict import DURABLE
 from app.record import Record
 from app.settings.load import Settings
@@ -177,7 +176,7 @@ async def test_rows_that_the_store_refuses_are_bounded_too(content_type: str, jo
     on = ingest(max_rejects_per_message=3)
     on.records.decide = refuse(4)
     data = (lines if content_type else array)(*[record(b"1")] * 4, record(b"2"))
-    receipt = await on.take(data, zipped=False, content_type=content_type, detailed=True)
+    receipt = await on.take(data, zipped=False, content_type=content_type)
     (row,) = on.rejects.rows()
     assert (row["reason"], row["field"], payload([row])) == ("too_many_rejects", "data", joined)
     assert "the store refused 4 rows (records 0, 1, 2, 3); the first error: no" in row["detail"]

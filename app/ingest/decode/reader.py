@@ -148,6 +148,8 @@ class RecordReader:
 
     def read_light(self, message: Message) -> Decoded | None:
         """Read a message that is light; return None for any other, whose rejects must not be known from this call."""
+        if message.unroutable:
+            return self._rejected_whole(message, "unroutable", message.unroutable)
         text = message.data
         if message.content_encoding:
             inflated = text_of(message, min(SMALL_BYTES, self._limits.max_decompressed_bytes))

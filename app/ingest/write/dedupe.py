@@ -9,27 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-import msgspec
-
 from app.runtime.clock import MICROSECONDS
 
 Result = TypeVar("Result")
-
-
-class New(msgspec.Struct, frozen=True):
-    """The key is new: the caller stores the message and calls `settle`."""
-
-
-class InFlight(msgspec.Struct, Generic[Result], frozen=True):
-    """The first copy is being stored: await its result."""
-
-    result: asyncio.Future[Result]
-
-
-class Seen(msgspec.Struct, Generic[Result], frozen=True):
-    """The first copy was stored, with this result."""
-
-    result: Result
 
 
 class Stored(NamedTuple, Generic[Result]):
@@ -75,16 +57,19 @@ class Dedupe(Generic[Result]):
         known = self._known(key)
         return None if known is None else known.digest
 
-    def claim(self, key: str, digest: str = "") -> New | InFlight[Result] | Seen[Result]:
-        """Return the state of `key`; claim the key if it is new."""
+    def claim(self, key: str, digest: str = "") -> Result | asyncio.Future[Result] | None:
+        """Return the result of `key`, or its future while the first copy is being stored.
+
+        None if the key is new: the caller stores the message and calls `settle`.
+        """
         if (flying := self._in_flight.get(key)) is not None:
             result = flying[1] or asyncio.get_running_loop().create_future()  # created only once a copy waits
             self._in_flight[key] = (flying[0], result)
-            return InFlight(result)
+            return result
         if (known := self._known(key)) is not None:
-            return Seen(known.result)
+            return known.result
         self._in_flight[key] = (digest, None)
-        return _CLAIMED
+        return None
 
     def settle(self, key: str, result: Result, *, stored: bool, weight: int = 1) -> None:
         """Give `result` to every waiting copy; remember it if it was stored, else forget the key."""
@@ -111,6 +96,3 @@ class Dedupe(Generic[Result]):
             if (known := generation.stored.get(key)) is not None:
                 return known
         return None
-
-
-_CLAIMED = New()

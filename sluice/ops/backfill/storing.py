@@ -17,9 +17,8 @@ from app.environment import Environment
 from app.ingest.decode import rejects
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.proof import Proofs
-from app.ingest.pipeline import Receipt
-from app.ingest.setup import Pipelines
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.pipeline import Pipelines, Receipt
+from app.ingest.verdict import NotDurableError
 from app.ingest.write.earlier import EarlierCopies
 from app.query.answer.arrow import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
@@ -152,7 +151,7 @@ class Backfill:
         self._pipeline = pipelines.by_stream[self._table.name]
         self._rejects_prefix = "" if self._table is streams.default.table else rejects.prefix_of(self._table.name)
         self._key_column = tuple(column for column in self._table.envelope if column.name == "delivery_key")
-        self._part_bytes = self._pipeline.rejects.max_part_bytes
+        self._part_bytes = self._pipeline.max_part_bytes
         self._refresh_us = environment.lookback_us // 3
         # After a refresh, a batch must end well within the look-back, or the rows of another run would go unnoticed.
         self._patience_us = min(round(self._settings.ingest.stuck_s * MICROSECONDS), self._refresh_us)
@@ -261,21 +260,22 @@ class Backfill:
         while True:
             # The pipeline remembers a message that is in the files twice, and answers with its first receipt.
             is_repeated = self._pipeline.digest(message.key) is not None
-            if item.fault is None:
-                receipt = await self._pipeline.process(message, detailed=True)
+            try:
+                if item.fault is None:
+                    receipt = await self._pipeline.process(message)
+                else:
+                    receipt = await self._pipeline.refuse(message, item.fault.reason, item.fault.detail)
+            except NotDurableError as error:
+                waited_us = self._clock.elapsed_us() - self._durable_us
+                if waited_us > self._patience_us:
+                    waited_s = waited_us // MICROSECONDS
+                    raise StoppedError(f"nothing was stored for {waited_s} s: {error.verdict.detail}") from None
+                await self._clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, _MAX_RETRY_S)
             else:
-                receipt = await self._pipeline.refuse(message, item.fault.reason, item.fault.detail)
-            match receipt.verdict:
-                case Durable():
-                    self._durable_us = self._clock.elapsed_us()
-                    self._count(path, item.row, receipt, is_repeated=is_repeated)
-                    return
-                case Unavailable(detail=detail) | Throttled(detail=detail):
-                    waited_us = self._clock.elapsed_us() - self._durable_us
-                    if waited_us > self._patience_us:
-                        raise StoppedError(f"nothing was stored for {waited_us // MICROSECONDS} s: {detail}")
-                    await self._clock.sleep(pause_s)
-                    pause_s = min(2 * pause_s, _MAX_RETRY_S)
+                self._durable_us = self._clock.elapsed_us()
+                self._count(path, item.row, receipt, is_repeated=is_repeated)
+                return
 
     def _count(self, path: str, row: int, receipt: Receipt, *, is_repeated: bool) -> None:
         if is_repeated:

@@ -1,10 +1,12 @@
 """The memory of what was stored: its answers, its bounds, its end."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.write.dedupe import Dedupe, InFlight, New, Seen
+from app.ingest.write.dedupe import Dedupe
 from sluice.testing.clock import FakeClock
 
 
@@ -19,14 +21,14 @@ def store(dedupe: Dedupe[str], key: str, result: str = "stored", digest: str = "
     dedupe.settle(key, result, stored=True, weight=weight)
 
 
-@pytest.mark.parametrize(("stored", "then"), [(True, Seen("result")), (False, New())], ids=["stored", "failed"])
-async def test_a_key_is_claimed_once_until_its_result_is_known(*, stored: bool, then: Seen[str] | New) -> None:
+@pytest.mark.parametrize(("stored", "then"), [(True, "result"), (False, None)], ids=["stored", "failed"])
+async def test_a_key_is_claimed_once_until_its_result_is_known(*, stored: bool, then: str | None) -> None:
     """All copies that wait get the result; a later one gets it too, or tries again after a failure."""
     dedupe = memory(FakeClock())
-    assert dedupe.claim("a") == New()
+    assert dedupe.claim("a") is None
     flying = [dedupe.claim("a") for _ in range(2)]
     dedupe.settle("a", "result", stored=stored)
-    assert [await each.result for each in flying if isinstance(each, InFlight)] == ["result"] * 2
+    assert [await each for each in flying if isinstance(each, asyncio.Future)] == ["result"] * 2
     assert dedupe.claim("a") == then
 
 
@@ -75,9 +77,9 @@ async def test_memory_ends_with_age() -> None:
     dedupe = memory(clock)
     store(dedupe, "a")
     await clock.advance(100)
-    assert dedupe.claim("a") == Seen("stored")
+    assert dedupe.claim("a") == "stored"
     await clock.advance(0.000_001)
-    assert dedupe.claim("a") == New()
+    assert dedupe.claim("a") is None
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["in flight", "stored"])
@@ -102,6 +104,6 @@ async def test_one_result_of_several_keys_has_the_digest_of_each() -> None:
         store(dedupe, key, digest=digest)
     store(dedupe, "e", "other", digest="two")
     assert [dedupe.digest(key) for key in "abcde"] == ["one", "", "two", "two", "two"]
-    assert [dedupe.claim(key) for key in "de"] == [Seen("stored"), Seen("other")]
+    assert [dedupe.claim(key) for key in "de"] == ["stored", "other"]
     kept = dedupe._newest.stored
     assert kept["c"] is kept["d"]
