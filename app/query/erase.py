@@ -224,7 +224,7 @@ def _erase(parts: StreamParts) -> EraseEndpoint | None:
 _BY_PATH: EndpointSpec[EraseEndpoint] = EndpointSpec(
     path="/records/{record_id:str}",
     make=_erase,
-    answer=EraseEndpoint.by_path,
+    respond=EraseEndpoint.by_path,
     contract=lambda endpoint: endpoint.contracts[0],
     scope="erase",
     name="eraseRecord",
@@ -242,7 +242,7 @@ ERASURES = (
     msgspec.structs.replace(
         _BY_PATH,
         path="/records",
-        answer=EraseEndpoint.by_query,
+        respond=EraseEndpoint.by_query,
         contract=lambda endpoint: endpoint.contracts[1],
         name="eraseRecordByQuery",
         summary="Erase a record, its id in the query",

@@ -56,7 +56,7 @@ class EndpointSpec(msgspec.Struct, Generic[Endpoint], frozen=True, kw_only=True)
 
     path: str
     make: Callable[[StreamParts], Endpoint | None]
-    answer: Callable[[Endpoint, Ask], Coroutine[Any, Any, Response[Any]]]
+    respond: Callable[[Endpoint, Ask], Coroutine[Any, Any, Response[Any]]]
     contract: Callable[[Endpoint], Contract]
     scope: str | None
     name: str = ""
@@ -106,7 +106,7 @@ class EndpointSpec(msgspec.Struct, Generic[Endpoint], frozen=True, kw_only=True)
             status_code=200,
         )
         async def handle(request: Ask) -> Response[bytes]:
-            work = self.answer(of(request.scope), request)
-            return await (reads.answer(request, work) if self.is_read else work)
+            work = self.respond(of(request.scope), request)
+            return await (reads.run(request, work) if self.is_read else work)
 
         return handle

@@ -15,7 +15,7 @@ from msgspec import Meta
 from app.http.contract import JSON, OF_ALL, Answer, Contract, media
 from app.http.reading import weak_etag
 from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
-from app.query.answer.contract import NOT_MODIFIED, Instant, Window, headers_of, served_window
+from app.query.answer.contract import NOT_MODIFIED, READ_PROBLEMS, Instant, Window, headers_of, served_window
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.read.feed import Feed
 from app.query.request.scan import queryable
@@ -31,12 +31,6 @@ from app.stores.query import Condition, Statistics
 _ROWS_AT_ONCE = 1_000
 _COUNTS = ("count", "count_distinct")
 _encoder = msgspec.json.Encoder()
-_PROBLEMS = {
-    400: "A parameter is not valid; `errors` names each parameter.",
-    422: "The query would read too much: query a shorter window.",
-    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
-    504: "The query timed out.",
-}
 
 
 class Series(msgspec.Struct):
@@ -184,7 +178,7 @@ class StatsEndpoint:
         self.subject = queryable(feed.table, feed.environment.settings.query.max_window_days, only)
         self._fixed, self._version = FixedFilters(feed.table), schema_version(feed.table)
 
-    async def answer(self, request: Ask) -> Response[bytes]:
+    async def statistics(self, request: Ask) -> Response[bytes]:
         """Return the statistics that `request` asks for.
 
         Raises:
@@ -195,8 +189,7 @@ class StatsEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         await self._feed.learn_horizon()
         asked = parse_stats_request(query, self.subject, self._feed.now())
-        self._fixed.check(request, (condition.path for condition in asked.conditions))
-        asked = msgspec.structs.replace(asked, conditions=(*self._fixed.of(request), *asked.conditions))
+        asked = msgspec.structs.replace(asked, conditions=self._fixed.added_to(asked.conditions, request))
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
@@ -204,10 +197,10 @@ class StatsEndpoint:
             timing.add_bytes(size_bytes)
             return CachedAnswer("json", {}, body)
 
-        return await self.responder.answer(request, self._cache_key(asked, query), timing, make)
+        return await self.responder.response(request, self._cache_key(asked, query), timing, make)
 
     def _cache_key(self, asked: StatsRequest, query: str) -> CacheKey:
-        decided_by = (self.responder.cache_namespace, self.path, self._version)
+        decided_by = (self.responder.cache_namespace(), self.path, self._version)
         if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             etag = weak_etag(REVISION, *decided_by, repr(asked))
@@ -222,7 +215,7 @@ def stats_contract(endpoint: StatsEndpoint) -> Contract:
     return Contract(
         parameters=endpoint.subject.documented(stats_parameters(endpoint.subject.fields)),
         answers={200: _ANSWER, 304: NOT_MODIFIED},
-        problems=_PROBLEMS,
+        problems=READ_PROBLEMS,
     )
 
 
@@ -237,7 +230,7 @@ def _of_rejects(parts: StreamParts) -> StatsEndpoint:
 RECORD_STATS = EndpointSpec(
     path="/records/stats",
     make=_of_records,
-    answer=StatsEndpoint.answer,
+    respond=StatsEndpoint.statistics,
     contract=stats_contract,
     scope="read",
     name="readStats",
@@ -246,11 +239,10 @@ RECORD_STATS = EndpointSpec(
     "averages, extremes and percentiles of numeric fields. As in `/v1/records`, copies are excluded; only settled "
     "records count. Every filter of `/v1/records` applies.",
 )
-REJECT_STATS = EndpointSpec(
+REJECT_STATS = msgspec.structs.replace(
+    RECORD_STATS,
     path="/rejects/stats",
     make=_of_rejects,
-    answer=StatsEndpoint.answer,
-    contract=stats_contract,
     scope="rejects",
     name="readRejectStats",
     summary="Read statistics of rejected records",

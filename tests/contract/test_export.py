@@ -178,7 +178,7 @@ def _parsed(form: str, content: bytes) -> Any:
 
 
 def _arrow_rows(stream: bytes, columns: Any) -> list[dict[str, Any]]:
-    return [row for rows in ArrowRows(columns).read(stream) for row in rows]
+    return [row for rows in ArrowRows(columns).row_lists(stream) for row in rows]
 
 
 def _schema(stream: bytes) -> bytes:

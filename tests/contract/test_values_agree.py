@@ -147,7 +147,7 @@ class Ways:
         self._columns(way, msgspec.json.decode(found, type=list[_Served]))
 
     def _arrow(self, way: str, stream: bytes) -> None:
-        rows = [row for rows in ArrowRows(self._table.columns).read(stream) for row in rows]
+        rows = [row for rows in ArrowRows(self._table.columns).row_lists(stream) for row in rows]
         shown = ServedRows(self._table.columns).of(rows)
         self._columns(way, [msgspec.json.decode(msgspec.json.encode(row), type=_Served) for row in shown])
 

@@ -73,7 +73,7 @@ class ScriptedRunner:
                     case asyncio.Event():
                         await step.wait()
                     case int():
-                        yield encoder.rows([self._row(number + each) for each in range(step)])
+                        yield encoder.encode([self._row(number + each) for each in range(step)])
                         self.batches += 1
                         number += step
             yield encoder.end()

@@ -187,10 +187,10 @@ def test_what_lies_under_a_null_is_never_looked_at(rows: list[dict[str, Any]], s
     """Whatever the bytes there are, in whatever nesting, the rows are the same, and every format can write them."""
     stream = stream_of(COLUMNS, rows, random.Random(seed))
     expected = list(map(as_read, rows))
-    found = [row for part in ArrowRows(COLUMNS, max_rows=max_rows).read(stream) for row in part]
+    found = [row for part in ArrowRows(COLUMNS, max_rows=max_rows).row_lists(stream) for row in part]
     assert found == expected
     for form in get_args(StreamFormat):
-        assert row_encoder(form, COLUMNS).rows(found) == row_encoder(form, COLUMNS).rows(expected)
+        assert row_encoder(form, COLUMNS).encode(found) == row_encoder(form, COLUMNS).encode(expected)
 
 
 @pytest.mark.parametrize("may_pass", [True, False])
@@ -208,5 +208,5 @@ async def test_a_caller_who_may_not_see_all_rows_gets_no_byte_from_under_a_null(
 
     body = ExportBody("arrow", (column,), asyncio.Lock(), may_pass=may_pass)
     sent = b"".join([piece async for piece in body.pieces(found())])
-    assert list(ArrowRows((column,)).read(sent)) == [[{"value": None}, {"value": 7}]]
+    assert list(ArrowRows((column,)).row_lists(sent)) == [[{"value": None}, {"value": 7}]]
     assert (left in sent) == may_pass

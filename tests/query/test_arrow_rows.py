@@ -28,7 +28,7 @@ async def arriving(*pieces: bytes) -> AsyncIterator[bytes]:
 def read(columns: tuple[Column, ...], *pieces: bytes, max_rows: int = 1_000) -> list[list[dict[str, Any]]]:
     """Return the lists of rows that pieces are read as."""
     reader = ArrowRows(columns, max_rows=max_rows)
-    return [rows for piece in pieces for rows in reader.read(piece)]
+    return [rows for piece in pieces for rows in reader.row_lists(piece)]
 
 
 def stream_of(name: str, type_: Any, values: bytes, length: int) -> bytes:
@@ -47,7 +47,7 @@ def stream_of_columns(types: dict[str, Any], length: int, *columns: Any) -> byte
 
 def test_a_piece_may_be_several_messages() -> None:
     """As when a store sends a short result at once."""
-    one = ENCODER.rows([sample_row()])
+    one = ENCODER.encode([sample_row()])
     assert read(COLUMNS, ENCODER.begin() + one, one + ENCODER.end()) == [[sample_row()], [sample_row()]]
     assert read(COLUMNS, ENCODER.begin() + END_OF_STREAM) == []
 
@@ -94,4 +94,4 @@ def test_a_piece_that_breaks_off_or_has_no_schema_is_an_error(
 ) -> None:
     """Rows are never left out without a word."""
     with pytest.raises(RuntimeError, match=message):
-        read(COLUMNS, *begin, ENCODER.rows([sample_row()])[:kept])
+        read(COLUMNS, *begin, ENCODER.encode([sample_row()])[:kept])

@@ -53,7 +53,7 @@ class Rig:
 
     async def state(self, key: str = "key", ttl_s: float = 1.0) -> str:
         """Ask for the answer and return where it came from."""
-        answer, state = await self.cache.answer(key, ttl_s, self.make)
+        answer, state = await self.cache.shared(key, ttl_s, self.make)
         assert answer == ANSWER
         return state
 
@@ -97,8 +97,8 @@ async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
     room = 1_000 - len(msgspec.msgpack.encode(entry))
     for size, state in ((500 + room + 1, "miss"), (500 + room, "hit")):
         make = partial(rig.make, answer := CachedAnswer("csv", {}, b"." * size))
-        assert await rig.cache.answer("key", 1.0, make) == (answer, "miss")
-        assert await rig.cache.answer("key", 1.0, make) == (answer, state)
+        assert await rig.cache.shared("key", 1.0, make) == (answer, "miss")
+        assert await rig.cache.shared("key", 1.0, make) == (answer, state)
 
 
 SPOILT: dict[str, Callable[[bytes], bytes]] = {

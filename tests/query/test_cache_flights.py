@@ -60,7 +60,7 @@ def cache() -> Cache:
 
 async def asked(cache: Cache, maker: Maker, count: int, ttl_s: float = 1.0) -> list[asyncio.Task[Result]]:
     """Ask for the same answer `count` times at once."""
-    tasks = [asyncio.create_task(cache.answer("key", ttl_s, maker)) for _ in range(count)]
+    tasks = [asyncio.create_task(cache.shared("key", ttl_s, maker)) for _ in range(count)]
     await turns()
     return tasks
 
@@ -70,7 +70,7 @@ async def test_a_hundred_equal_requests_make_one_answer(cache: Cache, ttl_s: flo
     """One made it, the others joined; another key is another answer."""
     maker, other = Maker(), Maker()
     tasks = await asked(cache, maker, 100, ttl_s)
-    another = asyncio.create_task(cache.answer("another key", ttl_s, other))
+    another = asyncio.create_task(cache.shared("another key", ttl_s, other))
     await turns()
     maker.go.set()
     other.go.set()
@@ -98,7 +98,7 @@ async def test_when_all_have_hung_up_the_query_is_given_up(cache: Cache) -> None
     assert (maker.calls, maker.cancelled) == (1, 1)
     assert not cache._flights
     maker.go.set()
-    assert await cache.answer("key", 1.0, maker) == (ANSWER, "miss")
+    assert await cache.shared("key", 1.0, maker) == (ANSWER, "miss")
 
 
 async def test_an_abandoned_answer_is_not_joined(cache: Cache) -> None:
@@ -121,7 +121,7 @@ async def test_an_abandoned_answer_is_not_joined(cache: Cache) -> None:
 async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(cache: Cache, steps: int) -> None:
     """However many turns of the loop it had."""
     maker = Maker()
-    task = asyncio.create_task(cache.answer("key", 1.0, maker))
+    task = asyncio.create_task(cache.shared("key", 1.0, maker))
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
@@ -140,7 +140,7 @@ async def test_a_failure_is_everybodys_and_is_not_kept(cache: Cache) -> None:
     assert await asyncio.gather(*tasks, return_exceptions=True) == [failure] * 10
     assert (maker.calls, len(cache._flights)) == (1, 0)
     maker.failure = None
-    assert await cache.answer("key", 1.0, maker) == (ANSWER, "miss")
+    assert await cache.shared("key", 1.0, maker) == (ANSWER, "miss")
 
 
 async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: Cache) -> None:
@@ -152,7 +152,7 @@ async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: Cache) -> None
         finally:
             raise ZeroDivisionError
 
-    task = asyncio.create_task(cache.answer("key", 1.0, fail_when_cancelled))
+    task = asyncio.create_task(cache.shared("key", 1.0, fail_when_cancelled))
     await turns()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -31,7 +31,7 @@ class Instance:
         return ANSWER
 
     async def state(self, key: str = "key", ttl_s: float = 60.0) -> str:
-        answer, state = await self.cache.answer(key, ttl_s, self.make)
+        answer, state = await self.cache.shared(key, ttl_s, self.make)
         assert answer == ANSWER
         return state
 

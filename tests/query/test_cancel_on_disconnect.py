@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import pytest
 from litestar import Litestar, Request, Response, get
 
 from app.http.problems import EXCEPTION_HANDLERS
@@ -77,27 +76,3 @@ async def test_a_cut_connection_cancels_the_work() -> None:
                 await work.ended.wait()
     assert work.cancelled
     assert errors == []
-
-
-async def test_a_cancelled_handler_cancels_the_work() -> None:
-    """The work has ended when the handler has."""
-    work = Work()
-    task = asyncio.create_task(cancel_on_disconnect(request_that_stays(), work()))
-    await work.begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert work.cancelled
-
-
-def request_that_stays() -> Request[Any, Any, Any]:
-    """Return a request whose client waits."""
-    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive() -> Any:
-        for message in messages:
-            return message
-        return await asyncio.get_running_loop().create_future()
-
-    scope: Any = {"type": "http", "method": "GET", "headers": [], "path": "/", "query_string": b""}
-    return Request(scope, receive)

@@ -4,12 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from litestar import Request
 
 from app.runtime.instants import to_text
 from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, StoreUnavailableError
@@ -174,16 +172,6 @@ async def test_a_stopping_service_ends_its_exports(caplog: pytest.LogCaptureFixt
         assert "the service is stopping" in caplog.text
         one.close()
         other.close()
-
-
-def staying() -> Request[Any, Any, Any]:
-    """Return a request whose client stays."""
-
-    async def receive() -> Any:
-        return await asyncio.get_running_loop().create_future()
-
-    scope: Any = {"type": "http", "method": "GET", "headers": [], "path": "/v1/records", "query_string": b""}
-    return Request(scope, receive)
 
 
 async def test_the_process_breaks_an_export_off_that_outlasts_its_grace(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_ndjson_pieces_join(rows: list[dict[str, Any]], data: st.DataObject) -> 
     """However the rows are cut, the lines are the same, and each is what JSON serves of its row."""
     encoder = row_encoder("ndjson", DEEP_COLUMNS)
     cut = data.draw(st.integers(0, len(rows)))
-    body = encoder.begin() + encoder.rows(rows[:cut]) + encoder.rows(rows[cut:]) + encoder.end()
+    body = encoder.begin() + encoder.encode(rows[:cut]) + encoder.encode(rows[cut:]) + encoder.end()
     lines = body.split(b"\n")
     assert lines.pop() == b""
     assert [msgspec.json.decode(line) for line in lines] == [

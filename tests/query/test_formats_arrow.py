@@ -18,12 +18,12 @@ from tests.query.sample_rows import COLUMNS, sample_row
 def written(columns: tuple[Column, ...], *batches: list[dict[str, Any]]) -> bytes:
     """Return the whole stream of some batches of rows."""
     encoder = row_encoder("arrow", columns)
-    return b"".join([encoder.begin(), *map(encoder.rows, batches), encoder.end()])
+    return b"".join([encoder.begin(), *map(encoder.encode, batches), encoder.end()])
 
 
 def decoded(columns: tuple[Column, ...], *batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows as our own reader reads them."""
-    return [row for rows in ArrowRows(columns).read(written(columns, *batches)) for row in rows]
+    return [row for rows in ArrowRows(columns).row_lists(written(columns, *batches)) for row in rows]
 
 
 def one(name: str) -> tuple[Column, ...]:

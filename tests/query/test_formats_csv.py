@@ -33,7 +33,7 @@ TEXTS = columns_of(Texts)
 def written(columns: tuple[Column, ...], *rows: dict[str, Any], guard: bool = False) -> str:
     """Return rows as one file."""
     encoder = row_encoder("csv", columns, guard=guard)
-    return (encoder.begin() + encoder.rows(list(rows)) + encoder.end()).decode()
+    return (encoder.begin() + encoder.encode(list(rows)) + encoder.end()).decode()
 
 
 def read(text: str) -> list[list[str]]:
@@ -99,7 +99,7 @@ def test_what_is_read_back_is_what_was_stored(rows: list[dict[str, Any]], data: 
     """Every value of every kind, null or not, however the rows are cut into pieces."""
     encoder = row_encoder("csv", DEEP_COLUMNS)
     cut = data.draw(st.integers(0, len(rows)))
-    text = (encoder.begin() + encoder.rows(rows[:cut]) + encoder.rows(rows[cut:]) + encoder.end()).decode()
+    text = (encoder.begin() + encoder.encode(rows[:cut]) + encoder.encode(rows[cut:]) + encoder.end()).decode()
     header, *lines = cells_of(text)
     assert read(text) == [[cell or "" for cell in line] for line in [header, *lines]]
     for row, line in zip(rows, lines, strict=True):

@@ -36,8 +36,8 @@ async def test_a_stopping_service_waits_for_its_reads_as_long_as_it_has() -> Non
     """What is answered within the grace keeps its answer; the rest is told to try elsewhere."""
     clock, go = FakeClock(), asyncio.Event()
     reads = Reads(clock)
-    quick = asyncio.create_task(reads.answer(REQUEST, answer_after(go)))
-    slow = asyncio.create_task(reads.answer(REQUEST, answer_after(asyncio.Event())))
+    quick = asyncio.create_task(reads.run(REQUEST, answer_after(go)))
+    slow = asyncio.create_task(reads.run(REQUEST, answer_after(asyncio.Event())))
     await turns()
     draining = asyncio.create_task(reads.drain(8.0))
     await turns()
@@ -50,7 +50,7 @@ async def test_a_stopping_service_waits_for_its_reads_as_long_as_it_has() -> Non
         await slow
     assert told.value.code == "unavailable"
     with pytest.raises(ProblemError, match="shutting down"):
-        await reads.answer(REQUEST, answer_after(go))
+        await reads.run(REQUEST, answer_after(go))
 
 
 async def test_a_stop_waits_until_what_it_ended_has_let_go_of_the_store() -> None:
@@ -64,7 +64,7 @@ async def test_a_stop_waits_until_what_it_ended_has_let_go_of_the_store() -> Non
         finally:
             await let_go.wait()
 
-    reading = asyncio.create_task(reads.answer(REQUEST, read()))
+    reading = asyncio.create_task(reads.run(REQUEST, read()))
     await turns()
     draining = asyncio.create_task(reads.drain(8.0))
     await turns()
@@ -81,7 +81,7 @@ async def test_a_stop_waits_until_what_it_ended_has_let_go_of_the_store() -> Non
 async def test_a_read_that_ends_before_it_began_leaves_nothing_behind(steps: int) -> None:
     """However many turns of the loop it had."""
     work = answer_after(asyncio.Event())
-    handler = asyncio.create_task(Reads(FakeClock()).answer(REQUEST, work))
+    handler = asyncio.create_task(Reads(FakeClock()).run(REQUEST, work))
     for _ in range(steps):
         await asyncio.sleep(0)
     handler.cancel()
@@ -93,7 +93,7 @@ async def test_a_read_that_ends_before_it_began_leaves_nothing_behind(steps: int
 async def test_a_cancelled_handler_is_no_stop() -> None:
     """Who cancels the handler sees it cancelled."""
     reads = Reads(FakeClock())
-    handler = asyncio.create_task(reads.answer(REQUEST, answer_after(asyncio.Event())))
+    handler = asyncio.create_task(reads.run(REQUEST, answer_after(asyncio.Event())))
     await turns()
     handler.cancel()
     with pytest.raises(asyncio.CancelledError):

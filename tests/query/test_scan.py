@@ -170,12 +170,3 @@ def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> Non
     assert list(originals(found)) == [
         {"ingest_time": time, "delivery_key": key, "id": number} for time, key, number in kept
     ]
-
-
-@pytest.mark.parametrize(
-    ("is_fixed", "until_us", "expected"),
-    [(True, T0_US, True), (True, T0_US + 1, False), (False, T0_US - 1, False), (True, None, False)],
-)
-def test_only_a_named_window_that_is_settled_is_fixed(until_us: int | None, *, is_fixed: bool, expected: bool) -> None:
-    """Relative times mean another window a moment later."""
-    assert day(since_us=T0_US - HOUR_US, until_us=until_us, is_fixed=is_fixed).is_fixed is expected

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from itertools import accumulate, pairwise
 from operator import and_
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
@@ -47,7 +47,7 @@ class ArrowEncoder:
 
         return _message(CArrayStream.from_c_arrays([], self._schema), write_schema=True)
 
-    def rows(self, rows: list[Row]) -> bytes:
+    def encode(self, rows: list[Row]) -> bytes:
         """Return the message of one record batch."""
         if not rows:
             return b""
@@ -77,20 +77,12 @@ def _fields(columns: tuple[Column, ...]) -> dict[str, Any]:
 def _type(column: Column) -> Any:
     import nanoarrow  # noqa: PLC0415 - as above
 
-    makers: dict[Kind, Callable[..., Any]] = {
-        Kind.BOOL: nanoarrow.bool_,
-        Kind.INT64: nanoarrow.int64,
-        Kind.FLOAT64: nanoarrow.float64,
-        Kind.NUMERIC: lambda nullable: nanoarrow.decimal128(38, 9, nullable),
-        Kind.STRING: nanoarrow.string,
-        Kind.BYTES: nanoarrow.binary,
-        Kind.TIMESTAMP: lambda nullable: nanoarrow.timestamp("us", "UTC", nullable),
-        Kind.DATE: nanoarrow.date32,
-        Kind.TIME: lambda nullable: nanoarrow.time64("us", nullable),
-        Kind.JSON: nanoarrow.string,
-        Kind.STRUCT: lambda nullable: nanoarrow.struct(_fields(column.fields), nullable),
-    }
-    schema = makers[column.kind](nullable=column.mode is Mode.NULLABLE)
+    is_nullable = column.mode is Mode.NULLABLE
+    if column.kind is Kind.STRUCT:
+        schema = nanoarrow.struct(_fields(column.fields), is_nullable)
+    else:
+        maker, units, *_ = _KINDS[column.kind]
+        schema = getattr(nanoarrow, maker)(*units, nullable=is_nullable)
     return nanoarrow.list_(schema, nullable=False) if column.mode is Mode.REPEATED else schema
 
 
@@ -124,7 +116,7 @@ def _item_array(column: Column, schema: Any, values: list[Any]) -> Any:
         case Kind.BYTES | Kind.JSON:
             return _assembled(schema, len(values), [validity, _offsets(full), b"".join(full)], [])
         case kind:
-            return _assembled(schema, len(values), [validity, _FIXED[kind](full)], [])
+            return _assembled(schema, len(values), [validity, _KINDS[kind].pack(full)], [])
 
 
 def _without_nulls(column: Column, values: list[Any]) -> tuple[bytes | None, list[Any]]:
@@ -140,7 +132,7 @@ def _without_nulls(column: Column, values: list[Any]) -> tuple[bytes | None, lis
 def _placeholder(column: Column) -> Any:
     """Return the placeholder for a null: readers check it against the declaration, too."""
     if column.kind is not Kind.STRUCT:
-        return _PLACEHOLDERS[column.kind]
+        return _KINDS[column.kind].placeholder
     return {field.name: _placeholder(field) for field in column.fields if field.mode is Mode.REQUIRED}
 
 
@@ -194,28 +186,28 @@ def _billionths(value: Decimal) -> int:
     return min(max(billionths, -_MAX_NUMERIC), _MAX_NUMERIC)
 
 
-_FIXED: dict[Kind, Callable[[list[Any]], Any]] = {
-    Kind.BOOL: _bitmap,
-    Kind.INT64: lambda values: array("q", values),
-    Kind.FLOAT64: lambda values: array("d", values),
-    Kind.NUMERIC: _decimals,
-    Kind.TIMESTAMP: _instants,
-    Kind.DATE: _days,
-    Kind.TIME: _times,
-}
-_PLACEHOLDERS: dict[Kind, Any] = {
-    Kind.BOOL: False,
-    Kind.INT64: 0,
-    Kind.FLOAT64: 0.0,
-    Kind.NUMERIC: Decimal(0),
-    Kind.STRING: "",
-    Kind.BYTES: b"",
-    Kind.TIMESTAMP: _EPOCH,
-    Kind.DATE: date(1970, 1, 1),
-    Kind.TIME: time(),
-    Kind.JSON: Raw(b"null"),
-}
+class _Kind(NamedTuple):
+    """How values of a kind are written: nanoarrow's function of the type, and what stands where there is none."""
 
+    maker: str
+    units: tuple[Any, ...]
+    placeholder: Any
+    pack: Callable[[list[Any]], Any]
+    """Returns the buffer of values of one size; texts and bytes have two."""
+
+
+_KINDS: dict[Kind, _Kind] = {
+    Kind.BOOL: _Kind("bool_", (), False, _bitmap),
+    Kind.INT64: _Kind("int64", (), 0, lambda values: array("q", values)),
+    Kind.FLOAT64: _Kind("float64", (), 0.0, lambda values: array("d", values)),
+    Kind.NUMERIC: _Kind("decimal128", (38, 9), Decimal(0), _decimals),
+    Kind.STRING: _Kind("string", (), "", _offsets),
+    Kind.BYTES: _Kind("binary", (), b"", _offsets),
+    Kind.TIMESTAMP: _Kind("timestamp", ("us", "UTC"), _EPOCH, _instants),
+    Kind.DATE: _Kind("date32", (), _EPOCH.date(), _days),
+    Kind.TIME: _Kind("time64", ("us",), time(), _times),
+    Kind.JSON: _Kind("string", (), Raw(b"null"), _offsets),
+}
 
 MAX_ROWS = 1_000  # about 5 ms of work, read and written: short enough to block an event loop
 # Decodes a range of a column, given an array's view, the start and length of the range, and which of its values are
@@ -232,7 +224,7 @@ class ArrowRows:
         self._columns, self._max_rows = columns, max_rows
         self._schema = b""
 
-    def read(self, piece: bytes) -> Generator[list[Row], None, None]:
+    def row_lists(self, piece: bytes) -> Generator[list[Row], None, None]:
         """Yield the rows of the next piece, at most `max_rows` at once.
 
         A piece is one or more whole messages of the stream; the first piece begins with the schema message. Rows of a
@@ -259,10 +251,10 @@ class ArrowRows:
 
 
 async def rows_of_arrow(columns: tuple[Column, ...], pieces: AsyncIterable[bytes]) -> AsyncGenerator[list[Row], None]:
-    """Yield the rows of the Arrow IPC stream in `pieces`, at most MAX_ROWS at once; see `ArrowRows.read`."""
+    """Yield the rows of the Arrow IPC stream in `pieces`, at most MAX_ROWS at once; see `ArrowRows.row_lists`."""
     reader = ArrowRows(columns)
     async for piece in pieces:
-        for rows in reader.read(piece):
+        for rows in reader.row_lists(piece):
             yield rows
 
 

@@ -1,6 +1,6 @@
 """What all responses of the query side share: the caller's fixed filters, caching, and the headers for both."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,15 +97,10 @@ class CachedResponder:
     def __init__(
         self, environment: Environment, cache: Cache, reads: Reads, cache_namespace: Callable[[], str]
     ) -> None:
-        self.reads, self.clock, self._cache_namespace = reads, environment.clock, cache_namespace
+        self.reads, self.clock, self.cache_namespace = reads, environment.clock, cache_namespace
         self.cache, self.metrics = cache, environment.metrics
 
-    @property
-    def cache_namespace(self) -> str:
-        """The current value of what determines every response."""
-        return self._cache_namespace()
-
-    async def answer(
+    async def response(
         self, request: Ask, cache_key: CacheKey, timing: Timing, make: Callable[[], Awaitable[CachedAnswer]]
     ) -> Response[bytes]:
         """Return the response of `cache_key`: from the caller's own copy, from the cache, or from `make`."""
@@ -119,7 +114,7 @@ class CachedResponder:
             content = await make()
         else:
             cache_state.set("miss")  # of a query, if one is made
-            content, state = await self.cache.answer(cache_key.key, cache_key.ttl_s, make)
+            content, state = await self.cache.shared(cache_key.key, cache_key.ttl_s, make)
         self._count(state)
         is_closed = etag is not None and content.is_final
         kept = keeping_headers(etag if is_closed else None, closed=is_closed)
@@ -148,22 +143,21 @@ class FixedFilters:
         self._fields = filter_table(table)
         self._hashed = {path for path, column in flat(table.columns) if Role.HASH in column.roles}
 
-    def of(self, request: Ask) -> tuple[Condition, ...]:
-        """Return the conditions of every request of the caller; they were validated when the grants were read."""
-        principal: Principal = request.state.principal
-        return parse_filters(self._fields, principal.filters)
+    def added_to(self, conditions: tuple[Condition, ...], request: Ask, *paths: str) -> tuple[Condition, ...]:
+        """Return the conditions of a request with those of its caller, which were validated when grants were read.
 
-    def check(self, request: Ask, paths: Iterable[str]) -> None:
-        """Check that the caller may filter by the fields at these paths, or look them up.
+        `paths` are fields that the request looks up besides.
 
         Raises:
             ProblemError: forbidden, because a field is hashed and the grant has `hashed_filters` = false.
         """
         principal: Principal = request.state.principal
-        refused = [] if principal.hashed_filters else sorted(self._hashed.intersection(paths))
+        asked = {*paths, *(condition.path for condition in conditions)}
+        refused = [] if principal.hashed_filters else sorted(self._hashed & asked)
         if refused:
             detail = f"{principal.name} may not filter by or look up {', '.join(refused)}: the values are hashed"
             raise ProblemError("forbidden", detail)
+        return (*conditions, *parse_filters(self._fields, principal.filters))
 
 
 def as_key(*parts: str) -> str:

@@ -41,6 +41,13 @@ HEADERS: dict[str, str] = {
     "Sluice-Bytes-Processed": "The bytes that the query read, if the store reports them.",
     "Server-Timing": "The time spent in each step.",
 }
+READ_PROBLEMS = {
+    400: "A parameter or the cursor is not valid; `errors` names each parameter.",
+    422: "The query would read too much: query a shorter window.",
+    429: "Too many reads are in progress, or the caller has made too many.",
+    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
+    504: "The query timed out.",
+}
 NOT_MODIFIED = Answer("The content still matches the caller's `If-None-Match`. No body.")
 
 

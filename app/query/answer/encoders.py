@@ -97,7 +97,7 @@ def page_body(page: Page, poll_after_s: int) -> bytes:
     scan = page.scan
     if scan.format != "json":
         encoder = row_encoder(scan.format, scan.columns, guard=scan.csv_guard)
-        return b"".join((encoder.begin(), encoder.rows(page.rows), encoder.end()))
+        return b"".join((encoder.begin(), encoder.encode(page.rows), encoder.end()))
     document = {
         "records": ServedRows(scan.columns).of(page.rows),
         "next_cursor": page.next_cursor,
@@ -109,7 +109,7 @@ def page_body(page: Page, poll_after_s: int) -> bytes:
 
 
 class RowEncoder(Protocol):
-    """Writes rows in one format: `begin`, then `rows` any number of times, then `end`.
+    """Writes rows in one format: `begin`, then `encode` any number of times, then `end`.
 
     The pieces, joined in this order, are the whole body; each is complete in itself (whole lines, whole messages).
     An encoder keeps no state between calls, so one may serve many responses and threads at once.
@@ -119,7 +119,7 @@ class RowEncoder(Protocol):
         """Return the bytes before the rows; by default none."""
         return b""
 
-    def rows(self, rows: list[Row]) -> bytes:
+    def encode(self, rows: list[Row]) -> bytes:
         """Return `rows` as bytes, without modifying them."""
         ...
 
@@ -146,7 +146,7 @@ class NdjsonEncoder(RowEncoder):
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self._served = ServedRows(columns)
 
-    def rows(self, rows: list[Row]) -> bytes:
+    def encode(self, rows: list[Row]) -> bytes:
         """Return a line for each row."""
         served = self._served.of(rows)
         lines = _json.encode_lines(served)
@@ -182,7 +182,7 @@ class CsvEncoder(RowEncoder):
         """Return the header."""
         return self._header
 
-    def rows(self, rows: list[Row]) -> bytes:
+    def encode(self, rows: list[Row]) -> bytes:
         """Return a line for each row."""
         if not rows:
             return b""

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, closing
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -82,7 +83,7 @@ class ExportBody:
         reader = ArrowRows(self._columns)
         async for batch in batches:
             piece, schema = schema + batch, b""  # the reader gets the schema from the first piece
-            with closing(reader.read(piece)) as lists:
+            with closing(reader.row_lists(piece)) as lists:
                 while part := await self._written(encoder, lists):
                     yield part
 
@@ -118,7 +119,7 @@ def _written(encoder: RowEncoder, lists: Generator[list[Row], None, None]) -> tu
     """Return the next rows as bytes, and their number; empty at the end."""
     written, count = [], 0
     for rows in islice(lists, _LISTS_AT_ONCE):
-        written.append(encoder.rows(rows))
+        written.append(encoder.encode(rows))
         count += len(rows)
     return b"".join(written), count
 
@@ -235,7 +236,7 @@ class Exports:
         )
         self._turn = asyncio.Lock()
 
-    async def answer(self, request: Request[Any, Any, Any], scan: Scan) -> StreamedResponse:
+    async def response(self, request: Request[Any, Any, Any], scan: Scan) -> StreamedResponse:
         """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
 
         Raises:
@@ -297,12 +298,9 @@ class Exports:
                         yield piece
             return
 
-        async def count(part: TimeRange, width_us: int) -> list[tuple[int, int]]:
-            return await self._counted(scan, part, width_us)
-
         sizer, is_begun = ChunkSizer(max_rows), False
         descending, first_us = scan.descending, self._runner.first_slice_us
-        ranges = CountedRanges(count, remaining, descending=descending, first_us=first_us)
+        ranges = CountedRanges(partial(self._counted, scan), remaining, descending=descending, first_us=first_us)
         while (part := await ranges.next(sizer.rows)) is not None:
             query, size_bytes = self._query(scan, part), 0
             async with aclosing(self._runner.arrow(query)) as batches:

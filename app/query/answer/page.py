@@ -23,7 +23,7 @@ from app.query.answer.conditional import (
     as_key,
     cost_headers,
 )
-from app.query.answer.contract import HEADERS, NOT_MODIFIED, Window, row_schema, served_window
+from app.query.answer.contract import HEADERS, NOT_MODIFIED, READ_PROBLEMS, Window, row_schema, served_window
 from app.query.answer.encoders import page_body
 from app.query.answer.export import Exports
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
@@ -41,13 +41,6 @@ from app.stores.query import Condition, Export, RowQuery
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
 _SHOWN_SLICES = 20
 _json = msgspec.json.Encoder()
-PROBLEMS = {
-    400: "A parameter or the cursor is not valid; `errors` names each parameter.",
-    422: "The query would read too much: query a shorter window.",
-    429: "Too many reads are in progress, or the caller has made too many.",
-    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
-    504: "The query timed out.",
-}
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +73,7 @@ class PageEndpoint:
         self._fixed = FixedFilters(feed.table)
         self._version = schema_version(feed.table)
 
-    async def answer(self, request: Ask) -> Response[Any]:
+    async def page(self, request: Ask) -> Response[Any]:
         """Return the page, the export or the explanation that `request` asks for.
 
         Raises:
@@ -92,7 +85,7 @@ class PageEndpoint:
         if scan.explain:
             return await self._explain(request, scan, timing)
         if scan.limit is None:
-            return await self._exports.answer(request, scan)
+            return await self._exports.response(request, scan)
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
@@ -101,7 +94,7 @@ class PageEndpoint:
                 return self._encoded(page)
 
         async with left(request.scope) if scan.wait_s else nullcontext():
-            response = await self._responder.answer(request, self._cache_key(request, scan), timing, make)
+            response = await self._responder.response(request, self._cache_key(request, scan), timing, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
@@ -111,11 +104,11 @@ class PageEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         accept = ",".join(request.headers.getall("accept", []))
         scan = parse_scan(query, self.subject, self.feed.now(), accept)
-        self._fixed.check(request, (condition.path for condition in scan.conditions))
+        conditions = self._fixed.added_to(scan.conditions, request)
         if scan.may_grow and self.feed.runner.learn_horizon is not None:
             await self.feed.learn_horizon()
             scan = scan.at(self.feed.now())
-        return msgspec.structs.replace(scan, conditions=(*scan.conditions, *self._fixed.of(request)))
+        return msgspec.structs.replace(scan, conditions=conditions)
 
     async def _page(self, scan: Scan, timing: Timing) -> Page:
         """Read a page; if it is empty and may still grow, wait as long as the scan says."""
@@ -154,7 +147,7 @@ class PageEndpoint:
 
     def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
         decided_by = (
-            *(self._responder.cache_namespace, self.path, self._version),
+            *(self._responder.cache_namespace(), self.path, self._version),
             *(scan.format, repr(scan.csv_guard), repr(scan.limit), scan.count),
             *(repr([_names(column) for column in scan.columns]), repr(scan.conditions)),
         )
@@ -250,7 +243,7 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
     return Contract(
         parameters=endpoint.subject.documented(PAGE_PARAMETERS),
         answers={200: described, 304: NOT_MODIFIED},
-        problems=PROBLEMS,
+        problems=READ_PROBLEMS,
     )
 
 
@@ -265,7 +258,7 @@ def _rejects(parts: StreamParts) -> PageEndpoint:
 RECORD_PAGES = EndpointSpec(
     path="/records",
     make=_records,
-    answer=PageEndpoint.answer,
+    respond=PageEndpoint.page,
     contract=page_contract,
     scope="read",
     name="listRecords",
@@ -273,11 +266,10 @@ RECORD_PAGES = EndpointSpec(
     text="The records of a time window, each once, in the order of storage. Follow `next_cursor` to read the window, "
     "then `resume_cursor` for new records.",
 )
-REJECT_PAGES = EndpointSpec(
+REJECT_PAGES = msgspec.structs.replace(
+    RECORD_PAGES,
     path="/rejects",
     make=_rejects,
-    answer=PageEndpoint.answer,
-    contract=page_contract,
     scope="rejects",
     name="listRejects",
     summary="Read rejected records",

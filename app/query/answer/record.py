@@ -8,7 +8,7 @@ from app.http.contract import JSON, Answer, Contract, Named, media, object_schem
 from app.http.problems import ProblemError
 from app.http.reading import read_response
 from app.query.answer.conditional import FRESH, Ask, FixedFilters, Timing, cost_headers
-from app.query.answer.contract import headers_of, row_schema
+from app.query.answer.contract import READ_PROBLEMS, headers_of, row_schema
 from app.query.answer.encoders import ServedRows
 from app.query.read.feed import Feed
 from app.query.request.parameters import MAX_LIMIT, MEDIA_TYPES, RECORD_PARAMETERS, Parameters
@@ -20,12 +20,9 @@ from app.schema.columns import Column
 from app.schema.record_json import example_row
 from app.schema.values import read_id
 
-_PROBLEMS = {
-    400: "A parameter is not valid; `errors` names each parameter.",
+_PROBLEMS = READ_PROBLEMS | {
     404: "No record has this id.",
     422: "The record was not found within the read limit of one look-up.",
-    503: "The store is busy or unavailable; `Retry-After` says when to try again.",
-    504: "The query timed out.",
 }
 
 
@@ -40,7 +37,7 @@ class RecordEndpoint:
         self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
         self._fixed = FixedFilters(self.table)
 
-    async def answer(self, request: Ask) -> Response[bytes]:
+    async def record(self, request: Ask) -> Response[bytes]:
         """Return the record whose id is in the path: freshly read, including rows that are not settled yet.
 
         Raises:
@@ -52,7 +49,7 @@ class RecordEndpoint:
         all_versions = given.value("versions") == "all"
         columns, (conditions, _) = read_fields(given, self.table.columns), self._subject.conditions(given)
         given.check()
-        self._fixed.check(request, (self._id.name,))
+        conditions = self._fixed.added_to(conditions, request, self._id.name)
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:
@@ -61,7 +58,7 @@ class RecordEndpoint:
         window = TimeRange(clamp(now.now_us - self._retention_us), clamp(now.latest_us))
         limit = MAX_LIMIT + 1 if all_versions else 1
         with timing.stage("store"):
-            rows = await self._feed.versions(record_id, window, (*conditions, *self._fixed.of(request)), limit)
+            rows = await self._feed.versions(record_id, window, conditions, limit)
         if not rows:
             raise _no_record(text)
         shown = ServedRows(columns).of(rows[:MAX_LIMIT])
@@ -101,7 +98,7 @@ def _record(parts: StreamParts) -> RecordEndpoint | None:
 ONE_RECORD = EndpointSpec(
     path="/records/{record_id:str}",
     make=_record,
-    answer=RecordEndpoint.answer,
+    respond=RecordEndpoint.record,
     contract=record_contract,
     scope="read",
     name="getRecord",

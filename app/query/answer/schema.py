@@ -116,7 +116,7 @@ class SchemaEndpoint:
         """The descriptions of the tables, without seen members."""
         return [table_entry(table, path) for table, path in self._tables]
 
-    async def answer(self, request: Ask) -> Response[bytes]:
+    async def tables(self, request: Ask) -> Response[bytes]:
         """Answer with the descriptions, or with 304 if the caller has them.
 
         Raises:
@@ -159,7 +159,7 @@ def _schema(parts: StreamParts) -> SchemaEndpoint:
 SCHEMA = EndpointSpec(
     path="/schema",
     make=_schema,
-    answer=SchemaEndpoint.answer,
+    respond=SchemaEndpoint.tables,
     contract=schema_contract,
     scope=None,
     name="readSchema",

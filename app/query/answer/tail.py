@@ -106,7 +106,7 @@ class TailBatches:
         longest_us = self._limits.max_window_days * DAY_US
         scan = tail_scan(scan, begins, self._horizon_us, longest_us)
         key = as_key(self._namespace(), "tail", repr(scan.columns), repr(scan.conditions), cursor)
-        answer, _ = await self._cache.answer(key, _KEPT_S, lambda: self._patiently(scan), context_of_the_payer())
+        answer, _ = await self._cache.shared(key, _KEPT_S, lambda: self._patiently(scan), context_of_the_payer())
         return answer
 
     def start(self, begins: Position) -> Position:
@@ -178,7 +178,7 @@ class TailEndpoint:
         self.subject = queryable(self.table, self._environment.settings.query.max_window_days)
         self._fixed = FixedFilters(self.table)
 
-    async def answer(self, request: Ask) -> Response[bytes]:
+    async def stream(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
 
         Raises:
@@ -186,12 +186,11 @@ class TailEndpoint:
         """
         query = request.scope["query_string"].decode("latin-1")
         scan = parse_tail(query, request.headers.get(LAST_EVENT_ID), self.subject, self._feed.now())
-        self._fixed.check(request, (condition.path for condition in scan.conditions))
+        conditions = {repr(each): each for each in self._fixed.added_to(scan.conditions, request)}
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
         leave(request.scope)  # tails have a limit of their own
-        conditions = {repr(each): each for each in (*scan.conditions, *self._fixed.of(request))}
         begins = scan.after or self._batches.start(Position(scan.window.from_us, ""))
         scan = msgspec.structs.replace(scan, conditions=in_order(conditions.values()), after=begins)
         caller: str = request.state.principal.name
@@ -299,14 +298,14 @@ def _example_stream(table: Table) -> str:
 
 def _tail(parts: StreamParts) -> TailEndpoint:
     responder = parts.responder
-    batches = TailBatches(parts.feed, responder.cache, lambda: responder.cache_namespace, parts.tail_turn)
+    batches = TailBatches(parts.feed, responder.cache, responder.cache_namespace, parts.tail_turn)
     return TailEndpoint(batches, responder, parts.tail_slots)
 
 
 TAIL = EndpointSpec(
     path="/records/tail",
     make=_tail,
-    answer=TailEndpoint.answer,
+    respond=TailEndpoint.stream,
     contract=tail_contract,
     scope="read",
     name="tailRecords",

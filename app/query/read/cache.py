@@ -88,7 +88,7 @@ class Cache:
         self._flights = SingleFlight[str, tuple[CachedAnswer, CacheState]]()
         self._service = BestEffort(clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
 
-    async def answer(
+    async def shared(
         self,
         key: str,
         ttl_s: float,

@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Literal, NamedTuple
-
-from opentelemetry.trace import Span
+from typing import Literal
 
 from app.environment import Environment
 from app.runtime.clock import MICROSECONDS
@@ -86,12 +84,6 @@ class SourceHealth:
         self._state, self._detail = state, detail
 
 
-class _Begun(NamedTuple):
-    purpose: str
-    at_us: int
-    span: Span | None
-
-
 class InstrumentedSource:
     """Runs queries through another runner and records them in metrics, traces and the source's health.
 
@@ -117,39 +109,31 @@ class InstrumentedSource:
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
-        begun = self._begin(query)
-        try:
+        with self._measured(query) as attributes:
             answer = await self._runner.rows(query)
-        except BaseException as error:
-            self._end(begun, error)
-            raise
-        self._end(begun, None, answer)
-        if answer.bytes_processed:
-            self._charge(answer.bytes_processed)
+            attributes[names.DB_ROWS] = len(answer.rows)
+            if answer.bytes_processed is not None:
+                attributes[names.BYTES_PROCESSED] = answer.bytes_processed
+                self._bill(query.purpose, answer.bytes_processed)
         return answer
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        begun, asked = self._begin(query), streamed_bytes.get()
-        try:
-            billed = list[int]()
+        asked, billed = streamed_bytes.get(), list[int]()
+        with self._measured(query):
             streamed_bytes.set(billed)
             async with aclosing(self._runner.arrow(query)) as pieces:
                 async for piece in pieces:
-                    self._pay(query.purpose, billed, asked)
+                    while billed:
+                        self._bill(query.purpose, size_bytes := billed.pop())
+                        if asked is not None:
+                            asked.append(size_bytes)
                     yield piece
-        except BaseException as error:
-            self._end(begun, error)
-            raise
-        self._end(begun, None)
 
-    def _pay(self, purpose: str, billed: list[int], asked: list[int] | None) -> None:
-        while billed:
-            size = billed.pop()
-            if asked is not None:
-                asked.append(size)
-            self._metrics.query_bytes[purpose] += size
-            self._charge(size)
+    def _bill(self, purpose: str, size_bytes: int) -> None:
+        if size_bytes:
+            self._metrics.query_bytes[purpose] += size_bytes
+            self._charge(size_bytes)
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`."""
@@ -158,9 +142,7 @@ class InstrumentedSource:
     async def _learn(self, learn: LearnHorizon) -> int:
         """Learn how far the tables are settled; who asked is charged for it."""
         billed = await learn()
-        if billed:
-            self._metrics.query_bytes["horizon"] += billed
-            self._charge(billed)
+        self._bill("horizon", billed)
         return billed
 
     def version(self, table: str) -> int | None:
@@ -171,23 +153,25 @@ class InstrumentedSource:
         """Return what the store would run for `query`."""
         return await self._runner.explain(query)
 
-    def _begin(self, query: Query) -> _Begun:
+    @contextmanager
+    def _measured(self, query: Query) -> Iterator[dict[str, str | int]]:
+        """Record a query when the block ends, however that is; the block may add attributes to its span."""
         attributes = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
-        return _Begun(query.purpose, self._clock.elapsed_us(), self._tracing.query(attributes))
-
-    def _end(self, begun: _Begun, error: BaseException | None, answer: Answer | None = None) -> None:
-        outcome = outcome_of(error)
-        took_s = (self._clock.elapsed_us() - begun.at_us) / MICROSECONDS
-        self._metrics.query_duration.record(took_s, begun.purpose, outcome)
-        self._health.note(error)
-        attributes: dict[str, str | int] = {names.OUTCOME: outcome}
-        if answer is not None:
-            attributes[names.DB_ROWS] = len(answer.rows)
-            if answer.bytes_processed is not None:
-                self._metrics.query_bytes[begun.purpose] += answer.bytes_processed
-                attributes[names.BYTES_PROCESSED] = answer.bytes_processed
-        if begun.span is not None:
-            end_span(begun.span, attributes, None if error is None else outcome)
+        begun_us, span = self._clock.elapsed_us(), self._tracing.query(attributes)
+        found: dict[str, str | int] = {}
+        failure: BaseException | None = None
+        try:
+            yield found
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            outcome = outcome_of(failure)
+            took_s = (self._clock.elapsed_us() - begun_us) / MICROSECONDS
+            self._metrics.query_duration.record(took_s, query.purpose, outcome)
+            self._health.note(failure)
+            if span is not None:
+                end_span(span, {names.OUTCOME: outcome, **found}, None if failure is None else outcome)
 
 
 def outcome_of(error: BaseException | None) -> str:

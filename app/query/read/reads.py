@@ -72,9 +72,7 @@ class Reads:
         self.stopping = asyncio.Event()
         """Set as soon as shutdown begins; reads that only wait for new rows then stop waiting."""
 
-    async def answer(
-        self, request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]
-    ) -> Response[bytes]:
+    async def run(self, request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]) -> Response[bytes]:
         """Return the result of `work`; cancel it if the client disconnects or the service stops first.
 
         Raises:

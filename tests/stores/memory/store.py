@@ -76,7 +76,7 @@ class MemoryStore:
         if isinstance(query, q.Export) and query.marks_copies:
             columns.append(Column(name=q.IS_COPY, attribute=q.IS_COPY, kind=Kind.BOOL, mode=Mode.REQUIRED))
         encoder = ArrowEncoder(tuple(columns))
-        for piece in (encoder.begin(), encoder.rows(rows), encoder.end()):
+        for piece in (encoder.begin(), encoder.encode(rows), encoder.end()):
             yield piece
 
     async def delete(self, query: q.Deletion) -> int:
