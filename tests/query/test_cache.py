@@ -1,6 +1,5 @@
 """Answers that are kept for a while, and stores that cannot be relied upon."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -73,14 +72,6 @@ async def test_an_answer_is_kept_for_its_time(rig: Rig, ttl_s: float) -> None:
     await rig.clock.advance(0.011)
     assert await rig.state(ttl_s=ttl_s) == "miss"
     assert rig.made == 2
-
-
-async def test_equal_requests_share_what_was_kept(rig: Rig) -> None:
-    """One look-up for all of them, and none has made anything."""
-    await rig.state()
-    states = await asyncio.gather(*(rig.state() for _ in range(10)))
-    assert states == 10 * ["hit"]
-    assert (rig.made, [step for step, *_ in rig.store.asked]) == (1, ["get", "set", "get"])
 
 
 async def test_a_store_sees_no_keys(rig: Rig) -> None:

@@ -11,7 +11,6 @@ from msgspec import Meta
 
 from app.http.contract import Parameter
 from app.http.problems import ProblemError
-from app.query.request.filters import parse_filters
 from app.query.request.parameters import Parameters, one_of
 from app.query.request.scan import parse_fields, queryable
 from app.schema.table import records_table
@@ -30,15 +29,6 @@ def problem(given_: Parameters) -> ProblemError:
     return raised.value
 
 
-def test_known_parameters_and_filters_are_told_apart() -> None:
-    """A known one has its value, a missing one its default, and the others are conditions."""
-    given_ = Parameters("limit=7&number.gt=1&text=a", KNOWN, FIELDS)
-    given_.check()
-    assert given_.value("limit") == 7
-    assert given_.value("order") == "asc"
-    assert given_.conditions == [*parse_filters(FIELDS, [("number.gt", "1"), ("text", "a")])]
-
-
 def test_what_is_wrong_is_told_at_once_with_an_example() -> None:
     """Known parameters, filters and unknown ones alike."""
     given_ = Parameters("limit=x&limit=7&number=x&colour=red&order=up", KNOWN, FIELDS)
@@ -52,13 +42,6 @@ def test_what_is_wrong_is_told_at_once_with_an_example() -> None:
     }
     assert [error.example for error in told.errors if error.name == "limit"] == ["5", "5"]
     assert told.detail.endswith("and more, see `errors`")
-
-
-def test_an_unknown_parameter_may_be_a_misspelt_filter() -> None:
-    """The one that was probably meant is named, and all there are."""
-    (error,) = problem(Parameters("numbr=1", KNOWN, FIELDS)).errors
-    assert "did you mean number?" in error.message
-    assert "The parameters are limit, order; filters are on id, flag" in error.message
 
 
 @pytest.mark.parametrize(("name", "said"), [("sort", "is `order`"), ("offset", "by cursors"), ("page", "by cursors")])

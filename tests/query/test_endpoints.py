@@ -1,6 +1,5 @@
 """What is asked of the feeds over HTTP, and how it is refused."""
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -37,23 +36,6 @@ def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
         "detail": f"limt: {message}",
         "errors": [{"name": "limt", "message": message}],
     }
-
-
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("limit=0", "invalid_parameter"),
-        ("since=%00", "invalid_parameter"),
-        ("cursor=", "invalid_cursor"),
-        ("cursor=abc", "invalid_cursor"),
-        ("cursor=%FF%00", "invalid_cursor"),
-        ("%FF=1", "invalid_parameter"),
-    ],
-)
-@pytest.mark.parametrize("path", ["/v1/records", "/v1/rejects"])
-def test_bad_requests_are_told_apart_by_code(client: Client, path: str, query: str, code: str) -> None:
-    """Parameters and cursors have problems of their own, on both feeds."""
-    assert problem_of(client.get(f"{path}?{query}"))["code"] == code
 
 
 _USUAL = st.integers(MIN_US, MAX_US) | st.integers(T0_US - DAY_US, T0_US + DAY_US)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import msgspec
@@ -14,7 +13,6 @@ from app.stores.source import QueryTimeoutError, QueryTooExpensiveError, StoreBu
 from tests.contract.service import problem_of
 from tests.contract.stores import T0_US
 from tests.query.export_server import Exporting, ScriptedRunner, exporting
-from tests.support.process import serving
 
 SINCE = to_text(T0_US)
 FORMATS = ("ndjson", "csv", "arrow")
@@ -172,19 +170,3 @@ async def test_a_stopping_service_ends_its_exports(caplog: pytest.LogCaptureFixt
         assert "the service is stopping" in caplog.text
         one.close()
         other.close()
-
-
-async def test_the_process_breaks_an_export_off_that_outlasts_its_grace(tmp_path: Path) -> None:
-    """The client sees that it is incomplete, and the process ends as it should."""
-    async with serving(tmp_path / "sluice.duckdb", {"shutdown_grace_s": 0.01}) as (service, client):
-        for number in range(30):
-            record = {"id": f"id{number}", "timestamp": "2026-01-01T00:00:00Z", "data": "x" * 1_000_000}
-            assert (await client.post("/v1/records", json=record)).status_code == 201
-        whole = await client.get("/v1/records", params={"limit": "all", "end": "true"})
-        assert whole.content.count(b"\n") == 31
-        async with client.stream("GET", "/v1/records", params={"limit": "all"}) as answer:
-            ending = asyncio.create_task(service.terminate())
-            await service.line_with("shutting down")
-            with pytest.raises(httpx.RemoteProtocolError):
-                await answer.aread()
-        assert await ending == 0

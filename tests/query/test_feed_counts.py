@@ -1,6 +1,5 @@
 """Look-ups, counts and explanations of a feed: the queries, as the store receives them."""
 
-import msgspec
 import pytest
 
 from app.query.read import feed
@@ -72,16 +71,3 @@ async def test_a_count_begins_behind_the_last_row_of_the_scan_that_it_resumes(*,
     (query,) = runner.queries
     assert isinstance(query, Count)
     assert (query.after, query.within.from_us) == (at(5, "k") if is_resumed else None, T0_US)
-
-
-async def test_the_queries_of_a_page_can_be_explained() -> None:
-    """The first one, without a limit of bytes, and the slices of all; nothing is run."""
-    runner = Scripted()
-    over = feed_over(runner)
-    query, slices = over.explained(scan_of())
-    assert runner.queries == []
-    await over.page(scan_of(), budget())
-    assert query == msgspec.structs.replace(runner.pages[0], max_bytes=None)
-    assert [(each.from_us, each.to_us) for each in slices] == [*map(bounds, runner.pages)]
-    empty, _ = over.explained(scan_of(T0_US))
-    assert bounds(empty) == (T0_US, T0_US)

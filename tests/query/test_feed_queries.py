@@ -39,14 +39,6 @@ async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None
     )
 
 
-async def test_rows_come_without_the_marks_of_the_store() -> None:
-    """Copies are left out: those that the store marks, and the second of two equal rows."""
-    found = [row(1, "a", 5), row(1, "a", 5), row(2, "b", 5, is_copy=True), row(3, "a", 5), row(3, "b", 5)]
-    page = await feed_over(Scripted(found)).page(scan_of(limit=9), budget())
-    assert keys(page.rows) == ["a", "a", "b"]
-    assert all({*each} == {"ingest_time", "delivery_key"} for each in page.rows)
-
-
 @pytest.mark.parametrize("descending", [False, True])
 async def test_where_copies_use_up_the_candidates_the_slice_goes_on_with_more(*, descending: bool) -> None:
     """Eight times as many, behind the last one examined; the slice before or behind it is not asked for again."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.problems import ProblemError
-from app.query.request.parameters import PAGE_PARAMETERS, parse_nothing
+from app.query.request.parameters import PAGE_PARAMETERS
 from app.query.request.scan import Now, Scan, parse_scan, queryable
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from app.runtime.time_range import TimeRange
@@ -134,14 +134,6 @@ def test_the_longest_window_is_also_a_member_of_the_problem() -> None:
         _parse("since=2023-01-01T00:00:00Z")
     assert caught.value.members == {"max_window_days": 31}
     assert caught.value.errors[0].example == "2023-02-01T00:00:00Z"
-
-
-def test_where_there_are_no_parameters_any_is_refused() -> None:
-    """The catalogue takes none."""
-    parse_nothing("")
-    with pytest.raises(ProblemError, match="remove colour") as caught:
-        parse_nothing("colour=red")
-    assert [error.name for error in caught.value.errors] == ["colour"]
 
 
 @given(given_=st.dictionaries(st.sampled_from([*PAGE_PARAMETERS, "x"]), st.text(max_size=20), max_size=4))

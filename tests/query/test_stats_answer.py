@@ -6,16 +6,13 @@ import msgspec
 
 from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
-from app.query.request.scan import WITHOUT_CANARIES, Now
-from app.query.request.stats import COUNT, MAX_GROUPS, parse_stats_request
+from app.query.request.scan import Now
+from app.query.request.stats import parse_stats_request
 from app.query.stats import statistics
-from app.runtime.instants import MINUTE_US
-from app.runtime.time_range import TimeRange
-from app.stores.query import Query, Statistics
+from app.stores.query import Query
 from app.stores.source import Answer
 from sluice.testing.clock import FakeClock
 from tests.contract.readings import READINGS, SUBJECT
-from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import T0_US
 from tests.support.unwatched import environment_of
 
@@ -71,24 +68,3 @@ async def test_many_rows_make_the_same_answer_as_few() -> None:
     assert [series["values"]["count"] for series in found["series"]] == [
         [place + bucket for bucket in range(30)] for place in range(1, 51)
     ]
-
-
-async def test_one_query_is_asked_with_the_callers_own_filters_and_the_fixed_ones() -> None:
-    """Under the limits of a page, from the look-back before the window on."""
-    _, [query] = await ask("since=-PT2M&bucket=PT1M&number.gt=3", fixed=(("source", "a"),))
-    assert query.purpose == "page"
-    since_us = T0_US - 2 * MINUTE_US
-    assert query == Statistics(
-        table="records",
-        within=TimeRange(since_us, T0_US),
-        lookback_us=LOOKBACK_US,
-        conditions=(
-            *parse_filters(SUBJECT.fields, [("source", "a")]),
-            *parse_filters(SUBJECT.fields, [("number.gt", "3")]),
-            WITHOUT_CANARIES,  # unless they are asked for
-        ),
-        metrics=(COUNT,),
-        first_us=since_us - 20_000_000,
-        bucket_us=MINUTE_US,
-        max_groups=MAX_GROUPS,
-    )

@@ -10,7 +10,6 @@ from app.http.problems import ProblemError
 from app.query.request.scan import Now
 from app.query.request.stats import (
     AUTO_BUCKETS,
-    COUNT,
     MAX_BUCKETS,
     MAX_METRICS,
     STATS_PARAMETERS,
@@ -24,9 +23,7 @@ from app.query.request.stats import (
 )
 from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US
 from app.runtime.time_range import TimeRange
-from app.schema.columns import Kind
 from app.schema.filters import filter_table
-from app.stores.query import Metric
 from tests.contract.readings import SUBJECT
 from tests.contract.stores import RECORDS
 
@@ -97,19 +94,6 @@ def test_too_many_buckets_are_refused_with_the_shortest_that_would_do() -> None:
     assert error.example == "PT1H"
     assert caught.value.members == {"buckets": 44_640, "max_buckets": MAX_BUCKETS}
     assert _parse("since=-P31D&bucket=PT1H").buckets.count == 745
-
-
-def test_metrics_keep_their_order_and_text() -> None:
-    """They are what the columns of the answer are called."""
-    found = _parse("metric=p95:site.floor, count,avg:price&by=site.floor")
-    assert found.metrics == (
-        Metric("p95:site.floor", "p95", "site.floor", Kind.INT64),
-        COUNT,
-        Metric("avg:price", "avg", "price", Kind.NUMERIC),
-    )
-    assert found.by is not None
-    assert found.by.path == "site.floor"
-    assert len(_parse("metric=" + ",".join(f"{name}:number" for name in ("avg", "min", "max", "p50"))).metrics) == 4
 
 
 def test_the_parameters_name_the_fields_of_the_record_type() -> None:

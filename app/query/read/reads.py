@@ -1,7 +1,6 @@
 """The lifecycle of reads: each one ends when its client disconnects, and all of them when the service stops."""
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -39,28 +38,6 @@ _UNAVAILABLE_RETRY_S = 30
 _log = logging.getLogger("sluice.query")
 
 
-async def cancel_on_disconnect(
-    request: Request[Any, Any, Any], work: Coroutine[Any, Any, Response[bytes]]
-) -> Response[bytes]:
-    """Return the result of `work`; if the client disconnects, cancel `work` and return an empty response.
-
-    If this call is cancelled, it cancels `work`, too, and waits until it has ended.
-    """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(disconnected(request.receive))
-    try:
-        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        leaving.result()  # a failing `receive` is a defect, not a disconnect
-        cut_short(request.scope, CLIENT_LEFT, logging.INFO)
-        return Response(b"", status_code=_CLIENT_CLOSED_REQUEST)
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
 class Reads:
     """Runs reads; at shutdown the service waits for them and then cancels the rest."""
 
@@ -76,12 +53,18 @@ class Reads:
         """Return the result of `work`; cancel it if the client disconnects or the service stops first.
 
         Raises:
-            ProblemError: the store gave no answer, or the service is stopping.
+            ProblemError: the store gave no answer, which is logged, or the service is stopping.
         """
-        response = await self._until_stopped(request, answered(work), work)
-        if response is None:
+        ended = await self._ended(request, work)
+        if ended is None:
+            return Response(b"", status_code=_CLIENT_CLOSED_REQUEST)
+        if ended.cancelled():
             raise _stopping()
-        return response
+        try:
+            return ended.result()
+        except QueryError as error:
+            _log.warning("a query failed: %s", error)
+            raise problem_of(error) from error
 
     def check_open(self) -> None:
         """Reject a read that would only start to wait.
@@ -106,48 +89,44 @@ class Reads:
         Raises:
             ProblemError: the service is stopping, and nothing was sent.
         """
-
-        async def sent() -> Response[bytes]:
-            await sending
-            return Response(b"")
-
         if stop is not None:
             self._stops.add(stop)
             if self.stopping.is_set():
                 stop()
         try:
-            if await self._until_stopped(request, sent(), sending) is None:
+            ended = await self._ended(request, sending)
+            if ended is not None and ended.cancelled():
                 cut_short(request.scope, STOPPING)
+            elif ended is not None:
+                ended.result()
         finally:
             if stop is not None:
                 self._stops.discard(stop)
 
-    async def _until_stopped(
-        self,
-        request: Request[Any, Any, Any],
-        work: Coroutine[Any, Any, Response[bytes]],
-        inner: Coroutine[Any, Any, Any],
-    ) -> Response[bytes] | None:
-        """Return the result of `work`, which awaits `inner`; None if the service stopped before it was done."""
-        task: asyncio.Task[Response[bytes]] | None = None
+    async def _ended(
+        self, request: Request[Any, Any, Any], work: Coroutine[Any, Any, _Result]
+    ) -> asyncio.Task[_Result] | None:
+        """Return `work` as a task that has ended, cancelled if the service stopped; None if its client left before.
+
+        If this call is cancelled, it cancels `work`, too, and waits until it has ended.
+        """
+        if self._closed:
+            work.close()
+            raise _stopping()
+        working, leaving = asyncio.create_task(work), asyncio.create_task(disconnected(request.receive))
+        self._running.add(working)
+        working.add_done_callback(self._running.discard)
         try:
-            if self._closed:
-                raise _stopping()
-            task = asyncio.create_task(cancel_on_disconnect(request, work))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            return await task
-        except asyncio.CancelledError:
-            handler = asyncio.current_task()
-            if handler is not None and handler.cancelling():
-                raise
+            await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working
+            leaving.result()  # a failing `receive` is a defect, not a disconnect
+            cut_short(request.scope, CLIENT_LEFT, logging.INFO)
             return None
         finally:
-            if task is not None:
-                task.cancel()
-            for coroutine in (work, inner):  # cancelled before their first step, they were never awaited
-                if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-                    coroutine.close()
+            working.cancel()
+            leaving.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
 
     async def pause(self, seconds: float) -> bool:
         """Wait for `seconds`; return False at once when shutdown begins."""
@@ -233,19 +212,6 @@ class _Streamed(ASGIResponse):
 def _stopping() -> ProblemError:
     members, headers = {"retry_after_s": 1}, {"Retry-After": "1"}
     return ProblemError("unavailable", "the instance is shutting down", members=members, headers=headers)
-
-
-async def answered(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Return the result of `work`.
-
-    Raises:
-        ProblemError: `work` raised a QueryError, which is logged.
-    """
-    try:
-        return await work
-    except QueryError as error:
-        _log.warning("a query failed: %s", error)
-        raise problem_of(error) from error
 
 
 def problem_of(error: QueryError) -> ProblemError:
