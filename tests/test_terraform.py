@@ -146,6 +146,6 @@ def test_no_key_is_ever_made() -> None:
         made = set(re.findall(r'^(?:resource|data) "(\w+)"', path.read_text(), re.MULTILINE))
         assert "google_service_account_key" not in made, path
         assert not re.search(r"\bsecret_data +=", path.read_text()), "write-only, or with gcloud"
-        # What marks canaries is in the state, and good for nothing else (app/ingest/decode/proof.py).
+        # What marks canaries is in the state, and good for nothing else (app/ingest/decode/envelope.py).
         assert "random_password" not in made or path.name == "heartbeat.tf"
         assert 'allUsers"' not in path.read_text(), path

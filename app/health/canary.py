@@ -1,8 +1,8 @@
 """Measure the end-to-end delay from a canary's publication until the feed shows it.
 
-A canary is a message with the signed attribute `sluice-heartbeat` (app.ingest.decode.proof). Its record is stored like
-any other, and left out of reads. The instance that stored it polls the feed for it, as a consumer of canaries would,
-once its place is settled. Only instances that both ingest and query do so: one that only ingests may lack the
+A canary is a message with the signed attribute `sluice-heartbeat` (app.ingest.decode.envelope). Its record is stored
+like any other, and left out of reads. The instance that stored it polls the feed for it, as a consumer of canaries
+would, once its place is settled. Only instances that both ingest and query do so: one that only ingests may lack the
 permission to read.
 """
 

@@ -3,7 +3,7 @@
     1 authenticate        app.auth.tokens     who pushes
     2 admit               intake              read the body, within limits on bytes in flight, its size and time
     3 open the envelope   decode              request -> Message
-    4 choose the stream   routing             by path, subscription or attribute
+    4 choose the stream   app.streams         by path, subscription or attribute
     5 drop known copies   write.dedupe        by message, since messages are acknowledged
     6 decode              decode              Message -> rows and rejects
     7 store the rejects   pipeline            before the records: nothing is acknowledged without them

@@ -35,16 +35,14 @@ from app.http.contract import (
 )
 from app.http.headers import NOSNIFF
 from app.http.problems import ProblemError, encoded
-from app.ingest.decode.envelope import EnvelopeError, Headers, Message, open_push
-from app.ingest.decode.proof import Proofs
+from app.ingest.decode.envelope import EnvelopeError, Headers, Message, Proofs, open_push
 from app.ingest.intake import Intake
 from app.ingest.pipeline import ABANDONED, STORED, Pipeline, Receipt
-from app.ingest.routing import RoutingTable
 from app.ingest.verdict import NotDurableError, Throttled, require_durable
 from app.runtime.clock import MICROSECONDS
 from app.schema.record_json import example_record
 from app.schema.table import Table
-from app.streams import Streams
+from app.streams import RoutingTable, Streams
 from app.telemetry import attributes as names
 from app.telemetry.tracing import end_span, inside, trace_id_of
 
@@ -153,29 +151,23 @@ class PushEndpoint:
         except EnvelopeError as error:
             raise ProblemError("invalid_envelope", str(error)) from None
         if message.unproved:
-            self._note_unproved(message)
+            self._metrics.unproved_messages += 1
+            _log.warning(
+                "message %s has the attribute %s without a valid signature (SLUICE_SIGNING_SECRET), and is stored as "
+                "an ordinary message",
+                message.message_id,
+                message.unproved,  # its name; the value is not logged
+            )
         return message
 
     def _routed(self, message: Message, path: str) -> tuple[Pipeline, Message]:
         """Return the pipeline of a message; that of the default stream stores what no stream takes as a reject."""
-        route = self._routing.route(message, path)
+        route = self._routing.route(message.subscription_name, message.attributes, path)
         if route.unroutable or route.may_be_personal:
             message = msgspec.structs.replace(
                 message, unroutable=route.unroutable, may_be_personal=route.may_be_personal
             )
         return self._pipelines[route.stream], message
-
-    def _note_unproved(self, message: Message) -> None:
-        """Count and log a message whose attribute has no power; the attribute's value is not logged."""
-        self._metrics.unproved_messages += 1
-        can_prove = self._proofs.can_prove(message.unproved)
-        why = "its signature does not match" if can_prove else "SLUICE_SIGNING_SECRET is not set"
-        _log.warning(
-            "message %s has the attribute %s without a valid signature, and is stored as an ordinary message: %s",
-            message.message_id,
-            message.unproved,
-            why,
-        )
 
     def _traced(self, message: Message, headers: Headers, begun_us: int) -> Message:
         """Return the message with a span, if its trace is recorded."""

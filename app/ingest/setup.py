@@ -9,14 +9,13 @@ from app.ingest.decode.heavy import HeavyReads
 from app.ingest.intake import Intake, StreamShares
 from app.ingest.pipeline import Pipelines
 from app.ingest.push import PushEndpoint
-from app.ingest.routing import RoutingTable
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.write.earlier import copies_after_seek
 from app.runtime.clock import MICROSECONDS
 from app.runtime.memory import trim_when_idle, trimmer
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
-from app.streams import Streams
+from app.streams import RoutingTable, Streams
 
 _FOR_BODIES = 0.25
 """The share of the grace period in which bodies may still arrive; the rest is for making them durable."""

@@ -1,6 +1,6 @@
 """The secret that signs canaries and replays: its sources, and the one of a local run.
 
-The service has the same one in SLUICE_SIGNING_SECRET (app/ingest/decode/proof.py).
+The service has the same one in SLUICE_SIGNING_SECRET (app/ingest/decode/envelope.py).
 """
 
 import argparse
@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from app.ingest.decode.proof import CANARY, SIGNATURE, canary_signature
+from app.ingest.decode.envelope import CANARY, SIGNATURE, canary_signature
 
 VARIABLE, SIGNATURE_VARIABLE = "SLUICE_SIGNING_SECRET", "SLUICE_HEARTBEAT_SIGNATURE"
 LOCAL_NAME = "signing-secret"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from app.ingest.decode.proof import DELIVERY_KEY, SIGNATURE, replay_signature
+from app.ingest.decode.envelope import DELIVERY_KEY, SIGNATURE, replay_signature
 from app.ingest.decode.rejects import STATE, WITHHELD, original_key
 from app.record import REJECT_REASONS
 from app.stores.sink import whole_key

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.ingest.verdict import Durable, Unavailable, Verdict
-from app.ingest.write.messages import OnRefused
+from app.ingest.write.batching import OnRefused
 from app.ingest.write.table_writer import TableWriter
 from app.record import Record
 from app.runtime.clock import MICROSECONDS

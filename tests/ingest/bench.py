@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from app.ingest.verdict import Durable, Verdict
-from app.ingest.write.batching import BatchLimits
-from app.ingest.write.messages import OnRefused
+from app.ingest.write.batching import BatchLimits, OnRefused
 from app.ingest.write.table_writer import TableWriter
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings

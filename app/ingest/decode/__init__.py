@@ -1,10 +1,8 @@
 """Bytes become rows: open the envelope, split the payload, decode and validate each record.
 
-envelope      a request -> Message (wrapped or unwrapped)
-proof         attributes that affect what readers see, and their signatures
+envelope      a request -> Message (wrapped or unwrapped), and what its signed attributes may do
 reader        Message -> rows and rejects, on the event loop or in the worker process
-weight        what is light enough for the event loop
-payload       the bytes of each record, or a guess at what a text is that cannot be read
+payload       what is light enough for the event loop, the bytes of each record, and hints at what cannot be read
 versions      which version a record is, and how it becomes the newest
 faults        every error of a record, after its decoder gave the first
 rejects       what could not be stored, as rows without personal data

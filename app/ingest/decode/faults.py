@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from app.ingest.decode.weight import SMALL_BYTES
+from app.ingest.decode.payload import SMALL_BYTES
 from app.schema.columns import Column
 from app.schema.undeclared_members import member_path
 from app.schema.values import ValueCheck, value_check

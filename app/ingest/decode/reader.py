@@ -22,17 +22,20 @@ from app.ingest.decode.faults import (
     unknown_members,
 )
 from app.ingest.decode.payload import (
+    SMALL_BYTES,
     Pieces,
     Unreadable,
+    is_deeper,
+    is_light,
     is_ndjson_type,
     malformed_detail,
     not_an_object_hint,
     pieces_of,
     text_of,
+    value_weight,
 )
 from app.ingest.decode.rejects import Reject, RejectBudget, combined, reject, scrubber_of, with_faults, withheld
 from app.ingest.decode.versions import VersionedError, VersionReader
-from app.ingest.decode.weight import SMALL_BYTES, is_deeper, is_light, value_weight
 from app.record import RejectReason
 from app.schema.columns import Kind
 from app.schema.protection import Hasher, compile_protection, holds_personal_data

@@ -11,14 +11,16 @@ a little time pass between its appends. None ever waits for another to end: that
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import Any
 
 import msgspec
+from opentelemetry.trace import Span
 
-from app.ingest.write.messages import Pending
+from app.ingest.verdict import DURABLE, LATE, Throttled, Unavailable, Verdict
 from app.runtime.clock import MICROSECONDS, Clock, Timer
+from app.stores.sink import RowError
 
 _NEW = 1 / 8  # weight of the latest acknowledgement in the moving average
 _BUSY_US = 250_000  # so long after its last acknowledgement a table counts as busy
@@ -29,6 +31,64 @@ APART_US = 3_000
 So all tables together begin at most 333 appends a second, which take a fifth of a processor. Full
 batches, and those of a table without an append in flight, do not count.
 """
+
+
+OnRefused = Callable[[Mapping[int, RowError]], Awaitable[Verdict]]
+"""Makes the refusal of rows durable, by their positions in the message; the writer waits for it before it answers."""
+
+
+class Refusals(msgspec.Struct):
+    """The refusals of one message.
+
+    `since` numbers the last append that had begun when the first one arrived: a later append that is stored shows that
+    the table takes rows. `alone` counts refused appends of this message alone, `deliveries` those that ended without a
+    decision.
+    """
+
+    since: int
+    alone: int = 0
+    deliveries: int = 0
+
+
+class Pending(msgspec.Struct, eq=False):
+    """A message, or a part of one that fits an append, and the future of its verdict.
+
+    `first` is the position of its first row in the message. `begun_us` is when it began to wait (the clock's
+    `elapsed_us`). `reject` makes the refusal of a row durable. `span` is the message's span if it is traced. `key`
+    identifies the message in every delivery. `refusals` are None until the store refuses an append that holds it.
+    """
+
+    rows: Sequence[bytes]
+    first: int
+    byte_count: int
+    begun_us: int
+    reject: OnRefused | None
+    span: Span | None
+    verdict: asyncio.Future[Verdict]
+    key: str = ""
+    refusals: Refusals | None = None
+    durable_rows: int = 0
+
+    def settle(self, rows: int) -> None:
+        """Count `rows` as durable; the last one answers the waiter."""
+        self.durable_rows += rows
+        if self.durable_rows == len(self.rows) and not self.verdict.done():
+            self.verdict.set_result(DURABLE)
+
+    def fail(self, verdict: Unavailable | Throttled) -> None:
+        """Answer the waiter that the rows are not durable, unless it has its answer."""
+        if not self.verdict.done():
+            self.verdict.set_result(verdict)
+
+    def overdue(self) -> None:
+        """Answer the waiter that its deadline has passed; the rows may still be stored."""
+        self.fail(LATE)
+
+
+def fail(messages: Iterable[Pending], verdict: Unavailable | Throttled) -> None:
+    """Answer the waiters that their rows are not durable."""
+    for message in messages:
+        message.fail(verdict)
 
 
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,9 +22,17 @@ from opentelemetry.trace import Span
 
 from app.environment import Environment
 from app.ingest.verdict import CLOSED, DURABLE, LATE, Durable, Throttled, Unavailable, Verdict
-from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget, parts_of
+from app.ingest.write.batching import (
+    BatchLimits,
+    Dispatcher,
+    OnRefused,
+    Pending,
+    Refusals,
+    SharedTarget,
+    fail,
+    parts_of,
+)
 from app.ingest.write.health import SinkHealth, StallWatchdog, again_s
-from app.ingest.write.messages import Group, OnRefused, Pending, Refusals, fail, group_of
 from app.ingest.write.retry_policy import (
     RETRY_MAX_S,
     Attempt,
@@ -85,6 +93,59 @@ _WORDS: dict[type, str] = {
     type(None): "given_up",
 }
 """The outcome of an append in metrics and traces."""
+
+
+Slot = tuple[Pending, int]
+"""One row: the part of a message that holds it, and its position there."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Rows that are appended together.
+
+    `lateness` is 0 or the number of the key under which they are appended again because they were late
+    (app.stores.sink): then they are appended even if their messages were abandoned.
+    """
+
+    slots: Sequence[Slot]
+    lateness: int = 0
+
+    def messages(self) -> list[Pending]:
+        """Return the messages of these rows, each once, in order."""
+        return list(dict.fromkeys(message for message, _ in self.slots))
+
+    def of(self, slots: Sequence[Slot]) -> "Group":
+        """Return some of the rows as a group of their own."""
+        return Group(slots, self.lateness)
+
+    def halves(self) -> tuple["Group", "Group"]:
+        """Halve the group, between two messages if there are several. The larger half comes first."""
+        slots = self.slots
+        middle = len(slots) // 2
+        between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
+        cut = min(between, key=lambda index: abs(index - middle), default=middle)
+        larger, smaller = sorted((slots[cut:], slots[:cut]), key=len, reverse=True)
+        return self.of(larger), self.of(smaller)
+
+    def without(self, errors: Mapping[int, RowError]) -> dict[Pending, list[Slot]]:
+        """Return the rows but those at these positions, by message."""
+        rest: dict[Pending, list[Slot]] = {}
+        for position, slot in enumerate(self.slots):
+            if position not in errors:
+                rest.setdefault(slot[0], []).append(slot)
+        return rest
+
+    def refused(self, errors: Mapping[int, RowError]) -> dict[Pending, dict[int, RowError]]:
+        """Return the errors by message, and by position in it; `errors` are by position in the group."""
+        refused: dict[Pending, dict[int, RowError]] = {}
+        for position, error in errors.items():
+            message, index = self.slots[position]
+            refused.setdefault(message, {})[message.first + index] = error
+        return refused
+
+
+def _group_of(messages: Iterable[Pending]) -> Group:
+    """Return all rows of `messages`."""
+    return Group([(message, index) for message in messages for index in range(len(message.rows))])
 
 
 class TableWriter:
@@ -259,7 +320,7 @@ class TableWriter:
             for message in batch:
                 message.settle(len(message.rows))
         else:
-            await self._resolve(group_of(batch), outcome, newest_stored)
+            await self._resolve(_group_of(batch), outcome, newest_stored)
 
     async def _resolve(  # noqa: C901, PLR0912 - one branch for each step
         self, first: Group, outcome: Outcome, newest_stored: int

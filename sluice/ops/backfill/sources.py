@@ -16,8 +16,7 @@ from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
-from app.ingest.decode.envelope import EnvelopeError, Message, message_of
-from app.ingest.decode.proof import Proofs
+from app.ingest.decode.envelope import EnvelopeError, Message, Proofs, message_of
 from app.record import RejectReason
 from app.runtime.imports import missing_package
 

@@ -15,8 +15,7 @@ import msgspec
 
 from app.environment import Environment
 from app.ingest.decode import rejects
-from app.ingest.decode.envelope import Message
-from app.ingest.decode.proof import Proofs
+from app.ingest.decode.envelope import Message, Proofs
 from app.ingest.pipeline import Pipelines, Receipt
 from app.ingest.verdict import NotDurableError
 from app.ingest.write.earlier import EarlierCopies

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from app.ingest.decode.envelope import Message
+from app.ingest.decode.payload import SMALL_BYTES
 from app.ingest.decode.reader import Decoded, RecordReader
 from app.ingest.decode.rejects import reject
-from app.ingest.decode.weight import SMALL_BYTES
 from app.record import Record
 from app.schema.table import records_table
 from tests.ingest.reading import GOOD, LIMITS, rows_of

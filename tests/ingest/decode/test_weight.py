@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.decode.weight import SURELY_LIGHT_BYTES, is_deeper, is_light, value_weight
+from app.ingest.decode.payload import SURELY_LIGHT_BYTES, is_deeper, is_light, value_weight
 from app.schema.table import records_table
 
 SIZE = 128 * 1024

@@ -4,8 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
-from app.ingest.write.batching import BatchLimits, Dispatcher, SharedTarget
-from app.ingest.write.messages import Pending
+from app.ingest.write.batching import BatchLimits, Dispatcher, Pending, SharedTarget
 from app.runtime.clock import MICROSECONDS
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns

@@ -5,8 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.write.batching import Batcher, BatchLimits, parts_of
-from app.ingest.write.messages import Pending
+from app.ingest.write.batching import Batcher, BatchLimits, Pending, parts_of
 
 items = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 500)))
 limits = st.builds(BatchLimits, max_rows=st.integers(1, 60), max_bytes=st.integers(1, 800))
