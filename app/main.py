@@ -29,8 +29,7 @@ from app.query.setup import QueryService
 from app.runtime.clock import Clock, SystemClock
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.backend import Backend
-from app.stores.registry import open_backend
+from app.stores.backend import Backend, open_backend
 from app.stores.sink import Appender
 from app.streams import Streams, load_streams
 from app.telemetry.metrics import Metrics

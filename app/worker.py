@@ -3,7 +3,7 @@
 from app.ingest.decode.reader import RecordReader
 from app.ingest.decode.worker import Readers, Start, serve
 from app.schema.protection import hasher_of
-from app.stores.registry import row_encoder
+from app.stores.backend import row_encoder
 from app.streams import load_streams
 
 

@@ -4,8 +4,7 @@ sink         the ingest seam: appends, their outcomes, and when one is acknowled
 stamping     the stamps of an append
 source       the query seam: a runner of queries, its answers and errors
 query        what crosses it: queries as data
-backend      what a store provides, once it is open; the seam of erasure; tables that no stream declares
-registry     which store a deployment uses, and how it is opened
+backend      which store a deployment uses, what it provides once it is open; the seam of erasure
 sql/         queries as SQL in BigQuery's dialect, for stores that speak it
 duckdb/      the embedded store: one file
 bigquery/    BigQuery

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
@@ -18,25 +17,22 @@ class ClockTroubleError(Exception):
     """The time of day cannot be trusted now, so nothing is stamped; the message says why."""
 
 
-class Stamp(Protocol):
-    """The interface of a stamp for a connection."""
-
-    def take(self) -> bytes:
-        """Return the bytes that end each row, stamped with the current time."""
-        ...
-
-    def is_stale(self) -> bool:
-        """Whether the stamp that was taken is too old to be sent."""
-        ...
-
-
 class AttemptStamp:
-    """The stamp of one attempt; `encode` turns microseconds since the epoch into the end of a row."""
+    """The stamp of one attempt; `encode` turns microseconds since the epoch into the end of a row.
 
-    __slots__ = ("_clock", "_encode", "_fence", "_taken_at")
+    `announce` returns the stamp of an attempt of an announced instance; by default it is the time.
+    """
 
-    def __init__(self, clock: Clock, fence: Fence, encode: Callable[[int], bytes]) -> None:
-        self._clock, self._fence, self._encode = clock, fence, encode
+    __slots__ = ("_announce", "_clock", "_encode", "_fence", "_taken_at")
+
+    def __init__(
+        self,
+        clock: Clock,
+        fence: Fence,
+        encode: Callable[[int], bytes],
+        announce: Callable[["AttemptStamp"], int] | None = None,
+    ) -> None:
+        self._clock, self._fence, self._encode, self._announce = clock, fence, encode, announce
         self._taken_at: Moment | None = None
 
     def take(self) -> bytes:
@@ -49,7 +45,7 @@ class AttemptStamp:
         if trouble:
             raise ClockTroubleError(trouble)
         self._taken_at = self._clock.moment()
-        return self._encode(self._next_us())
+        return self._encode(self._clock.now_us() if self._announce is None else self._announce(self))
 
     def is_stale(self) -> bool:
         """Whether the stamp that was taken is too old to be sent."""
@@ -66,9 +62,6 @@ class AttemptStamp:
     def cancelled(self, error: asyncio.CancelledError) -> asyncio.CancelledError:
         """Return the exception to raise if the attempt is cancelled now."""
         return LateCancellationError() if self._age_us() > self._fence.uncertain_us else error
-
-    def _next_us(self) -> int:
-        return self._clock.now_us()
 
     def _age_us(self) -> int:
         """Return the age of the stamp; 0 if none was taken, since nothing was sent then."""

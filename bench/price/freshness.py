@@ -13,9 +13,8 @@ from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
 from app.schema.table import records_table
 from app.settings.load import Settings
-from app.stores.backend import Backend
+from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import TableAddress
-from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from tests.support.local_bigquery import running
 

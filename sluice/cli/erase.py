@@ -12,7 +12,7 @@ from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
 from app.schema.values import read_id
 from app.settings.load import Settings, SettingsError, load_settings
-from app.stores.registry import open_backend
+from app.stores.backend import open_backend
 from app.stores.sink import StoreError
 from app.stores.source import QueryError
 from app.streams import load_streams

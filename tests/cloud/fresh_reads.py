@@ -15,9 +15,9 @@ from app.runtime.clock import MICROSECONDS, SystemClock
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.backend import open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.query import RowQuery
-from app.stores.registry import open_backend
 from app.stores.sink import Stored
 from tests.encoding import encoded, whole_envelope
 from tests.support.throwaway import Throwaway

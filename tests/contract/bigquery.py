@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.backend import Backend, Eraser
+from app.stores.backend import Backend, Eraser, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.watermarks.marks import instances_table
-from app.stores.registry import open_backend
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock

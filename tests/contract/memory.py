@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
-from app.stores.registry import OPENERS
+from app.stores.backend import OPENERS
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock

@@ -15,11 +15,10 @@ from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
-from app.stores.backend import Backend, Eraser
+from app.stores.backend import Backend, Eraser, open_backend
 from app.stores.duckdb.recent_keys import RECENT_KEYS
 from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
 from app.stores.query import Condition, RowQuery
-from app.stores.registry import open_backend
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock

@@ -16,7 +16,7 @@ from app.ingest.write.earlier import copies_after_seek
 from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
 from app.settings.load import Settings
-from app.stores.registry import open_backend
+from app.stores.backend import open_backend
 from tests.contract.stores import RECORDS, REJECTS, Engine
 from tests.ops.backfill.archive import PUBLISHED, archived, write_avro
 from tests.ops.backfill.running import STREAMS, record, run, stored_keys, write_lines

@@ -12,8 +12,7 @@ from google.cloud import bigquery
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.table_diff import differences
-from app.stores.bigquery.table_layout import LAYOUT
+from app.stores.bigquery.table_layout import LAYOUT, differences
 from sluice.local.bigquery.errors import InUseError, ProvisionError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.process import LocalBigQuery

@@ -11,9 +11,9 @@ import pytest
 from msgspec import Meta
 
 from app.schema.table import Table, records_table
-from app.stores.bigquery.table_diff import differences
+from app.stores.bigquery.table_layout import differences
 from app.stores.duckdb.migration import plan
-from app.stores.duckdb.table_diff import declared_column, fit
+from app.stores.duckdb.table_layout import declared_column, fit
 from tests.table_server import resource_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "record-types.md"

@@ -12,7 +12,7 @@ from msgspec import Meta
 from app.record import Record
 from app.schema.columns import Mode, flat
 from app.schema.table import Table, records_table, rejects_table
-from app.stores.bigquery.table_diff import Difference, differences
+from app.stores.bigquery.table_layout import Difference, differences
 from sluice.local.flights.record import Flight
 from tests.long_form import examples
 from tests.schema.values import Field, every_form, field_lists, struct_of

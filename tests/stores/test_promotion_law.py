@@ -21,12 +21,11 @@ from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table, records_table, rejects_table
-from app.stores.backend import Backend
+from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.query import RowQuery
-from app.stores.registry import open_backend
 from app.stores.sink import RowsHeld, Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock

@@ -8,7 +8,7 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.settings.load import Settings
-from app.stores.registry import open_backend
+from app.stores.backend import open_backend
 from app.stores.sink import StoreError
 from sluice.testing.clock import FakeClock
 

@@ -2,6 +2,8 @@
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
+from app.stores.stamping import AttemptStamp
+
 STREAM = "projects/p/datasets/d/tables/records/streams/_default"
 SCHEMA = DescriptorProto(
     name="Row",
@@ -21,8 +23,11 @@ def row(row_id: str) -> bytes:
     return b"\x0a" + bytes([len(row_id)]) + row_id.encode()
 
 
-class Unstamped:
+class Unstamped(AttemptStamp):
     """A stamp for rows that need none, or have theirs already."""
+
+    def __init__(self) -> None:
+        """Need neither a clock nor limits."""
 
     def take(self) -> bytes:
         """Return nothing to end a row with."""

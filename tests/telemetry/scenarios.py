@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from app.schema.table import Table
-from app.stores.backend import Backend
-from app.stores.registry import open_backend
+from app.stores.backend import Backend, open_backend
 from app.stores.sink import Appender, RowsHeld, SetupError, SinkState
 from app.stores.source import Answer, StoreUnavailableError
 from sluice.testing.clock import FakeClock

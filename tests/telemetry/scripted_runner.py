@@ -6,9 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.stores.backend import Backend
+from app.stores.backend import Backend, open_backend
 from app.stores.query import ArrowQuery, Query
-from app.stores.registry import open_backend
 from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner, Row, streamed_bytes
 
 

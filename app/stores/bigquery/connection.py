@@ -1,4 +1,4 @@
-"""One AppendRows stream: requests go out in order and are answered in order.
+"""AppendRows streams, one to N for a table: on each, requests go out in order and are answered in order.
 
 https://cloud.google.com/bigquery/docs/reference/storage/rpc/google.cloud.bigquery.storage.v1#bigquerywrite
 """
@@ -6,8 +6,8 @@ https://cloud.google.com/bigquery/docs/reference/storage/rpc/google.cloud.bigque
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.bigquery.append_responses import (
     StreamEnd,
     answers_a_request,
@@ -27,7 +28,7 @@ from app.stores.bigquery.append_responses import (
 )
 from app.stores.bigquery.proto_rows import varint
 from app.stores.sink import Outcome, Uncertain
-from app.stores.stamping import ClockTroubleError, Stamp
+from app.stores.stamping import AttemptStamp, ClockTroubleError
 
 _REQUEST: Any = types.AppendRowsRequest.pb()
 _DATA: Any = types.AppendRowsRequest.ProtoData.pb()
@@ -156,7 +157,7 @@ class Connection:
         """Whether any caller still waits for an answer."""
         return any(not request.outcome.done() for request in self._in_flight)
 
-    async def append(self, rows: Sequence[bytes], stamp: Stamp) -> Outcome:
+    async def append(self, rows: Sequence[bytes], stamp: AttemptStamp) -> Outcome:
         """Send `rows` as one request and wait for its answer.
 
         `stamp` is taken once the stream is open and it is the request's turn; each row ends with it.
@@ -192,7 +193,7 @@ class Connection:
         await self._channel.close()
         del self._receiving  # its traceback refers back here, and would keep the socket open until collected
 
-    async def _write(self, request: _Request, rows: Sequence[bytes], stamp: Stamp) -> None:
+    async def _write(self, request: _Request, rows: Sequence[bytes], stamp: AttemptStamp) -> None:
         """Send a request; if the stream has ended, `_receive` reports that once it has read the remaining answers."""
         try:
             await self._open()
@@ -274,3 +275,97 @@ def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEn
                 status.ParseFromString(value)
                 return StreamEnd.of_status(status)
     return StreamEnd(code.value[0], detail or "the server closed the stream")
+
+
+# One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
+# bytes in flight on it only wait. Several requests in flight hide the latency of each.
+MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
+# A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
+# connection carries one request at a time, so that the next end is about one request only.
+ALONE_US = 60 * MICROSECONDS
+
+_log = logging.getLogger("sluice.storage_write")
+
+
+class ConnectionsClosedError(Exception):
+    """The connections are closed, so none can be lent."""
+
+
+class Connections:
+    """Lends connections that have room for a request, opening up to `max_connections` of them.
+
+    BigQuery closes a connection after 600 s without a request.
+    """
+
+    def __init__(self, open_connection: Callable[[], Connection], clock: Clock, max_connections: int) -> None:
+        self._open_connection, self._clock, self._max = open_connection, clock, max_connections
+        self._open: list[Connection] = []
+        self._queue = asyncio.Lock()  # the first to come waits for room, the others for the first
+        self._room = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._alone_until_us = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Return how many connections are open."""
+        return len(self._open)
+
+    @asynccontextmanager
+    async def lend(self, size: int) -> AsyncIterator[Connection]:
+        """Lend a connection with room for a request of `size` bytes, waiting for one if all are busy.
+
+        Raises:
+            ConnectionsClosedError: they were closed.
+        """
+        async with self._queue:
+            while (connection := self._with_room(size)) is None:
+                self._room.clear()
+                await self._room.wait()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def retire(self) -> None:
+        """Use no open connection for a new request; the next request opens a fresh one."""
+        for connection in list(self._open):
+            connection.retired = True
+            self._give_back(connection)
+
+    async def close(self) -> None:
+        """Close every connection; callers that wait for one get ConnectionsClosedError."""
+        self._closed = True
+        for connection in list(self._open):
+            self._drop(connection)
+        self._room.set()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _with_room(self, size: int) -> Connection | None:
+        if self._closed:
+            raise ConnectionsClosedError
+        most = 1 if self._clock.elapsed_us() < self._alone_until_us else MAX_REQUESTS
+        usable = [connection for connection in self._open if not connection.retired]
+        for connection in usable:  # in order of opening, so that the last ones can fall idle
+            busy = connection.requests_in_flight
+            if not busy or (busy < most and connection.bytes_in_flight + size <= MAX_BYTES):
+                return connection
+        if len(usable) >= self._max:
+            return None
+        opened = self._open_connection()
+        opened.ended.add_done_callback(lambda _: self._give_back(opened))
+        self._open.append(opened)
+        _log.info("connection %d opened", len(self._open))
+        return opened
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.ends_for_one:
+            self._alone_until_us = self._clock.elapsed_us() + ALONE_US
+        if connection.retired and not connection.is_awaited and connection in self._open:
+            self._drop(connection)
+        self._room.set()
+
+    def _drop(self, connection: Connection) -> None:
+        self._open.remove(connection)
+        task = asyncio.ensure_future(connection.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -17,11 +17,16 @@ from app.runtime.deadlines import first_within
 from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.stores.bigquery.client import AccessError, BigQueryClients
-from app.stores.bigquery.connection import Connection, channel_options
-from app.stores.bigquery.connections import MAX_REQUESTS, Connections, ConnectionsClosedError
+from app.stores.bigquery.connection import (
+    MAX_REQUESTS,
+    Connection,
+    Connections,
+    ConnectionsClosedError,
+    channel_options,
+)
 from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.bigquery.table_check import TableMonitor
-from app.stores.bigquery.watermarks.announcing import AnnouncedStamp, Announcing
+from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.sink import (
     ColumnsPending,
     Fence,
@@ -100,7 +105,8 @@ class StorageWriteAppender:
             return unannounced
         self._adapt()
         begun_us = self._clock.elapsed_us()
-        stamp, outcome = self._stamp(), None
+        announce = None if self._announcing is None else self._announcing.stamp
+        stamp, outcome = AttemptStamp(self._clock, self.fence, self._rows.stamp, announce), None
         try:
             if not self._access.is_loaded:
                 await run_in_daemon_thread(self._access.load, "credentials")
@@ -119,11 +125,6 @@ class StorageWriteAppender:
         if not isinstance(outcome, RowsRefused | SetupError):
             return outcome
         return await self._second_thought(outcome, connection.lacking, begun_us)
-
-    def _stamp(self) -> AttemptStamp:
-        if self._announcing is None:
-            return AttemptStamp(self._clock, self.fence, self._rows.stamp)
-        return AnnouncedStamp(self._clock, self.fence, self._rows.stamp, self._announcing)
 
     async def _send(self, connection: Connection, rows: Sequence[bytes], stamp: AttemptStamp) -> Outcome:
         if connection.lacking:

@@ -28,7 +28,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, epoch_us
 from app.settings.load import Settings
-from app.stores.bigquery import cost_limits
+from app.stores.bigquery import jobs
 from app.stores.bigquery.client import QUERY_THREADS, BigQueryClients
 from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.jobs import Job
@@ -84,7 +84,7 @@ class BigQueryRunner:
         self.learn_horizon: LearnHorizon | None = self._horizons.learn
         # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
         self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
-        self._trust = cost_limits.Trust(partial(cost_limits.max_bytes_billed, settings=settings), clock)
+        self._trust = jobs.Trust(partial(jobs.max_bytes_billed, settings=settings), clock)
         self._settle_us = round(settings.store.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="bigquery-query")
 
@@ -93,7 +93,7 @@ class BigQueryRunner:
         if isinstance(query, LookUp):
             return await self._look_up(query)
         answer = await self._over_live_columns(query, Job.rows)
-        if cost_limits.is_short(query):
+        if jobs.is_short(query):
             self._trust.note(query, answer.bytes_processed)
         return answer
 
@@ -133,7 +133,7 @@ class BigQueryRunner:
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query`, in its order, as the pieces of one Arrow IPC stream."""
         table_path, billed = await self._over_live_columns(query, Job.table)
-        if cost_limits.is_short(query):
+        if jobs.is_short(query):
             self._trust.note(query, billed)
         if billed and (request_bytes := streamed_bytes.get()) is not None:
             request_bytes.append(billed)
@@ -153,7 +153,7 @@ class BigQueryRunner:
 
     async def _over_live_columns(self, query: Query | Deletion, how: Callable[[Job], _Result]) -> _Result:
         """Run `query` over the columns that its table has."""
-        is_cheap = cost_limits.is_short(query) and self._trust.covers(query)
+        is_cheap = jobs.is_short(query) and self._trust.covers(query)
 
         async def run(source: str) -> _Result:
             return await self._run(msgspec.structs.replace(render(query, source), is_cheap=is_cheap), how)
@@ -189,7 +189,7 @@ class BigQueryRunner:
     async def _run(self, statement: Statement, how: Callable[[Job], _Result]) -> _Result:
         """Run `how` in a thread; cancel its job if the caller is cancelled or the time is over."""
         job = Job(statement, self._access.place, self._settings)
-        timeout_s = cost_limits.timeout_s(statement.purpose, self._settings)
+        timeout_s = jobs.timeout_s(statement.purpose, self._settings)
         work = self._threads.submit(self._in_thread, how, job)
         try:
             async with asyncio.timeout(timeout_s):
@@ -215,8 +215,8 @@ class BigQueryRunner:
         named: QueryError | None = query_error(
             failure,
             self._access.place,
-            limit_bytes=cost_limits.limit_bytes(statement, self._settings) or 0,  # without one, none is exceeded
-            timeout_s=cost_limits.timeout_s(statement.purpose, self._settings),
+            limit_bytes=jobs.limit_bytes(statement, self._settings) or 0,  # without one, none is exceeded
+            timeout_s=jobs.timeout_s(statement.purpose, self._settings),
         )
         if named is not None:
             raise named from failure

@@ -16,7 +16,7 @@ from app.schema.table import Table
 from app.stores.backend import MARKS, undeclared_table
 from app.stores.bigquery.client import BigQueryClients
 from app.stores.bigquery.failures import setup_error
-from app.stores.bigquery.table_diff import describe, differences
+from app.stores.bigquery.table_layout import describe, differences
 from app.stores.sink import ColumnsPending, SetupError, SinkState
 from app.telemetry.logs import QUOTES_NAMES
 from app.telemetry.redaction import first_line

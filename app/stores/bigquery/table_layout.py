@@ -3,13 +3,24 @@
 Every query of the service names a range of `ingest_time`, so tables are partitioned by that column, by the hour, and
 clustered by it too. A query of a minute then bills the blocks of that minute instead of its hour. Ids are looked up by
 a path of their own (`look_up`).
+
+The live table is compared with the declaration. A difference *breaks* if rows would be refused, changed, or not found
+again. The service then reports SCHEMA_MISMATCH and appends nothing. A declared column that rows may lack is *pending*
+while the table lacks it: the service reports COLUMNS_PENDING, stores rows that do not use it, and reads it as NULL. All
+other differences are only *noted*, above all columns that the declaration lacks: a new column is added to the table
+first, and the image that fills it is deployed afterwards.
+
+Limits in the type (`STRING(10)`, `NUMERIC(10, 2)`) break, as they refuse or round values that the declaration allows.
+BIGNUMERIC for a declared NUMERIC is noted: the Storage Write API takes the same text for both, and the wider type
+holds every value (https://cloud.google.com/bigquery/docs/supported-data-types).
 """
 
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
-from app.schema.columns import Column, Kind
+from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 
 PARTITION_COLUMN = "ingest_time"
@@ -73,3 +84,149 @@ def search_index_ddl(column: Column, table_id: str) -> str:
     options = "data_types = ['INT64']" if column.kind is Kind.INT64 else "analyzer = 'NO_OP_ANALYZER'"
     name = column.name
     return f"CREATE SEARCH INDEX IF NOT EXISTS `{name}_index` ON `{table_id}`(`{name}`) OPTIONS ({options})"
+
+
+_SHOWN = 5
+# Legacy SQL's names, which the REST API still uses; it accepts and may return either.
+_STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+_KEEP = "declare it as in the table, or under another name"
+_EFFECTS = ("breaks", "pending", "noted")
+Effect = Literal["breaks", "pending", "noted"]
+Field = Mapping[str, Any]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One difference: its place (a column's dotted path, or table, partitioning, clustering), and a sentence."""
+
+    path: str
+    sentence: str
+    effect: Effect
+
+
+def differences(table: Table, live: Field) -> list[Difference]:
+    """Return how `live` differs from what `table` declares, in the declaration's order; empty if it does not.
+
+    `live` is the Table resource of the REST API, as `google.cloud.bigquery.Table.to_api_repr` returns it.
+
+    Raises:
+        KeyError: a column has no name or type.
+        ValueError: a column has a mode that BigQuery has not.
+    """
+    if (kind := live.get("type") or "TABLE") != "TABLE":
+        text = f"It has the type {kind}, which does not allow appends: recreate the table."
+        return [Difference("table", text, "breaks")]
+    envelope = frozenset(column.name for column in table.envelope)
+    column_differences = _column_differences(table.columns, (live.get("schema") or {}).get("fields") or (), "")
+    # Every row has an envelope, so without a column of it nothing could be stored.
+    columns = [
+        msgspec.structs.replace(each, effect="breaks") if each.effect == "pending" and each.path in envelope else each
+        for each in column_differences
+    ]
+    return [*columns, *_layout_differences(live)]
+
+
+def _column_differences(declared: tuple[Column, ...], live: Sequence[Field], prefix: str) -> Iterator[Difference]:
+    remaining = {field["name"].lower(): field for field in live}  # BigQuery's names are case-insensitive
+    for column in declared:
+        path, there = prefix + column.name, remaining.pop(column.name.lower(), None)
+        if there is None:
+            yield _missing(path, column)
+            continue
+        yield from _mode_differences(path, column, _mode(there))
+        yield from _type_differences(path, column, _type(there))
+        if column.kind is Kind.STRUCT and _type(there) == Kind.STRUCT.value:
+            yield from _column_differences(column.fields, there.get("fields") or (), f"{path}.")
+    for there in remaining.values():
+        path, mode = prefix + there["name"], _mode(there)
+        what = f"{path} is {mode.value} {_type(there)} in the table but not declared"
+        if mode is Mode.REQUIRED and not there.get("defaultValueExpression"):
+            text = f"{what}, so no row would have a value for it: declare it, or relax it to NULLABLE."
+            yield Difference(path, text, "breaks")
+        else:
+            yield Difference(path, f"{what}: new rows have no value for it, or its default.", "noted")
+
+
+def _mode(field: Field) -> Mode:
+    return Mode((field.get("mode") or "NULLABLE").upper())
+
+
+def _type(field: Field) -> str:
+    """Return the type as GoogleSQL names it, with its limits."""
+    name = _STANDARD_NAMES.get(field["type"].upper(), field["type"].upper())
+    limits = ", ".join(str(field[limit]) for limit in ("maxLength", "precision", "scale") if field.get(limit))
+    return f"{name}({limits})" if limits else name
+
+
+def _missing(path: str, column: Column) -> Difference:
+    what = f"{path} is missing from the table; the record type declares {column.mode.value} {column.kind.value}"
+    if column.mode is not Mode.REQUIRED:
+        return Difference(path, f"{what}: add it with Terraform.", "pending")
+    advice = "declare it optional and add it, or recreate the table"
+    return Difference(path, f"{what}: BigQuery cannot add a REQUIRED column to a table, so {advice}.", "breaks")
+
+
+def _mode_differences(path: str, column: Column, mode: Mode) -> Iterator[Difference]:
+    what = f"{path} is {mode.value} in the table but {column.mode.value} in the record type"
+    if column.mode is mode:
+        return
+    if Mode.REPEATED in (column.mode, mode):
+        yield Difference(path, f"{what}, which cannot be changed: {_KEEP}.", "breaks")
+    elif mode is Mode.REQUIRED:
+        yield Difference(path, f"{what}: relax it to NULLABLE with Terraform.", "breaks")
+    else:
+        yield Difference(path, f"{what}: every new row has a value; older rows may not.", "noted")
+
+
+def _type_differences(path: str, column: Column, type_: str) -> Iterator[Difference]:
+    what = f"{path} is {type_} in the table but {column.kind.value} in the record type"
+    if (column.kind, type_) == (Kind.NUMERIC, "BIGNUMERIC"):
+        yield Difference(path, f"{what}: the wider type can store every value.", "noted")
+    elif type_ != column.kind.value:
+        yield Difference(path, f"{what}, which cannot be changed: {_KEEP}.", "breaks")
+
+
+def _layout_differences(live: Field) -> Iterator[Difference]:
+    by_time, by_range = live.get("timePartitioning"), live.get("rangePartitioning")
+    partitions = by_time or by_range or {}
+    type_ = by_time.get("type", "DAY") if by_time else ("RANGE" if by_range else None)
+    expected, actual = (
+        _partitions(LAYOUT.partition_type, LAYOUT.partition_column),
+        _partitions(type_, partitions.get("field")),
+    )
+    if actual.lower() != expected.lower():
+        text = (
+            f"The table has {actual}; the record type requires {expected}. This cannot be changed: recreate the table."
+        )
+        yield Difference("partitioning", text, "breaks")
+    # The member of `timePartitioning` is the older form of the same setting.
+    elif not (live.get("requirePartitionFilter") or partitions.get("requirePartitionFilter")):
+        text = (
+            "The table allows queries without a partition filter, which may read the whole table: require the filter."
+        )
+        yield Difference("partitioning", text, "noted")
+    clustering = [name.lower() for name in (live.get("clustering") or {}).get("fields") or ()]
+    if clustering != list(LAYOUT.clustering):
+        text = (
+            f"The table is clustered by {', '.join(clustering) or 'nothing'} and not by "
+            f"{', '.join(LAYOUT.clustering)}, so reads cost more: change it with Terraform, in place."
+        )
+        yield Difference("clustering", text, "noted")
+
+
+def _partitions(partition_type: str | None, column: str | None) -> str:
+    if partition_type is None:
+        return "no partitions"
+    return f"partitions by {partition_type} of {column or 'ingestion time'}"
+
+
+def describe(all_differences: Sequence[Difference]) -> str:
+    """Return the first few differences as one line, saying how many there are besides."""
+    more = len(all_differences) - _SHOWN
+    sentences = [difference.sentence for difference in all_differences[:_SHOWN]]
+    return " ".join([*sentences, f"And {more} more."] if more > 0 else sentences)
+
+
+def report(all_differences: Sequence[Difference]) -> str:
+    """Return `all_differences` as lines, those that break first, then the pending ones; each ends with a line feed."""
+    ordered = sorted(all_differences, key=lambda difference: _EFFECTS.index(difference.effect))
+    return "".join(f"  {each.effect:7} {each.sentence}\n" for each in ordered)

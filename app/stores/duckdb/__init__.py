@@ -3,10 +3,9 @@
 setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
 file         opens it, creates its tables or adds to them; whether it can write, and how much space is free
-table_diff   a table of the file against the declaration: what is added, noted or refused
 migration    copies the rows to a new file that fits the declaration
-table_layout a table -> DDL, the INSERT that reads rows from JSON, and what DuckDB returns
+table_layout a table -> DDL, the INSERT that reads rows from JSON, what DuckDB returns, and how a table differs
 recent_keys  the delivery keys of the look-back: copies are dropped before they are stored
-source       queries: `attempt` is one query that can be interrupted
+source       queries, each of which can be interrupted
 eraser       erasure and retention
 """

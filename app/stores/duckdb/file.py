@@ -18,8 +18,17 @@ from app.runtime.instants import MINUTE_US
 from app.schema.table import Table
 from app.stores.backend import MARKS, undeclared_table
 from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
-from app.stores.duckdb.table_diff import FileColumn, Fit, file_column, fit
-from app.stores.duckdb.table_layout import INTERNAL, duckdb_ddl, hash_column, hash_sql, quote
+from app.stores.duckdb.table_layout import (
+    INTERNAL,
+    FileColumn,
+    Fit,
+    duckdb_ddl,
+    file_column,
+    fit,
+    hash_column,
+    hash_sql,
+    quote,
+)
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 

@@ -19,8 +19,17 @@ from app.schema.columns import Column, Mode
 from app.schema.table import Table
 from app.stores.duckdb.file import DEFAULT_LIMITS, file_columns
 from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
-from app.stores.duckdb.table_diff import STRUCT, FileColumn, declared_column, fit
-from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, hash_column, hash_sql, quote
+from app.stores.duckdb.table_layout import (
+    STRUCT,
+    FileColumn,
+    declared_column,
+    duckdb_ddl,
+    duckdb_type,
+    fit,
+    hash_column,
+    hash_sql,
+    quote,
+)
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 

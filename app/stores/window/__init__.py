@@ -5,7 +5,6 @@ without copies, into an in-memory DuckDB, which answers by the SQL of the embedd
 so forgetting a range costs a query and changes no answer.
 
 source    the QueryRunner: what the window answers, loads, or passes on
-ranges    which ranges are loaded, and which are forgotten first. Pure
-plan      which range to load. Pure
+ranges    which ranges are loaded, which are forgotten first, and which to load. Pure
 database  the rows, and the keys by which copies are found
 """

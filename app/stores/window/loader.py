@@ -20,8 +20,7 @@ from app.schema.table import Table
 from app.stores.query import Export
 from app.stores.source import END_OF_STREAM, QueryRunner, QueryTooExpensiveError, streamed_bytes
 from app.stores.window.database import KEY_BYTES, Database, Load, Staged
-from app.stores.window.plan import Lengths
-from app.stores.window.ranges import Loaded, Ranges
+from app.stores.window.ranges import Lengths, Loaded, Ranges
 from app.telemetry.redaction import first_line
 
 TTL_US = 3_600 * SECOND_US

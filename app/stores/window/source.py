@@ -1,18 +1,25 @@
 """A QueryRunner that answers what is loaded from memory, loads what pages need, and passes on any other query."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
+from app.runtime.clock import Clock
+from app.runtime.instants import SECOND_US
+from app.runtime.threads import run_in_daemon_thread
 from app.runtime.time_range import TimeRange
+from app.schema.table import Table
+from app.settings.load import Settings
+from app.stores.backend import Backend
 from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Count, Export, Query, RowQuery, Statistics
 from app.stores.source import Answer, LearnHorizon, Plan, QueryError, QueryRunner, Row
 from app.stores.window.database import Database, statement_of
 from app.stores.window.loader import Loader
-from app.stores.window.plan import MOST_LOADS
-from app.stores.window.ranges import Loaded
+from app.stores.window.ranges import MOST_LOADS, Loaded
 
 HORIZON_GRID_US = 1 << 18
 """How far apart horizons are: a quarter of a second, so that readers of the newest rows ask for the same ranges."""
@@ -216,3 +223,28 @@ def _left(query: RowQuery) -> TimeRange:
     if query.descending:
         return TimeRange(within.from_us, min(within.to_us, after.ingest_us + bool(after.delivery_key)))
     return TimeRange(max(within.from_us, after.ingest_us), within.to_us)
+
+
+def with_window(backend: Backend, settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
+    """Return `backend` with a window over its `tables`."""
+    database = Database(tables, settings.query.window_bytes)
+
+    def reader(runner: QueryRunner, reads: Counter[str]) -> Window:
+        loader = Loader(
+            runner,
+            database,
+            clock,
+            lookback_us=round(settings.query.dedupe_lookback_s * SECOND_US),
+            erasures=lambda: backend.eraser.generation,
+            reads=reads,
+        )
+        return Window(runner, database, loader)
+
+    def upkeep(deleted: Callable[[str, int], None]) -> list[Coroutine[Any, Any, None]]:
+        return [*backend.upkeep(deleted), run_in_daemon_thread(database.prepare, "window-prepare")]
+
+    async def close() -> None:
+        await run_in_daemon_thread(database.close, "window-close")
+        await backend.close()
+
+    return msgspec.structs.replace(backend, reader=reader, upkeep=upkeep, close=close)

@@ -9,8 +9,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from app.record import RecordTypeError
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.table_diff import describe, differences
-from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema
+from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema, describe, differences
 from app.stores.bigquery.watermarks.marks import instances_table
 from sluice.local.bigquery.errors import ProvisionError
 from sluice.local.declared import Declared

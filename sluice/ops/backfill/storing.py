@@ -26,8 +26,8 @@ from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import REJECTS
 from app.settings.load import Settings
+from app.stores.backend import open_backend
 from app.stores.query import Condition, Keys
-from app.stores.registry import open_backend
 from app.stores.sink import without_lateness
 from app.stores.source import QueryRunner
 from app.streams import Streams, load_streams

@@ -17,7 +17,7 @@ from app.runtime.clock import MICROSECONDS, SystemClock
 from app.runtime.ledger import Ledger
 from app.schema.protection import hasher_of
 from app.settings.load import Settings
-from app.stores.registry import row_encoder
+from app.stores.backend import row_encoder
 from app.streams import load_streams
 from sluice.testing.pace import patience_s
 from tests.ingest.people import SECRET, person

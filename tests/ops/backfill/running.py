@@ -11,8 +11,8 @@ from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
 from app.schema.table import REJECTS, rejects_table
 from app.settings.load import Settings
+from app.stores.backend import open_backend
 from app.stores.query import Keys
-from app.stores.registry import open_backend
 from app.streams import single_stream
 from sluice.ops.backfill.sources import find_objects
 from sluice.ops.backfill.storing import Counts, Plan, backfill

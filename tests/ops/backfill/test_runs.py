@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app.settings.load import Settings
-from app.stores.registry import OPENERS
+from app.stores.backend import OPENERS
 from sluice.ops.backfill.sources import SourceError
 from sluice.ops.backfill.storing import Counts, StoppedError
 from tests.long_form import examples

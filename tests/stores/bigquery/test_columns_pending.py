@@ -18,11 +18,10 @@ from app.query.request.stats import COUNT
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table, rejects_table
-from app.stores.backend import Backend
+from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Count, Export, LookUp, Metric, Query, RowQuery, Statistics
-from app.stores.registry import open_backend
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
 from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings

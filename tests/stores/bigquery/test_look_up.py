@@ -19,7 +19,7 @@ from app.settings.fields import GIB
 from app.settings.load import Settings
 from app.stores.bigquery import source as steps
 from app.stores.bigquery.client import TableAddress
-from app.stores.bigquery.cost_limits import Trust, job_configuration
+from app.stores.bigquery.jobs import Trust, job_configuration
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_layout import duckdb_insert
 from app.stores.query import Condition, LookUp, RowQuery

@@ -6,7 +6,7 @@ import pytest
 
 from app.ingest.verdict import Durable, Unavailable
 from app.ingest.write.batching import BatchLimits
-from app.stores.bigquery.connections import MAX_REQUESTS
+from app.stores.bigquery.connection import MAX_REQUESTS
 from app.stores.sink import SinkState, Stored, Uncertain
 from sluice.testing.misbehaving import faults
 from sluice.testing.misbehaving.faults import Answer, Cut, EndStream, Fault, Freeze, Silence, by_connection, in_turn

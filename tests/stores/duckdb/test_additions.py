@@ -19,8 +19,7 @@ from app.stores.duckdb.file import file_columns
 from app.stores.duckdb.migration import migrate
 from app.stores.duckdb.recent_keys import RECENT_KEYS_DDL
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.duckdb.table_diff import declared_column, fit
-from app.stores.duckdb.table_layout import duckdb_ddl
+from app.stores.duckdb.table_layout import declared_column, duckdb_ddl, fit
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
 from tests.encoding import encoded, whole_envelope

@@ -9,8 +9,8 @@ import pytest
 
 from app.runtime.clock import SystemClock
 from app.settings.load import Settings
+from app.stores.backend import open_backend
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.registry import open_backend
 from app.stores.sink import Uncertain
 from tests.stores.duckdb.test_store import RECORDS, REJECTS, opened
 

@@ -12,7 +12,7 @@ from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
-from app.stores import registry
+from app.stores import backend as backends
 from app.stores.query import ArrowQuery, Count, Export, Query, RowQuery
 from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError, streamed_bytes
 from app.stores.window.database import Database
@@ -205,9 +205,7 @@ def test_a_window_is_for_stores_that_read_more_than_they_are_asked_for(
     """And only where memory is set aside for it."""
     store = MemoryStore([RECORDS], FakeClock(END_US), defaultdict(list))
     store.partition_us = partition_us
-    backend = SimpleNamespace(runner=store)
-    opened = list[str]()
-    monkeypatch.setattr(registry, "import_module", lambda _: SimpleNamespace(open_backend=lambda *_: backend))
-    monkeypatch.setattr(registry, "_with_window", lambda *_: opened.append("window"))
-    registry.open_backend(Settings().replace(window_bytes=window_bytes), [RECORDS], store.clock)
-    assert bool(opened) is has_window
+    module = SimpleNamespace(open_backend=lambda *_: SimpleNamespace(runner=store), with_window=lambda *_: "window")
+    monkeypatch.setattr(backends, "import_module", lambda _: module)
+    opened: object = backends.open_backend(Settings().replace(window_bytes=window_bytes), [RECORDS], store.clock)
+    assert (opened == "window") is has_window

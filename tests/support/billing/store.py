@@ -10,7 +10,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
-from app.stores.bigquery.cost_limits import CHEAP_FACTOR, Trust, is_short
+from app.stores.bigquery.jobs import CHEAP_FACTOR, Trust, is_short
 from app.stores.bigquery.source import look_up
 from app.stores.duckdb.source import Queries
 from app.stores.query import (

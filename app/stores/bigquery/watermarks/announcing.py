@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
@@ -10,7 +9,6 @@ from app.stores.bigquery.watermarks.marks import ENVELOPE, encode
 from app.stores.bigquery.watermarks.rules import Announcer, Limits, Mark
 from app.stores.sink import (
     Appender,
-    Fence,
     Outcome,
     RowsHeld,
     RowsRefused,
@@ -19,7 +17,7 @@ from app.stores.sink import (
     TooLarge,
     Uncertain,
 )
-from app.stores.stamping import AttemptStamp, ClockTroubleError
+from app.stores.stamping import ClockTroubleError
 
 INTERVAL_S = 1.0
 _SETUP_PAUSE_S = 5.0  # until a table that is missing or wrong is tried again
@@ -130,19 +128,6 @@ class Announcing:
     def _reason(self) -> str:
         why = "" if self._failure is None else f": {_detail(self._failure)}"
         return f"this instance is not announced in the table of instances{why}"
-
-
-class AnnouncedStamp(AttemptStamp):
-    """The stamp of one attempt of an announced instance."""
-
-    __slots__ = ("_announcing",)
-
-    def __init__(self, clock: Clock, fence: Fence, encode: Callable[[int], bytes], announcing: Announcing) -> None:
-        super().__init__(clock, fence, encode)
-        self._announcing = announcing
-
-    def _next_us(self) -> int:
-        return self._announcing.stamp(self)
 
 
 def _detail(outcome: Outcome) -> str:

@@ -20,7 +20,7 @@ from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.bigquery.watermarks.marks import instances_table
 from app.stores.bigquery.watermarks.rules import Limits
 from app.stores.sink import Outcome, Uncertain, fence
-from app.stores.stamping import ClockTroubleError, Stamp
+from app.stores.stamping import AttemptStamp, ClockTroubleError
 from sluice.testing.clock import FakeClock
 from tests.encoding import encoded
 from tests.support.unwatched import environment_of
@@ -106,7 +106,7 @@ class _Connection:
     def is_awaited(self) -> bool:
         return self.requests_in_flight > 0
 
-    async def append(self, rows: Sequence[bytes], stamp: Stamp) -> Outcome:
+    async def append(self, rows: Sequence[bytes], stamp: AttemptStamp) -> Outcome:
         try:
             end = stamp.take()
         except ClockTroubleError as trouble:

@@ -13,11 +13,10 @@ from app.runtime.clock import MICROSECONDS, SystemClock
 from app.runtime.time_range import TimeRange
 from app.schema.table import records_table
 from app.settings.load import Settings
-from app.stores.backend import Backend
+from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.watermarks.marks import INSTANCES
 from app.stores.query import RowQuery
-from app.stores.registry import open_backend
 from app.stores.sink import SetupError, SinkState, Stored
 from sluice.testing.pace import patience_s
 from tests.encoding import encoded
