@@ -120,11 +120,10 @@ class LookUp(Originals, frozen=True, kw_only=True):
 
 
 class Count(Originals, frozen=True, kw_only=True):
-    """The number of rows `after` a position, as one row: `records`. With a `cap`, at most that."""
+    """The number of rows `after` a position, as one row: `records`."""
 
     descending: bool = False
     after: Position | None = None
-    cap: int | None = None
     purpose: Purpose = "page"
 
 

@@ -22,6 +22,8 @@ from nanoarrow.ipc import StreamWriter  # type: ignore[import-untyped]
 from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import StreamFormat, row_encoder
 from app.query.answer.export import ExportBody
+from app.query.request.scan import Scan
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.stores.source import END_OF_STREAM
 
@@ -206,7 +208,8 @@ async def test_a_caller_who_may_not_see_all_rows_gets_no_byte_from_under_a_null(
         yield schema
         yield stream[len(schema) :].removesuffix(END_OF_STREAM)
 
-    body = ExportBody("arrow", (column,), asyncio.Lock(), may_pass=may_pass)
+    scan = Scan(table="t", window=TimeRange(0, 1), horizon_us=1, columns=(column,), format="arrow")
+    body = ExportBody(scan, asyncio.Lock(), may_pass=may_pass)
     sent = b"".join([piece async for piece in body.pieces(found())])
     assert list(ArrowRows((column,)).row_lists(sent)) == [[{"value": None}, {"value": 7}]]
     assert (left in sent) == may_pass

@@ -25,14 +25,15 @@ from app.environment import Environment
 from app.http.reading import VARY
 from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
+from app.query.read.feed import Budget, Feed
 from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
 from app.query.read.slices import feed_slices
-from app.query.request.parameters import COUNT_CAP, MEDIA_TYPES
+from app.query.request.parameters import MEDIA_TYPES
 from app.query.request.scan import Scan
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
-from app.stores.query import Count, Export, PartCounts
+from app.stores.query import Export, PartCounts
 from app.stores.source import END_OF_STREAM, QueryRunner, Row
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
@@ -43,25 +44,15 @@ _json = msgspec.json.Encoder()
 class ExportBody:
     """Writes one export.
 
-    `turn` is held while rows are written. `closing_cursor` is None, or the resume cursor for the closing line, which
-    says that nothing is missing (Arrow has its own end marker). `may_pass` is False if the caller may not see all rows:
+    `turn` is held while rows are written. A closing line says that nothing is missing, if the scan asks for one (Arrow
+    has its own end marker). `may_pass` is False if the caller may not see all rows:
     a store's own batches may hold bytes of other rows under a NULL.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of an export
-        self,
-        chosen: StreamFormat,
-        columns: tuple[Column, ...],
-        turn: asyncio.Lock,
-        *,
-        guard: bool = False,
-        closing_cursor: str | None = None,
-        may_pass: bool = True,
-    ) -> None:
-        self._chosen: StreamFormat = chosen
-        self._may_pass = may_pass
-        self._columns, self._turn, self._guard = columns, turn, guard
-        self._closing_cursor = closing_cursor
+    def __init__(self, scan: Scan, turn: asyncio.Lock, *, may_pass: bool) -> None:
+        self._format, self._columns, self._guard = format_of(scan), scan.columns, scan.csv_guard
+        self._closing_cursor = scan.resume_cursor(None) if scan.end else None
+        self._turn, self._may_pass = turn, may_pass
         self.rows = 0
         """The number of rows written; rows passed through are not counted."""
 
@@ -88,10 +79,10 @@ class ExportBody:
                     yield part
 
     def _begin(self, schema: bytes | None) -> tuple[RowEncoder, bool]:
-        encoder = row_encoder(self._chosen, self._columns, guard=self._guard)
+        encoder = row_encoder(self._format, self._columns, guard=self._guard)
         passes = (
             self._may_pass
-            and self._chosen == "arrow"
+            and self._format == "arrow"
             and schema is not None
             and _is_same(schema, encoder.begin(), self._columns)
         )
@@ -104,9 +95,9 @@ class ExportBody:
         return written
 
     def _closing(self, encoder: RowEncoder) -> bytes:
-        if self._closing_cursor is None or self._chosen == "arrow":
+        if self._closing_cursor is None or self._format == "arrow":
             return b""
-        if self._chosen == "ndjson":
+        if self._format == "ndjson":
             line = {"end": True, "records": self.rows, "resume_cursor": self._closing_cursor}
             return _json.encode(line) + b"\n"
         # As many cells as the header, because CSV readers expect that of every line; names have no commas.
@@ -236,34 +227,26 @@ class Exports:
         )
         self._turn = asyncio.Lock()
 
-    async def response(self, request: Request[Any, Any, Any], scan: Scan) -> StreamedResponse:
-        """Return the export; its first piece is made already, so that an immediate failure is an ordinary problem.
+    async def response(self, request: Request[Any, Any, Any], scan: Scan, feed: Feed) -> StreamedResponse:
+        """Return the export of `feed`. Its first piece is made already, so an immediate failure is an ordinary problem.
 
         Raises:
             ProblemError: the service is stopping, or too many exports are in progress.
             QueryError: the store gave no answer.
         """
-        chosen: StreamFormat = "ndjson" if scan.format == "json" else scan.format
-        resume_cursor = scan.resume_cursor(None)
+        media_type = MEDIA_TYPES[format_of(scan)]
         headers = {
-            "Sluice-Resume-Cursor": resume_cursor,
+            "Sluice-Resume-Cursor": scan.resume_cursor(None),
             "Cache-Control": "private, no-store",
             "Vary": VARY,
-            "Content-Disposition": f'attachment; filename="{_file_name(scan, chosen)}"',
+            "Content-Disposition": f'attachment; filename="{_file_name(scan)}"',
         }
         if request.method == HttpMethod.HEAD:
-            return StreamedResponse(headers, MEDIA_TYPES[chosen], None)
+            return StreamedResponse(headers, media_type, None)
         self._reads.check_open()
-        if scan.count != "none":
-            headers["Sluice-Count"] = await self._count(scan)
-        body = ExportBody(
-            chosen,
-            scan.columns,
-            self._turn,
-            guard=scan.csv_guard,
-            closing_cursor=resume_cursor if scan.end else None,
-            may_pass=not request.state.principal.filters,
-        )
+        if (count := await feed.count(scan, Budget(feed.environment))) is not None:
+            headers["Sluice-Count"] = count.header
+        body = ExportBody(scan, self._turn, may_pass=not request.state.principal.filters)
         pieces = self._pieces(request.state.principal.name, scan, body)
         first = await anext(pieces)
 
@@ -273,7 +256,7 @@ class Exports:
                 await send(piece)
 
         stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
-        return StreamedResponse(headers, MEDIA_TYPES[chosen], stream)
+        return StreamedResponse(headers, media_type, stream)
 
     def explained(self, scan: Scan) -> tuple[Export, list[TimeRange]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
@@ -325,22 +308,6 @@ class Exports:
         )
         return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
 
-    async def _count(self, scan: Scan) -> str:
-        """Return the `Sluice-Count` of the rows that follow."""
-        is_capped = scan.count == "capped"
-        query = Count(
-            table=scan.table,
-            within=scan.remaining,
-            conditions=scan.conditions,
-            lookback_us=self._lookback_us,
-            descending=scan.descending,
-            after=scan.after,
-            cap=COUNT_CAP if is_capped else None,
-            purpose="export",
-        )
-        count = (await self._runner.rows(query)).rows[0]["records"]
-        return f"{count};relation={'gte' if is_capped and count >= COUNT_CAP else 'eq'}"
-
     def _query(self, scan: Scan, window: TimeRange) -> Export:
         return Export(
             table=scan.table,
@@ -370,11 +337,16 @@ async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[byte
         await pieces.aclose()
 
 
-def _file_name(scan: Scan, chosen: StreamFormat) -> str:
+def format_of(scan: Scan) -> StreamFormat:
+    """Return the format of an export: one JSON document would be no stream."""
+    return "ndjson" if scan.format == "json" else scan.format
+
+
+def _file_name(scan: Scan) -> str:
     """Return the name for the downloaded file: the table and its window, in ISO 8601's basic format."""
     window = scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
         for us in (window.from_us, window.to_us)
     )
-    return f"{scan.table}-{since}-{until}.{_EXTENSIONS[chosen]}"
+    return f"{scan.table}-{since}-{until}.{_EXTENSIONS[format_of(scan)]}"

@@ -85,7 +85,7 @@ class PageEndpoint:
         if scan.explain:
             return await self._explain(request, scan, timing)
         if scan.limit is None:
-            return await self._exports.response(request, scan)
+            return await self._exports.response(request, scan, self.feed)
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
@@ -141,7 +141,7 @@ class PageEndpoint:
         if page.next_cursor is not None:
             headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
-            headers["Sluice-Count"] = f"{page.count.value};relation={page.count.relation}"
+            headers["Sluice-Count"] = page.count.header
         body = page_body(page, math.ceil(self.feed.runner.poll_s) if page.may_grow else 0)
         return CachedAnswer(page.scan.format, headers, body, is_final=not page.is_short)
 

@@ -174,7 +174,8 @@ class Feed:
     async def count(self, scan: Scan, budget: Budget) -> Count | None:
         """Return how many rows of a window match, as far as the scan asks for it; a capped count stops at COUNT_CAP.
 
-        The window of a resumed scan begins after the last row of the scan before it.
+        The window of a resumed scan begins after the last row of the scan before it. Of an export, only the rows count
+        that it has.
 
         Raises:
             QueryError: the store gave no answer.
@@ -182,7 +183,8 @@ class Feed:
         if scan.count == "none":
             return None
         cap = COUNT_CAP if scan.count == "capped" else None
-        window, total = scan.window, 0
+        is_export = scan.limit is None
+        window, total = scan.remaining if is_export else scan.window, 0
         # A count reads next to nothing, so less than a partition is not worth a query.
         first_us = self._unit_us if cap is not None else max(window.length_us, 1)
         slices = feed_slices(
@@ -194,7 +196,9 @@ class Feed:
                 within=part,
                 conditions=scan.conditions,
                 lookback_us=self.environment.lookback_us,
-                after=scan.after if scan.is_resumed else None,
+                descending=scan.descending,
+                after=scan.after if scan.is_resumed or is_export else None,
+                purpose="export" if is_export else "page",
             )
             answer = await self.runner.rows(query)
             budget.spend(answer)

@@ -16,6 +16,11 @@ class Count(msgspec.Struct, frozen=True):
     value: int
     relation: Literal["eq", "gte"]
 
+    @property
+    def header(self) -> str:
+        """The text of the header `Sluice-Count`."""
+        return f"{self.value};relation={self.relation}"
+
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of one page of `scan`, and where it stopped; `stopped_at` is None at the end of the window."""

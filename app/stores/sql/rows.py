@@ -27,7 +27,6 @@ from app.stores.sql.conditions import where_clause
 TARGET = "target"
 """The name of a DELETE's table where its current row is a query (app.stores.sql.projection)."""
 _NEXT_LINE = "\n    "
-_LIMIT = "\nLIMIT @cap"
 _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the last instant included
 
 
@@ -165,7 +164,7 @@ def count_sql(query: Count, source: str) -> str:
 SELECT COUNT(*) AS `records`
 FROM (
 SELECT original.`ingest_time`
-{_originals(query, source)}{"" if query.cap is None else _LIMIT}
+{_originals(query, source)}
 ) AS original
 """  # noqa: S608 - as in page_sql
 

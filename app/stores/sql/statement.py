@@ -157,7 +157,7 @@ def _own(query: RowQuery | LookUp | Count | PartCounts | Export | Statistics) ->
         case LookUp():
             return {"id": query.record_id, "row_limit": query.limit}
         case Count():
-            return _place(query.after) | ({} if query.cap is None else {"cap": query.cap})
+            return _place(query.after)
         case PartCounts():
             return _place(query.after) | {"start_micros": query.within.from_us, "width_micros": query.width_us}
         case Export():

@@ -190,7 +190,7 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
         case q.Keys():
             rows = _selected(query, stored)
         case q.Count():
-            rows = [{"records": len(_originals(query, stored)[: query.cap])}]
+            rows = [{"records": len(_originals(query, stored))}]
         case q.PartCounts():
             stamps_us = [epoch_us(row["ingest_time"]) for row in _selected(query, stored)]
             parts = Counter((stamp_us - query.within.from_us) // query.width_us for stamp_us in stamps_us)

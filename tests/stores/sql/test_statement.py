@@ -100,7 +100,7 @@ SHAPES: dict[str, Query | Deletion] = {
     "export_marked": _changed(_EXPORT, marks_copies=True, limit=10),
     "export_marked_without_look_back": _changed(_EXPORT, marks_copies=True, lookback_us=0, descending=True),
     "export_count": Count(**_ORIGINALS),
-    "export_count_capped": Count(**_ORIGINALS, descending=True, after=_AFTER, cap=10, conditions=CONDITIONS),
+    "export_count_after": Count(**_ORIGINALS, descending=True, after=_AFTER, conditions=CONDITIONS),
     "export_buckets": PartCounts(**_RANGE, width_us=1),
     "export_buckets_filtered": PartCounts(**_RANGE, width_us=1, descending=True, after=_AFTER, conditions=CONDITIONS),
     "stats_count": _STATS,

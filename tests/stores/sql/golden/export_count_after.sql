@@ -23,5 +23,4 @@ WHERE original.`ingest_time` >= @from_us
         AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
     )
 QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1
-LIMIT @cap
 ) AS original
