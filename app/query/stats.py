@@ -20,7 +20,7 @@ from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.read.feed import Feed
 from app.query.request.scan import queryable
 from app.query.request.stats import MAX_GROUPS, StatsRequest, length_text, parse_stats_request, stats_parameters
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import EndpointSpec
 from app.runtime.instants import to_text
 from app.schema.columns import Kind
 from app.schema.table import schema_version
@@ -219,17 +219,9 @@ def stats_contract(endpoint: StatsEndpoint) -> Contract:
     )
 
 
-def _of_records(parts: StreamParts) -> StatsEndpoint:
-    return StatsEndpoint(f"{parts.root}/records/stats", parts.feed, parts.responder)
-
-
-def _of_rejects(parts: StreamParts) -> StatsEndpoint:
-    return StatsEndpoint(f"{parts.root}/rejects/stats", parts.reject_feed, parts.responder, parts.only)
-
-
 RECORD_STATS = EndpointSpec(
     path="/records/stats",
-    make=_of_records,
+    make=lambda parts: StatsEndpoint(f"{parts.root}/records/stats", parts.feed, parts.responder),
     respond=StatsEndpoint.statistics,
     contract=stats_contract,
     scope="read",
@@ -242,7 +234,7 @@ RECORD_STATS = EndpointSpec(
 REJECT_STATS = msgspec.structs.replace(
     RECORD_STATS,
     path="/rejects/stats",
-    make=_of_rejects,
+    make=lambda parts: StatsEndpoint(f"{parts.root}/rejects/stats", parts.reject_feed, parts.responder, parts.only),
     scope="rejects",
     name="readRejectStats",
     summary="Read statistics of rejected records",

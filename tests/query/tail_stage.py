@@ -185,7 +185,7 @@ class Stage:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is read for anybody."""
-        return self.batches.is_idle and not self.cache._flights
+        return not self.batches._looks and not self.cache._flights
 
     async def turn(self, seconds: float = 0.0) -> None:
         """Move the clock on, and let everybody run."""

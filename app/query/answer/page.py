@@ -31,7 +31,7 @@ from app.query.read.feed import Budget, Feed
 from app.query.read.page import Count, Page
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
 from app.query.request.scan import Scan, parse_scan, queryable
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import EndpointSpec
 from app.runtime.clock import MICROSECONDS
 from app.schema.columns import Column
 from app.schema.record_json import example_row
@@ -247,17 +247,9 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
     )
 
 
-def _records(parts: StreamParts) -> PageEndpoint:
-    return PageEndpoint(f"{parts.root}/records", parts.feed, parts.exports, parts.responder)
-
-
-def _rejects(parts: StreamParts) -> PageEndpoint:
-    return PageEndpoint(f"{parts.root}/rejects", parts.reject_feed, parts.exports, parts.responder, parts.only)
-
-
 RECORD_PAGES = EndpointSpec(
     path="/records",
-    make=_records,
+    make=lambda parts: PageEndpoint(f"{parts.root}/records", parts.feed, parts.exports, parts.responder),
     respond=PageEndpoint.page,
     contract=page_contract,
     scope="read",
@@ -269,7 +261,9 @@ RECORD_PAGES = EndpointSpec(
 REJECT_PAGES = msgspec.structs.replace(
     RECORD_PAGES,
     path="/rejects",
-    make=_rejects,
+    make=lambda parts: PageEndpoint(
+        f"{parts.root}/rejects", parts.reject_feed, parts.exports, parts.responder, parts.only
+    ),
     scope="rejects",
     name="listRejects",
     summary="Read rejected records",

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import msgspec
 from litestar import Response
@@ -87,11 +86,6 @@ class TailBatches:
         self._looks = SingleFlight[str, None]()
         self._horizon_us, self._looked_us = 0, -(1 << 62)
         self._version: int | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits."""
-        return not self._looks
 
     async def after(self, scan: Scan, cursor: str) -> CachedAnswer:
         """Return the events behind `cursor` that `scan` asks for, once there may be some, and the next cursor.
@@ -272,7 +266,7 @@ class Tail:
                 await asyncio.gather(reading, return_exceptions=True)
 
 
-def _cancel(task: asyncio.Task[Any]) -> None:
+def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
 
 
