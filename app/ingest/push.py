@@ -20,22 +20,10 @@ from opentelemetry.trace import Span
 from app.auth.tokens import TokenVerifier
 from app.environment import Environment
 from app.http import paths
-from app.http.contract import (
-    CONTRACT,
-    INSTANT,
-    JSON,
-    PER_STREAM,
-    TEXT,
-    TEXT_OR_NULL,
-    Answer,
-    Contract,
-    Named,
-    media,
-    object_schema,
-)
+from app.http.contract import CONTRACT, JSON, PER_STREAM, Answer, Contract, media
 from app.http.headers import NOSNIFF
 from app.http.problems import ProblemError, encoded
-from app.ingest.decode.envelope import EnvelopeError, Headers, Message, Proofs, open_push
+from app.ingest.decode.envelope import EnvelopeError, Headers, Message, Proofs, Push, open_push
 from app.ingest.intake import Intake
 from app.ingest.pipeline import ABANDONED, STORED, Pipeline, Receipt
 from app.ingest.verdict import NotDurableError, Throttled, require_durable
@@ -212,22 +200,6 @@ _PROBLEMS = {
 
 def _contract(table: Table) -> Contract:
     """Return the contract of a push: a wrapped message (https://cloud.google.com/pubsub/docs/push#receive_push)."""
-    message = object_schema(
-        None,
-        messageId={**TEXT, "minLength": 1, "maxLength": 128},
-        publishTime=INSTANT,
-        optional={
-            "data": {**TEXT, "contentEncoding": "base64", "description": "One record or several, in base64."},
-            "attributes": {"type": ["object", "null"], "additionalProperties": TEXT},
-            "orderingKey": TEXT_OR_NULL,
-        },
-    )
-    push = object_schema(
-        "A wrapped message. An unwrapped message has its data as the body, with any content type, and its "
-        "metadata in `x-goog-pubsub-*` headers.",
-        message=Named("PushMessage", message),
-        optional={"subscription": TEXT_OR_NULL},
-    )
     data = base64.b64encode(msgspec.json.encode(example_record(table) or {})).decode()
     example = {
         "message": {
@@ -239,7 +211,7 @@ def _contract(table: Table) -> Contract:
         "subscription": "projects/example/subscriptions/records",
     }
     return Contract(
-        body={JSON: media(Named("Push", push), example)},
+        body={JSON: media(Push, example)},
         answers={204: Answer("Every record of the message is stored, or its rejection is.")},
         problems=_PROBLEMS,
     )

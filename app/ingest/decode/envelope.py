@@ -19,7 +19,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -199,20 +199,27 @@ def _same(given: str, right: str) -> bool:
 NO_PROOFS = Proofs("")
 
 
-class _WrappedMessage(msgspec.Struct, rename="camel"):
-    data: bytes = b""
+class PushMessage(msgspec.Struct, rename="camel"):
+    """A message as Pub/Sub pushes it."""
+
+    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_MESSAGE_ID_LENGTH)]
+    publish_time: datetime
+    data: Annotated[bytes, msgspec.Meta(description="One record or several, in base64.")] = b""
     attributes: dict[str, str] | None = None
-    message_id: str | None = None
-    publish_time: datetime | None = None
     ordering_key: str | None = None
 
 
-class _Wrapped(msgspec.Struct):
-    message: _WrappedMessage
+class Push(msgspec.Struct):
+    """A wrapped message.
+
+    An unwrapped message has its data as the body, with any content type, and its metadata in `x-goog-pubsub-*` headers.
+    """
+
+    message: PushMessage
     subscription: str | None = None
 
 
-_wrapped = msgspec.json.Decoder(_Wrapped)
+_wrapped = msgspec.json.Decoder(Push)
 
 
 def open_push(headers: Mapping[bytes, bytes], body: bytes, proofs: Proofs = NO_PROOFS) -> Message:

@@ -48,17 +48,7 @@ ARRAY_HINT = "looks like an array, which needs no declaration: leave content-typ
 NESTED_HINT = "looks like an array in an array: send one array of records"
 STRING_HINT = "looks like JSON inside a string: send the object itself, encoded once"
 NOT_COMPRESSED_HINT = "looks like JSON: leave content-encoding: gzip out"
-_BEGINNINGS: Sequence[tuple[bytes, str]] = (
-    (b"\x1f\x8b\x08", GZIP_HINT),
-    (b"\x28\xb5\x2f\xfd", "looks like Zstandard: compress with gzip, or not at all"),
-    *(
-        (bytes((0x78, level)), "looks like zlib: compress with gzip, or not at all")
-        for level in (0x01, 0x5E, 0x9C, 0xDA)
-    ),
-    (b"\xef\xbb\xbf", "begins with a byte order mark: leave it out"),
-    *((mark, "looks like UTF-16: send UTF-8") for mark in (b"\xff\xfe", b"\xfe\xff")),
-    *((begin, "looks like base64: send the bytes themselves") for begin in (b"eyJ", b"W3s", b"H4sI")),
-)
+_GZIP_BEGINS = b"\x1f\x8b\x08"
 _AT = re.compile(r"\(byte (\d{1,12})\)$")
 # What pandas, Python and JavaScript write for a missing value. msgspec names a byte in it, or the next one.
 _NO_VALUE = re.compile(rb"-?\b(?:NaN|nan|Infinity|inf|None|undefined)\b")
@@ -247,8 +237,7 @@ def _hint(payload: bytes | bytearray, error: str, content_type: str) -> str:
         return SEVERAL_HINT if several is not None and several.start() <= place and not is_ndjson else ""
     if "invalid character" not in error:
         return ""
-    encoded = next((hint for begin, hint in _BEGINNINGS if payload.startswith(begin)), "") if place <= 1 else ""
-    return encoded or _missing_value_hint(payload, place)
+    return GZIP_HINT if payload.startswith(_GZIP_BEGINS) else _missing_value_hint(payload, place)
 
 
 def _missing_value_hint(payload: bytes | bytearray, place: int) -> str:

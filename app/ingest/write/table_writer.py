@@ -320,18 +320,23 @@ class TableWriter:
             for message in batch:
                 message.settle(len(message.rows))
         else:
-            await self._resolve(_group_of(batch), outcome, newest_stored)
+            await self._resolve(deque(), _group_of(batch), outcome, newest_stored)
 
     async def _resolve(  # noqa: C901, PLR0912 - one branch for each step
-        self, first: Group, outcome: Outcome, newest_stored: int
+        self, groups: deque[Group], group: Group | None, outcome: Outcome | None, newest_stored: int = 0
     ) -> None:
-        """After `outcome`, append the rows of `first` until each is durable, rejected, or abandoned by its message.
+        """Append the rows of `groups` until each is durable, rejected, or abandoned by its message.
 
-        `newest_stored` is the one that was known when the append began.
+        `outcome` is that of `group`, if it was appended before, and `newest_stored` the one that was known when that
+        append began.
         """
-        groups, again, failures = deque[Group](), deque[Group](), 0  # `again` comes when `groups` is empty
-        group: Group | None = first
-        while group is not None:
+        again, failures = deque[Group](), 0  # `again` comes when `groups` is empty
+        while True:
+            if group is None or outcome is None:
+                if (group := await self._next_group(groups, again)) is None:
+                    return
+                newest_stored = self._newest_stored
+                outcome = await self._append(self._rows_of(group), group.messages())
             match await self._next_step(group, outcome, newest_stored, failures):
                 case Complete():
                     self.health.stored()
@@ -371,10 +376,7 @@ class TableWriter:
                 case Trip() as trip:
                     fail(self._dispatcher.waiting.take_all(), self.health.trip(trip))
                     groups.append(group)  # a pause fails all groups but late ones, which wait for its end
-            group = await self._next_group(groups, again)
-            if group is not None:
-                newest_stored = self._newest_stored
-                outcome = await self._append(self._rows_of(group), group.messages())
+            outcome = None
 
     async def _next_step(self, group: Group, outcome: Outcome, newest_stored: int, failures: int) -> Step:
         """Decide what follows `outcome` of an append of `group`, and note a refusal."""
@@ -469,11 +471,7 @@ class TableWriter:
         self._open_bytes += size
         is_done = False
         try:
-            first = await self._next_group(deque([group]), deque())
-            if first is not None:
-                newest_stored = self._newest_stored
-                outcome = await self._append(self._rows_of(first), first.messages())
-                await self._resolve(first, outcome, newest_stored)
+            await self._resolve(deque([group]), None, None)
             is_done = True
         finally:
             self._open_bytes -= size

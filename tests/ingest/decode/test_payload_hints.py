@@ -1,10 +1,8 @@
 """A payload that is not JSON is told what it probably is."""
 
-import base64
 import gzip
 import json
 import re
-import zlib
 
 import pytest
 from hypothesis import given
@@ -42,12 +40,6 @@ _BEGIN = b'{"id":"a","timestamp":"2026-01-31T12:00:00Z","data":'
         (GOOD + GOOD, SEVERAL_HINT),
         (GOOD + b",\n" + GOOD, SEVERAL_HINT),
         (gzip.compress(GOOD, mtime=0), GZIP_HINT),
-        (zlib.compress(GOOD), "looks like zlib: compress with gzip, or not at all"),
-        (b"\x28\xb5\x2f\xfd" + GOOD, "looks like Zstandard: compress with gzip, or not at all"),
-        (base64.b64encode(GOOD), "looks like base64: send the bytes themselves"),
-        (base64.b64encode(gzip.compress(GOOD, mtime=0)), "looks like base64: send the bytes themselves"),
-        (b"\xef\xbb\xbf" + GOOD, "begins with a byte order mark: leave it out"),
-        (GOOD.decode().encode("utf-16"), "looks like UTF-16: send UTF-8"),
     ],
 )
 def test_a_hint_names_what_would_be_right(data: bytes, hint: str) -> None:
