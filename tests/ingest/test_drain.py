@@ -46,10 +46,3 @@ async def test_drain_gives_up_after_its_grace(stage: str) -> None:
         await clock.advance(0.2)
         await draining
         assert (await pushing).status_code == 503
-
-
-async def test_drain_of_an_idle_service_takes_no_time() -> None:
-    """Nothing is waited for where nothing is in flight, and draining twice does no harm."""
-    async with scripted() as (service, _):
-        await service.app.instance.drain(8.0)
-        await service.app.instance.drain(8.0)

@@ -1,7 +1,7 @@
 """Messages that once stopped an instance, at their full size and with the default limits: what becomes of each."""
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -85,11 +85,6 @@ def record(data: bytes, name: str = "a") -> bytes:
     return b'{"id":"%b","timestamp":"2026-01-31T12:00:00Z","data":%b}' % (name.encode(), data)
 
 
-def filled(unit: bytes, size: int = 4 * MIB - 100) -> bytes:
-    """Return an array of about `size` bytes, of elements that are all the same."""
-    return b"[" + unit * (size // len(unit)) + b"1]"
-
-
 def payload(rejects: list[dict[str, Any]]) -> bytes:
     """Put the parts of a reject together."""
     return b"".join(msgspec.convert(row["payload"], bytes) for row in rejects)
@@ -103,33 +98,6 @@ def array(*records: bytes) -> bytes:
 def lines(*records: bytes) -> bytes:
     """Return records as NDJSON."""
     return b"\n".join(records)
-
-
-def geojson() -> bytes:
-    """Return a record with a map's boundary of 3.6 MiB."""
-    ring = filled(b"[12.3456789,-45.1234567],", 4 * MIB - 400_000)
-    return record(b'{"type":"Polygon","coordinates":[%b]}' % ring)
-
-
-ORDINARY: dict[str, tuple[Callable[[], bytes], int]] = {
-    "GeoJSON of 25 MiB": (lambda: array(*[geojson()] * 7), 7),
-    "a text full of brackets": (lambda: lines(*[record(b'"' + b",[{:" * (MIB - 100) + b'"')] * 7), 7),
-    "JSON within a text": (lambda: record(b'"' + b'{\\"a\\":[1,2]},' * 250_000 + b'"'), 1),
-    "20,000 records of 1.4 KB": (
-        lambda: lines(*[record(b"{%b}" % b",".join(b'"field%d":"value, [%d]"' % (n, n) for n in range(50)))] * 20_000),
-        20_000,
-    ),
-}
-
-
-@pytest.mark.parametrize("case", ORDINARY)
-async def test_ordinary_large_messages_are_stored(case: str) -> None:
-    """What counts is structure outside of strings."""
-    on = ingest()
-    make, count = ORDINARY[case]
-    data = make()
-    assert (await on.take(data, content_type="" if data[:1] == b"[" else NDJSON)).verdict == DURABLE
-    assert (len(on.records.stored), on.rejects.stored) == (count, [])
 
 
 @pytest.mark.parametrize(

@@ -139,21 +139,6 @@ async def test_a_body_that_ends_early_or_grows_too_large_is_refused_at_that_part
     assert door.held == (0, 0, 0)
 
 
-@pytest.mark.parametrize("before", [0, 2])
-async def test_what_the_server_raises_is_passed_on_and_gives_the_place_back(before: int) -> None:
-    """Whatever it is."""
-    door, left = Door(), [chunk(b"x")] * before
-
-    async def receive() -> Any:
-        if not left:
-            raise ConnectionResetError("gone")
-        return left.pop()
-
-    with pytest.raises(ConnectionResetError, match="gone"):
-        await door.reading(receive, declared=50)
-    assert door.held == (0, 0, 0)
-
-
 async def test_a_cancellation_by_somebody_else_is_one(door: Door) -> None:
     """It is no slow body; the place is given back all the same."""
     reading = door.reading(events(), declared=50)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from app.stores.sink import QuotaExceeded, RowError, RowsRefused, SetupError, SinkState, Stored, Uncertain
-from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, SETTINGS, authorization, envelope
 from tests.ingest.scripted import reply_later, turns
@@ -170,8 +169,3 @@ async def test_what_is_not_a_push_envelope_is_400(body: bytes) -> None:
         answer = await service.client.post("/pubsub/push", content=body, headers=authorization())
         assert status_and_code(answer) == (400, "invalid_envelope")
         assert sinks.records.batches == sinks.rejects.batches == []
-
-
-def test_the_tokens_of_these_tests_are_good() -> None:
-    """The helpers' defaults describe an accepted push, so that each refusal above has one cause."""
-    assert tokens.claims()["email"] in SETTINGS.auth.push_principals

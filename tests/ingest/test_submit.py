@@ -2,8 +2,7 @@
 
 import asyncio
 import gzip
-import uuid
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import msgspec
@@ -142,14 +141,6 @@ async def test_what_is_remembered_of_a_request_holds_none_of_its_bytes() -> None
         assert len(msgspec.json.encode([*memory.stored.items()])) < 1_000
 
 
-async def test_two_keys_are_400() -> None:
-    """It would be anybody's guess which of them counts."""
-    async with running() as service:
-        keys = [("Idempotency-Key", "k1"), ("Idempotency-Key", "k2")]
-        answer = await service.client.post("/v1/records", content=msgspec.json.encode(GOOD), headers=keys)
-        assert answer.status_code == 400
-
-
 async def test_a_thousand_bad_records_are_told_by_the_first_hundred() -> None:
     """The answer stays readable; the rejects hold them all."""
     async with running() as service:
@@ -157,21 +148,17 @@ async def test_a_thousand_bad_records_are_told_by_the_first_hundred() -> None:
         assert (answer.json()["rejected"], len(answer.json()["errors"])) == (1_000, 100)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "caf\u00e9".encode("latin-1").decode("latin-1")])
-async def test_an_unusable_key_is_400(key: str) -> None:
+@pytest.mark.parametrize("keys", [[""], ["x" * 256], ["caf\u00e9"], ["k1", "k2"]])
+async def test_an_unusable_key_is_400(keys: list[str]) -> None:
     """The problem names the header and shows a good one."""
     async with running() as service:
         answer = await service.client.post(
-            "/v1/records", content=msgspec.json.encode(GOOD), headers=[(b"idempotency-key", key.encode("latin-1"))]
+            "/v1/records",
+            content=msgspec.json.encode(GOOD),
+            headers=[(b"idempotency-key", key.encode("latin-1")) for key in keys],
         )
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
         assert answer.json()["errors"][0]["name"] == "Idempotency-Key"
-
-
-class Device(msgspec.Struct, forbid_unknown_fields=True):
-    """A record whose id is a UUID."""
-
-    id: Annotated[uuid.UUID, msgspec.Meta(extra={"sluice": ["id"]})]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Opening pushes: both forms, both spellings, and what is not one."""
 
-import base64
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,32 +184,6 @@ def test_an_unwrapped_push_with_a_bad_time_is_named() -> None:
 def test_what_is_no_traceparent_gives_no_trace(text: str) -> None:
     """A publisher's broken trace context is not stored."""
     assert parse_traceparent(text) is None
-
-
-def test_delivery_keys_tell_the_records_of_a_message_apart() -> None:
-    """Two records of one message are two deliveries; two copies of one record are one."""
-    message = wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}')
-    assert [message.delivery_key(0), message.delivery_key(1)] == ["7:0:0", "7:0:1"]
-    assert wrapped(b'{"messageId":"7","publishTime":"1970-01-01T00:00:00Z"}').delivery_key(1) == "7:0:1"
-
-
-def test_more_members_than_any_message_has_are_not_decoded() -> None:
-    """They would hold the event loop for half a second before the answer."""
-    members = b'"attributes":{' + b",".join(b'"%d":""' % number for number in range(200_000)) + b"}"
-    body = b'{"message":{"messageId":"1","publishTime":"2026-01-31T12:00:00Z",' + members + b"}}"
-    with pytest.raises(
-        EnvelopeError, match=r"^expected a Pub/Sub push body, but it has more members than any push message$"
-    ):
-        open_push({}, body)
-
-
-def test_attributes_full_of_quotes_are_taken_beside_much_data() -> None:
-    """What Pub/Sub allows is never too much, however it is written."""
-    attributes = ",".join(f'"a{number}":"{chr(92)}"{chr(92)}",[{{' + "," * 1_000 + '"' for number in range(100))
-    data = base64.b64encode(b"x" * 300_000).decode()
-    message = f'"messageId":"1","publishTime":"2026-01-31T12:00:00Z","data":"{data}","attributes":{{{attributes}}}'
-    body = f'{{"message":{{{message}}}}}'
-    assert len(open_push({}, body.encode()).attributes) == 100
 
 
 def test_as_many_quotes_as_attributes_can_hold_are_taken_and_one_more_is_not() -> None:

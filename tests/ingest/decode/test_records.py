@@ -35,7 +35,6 @@ def test_one_record_an_array_or_ndjson(data: bytes, content_type: str, count: in
     assert [row.index for row in rows] == list(range(count))
     assert rejects == []
     assert {row.id for row in rows} <= {"a"}
-    assert {row.id for row in rows} <= {"a"}
 
 
 def test_the_rows_of_a_message_share_its_envelope_and_have_keys_of_their_own() -> None:
@@ -178,12 +177,6 @@ def test_long_names_and_details_are_cut() -> None:
     assert rows == []
     assert reject.field == "k" * 300
     assert len(reject.detail) == 1_000
-
-
-def test_a_type_without_an_id_gives_rows_without_one() -> None:
-    """The id is None where the declaration names no field for it."""
-    (row,), _ = read(order(), Order)
-    assert row.id is None
 
 
 def test_more_rejects_than_a_message_may_have_are_one_that_says_how_far_it_was_read() -> None:

@@ -67,11 +67,6 @@ def test_a_seek_concerns_messages_that_reads_cannot_recognise(since_us: int, age
     assert not earlier.concerns(Message(key="http:x", data=b""))
 
 
-def test_without_a_declared_seek_there_is_no_look_up() -> None:
-    """So it costs nothing."""
-    assert copies_after_seek(Settings(), cast("QueryRunner", None), FakeClock()) is None
-
-
 @given(
     stored=st.dictionaries(st.integers(0, 30), st.integers(0, 40), max_size=20),
     late=st.sets(st.integers(0, 30)),

@@ -38,14 +38,3 @@ async def test_a_clock_that_stays_wrong_is_told_at_once(bench: Bench) -> None:
     await bench.clock.advance(CLOCK_PAUSE_S)
     assert await bench.submit(b"d") == Durable()
     assert bench.state() is SinkState.ACTIVE
-
-
-async def test_a_repair_waits_for_the_clock_too(bench: Bench) -> None:
-    """It needs a stamp like any other."""
-    bench.clock.doubt = "it jumped"
-    waiting = bench.submit(b"a", budget_s=5.0)
-    await bench.clock.advance(6)
-    assert isinstance(await waiting, Unavailable)
-    bench.clock.doubt = ""
-    await bench.clock.advance(1)
-    assert await bench.submit(b"b") == Durable()
