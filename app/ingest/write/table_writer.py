@@ -118,13 +118,12 @@ class Group(msgspec.Struct, frozen=True):
         return Group(slots, self.lateness)
 
     def halves(self) -> tuple["Group", "Group"]:
-        """Halve the group, between two messages if there are several. The larger half comes first."""
+        """Halve the group, between two messages if there are several."""
         slots = self.slots
         middle = len(slots) // 2
         between = [index for index in range(1, len(slots)) if slots[index - 1][0] is not slots[index][0]]
         cut = min(between, key=lambda index: abs(index - middle), default=middle)
-        larger, smaller = sorted((slots[cut:], slots[:cut]), key=len, reverse=True)
-        return self.of(larger), self.of(smaller)
+        return self.of(slots[cut:]), self.of(slots[:cut])
 
     def without(self, errors: Mapping[int, RowError]) -> dict[Pending, list[Slot]]:
         """Return the rows but those at these positions, by message."""
@@ -262,7 +261,7 @@ class TableWriter:
 
     def record_check(self, obstacle: TableCheck) -> None:
         """Record the result of a table check, made independently of appends; an obstacle stops the writer at once."""
-        idle = not (self._flows or self._late_groups or self._dispatcher.in_flight or len(self._dispatcher.waiting))
+        idle = not (self._flows or self._open_bytes)
         if (trip := self.health.record_check(obstacle, idle=idle)) is not None:
             fail(self._dispatcher.waiting.take_all(), trip.verdict)
 
@@ -352,7 +351,7 @@ class TableWriter:
                     if rest:
                         groups.append(group.of([slot for slots in rest.values() for slot in slots]))
                 case Split():
-                    groups += group.halves()  # the smaller half goes first
+                    groups += group.halves()
                 case Isolate():
                     self.health.refused(_name(group))
                     again.append(group)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.write.retry_policy import RETRY_MAX_S
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
+    RowsHeld,
     SinkState,
     Stored,
     Uncertain,
@@ -67,15 +69,29 @@ async def test_a_retry_has_another_key_exactly_where_the_attempt_was_late(
     assert bench.appender.batches == batches
 
 
-async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_another_key() -> None:
-    """What was given up may have left this process only now."""
+@pytest.mark.parametrize(("stopped_us", "stored"), [(40_000_000, b"a~late1"), (9_950_000, b"a")])
+async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_another_key(
+    stopped_us: int, stored: bytes
+) -> None:
+    """What was given up may have left this process only now; the pause itself does not count."""
     bench = fenced(GONE)
     waiting = bench.submit(b"a")
     await turns()
-    bench.clock._now_us += 40_000_000  # the time of day shows it, and no timer has rung
-    await bench.clock.advance(1)
+    bench.clock._now_us += stopped_us  # the time of day shows it, and no timer has rung
+    await bench.clock.advance(0.1)
     assert await waiting == Durable()
-    assert bench.appender.stored == [b"a~late1"]
+    assert bench.appender.stored == [stored]
+
+
+async def test_a_repair_that_lacks_a_column_waits_for_it() -> None:
+    """No delivery repeats its key, so it is not given up."""
+    bench = fenced(LATE, RowsHeld(frozenset({0}), "it lacks x"))
+    waiting = bench.submit(b"a")
+    await bench.clock.advance(RETRY_MAX_S - 0.1)
+    assert len(bench.appender.batches) == 2
+    await bench.clock.advance(0.2)
+    assert await waiting == Durable()
+    assert bench.appender.stored == [b"a", b"a~late1"]
 
 
 async def test_a_repair_waits_for_a_pause_to_end() -> None:
@@ -88,7 +104,7 @@ async def test_a_repair_waits_for_a_pause_to_end() -> None:
     assert len(bench.appender.batches) == 2
     await bench.clock.advance(6)
     assert bench.appender.stored == [b"a", b"a~late1"]
-    assert bench.state() is SinkState.ACTIVE
+    assert (bench.state(), bench.writer._open_bytes) == (SinkState.ACTIVE, 0)
 
 
 class Slow(ScriptedAppender):

@@ -1,10 +1,13 @@
 """The writer: group commit, one future a message, back-off, budgets, drain. Start reading here."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
-from app.ingest.verdict import Durable, Throttled, Unavailable
+from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
+from app.ingest.write.batching import Pending
+from app.ingest.write.table_writer import Group
 from app.stores.sink import RowError, RowsRefused, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
@@ -36,8 +39,36 @@ async def test_a_refused_row_without_anybody_to_take_it_makes_its_message_unavai
     """A row of the rejects table that is refused must not pass for stored; the others are."""
     bench = Bench(RowsRefused({0: RowError("bad")}))
     bad, good = bench.submit(b"a"), bench.submit(b"b")
-    assert isinstance(await bad, Unavailable)
+    assert await bad == Unavailable("the store refused the row: bad", 30.0)
     assert await good == Durable()
+
+
+async def test_a_rejection_that_is_not_durable_or_fails_is_its_messages_answer() -> None:
+    """Neither is acknowledged."""
+    down = Unavailable("the rejects are down", 7.0)
+
+    async def fail(_: Mapping[int, RowError]) -> Verdict:
+        raise ZeroDivisionError
+
+    bench = Bench(RowsRefused({0: RowError("bad"), 1: RowError("bad")}))
+    bench.rejects_verdict = down
+    told = bench.deliver("a", b"a"), bench.submit(b"b", reject=fail)
+    assert [*await asyncio.gather(*told)] == [down, Unavailable("the append was abandoned", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "halves"), [([1, 3], (1, 3)), ([3, 1], (3, 1)), ([1, 1, 4], (2, 4)), ([2, 2, 4], (4, 4)), ([5], (2, 3))]
+)
+async def test_a_group_is_halved_between_two_messages_near_its_middle(
+    sizes: list[int], halves: tuple[int, int]
+) -> None:
+    """Only a lone message is cut itself."""
+    new = asyncio.get_running_loop().create_future
+    messages = [Pending([b"r"] * size, 0, size, 0, None, None, new()) for size in sizes]
+    slots = [(message, index) for message in messages for index in range(len(message.rows))]
+    second, first = Group(slots, 1).halves()
+    assert ([*first.slots, *second.slots], first.lateness, second.lateness) == (slots, 1, 1)
+    assert (len(first.slots), len(second.slots)) == halves
 
 
 async def test_what_waits_for_the_store_is_bounded_in_bytes() -> None:

@@ -13,6 +13,7 @@ BELIEVED_S = BELIEVED_AFTER_US / 1_000_000
 
 async def test_a_jump_that_passes_holds_messages_up_and_costs_none(bench: Bench) -> None:
     """Nothing is appended meanwhile; then all of it is, and the state is over."""
+    await bench.clock.advance(100)
     bench.clock.doubt = "it jumped by +3600.0 s"
     waiting = [bench.submit(b"a"), bench.submit(b"b")]
     await bench.clock.advance(BELIEVED_S)
@@ -30,6 +31,7 @@ async def test_a_clock_that_stays_wrong_is_told_at_once(bench: Bench) -> None:
     first = bench.submit(b"a")
     await bench.clock.advance(BELIEVED_S + 2)
     assert await first == Unavailable("this instance cannot timestamp records: CLOCK_WRONG", CLOCK_PAUSE_S)
+    assert bench.writer.health.detail == "the newest timestamp is 3600.0 s ahead"
     assert isinstance(await bench.submit(b"b"), Unavailable)
     await bench.clock.advance(CLOCK_PAUSE_S)
     assert isinstance(await bench.submit(b"c"), Unavailable), "it is looked at again, and not waited for"
