@@ -18,13 +18,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     A query takes a tenth of a second of processor time there. So the short form tries each test on BigQuery with its
     first case, and all cases on DuckDB. What is decided above the stores it tries on DuckDB: a test that is marked so,
-    and all but the first of a file that is. The embedded store has one writer, and drops copies as they come:
-    it takes no part in tests whose rows are stored out of order.
+    and all but the first of a file that is; and behind a window, not on the lists without one. The embedded store has
+    one writer, and drops copies as they come: it takes no part in tests whose rows are stored out of order.
     """
     seen, further = set[object](), list[pytest.Item]()
     single = [item for item in items if item.get_closest_marker(OUT_OF_ORDER) and _engine(item) == "embedded"]
     deselect(config, items, single)
     for item in items:
+        if _engine(item) == "memory" and item.get_closest_marker(ABOVE_THE_STORES):
+            further.append(item)
         if isinstance(item, pytest.Function) and _engine(item) == "bigquery":
             item.fixturenames.insert(0, "local_bigquery")
             subject = item.module if item.get_closest_marker(ABOVE_THE_STORES) else item.function

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -13,6 +14,7 @@ from tests.contract.bigquery import BigQueryEngine
 from tests.contract.service import WINDOW, Client, Service, lasting_headers
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import RECORDS, REJECTS, T0_US, EmbeddedEngine, Engine
+from tests.long_form import long
 from tests.support.local_bigquery import Double
 
 _DATA: list[Any] = [
@@ -24,6 +26,16 @@ _DATA: list[Any] = [
     -0.0,
     {"n": {"n": {"n": []}}},
 ]
+ASKED: list[dict[str, str]] = [
+    {},
+    {"order": "desc"},
+    {"limit": "3"},
+    {"limit": "3", "order": "desc"},
+    {"format": "ndjson"},
+    {"until": "2023-11-14T22:13:20.000001Z"},
+    {"since": "2023-11-14T22:13:20.000003Z", "until": "2023-11-14T22:28:00Z"},
+]
+PATHS = ["id1?versions=all", "id1", "id4?versions=all", "nobody", "id1?limit=1"]
 _COPIES = [(T0_US + 20, "k1"), (T0_US + 21, "k1"), (T0_US + 1 + LOOKBACK_US, "k1")]
 
 
@@ -59,25 +71,13 @@ def clients(local_bigquery: Double, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("path", ["/v1/records", "/v1/rejects"])
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {},
-        {"order": "desc"},
-        {"limit": "3"},
-        {"limit": "3", "order": "desc"},
-        {"format": "ndjson"},
-        {"until": "2023-11-14T22:13:20.000001Z"},
-        {"since": "2023-11-14T22:13:20.000003Z", "until": "2023-11-14T22:28:00Z"},
-    ],
-    ids=lambda asked: "&".join(f"{name}={text}" for name, text in asked.items()),
-)
+@pytest.mark.parametrize("asked", [ASKED[0], *(pytest.param(each, marks=long) for each in ASKED[1:])], ids=urlencode)
 def test_pages_are_the_same(clients: list[Client], path: str, asked: dict[str, str]) -> None:
     """Field by field and header by header, cursors, entity tags and all."""
     _assert_same([client.get(path, params=WINDOW | asked) for client in clients])
 
 
-@pytest.mark.parametrize("path", ["id1", "id1?versions=all", "id4?versions=all", "nobody", "id1?limit=1"])
+@pytest.mark.parametrize("path", [PATHS[0], *(pytest.param(each, marks=long) for each in PATHS[1:])])
 def test_look_ups_are_the_same(clients: list[Client], path: str) -> None:
     """Of the latest version, of all of them, and of what is not there."""
     _assert_same([client.get(f"/v1/records/{path}") for client in clients])
