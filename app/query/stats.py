@@ -1,6 +1,6 @@
 """The routes `/v1/records/stats` and `/v1/rejects/stats`: numbers of rows by time bucket and group, as columns.
 
-Each request is one query. Its rows are the non-empty buckets; the others are filled in here.
+The rows that are read are the non-empty buckets; the others are filled in here.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from app.http.contract import JSON, OF_ALL, Answer, Contract, media
 from app.http.reading import weak_etag
 from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
 from app.query.answer.contract import NOT_MODIFIED, READ_PROBLEMS, Instant, Window, headers_of, served_window
+from app.query.read.buckets import BucketReader
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.read.feed import Feed
 from app.query.request.scan import queryable
@@ -25,7 +26,7 @@ from app.runtime.instants import to_text
 from app.schema.columns import Kind
 from app.schema.table import schema_version
 from app.schema.values import plain_decimal
-from app.stores.query import Condition, Statistics
+from app.stores.query import Condition
 
 # Above this, encoding the document would block the loop for too long: it takes 4 ms, and 0.2 s for 50,000 rows.
 _ROWS_AT_ONCE = 1_000
@@ -89,7 +90,7 @@ _ANSWER = Answer(
 )
 
 
-async def statistics(feed: Feed, request: StatsRequest) -> tuple[bytes, int | None]:
+async def statistics(reader: BucketReader, request: StatsRequest) -> tuple[bytes, int | None]:
     """Return the statistics that `request` asks for as JSON, and the bytes that the store read, if it reports them.
 
     Raises:
@@ -97,21 +98,10 @@ async def statistics(feed: Feed, request: StatsRequest) -> tuple[bytes, int | No
     """
     if not request.buckets.count:
         return _document(request, []), None
-    query = Statistics(
-        table=feed.table.name,
-        within=request.window,
-        lookback_us=feed.environment.lookback_us,
-        conditions=request.conditions,
-        by=request.by.path if request.by else None,
-        metrics=request.metrics,
-        first_us=request.buckets.first_us,
-        bucket_us=request.buckets.length_us,
-        max_groups=MAX_GROUPS,
-    )
-    found = await feed.runner.rows(query)
-    is_short = len(found.rows) <= _ROWS_AT_ONCE
-    body = _document(request, found.rows) if is_short else await asyncio.to_thread(_document, request, found.rows)
-    return body, found.bytes_processed
+    rows, size_bytes = await reader.rows(request)
+    if len(rows) <= _ROWS_AT_ONCE:
+        return _document(request, rows), size_bytes
+    return await asyncio.to_thread(_document, request, rows), size_bytes
 
 
 def _document(request: StatsRequest, rows: list[dict[str, Any]]) -> bytes:
@@ -177,6 +167,7 @@ class StatsEndpoint:
         self.path, self.responder, self._feed = path, responder, feed
         self.subject = queryable(feed.table, feed.environment.settings.query.max_window_days, only)
         self._fixed, self._version = FixedFilters(feed.table), schema_version(feed.table)
+        self._reader = BucketReader(feed, responder.cache_namespace)
 
     async def statistics(self, request: Ask) -> Response[bytes]:
         """Return the statistics that `request` asks for.
@@ -193,7 +184,7 @@ class StatsEndpoint:
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
-                body, size_bytes = await statistics(self._feed, asked)
+                body, size_bytes = await statistics(self._reader, asked)
             timing.add_bytes(size_bytes)
             return CachedAnswer("json", {}, body)
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from app.auth.grants import ALL_SCOPES, Principal
 from app.query.answer.conditional import CachedResponder
+from app.query.read.buckets import BucketReader
 from app.query.read.feed import Feed
 from app.query.read.reads import Reads
 from app.query.request.filters import parse_filters
@@ -111,7 +112,7 @@ class Readings:
         request = parse_stats_request(query, SUBJECT, self.now())
         fixed = parse_filters(SUBJECT.fields, self.fixed.items())
         request = msgspec.structs.replace(request, conditions=(*fixed, *request.conditions))
-        body, _ = self.engine.loop.run(statistics(self.feed, request))
+        body, _ = self.engine.loop.run(statistics(BucketReader(self.feed, lambda: "test"), request))
         found: dict[str, Any] = msgspec.json.decode(body)
         return found
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from app.query.read.buckets import BucketReader
 from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
 from app.query.request.scan import Now
@@ -39,7 +40,7 @@ async def ask(query: str, *rows: dict[str, Any], fixed: tuple[tuple[str, str], .
     feed = Feed(runner, READINGS, environment_of(FakeClock()))  # type: ignore[arg-type] # all that is used of one
     asked = parse_stats_request(query, SUBJECT, NOW)
     asked = msgspec.structs.replace(asked, conditions=(*parse_filters(SUBJECT.fields, fixed), *asked.conditions))
-    body, size_bytes = await statistics(feed, asked)
+    body, size_bytes = await statistics(BucketReader(feed, lambda: "test"), asked)
     assert size_bytes == (7 if runner.queries else None)
     return msgspec.json.decode(body), runner.queries
 

@@ -108,8 +108,9 @@ STATS_PARAMETERS: dict[str, Parameter] = {
         "The length of each bucket: an ISO 8601 duration of at least a second, such as `PT5M`, `PT1H` or "
         f"`P1D`; or `auto`, the shortest round duration that makes at most about {AUTO_BUCKETS - 1} buckets. At "
         f"most {MAX_BUCKETS} are allowed. Buckets are aligned to 1970-01-01T00:00:00Z: hours begin on the hour, "
-        "days at midnight UTC, weeks on Thursdays. The first may therefore begin before `since`; only records "
-        "of the window count.",
+        "days at midnight UTC, weeks on Thursdays. The window of a duration, such as `-PT1H`, therefore begins with a "
+        "bucket, if it has room for one. That of an instant begins there: only its records count, though the first "
+        "bucket may begin earlier.",
         "PT5M",
         TEXT,
         default="auto",
@@ -153,6 +154,13 @@ class StatsRequest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...] = _COUNT_ALONE
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def whole_buckets(self) -> TimeRange:
+        """The buckets that lie in the window from beginning to end."""
+        length_us = self.buckets.length_us
+        from_us = -(-self.window.from_us // length_us) * length_us
+        return TimeRange(from_us, max(from_us, self.window.to_us // length_us * length_us))
+
 
 def stats_parameters(fields: Mapping[str, FilterField]) -> dict[str, Parameter]:
     """Return STATS_PARAMETERS with the names of a table's `fields` as choices and examples."""
@@ -183,12 +191,14 @@ def parse_stats_request(query: str, subject: QueryableTable, now: Now) -> StatsR
     metrics = given.value("metric", lambda text: _metrics(subject, text))
     conditions, _ = subject.conditions(given)
     given.check()
-    is_given = is_instant(given.text("until"))
+    has_since, is_given = is_instant(given.text("since")), is_instant(given.text("until"))
+    if not has_since and 0 < buckets.length_us <= window.length_us:
+        window = TimeRange(buckets.first_us, window.to_us)
     is_at_horizon = until_us == edge_us and not is_given
     return StatsRequest(
         window=window,
         buckets=buckets,
-        is_fixed=is_instant(given.text("since")) and is_given,
+        is_fixed=has_since and is_given,
         is_open=until_us is None or until_us > edge_us or is_at_horizon,
         by=by,
         metrics=metrics,

@@ -1,0 +1,130 @@
+"""Read the rows of statistics: those of settled buckets once, and the rest of a window with each request.
+
+A bucket that ends before the horizon does not change. So a dashboard, which asks the same question about the time up to
+now every few seconds, pays for the newest buckets only; the window (app.stores.window) often has those, too.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from cachetools import TLRUCache
+
+from app.query.read.cache import CLOSED_TTL_S
+from app.query.read.feed import Feed
+from app.query.request.stats import MAX_GROUPS, StatsRequest
+from app.runtime.clock import MICROSECONDS
+from app.runtime.time_range import TimeRange
+from app.stores.query import Statistics
+from app.stores.source import Answer, Row
+
+MOST_ROWS = 8_000
+"""How many rows are kept of a table, of about 600 bytes each: more than the 6,000 of 120 buckets of 50 groups."""
+
+
+class _Kept(NamedTuple):
+    """The rows of the whole buckets of a range; `bucket` is a bucket's number since 1970.
+
+    Without `has_all_groups` there are none: which groups are the largest depends on the window. `due_us` (the clock's
+    `elapsed_us`) is when they are forgotten, as answers about closed windows are.
+    """
+
+    within: TimeRange
+    rows: Sequence[Row]
+    has_all_groups: bool
+    due_us: int
+
+
+class BucketReader:
+    """Reads the statistics of one table, and keeps the settled buckets of the latest questions.
+
+    `generation` changes with every erasure: what was kept before may count an erased record.
+    """
+
+    def __init__(self, feed: Feed, generation: Callable[[], str]) -> None:
+        self._feed, self._generation = feed, generation
+        self._elapsed_us = feed.environment.clock.elapsed_us
+        self._kept: TLRUCache[str, _Kept] = TLRUCache(
+            MOST_ROWS,
+            ttu=lambda _question, kept, _now_us: kept.due_us,
+            timer=self._elapsed_us,
+            getsizeof=lambda kept: 1 + len(kept.rows),
+        )
+
+    async def rows(self, request: StatsRequest) -> tuple[list[Row], int | None]:
+        """Return the rows of a request, as those of Statistics, and the bytes that the store read, if it reports them.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        window = request.window
+        if not request.is_open:  # the response cache has those
+            answer = await self._ask(request, window)
+            return answer.rows, answer.bytes_processed
+        whole, length_us = request.whole_buckets, request.buckets.length_us
+        question = repr((self._generation(), request.conditions, request.by, request.metrics, length_us))
+        kept = self._kept.get(question)
+        due_us = self._elapsed_us() + round(CLOSED_TTL_S * MICROSECONDS) if kept is None else kept.due_us
+        reused = _NOTHING if kept is None or not kept.has_all_groups else _common(kept.within, whole)
+        asked = (TimeRange(window.from_us, reused.from_us), TimeRange(reused.to_us, window.to_us))
+        parts = [part for part in asked if part.length_us > 0] if reused.length_us > 0 else [window]
+        answers = [await self._ask(request, part) for part in parts]
+        if reused.length_us > 0 and not all(map(_has_all_groups, answers)):
+            reused = _NOTHING
+            answers.append(await self._ask(request, window))
+        billed = [answer.bytes_processed for answer in answers if answer.bytes_processed is not None]
+        used = answers if reused.length_us > 0 else answers[-1:]
+        has_all_groups, first = all(map(_has_all_groups, used)), request.buckets.first_us // length_us
+        rows = [row | {"bucket": first + row["bucket"]} for answer in used for row in answer.rows]
+        if kept is not None:
+            rows += [row for row in kept.rows if row["bucket"] * length_us in reused]
+        settled = [row for row in rows if row["bucket"] * length_us in whole] if has_all_groups else []
+        self._keep(question, _Kept(whole, settled, has_all_groups, due_us))
+        rows = [row | {"bucket": row["bucket"] - first} for row in rows]
+        return _placed(rows) if request.by and has_all_groups else rows, sum(billed) if billed else None
+
+    def _keep(self, question: str, kept: _Kept) -> None:
+        self._kept.pop(question, None)
+        with suppress(ValueError):  # it is too much
+            self._kept[question] = kept
+
+    async def _ask(self, request: StatsRequest, part: TimeRange) -> Answer:
+        return await self._feed.runner.rows(
+            Statistics(
+                table=self._feed.table.name,
+                within=part,
+                lookback_us=self._feed.environment.lookback_us,
+                conditions=request.conditions,
+                by=request.by.path if request.by else None,
+                metrics=request.metrics,
+                first_us=request.buckets.first_us,
+                bucket_us=request.buckets.length_us,
+                max_groups=MAX_GROUPS,
+            )
+        )
+
+
+_NOTHING = TimeRange(0, 0)
+
+
+def _common(one: TimeRange, other: TimeRange) -> TimeRange:
+    return TimeRange(max(one.from_us, other.from_us), min(one.to_us, other.to_us))
+
+
+def _has_all_groups(answer: Answer) -> bool:
+    return not answer.rows or answer.rows[0].get("group_count", 0) <= MAX_GROUPS
+
+
+def _placed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the largest groups of several queries, in their places: as one query would return them."""
+    sizes = Counter[Any]()
+    for row in rows:
+        sizes[row["group_key"]] += row["records"]
+    largest = sorted(sizes, key=lambda key: (-sizes[key], key is not None, key))
+    places = {key: place for place, key in enumerate(largest[:MAX_GROUPS], start=1)}
+    return [
+        row | {"place": places[row["group_key"]], "group_count": len(sizes)}
+        for row in rows
+        if row["group_key"] in places
+    ]

@@ -1,0 +1,217 @@
+"""Statistics that are asked again and again: their settled buckets are read once, and the numbers stay the same."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.query.read.buckets import MOST_ROWS, BucketReader
+from app.query.read.feed import Feed
+from app.query.request.filters import parse_filters
+from app.query.request.stats import parse_stats_request
+from app.query.stats import statistics
+from app.runtime.instants import MINUTE_US, SECOND_US
+from app.stores.query import Deletion, Statistics
+from app.stores.source import QueryRunner
+from sluice.testing.clock import FakeClock
+from tests.contract.readings import READINGS, SUBJECT, Reading, Readings, Row
+from tests.contract.stores import T0_US, EmbeddedEngine
+from tests.contract.watched import Watched
+from tests.long_form import examples
+from tests.support.unwatched import environment_of
+
+HOUR_S = 3_600
+
+
+class Dashboard:
+    """Asks a store through one reader, which keeps what is settled; `read` are the ranges of its queries."""
+
+    def __init__(self, readings: Readings) -> None:
+        self.readings, self.generation = readings, 0
+        self._watched = Watched(readings.store.runner)
+        runner: QueryRunner = self._watched
+        self.feed = Feed(runner, READINGS, environment_of(readings.clock))
+        self.reader = BucketReader(self.feed, lambda: str(self.generation))
+
+    def ask(self, query: str) -> Any:
+        """Return the statistics of a query string; they are those that one query gives."""
+        request = parse_stats_request(query, SUBJECT, self.readings.now())
+        twin, _ = self.readings.engine.loop.run(statistics(BucketReader(self.feed, lambda: ""), request))
+        self._watched.queries.clear()
+        body, _ = self.readings.engine.loop.run(statistics(self.reader, request))
+        assert msgspec.json.decode(body) == msgspec.json.decode(twin), query
+        return msgspec.json.decode(body)
+
+    @property
+    def read_s(self) -> list[tuple[int, int]]:
+        """The ranges of the queries of the last question, in seconds after T0_US."""
+        found = []
+        for query in self._watched.queries:
+            assert isinstance(query, Statistics)
+            found.append(((query.within.from_us - T0_US) // SECOND_US, (query.within.to_us - T0_US) // SECOND_US))
+        return found
+
+
+@pytest.fixture(scope="module")
+def readings(engine: EmbeddedEngine) -> Iterator[Readings]:
+    """Give a store of readings."""
+    store = engine.loop.run(engine.open([READINGS]))
+    yield Readings(engine, store)
+    engine.loop.run(store.close())
+
+
+@pytest.fixture
+def dashboard(readings: Readings) -> Dashboard:
+    """Give a dashboard over an empty store."""
+    readings.clear()
+    return Dashboard(readings)
+
+
+def put(readings: Readings, *at_s: int, number: int = 1) -> None:
+    """Store a reading at each of these seconds after T0_US, and let them settle."""
+    start = readings.clock.now_us()
+    readings.put(
+        [Row(T0_US + each * SECOND_US, f"{start}-{index}", Reading(number=number)) for index, each in enumerate(at_s)]
+    )
+
+
+def test_a_settled_bucket_is_read_once(dashboard: Dashboard) -> None:
+    """What is asked every few seconds reads the newest bucket; a longer window what came before, too."""
+    question = "since=-PT10M&bucket=PT1M"
+    put(dashboard.readings, 0, 30, 130, 599)
+    dashboard.readings.settle(T0_US + 605 * SECOND_US)
+    first = dashboard.ask(question)
+    assert sum(first["series"][0]["values"]["count"]) == 4
+    put(dashboard.readings, 606, 607)
+    dashboard.readings.settle(T0_US + 610 * SECOND_US)
+    second = dashboard.ask(question)
+    assert dashboard.read_s == [(580, 610)]  # T0_US is 20 s past a minute
+    assert sum(second["series"][0]["values"]["count"]) == 6
+    dashboard.ask("since=-PT20M&bucket=PT1M")
+    assert dashboard.read_s == [(-620, -20), (580, 610)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"since={'2023-11-14T22:13:00Z'}&until={'2023-11-14T22:20:00Z'}&bucket=PT1M",
+        "since=-PT10M&bucket=PT1M&number=1",
+        "since=-PT10M&bucket=PT1M&metric=count,max:number",
+        "since=-PT10M&bucket=PT30S",
+        "since=-PT10M&bucket=PT1M&by=number",
+    ],
+)
+def test_another_question_is_read_whole(dashboard: Dashboard, query: str) -> None:
+    """Buckets belong to the conditions, metrics, group and length that they were computed with."""
+    put(dashboard.readings, 0, 599)
+    dashboard.readings.settle(T0_US + 605 * SECOND_US)
+    dashboard.ask("since=-PT10M&bucket=PT1M")
+    dashboard.ask(query)
+    ((from_s, to_s),) = dashboard.read_s
+    assert to_s - from_s >= 400
+
+
+def test_an_erasure_and_an_hour_forget_everything(dashboard: Dashboard) -> None:
+    """A record that was erased is not counted any more, and one that has expired for an hour at most."""
+    question, clock = "since=-PT10M&bucket=PT1M", dashboard.readings.clock
+    put(dashboard.readings, 0, 599)
+    dashboard.ask(question)
+    dashboard.ask(question)
+    assert dashboard.read_s == [(580, 599)]
+    dashboard.generation = 1
+    dashboard.ask(question)
+    assert dashboard.read_s == [(-20, 599)]
+    assert isinstance(clock, FakeClock)
+    dashboard.readings.engine.loop.run(clock.advance(HOUR_S))
+    dashboard.ask("since=-PT70M&until=now&bucket=PT1M")
+    assert len(dashboard.read_s) == 1
+
+
+def test_more_groups_than_an_answer_shows_are_read_whole(dashboard: Dashboard) -> None:
+    """Which of them are the largest depends on the whole window."""
+    for number in range(40):
+        put(dashboard.readings, 10, number=number)
+    dashboard.readings.settle(T0_US + 120 * SECOND_US)
+    question = "since=-PT2M&bucket=PT1M&by=number"
+    dashboard.ask(question)
+    for number in range(30, 60):
+        put(dashboard.readings, 121, number=number)
+    dashboard.readings.settle(T0_US + 130 * SECOND_US)
+    dashboard.ask(question)
+    for number in range(60, 120):
+        put(dashboard.readings, 131, number=number)
+    dashboard.readings.settle(T0_US + 135 * SECOND_US)
+    for _ in range(2):
+        dashboard.ask(question)
+    assert dashboard.read_s[-1][0] < 20
+
+
+def test_what_is_kept_is_bounded(dashboard: Dashboard) -> None:
+    """The question that was asked longest ago goes first."""
+    for at_s in range(0, 900, 10):
+        put(dashboard.readings, at_s)
+    for metric in ("count", "max:number", "min:number"):
+        for number in range(40):
+            dashboard.ask(f"since=-PT15M&bucket=PT10S&metric={metric}&number.gte=-{number}")
+    assert dashboard.reader._kept.currsize <= MOST_ROWS
+    dashboard.ask("since=-PT15M&bucket=PT10S&number.gte=0")
+    assert dashboard.read_s[0][0] < 0
+
+
+class _Step(NamedTuple):
+    """Records that come in, each so many seconds after the last one with this number, and then a question."""
+
+    rows: list[tuple[int, int]]
+    settles_s: int
+    erases: int | None
+    query: str
+
+
+_QUERIES = st.builds(
+    "&".join,
+    st.tuples(
+        st.sampled_from(["since=-PT3M", "since=-PT10M", "since=-PT1H", "since=2023-11-14T22:13:37Z"]),
+        st.sampled_from(["bucket=PT1M", "bucket=PT17S", "bucket=PT1H", "bucket=auto"]),
+        st.sampled_from(["by=number", "by=source", "heartbeat=exclude"]),
+        st.sampled_from(["metric=count", "metric=count,sum:number,max:number,p50:number"]),
+        st.sampled_from(["number.gte=2", "until=now", "until=-PT1M", "level.isnull=true"]),
+    ),
+)
+_STEPS = st.builds(
+    _Step,
+    rows=st.lists(st.tuples(st.integers(0, 90), st.integers(0, 3)), max_size=6),
+    settles_s=st.integers(0, 200),
+    erases=st.none() | st.none() | st.integers(0, 3),
+    query=_QUERIES,
+)
+
+
+@settings(max_examples=examples(120))
+@given(steps=st.lists(_STEPS, min_size=1, max_size=6))
+def test_the_numbers_are_those_of_one_query(readings: Readings, steps: list[_Step]) -> None:
+    """Whatever was asked before, however far the horizon moved, and whatever was erased in between."""
+    readings.clear()
+    dashboard, at_us, count = Dashboard(readings), T0_US + 2 * MINUTE_US, 0
+    for step in steps:
+        rows = list[Row]()
+        for after_s, number in step.rows:
+            at_us, count = at_us + after_s * SECOND_US + 1, count + 1
+            rows.append(Row(at_us, f"k{count}", Reading(number=number)))
+        readings.put(rows)
+        at_us += step.settles_s * SECOND_US
+        readings.settle(at_us)
+        if step.erases is not None:
+            _erase(readings, step.erases)
+            dashboard.generation += 1
+        dashboard.ask(step.query)
+
+
+def _erase(readings: Readings, number: int) -> None:
+    conditions = parse_filters(SUBJECT.fields, [("number", str(number))])
+    deletion = Deletion(
+        table=READINGS.name, first_us=T0_US - MINUTE_US, last_us=T0_US + HOUR_S * 24 * SECOND_US, conditions=conditions
+    )
+    readings.engine.loop.run(readings.store.eraser.delete(deletion))
