@@ -38,7 +38,7 @@ def resource_of(table: Table, **changed: Any) -> dict[str, Any]:
         "tableReference": {"projectId": "my-project", "datasetId": "events", "tableId": table.name},
         "type": "TABLE",
         "schema": {"fields": bigquery_schema(table)},
-        **LAYOUT.resource(),
+        **LAYOUT,
         **changed,
     }
 

@@ -9,7 +9,7 @@ import sqlglot
 
 from app.record import CANARY_PREFIX
 from app.settings.load import VARIABLES, Settings, load_settings
-from app.stores.bigquery.table_layout import LAYOUT
+from app.stores.bigquery.table_layout import LAYOUT, PARTITION_COLUMN, PARTITION_TYPE
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "infra" / "terraform"
@@ -100,15 +100,15 @@ def test_the_clocks_are_the_services_defaults() -> None:
 def test_the_tables_lie_as_the_service_expects() -> None:
     """Partitions and clustering are those of app/stores/bigquery/table_layout.py; columns are committed beside."""
     text = text_of("bigquery.tf")
-    assert f'partition_column = "{LAYOUT.partition_column}"' in text
-    assert re.search(rf'type +?= "{LAYOUT.partition_type}"', text)
-    assert LAYOUT.require_partition_filter
-    assert LAYOUT.clustering == (LAYOUT.partition_column,)
+    assert f'partition_column = "{PARTITION_COLUMN}"' in text
+    assert re.search(rf'type +?= "{PARTITION_TYPE}"', text)
+    assert LAYOUT["requirePartitionFilter"]
+    assert LAYOUT["clustering"] == {"fields": [PARTITION_COLUMN]}
     assert re.search(r"clustering +?= \[local.partition_column\]", text)
     for schema in ("table.schema.json", "rejects.schema.json"):
         assert f'{schema}"' in text + text_of("streams.tf")
         columns = {column["name"] for column in json.loads(text_of(schema))}
-        assert {LAYOUT.partition_column, *LAYOUT.clustering} <= columns
+        assert PARTITION_COLUMN in columns
 
 
 def simulated(tfvars: str) -> bytes:

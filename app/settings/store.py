@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.settings.fields import MIB, Count, Room, Seconds
+from app.settings.fields import MIB, Room, Seconds
 
 _BASE_URL = "^https?://[^/]+$"
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects, with the domain in old ids;
@@ -80,13 +80,6 @@ class StoreSettings(Room, frozen=True, kw_only=True):
             description="The URL of BigQuery's Storage API (gRPC); `https` and `http` differ as for the REST API.",
         ),
     ] = "https://bigquerystorage.googleapis.com"
-    bigquery_max_connections: Annotated[
-        Count,
-        Meta(
-            le=100,
-            description="The most connections for appends to one table; more than one is opened only under load.",
-        ),
-    ] = 4
     append_deadline_s: Annotated[Seconds, Meta(description="The time limit of one append attempt.")] = 10.0
     late_commit_margin_s: Annotated[
         float,

@@ -139,7 +139,7 @@ APPEND_CONNECTIONS = Instrument(
     name="sluice_append_connections",
     noun="connection",
     description="Open connections for appends, by table",
-    meaning="At `SLUICE_BIGQUERY_MAX_CONNECTIONS`, the connections limit the throughput.",
+    meaning="At four a table, the connections limit the throughput.",
     attributes=("table",),
 )
 IN_FLIGHT_MESSAGES = Instrument(

@@ -17,7 +17,7 @@ LOADS = ((10, 1), (100, 1), (1_000, 1), (10_000, 1), (10_000, 100), (100_000, 1)
 """Records a second, and how many of them are in a message."""
 USED, CONCURRENCY = 0.6, 400  # of a processor, so that a burst finds room; requests of an instance, by Terraform
 ACK_S = 0.1  # what BigQuery takes to acknowledge, at the slow end of what is reported
-CONNECTION_BYTES_PER_S, CONNECTIONS = 10_000_000, 4  # of an instance: SLUICE_BIGQUERY_MAX_CONNECTIONS
+CONNECTION_BYTES_PER_S, CONNECTIONS = 10_000_000, 4  # of an instance
 _RECORD_BYTES, _MONTH_S = 1_000, 30 * 86_400
 _INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
 

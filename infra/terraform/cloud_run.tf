@@ -207,7 +207,7 @@ resource "google_cloud_run_v2_service" "main" {
     # Every table can get so many connections from each instance, and streams in trouble do open them.
     precondition {
       condition     = !each.value.ingests || local.connections <= local.connection_quota
-      error_message = "instances.max lets ${each.value.name} open ${local.connections} connections for appends (${each.value.instances.max} instances, ${length(local.streams) + 1} tables, ${local.connections_per_table} each), and BigQuery takes ${local.connection_quota} in ${var.location}. Lower instances.max or SLUICE_BIGQUERY_MAX_CONNECTIONS (settings), or request more and say so in append_connections."
+      error_message = "instances.max lets ${each.value.name} open ${local.connections} connections for appends (${each.value.instances.max} instances, ${length(local.streams) + 1} tables, ${local.connections_per_table} each), and BigQuery takes ${local.connection_quota} in ${var.location}. Lower instances.max, or request more and say so in append_connections."
     }
 
     # Pushes move to a new service at once, and the sample would acknowledge messages and store nothing.

@@ -47,7 +47,7 @@ locals {
 
   # Connections for appends: how many the instances may open to all tables, and how many a location takes
   # (docs/performance.md, "Limits"). A service that only answers queries opens none.
-  connections_per_table = tonumber(lookup(var.settings, "SLUICE_BIGQUERY_MAX_CONNECTIONS", "4"))
+  connections_per_table = 4
   connections           = local.services[local.ingest_key].instances.max * ((length(local.streams) + 1) * local.connections_per_table + 1)
   connection_quota      = coalesce(var.append_connections, contains(["EU", "US"], upper(var.location)) ? 10000 : 1000)
 

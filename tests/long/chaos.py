@@ -36,7 +36,6 @@ SETTINGS = {
     "request_budget_s": "6",
     "ack_deadline_s": str(ACK_DEADLINE_S),
     "max_record_bytes": "1000000",
-    "bigquery_max_connections": "2",
 }
 _SMALL = {"max_batch_bytes": 3_000_000}
 

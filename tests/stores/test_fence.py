@@ -10,8 +10,8 @@ from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.query import Position
-from app.stores.sink import STALE_US, Fence, Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
-from app.stores.stamping import AttemptStamp, ClockTroubleError, LateCancellationError
+from app.stores.sink import Fence, Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
+from app.stores.stamping import AttemptStamp, LateCancellationError
 from sluice.testing.clock import FakeClock
 
 FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
@@ -106,27 +106,6 @@ async def test_either_clock_tells_that_time_has_passed(jump: str) -> None:
         clock._now_us += 40 * MICROSECONDS
     assert stamp.is_stale()
     assert stamp.judge(Stored()) == Stored(late=True)
-
-
-async def test_a_stamp_is_stale_after_a_second() -> None:
-    """Taken again it is not."""
-    clock = FakeClock()
-    stamp = stamped(clock)
-    first = stamp.take()
-    await clock.advance(STALE_US / MICROSECONDS - 0.1)
-    assert not stamp.is_stale()
-    await clock.advance(0.2)
-    assert stamp.is_stale()
-    assert int(stamp.take()) - int(first) >= STALE_US
-    assert not stamp.is_stale()
-
-
-def test_nothing_is_stamped_while_the_clock_is_in_doubt() -> None:
-    """It jumped since the attempt began."""
-    clock = FakeClock()
-    clock.doubt = "it jumped"
-    with pytest.raises(ClockTroubleError, match="it jumped"):
-        stamped(clock).take()
 
 
 def test_the_longest_keys_still_fit_a_cursor() -> None:

@@ -280,6 +280,7 @@ def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEn
 # One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
 # bytes in flight on it only wait. Several requests in flight hide the latency of each.
 MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
+MAX_CONNECTIONS = 4  # to a table of records; infra/terraform compares their number with BigQuery's quota
 # A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
 # connection carries one request at a time, so that the next end is about one request only.
 ALONE_US = 60 * MICROSECONDS

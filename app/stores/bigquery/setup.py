@@ -10,6 +10,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.connection import MAX_CONNECTIONS
 from app.stores.bigquery.eraser import BigQueryEraser
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
@@ -59,8 +60,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
 
     def appender(table: Table) -> StorageWriteAppender:
         if table.name not in appenders:
-            most = settings.store.bigquery_max_connections
-            appenders[table.name] = opened(table, monitors[table.name], most, announced()[0])
+            appenders[table.name] = opened(table, monitors[table.name], MAX_CONNECTIONS, announced()[0])
         return appenders[table.name]
 
     runner = BigQueryRunner(access, settings, clock, monitors)

@@ -23,31 +23,16 @@ import msgspec
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 
-PARTITION_COLUMN = "ingest_time"
+PARTITION_COLUMN, PARTITION_TYPE = "ingest_time", "HOUR"
+LAYOUT: dict[str, Any] = {
+    "timePartitioning": {"type": PARTITION_TYPE, "field": PARTITION_COLUMN},
+    "requirePartitionFilter": True,
+    "clustering": {"fields": [PARTITION_COLUMN]},
+}
+"""The layout of every table of the service, as members of the REST API's Table resource.
 
-
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """The partitions and the clustering of every table."""
-
-    clustering: tuple[str, ...] = (PARTITION_COLUMN,)
-    partition_column: str = PARTITION_COLUMN
-    partition_type: str = "HOUR"
-    require_partition_filter: bool = True
-
-    def resource(self) -> dict[str, Any]:
-        """Return the layout as members of the REST API's Table resource.
-
-        https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#Table
-        """
-        return {
-            "timePartitioning": {"type": self.partition_type, "field": self.partition_column},
-            "requirePartitionFilter": self.require_partition_filter,
-            "clustering": {"fields": list(self.clustering)},
-        }
-
-
-LAYOUT = Layout()
-"""The layout that a table of the service should have."""
+https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#Table
+"""
 
 
 # The JSON form keeps the names of legacy SQL for three of the types
@@ -189,10 +174,7 @@ def _layout_differences(live: Field) -> Iterator[Difference]:
     by_time, by_range = live.get("timePartitioning"), live.get("rangePartitioning")
     partitions = by_time or by_range or {}
     type_ = by_time.get("type", "DAY") if by_time else ("RANGE" if by_range else None)
-    expected, actual = (
-        _partitions(LAYOUT.partition_type, LAYOUT.partition_column),
-        _partitions(type_, partitions.get("field")),
-    )
+    expected, actual = _partitions(PARTITION_TYPE, PARTITION_COLUMN), _partitions(type_, partitions.get("field"))
     if actual.lower() != expected.lower():
         text = (
             f"The table has {actual}; the record type requires {expected}. This cannot be changed: recreate the table."
@@ -205,10 +187,10 @@ def _layout_differences(live: Field) -> Iterator[Difference]:
         )
         yield Difference("partitioning", text, "noted")
     clustering = [name.lower() for name in (live.get("clustering") or {}).get("fields") or ()]
-    if clustering != list(LAYOUT.clustering):
+    if clustering != [PARTITION_COLUMN]:
         text = (
             f"The table is clustered by {', '.join(clustering) or 'nothing'} and not by "
-            f"{', '.join(LAYOUT.clustering)}, so reads cost more: change it with Terraform, in place."
+            f"{PARTITION_COLUMN}, so reads cost more: change it with Terraform, in place."
         )
         yield Difference("clustering", text, "noted")
 

@@ -371,19 +371,6 @@ run "as_many_connections_as_a_region_takes_are_not" {
   }
 }
 
-run "fewer_connections_for_each_table_fit" {
-  command = plan
-
-  variables {
-    settings = { SLUICE_BIGQUERY_MAX_CONNECTIONS = "2" }
-  }
-
-  assert {
-    condition     = local.connections == 70
-    error_message = "The setting is what the instances obey."
-  }
-}
-
 run "a_multi_region_takes_ten_times_as_many" {
   command = plan
 

@@ -66,6 +66,6 @@ def _require_fit(place: TableAddress, table: Table, existing_table: bigquery.Tab
 def _declared(place: TableAddress, table: Table) -> bigquery.Table:
     reference = {"projectId": place.project, "datasetId": place.dataset, "tableId": table.name}
     schema = {"fields": bigquery_schema(table)}
-    resource = {"tableReference": reference, "schema": schema, **LAYOUT.resource()}
+    resource = {"tableReference": reference, "schema": schema, **LAYOUT}
     made: bigquery.Table = bigquery.Table.from_api_repr(resource)
     return made

@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 
 from app.stores.bigquery.connection import Connection, channel_options
-from app.stores.sink import Outcome, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import Outcome, Stored, Uncertain
 from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving.faults import EndStream, Fault, Refuse, Remark, in_turn, not_stored
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
@@ -98,14 +98,6 @@ async def test_only_an_end_that_speaks_of_one_of_several_requests_ends_for_one(
         assert connection.ends_for_one is blames
         if blames:
             assert {type(outcome) for outcome in outcomes} == {Uncertain}
-
-
-async def test_an_end_that_tells_of_the_schema_in_its_details_alone_blames_no_row() -> None:
-    """By its code and its text it would be a row that cannot be stored."""
-    async with connected() as (server, connection):
-        server.decide = lambda _: not_stored(EndStream("INVALID_ARGUMENT", "m", "SCHEMA_MISMATCH_EXTRA_FIELDS"))
-        told = await connection.append([row("a")], Unstamped())
-        assert told == SetupError(SinkState.SCHEMA_MISMATCH, "INVALID_ARGUMENT: m")
 
 
 @pytest.mark.parametrize(("margin_s", "timeout_ms"), [(0.001, 1_000), (5.0, 5_000), (60.0, 10_000)])

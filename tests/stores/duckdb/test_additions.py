@@ -84,23 +84,6 @@ async def test_columns_are_added_at_any_depth_and_older_rows_read_as_empty(
     }
 
 
-async def test_an_older_image_keeps_storing_in_the_file_of_a_newer_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its rows have NULL in the columns that it does not know, and nothing of the newer rows is lost."""
-    path = tmp_path / "data.duckdb"
-    await stored(path, LATER, JourneyLater(id="a", price=2.5, first=LegLater(gate=None, origin="JFK", tags=["t"])))
-    caplog.set_level(logging.INFO, "sluice.writer")
-    await stored(path, FIRST, Journey("b", Leg("LHR"), [Leg("CDG")]))
-    (line,) = [each.getMessage() for each in caplog.records]
-    assert line.endswith("empty in new rows: first.gate, first.tags, legs.gate, legs.tags, price, notes, stops, raw")
-    newer, older = await rows(path, LATER)
-    assert newer["price"] == 2.5
-    assert newer["first"] == {"origin": "JFK", "gate": None, "tags": ["t"]}
-    assert older["first"] == {"origin": "LHR", "gate": None, "tags": []}
-    assert older["price"] is None
-
-
 def test_a_process_that_is_killed_after_adding_leaves_a_file_that_opens(tmp_path: Path) -> None:
     """The additions are then only in the write-ahead log, which DuckDB must be able to replay without its functions."""
     path = tmp_path / "data.duckdb"

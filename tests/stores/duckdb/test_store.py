@@ -204,32 +204,6 @@ async def test_a_file_with_stamps_of_the_future_takes_no_rows_until_then(tmp_pat
     store.close()
 
 
-class Changed(msgspec.Struct, forbid_unknown_fields=True):
-    """What the default record might become."""
-
-    id: str
-    timestamp: str
-    extra: int
-
-
-def test_a_file_of_another_record_type_is_refused_with_the_differences(tmp_path: Path) -> None:
-    """The message names each column and the way out; the file is left as it was."""
-    path = tmp_path / "data.duckdb"
-    opened(path).close()
-    with pytest.raises(StoreError) as raised:
-        EmbeddedStore.open(str(path), (records_table(Changed), REJECTS), SystemClock())
-    text = str(raised.value)
-    for words in (
-        "records in",
-        "lacks the column extra",
-        "sluice migrate --dry-run",
-        "timestamp is TIMESTAMP, but declared as VARCHAR",
-        "SLUICE_DATA_PATH",
-    ):
-        assert words in text
-    opened(path).close()
-
-
 class Strict(msgspec.Struct, forbid_unknown_fields=True):
     """A record with one required field, and one that may be missing."""
 

@@ -1,4 +1,4 @@
-"""The statement of every shape of query, word for word, and that the embedded store runs it.
+"""The statement of every shape of query, word for word.
 
 After a change on purpose: `python -m tests.stores.sql.test_statement` writes the golden files anew.
 """
@@ -35,7 +35,6 @@ from app.stores.query import (
 )
 from app.stores.sql.statement import Statement, render, render_instants, render_look_up
 from tests.contract.readings import SUBJECT
-from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import RECORDS, REJECTS, T0_US
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -118,18 +117,6 @@ STATEMENTS = {shape: render(query) for shape, query in SHAPES.items()} | {
     "look_up_at_instants": render_look_up(_LOOK_UP, instants=[T0_US + 5, T0_US]),
 }
 TREES = {shape: sqlglot.parse_one(statement.sql, read="bigquery") for shape, statement in STATEMENTS.items()}
-_KEYS: dict[str, list[str]] = {
-    "records_asc_first": ["a", "b"],
-    "records_asc_after": ["b"],
-    "records_desc_first": ["b", "a"],
-    "records_desc_after": [],
-    "records_filtered": [],
-    "records_projected": ["a", "b"],
-    "records_without_canaries": ["a", "b"],
-    "records_look_up": ["b", "a"],
-    "records_look_up_filtered": ["b", "a"],
-    "rejects_asc_after": [],
-}
 
 
 @pytest.mark.parametrize("shape", STATEMENTS)
@@ -141,16 +128,6 @@ def test_the_text_is_the_golden_one(shape: str) -> None:
 def test_every_golden_file_is_of_a_shape() -> None:
     """No file outlives its query."""
     assert {path.stem for path in GOLDEN.glob("*.sql")} == set(STATEMENTS)
-
-
-@pytest.mark.parametrize("shape", _KEYS)
-def test_the_embedded_store_runs_it(shelf: Shelf, shape: str) -> None:
-    """Rendered for DuckDB and with its parameters bound, each query gives the rows after the given place."""
-    shelf.put([Put(T0_US, "a"), Put(T0_US + 1, "b")])
-    query = SHAPES[shape]
-    assert isinstance(query, RowQuery | LookUp)
-    rows = shelf.run(shelf.store.runner.rows(query)).rows
-    assert [row["delivery_key"] for row in rows] == _KEYS[shape]
 
 
 @pytest.mark.parametrize("shape", STATEMENTS)
