@@ -247,8 +247,8 @@ class DiskSpace:
         self._folder = None if path == ":memory:" or not min_free_bytes else Path(path).resolve().parent
         self._min_free_bytes = min_free_bytes
 
-    def shortage(self, size_bytes: int = 0) -> str | None:
-        """Return why `size_bytes` more must not be written, or None. Costs one system call, a microsecond or two."""
+    def shortage(self) -> str | None:
+        """Return why nothing more may be written, or None. Costs one system call, a microsecond or two."""
         if self._folder is None:
             return None
         try:
@@ -256,7 +256,7 @@ class DiskSpace:
         except OSError as error:
             return f"the data folder cannot be examined: {error.strerror}"
         free_bytes = disk.f_bavail * disk.f_frsize
-        if free_bytes >= self._min_free_bytes + size_bytes:
+        if free_bytes >= self._min_free_bytes:
             return None
         return f"the disk has {free_bytes // _MIB} MiB free, of which {self._min_free_bytes // _MIB} MiB are reserved"
 

@@ -1,7 +1,7 @@
 """Open the embedded store."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
@@ -12,6 +12,7 @@ from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.duckdb.eraser import EmbeddedEraser, Retention
 from app.stores.duckdb.file import EmbeddedLimits
+from app.stores.duckdb.source import prepare
 from app.stores.duckdb.store import EmbeddedStore
 
 _MIN_MEMORY_BYTES, _MAX_MEMORY_BYTES = 256 * 1024**2, 1024**3
@@ -45,7 +46,11 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         eraser=EmbeddedEraser(store),
         upkeep=lambda deleted: [
             Retention(store, tables, clock, settings.store.retention_days, deleted).run(),
-            *([store.prepare()] if "query" in settings.server.roles else []),
+            *(
+                [run_in_daemon_thread(partial(prepare, tables), "duckdb-prepare")]
+                if "query" in settings.server.roles
+                else []
+            ),
         ],
         close=close,
         system="duckdb",

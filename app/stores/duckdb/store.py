@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
-from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +18,6 @@ import msgspec
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, SECOND_US
-from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.file import (
     DEFAULT_LIMITS,
@@ -32,9 +30,9 @@ from app.stores.duckdb.file import (
     write_and_remove,
 )
 from app.stores.duckdb.recent_keys import RecentKeys, key_of
-from app.stores.duckdb.source import Queries, statement_of, to_duckdb
+from app.stores.duckdb.source import Queries, statement_of
 from app.stores.duckdb.table_layout import duckdb_insert, json_encoder, quote
-from app.stores.query import ArrowQuery, Deletion, Position, Query, RowQuery
+from app.stores.query import ArrowQuery, Deletion, Query
 from app.stores.sink import (
     Outcome,
     RowEncode,
@@ -337,23 +335,6 @@ class EmbeddedStore:
     def lookback_from_us(self) -> int:
         """Return the beginning of the look-back: a row appended now is no copy of an older one."""
         return self._clock.now_us() - self._limits.lookback_us
-
-    async def prepare(self) -> None:
-        """Render common queries: the first one loads SQLGlot, which takes a third of a second."""
-        for table in self._tables:
-            names = tuple(column.name for column in table.columns)
-            for descending, after in product((False, True), (None, Position(0, ""))):
-                page = RowQuery(
-                    table=table.name,
-                    within=TimeRange(0, 0),
-                    lookback_us=0,
-                    columns=names,
-                    descending=descending,
-                    after=after,
-                    limit=0,
-                    candidates=0,
-                )
-                await asyncio.to_thread(to_duckdb, self.statement(page).sql)
 
     def horizon_us(self, table: str) -> int:
         """Return the oldest stamp in flight, or else now: the store's settle time is 0."""

@@ -14,9 +14,9 @@ import msgspec
 
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
-from app.stores.duckdb.source import Queries, to_duckdb
+from app.stores.duckdb.source import Queries
 from app.stores.duckdb.table_layout import duckdb_type, quote
-from app.stores.query import IS_COPY, Originals, Position, RowQuery
+from app.stores.query import IS_COPY, Originals
 from app.stores.source import END_OF_STREAM
 from app.stores.sql.statement import Statement, render
 
@@ -147,16 +147,6 @@ class Database:
             self._connection.execute(f"CREATE TABLE {quote(keys_of(table.name))} (hash UHUGEINT, stamp TIMESTAMP)")
         self.queries = Queries(self._connection)
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="window")
-
-    def prepare(self) -> None:
-        """Render a common query, which imports SQLGlot: the first read need not wait for that."""
-        for table in self.tables.values():
-            names = tuple(column.name for column in table.columns)
-            page = RowQuery(
-                table=table.name, within=TimeRange(0, 0), lookback_us=0, columns=names, limit=0, candidates=0
-            )
-            for after in (None, Position(0, "")):
-                to_duckdb(statement_of(msgspec.structs.replace(page, after=after)).sql)
 
     def load(self, table: str) -> Load:
         """Begin to load rows of a table."""

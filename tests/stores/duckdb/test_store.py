@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import pytest
 
 from app.ingest.decode.envelope import Message
@@ -202,35 +201,6 @@ async def test_a_file_with_stamps_of_the_future_takes_no_rows_until_then(tmp_pat
     store = EmbeddedStore.open(str(path), (RECORDS, REJECTS), behind)
     assert "ahead of the machine's clock" in behind.trouble()
     store.close()
-
-
-class Strict(msgspec.Struct, forbid_unknown_fields=True):
-    """A record with one required field, and one that may be missing."""
-
-    id: str
-    note: str | None = None
-
-
-class Lax(msgspec.Struct, forbid_unknown_fields=True):
-    """The same record with the two the other way round."""
-
-    note: str
-    id: str | None = None
-
-
-@pytest.mark.parametrize(("first", "then"), [(Strict, Lax), (Lax, Strict)])
-def test_a_field_that_became_optional_or_required_is_a_difference(
-    tmp_path: Path, first: type[msgspec.Struct], then: type[msgspec.Struct]
-) -> None:
-    """A NULL would be refused at every append, or stand where the declaration has none: the start says so."""
-    path = str(tmp_path / "data.duckdb")
-    EmbeddedStore.open(path, [records_table(first)], SystemClock()).close()
-    with pytest.raises(StoreError) as raised:
-        EmbeddedStore.open(path, [records_table(then)], SystemClock())
-    required, optional = ("id", "note") if first is Strict else ("note", "id")
-    assert f"its column {required} is NOT NULL, but declared as NULLABLE" in str(raised.value)
-    assert f"its column {optional} is NULLABLE, but declared as NOT NULL" in str(raised.value)
-    EmbeddedStore.open(path, [records_table(first)], SystemClock()).close()
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
