@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 import pytest
 
+from sluice.testing.pace import patience_s
 from tests.long_form import IS_LONG
 from tests.raw_client import connected, many, peak_bytes, read_to_end, status
 from tests.support.process import Process, serving
@@ -32,7 +33,7 @@ async def service(
     limits = httpx.Limits(max_keepalive_connections=0)
     async with (
         serving(tmp_path / "sluice.duckdb", numbers, **settings) as (running, _),
-        httpx.AsyncClient(base_url=running.url, timeout=30, limits=limits) as fresh,
+        httpx.AsyncClient(base_url=running.url, timeout=patience_s(30), limits=limits) as fresh,
     ):
         yield running, fresh
 
