@@ -128,10 +128,12 @@ class Pipeline:
         self._prefix = "" if is_default else prefix_of(table.name)
         hasher = hasher_of(settings.store.pii_secret)
         self._reader = RecordReader(table, appenders[table.name].encoder, settings.ingest, hasher)
+        self.decode = self._reader.read_light
+        """Returns the rows and the rejects of a light message; None for any other."""
         self._clock, self._metrics = shared.environment.clock, shared.environment.metrics
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
         self.records, self._dedupe, self._heavy = shared.writers[table.name], shared.dedupe, shared.heavy
-        self._earlier, self._shares = shared.earlier, shared.shares
+        self.earlier, self._shares = shared.earlier, shared.shares
         self._on_canary = shared.on_canary if is_default else None
         self._rejects, self._encoder_of_rejects = shared.writers[REJECTS], appenders[REJECTS].encoder
         # Base64 makes the bytes a third longer, and the row has an envelope.
@@ -152,7 +154,7 @@ class Pipeline:
 
     def claim(self, message: Message, digest: str = "") -> Receipt | asyncio.Future[Receipt] | None:
         """Return the receipt of the first copy of `message`, now or later; None if there is none, and then `settle`."""
-        key = self._key(message)
+        key = (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
         known = self._dedupe.claim(key, digest)
         if known is not None:
             self._metrics.duplicate_messages[self.stream] += 1
@@ -167,12 +169,8 @@ class Pipeline:
         """Give `receipt` to all copies of a claimed message."""
         if self._shares is not None:
             self._shares.leave(self.stream, _size(message))
-        stored = receipt.verdict is DURABLE
-        self._dedupe.settle(self._key(message), receipt, stored=stored, weight=receipt.weight)
-
-    def decode(self, message: Message) -> Decoded | None:
-        """Return the rows and the rejects of a light message; None for any other."""
-        return self._reader.read_light(message)
+        key = (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
+        self._dedupe.settle(key, receipt, stored=receipt.verdict is DURABLE, weight=receipt.weight)
 
     async def decode_heavy(self, message: Message, allowance: Allowance) -> Decoded:
         """Return the rows and the rejects of a message that is not light, from the worker process."""
@@ -185,18 +183,14 @@ class Pipeline:
             raise NotDurableError(read)
         return read
 
-    def may_be_stored(self, message: Message) -> bool:
-        """Return whether the table may hold rows of `message` that reads would not recognise as copies."""
-        return self._earlier is not None and self._earlier.concerns(message)
-
     async def without_stored(self, message: Message, decoded: Decoded) -> Decoded:
         """Return what was decoded without the rows that the table holds."""
         rows = decoded.rows
-        if self._earlier is None or not rows:
+        if self.earlier is None or not rows or not self.earlier.concerns(message):
             return decoded
         keys = [message.delivery_key(index) for index in rows.indexes]
         try:
-            stored = await self._earlier.stored(self.stream, message, keys)
+            stored = await self.earlier.stored(self.stream, message, keys)
         except QueryError as error:
             raise NotDurableError(not_looked_up(error)) from None
         return msgspec.structs.replace(
@@ -217,7 +211,8 @@ class Pipeline:
         verdict = await self.records.submit(
             rows.encoded, allowance.deadline_us, reject_refused, message.span, key=message.key
         )
-        require_durable(verdict)
+        if verdict is not DURABLE:
+            require_durable(verdict)
         return refused
 
     def note(self, message: Message, decoded: Decoded, refused: Sequence[Reject] = ()) -> None:
@@ -255,7 +250,7 @@ class Pipeline:
             decoded = read = self.decode(message) or await self.decode_heavy(message, allowance)
             if check is not None:
                 check(decoded)
-            if self.may_be_stored(message):
+            if self.earlier is not None:
                 decoded = await self.without_stored(message, read)
             if decoded.rejects:
                 await self.reject(message, decoded, allowance)
@@ -278,9 +273,6 @@ class Pipeline:
         rejected = reject(0, reason, detail, raw=message.data)
         require_durable(await self._store_rejects(message, (rejected,), self.allowance()))
         return Receipt(DURABLE, (), (_without_bytes(rejected),))
-
-    def _key(self, message: Message) -> str:
-        return (UNROUTABLE_PREFIX if message.unroutable else self._prefix) + message.key
 
     async def _reject_refused(
         self,
@@ -311,10 +303,10 @@ class Pipeline:
     async def _store_rejects(self, message: Message, rejects: Sequence[Reject], allowance: Allowance) -> Verdict:
         """Store the rejects of one message."""
         stream, prefix = (None, UNROUTABLE_PREFIX) if message.unroutable else (self.stream, self._prefix)
-        if self._earlier is not None and self._earlier.concerns(message):
+        if self.earlier is not None and self.earlier.concerns(message):
             keys = [reject_keys(message, each, self.max_part_bytes, prefix=prefix) for each in rejects]
             try:
-                stored = await self._earlier.stored(REJECTS, message, [key for each in keys for key in each])
+                stored = await self.earlier.stored(REJECTS, message, [key for each in keys for key in each])
             except QueryError as error:
                 return not_looked_up(error)
             rejects = [each for each, own in zip(rejects, keys, strict=True) if not stored.issuperset(own)]

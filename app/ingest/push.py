@@ -103,7 +103,8 @@ class PushEndpoint:
             del named, body
             # 4. Choose the stream.
             stream, message = self._routed(message, route)
-            message = self._traced(message, headers, begun_us)
+            if self._tracing.follows(message.parent):
+                message = self._traced(message, headers, begun_us)
             del headers
             with _NOT_TRACED if message.span is None else _inside(message.span):
                 # 5. Drop a known copy: it is answered as the first one.
@@ -113,7 +114,7 @@ class PushEndpoint:
                         # 6. Decode: on the event loop if the message is light.
                         allowance = stream.allowance(holding)
                         decoded = stream.decode(message) or await stream.decode_heavy(message, allowance)
-                        if stream.may_be_stored(message):
+                        if stream.earlier is not None:  # a seek is declared
                             decoded = await stream.without_stored(message, decoded)
                         # 7. Store the rejects. Nothing is acknowledged without them.
                         if decoded.rejects:
@@ -129,7 +130,8 @@ class PushEndpoint:
                 elif isinstance(receipt, asyncio.Future):
                     receipt = await asyncio.shield(receipt)
                 # 9. Answer.
-                require_durable(receipt.verdict)
+                if receipt is not STORED:
+                    require_durable(receipt.verdict)
         finally:
             holding.release()
 
@@ -158,9 +160,7 @@ class PushEndpoint:
         return self._pipelines[route.stream], message
 
     def _traced(self, message: Message, headers: Headers, begun_us: int) -> Message:
-        """Return the message with a span, if its trace is recorded."""
-        if not self._tracing.follows(message.parent):
-            return message
+        """Return the message with the span of its processing."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         attributes: dict[str, str | int] = {
             names.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
