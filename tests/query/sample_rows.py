@@ -123,18 +123,3 @@ _ITEMS: dict[Kind, st.SearchStrategy[Any]] = {
         st.sampled_from([-1, 0, 2]),
     ),
 }
-
-
-def as_declared(columns: tuple[Column, ...], row: dict[str, Any]) -> dict[str, Any]:
-    """Return what a row is when it has the declared columns and fields, no more and no fewer."""
-    return {column.name: _declared(column, row.get(column.name)) for column in columns}
-
-
-def _declared(column: Column, value: Any) -> Any:
-    if column.mode is Mode.REPEATED:
-        return [_declared_item(column, item) for item in value or ()]
-    return None if value is None else _declared_item(column, value)
-
-
-def _declared_item(column: Column, value: Any) -> Any:
-    return as_declared(column.fields, value) if column.kind is Kind.STRUCT else value

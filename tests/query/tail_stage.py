@@ -51,11 +51,9 @@ class Sheet:
     async def learn_horizon(self) -> None:
         """Learn nothing: what is settled is known."""
 
-    def put(self, *stamps_us: int, settle: bool = True, text: str = "") -> list[Position]:
+    def put(self, *stamps_us: int, settle: bool = True) -> list[Position]:
         """Store a row at each of these instants after T0_US, and let them settle."""
         rows = [_row(T0_US + stamp_us, f"k{len(self.rows) + number}") for number, stamp_us in enumerate(stamps_us)]
-        for row in rows:
-            row["source"] = text
         self.rows = sorted(self.rows + rows, key=position_of)
         if self.number is not None:
             self.number += 1
@@ -162,20 +160,19 @@ class Stage:
         self.cache, turn = cache_of(self.clock), asyncio.Semaphore(MOST_READS)
         self.batches = TailBatches(feed, self.cache, lambda: str(self.generation), turn)
 
-    def listen(self, start: Position = BEGIN, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> Listener:
+    def listen(self, start: Position = BEGIN) -> Listener:
         """Return a new client that reads from `start` on."""
         listener = Listener(start)
-        self.connect(listener, fields, conditions)
+        self.connect(listener)
         return listener
 
-    def connect(self, listener: Listener, fields: str = "id", conditions: tuple[Condition, ...] = ()) -> None:
+    def connect(self, listener: Listener) -> None:
         """Let a client go on where it was."""
         scan = Scan(
             table=RECORDS.name,
             window=TimeRange(0, 0),
             horizon_us=T0_US,
-            columns=parse_fields(RECORDS.columns, fields),
-            conditions=conditions,
+            columns=parse_fields(RECORDS.columns, "id"),
         )
         place = listener.place
         scan = tail_scan(scan, place if place.delivery_key else self.batches.start(place), T0_US, 31 * DAY_US)

@@ -65,23 +65,6 @@ async def asked(cache: Cache, maker: Maker, count: int, ttl_s: float = 1.0) -> l
     return tasks
 
 
-@pytest.mark.parametrize("ttl_s", [0.0, 1.0])
-async def test_a_hundred_equal_requests_make_one_answer(cache: Cache, ttl_s: float) -> None:
-    """One made it, the others joined; another key is another answer."""
-    maker, other = Maker(), Maker()
-    tasks = await asked(cache, maker, 100, ttl_s)
-    another = asyncio.create_task(cache.shared("another key", ttl_s, other))
-    await turns()
-    maker.go.set()
-    other.go.set()
-    results = await asyncio.gather(*tasks)
-    assert (maker.calls, other.calls) == (1, 1)
-    assert [state for _, state in results] == ["miss"] + 99 * ["joined"]
-    assert all(answer == ANSWER for answer, _ in results)
-    assert await another == (ANSWER, "miss")
-    assert not cache._flights
-
-
 async def test_when_all_have_hung_up_the_query_is_given_up(cache: Cache) -> None:
     """The last one's request ends when the store has let go, and nothing is left behind."""
     maker = Maker()

@@ -90,16 +90,6 @@ async def test_a_read_that_ends_before_it_began_leaves_nothing_behind(steps: int
     assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
 
 
-async def test_a_cancelled_handler_is_no_stop() -> None:
-    """Who cancels the handler sees it cancelled."""
-    reads = Reads(FakeClock())
-    handler = asyncio.create_task(reads.run(REQUEST, answer_after(asyncio.Event())))
-    await turns()
-    handler.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await handler
-
-
 async def test_the_process_does_not_wait_for_a_store_that_never_answers() -> None:
     """The library's thread waits on; the process has ended, and its client was answered."""
     asked = asyncio.Event()

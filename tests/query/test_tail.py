@@ -2,9 +2,7 @@
 
 import pytest
 
-from app.query.request.filters import parse_filters
-from app.stores.query import Condition, Position
-from tests.contract.shelf import FIELDS
+from app.stores.query import Position
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 
@@ -12,11 +10,6 @@ from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 def at(stamp_us: int) -> Position:
     """Return the place before everything of an instant after T0_US."""
     return Position(T0_US + stamp_us, "")
-
-
-def source(text: str) -> tuple[Condition, ...]:
-    """Return the condition that the source is `text`."""
-    return parse_filters(FIELDS, [("source", text)])
 
 
 async def test_a_stream_begins_with_its_place_and_sends_records_as_they_settle(stage: Stage) -> None:
