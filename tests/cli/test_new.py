@@ -16,7 +16,6 @@ from sluice.__main__ import main
 from sluice.cli.new.origin import PLACEHOLDER, Origin, origin_of
 from sluice.cli.new.project import project_files
 from tests.test_terraform import simulated
-from tests.test_workflows import FOLDER
 
 ROOT = Path(__file__).parent.parent.parent
 ORIGIN = Origin(requirement="sluice @ git+https://github.com/shop/sluice@v0.1.0", owner="shop", ref="v0.1.0")
@@ -79,19 +78,6 @@ def line_of(argument: str, body: str) -> str | None:
     """Return the value of an argument on one line."""
     found = re.search(rf"^  {argument}\s*= (.*)$", body, re.MULTILINE)
     return found[1] if found else None
-
-
-def test_its_workflows_use_the_actions_that_ours_do() -> None:
-    """By the same hashes, so that what updates ours shows here what is old."""
-    ours = "".join(path.read_text() for path in FOLDER.glob("*.yml"))
-    for path, text in FILES.items():
-        if path.startswith(".github/"):
-            for used in re.findall(r"uses: ([\w-]+/[\w-]+@[0-9a-f]{40} # v\S+)", text):
-                assert used in ours
-    called = re.findall(r"uses: shop/sluice/\.github/workflows/(\w+\.yml)@v0\.1\.0", "".join(FILES.values()))
-    assert sorted(called) == ["deploy.yml", "infra.yml"]
-    for name in called:
-        assert "workflow_call" in (FOLDER / name).read_text()
 
 
 @pytest.mark.parametrize(

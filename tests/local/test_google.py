@@ -2,19 +2,15 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from google.api_core import exceptions
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.cloud.pubsub_v1.types import PublisherOptions
-from google.protobuf.duration_pb2 import Duration
-from google.pubsub_v1.types import PubsubMessage, Subscription
+from google.pubsub_v1.types import PubsubMessage
 
 from sluice.local import clients
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Draft
-from sluice.local.pubsub.subscription import SubscriptionSettings
 from tests.local.conftest import SUBSCRIPTION, TOPIC
 from tests.local.endpoint import TIMEOUT_S
 
@@ -93,31 +89,3 @@ async def test_publish_pull_acknowledge(
 
     await asyncio.to_thread(talk)
     assert subscribed.subscription(SUBSCRIPTION).backlog == 5
-
-
-async def test_refusals_have_the_status_of_the_real_service(
-    publisher: PublisherClient, subscriber: SubscriberClient, subscribed: Broker
-) -> None:
-    """NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION and UNIMPLEMENTED, each with a clear text."""
-    pushed = f"{SUBSCRIPTION}-2"
-    subscribed.create_subscription(SubscriptionSettings(name=pushed, topic=TOPIC, push_endpoint="http://x"))
-
-    def update(path: str, **fields: Any) -> None:
-        wanted = Subscription(name=SUBSCRIPTION, **fields)
-        subscriber.update_subscription(request={"subscription": wanted, "update_mask": {"paths": [path]}})
-
-    def talk() -> None:
-        with pytest.raises(exceptions.NotFound, match=f"topics/events-2 does not exist; topics: {TOPIC}"):
-            publisher.publish(f"{TOPIC}-2", b"a").result(TIMEOUT_S)
-        with pytest.raises(exceptions.InvalidArgument, match="the limit is 10000000"):
-            publisher._gapic_publish(topic=TOPIC, messages=[{"data": b"x" * 10_000_001}])
-        with pytest.raises(exceptions.FailedPrecondition, match="cannot be pulled"):
-            subscriber.pull(subscription=pushed, max_messages=1)
-        with pytest.raises(exceptions.InvalidArgument, match="must be 10 minutes to 31 days"):
-            update("message_retention_duration", message_retention_duration=Duration(seconds=599))
-        with pytest.raises(exceptions.MethodNotImplemented, match="cannot update filter"):
-            update("filter", filter="x")
-        with pytest.raises(exceptions.MethodNotImplemented):
-            subscriber.delete_subscription(subscription=SUBSCRIPTION)
-
-    await asyncio.to_thread(talk)

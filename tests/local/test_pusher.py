@@ -124,18 +124,6 @@ async def test_pushing_begins_when_the_endpoint_comes_up(push_broker: Broker, ca
             await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
 
 
-async def test_a_new_endpoint_is_used_at_once(
-    push_broker: Broker, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Changing the endpoint ends the minute-long pause the old one had earned."""
-    nowhere = f"http://127.0.0.1:{free_port()}/pubsub/push"
-    async with pushing(push_broker, nowhere, min_backoff_s=60, max_backoff_s=60):
-        publish(push_broker, 3)
-        await eventually(lambda: "connection" in caplog.text)
-        push_broker.update_subscription(NAME, {"push_endpoint": endpoint.url})
-        await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
-
-
 async def test_poison_goes_to_the_dead_letter_topic_and_the_rest_gets_through(
     push_broker: Broker, endpoint: Endpoint
 ) -> None:
@@ -204,11 +192,3 @@ def test_a_wrapped_push_has_the_service_s_shape() -> None:
         "subscription": NAME,
         "deliveryAttempt": 3,
     }
-
-
-def test_what_a_message_does_not_have_is_left_out() -> None:
-    """No data, attributes or ordering key: no such members; no dead-letter policy: no attempt."""
-    body = push_body(NAME, delivery(), with_attempt=False)
-    decoded = msgspec.json.decode(body)
-    assert set(decoded) == {"message", "subscription"}
-    assert set(decoded["message"]) == {"messageId", "message_id", "publishTime", "publish_time"}
