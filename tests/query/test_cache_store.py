@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.query.read.cache import ENTRY_BYTES, KEY_BYTES, BoundedMemoryStore
@@ -18,7 +18,13 @@ _STEPS = st.lists(
 )
 
 
+_EXPIRES_IN_1_S = [("set", "b", 0, 1), ("get", "b", 1, 0), ("wait", "b", 1, 0)]
+
+
 @given(steps=_STEPS)
+@example(steps=[("set", "a", 1, 9), ("set", "b", 2, 9), ("set", "a", _ROOM, 9), ("get", "a", 1, 0)])
+@example(steps=[("set", "a", 1, 9), ("set", "b", 2, 9), ("set", "a", 1, 0), ("get", "a", 1, 0)])
+@example(steps=[*(("set", key, 0, 9) for key in "acde"), *_EXPIRES_IN_1_S, ("set", "f", 0, 1)])
 async def test_the_memory_holds_what_was_used_last_and_never_too_much(steps: list[tuple[str, str, int, int]]) -> None:
     """As a plain list of what is alive says, from which the least recently used goes until there is room.
 
