@@ -22,7 +22,7 @@ from app.query.read.feed import Feed
 from app.query.request.scan import queryable
 from app.query.request.stats import MAX_GROUPS, StatsRequest, length_text, parse_stats_request, stats_parameters
 from app.query.routes import EndpointSpec
-from app.runtime.instants import to_text
+from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind
 from app.schema.table import schema_version
 from app.schema.values import plain_decimal
@@ -30,6 +30,7 @@ from app.stores.query import Condition
 
 # Above this, encoding the document would block the loop for too long: it takes 4 ms, and 0.2 s for 50,000 rows.
 _ROWS_AT_ONCE = 1_000
+_LONGEST_TTL_S = 60.0
 _COUNTS = ("count", "count_distinct")
 _encoder = msgspec.json.Encoder()
 
@@ -178,17 +179,23 @@ class StatsEndpoint:
         """
         timing = Timing(self.responder.clock)
         query = request.scope["query_string"].decode("latin-1")
-        await self._feed.learn_horizon()
-        asked = parse_stats_request(query, self.subject, self._feed.now())
-        asked = msgspec.structs.replace(asked, conditions=self._fixed.added_to(asked.conditions, request))
+        asked = self._parsed(request, query)
 
         async def make() -> CachedAnswer:
             with timing.stage("store"):
-                body, size_bytes = await statistics(self._reader, asked)
+                newest = asked
+                if asked.is_open:  # only now, as it may take a query
+                    await self._feed.learn_horizon()
+                    newest = self._parsed(request, query)
+                body, size_bytes = await statistics(self._reader, newest)
             timing.add_bytes(size_bytes)
             return CachedAnswer("json", {}, body)
 
         return await self.responder.response(request, self._cache_key(asked, query), timing, make)
+
+    def _parsed(self, request: Ask, query: str) -> StatsRequest:
+        asked = parse_stats_request(query, self.subject, self._feed.now())
+        return msgspec.structs.replace(asked, conditions=self._fixed.added_to(asked.conditions, request))
 
     def _cache_key(self, asked: StatsRequest, query: str) -> CacheKey:
         decided_by = (self.responder.cache_namespace(), self.path, self._version)
@@ -196,9 +203,11 @@ class StatsEndpoint:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             etag = weak_etag(REVISION, *decided_by, repr(asked))
             return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
-        version = repr(self._feed.version())
-        key = as_key(*decided_by, repr(asked.conditions), query, version)
-        return CacheKey(key=key, etag=None, ttl_s=self._feed.runner.open_ttl_s)
+        version, ttl_s = self._feed.version(), self._feed.runner.open_ttl_s
+        if version is None:  # each look at the open bucket is billed: one for each bucket, as a plot shows no more
+            ttl_s = max(ttl_s, min(asked.buckets.length_us / SECOND_US, _LONGEST_TTL_S))
+        key = as_key(*decided_by, repr(asked.conditions), query, repr(version))
+        return CacheKey(key=key, etag=None, ttl_s=ttl_s)
 
 
 def stats_contract(endpoint: StatsEndpoint) -> Contract:

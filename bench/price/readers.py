@@ -2,13 +2,20 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
+from app.auth.grants import LOCAL_PRINCIPAL
+from app.query.answer.conditional import CachedResponder
+from app.query.read.cache import Cache, open_store
 from app.query.read.feed import Budget, Feed
 from app.query.read.page import Page
+from app.query.read.reads import Reads
 from app.query.request.scan import parse_scan, queryable
+from app.query.stats import StatsEndpoint
 from app.record import Record
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_text
 from app.runtime.time_range import TimeRange
@@ -79,6 +86,8 @@ class Stage:
             self.store, self.database, self.clock, lookback_us=self.lookback_us, erasures=lambda: 0, reads=Counter()
         )
         self.feed = Feed(Window(self.store, self.database, self.loader), RECORDS, environment_of(self.clock, settings))
+        cache = Cache(open_store(limits, self.clock), self.clock, max_entry_bytes=limits.cache_max_bytes)
+        self.responder = CachedResponder(self.feed.environment, cache, Reads(self.clock), lambda: "")
         self.read = 0
 
     async def page(self, **asked: object) -> Page:
@@ -157,6 +166,21 @@ async def dashboard(way: Way, rows_per_s: int) -> Price:
     return stage.price((looks - 1) * 5)
 
 
+async def statistics(way: Way, rows_per_s: int) -> Price:
+    """Return what one pays who looks at counts of the last hour every five seconds, half a minute a bucket."""
+    stage = Stage(way, rows_per_s)
+    endpoint = StatsEndpoint("/v1/records/stats", stage.feed, stage.responder)
+    request: Any = SimpleNamespace(method="GET", headers={}, scope={"query_string": b"", "state": {}})
+    request.state = SimpleNamespace(principal=LOCAL_PRINCIPAL)
+    for look in range(1 + 12 * 5):
+        if look == 1:
+            stage.store.billed = 0
+        await stage.clock.advance(5)
+        await endpoint.statistics(request)
+    stage.read = rows_per_s * 5 * 60  # what was stored meanwhile
+    return stage.price(5 * 60)
+
+
 async def walk(way: Way, rows_per_s: int) -> Price:
     """Return what a walk of yesterday pays, by pages: of its first minute, or of fewer seconds where rows are dense."""
     stage = Stage(way, rows_per_s)
@@ -202,6 +226,7 @@ READERS: dict[str, Callable[[Way, int], Awaitable[Price]]] = {
     "a follower, rows clustered within 10 s": lambda way, rate: followers(_clustered(way, 10), rate, 1),
     "a follower, within five minutes": lambda way, rate: followers(_clustered(way, 300), rate, 1),
     "a dashboard, every 5 s": dashboard,
+    "statistics of an hour, every 5 s": statistics,
     "a walk of a day": walk,
     "an export of each hour": export,
     "an id of a minute ago": lambda way, rate: look_up(way, rate, YOUNG_US),

@@ -14,10 +14,13 @@ from app.query.request.filters import parse_filters
 from app.query.request.stats import parse_stats_request
 from app.query.stats import statistics
 from app.runtime.instants import MINUTE_US, SECOND_US
+from app.settings.load import Settings
 from app.stores.query import Deletion, Statistics
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
+from tests.contract.application import application, query_application
 from tests.contract.readings import READINGS, SUBJECT, Reading, Readings, Row
+from tests.contract.service import Client
 from tests.contract.stores import T0_US, EmbeddedEngine
 from tests.contract.watched import Watched
 from tests.long_form import examples
@@ -128,6 +131,27 @@ def test_an_erasure_and_an_hour_forget_everything(dashboard: Dashboard) -> None:
     dashboard.readings.engine.loop.run(clock.advance(HOUR_S))
     dashboard.ask("since=-PT70M&until=now&bucket=PT1M")
     assert len(dashboard.read_s) == 1
+
+
+class _Billed(Watched):
+    """A store that does not know of new rows, so that each look is a query."""
+
+    def version(self, table: str) -> int | None:
+        return None
+
+
+def test_where_looks_are_billed_there_is_one_for_each_bucket(dashboard: Dashboard) -> None:
+    """A plot shows no more; whoever asks for shorter buckets pays for more looks."""
+    engine, clock, runner = dashboard.readings.engine, dashboard.readings.clock, dashboard.readings.store.runner
+    assert isinstance(clock, FakeClock)
+    routes = query_application(_Billed(runner), clock, Settings(), records=READINGS).routes
+    client = Client(engine, application(routes))
+    for bucket, lasts_s in (("PT20S", 20), ("PT1H", 60)):
+        looks = []
+        for pause_s in (0, lasts_s - 1, 2):
+            engine.loop.run(clock.advance(pause_s))
+            looks.append(client.get("/v1/records/stats", params={"bucket": bucket}).headers["sluice-cache"])
+        assert looks == ["miss", "hit", "miss"]
 
 
 def test_more_groups_than_an_answer_shows_are_read_whole(dashboard: Dashboard) -> None:
