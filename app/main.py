@@ -12,7 +12,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 
 from app.asgi import Instance, Sluice, lifespan
 from app.auth.key_set import Fetch
-from app.auth.rate_limit import add_rate_limit_headers
+from app.auth.limits import add_rate_limit_headers
 from app.auth.setup import AuthService
 from app.environment import Environment
 from app.health.canary import CanaryWatch

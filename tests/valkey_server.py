@@ -115,5 +115,5 @@ def hurried_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 def valkey_server(hurried_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> ValkeyServer:
     """Give the test an empty server of its own, which is waited for until it answers or refuses to."""
     monkeypatch.setattr("app.runtime.valkey.TIMEOUT_S", PATIENT_S)
-    monkeypatch.setattr("app.auth.rate_limit.ANSWER_WITHIN_S", PATIENT_S)
+    monkeypatch.setattr("app.auth.limits.ANSWER_WITHIN_S", PATIENT_S)
     return hurried_valkey

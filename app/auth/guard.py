@@ -8,10 +8,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.auth.byte_budget import ByteBudget
 from app.auth.grants import LOCAL_PRINCIPAL, Granted, Principal, Scope, is_key, key_hash
 from app.auth.grants_file import GrantsReloader
-from app.auth.rate_limit import RateLimit
+from app.auth.limits import ByteBudget, RateLimit
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier, bearer_token
 from app.http.contract import OF_ALL, OF_DEFAULT, STREAM

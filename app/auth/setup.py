@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar
 
-from app.auth.byte_budget import ByteBudget
 from app.auth.grants import CheckFilters, GrantRules
 from app.auth.grants_file import LOOK_EVERY_S, GrantsReloader
 from app.auth.guard import Callers, Guard, Identify, api_guard, document_guard
 from app.auth.key_set import Fetch, KeySet, key_fetcher
-from app.auth.rate_limit import RateLimit, RequestCount
+from app.auth.limits import ByteBudget, RateLimit, RequestCount
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenPolicy, TokenVerifier
 from app.environment import Environment

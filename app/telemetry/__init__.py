@@ -9,8 +9,7 @@ logged                   logs                 JSON lines or readable ones; a rep
                          redaction            without payloads and tokens
 exported                 prometheus           `GET /metrics`
                          otlp_metrics         the numbers, through OpenTelemetry's SDK
-                         exporters            the receivers: Cloud Trace, OTLP; what Google's endpoint demands
-                         providers            started with the process, flushed at its end
+                         providers            the receivers (Cloud Trace, OTLP), from start to the flush at the end
 
 Measuring only adds to plain numbers, which are read on collection. Spans are created only for recorded traces.
 """

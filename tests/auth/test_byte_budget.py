@@ -6,8 +6,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.auth.byte_budget import ByteBudget, context_of_the_payer
 from app.auth.grants import ALL_SCOPES, Principal
+from app.auth.limits import ByteBudget, context_of_the_payer
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import DAY_US

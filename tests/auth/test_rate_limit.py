@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.auth.rate_limit import ANSWER_WITHIN_S, RequestCount
+from app.auth.limits import ANSWER_WITHIN_S, RequestCount
 from app.runtime.valkey import connect
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s

@@ -3,8 +3,8 @@
 import pytest
 
 from app.settings.load import SettingsError
-from app.telemetry.exporters import resource_attributes
 from app.telemetry.instruments import CATALOGUE
+from app.telemetry.providers import resource_attributes
 from sluice.testing.service import GOOD, Service, running
 from tests.support.process import free_port
 from tests.telemetry.cloud_servers import CloudServer

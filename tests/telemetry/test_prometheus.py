@@ -58,7 +58,7 @@ async def test_every_metric_can_be_scraped(
 async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """With Cloud Monitoring alone there is no such route, in the document neither."""
     told: dict[str, Any] = {"metrics": ("cloud",), **AT_GOOGLE}
-    monkeypatch.setattr("app.telemetry.providers.metric_exporters", lambda _: [])
+    monkeypatch.setattr("app.telemetry.providers._metric_exporters", lambda _: [])
     async with running(SETTINGS.replace(**told)) as service:
         assert (await service.client.get("/metrics")).status_code == 404
         assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]

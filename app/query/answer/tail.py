@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 from litestar import Response
 
-from app.auth.byte_budget import context_of_the_payer
+from app.auth.limits import context_of_the_payer
 from app.auth.read_slots import ReadSlots, leave
 from app.http.contract import Answer, Contract, media
 from app.http.problems import ProblemError

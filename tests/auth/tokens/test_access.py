@@ -6,12 +6,11 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 
-from app.auth.byte_budget import ByteBudget
 from app.auth.grants import LOCAL_PRINCIPAL, GrantRules, Principal
 from app.auth.grants_file import GrantsReloader
 from app.auth.guard import Callers, api_guard
 from app.auth.key_set import KeySet
-from app.auth.rate_limit import RateLimit, RequestCount
+from app.auth.limits import ByteBudget, RateLimit, RequestCount
 from app.auth.read_slots import ReadSlots
 from app.auth.tokens import TokenVerifier
 from app.http.problems import EXCEPTION_HANDLERS

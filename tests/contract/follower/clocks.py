@@ -5,7 +5,7 @@ from app.settings.load import Settings
 from sluice.testing.clock import FakeClock
 from tests.contract.stores import T0_US
 
-# As tight as the settings may be (app/settings/rules.py): with one second less, commits would be missed.
+# As tight as the settings may be (app/settings/load.py): with one second less, commits would be missed.
 SETTINGS = Settings().replace(settle_s=22.0, append_deadline_s=10.0, late_commit_margin_s=10.0, clock_skew_s=2.0)
 SETTLE_US = round(SETTINGS.store.settle_s * SECOND_US)
 LATEST_COMMIT_US = round((SETTINGS.store.append_deadline_s + SETTINGS.store.late_commit_margin_s) * SECOND_US)
