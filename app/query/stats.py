@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from app.http.contract import JSON, OF_ALL, Answer, Contract, media
 from app.http.reading import weak_etag
-from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, FixedFilters, Timing, as_key
+from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, Timing, as_key
 from app.query.answer.contract import NOT_MODIFIED, READ_PROBLEMS, Instant, Window, headers_of, served_window
 from app.query.read.buckets import BucketReader
 from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
@@ -167,7 +167,7 @@ class StatsEndpoint:
     def __init__(self, path: str, feed: Feed, responder: CachedResponder, only: tuple[Condition, ...] = ()) -> None:
         self.path, self.responder, self._feed = path, responder, feed
         self.subject = queryable(feed.table, feed.environment.settings.query.max_window_days, only)
-        self._fixed, self._version = FixedFilters(feed.table), schema_version(feed.table)
+        self._version = schema_version(feed.table)
         self._reader = BucketReader(feed, responder.cache_namespace)
 
     async def statistics(self, request: Ask) -> Response[bytes]:
@@ -195,7 +195,8 @@ class StatsEndpoint:
 
     def _parsed(self, request: Ask, query: str) -> StatsRequest:
         asked = parse_stats_request(query, self.subject, self._feed.now())
-        return msgspec.structs.replace(asked, conditions=self._fixed.added_to(asked.conditions, request))
+        conditions = self.subject.restricted(asked.conditions, request.state.principal)
+        return msgspec.structs.replace(asked, conditions=conditions)
 
     def _cache_key(self, asked: StatsRequest, query: str) -> CacheKey:
         decided_by = (self.responder.cache_namespace(), self.path, self._version)

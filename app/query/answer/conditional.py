@@ -1,4 +1,4 @@
-"""What all responses of the query side share: the caller's fixed filters, caching, and the headers for both."""
+"""What all responses of the query side share: caching, and the headers for it."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -7,20 +7,13 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from app.auth.grants import Principal
 from app.environment import Environment
-from app.http.problems import ProblemError
 from app.http.reading import VARY, has_current, keeping_headers, read_response
 from app.query.read.cache import Cache, CachedAnswer
 from app.query.read.instrumented_source import cache_state
 from app.query.read.reads import Reads
-from app.query.request.filters import parse_filters
 from app.query.request.parameters import MEDIA_TYPES
 from app.runtime.clock import Clock
-from app.schema.columns import Role, flat
-from app.schema.filters import filter_table
-from app.schema.table import Table
-from app.stores.query import Condition
 from app.telemetry import attributes as names
 from app.telemetry.tracing import current_span
 
@@ -134,30 +127,6 @@ def cost_headers(timing: Timing, state: str) -> dict[str, str]:
     if timing.bytes_processed is not None:
         headers["Sluice-Bytes-Processed"] = str(timing.bytes_processed)
     return headers
-
-
-class FixedFilters:
-    """Knows what the grant of a caller says about filters on one table."""
-
-    def __init__(self, table: Table) -> None:
-        self._fields = filter_table(table)
-        self._hashed = {path for path, column in flat(table.columns) if Role.HASH in column.roles}
-
-    def added_to(self, conditions: tuple[Condition, ...], request: Ask, *paths: str) -> tuple[Condition, ...]:
-        """Return the conditions of a request with those of its caller, which were validated when grants were read.
-
-        `paths` are fields that the request looks up besides.
-
-        Raises:
-            ProblemError: forbidden, because a field is hashed and the grant has `hashed_filters` = false.
-        """
-        principal: Principal = request.state.principal
-        asked = {*paths, *(condition.path for condition in conditions)}
-        refused = [] if principal.hashed_filters else sorted(self._hashed & asked)
-        if refused:
-            detail = f"{principal.name} may not filter by or look up {', '.join(refused)}: the values are hashed"
-            raise ProblemError("forbidden", detail)
-        return (*conditions, *parse_filters(self._fields, principal.filters))
 
 
 def as_key(*parts: str) -> str:

@@ -18,7 +18,6 @@ from app.query.answer.conditional import (
     Ask,
     CachedResponder,
     CacheKey,
-    FixedFilters,
     Timing,
     as_key,
     cost_headers,
@@ -70,7 +69,6 @@ class PageEndpoint:
         self.path, self.feed, self._exports, self._responder = path, feed, exports, responder
         self._clock, self._settings = feed.environment.clock, feed.environment.settings.query
         self.subject = queryable(feed.table, self._settings.max_window_days, only)
-        self._fixed = FixedFilters(feed.table)
         self._version = schema_version(feed.table)
 
     async def page(self, request: Ask) -> Response[Any]:
@@ -104,7 +102,7 @@ class PageEndpoint:
         query = request.scope["query_string"].decode("latin-1")
         accept = ",".join(request.headers.getall("accept", []))
         scan = parse_scan(query, self.subject, self.feed.now(), accept)
-        conditions = self._fixed.added_to(scan.conditions, request)
+        conditions = self.subject.restricted(scan.conditions, request.state.principal)
         if scan.may_grow and self.feed.runner.learn_horizon is not None:
             await self.feed.learn_horizon()
             scan = scan.at(self.feed.now())

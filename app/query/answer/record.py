@@ -7,7 +7,7 @@ from app.http import paths
 from app.http.contract import JSON, Answer, Contract, Named, media, object_schema
 from app.http.problems import ProblemError
 from app.http.reading import read_response
-from app.query.answer.conditional import FRESH, Ask, FixedFilters, Timing, cost_headers
+from app.query.answer.conditional import FRESH, Ask, Timing, cost_headers
 from app.query.answer.contract import READ_PROBLEMS, headers_of, row_schema
 from app.query.answer.encoders import ServedRows
 from app.query.read.feed import Feed
@@ -35,7 +35,6 @@ class RecordEndpoint:
         self._feed, self._id, self._clock = feed, id_column, feed.environment.clock
         self._subject = queryable(feed.table, settings.query.max_window_days)
         self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
-        self._fixed = FixedFilters(self.table)
 
     async def record(self, request: Ask) -> Response[bytes]:
         """Return the record whose id is in the path: freshly read, including rows that are not settled yet.
@@ -49,7 +48,7 @@ class RecordEndpoint:
         all_versions = given.value("versions") == "all"
         columns, (conditions, _) = read_fields(given, self.table.columns), self._subject.conditions(given)
         given.check()
-        conditions = self._fixed.added_to(conditions, request, self._id.name)
+        conditions = self._subject.restricted(conditions, request.state.principal, self._id.name)
         text = paths.id_in_path(request.scope)
         record_id = read_id(self._id, text)
         if record_id is None:

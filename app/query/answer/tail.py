@@ -14,7 +14,7 @@ from app.auth.read_slots import ReadSlots, leave
 from app.http.contract import Answer, Contract, media
 from app.http.problems import ProblemError
 from app.http.reading import VARY
-from app.query.answer.conditional import Ask, CachedResponder, FixedFilters, as_key
+from app.query.answer.conditional import Ask, CachedResponder, as_key
 from app.query.answer.contract import headers_of
 from app.query.answer.encoders import RECORD, Reason, ending, event, events_of, failure, opening, ping
 from app.query.read.cache import Cache, CachedAnswer
@@ -170,7 +170,6 @@ class TailEndpoint:
         self._feed, self._batches, self._reads, self._slots = batches.feed, batches, responder.reads, slots
         self.table, self._environment = batches.feed.table, batches.feed.environment
         self.subject = queryable(self.table, self._environment.settings.query.max_window_days)
-        self._fixed = FixedFilters(self.table)
 
     async def stream(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
@@ -180,13 +179,15 @@ class TailEndpoint:
         """
         query = request.scope["query_string"].decode("latin-1")
         scan = parse_tail(query, request.headers.get(LAST_EVENT_ID), self.subject, self._feed.now())
-        conditions = {repr(each): each for each in self._fixed.added_to(scan.conditions, request)}
+        conditions = self.subject.restricted(scan.conditions, request.state.principal)
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
         leave(request.scope)  # tails have a limit of their own
         begins = scan.after or self._batches.start(Position(scan.window.from_us, ""))
-        scan = msgspec.structs.replace(scan, conditions=in_order(conditions.values()), after=begins)
+        scan = msgspec.structs.replace(
+            scan, conditions=in_order({repr(each): each for each in conditions}.values()), after=begins
+        )
         caller: str = request.state.principal.name
         await self._slots.take(caller)
         tail = Tail(scan, self._batches.after, self._environment.clock, self._environment.settings.query.tail_max_s)

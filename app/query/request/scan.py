@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from app.auth.grants import Principal
 from app.http.contract import Parameter
 from app.http.problems import FieldError, ProblemError
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor, position_in, resume_cursor
-from app.query.request.filters import filter_parameters, fingerprint, in_order
+from app.query.request.filters import filter_parameters, fingerprint, in_order, parse_filters
 from app.query.request.parameters import (
     CANARY,
     DEFAULT_LIMIT,
@@ -27,7 +28,7 @@ from app.query.request.parameters import (
 from app.record import CANARY_PREFIX
 from app.runtime.instants import DAY_US, MAX_US, clamp, epoch_us, parse_instant, to_text
 from app.runtime.time_range import TimeRange
-from app.schema.columns import Column, Kind, Mode, flat
+from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table
 from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
@@ -70,13 +71,15 @@ class QueryableTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table as queries see it: its columns, its fields with what each may do, and the longest window.
 
     `has_canaries`: canaries are excluded unless they are requested. `only`: the rows that do not meet these conditions
-    do not exist. `unfiltered` are the declared fields without the role `filter`, by path.
+    do not exist. `unfiltered` are the paths of the declared fields without the role `filter`; `hashed`, of those that
+    are stored as hashes.
     """
 
     name: str
     columns: tuple[Column, ...]
     fields: Mapping[str, FilterField]
     unfiltered: frozenset[str] = frozenset()
+    hashed: frozenset[str] = frozenset()
     max_window_days: int
     has_canaries: bool = True
     only: tuple[Condition, ...] = ()
@@ -96,6 +99,21 @@ class QueryableTable(msgspec.Struct, frozen=True, kw_only=True):
         mark = choice if self.has_canaries and choice != "exclude" else ""
         return (*own, *_CANARY_CONDITIONS[choice]), fingerprint(own, mark)
 
+    def restricted(self, conditions: tuple[Condition, ...], principal: Principal, *paths: str) -> tuple[Condition, ...]:
+        """Return the conditions of a request with its caller's fixed filters, which were validated with the grants.
+
+        `paths` are fields that the request looks up besides.
+
+        Raises:
+            ProblemError: forbidden, because a field is hashed and the grant has `hashed_filters` = false.
+        """
+        asked = {*paths, *(condition.path for condition in conditions)}
+        refused = [] if principal.hashed_filters else sorted(self.hashed & asked)
+        if refused:
+            detail = f"{principal.name} may not filter by or look up {', '.join(refused)}: the values are hashed"
+            raise ProblemError("forbidden", detail)
+        return (*conditions, *parse_filters(self.fields, principal.filters))
+
 
 def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = ()) -> QueryableTable:
     """Return a table as queries see it; the rejects have no canaries."""
@@ -107,6 +125,7 @@ def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = 
         columns=table.columns,
         fields=fields,
         unfiltered=frozenset(path for path in paths if path not in fields or not fields[path].operators),
+        hashed=frozenset(path for path, column in flat(table.columns) if Role.HASH in column.roles),
         max_window_days=max_window_days,
         has_canaries=table.name != REJECTS,
         only=only,
