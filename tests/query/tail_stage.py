@@ -93,7 +93,6 @@ class Listener:
         self.source = EventSource()
         self.events: list[Event] = []
         self.pieces: list[bytes] = []
-        self.tail: Tail | None = None
         self.task: asyncio.Task[None] | None = None
         self.reads = asyncio.Event()
         self.reads.set()
@@ -158,6 +157,7 @@ class Stage:
         self.max_s, self.generation = settings.get("tail_max_s", 240.0), 0
         self.sheet.environment = environment_of(self.clock, Settings().replace(**settings))
         self.cache, turn = cache_of(self.clock), asyncio.Semaphore(MOST_READS)
+        self.stopping = asyncio.Event()
         self.batches = TailBatches(feed, self.cache, lambda: str(self.generation), turn)
 
     def listen(self, start: Position = BEGIN) -> Listener:
@@ -176,8 +176,8 @@ class Stage:
         )
         place = listener.place
         scan = tail_scan(scan, place if place.delivery_key else self.batches.start(place), T0_US, 31 * DAY_US)
-        listener.tail = Tail(scan, self.batches.after, self.clock, self.max_s)
-        listener.task = asyncio.create_task(listener.tail.run(listener.send))
+        tail = Tail(scan, self.batches.after, self.clock, self.max_s, self.stopping)
+        listener.task = asyncio.create_task(tail.run(listener.send))
 
     @property
     def is_idle(self) -> bool:

@@ -65,9 +65,7 @@ async def test_a_stopping_service_ends_streams_at_once(stage: Stage, horizon: Po
     stage.sheet.answers.clear()
     listener = stage.listen()
     await stage.turn()
-    assert listener.tail is not None
-    listener.tail.end("stopping")
-    listener.tail.end("time")
+    stage.stopping.set()
     await stage.turn()
     assert listener.has_ended()
     (end,) = listener.events

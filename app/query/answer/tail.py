@@ -16,7 +16,7 @@ from app.http.problems import ProblemError
 from app.http.reading import VARY
 from app.query.answer.conditional import Ask, CachedResponder, as_key
 from app.query.answer.contract import headers_of
-from app.query.answer.encoders import RECORD, Reason, ending, event, events_of, failure, opening, ping
+from app.query.answer.encoders import RECORD, ending, event, events_of, failure, opening, ping
 from app.query.read.cache import Cache, CachedAnswer
 from app.query.read.feed import Budget, Feed
 from app.query.read.reads import SendPiece, Stream, StreamedResponse, problem_of
@@ -190,40 +190,38 @@ class TailEndpoint:
         )
         caller: str = request.state.principal.name
         await self._slots.take(caller)
-        tail = Tail(scan, self._batches.after, self._environment.clock, self._environment.settings.query.tail_max_s)
+        max_s = self._environment.settings.query.tail_max_s
+        tail = Tail(scan, self._batches.after, self._environment.clock, max_s, self._reads.stopping)
 
         async def close() -> None:
             self._slots.give_back(caller)
 
-        stop = partial(tail.end, "stopping")
-        stream = Stream(reads=self._reads, send_pieces=tail.run, close=close, stop=stop)
+        stream = Stream(reads=self._reads, send_pieces=tail.run, close=close)
         return StreamedResponse(_HEADERS, EVENTS, stream)
 
 
 class Tail:
-    """Follows a feed: everything up to the cursor `reached` was sent, and nothing after it."""
+    """Follows a feed for `max_s`, or until `stopping`: all up to the cursor `reached` was sent, nothing after it."""
 
     def __init__(
-        self, scan: Scan, read: Callable[[Scan, str], Awaitable[CachedAnswer]], clock: Clock, max_s: float
+        self,
+        scan: Scan,
+        read: Callable[[Scan, str], Awaitable[CachedAnswer]],
+        clock: Clock,
+        max_s: float,
+        stopping: asyncio.Event,
     ) -> None:
         start = scan.after or Position(scan.window.from_us, "")
         self.reached = resume_cursor(scan.table, start, scan.fingerprint)
         self._scan, self._read, self._clock, self._max_s = scan, read, clock, max_s
-        self._ending = asyncio.Event()
-        self._reason: Reason = "time"
-
-    def end(self, reason: Reason) -> None:
-        """End the stream after the piece that is being sent."""
-        if not self._ending.is_set():
-            self._reason = reason
-            self._ending.set()
+        self._time_is_over, self._stopping = asyncio.Event(), stopping
 
     async def run(self, send: SendPiece) -> None:
         """Send the stream, each piece as soon as there is one, until it ends.
 
         Nothing more is sent once its time is over, or the store has failed for too long.
         """
-        timers = [self._clock.call_later(self._max_s, lambda: self.end("time"))]
+        timers = [self._clock.call_later(self._max_s, self._time_is_over.set)]
         if (task := asyncio.current_task()) is not None:  # its client reads nothing, not even the last event
             timers.append(self._clock.call_later(self._max_s + PING_S, partial(_cancel, task)))
         try:
@@ -235,15 +233,15 @@ class Tail:
 
     async def _follow(self, send: SendPiece) -> bytes:
         """Send pages and pings; return the last event."""
-        ending_soon = asyncio.ensure_future(self._ending.wait())
+        endings = [asyncio.ensure_future(event.wait()) for event in (self._time_is_over, self._stopping)]
         reading: asyncio.Future[CachedAnswer] | None = None
         stated, sent_us = self.reached, self._clock.elapsed_us()
         try:
-            while not self._ending.is_set():
+            while not (self._time_is_over.is_set() or self._stopping.is_set()):
                 reading = reading or asyncio.ensure_future(self._read(self._scan, self.reached))
                 silent_s = (sent_us - self._clock.elapsed_us()) / MICROSECONDS + PING_S
                 if silent_s > 0:
-                    await first_within(self._clock, silent_s, reading, ending_soon)
+                    await first_within(self._clock, silent_s, reading, *endings)
                 piece = b""
                 if reading.done():
                     batch, reading = reading.result(), None
@@ -255,13 +253,14 @@ class Tail:
                 if piece:
                     await send(piece)
                     sent_us = self._clock.elapsed_us()
-            return ending(self.reached, self._reason)
+            return ending(self.reached, "stopping" if self._stopping.is_set() else "time")
         except ProblemError as problem:
             return failure(self.reached, problem)
         except Exception as error:  # a defect: the client is told that there is nothing more
             return failure(self.reached, unexpected(error))
         finally:
-            ending_soon.cancel()
+            for event in endings:
+                event.cancel()
             if reading is not None:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)

@@ -44,7 +44,6 @@ class Reads:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._running: set[asyncio.Task[Any]] = set()
-        self._stops: set[Callable[[], None]] = set()
         self._closed = False
         self.stopping = asyncio.Event()
         """Set as soon as shutdown begins; reads that only wait for new rows then stop waiting."""
@@ -75,33 +74,19 @@ class Reads:
         if self.stopping.is_set():
             raise _stopping()
 
-    async def stream(
-        self,
-        request: Request[Any, Any, Any],
-        sending: Coroutine[Any, Any, None],
-        stop: Callable[[], None] | None = None,
-    ) -> None:
+    async def stream(self, request: Request[Any, Any, Any], sending: Coroutine[Any, Any, None]) -> None:
         """Await `sending`, which streams a response; cancel it if the client disconnects or the service stops.
 
-        A cancelled stream stays without its end, so that the client can detect it. `stop` is called as soon as shutdown
-        begins: it lets a stream that waits for new rows end by itself.
+        A cancelled stream stays without its end, so that the client can detect it.
 
         Raises:
             ProblemError: the service is stopping, and nothing was sent.
         """
-        if stop is not None:
-            self._stops.add(stop)
-            if self.stopping.is_set():
-                stop()
-        try:
-            ended = await self._ended(request, sending)
-            if ended is not None and ended.cancelled():
-                cut_short(request.scope, STOPPING)
-            elif ended is not None:
-                ended.result()
-        finally:
-            if stop is not None:
-                self._stops.discard(stop)
+        ended = await self._ended(request, sending)
+        if ended is not None and ended.cancelled():
+            cut_short(request.scope, STOPPING)
+        elif ended is not None:
+            ended.result()
 
     async def _ended(
         self, request: Request[Any, Any, Any], work: Coroutine[Any, Any, _Result]
@@ -135,8 +120,6 @@ class Reads:
     async def drain(self, grace_s: float) -> None:
         """Wait up to `grace_s` seconds for all reads to finish; then cancel the rest and accept no more."""
         self.stopping.set()
-        for stop in [*self._stops]:
-            stop()
         until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
         while self._running and (left_us := until_us - self._clock.elapsed_us()) > 0:
             await first_within(self._clock, left_us / MICROSECONDS, *self._running)
@@ -149,15 +132,11 @@ class Reads:
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a streamed response: `send_pieces` sends it piece by piece, and `close` is awaited at the end.
-
-    `stop` is called when the service begins to stop.
-    """
+    """The body of a streamed response: `send_pieces` sends it piece by piece, and `close` is awaited at the end."""
 
     reads: Reads
     send_pieces: Callable[[SendPiece], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
-    stop: Callable[[], None] | None = None
 
 
 class StreamedResponse(Response[bytes]):
@@ -188,7 +167,7 @@ class _Streamed(ASGIResponse):
             await send(END_OF_BODY)
             return
         try:
-            await stream.reads.stream(self._request, self._send_all(stream, send), stream.stop)
+            await stream.reads.stream(self._request, self._send_all(stream, send))
         finally:
             await stream.close()
 
