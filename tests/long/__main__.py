@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from app.stores.bigquery.client import TableAddress
 from sluice.local.bigquery.errors import LocalBigQueryError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.provision import tables_of
@@ -21,7 +22,8 @@ from tests.long.chaos import INSTANCES, Chaos, Conditions
 from tests.long.fuzz.requests import AREAS
 from tests.long.fuzz.run import fuzz, keep
 from tests.long.fuzz.target import Target, target
-from tests.long.messages import make_plan
+from tests.long.messages import Plan, make_plan
+from tests.long.result import Result
 from tests.long.soak import Conditions as SoakConditions
 from tests.long.soak import soak
 from tests.support.local_bigquery import running
@@ -88,12 +90,16 @@ def _chaos(args: argparse.Namespace) -> int:
             place = double.fresh(*tables_of(Declared()))
             plan = make_plan(seed, args.messages, instances=INSTANCES, kills=8, outages=2, cuts=6)
             conditions = Conditions(fault_rate=0.15, max_quota=2, in_flight=600, within_s=300 + args.messages / 50)
-            result = asyncio.run(Chaos(plan, place, conditions, _say)())
+            result = asyncio.run(_of_chaos(plan, place, conditions))
             _print(f"seed {seed}: {args.messages} messages\n{result.text()}")
             failed += [seed] if result.wrong else []
     again = f'; again (the timing is never the same): make chaos ARGS="--seed {failed[0]}"' if failed else ""
     _say(f"{args.seeds - len(failed)} of {args.seeds} seeds held{again}")
     return 1 if failed else 0
+
+
+async def _of_chaos(plan: Plan, place: TableAddress, conditions: Conditions) -> Result:
+    return await Chaos(plan, place, conditions, _say)()  # made here, as its server belongs to the loop that makes it
 
 
 def _soak(args: argparse.Namespace) -> int:
