@@ -33,6 +33,8 @@ ValueCheck = Callable[[Any], str | None]
 def compile_checks(columns: tuple[Column, ...]) -> RecordCheck:
     """Return a function that finds the first value of a record that its column cannot hold."""
     checks = [check for column in columns if (check := _column_check(column)) is not None]
+    if len(checks) == 1:  # every record passes here
+        return checks[0]
 
     def check_record(record: Any) -> Unstorable | None:
         for check in checks:
@@ -45,42 +47,38 @@ def compile_checks(columns: tuple[Column, ...]) -> RecordCheck:
 
 
 def _column_check(column: Column) -> RecordCheck | None:
+    name, attribute = column.name, column.attribute
     if column.kind is Kind.STRUCT:
         inner = compile_checks(column.fields)
+    elif (checked := value_check(column)) is None:
+        return None
     else:
-        checked = value_check(column)
-        if checked is None:
-            return None
-        inner = _as_record_check(checked)
-    name, attribute, repeated = column.name, column.attribute, column.mode is Mode.REPEATED
+
+        def inner(value: Any) -> Unstorable | None:
+            reason = checked(value)
+            return None if reason is None else Unstorable("", reason)
 
     def check(record: Any) -> Unstorable | None:
         value = getattr(record, attribute)
-        if value is None:
-            return None
-        items = enumerate(value) if repeated else ((None, value),)
-        for index, item in items:
-            unstorable = inner(item)
-            if unstorable is not None:
-                position = "" if index is None else f"[{index}]"
-                below = f".{unstorable.path}" if unstorable.path else ""
-                return Unstorable(f"{name}{position}{below}", unstorable.reason)
+        unstorable = None if value is None else inner(value)
+        return None if unstorable is None else _below(name, unstorable)
+
+    def check_items(record: Any) -> Unstorable | None:
+        for index, item in enumerate(getattr(record, attribute) or ()):
+            if (unstorable := inner(item)) is not None:
+                return _below(f"{name}[{index}]", unstorable)
         return None
 
-    return check
+    return check_items if column.mode is Mode.REPEATED else check
+
+
+def _below(name: str, unstorable: Unstorable) -> Unstorable:
+    return Unstorable(f"{name}.{unstorable.path}" if unstorable.path else name, unstorable.reason)
 
 
 def value_check(column: Column) -> ValueCheck | None:
     """Return the check of a value of `column`, an item if it is a list; None if it can hold every value of its type."""
     return None if column.closed else _VALUE_CHECKS.get(column.kind)
-
-
-def _as_record_check(checked: ValueCheck) -> RecordCheck:
-    def check(value: Any) -> Unstorable | None:
-        reason = checked(value)
-        return None if reason is None else Unstorable("", reason)
-
-    return check
 
 
 def _check_int(value: int) -> str | None:
