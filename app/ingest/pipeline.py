@@ -221,7 +221,7 @@ class Pipeline:
         self._metrics.stored_records[self.stream] += len(rows) - len(refused)
         if decoded.undeclared:
             self._note_undeclared(message, decoded)
-        if message.published_us is not None:
+        if message.published_us is not None and not message.unroutable:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
             self._metrics.message_delay.record(delay_us / MICROSECONDS, self.stream)
             if self._on_canary is not None and message.is_canary and rows and not refused:

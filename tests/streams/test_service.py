@@ -158,5 +158,6 @@ async def test_health_and_metrics_tell_the_streams_apart() -> None:
             'sluice_record_stored_total{stream="payments"} 0.0',
             'sluice_record_rejected_total{reason="malformed",stream="payments"} 1.0',
             'sluice_record_rejected_total{reason="unroutable",stream="-"} 1.0',
+            'sluice_message_stored_delay_seconds_count{stream="orders"} 1.0',
         ):
             assert line in text

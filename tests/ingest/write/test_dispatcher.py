@@ -24,6 +24,30 @@ async def test_batches_that_are_not_full_keep_their_distance() -> None:
     assert (len(desk.dispatcher.waiting), desk.timers) == (1, 0), "with four under way an end is what it waits for"
 
 
+@pytest.mark.parametrize(
+    ("rows", "sent", "later", "sent_us"),
+    [
+        ([b"c"], [], [[b"b", b"c"]], [1_000]),
+        ([b"c", b"d", b"e"], [[b"b", b"c", b"d"]], [[b"b", b"c", b"d"], [b"e"]], [500, 2_500]),
+    ],
+    ids=["not full", "full"],
+)
+async def test_what_comes_while_a_batch_waits_for_its_time_goes_with_it(
+    rows: list[bytes], sent: list[list[bytes]], later: list[list[bytes]], sent_us: list[int]
+) -> None:
+    """One timer is left as it is, unless the batch fills: it goes at once, and what is left keeps the distance."""
+    desk = Desk()
+    await desk.added(b"a")
+    await desk.added(b"b")
+    await desk.clock.advance(0.0005)
+    await desk.added(*rows)
+    assert (desk.sent[1:], desk.timers) == (sent, 1)
+    await desk.clock.advance(0.0005)
+    assert desk.timers == len(sent)
+    await desk.clock.advance(0.0015)
+    assert (desk.sent[1:], desk.sent_us[1:], desk.timers) == (later, sent_us, 0)
+
+
 async def test_an_append_that_fails_makes_way_for_the_next() -> None:
     """Whatever `send` raises is its caller's defect, and stops nobody else."""
     desk = Desk(target_in_flight=1, max_in_flight=1)
@@ -34,6 +58,22 @@ async def test_an_append_that_fails_makes_way_for_the_next() -> None:
     await turns()
     assert isinstance(task.exception(), RuntimeError)
     assert desk.sent == [[b"a"], [b"b"]]
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["in this turn", "at a time"])
+async def test_what_is_taken_away_while_it_is_about_to_go_is_not_sent(*, timed: bool) -> None:
+    """And what comes after goes as ever."""
+    desk = Desk()
+    if timed:
+        await desk.added(b"a")
+    desk.add(b"b", b"c")
+    assert [each.rows for each in desk.dispatcher.waiting.take_all()] == [(b"b",), (b"c",)]
+    await desk.clock.advance(0.1)
+    assert desk.sent == [[b"a"]][: int(timed)]
+    await desk.added(b"d")
+    await desk.clock.advance(0.1)
+    assert desk.sent[-1] == [b"d"]
+    assert desk.timers == 0
 
 
 @pytest.mark.parametrize("timed", [False, True], ids=["in this turn", "at a time"])
@@ -49,6 +89,20 @@ async def test_close_sends_nothing_that_was_about_to_go_and_leaves_nothing(*, ti
     await desk.clock.advance(1)
     assert desk.sent == [[b"a"]][: int(timed)]
     assert (desk.timers, desk.dispatcher._tasks) == (0, set())
+
+
+@pytest.mark.parametrize("spare_turns", range(6))
+async def test_close_in_the_turn_in_which_a_batch_begins_leaves_nothing(spare_turns: int) -> None:
+    """It may have been taken and not begun, or have just ended and called for the next."""
+    desk = Desk(target_in_flight=1, max_in_flight=1)
+    await desk.added(b"a")
+    desk.add(b"b")
+    desk.answers[0].set_result(None)
+    await turns(spare_turns)
+    await desk.dispatcher.close()
+    await turns()
+    assert (len(desk.dispatcher.waiting), desk.timers, desk.dispatcher._tasks) == (0, 0, set())
+    assert all(answer.done() for answer in desk.answers)
 
 
 _whose: ContextVar[str] = ContextVar("whose", default="nobody's")
