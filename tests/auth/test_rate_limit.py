@@ -42,12 +42,6 @@ async def test_counts_in_valkey_end_by_themselves(shared: tuple[RequestCount, Re
     assert 60 <= await shared[0]._client.ttl("sluice:requests:7:a") <= 120
 
 
-async def test_a_hundred_requests_at_once_are_counted_once_each(shared: tuple[RequestCount, RequestCount]) -> None:
-    """Two requests never have the same number."""
-    counts = await asyncio.gather(*(shared[number % 2].add("a", 7) for number in range(100)))
-    assert sorted(counts) == list(range(1, 101))
-
-
 async def test_a_valkey_that_hangs_holds_up_nobody_and_is_used_again_when_it_answers(
     hurried_valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,20 +1,14 @@
-import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import msgspec
 import pytest
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.bigquery.watermarks.marks import instances_table
-from app.stores.duckdb.table_layout import duckdb_ddl
 from sluice.local.flights.record import Flight
 from sluice.testing.pace import patience_s
 from tests.cli.schema_command import main
@@ -76,36 +70,6 @@ def test_the_document_shows_what_is_printed() -> None:
         ran = _run(_environ(server, SLUICE_RECORD="sluice.local.flights.record:Flight"), "diff")
     assert (ran.returncode, ran.stderr) == (1, "")
     assert f"\n```text\n{ran.stdout}```\n" in (ROOT / "docs/record-types.md").read_text(encoding="utf-8")
-
-
-def _write_file_of_last_year(path: Path) -> None:
-    """Make a file of the embedded store in which `tail_number` has another name, and `gate` is still there."""
-    table = records_table(Flight)
-    renamed = {"tail_number": "tail"}
-    columns = [msgspec.structs.replace(each, name=renamed.get(each.name, each.name)) for each in table.record]
-    gate = msgspec.structs.replace(next(each for each in columns if each.name == "tail"), name="gate")
-    path.parent.mkdir()
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(duckdb_ddl(msgspec.structs.replace(table, record=(*columns, gate))))
-
-
-def test_the_documents_commands_work_as_written(tmp_path: Path) -> None:
-    """Every line of docs/record-types.md that runs `sluice` does, one after another, in a shell."""
-    document = (ROOT / "docs/record-types.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", document, re.MULTILINE | re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines() if "SLUICE" in line or "sluice " in line]
-    assert len(lines) == 5
-    _write_file_of_last_year(tmp_path / "data" / "sluice.duckdb")
-    script = "\n".join([f"set -e; sluice() {{ '{sys.executable}' -m sluice \"$@\"; }}", *lines])
-    flights = {**FITTING, "records": found(resource_of(records_table(Flight)))}
-    with serving_tables(flights) as server:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "SLUICE_BIGQUERY_REST_URL": server.url}
-        ran = subprocess.run(
-            ["sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=patience_s(60)
-        )
-    assert (ran.returncode, ran.stderr) == (0, b"")
-    printed = json.loads((tmp_path / "records.schema.json").read_bytes())
-    assert printed == bigquery_schema(records_table(Flight))
 
 
 @pytest.mark.parametrize(

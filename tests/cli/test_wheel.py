@@ -119,9 +119,3 @@ async def test_packages_of_the_users_own_do_not_take_the_place_of_ours(installed
         up.terminate()
         _, error = await up.communicate()
     assert up.returncode == 0, error
-
-
-def test_it_answers_without_a_folder_to_write_to(installed: Installed) -> None:
-    """What only prints asks for nothing else."""
-    done = sluice(installed, Path("/"), "--version")
-    assert (done.returncode, done.stderr) == (0, "")

@@ -66,14 +66,6 @@ async def test_a_stream_has_dead_letters_of_its_own(live_broker: Broker) -> None
     assert [delivery.message.data for delivery in live_broker.pull(name, 10)] == [b"1"]
 
 
-async def test_it_can_be_repeated(dead_broker: Broker) -> None:
-    """A message that is dead-lettered a second time is redriven a second time, marked only once."""
-    assert await redrive("--max", "3") == 0
-    fail_all(dead_broker)
-    assert await redrive("--max", "3") == 0
-    assert [len(d.message.attributes) for d in dead_broker.pull(NAME, 100)] in ([1, 0, 0], [0, 1, 0], [0, 0, 1])
-
-
 async def test_nothing_is_acknowledged_before_it_is_published(
     dead_broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

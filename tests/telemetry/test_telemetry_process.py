@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from sluice.local.stack import running as running_pubsub
 from sluice.local.stack_settings import StackSettings, topic_name
 from sluice.testing.service import GOOD, authorization, envelope
+from tests.long_form import long
 from tests.support.process import free_port, serving, start
 from tests.telemetry.cloud_servers import WITHIN_S, CloudServer
 from tests.telemetry.watched_service import EXPORTING, caller
@@ -81,6 +82,7 @@ def publish(address: str, topic: str) -> None:
     client.stop()
 
 
+@long
 @pytest.mark.usefixtures("_publishing")
 async def test_a_message_is_one_trace_from_its_publisher_to_the_store(cloud: CloudServer, tmp_path: Path) -> None:
     """Published by Google's client with its tracing on, pushed by the local Pub/Sub, appended by the service."""

@@ -86,8 +86,3 @@ async def test_a_token_the_platform_did_not_look_at_is_refused() -> None:
             await checking.principal(headers)
         assert refused.value.code == "invalid_token"
         assert refused.value.detail.startswith("the token is not valid: the request has X-Serverless-Authorization too")
-
-
-async def test_without_trust_the_marker_is_a_bad_signature() -> None:
-    """Where the platform does not check tokens, anybody could write the marker."""
-    assert (await refusal(bearer(marked()))).code == "invalid_token"

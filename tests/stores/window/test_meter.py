@@ -4,13 +4,19 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import msgspec
 
+from app.auth.grants import LOCAL_PRINCIPAL
 from app.query.answer.arrow import rows_of_arrow
+from app.query.answer.conditional import CachedResponder
+from app.query.read.cache import BoundedMemoryStore, Cache
+from app.query.read.reads import Reads
+from app.query.stats import StatsEndpoint
 from app.runtime.instants import HOUR_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
@@ -98,6 +104,33 @@ def test_what_the_window_holds_costs_no_query(local_bigquery: Double) -> None:
         )
         assert shelf.run(_exported(reader, Export(**selection, columns=("id", "delivery_key")))) == 30
         assert meter.read() == (0, 0)
+        shelf.run(store.close())
+    engine.loop.close()
+
+
+def test_a_dashboard_of_statistics_pays_once_for_each_bucket(local_bigquery: Double) -> None:
+    """Of looks every five seconds, only the first one after a bucket is over asks BigQuery."""
+    with metered(local_bigquery.place.rest_url) as (url, meter):
+        engine = BigQueryEngine(Double(msgspec.structs.replace(local_bigquery.place, rest_url=url)))
+        store = engine.loop.run(engine.open([RECORDS]))
+        shelf = Shelf(engine, store)
+        shelf.put(Put(T0_US + number * SECOND_US, f"k{number}") for number in range(30))
+        shelf.clock.advance_to(T0_US + HOUR_US // 2)
+        feed = shelf.make_feed(engine.loop.run(_reader(store._backend)))
+        cache = Cache(BoundedMemoryStore(1_000_000, shelf.clock), shelf.clock, max_entry_bytes=1_000_000)
+        responder = CachedResponder(feed.environment, cache, Reads(shelf.clock), lambda: "")
+        endpoint = StatsEndpoint("/v1/records/stats", feed, responder)
+        asked: Any = SimpleNamespace(method="GET", headers={}, scope={"query_string": b"bucket=PT1M", "state": {}})
+        asked.state = SimpleNamespace(principal=LOCAL_PRINCIPAL)
+        meter.read()
+        paid = []
+        for look in range(25):
+            answer = shelf.run(endpoint.statistics(asked))
+            assert sum(msgspec.json.decode(answer.content)["series"][0]["values"]["count"]) == 30, look
+            paid.append(meter.read()[0])
+            shelf.run(shelf.clock.advance(5))
+        assert [number for number, queries in enumerate(paid) if queries] == [0, 12, 24]
+        assert max(paid) <= 2  # the watermarks, and what has settled since the last look
         shelf.run(store.close())
     engine.loop.close()
 
