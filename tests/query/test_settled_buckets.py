@@ -95,6 +95,8 @@ def test_a_settled_bucket_is_read_once(dashboard: Dashboard) -> None:
     assert sum(second["series"][0]["values"]["count"]) == 6
     dashboard.ask("since=-PT20M&bucket=PT1M")
     assert dashboard.read_s == [(-620, -20), (580, 610)]
+    dashboard.ask("since=-PT10M&until=-PT1M&bucket=PT1M")
+    assert dashboard.read_s == [(520, 550)]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class BucketReader:
             QueryError: the store gave no answer.
         """
         window = request.window
-        if not request.is_open:  # the response cache has those
+        if request.is_fixed and not request.is_open:  # the response cache has those
             answer = await self._ask(request, window)
             return answer.rows, answer.bytes_processed
         whole, length_us = request.whole_buckets, request.buckets.length_us

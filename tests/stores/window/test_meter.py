@@ -23,6 +23,7 @@ from app.schema.columns import Kind
 from app.stores.backend import Backend
 from app.stores.query import Condition, Count, Export, Metric, Statistics
 from app.stores.source import QueryRunner
+from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import BigQueryEngine
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf
 from tests.contract.stores import RECORDS, T0_US
@@ -122,6 +123,7 @@ def test_a_dashboard_of_statistics_pays_once_for_each_bucket(local_bigquery: Dou
         endpoint = StatsEndpoint("/v1/records/stats", feed, responder)
         asked: Any = SimpleNamespace(method="GET", headers={}, scope={"query_string": b"bucket=PT1M", "state": {}})
         asked.state = SimpleNamespace(principal=LOCAL_PRINCIPAL)
+        assert isinstance(shelf.clock, FakeClock)
         meter.read()
         paid = []
         for look in range(25):
