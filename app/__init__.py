@@ -6,7 +6,7 @@ main, asgi, server   settings -> application; request dispatch; the process arou
 environment          settings, the clock, metrics and traces, which both halves share
 streams              the record types of a deployment, and which messages each takes
 ingest/              POST /pubsub/push, POST /v1/records -> rows that are durable before the response
-query/               GET /v1/records and its relatives; erase/: DELETE of a record
+query/               GET /v1/records and its relatives; DELETE of a record
 stores/              where rows live: the seams, DuckDB, BigQuery
 schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often

@@ -128,7 +128,7 @@ class Pipeline:
         self._prefix = "" if is_default else prefix_of(table.name)
         hasher = hasher_of(settings.store.pii_secret)
         self._reader = RecordReader(table, appenders[table.name].encoder, settings.ingest, hasher)
-        self.decode = self._reader.read_light
+        self.decode_light = self._reader.read_light
         """Returns the rows and the rejects of a light message; None for any other."""
         self._clock, self._metrics = shared.environment.clock, shared.environment.metrics
         self._budget_us = round(settings.ingest.request_budget_s * MICROSECONDS)
@@ -140,13 +140,15 @@ class Pipeline:
         self.max_part_bytes = max((settings.ingest.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         """The most bytes of a reject in one row."""
 
-    def allowance(self, holding: Holding | None = None) -> Allowance:
-        """Return what a message may use from now on; what is made from it is charged to `holding`.
+    def allowance(self, holding: Holding | None = None, begun_us: int = 0) -> Allowance:
+        """Return what a message may use from `begun_us` on (the clock's `elapsed_us`; by default now).
+
+        What is made from it is charged to `holding`.
 
         A message that is read at once is not charged: its rows are about as large as its body, and the writer limits
         the bytes of all rows.
         """
-        return Allowance(self._clock.elapsed_us() + self._budget_us, holding)
+        return Allowance((begun_us or self._clock.elapsed_us()) + self._budget_us, holding)
 
     def digest(self, key: str) -> str | None:
         """Return the digest of the message with this `key`; None if this instance knows of none."""
@@ -247,7 +249,7 @@ class Pipeline:
         receipt = ABANDONED
         try:
             allowance = self.allowance(holding)
-            decoded = read = self.decode(message) or await self.decode_heavy(message, allowance)
+            decoded = read = self.decode_light(message) or await self.decode_heavy(message, allowance)
             if check is not None:
                 check(decoded)
             if self.earlier is not None:

@@ -112,8 +112,8 @@ class PushEndpoint:
                     receipt = ABANDONED
                     try:
                         # 6. Decode: on the event loop if the message is light.
-                        allowance = stream.allowance(holding)
-                        decoded = stream.decode(message) or await stream.decode_heavy(message, allowance)
+                        allowance = stream.allowance(holding, begun_us)
+                        decoded = stream.decode_light(message) or await stream.decode_heavy(message, allowance)
                         if stream.earlier is not None:  # a seek is declared
                             decoded = await stream.without_stored(message, decoded)
                         # 7. Store the rejects. Nothing is acknowledged without them.

@@ -14,7 +14,7 @@ from app.runtime.clock import MICROSECONDS
 Result = TypeVar("Result")
 
 
-class Stored(NamedTuple, Generic[Result]):
+class Known(NamedTuple, Generic[Result]):
     """The digest that came with a key, and its result; nearly all keys share one."""
 
     digest: str
@@ -27,7 +27,7 @@ class _Generation(Generic[Result]):
     __slots__ = ("begun_us", "stored", "weight")
 
     def __init__(self, begun_us: int) -> None:
-        self.begun_us, self.weight, self.stored = begun_us, 0, dict[str, Stored[Result]]()
+        self.begun_us, self.weight, self.stored = begun_us, 0, dict[str, Known[Result]]()
 
 
 _GENERATIONS = 4
@@ -48,7 +48,7 @@ class Dedupe(Generic[Result]):
         self._in_flight: dict[str, tuple[str, asyncio.Future[Result] | None]] = {}
         self._newest: _Generation[Result] = _Generation(elapsed_us())
         self._generations = deque([self._newest], maxlen=_GENERATIONS)
-        self._latest: Stored[Result] | None = None
+        self._latest: Known[Result] | None = None
 
     def digest(self, key: str) -> str | None:
         """Return the digest that came with `key`, or None if the key is unknown."""
@@ -79,11 +79,11 @@ class Dedupe(Generic[Result]):
         if stored:
             latest = self._latest
             if latest is None or latest.result is not result or latest.digest != digest:
-                latest = self._latest = Stored(digest, result)
+                latest = self._latest = Known(digest, result)
             self._newest.stored[key] = latest
             self._newest.weight += weight
 
-    def _known(self, key: str) -> Stored[Result] | None:
+    def _known(self, key: str) -> Known[Result] | None:
         """Return what is known of a key, after forgetting what is too old or too much."""
         now_us = self._elapsed_us()
         if self._newest.weight >= self._part_weight or now_us - self._newest.begun_us >= self._part_us:

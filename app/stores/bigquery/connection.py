@@ -39,6 +39,13 @@ _RESPONSE: Any = types.AppendRowsResponse.pb()
 _STATUS_KEY = "grpc-status-details-bin"
 _STAMP_BYTES = 10  # roughly: a tag and the microseconds
 _MIN_KEEPALIVE_TIMEOUT_S, _MAX_KEEPALIVE_TIMEOUT_S = 1.0, 10.0
+# One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
+# bytes in flight on it only wait. Several requests in flight hide the latency of each.
+MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
+MAX_CONNECTIONS = 4  # to a table of records; infra/terraform compares their number with BigQuery's quota
+# A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
+# connection carries one request at a time, so that the next end is about one request only.
+ALONE_US = 60 * MICROSECONDS
 
 
 def _tag(message: Any, field: str) -> bytes:
@@ -204,9 +211,10 @@ class Connection:
             request.is_sent = self._has_sent = True
             await self._call.write(message)
         except ClockTroubleError as trouble:
-            self._in_flight.remove(request)
-            self.bytes_in_flight -= request.size
-            request.settle(Uncertain(str(trouble)))
+            if request in self._in_flight:  # else the stream has ended meanwhile
+                self._in_flight.remove(request)
+                self.bytes_in_flight -= request.size
+                request.settle(Uncertain(str(trouble)))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
             self.retired = True
         except asyncio.CancelledError:
@@ -275,17 +283,6 @@ def _ended(code: grpc.StatusCode, detail: str | None, trailing: Any) -> StreamEn
                 status.ParseFromString(value)
                 return StreamEnd.of_status(status)
     return StreamEnd(code.value[0], detail or "the server closed the stream")
-
-
-# One connection carries about 10 MB/s (https://cloud.google.com/bigquery/docs/write-api-best-practices), so more
-# bytes in flight on it only wait. Several requests in flight hide the latency of each.
-MAX_REQUESTS, MAX_BYTES = 8, 10_000_000
-MAX_CONNECTIONS = 4  # to a table of records; infra/terraform compares their number with BigQuery's quota
-# A stream that ended because of one of several requests, unknown which, would end like that again. For a while, each
-# connection carries one request at a time, so that the next end is about one request only.
-ALONE_US = 60 * MICROSECONDS
-
-_log = logging.getLogger("sluice.storage_write")
 
 
 class ConnectionsClosedError(Exception):

@@ -205,7 +205,8 @@ def _compiled(columns: Sequence[Column], others: Sequence[str] = ()) -> Callable
     items = []
     for column in columns:
         attribute = column.attribute
-        value = f"getattr(record, {attribute!r})" if keyword.iskeyword(attribute) else f"record.{attribute}"
+        is_plain = attribute.isascii() and attribute.isidentifier() and not keyword.iskeyword(attribute)
+        value = f"record.{attribute}" if is_plain else f"getattr(record, {attribute!r})"
         if (convert := _converter(column)) is not None:
             name = f"convert{len(known)}"
             known[name] = convert

@@ -2,7 +2,7 @@
 
 Rows are durable and readable once acknowledged, at least once
 (https://cloud.google.com/bigquery/docs/write-api#default_stream). If any row of a request is bad, nothing is stored.
-This module combines the parts: `proto_rows` encodes, `connection` is one stream, `connections` lends them, and
+This module combines the parts: `proto_rows` encodes, `connection` has the streams and lends them, and
 `append_responses` interprets an answer. `retry_policy` says what the TableWriter does after each outcome.
 """
 
