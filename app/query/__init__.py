@@ -2,15 +2,16 @@
 
 A page, from its route to the store:
 
-routes.EndpointSpec                the request, for as long as its client stays and the service runs
+routes.EndpointSpec                the request; read.reads.Reads ends it with its client, or with the service
 answer.page.PageEndpoint           text -> one Scan; the page as bytes
 answer.conditional.CachedResponder 304, or what an equal request was answered
 read.feed.Feed                     slices of the window, until the page is full or its budget is used up
+app.stores.window                  over BigQuery: what is loaded is answered in memory
 read.instrumented_source           the query, measured; then the store's own runner (app.stores.source)
 
 request/   text -> values: parameters, filters, cursors, and the Scan of a window; or a helpful 400. Pure
 read/      Scan -> rows; the cache; the reads in progress
-answer/    rows -> bytes: one module per route, the formats, and what may be cached
+answer/    rows -> bytes: a module for each route but stats and erase, the formats, and what may be cached
 stats      numbers by bucket and group
 erase      DELETE /v1/records/{id}
 setup      wires it together

@@ -25,7 +25,7 @@ CANDIDATES = "_sluice_candidates"
 
 
 def poll_grid_us(poll_us: int) -> int:
-    """Return how far apart the horizons of readers are: the least power of two not below a poll, in microseconds.
+    """Return how far apart readings of the marks are: the least power of two not below a poll, in microseconds.
 
     Readers who poll in one such period ask for the same rows, and one of them pays. It pays for all rows that are not
     clustered yet, so a period as long as a poll, and not shorter, halves the price of following.

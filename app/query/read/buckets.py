@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cachetools import TLRUCache
 
-from app.query.read.cache import CLOSED_TTL_S
+from app.query.read.cache import CLOSED_TTL_S, digest_of
 from app.query.read.feed import Feed
 from app.query.request.stats import MAX_GROUPS, StatsRequest
 from app.runtime.clock import MICROSECONDS
@@ -67,12 +67,13 @@ class BucketReader:
             answer = await self._ask(request, window)
             return answer.rows, answer.bytes_processed
         whole, length_us = request.whole_buckets, request.buckets.length_us
-        question = repr((self._generation(), request.conditions, request.by, request.metrics, length_us))
+        asked = self._generation(), request.conditions, request.by, request.metrics, length_us
+        question = digest_of(repr(asked))  # a filter may be long
         kept = self._kept.get(question)
         due_us = self._elapsed_us() + round(CLOSED_TTL_S * MICROSECONDS) if kept is None else kept.due_us
         reused = _NOTHING if kept is None or not kept.has_all_groups else _common(kept.within, whole)
-        asked = (TimeRange(window.from_us, reused.from_us), TimeRange(reused.to_us, window.to_us))
-        parts = [part for part in asked if part.length_us > 0] if reused.length_us > 0 else [window]
+        ends = (TimeRange(window.from_us, reused.from_us), TimeRange(reused.to_us, window.to_us))
+        parts = [part for part in ends if part.length_us > 0] if reused.length_us > 0 else [window]
         answers = [await self._ask(request, part) for part in parts]
         if reused.length_us > 0 and not all(map(_has_all_groups, answers)):
             reused = _NOTHING

@@ -169,7 +169,7 @@ SELECT original.`ingest_time`
 """  # noqa: S608 - as in page_sql
 
 
-def buckets_sql(query: PartCounts, source: str) -> str:
+def part_counts_sql(query: PartCounts, source: str) -> str:
     """Return the query that counts the rows in each non-empty part of a range, copies included."""
     # The inner parentheses are for SQLGlot, as in sql.stats.
     return f"""\

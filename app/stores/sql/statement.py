@@ -26,7 +26,6 @@ from app.stores.query import (
 from app.stores.source import Plan, shown_value
 from app.stores.sql.conditions import condition_parameters
 from app.stores.sql.rows import (
-    buckets_sql,
     count_sql,
     deletion_sql,
     export_sql,
@@ -36,6 +35,7 @@ from app.stores.sql.rows import (
     look_up_sql,
     occurrences_sql,
     page_sql,
+    part_counts_sql,
 )
 from app.stores.sql.stats import stats_sql
 
@@ -111,7 +111,7 @@ def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each que
         case Count():
             return count_sql(query, source)
         case PartCounts():
-            return buckets_sql(query, source)
+            return part_counts_sql(query, source)
         case Export():
             return export_sql(query, source)
         case Statistics():

@@ -6,5 +6,6 @@ so forgetting a range costs a query and changes no answer.
 
 source    the QueryRunner: what the window answers, loads, or passes on
 ranges    which ranges are loaded, which are forgotten first, and which to load. Pure
+loader    reads ranges of the store, each once for all who wait for it
 database  the rows, and the keys by which copies are found
 """

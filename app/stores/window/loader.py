@@ -36,7 +36,8 @@ _log = logging.getLogger("sluice.query")
 class LoadedTable:
     """What is known of a table: `keys` is the range of which every key is kept, up to the newest load.
 
-    `losses` counts how often keys or rows were lost, on which a load under way may rely.
+    `losses` counts how often keys or rows were lost, on which a load under way may rely, and `forgotten` how often
+    keys were dropped for newer ones, on which only a load relies that finds its copies by them.
     """
 
     def __init__(self, table: Table, load_bytes: int) -> None:
@@ -44,7 +45,7 @@ class LoadedTable:
         self.lengths = Lengths(load_bytes * 3 // 4)
         self.flights = SingleFlight[TimeRange, "Fetched | None"]()
         self.keys: TimeRange | None = None
-        self.key_count = self.losses = 0
+        self.key_count = self.losses = self.forgotten = 0
         self.is_unfit = False
 
     def lose_keys(self) -> None:
@@ -152,7 +153,7 @@ class Loader:
 
     async def _load(self, table: LoadedTable, span: TimeRange, load: Load, *, descending: bool) -> Fetched | None:
         """Read a span, or the part of it that fits, and add it to the ranges."""
-        losses, knows_copies = table.losses, self._knows_copies(table, span)
+        losses, forgotten, knows_copies = table.losses, table.forgotten, self._knows_copies(table, span)
         max_bytes = min(self._max_bytes // 3, int(self.room_bytes / _OVERHEAD))
         query = Export(
             table=table.name,
@@ -172,7 +173,7 @@ class Loader:
         if within.length_us <= 0 or (knows_copies and within.from_us != span.from_us):
             return None  # not even an instant; or the keys of the rows just before it are missing
         self._forget()
-        if table.losses != losses:
+        if table.losses != losses or (knows_copies and table.forgotten != forgotten):
             return None
         keeps_keys = self._keeps_keys(table, within, staged.rows)
         finishing = self._change(partial(load.finish, span, within, self.lookback_us, keeps_keys=keeps_keys))
@@ -217,12 +218,14 @@ class Loader:
         if keys is not None and within.to_us <= keys.to_us:
             return False
         fits = table.key_count + rows <= self.max_keys
+        before = keys
         if keys is None or keys.to_us != within.from_us or not fits:
             self._change(self._database.delete_keys, table.name)
             keys = within
         elif within.to_us - keys.from_us > _EXCESS * self.lookback_us:
             keys = TimeRange(within.to_us - self.lookback_us, within.to_us)
             self._change(self._database.delete_keys, table.name, keys.from_us)
+        table.forgotten += keys is not before
         table.keys = TimeRange(keys.from_us, within.to_us)
         return True
 

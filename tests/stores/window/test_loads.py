@@ -188,6 +188,21 @@ async def test_what_was_read_while_a_record_was_erased_is_not_kept(store: Slow) 
     assert len(store.loader.ranges) == 1
 
 
+async def test_a_load_whose_keys_went_meanwhile_is_not_kept(store: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have found its copies by them; a newer load, beside nothing that is kept, has dropped them."""
+    table = store.loader.tables["records"]
+    monkeypatch.setattr(store.loader, "_knows_copies", lambda *_: True)
+    for goes, since in ((False, 0), (True, 60)):
+        store.answers.clear()
+        page = asyncio.create_task(store.page(since, since + 9))
+        await store.is_asked(1 + goes)
+        if goes:
+            store.loader._keeps_keys(table, TimeRange(END_US - SECOND_US, END_US), 1)
+        store.answers.set()
+        assert ids(await page) == [f"id{number}" for number in range(since, since + 5)]
+        assert store.reads["passed_on"] == goes
+
+
 async def test_a_table_whose_rows_do_not_fit_is_read_without_the_window(
     store: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:
