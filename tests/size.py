@@ -21,7 +21,7 @@ CEILINGS = {
     "sluice": 6_280,
     "client": 2_350,
     "bench": 2_995,
-    "tests": 38_150,
+    "tests": 38_170,
     "words of Markdown": 49_950,
     "settings": 50,
 }

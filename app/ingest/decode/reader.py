@@ -83,7 +83,7 @@ class Rows(msgspec.Struct, frozen=True, gc=False):
 
     def by_index(self) -> Iterator[tuple[int, RecordId]]:
         """Yield each row's position in the message, and its id."""
-        return zip(self.indexes, self.ids, strict=True)
+        return ((index, self.ids[position]) for position, index in enumerate(self.indexes))
 
 
 NO_ROWS = Rows((), (), ())
