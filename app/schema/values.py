@@ -58,6 +58,14 @@ def _column_check(column: Column) -> RecordCheck | None:
             reason = checked(value)
             return None if reason is None else Unstorable("", reason)
 
+        def check_value(record: Any) -> Unstorable | None:
+            value = getattr(record, attribute)
+            reason = None if value is None else checked(value)
+            return None if reason is None else Unstorable(name, reason)
+
+        if column.mode is not Mode.REPEATED:
+            return check_value
+
     def check(record: Any) -> Unstorable | None:
         value = getattr(record, attribute)
         unstorable = None if value is None else inner(value)

@@ -8,6 +8,7 @@ are processor time and memory. IngestSettings bound the number of records, the b
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -236,8 +237,10 @@ class RecordReader:
             return None
         try:
             records = self._array_decoder.decode(text)
-            if any(self._check(record) is not None for record in records):
-                return None
+            check = self._check
+            for record in records:  # a generator would take longer, and every array passes here
+                if check(record) is not None:
+                    return None
             undeclared = () if self._undeclared is None else self._undeclared.take_all(records, text)
             if self._protect is not None:
                 for record in records:
@@ -250,8 +253,7 @@ class RecordReader:
         is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
         if not is_shallow and is_deeper(text, MAX_JSON_DEPTH):  # counts the array too: one by one
             return None
-        name = self._id
-        ids: list[RecordId] = [getattr(record, name) for record in records] if name else [None] * len(records)
+        ids: list[RecordId] = [*map(attrgetter(self._id), records)] if self._id else [None] * len(records)
         return Decoded(Rows(encoded, ids, range(len(records))), (), _counted(undeclared))
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
