@@ -233,7 +233,7 @@ class Tail:
 
     async def _follow(self, send: SendPiece) -> bytes:
         """Send pages and pings; return the last event."""
-        endings = [asyncio.ensure_future(event.wait()) for event in (self._time_is_over, self._stopping)]
+        endings = [asyncio.ensure_future(each.wait()) for each in (self._time_is_over, self._stopping)]
         reading: asyncio.Future[CachedAnswer] | None = None
         stated, sent_us = self.reached, self._clock.elapsed_us()
         try:
@@ -259,8 +259,8 @@ class Tail:
         except Exception as error:  # a defect: the client is told that there is nothing more
             return failure(self.reached, unexpected(error))
         finally:
-            for event in endings:
-                event.cancel()
+            for each in endings:
+                each.cancel()
             if reading is not None:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)

@@ -72,21 +72,19 @@ class BucketReader:
         kept = self._kept.get(question)
         due_us = self._elapsed_us() + round(CLOSED_TTL_S * MICROSECONDS) if kept is None else kept.due_us
         reused = _NOTHING if kept is None or not kept.has_all_groups else _common(kept.within, whole)
-        ends = (TimeRange(window.from_us, reused.from_us), TimeRange(reused.to_us, window.to_us))
-        parts = [part for part in ends if part.length_us > 0] if reused.length_us > 0 else [window]
-        answers = [await self._ask(request, part) for part in parts]
-        if reused.length_us > 0 and not all(map(_has_all_groups, answers)):
-            reused = _NOTHING
-            answers.append(await self._ask(request, window))
-        used = answers if reused.length_us > 0 else answers[-1:]
+        answers = [await self._ask(request, part) for part in _without(window, reused)]
+        used = answers
+        if reused.length_us and not all(map(_has_all_groups, answers)):  # now there are too many
+            reused, used = _NOTHING, [await self._ask(request, window)]
+            answers = [*answers, *used]
         has_all_groups = all(map(_has_all_groups, used))
+        new = [row for answer in used for row in answer.rows]
         again = [] if kept is None else [row for row in kept.rows if row["bucket"] * length_us in reused]
-        work = partial(_assembled, request, [row for answer in used for row in answer.rows], again, whole)
-        is_short = sum(len(answer.rows) for answer in used) + len(again) <= ROWS_AT_ONCE
-        rows, settled = work() if is_short else await asyncio.to_thread(work)
+        work = partial(_assembled, request, new, again, whole, is_placed=request.by is None or not has_all_groups)
+        rows, settled = work() if len(new) + len(again) <= ROWS_AT_ONCE else await asyncio.to_thread(work)
         self._keep(question, _Kept(whole, settled if has_all_groups else (), has_all_groups, due_us))
         billed = [answer.bytes_processed for answer in answers if answer.bytes_processed is not None]
-        return _placed(rows) if request.by and has_all_groups else rows, sum(billed) if billed else None
+        return rows, sum(billed) if billed else None
 
     def _keep(self, question: str, kept: _Kept) -> None:
         self._kept.pop(question, None)
@@ -113,17 +111,26 @@ _NOTHING = TimeRange(0, 0)
 
 
 def _common(one: TimeRange, other: TimeRange) -> TimeRange:
-    return TimeRange(max(one.from_us, other.from_us), min(one.to_us, other.to_us))
+    from_us = max(one.from_us, other.from_us)
+    return TimeRange(from_us, max(from_us, min(one.to_us, other.to_us)))
+
+
+def _without(window: TimeRange, reused: TimeRange) -> list[TimeRange]:
+    """Return what is left of a window, which is whole if nothing is reused."""
+    if not reused.length_us:
+        return [window]
+    ends = (TimeRange(window.from_us, reused.from_us), TimeRange(reused.to_us, window.to_us))
+    return [part for part in ends if part.length_us]
 
 
 def _assembled(
-    request: StatsRequest, new: Sequence[Row], again: Sequence[Row], whole: TimeRange
+    request: StatsRequest, new: Sequence[Row], again: Sequence[Row], whole: TimeRange, *, is_placed: bool
 ) -> tuple[list[Row], list[Row]]:
-    """Return the rows of a request, and those in `whole` as they are kept."""
+    """Return the rows of a request, with places unless those of `new` have theirs; and those in `whole`, to keep."""
     length_us, first = request.buckets.length_us, request.buckets.first_us // request.buckets.length_us
     settled = [row | {"bucket": first + row["bucket"]} for row in new] + [*again]
     rows = [*new, *(row | {"bucket": row["bucket"] - first} for row in again)]
-    return rows, [row for row in settled if row["bucket"] * length_us in whole]
+    return rows if is_placed else _placed(rows), [row for row in settled if row["bucket"] * length_us in whole]
 
 
 def _has_all_groups(answer: Answer) -> bool:
