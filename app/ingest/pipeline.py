@@ -351,12 +351,9 @@ class Pipeline:
 
         The log line says how many were dropped, never which: their names are content of the record.
         """
-        dropped = 0
-        for (path, outcome), count in read.undeclared.items():
-            self._metrics.seen_members[self.stream].note(path, outcome, count)
+        for outcome, count in read.undeclared.items():
             self._metrics.undeclared_members[outcome, self.stream] += count
-            dropped += count if outcome == "dropped" else 0
-        if dropped:
+        if dropped := read.undeclared["dropped"]:
             _log.warning(
                 "dropped %d undeclared members of message %s, as the record type requires",
                 dropped,

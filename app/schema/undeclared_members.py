@@ -6,6 +6,7 @@ those of the record itself in a field with the role `rest`. All of them are coun
 """
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_origin
 
@@ -175,21 +176,21 @@ _items = msgspec.json.Decoder(list[Raw])
 _any = msgspec.json.Decoder()
 
 
-class Undeclared(NamedTuple):
-    """An undeclared member: the path of its object, its name, its value as JSON, and whether the rest keeps it."""
+Outcome = Literal["kept", "dropped", "rejected"]
+Undeclared = Counter[Outcome]
+"""How many members were undeclared, by what became of them."""
+NONE_UNDECLARED = Undeclared()
 
-    parent: str
+
+class _Member(NamedTuple):
+    """An undeclared member: its name, its value as JSON, and whether the rest keeps it."""
+
     name: str
     value: Raw
     is_kept: bool
 
-    @property
-    def path(self) -> str:
-        """The member's path in the record."""
-        return member_path(self.parent, self.name)
 
-
-_Find = Callable[[Raw, str], Iterator[Undeclared]]
+_Find = Callable[[Raw], Iterator[_Member]]
 
 
 class RestError(ValueError):
@@ -212,33 +213,31 @@ class UndeclaredReader:
         rest = rest_field(info)
         self._rest, self._rest_name = (rest.name, rest.encode_name) if rest else ("", "")
 
-    def find(self, data: bytes) -> Iterator[Undeclared]:
-        """Return the undeclared members of a record, in the order of the record."""
-        return self._find(Raw(data), "") if _may_have_any(self._shape, data) else iter(())
-
-    def take(self, record: msgspec.Struct, data: bytes) -> list[Undeclared]:
-        """Return the undeclared members of `record`, which was decoded from `data`, and set its rest if it has one.
+    def take(self, record: msgspec.Struct, data: bytes) -> Undeclared:
+        """Count the undeclared members of `record`, which was decoded from `data`, and set its rest if it has one.
 
         Raises:
             RestError: the record was sent with something in its rest, or no JSON column can hold a value.
             msgspec.DecodeError, UnicodeDecodeError: an undeclared value is not valid JSON.
         """
         self._check_unsent(record)
-        members = [*self.find(data)]
+        if not _may_have_any(self._shape, data):
+            return NONE_UNDECLARED
+        members = [*self._find(Raw(data))]
         kept = {member.name: self._decoded(member) for member in members if member.is_kept}
         if kept:
             msgspec.structs.force_setattr(record, self._rest, kept)
-        return members
+        return Undeclared("kept" if member.is_kept else "dropped" for member in members)
 
-    def _decoded(self, member: Undeclared) -> Any:
+    def _decoded(self, member: _Member) -> Any:
         try:
             return _any.decode(member.value)
         except msgspec.ValidationError as error:  # a number beyond a float's range
             message = str(error).partition(" - at ")[0]
-            raise RestError(self._rest_name, f"{message} - at `$.{member.path}`") from None
+            raise RestError(self._rest_name, f"{message} - at `$.{member.name}`") from None
 
-    def take_all(self, records: Sequence[msgspec.Struct], payload: bytes) -> list[Undeclared]:
-        """Return the undeclared members of `records`, decoded from a JSON array, and set their rests.
+    def take_all(self, records: Sequence[msgspec.Struct], payload: bytes) -> Undeclared:
+        """Count the undeclared members of `records`, decoded from a JSON array, and set their rests.
 
         Raises:
             RestError, msgspec.DecodeError, UnicodeDecodeError: as `take`.
@@ -246,10 +245,11 @@ class UndeclaredReader:
         if not _may_have_any(self._shapes, payload):
             for record in records:
                 self._check_unsent(record)
-            return []
-        pieces = _items.decode(payload)
-        taken = (self.take(record, bytes(piece)) for record, piece in zip(records, pieces, strict=True))
-        return [member for members in taken for member in members]
+            return NONE_UNDECLARED
+        undeclared = Undeclared()
+        for record, piece in zip(records, _items.decode(payload), strict=True):
+            undeclared.update(self.take(record, bytes(piece)))
+        return undeclared
 
     def _check_unsent(self, record: msgspec.Struct) -> None:
         if self._rest and getattr(record, self._rest):
@@ -275,17 +275,6 @@ def undeclared_reader(record_type: type[msgspec.Struct]) -> UndeclaredReader | N
     info = inspect.type_info(record_type)
     find = _finder(info)
     return UndeclaredReader(info, find) if isinstance(info, inspect.StructType) and find is not None else None
-
-
-def member_path(path: str, name: str) -> str:
-    """Return the path of the member `name` of the object at `path`: `stops[].x`.
-
-    A name that is not made of letters, digits, `_` and `-` is in double quotes, so that no two paths have one text.
-    """
-    if not name or not name.replace("_", "").replace("-", "").isalnum():
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        name = f'"{escaped}"'
-    return f"{path}.{name}" if path else name
 
 
 def _may_have_any(shape: msgspec.json.Decoder[Any], data: bytes) -> bool:
@@ -322,7 +311,7 @@ def _strict_class(info: inspect.StructType) -> type[msgspec.Struct]:
 
 
 def _finder(info: inspect.Type) -> _Find | None:
-    """Return the generator of the undeclared members below a path in a value of type `info`; None if none are found."""
+    """Return the generator of the undeclared members in a value of type `info`; None if none are found."""
     match info:
         case inspect.Metadata():
             return _finder(info.type)
@@ -330,9 +319,9 @@ def _finder(info: inspect.Type) -> _Find | None:
             return next((find for each in info.types if (find := _finder(each)) is not None), None)
         case inspect.ListType() if (find_in_item := _finder(info.item_type)) is not None:
 
-            def find_in_list(data: Raw, path: str) -> Iterator[Undeclared]:
+            def find_in_list(data: Raw) -> Iterator[_Member]:
                 for item in _items.decode(data):
-                    yield from find_in_item(item, f"{path}[]")
+                    yield from find_in_item(item)
 
             return find_in_list
         case inspect.StructType():
@@ -349,55 +338,13 @@ def _struct_finder(info: inspect.StructType) -> _Find | None:
     if not inner and policy is Policy.REJECT:
         return None
 
-    def find(data: Raw, path: str) -> Iterator[Undeclared]:
+    def find(data: Raw) -> Iterator[_Member]:
         if bytes(data) == b"null":
             return
         for name, value in _members.decode(data).items():
             if name not in declared:
-                yield Undeclared(path, name, value, policy is Policy.KEEP)
+                yield _Member(name, value, policy is Policy.KEEP)
             elif name in inner:
-                yield from inner[name](value, member_path(path, name))
+                yield from inner[name](value)
 
     return find
-
-
-MAX_NAMES, MAX_LENGTH = 200, 200
-
-Outcome = Literal["kept", "dropped", "rejected"]
-
-
-class SeenMember(msgspec.Struct, frozen=True):
-    """An undeclared member, what became of it, and in how many places it was seen.
-
-    The path has `[]` for every item of a list, and double quotes around a name of unusual characters. A long one ends
-    in `…`.
-    """
-
-    path: str
-    outcome: Outcome
-    count: int
-
-
-class SeenMembers:
-    """Counts undeclared members of one stream by path and outcome: the first MAX_NAMES of them, and all others as one.
-
-    `others` is the number of members beyond those.
-    """
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, Outcome], int] = {}
-        self.others = 0
-
-    def note(self, path: str, outcome: Outcome, count: int = 1) -> None:
-        """Count `count` members at `path`; an empty path stands for members whose paths are not told."""
-        key = (path if len(path) <= MAX_LENGTH else path[: MAX_LENGTH - 1] + "…", outcome)
-        if path and (key in self._counts or len(self._counts) < MAX_NAMES):
-            self._counts[key] = self._counts.get(key, 0) + count
-        else:
-            self.others += count
-
-    @property
-    def members(self) -> list[SeenMember]:
-        """The members, the most frequent first."""
-        members = [SeenMember(path, outcome, count) for (path, outcome), count in self._counts.items()]
-        return sorted(members, key=lambda each: (-each.count, each.path, each.outcome))

@@ -80,7 +80,7 @@ MEMBERS_UNDECLARED = Instrument(
     noun="member",
     description="Undeclared members of stored and rejected records, by outcome and stream",
     meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, those "
-    "that its errors name. `/v1/schema` names them.",
+    "that its errors name.",
     attributes=("outcome", "stream"),
 )
 ROWS_EXPIRED = Instrument(

@@ -1,14 +1,14 @@
 """The counts of this process, as plain numbers: counting costs an addition, and collectors read them."""
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from app.schema.table import RECORDS
-from app.schema.undeclared_members import Outcome, SeenMembers
+from app.schema.undeclared_members import Outcome
 from app.telemetry import instruments
 from app.telemetry.instruments import Instrument
 
@@ -69,8 +69,6 @@ class Metrics:
         self.duplicate_messages: Counter[str] = Counter(dict.fromkeys(streams, 0))
         self.undeclared_members: Counter[tuple[Outcome, str]] = Counter()
         """By outcome and stream."""
-        self.seen_members: defaultdict[str, SeenMembers] = defaultdict(SeenMembers)
-        """Their names by stream, which no collector reads."""
         self.unproved_messages = 0
         self.canaries_missed = 0
         self.rejected_records: Counter[tuple[str, str]] = Counter({("invalid", stream): 0 for stream in streams})

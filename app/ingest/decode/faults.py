@@ -17,7 +17,6 @@ import msgspec
 
 from app.ingest.decode.payload import SMALL_BYTES
 from app.schema.columns import Column
-from app.schema.undeclared_members import member_path
 from app.schema.values import ValueCheck, value_check
 
 MAX_FAULTS = 20
@@ -31,9 +30,6 @@ _WITHOUT_VALUES = re.compile(
     r"Expected `|Object (?:contains unknown|missing required) field `|Invalid (?:RFC3339|UUID|base64|decimal)"
     r"|(?:Integer value|Number) out of range"
 )
-# msgspec names the member, and the object that has it.
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<parent>[^`]*)`)?")
-_POSITION = re.compile(r"\[\d+\]")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -120,12 +116,6 @@ def field_path(message: str) -> str | None:
     at, named = _PLACE.search(message), _NAMED.search(message)
     parts = [part for part in (at and at["path"].removeprefix("."), named and named["name"]) if part]
     return ".".join(parts) or None
-
-
-def unknown_members(detail: str) -> Iterator[str]:
-    """Yield the paths, without positions, of the undeclared members that an error message of msgspec names."""
-    for member in _UNKNOWN.finditer(detail):
-        yield member_path(_POSITION.sub("[]", member["parent"] or ""), member["name"])
 
 
 def _below(error: Exception, path: str) -> FieldFault:

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 import msgspec
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.reader import Decoded, RecordId, RecordReader, Rows, UndeclaredCounts
+from app.ingest.decode.reader import Decoded, RecordId, RecordReader, Rows
 from app.ingest.decode.rejects import Reject
 from app.ingest.decode.worker import HEADER, Job, Part, Start
 from app.ingest.intake import Allowance
 from app.ingest.verdict import CLOSED, LATE, NO_ROOM, Throttled, Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
+from app.schema.undeclared_members import Undeclared
 from app.settings.ingest import IngestSettings
 from app.settings.store import StoreSettings
 
@@ -153,7 +154,7 @@ class _Worker:
 
     async def _received(self, allowance: Allowance) -> Decoded | Unavailable | Throttled | str:
         encoded, ids, indexes = list[bytes](), list[RecordId](), list[int]()
-        rejects, undeclared = list[Reject](), UndeclaredCounts()
+        rejects, undeclared = list[Reject](), Undeclared()
         has_room, is_last = True, False
         while not is_last:
             (size,) = HEADER.unpack(await self._results.readexactly(HEADER.size))
@@ -170,7 +171,7 @@ class _Worker:
                 ids += part.ids
                 indexes += part.indexes
                 rejects += part.rejects
-                undeclared.update({(path, outcome): count for path, outcome, count in part.undeclared})
+                undeclared.update(part.undeclared)
         return Decoded(Rows(encoded, ids, indexes), rejects, undeclared) if has_room else NO_ROOM
 
     async def _why_ended(self) -> Unavailable | str:

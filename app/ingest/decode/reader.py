@@ -6,8 +6,7 @@ are processor time and memory. IngestSettings bound the number of records, the b
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -20,7 +19,6 @@ from app.ingest.decode.faults import (
     FieldFault,
     fault_of,
     is_of_type_code,
-    unknown_members,
 )
 from app.ingest.decode.payload import (
     SMALL_BYTES,
@@ -41,7 +39,7 @@ from app.record import RejectReason
 from app.schema.columns import Kind
 from app.schema.protection import Hasher, compile_protection, holds_personal_data
 from app.schema.table import Table
-from app.schema.undeclared_members import MAX_LENGTH, MAX_NAMES, Outcome, RestError, Undeclared, undeclared_reader
+from app.schema.undeclared_members import NONE_UNDECLARED, RestError, Undeclared, undeclared_reader
 from app.schema.values import compile_checks
 from app.settings.ingest import IngestSettings
 from app.stores.sink import RowEncode
@@ -88,9 +86,6 @@ class Rows(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_ROWS = Rows((), (), ())
-UndeclaredCounts = Counter[tuple[str, Outcome]]
-"""How often a member was seen, by its path and what became of it. The path of those beyond MAX_NAMES is empty."""
-_NOTHING_UNDECLARED = UndeclaredCounts()
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +93,7 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 
     rows: Rows
     rejects: Sequence[Reject] = ()
-    undeclared: UndeclaredCounts = _NOTHING_UNDECLARED
+    undeclared: Undeclared = NONE_UNDECLARED
 
 
 class _Good(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +101,7 @@ class _Good(msgspec.Struct, frozen=True, gc=False):
 
     id: RecordId
     encoded: bytes
-    undeclared: Sequence[Undeclared]
+    undeclared: Undeclared
 
 
 class _Refusal(NamedTuple):
@@ -166,7 +161,7 @@ class RecordReader:
         if text[:1] == b"{" and not (message.content_type and is_ndjson_type(message.content_type)):
             read = self._read_one(message, 0, text, self._encoder(message.envelope()))
             if isinstance(read, _Good) and len(read.encoded) <= self._limits.max_message_bytes:
-                return Decoded(Rows((read.encoded,), (read.id,), _FIRST), (), _counted(read.undeclared))
+                return Decoded(Rows((read.encoded,), (read.id,), _FIRST), (), read.undeclared)
         try:
             return self._read_text(message, text, is_light=True)
         except _HeavyError:
@@ -241,7 +236,7 @@ class RecordReader:
             for record in records:  # a generator would take longer, and every array passes here
                 if check(record) is not None:
                     return None
-            undeclared = () if self._undeclared is None else self._undeclared.take_all(records, text)
+            undeclared = NONE_UNDECLARED if self._undeclared is None else self._undeclared.take_all(records, text)
             if self._protect is not None:
                 for record in records:
                     self._protect(record)
@@ -254,7 +249,7 @@ class RecordReader:
         if not is_shallow and is_deeper(text, MAX_JSON_DEPTH):  # counts the array too: one by one
             return None
         ids: list[RecordId] = [*map(attrgetter(self._id), records)] if self._id else [None] * len(records)
-        return Decoded(Rows(encoded, ids, range(len(records))), (), _counted(undeclared))
+        return Decoded(Rows(encoded, ids, range(len(records))), (), undeclared)
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
         """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
@@ -276,7 +271,7 @@ class RecordReader:
     def _read_each(self, message: Message, pieces: Pieces, most_rejects: float) -> Decoded:
         """Return the rows and the rejects of the records."""
         limits, left = self._limits, self._limits.max_message_bytes
-        good, indexes, rejects, undeclared = list[_Good](), list[int](), list[Reject](), UndeclaredCounts()
+        good, indexes, rejects, undeclared = list[_Good](), list[int](), list[Reject](), Undeclared()
         budget = RejectBudget(message, max_rejects=limits.max_rejects_per_message, max_bytes=limits.max_message_bytes)
         encode, examined = self._encoder(message.envelope()), ExaminedValues()
         for index in range(len(pieces)):
@@ -284,7 +279,7 @@ class RecordReader:
             read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
                 rejects.append(self._with_all_faults(message, read, piece, examined))
-                _count_rejected(undeclared, rejects[-1])
+                undeclared += _undeclared_of(rejects[-1])
                 if not budget.allows(rejects[-1]):
                     exceeded = budget.exceeded(index + 1, len(pieces))
                     return Decoded(NO_ROWS, self._scrubbed(message, [exceeded]), undeclared)
@@ -293,7 +288,7 @@ class RecordReader:
                 continue
             good.append(read)
             indexes.append(index)
-            _count_stored(undeclared, read.undeclared)
+            undeclared.update(read.undeclared)
             left -= len(read.encoded)
             if left < 0:  # each row repeats the envelope, so a small message of many records may become large
                 detail = f"the message has more than {limits.max_message_bytes} bytes as rows, envelopes included"
@@ -349,7 +344,7 @@ class RecordReader:
             return _Refusal("too_large", FieldFault(None, detail))
         if is_deeper(piece, MAX_JSON_DEPTH):
             raise RecursionError
-        undeclared: Sequence[Undeclared] = ()
+        undeclared = NONE_UNDECLARED
         if self._versions is not None:
             record, undeclared = self._versions.decode(piece, message.attributes)
         else:
@@ -380,25 +375,7 @@ class RecordReader:
         return [self._scrubber.scrubbed(each, message.attributes) for each in rejects]
 
 
-def _counted(members: Sequence[Undeclared]) -> UndeclaredCounts:
-    """Return the counts of the undeclared members of records that are stored."""
-    return _count_stored(UndeclaredCounts(), members) if members else _NOTHING_UNDECLARED
-
-
-def _count_stored(counts: UndeclaredCounts, members: Iterable[Undeclared]) -> UndeclaredCounts:
-    for member in members:
-        _count(counts, member.path, "kept" if member.is_kept else "dropped")
-    return counts
-
-
-def _count_rejected(counts: UndeclaredCounts, rejected: Reject) -> None:
-    """Count the members for which a record was rejected."""
-    if rejected.reason == "invalid":
-        for detail in [fault.detail for fault in rejected.faults] or [rejected.detail]:
-            for path in unknown_members(detail):
-                _count(counts, path, "rejected")
-
-
-def _count(counts: UndeclaredCounts, path: str, outcome: Outcome) -> None:
-    key = (path[: MAX_LENGTH + 1], outcome)
-    counts[key if key in counts or len(counts) < MAX_NAMES else ("", outcome)] += 1
+def _undeclared_of(rejected: Reject) -> Undeclared:
+    """Count the undeclared members for which a record was rejected."""
+    details = [fault.detail for fault in rejected.faults] or [rejected.detail]
+    return Undeclared({"rejected": sum(detail.count("Object contains unknown field `") for detail in details)})

@@ -4,7 +4,7 @@ A record is decoded by the type of its version and upgraded step by step. Each s
 a Struct that Python code makes is not validated. An `upgrade` that raises is that record's error.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from app.ingest.decode.faults import FaultFinder, FieldFault, fault_of
 from app.record import Versions
 from app.schema.columns import columns_of
-from app.schema.undeclared_members import RestError, Undeclared, UndeclaredReader, undeclared_reader
+from app.schema.undeclared_members import NONE_UNDECLARED, RestError, Undeclared, UndeclaredReader, undeclared_reader
 
 _MAX_NAME_BYTES = 100
 
@@ -57,10 +57,10 @@ class VersionReader:
         named = msgspec.field(default=msgspec.Raw(b""), name=self._member or "version")
         self._peek: Any = msgspec.json.Decoder(msgspec.defstruct("Peek", [("version", msgspec.Raw, named)]))
 
-    def decode(self, piece: bytes, attributes: Mapping[str, str]) -> tuple[msgspec.Struct, Sequence[Undeclared]]:
+    def decode(self, piece: bytes, attributes: Mapping[str, str]) -> tuple[msgspec.Struct, Undeclared]:
         """Return the record in `piece`, of a message with these attributes, as one of the newest version.
 
-        The other value holds the undeclared members that its version keeps or drops.
+        The other value counts the undeclared members that its version keeps or drops.
 
         Raises:
             VersionedError: its version is unknown, its rest cannot be filled, or an upgrade failed.
@@ -69,7 +69,7 @@ class VersionReader:
         start = self.index_of(piece, attributes)
         version = self._versions[start]
         record: msgspec.Struct = version.decoder.decode(piece)
-        undeclared: Sequence[Undeclared] = ()
+        undeclared = NONE_UNDECLARED
         if version.undeclared is not None:
             try:
                 undeclared = version.undeclared.take(record, piece)

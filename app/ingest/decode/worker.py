@@ -55,7 +55,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     ids: list[RecordId] = []
     indexes: list[int] = []
     rejects: list[Reject] = []
-    undeclared: list[tuple[str, Outcome, int]] = []
+    undeclared: dict[Outcome, int] = {}
     is_last: bool = False
     lacks_memory: bool = False
     failure: str = ""
@@ -125,8 +125,7 @@ def _parts_of(decoded: Decoded) -> Iterator[Part]:
         if size >= _FRAME_BYTES:
             yield part
             part, size = Part(), 0
-    undeclared = [(path, outcome, count) for (path, outcome), count in decoded.undeclared.items()]
-    yield msgspec.structs.replace(part, undeclared=undeclared, is_last=True)
+    yield msgspec.structs.replace(part, undeclared=decoded.undeclared, is_last=True)
 
 
 def _frame(jobs: BinaryIO) -> bytes:

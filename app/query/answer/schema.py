@@ -3,8 +3,6 @@
 Each document is sent only to clients that have no copy of it.
 """
 
-from collections.abc import Mapping
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -25,7 +23,7 @@ from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
 from app.schema.table import Table, schema_version
-from app.schema.undeclared_members import SeenMember, SeenMembers, record_policy
+from app.schema.undeclared_members import record_policy
 from app.streams import Streams
 
 # A release may change them: a client revalidates after five minutes, which costs no body.
@@ -37,7 +35,7 @@ _PROBLEMS = {
 }
 
 
-def _document(request: Ask, content: msgspec.Struct) -> Response[bytes]:
+async def _document(content: msgspec.Struct, request: Ask) -> Response[bytes]:
     """Answer a GET or a HEAD with `content` as JSON, or with 304 if the caller has it.
 
     Raises:
@@ -70,18 +68,13 @@ class ColumnEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UndeclaredEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The members that a record type does not declare: what becomes of them, and those seen.
+    """What becomes of the members that a record type does not declare.
 
-    `policy` is that of the record type; a nested type may have its own. `kept_in` is the field that keeps them. `seen`
-    are those that this instance has seen since it started, the most frequent first. It is null for a caller who may not
-    read every record; those of rejected records need the scope `rejects`. `others` counts the members beyond the first
-    200 names.
+    `policy` is that of the record type; a nested type may have its own. `kept_in` is the field that keeps them.
     """
 
     policy: Literal["reject", "keep", "drop"]
     kept_in: str | None
-    seen: list[SeenMember] | None
-    others: int
 
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,44 +98,9 @@ class SchemaAnswer(msgspec.Struct, frozen=True):
     tables: list[TableEntry]
 
 
-class SchemaEndpoint:
-    """Describes the tables of one stream; `paths` are where their rows are read. `seen` are undeclared members."""
-
-    def __init__(self, *tables: tuple[Table, str], seen: Mapping[str, SeenMembers]) -> None:
-        self._tables, self._seen = tables, seen
-
-    @cached_property
-    def entries(self) -> list[TableEntry]:
-        """The descriptions of the tables, without seen members."""
-        return [table_entry(table, path) for table, path in self._tables]
-
-    async def tables(self, request: Ask) -> Response[bytes]:
-        """Answer with the descriptions, or with 304 if the caller has them.
-
-        Raises:
-            ProblemError: `invalid_parameter`: there are none.
-        """
-        principal: Principal = request.state.principal
-        return _document(request, SchemaAnswer([self._shown_to(principal, entry) for entry in self.entries]))
-
-    def _shown_to(self, principal: Principal, entry: TableEntry) -> TableEntry:
-        """Return `entry` with the seen members, whose names are content of records, if the caller may read those."""
-        if principal.filters or "read" not in principal.scopes:
-            return entry
-        seen = self._seen.get(entry.name)
-        members, others = ([], 0) if seen is None else (seen.members, seen.others)
-        shown = [each for each in members if "rejects" in principal.scopes or each.outcome != "rejected"]
-        undeclared = msgspec.structs.replace(entry.undeclared_members, seen=shown, others=others)
-        return msgspec.structs.replace(entry, undeclared_members=undeclared)
-
-
-def schema_contract(endpoint: SchemaEndpoint) -> Contract:
-    """Return the contract of `endpoint`."""
-    first = endpoint.entries[0]
-    seen = msgspec.structs.replace(first.undeclared_members, seen=[SeenMember("colour", "rejected", 3)])
-    short = msgspec.structs.replace(
-        first, columns=first.columns[:2], json_schema={"type": "object"}, undeclared_members=seen
-    )
+def _schema_contract(answer: SchemaAnswer) -> Contract:
+    first = answer.tables[0]
+    short = msgspec.structs.replace(first, columns=first.columns[:2], json_schema={"type": "object"})
     return _contract("The tables.", SchemaAnswer([short]))
 
 
@@ -151,22 +109,21 @@ def _contract(description: str, example: msgspec.Struct) -> Contract:
     return Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
 
-def _schema(parts: StreamParts) -> SchemaEndpoint:
-    records, rejects = (parts.table, f"{parts.root}/records"), (parts.reject_feed.table, f"{parts.root}/rejects")
-    return SchemaEndpoint(records, rejects, seen=parts.responder.metrics.seen_members)
+def _schema(parts: StreamParts) -> SchemaAnswer:
+    records = table_entry(parts.table, f"{parts.root}/records")
+    return SchemaAnswer([records, table_entry(parts.reject_feed.table, f"{parts.root}/rejects")])
 
 
 SCHEMA = EndpointSpec(
     path="/schema",
     make=_schema,
-    respond=SchemaEndpoint.tables,
-    contract=schema_contract,
+    respond=_document,
+    contract=_schema_contract,
     scope=None,
     name="readSchema",
     summary="Read the schema of records",
     text="The columns of records and rejected records (name, type, description, filters), the JSON Schema of a record, "
-    "and a version that changes with them. Also the undeclared members that this instance has seen, for callers who "
-    "may read every record.",
+    "and a version that changes with them.",
     is_read=False,
 )
 
@@ -187,8 +144,6 @@ def table_entry(table: Table, path: str) -> TableEntry:
         undeclared_members=UndeclaredEntry(
             policy=record_policy(table.record_type).value,
             kept_in=table.rest.name if table.rest else None,
-            seen=None,
-            others=0,
         ),
     )
 
@@ -250,7 +205,7 @@ def problems_route() -> HTTPRouteHandler:
         tags=["query"],
     )
     async def read_problems(request: Ask) -> Response[bytes]:
-        return _document(request, ProblemList(problems))
+        return await _document(ProblemList(problems), request)
 
     return read_problems
 
@@ -302,6 +257,6 @@ def streams_route(streams: Streams, retention_days: int) -> HTTPRouteHandler:
     )
     async def list_streams(request: Ask) -> Response[bytes]:
         principal: Principal = request.state.principal
-        return _document(request, StreamList([entry for entry in entries if principal.may_use(entry.name)]))
+        return await _document(StreamList([entry for entry in entries if principal.may_use(entry.name)]), request)
 
     return list_streams
