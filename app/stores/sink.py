@@ -163,7 +163,7 @@ Outcome = Stored | RowsRefused | RowsHeld | TooLarge | Uncertain | QuotaExceeded
 
 
 class ColumnsPending(msgspec.Struct, frozen=True):
-    """The table lacks optional columns, by their dotted paths: it takes rows that use none of them."""
+    """The table lacks optional columns: it takes rows that use none of them."""
 
     missing: frozenset[str]
     detail: str

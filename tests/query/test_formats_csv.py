@@ -122,8 +122,7 @@ def _leaves(columns: tuple[Column, ...], row: dict[str, Any] | None, prefix: str
     """Return the cells that a row has to have: path, column and value."""
     found: list[tuple[str, Column, Any]] = []
     for column in columns:
-        absent: list[Any] | None = [] if column.mode is Mode.REPEATED else None
-        value = None if row is None else row.get(column.name, absent)
+        value = None if row is None else row.get(column.name)
         if column.kind is Kind.STRUCT and column.mode is not Mode.REPEATED:
             found += _leaves(column.fields, value, f"{prefix}{column.name}.")
         else:

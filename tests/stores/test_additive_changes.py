@@ -1,214 +1,213 @@
-"""Law: whatever additive changes a type makes, and whichever images store, what was published equals what is read.
+"""Law: whatever additive changes a type makes, and whatever images and producers do, what was published is read.
 
-An image is a set of the members that its type declares; a producer sends members that the image it reaches declares.
-The table gains columns when a newer image opens the file (embedded), or when Terraform runs, at any time (BigQuery).
+An image declares some members, and keeps all others of the top level in the rest; nested ones are sent only where the
+image declares them. The table gains columns when a newer image opens the file (embedded), or when Terraform runs, at
+any time (BigQuery). The last reader declares every member. Some of them are promoted; it reads the others from their
+column or from the rest.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from google.protobuf.descriptor_pb2 import DescriptorProto
+from google.cloud import bigquery
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
-from app.schema.table import Table, records_table
-from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
+from app.runtime.time_range import TimeRange
+from app.schema.table import Table, records_table, rejects_table
+from app.stores.backend import Backend, open_backend
+from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.sink import Stored
-from app.stores.sql.statement import Statement
-from sluice.testing.misbehaving.rows import RowReader
+from app.stores.query import RowQuery
+from app.stores.sink import RowsHeld, Stored
+from app.stores.source import QueryRunner
+from sluice.testing.clock import FakeClock
+from tests.contract.bigquery import _settings
+from tests.contract.stores import T0_US
 from tests.encoding import encoded, whole_envelope
 from tests.long_form import examples
+from tests.support.local_bigquery import Double
 
+_PROMOTED = Meta(extra={"sluice": ["promoted"]})
 MEMBERS: dict[str, Any] = {
-    "text": (str | None, None),
-    "number": (int | None, None),
+    "text": (Annotated[str | None, _PROMOTED], None),
+    "number": (Annotated[int | None, _PROMOTED], None),
+    "at": (Annotated[datetime | None, _PROMOTED], None),
+    "plain": (str | None, None),
     "tags": (list[str], []),
     "nested.one": (str | None, None),
     "nested.many": (list[int], []),
     "parts.one": (str | None, None),
     "parts.two": (int | None, None),
 }
-NAMES = sorted(MEMBERS)
+_INSTANTS = [datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), datetime(2026, 1, 31, 12, tzinfo=UTC)]
 VALUES = {
-    "text": st.sampled_from(["", "x"]),
-    "number": st.integers(-1, 1),
+    "text": st.sampled_from(["", "x", "1"]),
+    "number": st.integers(-1, 1) | st.just(2**53 + 1),
+    "at": st.sampled_from(_INSTANTS),
+    "plain": st.sampled_from(["", "y"]),
     "tags": st.lists(st.sampled_from("ab"), min_size=1, max_size=2),
     "nested.one": st.sampled_from(["", "y"]),
     "nested.many": st.lists(st.integers(0, 1), min_size=1, max_size=2),
     "parts.one": st.sampled_from(["", "z"]),
     "parts.two": st.integers(0, 1),
 }
+NAMES = frozenset(MEMBERS)
+TOP = frozenset(name for name in NAMES if "." not in name)
+Image = frozenset[str]
+"""The members that it declares."""
 Published = dict[str, Any]
 """A record: its members by path, those without a value left out."""
-_EVERYTHING = Statement(sql="SELECT * FROM `records`", parameters={})
-_types: dict[frozenset[str], type[msgspec.Struct]] = {}
 
 
-def type_of(members: frozenset[str]) -> type[msgspec.Struct]:
-    """Return the record type of an image."""
-    if members not in _types:
-        _types[members] = _type_of(members)
-    return _types[members]
+@cache
+def table_of(members: Image) -> Table:
+    """Return the table of an image that declares these members."""
 
-
-def _type_of(members: frozenset[str]) -> type[msgspec.Struct]:
     def fields(prefix: str) -> list[Any]:
         inner = [each.removeprefix(prefix) for each in sorted(members) if each.startswith(prefix)]
         return [(name, *MEMBERS[prefix + name]) for name in inner if "." not in name]
 
-    def struct(name: str, declared: list[Any]) -> Any:
-        return msgspec.defstruct(name, declared, kw_only=True, forbid_unknown_fields=True)
+    def struct(name: str) -> Any:
+        # A nested Struct begins with one field: BigQuery and DuckDB have no empty ones.
+        declared = [("zero", int | None, None), *fields(name)]
+        return msgspec.defstruct("Nested", declared, kw_only=True, forbid_unknown_fields=True)
 
-    declared = [("id", str), *fields("")]
-    # A nested Struct begins with one field: BigQuery and DuckDB have no empty ones.
-    declared.append(("nested", struct("Nested", [("zero", int | None, None), *fields("nested.")]) | None, None))
-    part: Any = struct("Part", [("zero", int | None, None), *fields("parts.")])
-    made: type[msgspec.Struct] = struct("Image", [*declared, ("parts", list[part], [])])
-    return made
+    rest: Any = ("rest", Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})], {})
+    nested: list[Any] = [("nested", struct("nested.") | None, None), ("parts", list[struct("parts.")], [])]  # type: ignore[misc] # made here
+    return records_table(msgspec.defstruct("Image", [("id", str), rest, *fields(""), *nested], kw_only=True))
 
 
-def record_of(members: frozenset[str], record_id: str, published: Published) -> Any:
-    """Return the record as an image decodes it."""
-    plain: dict[str, Any] = {"id": record_id}
+def row_of(appender: Any, members: Image, key: str, published: Published) -> bytes:
+    """Return the row of a record as an image stores it: undeclared members are in its rest."""
+    plain: dict[str, Any] = {"id": key, "rest": {}}
     for path, value in published.items():
         outer, _, name = path.rpartition(".")
         match outer:
             case "":
-                plain[name] = value
+                (plain if name in members else plain["rest"])[name] = msgspec.to_builtins(value)
             case "nested":
                 plain.setdefault("nested", {})[name] = value
             case _:
                 plain.setdefault("parts", [{}])[0][name] = value
-    return msgspec.convert(plain, type_of(members))
+    record = msgspec.convert(plain, table_of(members).record_type)
+    return encoded(appender, record, whole_envelope(Message(key=key, data=b"", attributes={})))
 
 
-def values_of(row: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """Yield (id, member, value) for every value of a row that is there."""
-    flat = {
-        **row,
-        **{f"nested.{name}": value for name, value in (row.get("nested") or {}).items()},
-        **{f"parts.{name}": value for part in row.get("parts") or [] for name, value in part.items()},
+async def values_read(runner: QueryRunner) -> Counter[tuple[str, str, str]]:
+    """Return every (id, member, value) that a reader of all members finds."""
+    names = tuple(column.name for column in table_of(NAMES).columns)
+    window: dict[str, Any] = {"within": TimeRange(0, 4 * T0_US), "lookback_us": 0, "limit": 99, "candidates": 99}
+    rows = (await runner.rows(RowQuery(table="records", columns=names, **window))).rows
+    return Counter((row["id"], name, repr(value)) for row in rows for name, value in _members(row))
+
+
+def _members(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    kept = msgspec.json.decode(row["rest"]) if row["rest"] is not None else {}
+    assert kept.keys() <= {"plain", "tags"}, "a promoted member is seen in the rest, too"
+    nested = [("nested", row["nested"] or {}), *(("parts", part) for part in row["parts"])]
+    flat = row | {f"{outer}.{name}": value for outer, fields in nested for name, value in fields.items()}
+    values = {name: flat[name] for name in NAMES if flat.get(name) not in (None, [])}
+    assert not values.keys() & kept.keys()
+    yield from (values | kept).items()
+
+
+def published_by(steps: list[tuple[Image, Published, Any]]) -> Counter[tuple[str, str, str]]:
+    """Return what was published."""
+    return Counter(
+        (str(number), name, repr(value))
+        for number, (_, published, _) in enumerate(steps)
+        for name, value in published.items()
+    )
+
+
+def steps_of(members: Image) -> st.SearchStrategy[list[tuple[Image, Published, Image | None]]]:
+    """Draw the image that a producer reaches, what it publishes, and the columns that the table gains afterwards."""
+    images = st.frozensets(st.sampled_from(sorted(members)))
+
+    def step(image: Image) -> st.SearchStrategy[tuple[Image, Published, Image | None]]:
+        sent = {name: VALUES[name] for name in sorted(members) if name in image | TOP}
+        return st.tuples(st.just(image), st.fixed_dictionaries({}, optional=sent), st.none() | images)
+
+    return st.lists(images.flatmap(step), min_size=2, max_size=4)
+
+
+@settings(max_examples=examples(24), deadline=None)
+@given(steps_of(NAMES))
+def test_the_embedded_file_reads_as_it_was_published(tmp_path_factory: Any, steps: list[Any]) -> None:
+    """Images open one file in turn, older after newer and newer after older."""
+    path = str(Path(tmp_path_factory.mktemp("law")) / "data.duckdb")
+    for number, (members, published, _) in enumerate(steps):
+        store = EmbeddedStore.open(path, [table_of(members)], SystemClock())
+        appender = store.appender(table_of(members))
+        row = row_of(appender, members, str(number), published)
+        assert store._insert("records", appender._insert_sql, number, [row]) == Stored()
+        store.close()
+    store = EmbeddedStore.open(path, [table_of(NAMES)], SystemClock())
+    assert asyncio.run(values_read(store)) == published_by(steps)
+    store.close()
+
+
+def grow(place: TableAddress, members: Image) -> None:
+    """Add columns, as Terraform does."""
+    access = BigQueryClients(place)
+    live = access.client().get_table(place.table_id("records"))
+    known = {field.name for field in live.schema}
+    declared = [each for each in bigquery_schema(table_of(members)) if each["name"] not in known]
+    live.schema = [*live.schema, *map(bigquery.SchemaField.from_api_repr, declared)]
+    access.client().update_table(live, ["schema"])
+    access.close()
+
+
+async def append(backend: Backend, members: Image, key: str, published: Published) -> object:
+    """Append a record through an image, which checks the table first."""
+    appender = backend.appender(table_of(members))
+    await appender.check()
+    return await appender.append([row_of(appender, members, key, published)])
+
+
+async def run_over_bigquery(double: Double, steps: list[tuple[Image, Published, Image | None]]) -> None:
+    """Run images beside each other; a row waits only for a column that is not promoted."""
+    place, clock = double.fresh(table_of(frozenset()), rejects_table()), FakeClock(T0_US)
+    fleet = {
+        members: open_backend(_settings(place), [table_of(members), rejects_table()], clock)
+        for members in {TOP, *(members for members, *_ in steps)}
     }
-    for name in NAMES:
-        if (value := flat.get(name)) not in (None, []):
-            yield row["id"], name, repr(value)
-
-
-def expected(records: dict[str, Published]) -> Counter[tuple[str, str, str]]:
-    """Return the multiset that was published."""
-    return Counter((key, name, repr(value)) for key, published in records.items() for name, value in published.items())
-
-
-@st.composite
-def images(draw: st.DrawFn) -> frozenset[str]:
-    """Draw what an image declares."""
-    return frozenset(draw(st.sets(st.sampled_from(NAMES))))
-
-
-@st.composite
-def publications(draw: st.DrawFn, members: frozenset[str]) -> Published:
-    """Draw a record of members that an image declares."""
-    used = draw(st.sets(st.sampled_from(sorted(members)))) if members else set()
-    return {name: draw(VALUES[name]) for name in sorted(used)}
-
-
-def row_of(encoder: Any, members: frozenset[str], key: str, published: Published) -> bytes:
-    """Return the encoded row of a record."""
-    envelope = whole_envelope(Message(key=key, data=b"", attributes={}))
-    return encoded(encoder, record_of(members, key, published), envelope)
+    waiting = list[tuple[Image, str, Published]]()
+    try:
+        for number, (members, published, gained) in enumerate(steps):
+            outcome = await append(fleet[members], members, str(number), published)
+            if isinstance(outcome, RowsHeld):
+                assert published.keys() & {"plain", "tags"}
+                waiting.append((members, str(number), published))
+            else:
+                assert outcome == Stored()
+            if gained is not None:
+                await asyncio.to_thread(grow, place, gained)
+            await clock.advance(1)
+        await asyncio.to_thread(grow, place, TOP)
+        for members, key, published in waiting:
+            assert await append(fleet[members], members, key, published) == Stored()
+        await fleet[TOP].appender(table_of(TOP)).check()
+        assert await values_read(fleet[TOP].runner) == published_by(steps)
+    finally:
+        for backend in fleet.values():
+            await backend.close()
+        double.drop(place)
 
 
 @settings(max_examples=examples(12), deadline=None)
-@given(st.data())
-def test_the_embedded_file_keeps_what_every_image_stored(tmp_path_factory: Any, data: st.DataObject) -> None:
-    """Images open one file in turn, older after newer and newer after older; the last one reads all members."""
-    path = Path(tmp_path_factory.mktemp("law")) / "data.duckdb"
-    records: dict[str, Published] = {}
-    for number in range(data.draw(st.integers(1, 4))):
-        members = data.draw(images())
-        table = records_table(type_of(members))
-        store = EmbeddedStore.open(str(path), [table], SystemClock())
-        appender = store.appender(table)
-        for index in range(data.draw(st.integers(0, 2))):
-            key = f"{number}-{index}"
-            records[key] = data.draw(publications(members))
-            row = row_of(appender, members, key, records[key])
-            assert store._insert("records", appender._insert_sql, number, [row]) == Stored()
-        store.close()
-    store = EmbeddedStore.open(str(path), [records_table(type_of(frozenset(NAMES)))], SystemClock())
-    rows = store.read_once(_rows)
-    store.close()
-    assert Counter(each for row in rows for each in values_of(row)) == expected(records)
-
-
-def _rows(connection: Any) -> list[dict[str, Any]]:
-    found = connection.execute(_EVERYTHING.sql.replace("`", '"'))
-    names = [name for name, *_ in found.description]
-    return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
-
-
-class _LiveTable:
-    """A table as BigQuery has it: it refuses a writer schema with a column that it lacks, and keeps the rest."""
-
-    def __init__(self, columns: frozenset[str]) -> None:
-        self.columns, self.rows = columns, list[dict[str, Any]]()
-
-    def append(self, schema: DescriptorProto, row: bytes) -> None:
-        """Store a row, read with the schema of its connection as the server does."""
-        nested = {each.name: {field.name for field in each.field} for each in schema.nested_type}
-        declared = {field.name for field in schema.field} | {
-            f"{field.name}.{inner}" for field in schema.field for inner in nested.get(field.type_name, ())
-        }
-        assert not {name for name in declared if name in MEMBERS} - self.columns, "refused: it lacks the column"
-        self.rows.append(_plain(RowReader(schema).read(row)))
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
-        if hasattr(value, "ListFields"):
-            return {field.name: plain(inner) for field, inner in value.ListFields()}
-        return [plain(each) for each in value] if hasattr(value, "append") else value
-
-    return {name: plain(value) for name, value in row.items()}
-
-
-@settings(max_examples=examples(150), deadline=None)
-@given(st.data())
-def test_rows_for_bigquery_wait_or_are_stored_whole(data: st.DataObject) -> None:
-    """Images beside each other, Terraform at any moment: a row is held or complete, and those held are stored later."""
-    live = _LiveTable(data.draw(images()))
-    records: dict[str, Published] = {}
-    waiting: list[tuple[Table, ProtoRowEncoder, bytes]] = []
-    fleet = [data.draw(images()) for _ in range(data.draw(st.integers(1, 3)))]
-    encoders = [(members, records_table(type_of(members))) for members in fleet]
-    for number in range(data.draw(st.integers(1, 6))):
-        members, table = data.draw(st.sampled_from(encoders))
-        encoder = ProtoRowEncoder(table)
-        key = str(number)
-        records[key] = data.draw(publications(members))
-        waiting.append((table, encoder, row_of(encoder, members, key, records[key]) + encoder.stamp(number)))
-        if data.draw(st.booleans()):
-            live.columns |= data.draw(images())
-        waiting = _delivered(live, waiting)
-    live.columns = frozenset(NAMES)
-    assert _delivered(live, waiting) == []
-    assert Counter(each for row in live.rows for each in values_of(row)) == expected(records)
-
-
-def _delivered(
-    live: _LiveTable, waiting: list[tuple[Table, ProtoRowEncoder, bytes]]
-) -> list[tuple[Table, ProtoRowEncoder, bytes]]:
-    held = []
-    for table, encoder, row in waiting:
-        lacking = frozenset(NAMES) - live.columns
-        if encoder.fitted(row, lacking) is None:
-            held.append((table, encoder, row))
-        else:
-            live.append(protobuf_descriptor(table, lacking), row)
-    return held
+@given(steps_of(TOP))
+def test_bigquery_reads_as_it_was_published(local_bigquery: Double, steps: list[Any]) -> None:
+    """Images run side by side, and Terraform adds columns of the top level at any moment."""
+    asyncio.run(run_over_bigquery(local_bigquery, steps))

@@ -71,12 +71,10 @@ def _conversions(columns: tuple[Column, ...]) -> list[tuple[str, Convert]]:
 
 
 def _struct_converter(fields: tuple[Column, ...]) -> Convert:
-    # A field that the table does not have yet reads as it will in BigQuery once it is added.
-    absent = {field.name: () if field.mode is Mode.REPEATED else None for field in fields}
-    inner = _conversions(fields)
+    names, inner = [field.name for field in fields], _conversions(fields)
 
     def convert(value: Row) -> Row:
-        served = {name: value.get(name, nothing) for name, nothing in absent.items()}
+        served = {name: value.get(name) for name in names}  # a table that does not fit may lack a field
         for name, convert_field in inner:
             if served[name] is not None:
                 served[name] = convert_field(served[name])
@@ -171,10 +169,7 @@ class CsvEncoder(RowEncoder):
     def __init__(self, columns: tuple[Column, ...], *, guard: bool = False) -> None:
         leaves = _leaves(columns, ())
         self._header = ",".join(".".join(path) for path, _ in leaves).encode() + b"\r\n"
-        self._leaves = [
-            (path, () if column.mode is Mode.REPEATED else None, _to_cells(column, guard=guard))
-            for path, column in leaves
-        ]
+        self._leaves = [(path, _to_cells(column, guard=guard)) for path, column in leaves]
         # With a single column, an empty cell is an empty line, which most readers skip.
         self._alone = len(leaves) == 1
 
@@ -186,7 +181,7 @@ class CsvEncoder(RowEncoder):
         """Return a line for each row."""
         if not rows:
             return b""
-        cells = [to_cells(_values(rows, path, absent)) for path, absent, to_cells in self._leaves]
+        cells = [to_cells(_values(rows, path)) for path, to_cells in self._leaves]
         if self._alone:
             cells[0] = [cell or '""' for cell in cells[0]]
         return ("\r\n".join(map(",".join, zip(*cells, strict=True))) + "\r\n").encode()
@@ -203,12 +198,12 @@ def _leaves(columns: tuple[Column, ...], path: tuple[str, ...]) -> list[tuple[tu
     return leaves
 
 
-def _values(rows: list[Row], path: tuple[str, ...], absent: tuple[()] | None) -> list[Any]:
-    """Return the values at `path`: None in a NULL STRUCT, `absent` in one that does not have the field yet."""
+def _values(rows: list[Row], path: tuple[str, ...]) -> list[Any]:
+    """Return the values at `path`: None in a NULL STRUCT."""
     first, *more = path
     values = [row[first] for row in rows]
     for name in more:
-        values = [None if value is None else value.get(name, absent) for value in values]
+        values = [None if value is None else value.get(name) for value in values]
     return values
 
 

@@ -124,7 +124,7 @@ class _Request:
 class Connection:
     """One stream to the default stream of one table, on a channel of its own.
 
-    `lacking`: the dotted paths of the columns that its writer schema leaves out, so no row may have a value for them.
+    `lacking`: the columns that its writer schema leaves out, so no row may have a value for them.
     `retired`: it accepts no new requests, as it ended or did not answer in time. `ends_for_one`: it ended because of
     one of several requests in flight; it is unknown which.
     """

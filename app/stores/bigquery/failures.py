@@ -33,7 +33,7 @@ _NEEDED = re.compile(r"bytes billed: \d+\. (\d+) or higher required")
 # BigQuery's words if a table, or a STRUCT in it, lacks a column that the query names, or has one that the query adds.
 _NO_SUCH_COLUMN = re.compile(
     r"unrecognized name: |name \S+ not found inside |no such (struct )?field|field name \S+ does not exist in struct"
-    r"|column name \S+ is ambiguous",
+    r"|column name \S+ is ambiguous|column \S+ in (select \* )?replace list",
     re.IGNORECASE,
 )
 _NO_SUCH_PLACE = re.compile(r"invalid (dataset|project|table)\b", re.IGNORECASE)

@@ -21,7 +21,6 @@ from typing import Any
 import msgspec
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from app.runtime.instants import epoch_us, to_text
@@ -69,17 +68,16 @@ def varint(number: int) -> bytes:
 def protobuf_descriptor(table: Table, lacking: frozenset[str] = frozenset()) -> DescriptorProto:
     """Return a self-contained proto2 message with one field for each column, numbered in the table's order.
 
-    It leaves out the columns at the dotted paths `lacking`. The others keep their numbers, so a row that was encoded
-    for the whole message is valid if it has no value for those.
+    It leaves out the columns that the table is `lacking`. The others keep their numbers, so a row that was encoded for
+    the whole message is valid if it has no value for those.
     """
-    return _message("Row", table.columns, lacking, "")
+    return _message("Row", table.columns, lacking)
 
 
-def _message(name: str, columns: tuple[Column, ...], lacking: frozenset[str], prefix: str) -> DescriptorProto:
+def _message(name: str, columns: tuple[Column, ...], lacking: frozenset[str] = frozenset()) -> DescriptorProto:
     message = DescriptorProto(name=name)
     for number, column in enumerate(columns, start=1):
-        path = prefix + column.name
-        if path in lacking:
+        if column.name in lacking:
             continue
         field = message.field.add(
             name=column.name,
@@ -89,7 +87,7 @@ def _message(name: str, columns: tuple[Column, ...], lacking: frozenset[str], pr
             json_name=column.name,  # explicit, because the names derived from user_id and userId would clash
         )
         if column.kind is Kind.STRUCT:  # fields and nested types share a scope; no column has this prefix
-            nested = _message(f"_sluice_{number}", column.fields, lacking, f"{path}.")
+            nested = _message(f"_sluice_{number}", column.fields)
             message.nested_type.append(nested)
             field.type_name = nested.name
     return message
@@ -130,19 +128,18 @@ class ProtoRowEncoder:
         return encode
 
     def fitted(self, row: bytes, lacking: frozenset[str]) -> bytes | None:
-        """Return `row` for a table that lacks the columns at the dotted paths `lacking`; None if it must wait for them.
+        """Return `row` for a table that is `lacking` some columns; None if it must wait for them.
 
         Where the table `may_omit` columns, their values are left out; values of promoted columns are moved to the rest.
         """
         message = self.message.FromString(row)
-        used = {path: owners for path in lacking if (owners := _owners(message, path.split(".")))}
+        used = {field.name for field, _ in message.ListFields()} & lacking
         if not used:
             return row
         if self._may_omit:
-            for path, owners in used.items():
-                for owner in owners:
-                    owner.ClearField(path.rpartition(".")[2])
-        elif not (used.keys() <= self._promoted.keys() and self._rest not in lacking and self._moved(message, used)):
+            for name in used:
+                message.ClearField(name)
+        elif not (used <= self._promoted.keys() and self._rest not in lacking and self._moved(message, used)):
             return None
         encoded: bytes = message.SerializePartialToString()
         return encoded
@@ -178,18 +175,6 @@ class ProtoRowEncoder:
 def row_encoder(table: Table) -> Callable[[Mapping[str, Any]], RowEncode]:
     """Return the `encoder` of the rows of `table`."""
     return ProtoRowEncoder(table).encoder
-
-
-def _owners(message: Any, path: Sequence[str]) -> list[Any]:
-    """Return the messages, `message` or those nested in it, that have a value for the last field of `path`."""
-    name, *inner = path
-    value = next((value for field, value in message.ListFields() if field.name == name), None)
-    if value is None:
-        return []
-    if not inner:
-        return [message]
-    items = [value] if isinstance(value, Message) else value
-    return [owner for item in items for owner in _owners(item, inner)]
 
 
 def _message_class(descriptor: DescriptorProto) -> type:

@@ -224,8 +224,8 @@ def _sent_again() -> Uncertain:
     return Uncertain("the table has fewer columns than the connection's schema; sending again without them")
 
 
-def _lack(paths: frozenset[str]) -> str:
-    return f"the table lacks the columns {', '.join(sorted(paths))}"
+def _lack(names: frozenset[str]) -> str:
+    return f"the table lacks the columns {', '.join(sorted(names))}"
 
 
 def _stands_in_the_way(table_check: TableCheck) -> bool:

@@ -74,7 +74,7 @@ Check = Callable[[], Awaitable[SetupError | ColumnsPending | None]]
 class TableMonitor:
     """Checks one live table and remembers the result; concurrent callers share a check.
 
-    `missing` are the dotted paths of the optional columns that the table lacks. A check that fails does not change
+    `missing` are the optional columns that the table lacks. A check that fails does not change
     them. `begun_us` is when the latest complete check began (the clock's `elapsed_us`); None before the first.
     `has_answer` says whether any check has found which columns it has.
     """

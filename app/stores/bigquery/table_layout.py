@@ -6,9 +6,9 @@ a path of their own (`look_up`).
 
 The live table is compared with the declaration. A difference *breaks* if rows would be refused, changed, or not found
 again. The service then reports SCHEMA_MISMATCH and appends nothing. A declared column that rows may lack is *pending*
-while the table lacks it: the service reports COLUMNS_PENDING, stores rows that do not use it, and reads it as NULL. All
-other differences are only *noted*, above all columns that the declaration lacks: a new column is added to the table
-first, and the image that fills it is deployed afterwards.
+while the table lacks it: the service reports COLUMNS_PENDING, stores rows that do not use it, and reads it as NULL. A
+nested field breaks: it is added before the image that declares it is deployed. All other differences are only *noted*,
+above all columns that the declaration lacks.
 
 Limits in the type (`STRING(10)`, `NUMERIC(10, 2)`) break, as they refuse or round values that the declaration allows.
 BIGNUMERIC for a declared NUMERIC is noted: the Storage Write API takes the same text for both, and the wider type
@@ -100,27 +100,26 @@ def differences(table: Table, live: Field) -> list[Difference]:
     if (kind := live.get("type") or "TABLE") != "TABLE":
         text = f"It has the type {kind}, which does not allow appends: recreate the table."
         return [Difference("table", text, "breaks")]
-    envelope = frozenset(column.name for column in table.envelope)
-    column_differences = _column_differences(table.columns, (live.get("schema") or {}).get("fields") or (), "")
     # Every row has an envelope, so without a column of it nothing could be stored.
-    columns = [
-        msgspec.structs.replace(each, effect="breaks") if each.effect == "pending" and each.path in envelope else each
-        for each in column_differences
-    ]
-    return [*columns, *_layout_differences(live)]
+    optional = frozenset(column.name for column in table.record if column.mode is not Mode.REQUIRED)
+    fields = (live.get("schema") or {}).get("fields") or ()
+    return [*_column_differences(table.columns, fields, optional), *_layout_differences(live)]
 
 
-def _column_differences(declared: tuple[Column, ...], live: Sequence[Field], prefix: str) -> Iterator[Difference]:
+def _column_differences(
+    declared: tuple[Column, ...], live: Sequence[Field], optional: frozenset[str], prefix: str = ""
+) -> Iterator[Difference]:
+    """Yield the differences of columns or, with a `prefix`, of fields; rows can wait for those that are `optional`."""
     remaining = {field["name"].lower(): field for field in live}  # BigQuery's names are case-insensitive
     for column in declared:
         path, there = prefix + column.name, remaining.pop(column.name.lower(), None)
         if there is None:
-            yield _missing(path, column)
+            yield _missing(path, column, "pending" if path in optional else "breaks")
             continue
         yield from _mode_differences(path, column, _mode(there))
         yield from _type_differences(path, column, _type(there))
         if column.kind is Kind.STRUCT and _type(there) == Kind.STRUCT.value:
-            yield from _column_differences(column.fields, there.get("fields") or (), f"{path}.")
+            yield from _column_differences(column.fields, there.get("fields") or (), frozenset(), f"{path}.")
     for there in remaining.values():
         path, mode = prefix + there["name"], _mode(there)
         what = f"{path} is {mode.value} {_type(there)} in the table but not declared"
@@ -142,10 +141,11 @@ def _type(field: Field) -> str:
     return f"{name}({limits})" if limits else name
 
 
-def _missing(path: str, column: Column) -> Difference:
+def _missing(path: str, column: Column, effect: Effect) -> Difference:
     what = f"{path} is missing from the table; the record type declares {column.mode.value} {column.kind.value}"
     if column.mode is not Mode.REQUIRED:
-        return Difference(path, f"{what}: add it with Terraform.", "pending")
+        before = ", before the image that declares it is deployed" if "." in path else ""
+        return Difference(path, f"{what}: add it with Terraform{before}.", effect)
     advice = "declare it optional and add it, or recreate the table"
     return Difference(path, f"{what}: BigQuery cannot add a REQUIRED column to a table, so {advice}.", "breaks")
 

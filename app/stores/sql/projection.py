@@ -18,8 +18,8 @@ from app.stores.sql.rows import TARGET
 def source_text(table: Table, missing: frozenset[str], query: Query | None = None) -> str:
     """Return what to write after FROM: the table's name, or a projection of it.
 
-    `missing` are the dotted paths of the columns that the table lacks. Columns are promoted as far as `query` uses
-    them; without a query, all are.
+    `missing` are the columns that the table lacks. Columns are promoted as far as `query` uses them; without a query,
+    all are.
     """
     promoted = _promoted(table, None if query is None else used_columns(query))
     return _promoting(table, _complete(table, missing), promoted)
@@ -36,7 +36,7 @@ def row_text(table: Table, missing: frozenset[str], deletion: Deletion) -> str:
     """Return the projection of the current row of a DELETE, as a query in parentheses; "" if the row itself will do."""
     used = used_columns(deletion)
     promoted = _promoted(table, used)
-    if not promoted and not any(path.partition(".")[0] in used for path in missing):
+    if not promoted and not used & missing:
         return ""
     needed = used | {column.name for column in (*promoted, table.rest) if promoted and column is not None}
     columns = [column for column in table.columns if column.name in needed]
@@ -75,53 +75,20 @@ def _promoting(table: Table, source: str, promoted: Sequence[Column]) -> str:
 
 
 def _complete(table: Table, missing: frozenset[str]) -> str:
-    """Return the table's name, or a query of it that adds the columns at the paths `missing`."""
+    """Return the table's name, or a query of it that adds the columns `missing`."""
     if not missing:
         return f"`{table.name}`"
     added = [f"{_null(column)} AS `{column.name}`" for column in table.columns if column.name in missing]
-    changed = [
-        f"{_filled(column, f'`{column.name}`', column.name, missing)} AS `{column.name}`"
-        for column in table.columns
-        if _lacks(column.name, missing)
-    ]
-    everything = f"* REPLACE ({', '.join(changed)})" if changed else "*"
-    return f"(SELECT {', '.join([everything, *added])} FROM `{table.name}`)"  # noqa: S608 - names of a declaration
+    return f"(SELECT {', '.join(['*', *added])} FROM `{table.name}`)"  # noqa: S608 - names of a declaration
 
 
 def _values(columns: Sequence[Column], missing: frozenset[str]) -> str:
-    """Return the columns of the current row in a SELECT, with those at the paths `missing`."""
-    values = []
-    for column in columns:
-        value = f"{TARGET}.`{column.name}`"
-        if column.name in missing:
-            value = _null(column)
-        elif _lacks(column.name, missing):
-            value = _filled(column, value, column.name, missing)
-        values.append(f"{value} AS `{column.name}`")
-    return ", ".join(values)
+    """Return the columns of the current row in a SELECT, with those that are `missing`."""
 
+    def value(column: Column) -> str:
+        return _null(column) if column.name in missing else f"{TARGET}.`{column.name}`"
 
-def _lacks(path: str, missing: frozenset[str]) -> bool:
-    return any(each.startswith(f"{path}.") for each in missing)
-
-
-def _filled(column: Column, value: str, path: str, missing: frozenset[str], depth: int = 0) -> str:
-    """Return the STRUCT, or list of STRUCTs, `value` with all declared fields."""
-    is_list, item = column.mode is Mode.REPEATED, f"item{depth}"
-    whole = item if is_list else value
-    fields = []
-    for field in column.fields:
-        inner, access = f"{path}.{field.name}", f"{whole}.`{field.name}`"
-        if inner in missing:
-            access = _null(field)
-        elif _lacks(inner, missing):
-            access = _filled(field, access, inner, missing, depth + 1)
-        fields.append(f"{access} AS `{field.name}`")
-    built = f"STRUCT({', '.join(fields)})"
-    if is_list:
-        place = f"at{depth}"
-        return f"ARRAY(SELECT {built} FROM UNNEST({value}) AS {item} WITH OFFSET AS {place} ORDER BY {place})"  # noqa: S608 - as above
-    return f"IF({value} IS NULL, NULL, {built})"
+    return ", ".join(f"{value(column)} AS `{column.name}`" for column in columns)
 
 
 def _null(column: Column) -> str:

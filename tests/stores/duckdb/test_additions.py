@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import duckdb
 import msgspec
 import pytest
+from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
@@ -23,7 +24,51 @@ from app.stores.duckdb.table_layout import declared_column, duckdb_ddl, fit
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
 from tests.encoding import encoded, whole_envelope
-from tests.journeys import Gate, Journey, JourneyLater, Leg, LegLater
+
+
+class Leg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a journey, as it began."""
+
+    origin: str
+
+
+_ID = Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]
+
+
+class Journey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A record, as it began."""
+
+    id: _ID
+    first: Leg | None = None
+    legs: list[Leg] = []
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a leg has gained."""
+
+    name: str | None = None
+    codes: list[str] = []
+
+
+class LegLater(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part, a few images later."""
+
+    gate: Gate | None = None
+    origin: str
+    tags: list[str] = []
+
+
+class JourneyLater(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record, a few images later: columns before, between and after those of the first image."""
+
+    price: float | None = None
+    id: _ID
+    notes: dict[str, Any] | None = None
+    first: LegLater | None = None
+    stops: list[Gate] = []
+    legs: list[LegLater] = []
+    raw: bytes | None = None
+
 
 FIRST, LATER = records_table(Journey), records_table(JourneyLater)
 EVERYTHING = Statement(sql="SELECT * FROM `records` ORDER BY `id`", parameters={})
