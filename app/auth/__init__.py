@@ -6,6 +6,8 @@
                            (limits.py), and a free slot (read_slots.py)
                          → `connection.state.principal`, for the handlers
 
+signatures.py: what signed attributes of a message may do, which any publisher can set.
+
 Without principals and grants, every caller on the loopback interface is admitted. docs/access.md is the guide for
 operators and callers.
 """

@@ -97,7 +97,7 @@ class Intake:
         crowded = self.ledger.bytes * 2 >= self.ledger.max_bytes
         deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
         if self.draining:
-            raise _draining()
+            raise ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})
         holding = self.ledger.open(caller, declared)  # what is declared is checked, and charged on arrival
         if holding is None:
             raise _busy()
@@ -114,21 +114,16 @@ class Intake:
         except BaseException as error:
             holding.release()
             if isinstance(error, TimeoutError):
-                raise self._out_of_time(deadline_us) from None
+                detail = f"the body was not complete after {deadline_us / MICROSECONDS:g} s"
+                raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
             raise
         return body, holding
 
-    async def drain(self, bodies_s: float, until_us: int) -> None:
-        """Admit no more, and wait until all are answered, at most until `until_us` on the clock's `elapsed_us`.
-
-        Bodies that are still incomplete after `bodies_s` seconds are refused.
-        """
+    async def drain(self, grace_s: float) -> None:
+        """Admit no more, and wait until all are answered, at most `grace_s` seconds."""
         self.draining = True
-        refused_us = self._clock.elapsed_us() + round(bodies_s * MICROSECONDS)
-        while self.ledger.holdings and (now_us := self._clock.elapsed_us()) < until_us:
-            if now_us >= refused_us:
-                for limit in self._deadlines.close():
-                    limit.overdue()
+        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
+        while self.ledger.holdings and self._clock.elapsed_us() < until_us:
             await self._clock.sleep(_LOOK_AGAIN_S)
 
     async def _rest(self, event: Any, receive: Receive, holding: Holding) -> bytes:
@@ -151,17 +146,7 @@ class Intake:
         detail = f"the body is larger than {self._max_body_bytes} bytes"
         return ProblemError("too_large", detail, members={"max_body_bytes": self._max_body_bytes})
 
-    def _out_of_time(self, deadline_us: int) -> ProblemError:
-        if self.draining:
-            return _draining()
-        detail = f"the body was not complete after {deadline_us / MICROSECONDS:g} s"
-        return ProblemError("slow_body", detail, headers={"Connection": "close"})
-
 
 def _busy() -> ProblemError:
     detail = "too many messages are in flight on this instance, or too many of this caller"
     return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
-
-
-def _draining() -> ProblemError:
-    return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})

@@ -17,13 +17,14 @@ from litestar import Request, post
 from litestar.types import Receive, Send
 from opentelemetry.trace import Span
 
+from app.auth.signatures import Proofs
 from app.auth.tokens import TokenVerifier
 from app.environment import Environment
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, PER_STREAM, Answer, Contract, media
 from app.http.headers import NOSNIFF
 from app.http.problems import ProblemError, encoded
-from app.ingest.decode.envelope import EnvelopeError, Headers, Message, Proofs, Push, open_push
+from app.ingest.decode.envelope import EnvelopeError, Headers, Message, Push, open_push
 from app.ingest.intake import Intake
 from app.ingest.pipeline import ABANDONED, STORED, Pipeline, Receipt
 from app.ingest.verdict import NotDurableError, Throttled, require_durable

@@ -11,14 +11,10 @@ from app.ingest.pipeline import Pipelines
 from app.ingest.push import PushEndpoint
 from app.ingest.submit import Submission, submit_routes
 from app.ingest.write.earlier import copies_after_seek
-from app.runtime.clock import MICROSECONDS
 from app.runtime.memory import trim_when_idle, trimmer
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
 from app.streams import RoutingTable, Streams
-
-_FOR_BODIES = 0.25
-"""The share of the grace period in which bodies may still arrive; the rest is for making them durable."""
 
 
 class IngestService:
@@ -82,6 +78,5 @@ class IngestService:
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more requests, and wait at most `grace_s` seconds until the admitted ones are answered."""
-        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
-        await self._intake.drain(grace_s * _FOR_BODIES, until_us)
+        await self._intake.drain(grace_s)
         await self.pipelines.close()

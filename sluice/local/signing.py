@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from app.ingest.decode.envelope import CANARY, SIGNATURE, canary_signature
+from app.auth.signatures import CANARY, SIGNATURE, canary_signature
 
 VARIABLE, SIGNATURE_VARIABLE = "SLUICE_SIGNING_SECRET", "SLUICE_HEARTBEAT_SIGNATURE"
 LOCAL_NAME = "signing-secret"

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from app.ingest.decode.envelope import DELIVERY_KEY, SIGNATURE, replay_signature
-from app.ingest.decode.rejects import STATE, WITHHELD, original_key
+from app.auth.signatures import DELIVERY_KEY, SIGNATURE, replay_signature
+from app.ingest.decode.rejects import STATE, WITHHELD, prefix_of
 from app.record import REJECT_REASONS
 from app.stores.sink import whole_key
 from app.streams import ATTRIBUTE
@@ -135,9 +135,8 @@ def assemble(rows: Iterable[RejectRow], incomplete: list[str]) -> Iterator[Rejec
             assembled.add(key)
             payload = b"".join(parts[number].payload for number in sorted(parts))
             attributes = _attributes(row.attributes or {}, payload)
-            yield Rejected(
-                original_key(key, row.stream), row.reason, payload, attributes, row.ordering_key or "", row.stream
-            )
+            original_key = key.removeprefix(prefix_of(row.stream or ""))
+            yield Rejected(original_key, row.reason, payload, attributes, row.ordering_key or "", row.stream)
     incomplete.extend(key for key in waiting if key not in assembled)
 
 

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from app.asgi import Sluice
-from app.ingest.decode.envelope import canary_signature
+from app.auth.signatures import canary_signature
 from app.ingest.setup import IngestService
 from app.main import create_app
 from app.runtime.clock import Clock

@@ -17,7 +17,7 @@ MODULES = {
     "retry-policy": Module("app/ingest/write/retry_policy.py", ("tests/ingest/write/test_retry_policy.py",)),
     "dedupe": Module("app/ingest/write/dedupe.py", ("tests/ingest/write/test_dedupe.py",)),
     "envelope": Module(
-        "app/ingest/decode/envelope.py", ("tests/ingest/decode/test_envelope.py", "tests/ingest/decode/test_proof.py")
+        "app/ingest/decode/envelope.py", ("tests/ingest/decode/test_envelope.py", "tests/auth/test_signatures.py")
     ),
     "cursor": Module("app/query/request/cursor.py", ("tests/query/test_cursor.py",)),
     "scan": Module("app/query/request/scan.py", ("tests/query/test_scan.py",)),

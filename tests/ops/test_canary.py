@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from app.ingest.decode.envelope import canary_signature
+from app.auth.signatures import canary_signature
 from app.record import Record
 from sluice.__main__ import main
 from sluice.local.pubsub.broker import Broker

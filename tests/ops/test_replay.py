@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from app.ingest.decode.envelope import replay_signature
+from app.auth.signatures import replay_signature
 from sluice.__main__ import main
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.message import Message

@@ -1,6 +1,6 @@
 """Bytes become rows: open the envelope, split the payload, decode and validate each record.
 
-envelope      a request -> Message (wrapped or unwrapped), and what its signed attributes may do
+envelope      a request -> Message (wrapped or unwrapped)
 reader        Message -> rows and rejects, on the event loop or in the worker process
 payload       what is light enough for the event loop, the bytes of each record, and hints at what cannot be read
 versions      which version a record is, and how it becomes the newest

@@ -18,7 +18,7 @@ import msgspec
 from app.ingest.decode.envelope import Message
 from app.record import RejectReason
 from app.runtime.compression import GzipError, GzipTooLargeError, gunzip
-from app.schema.columns import Column, Kind, Mode
+from app.schema.columns import Column, Kind, Mode, flat
 
 SMALL_BYTES = 128 * 1024
 """The most bytes, decompressed, of a message that may be read on the event loop, or of a record that is examined."""
@@ -28,9 +28,8 @@ SURELY_LIGHT_BYTES = 4 * 1024
 # or the smallest double in 5 to 10 µs; no other number of so few bytes takes long.
 _OBJECT, _LARGE_EXPONENT = 25, 100
 _UNDECLARED = 40  # of a member that is kept or counted: Python code reads it
-# Items of typed lists that Python code checks or converts one by one.
-_ITEM_WEIGHTS = {Kind.NUMERIC: 25, Kind.STRUCT: 16, Kind.TIMESTAMP: 10, Kind.TIME: 10, Kind.DATE: 3, Kind.INT64: 3}
-_CLOSED_WEIGHT, _UUID_WEIGHT = 6, 16
+_LISTED = 25  # of an item of a list that Python code checks or converts
+_PLAIN = {Kind.BOOL, Kind.FLOAT64, Kind.STRING}
 _LIGHT = 150_000
 """The most units of a text that is read on the event loop: about 15 ms."""
 
@@ -43,16 +42,11 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 NDJSON_HINT = "looks like NDJSON: declare content-type: application/x-ndjson, as an attribute or a header"
 GZIP_HINT = "looks like gzip: declare content-encoding: gzip, as an attribute or a header"
-SEVERAL_HINT = "looks like several records: send them as an array, or as NDJSON"
-ARRAY_HINT = "looks like an array, which needs no declaration: leave content-type: application/x-ndjson out"
-NESTED_HINT = "looks like an array in an array: send one array of records"
-STRING_HINT = "looks like JSON inside a string: send the object itself, encoded once"
 NOT_COMPRESSED_HINT = "looks like JSON: leave content-encoding: gzip out"
 _GZIP_BEGINS = b"\x1f\x8b\x08"
 _AT = re.compile(r"\(byte (\d{1,12})\)$")
 # What pandas, Python and JavaScript write for a missing value. msgspec names a byte in it, or the next one.
 _NO_VALUE = re.compile(rb"-?\b(?:NaN|nan|Infinity|inf|None|undefined)\b")
-_ADJACENT_OBJECT = re.compile(rb"\}[ \t\r\n]*,?[ \t\r\n]*\{")
 _NEXT_OBJECT = re.compile(rb"\n[ \t\r\n]*\{")
 _AROUND = 12
 _SPACE = b" \t\r\n"
@@ -208,36 +202,18 @@ def is_followed_by_another(payload: bytes | bytearray, error: str) -> bool:
     return _NEXT_OBJECT.search(payload, max(place - _AROUND, 0), place + 1) is not None
 
 
-def not_an_object_hint(piece: bytes, content_type: str) -> str:
-    """Return what a record that is JSON, but no object, probably is; "" without an idea."""
-    match piece.lstrip()[:2]:
-        case begin if begin[:1] == b"[":
-            return ARRAY_HINT if is_ndjson_type(content_type) else NESTED_HINT
-        case b'"{' | b'"[':
-            return STRING_HINT
-        case _:
-            return ""
-
-
 def gzip_detail(data: bytes, error: Exception) -> str:
     """Return why data that is declared as gzip cannot be decompressed, with a hint if it is not compressed."""
     return f"{error} ({NOT_COMPRESSED_HINT})" if data[:1] in {b"{", b"["} else str(error)
 
 
 def _hint(payload: bytes | bytearray, error: str, content_type: str) -> str:
-    is_ndjson = is_ndjson_type(content_type)
-    if not is_ndjson and is_followed_by_another(payload, error):
+    if not is_ndjson_type(content_type) and is_followed_by_another(payload, error):
         return NDJSON_HINT
     at = _AT.search(error)
-    if at is None:
+    if at is None or "invalid character" not in error:
         return ""
-    place = int(at[1])
-    if "trailing characters" in error:
-        several = _ADJACENT_OBJECT.search(payload, max(place - _AROUND, 0), place + _AROUND)
-        return SEVERAL_HINT if several is not None and several.start() <= place and not is_ndjson else ""
-    if "invalid character" not in error:
-        return ""
-    return GZIP_HINT if payload.startswith(_GZIP_BEGINS) else _missing_value_hint(payload, place)
+    return GZIP_HINT if payload.startswith(_GZIP_BEGINS) else _missing_value_hint(payload, int(at[1]))
 
 
 def _missing_value_hint(payload: bytes | bytearray, place: int) -> str:
@@ -265,16 +241,11 @@ def is_light(text: bytes, value_weight: int) -> bool:
 
 def value_weight(columns: tuple[Column, ...], *, counts_undeclared: bool) -> int:
     """Return the most units that a value of a record of these columns takes."""
-    heaviest = max((_heaviest(column) for column in columns), default=1)
-    return max(heaviest, _UNDECLARED) if counts_undeclared else heaviest
-
-
-def _heaviest(column: Column) -> int:
-    inner = max((_heaviest(field) for field in column.fields), default=1) if column.kind is Kind.STRUCT else 1
-    if column.mode is not Mode.REPEATED:
-        return inner
-    own = _CLOSED_WEIGHT if column.closed else _ITEM_WEIGHTS.get(column.kind, 1)
-    return max(inner, _UUID_WEIGHT if column.is_uuid else own)
+    if counts_undeclared:
+        return _UNDECLARED
+    lists = [column for _, column in flat(columns) if column.mode is Mode.REPEATED]
+    are_plain = all(each.kind in _PLAIN and not (each.closed or each.is_uuid) for each in lists)
+    return 1 if are_plain else _LISTED
 
 
 def is_deeper(text: bytes, levels: int) -> bool:

@@ -28,7 +28,6 @@ from app.ingest.decode.payload import (
     is_light,
     is_ndjson_type,
     malformed_detail,
-    not_an_object_hint,
     pieces_of,
     text_of,
     value_weight,
@@ -307,9 +306,7 @@ class RecordReader:
         faults = (first,) if finder is None else finder.all_of(first, piece, examined)
         if not self._quotes_values or message.may_be_personal:
             faults = tuple(fault.without_values() for fault in faults)
-        whole = with_faults(rejected, faults, version)
-        hint = "" if whole.faults or whole.field else not_an_object_hint(piece, message.content_type)
-        return msgspec.structs.replace(whole, detail=f"{whole.detail} ({hint})") if hint else whole
+        return with_faults(rejected, faults, version)
 
     def _read_one(self, message: Message, index: int, piece: bytes, encode: RowEncode) -> _Good | Reject:
         """Read one record."""

@@ -151,11 +151,6 @@ def prefix_of(stream: str) -> str:
 UNROUTABLE_PREFIX = prefix_of("")
 
 
-def original_key(reject_key: str, stream: str | None) -> str:
-    """Return the delivery key that a rejected record had in `stream`, without the prefix."""
-    return reject_key.removeprefix(prefix_of(stream or ""))
-
-
 def reject_keys(message: Message, rejected: Reject, max_part_bytes: int, *, prefix: str) -> list[str]:
     """Return the delivery keys of the rows of a reject: one, or several if its bytes are more than `max_part_bytes`."""
     # Reads leave out canaries by the beginning of their keys.

@@ -16,7 +16,8 @@ from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
-from app.ingest.decode.envelope import EnvelopeError, Message, Proofs, message_of
+from app.auth.signatures import Proofs
+from app.ingest.decode.envelope import EnvelopeError, Message, message_of
 from app.record import RejectReason
 from app.runtime.imports import missing_package
 

@@ -13,9 +13,10 @@ from typing import assert_never
 
 import msgspec
 
+from app.auth.signatures import Proofs
 from app.environment import Environment
 from app.ingest.decode import rejects
-from app.ingest.decode.envelope import Message, Proofs
+from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipelines, Receipt
 from app.ingest.verdict import NotDurableError
 from app.ingest.write.earlier import EarlierCopies

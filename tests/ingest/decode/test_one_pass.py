@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import ExaminedValues, FaultFinder
-from app.ingest.decode.payload import Pieces, Unreadable, malformed_detail, not_an_object_hint, pieces_of
+from app.ingest.decode.payload import Pieces, Unreadable, malformed_detail, pieces_of
 from app.ingest.decode.reader import Decoded, RecordReader
 from app.ingest.decode.rejects import Reject, with_faults
 from app.record import Record
@@ -62,8 +62,6 @@ def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
             if read.reason == "invalid":
                 (first,) = read.faults
                 read = with_faults(read, FINDER.all_of(first, piece, ExaminedValues()))
-                hint = "" if read.faults or read.field else not_an_object_hint(piece, message.content_type)
-                read = msgspec.structs.replace(read, detail=f"{read.detail} ({hint})") if hint else read
             rejects.append((index, read.reason, read.field, read.detail, read.raw))
         else:
             rows.append(Row(index, read.id, read.encoded))

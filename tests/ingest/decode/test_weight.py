@@ -63,7 +63,7 @@ def test_ordinary_values_are_light(unit: bytes) -> None:
 
 
 def test_types_weigh_what_their_heaviest_values_do() -> None:
-    """Lists within lists too; undeclared members weigh most, as Python code moves or counts each."""
+    """Those of lists, within lists too; undeclared members weigh most, as Python code moves or counts each."""
     orders, words = records_table(Order).record, records_table(Words).record
     assert value_weight(orders, counts_undeclared=False) == 25
     assert (value_weight(words, counts_undeclared=False), value_weight(words, counts_undeclared=True)) == (1, 40)

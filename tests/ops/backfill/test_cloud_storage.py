@@ -6,7 +6,7 @@ import pytest
 import requests
 from gcp_storage_emulator.server import create_server  # type: ignore[import-untyped]
 
-from app.ingest.decode.envelope import NO_PROOFS
+from app.auth.signatures import NO_PROOFS
 from sluice.ops.backfill.sources import find_objects, read_items
 from tests.support.process import free_port
 

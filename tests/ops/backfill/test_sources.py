@@ -7,7 +7,8 @@ import fastavro
 import msgspec
 import pytest
 
-from app.ingest.decode.envelope import NO_PROOFS, open_push
+from app.auth.signatures import NO_PROOFS
+from app.ingest.decode.envelope import open_push
 from sluice.ops.backfill.sources import Item, SourceError, find_objects, read_items
 from tests.ops.backfill.archive import DATA_ONLY, PUBLISHED, WITH_METADATA, archived, write_avro
 

@@ -6,16 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.ingest.decode.envelope import (
-    CANARY,
-    NO_PROOFS,
-    SIGNATURE,
-    Message,
-    Proofs,
-    canary_signature,
-    open_push,
-    replay_signature,
-)
+from app.auth.signatures import CANARY, NO_PROOFS, SIGNATURE, Proofs, canary_signature, replay_signature
+from app.ingest.decode.envelope import Message, open_push
 from sluice.testing.service import CANARY as BEAT
 from sluice.testing.service import GOOD, SETTINGS, running
 
