@@ -24,8 +24,7 @@ from app.ingest.verdict import (
     require_durable,
 )
 from app.ingest.write.batching import SharedTarget
-from app.ingest.write.dedupe import Dedupe
-from app.ingest.write.earlier import EarlierCopies, not_looked_up
+from app.ingest.write.dedupe import Dedupe, EarlierCopies, not_looked_up
 from app.ingest.write.table_writer import TableWriter
 from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS

@@ -10,7 +10,7 @@ from app.ingest.intake import Intake, StreamShares
 from app.ingest.pipeline import Pipelines
 from app.ingest.push import PushEndpoint
 from app.ingest.submit import Submission, submit_routes
-from app.ingest.write.earlier import copies_after_seek
+from app.ingest.write.dedupe import copies_after_seek
 from app.runtime.memory import trim_when_idle, trimmer
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner

@@ -12,7 +12,7 @@ import pytest
 from app.ingest.decode.envelope import Message, open_push
 from app.ingest.pipeline import Pipelines, Receipt
 from app.ingest.verdict import DURABLE
-from app.ingest.write.earlier import copies_after_seek
+from app.ingest.write.dedupe import copies_after_seek
 from app.runtime.clock import SystemClock
 from app.schema.table import rejects_table
 from app.settings.load import Settings

@@ -15,7 +15,7 @@ class Module(NamedTuple):
 MODULES = {
     "writer": Module("app/ingest/write/table_writer.py", ("tests/ingest/write/test_*.py",)),
     "retry-policy": Module("app/ingest/write/retry_policy.py", ("tests/ingest/write/test_retry_policy.py",)),
-    "dedupe": Module("app/ingest/write/dedupe.py", ("tests/ingest/write/test_dedupe.py",)),
+    "dedupe": Module("app/ingest/write/dedupe.py", ("tests/ingest/write/test_dedupe*.py",)),
     "envelope": Module(
         "app/ingest/decode/envelope.py", ("tests/ingest/decode/test_envelope.py", "tests/auth/test_signatures.py")
     ),

@@ -19,7 +19,7 @@ from app.ingest.decode import rejects
 from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipelines, Receipt
 from app.ingest.verdict import NotDurableError
-from app.ingest.write.earlier import EarlierCopies
+from app.ingest.write.dedupe import EarlierCopies
 from app.query.answer.arrow import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.instants import DAY_US, MIN_US

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
-from app.ingest.write.earlier import EarlierCopies, copies_after_seek
+from app.ingest.write.dedupe import EarlierCopies, copies_after_seek
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us, to_text
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.query import Keys
