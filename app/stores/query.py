@@ -21,7 +21,6 @@ Purpose = Literal["page", "look_up", "export", "erase", "backfill", "horizon"]
 Function = Literal["count", "sum", "avg", "min", "max", "p50", "p95", "count_distinct"]
 
 IS_COPY = "_sluice_is_copy"
-CANDIDATES = "_sluice_candidates"
 
 
 def poll_grid_us(poll_us: int) -> int:
@@ -90,23 +89,21 @@ class Originals(Selection, frozen=True, kw_only=True):
     lookback_us: int
 
 
-class RowQuery(Originals, frozen=True, kw_only=True):
-    """The next rows of a page, `after` a position, in the order of the feed or, `descending`, in the reverse.
+class Rows(Originals, frozen=True, kw_only=True):
+    """The next rows, at most `limit`, `after` a position in the order of the feed or, `descending`, in the reverse.
 
-    A store examines the first `candidates` rows of the selection, copies included, and returns up to `limit` of them:
-    those without an earlier row in the look-back, and the last candidate in any case, so that the reader knows how far
-    they reached. Equal rows all count as candidates, and may all be returned. Besides its `columns`, which include
-    `ingest_time` and `delivery_key`, each row has IS_COPY, and CANDIDATES, the number of rows examined (0 without a
-    look-back, where a page that is not full has all). Rows are fetched up to about `max_bytes`, but always the first.
+    As rows, not as Arrow, up to about `max_bytes`, but always the first one. `marks_copies`: rows that are copies are
+    among them, and each row has IS_COPY; of equal rows, all may be marked, or all but one, or, if no earlier row makes
+    them copies, none. With a look-back of 0 nothing but the range is read.
     """
 
-    purpose: ClassVar[Purpose] = "page"
+    purpose: Purpose = "page"
     columns: tuple[str, ...]
     descending: bool = False
     after: Position | None = None
-    limit: int
-    candidates: int
+    limit: int | None = None
     max_bytes: int | None = None
+    marks_copies: bool = False
 
 
 class LookUp(Originals, frozen=True, kw_only=True):
@@ -138,23 +135,6 @@ class PartCounts(Selection, frozen=True, kw_only=True):
     descending: bool = False
     after: Position | None = None
     width_us: int
-
-
-class Export(Originals, frozen=True, kw_only=True):
-    """All rows `after` a position, in the order of the feed or, `descending`, in the reverse; rows or Arrow.
-
-    As rows, at most `limit`, and up to about `max_bytes`, but always the first one. `marks_copies`: rows that are
-    copies are among them, and each row has IS_COPY; of equal rows, all may be marked, or all but one, or, if no earlier
-    row makes them copies, none. With a look-back of 0 nothing but the range is read.
-    """
-
-    purpose: Purpose = "export"
-    columns: tuple[str, ...]
-    descending: bool = False
-    after: Position | None = None
-    limit: int | None = None
-    max_bytes: int | None = None
-    marks_copies: bool = False
 
 
 class Statistics(Originals, frozen=True, kw_only=True):
@@ -204,5 +184,5 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...]
 
 
-Query = RowQuery | LookUp | Count | PartCounts | Export | Statistics | Keys | Occurrences
-ArrowQuery = Export | Keys
+Query = Rows | LookUp | Count | PartCounts | Statistics | Keys | Occurrences
+ArrowQuery = Rows | Keys

@@ -17,7 +17,7 @@ from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.query import RowQuery
+from app.stores.query import Rows
 from app.stores.sink import Stored
 from tests.encoding import encoded, whole_envelope
 from tests.support.throwaway import Throwaway
@@ -83,13 +83,12 @@ class FreshReads:
         return last_us
 
     async def _read(self) -> int | None:
-        query = RowQuery(
+        query = Rows(
             table=RECORDS.name,
             within=TimeRange(self._last_us, self._last_us + 10 * MICROSECONDS),
             lookback_us=0,
             columns=tuple(column.name for column in RECORDS.columns),
             limit=1,
-            candidates=1,
         )
         return (await self._backend.runner.rows(query)).bytes_processed
 

@@ -18,7 +18,7 @@ from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser, open_backend
 from app.stores.duckdb.recent_keys import RECENT_KEYS
 from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
-from app.stores.query import Condition, RowQuery
+from app.stores.query import Condition, Rows
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
@@ -150,14 +150,13 @@ async def every_row(
 ) -> list[dict[str, Any]]:
     """Return the rows that match `conditions`, copies included, in their order; all columns, unless some are named."""
     names = {column.name for column in table.columns} if not columns else {*columns, "ingest_time", "delivery_key"}
-    query = RowQuery(
+    query = Rows(
         table=table.name,
         within=TimeRange(T0_US, 2 * T0_US),
         conditions=conditions,
         lookback_us=0,
         columns=tuple(column.name for column in table.columns if column.name in names),
         limit=10_000,
-        candidates=10_000,
     )
     return [{name: row[name] for name in columns or query.columns} for row in (await runner.rows(query)).rows]
 

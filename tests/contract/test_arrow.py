@@ -7,7 +7,7 @@ import pytest
 from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]
 
 from app.runtime.time_range import TimeRange
-from app.stores.query import Export
+from app.stores.query import Rows
 from app.stores.source import StoreUnavailableError
 from tests.contract.shelf import Put, Shelf
 from tests.contract.stores import T0_US
@@ -16,9 +16,7 @@ _COLUMNS = ("id", "timestamp", "source", "data", "message_index", "delivery_key"
 
 
 def _stream(shelf: Shelf, table: str = "records") -> nanoarrow.ArrayStream:
-    query = Export(
-        table=table, within=TimeRange(T0_US, T0_US + 100), lookback_us=100, columns=_COLUMNS, descending=True
-    )
+    query = Rows(table=table, within=TimeRange(T0_US, T0_US + 100), lookback_us=100, columns=_COLUMNS, descending=True)
 
     async def read() -> bytes:
         return b"".join([piece async for piece in shelf.store.runner.arrow(query)])

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.stores.query import RowQuery
+from app.stores.query import Rows
 from tests.contract.every import every_service
 from tests.contract.service import WINDOW, Service
 from tests.contract.stores import Engine
@@ -51,5 +51,5 @@ def test_what_is_not_served_is_not_read(engine: Engine, service: Service) -> Non
     other = Service(engine, service.store, runner=watched).client()
     assert other.get("/v1/records", params=WINDOW | {"fields": "source"}).status_code == 200
     (query,) = watched.queries
-    assert isinstance(query, RowQuery)
+    assert isinstance(query, Rows)
     assert set(query.columns) == {"source", "delivery_key", "ingest_time"}

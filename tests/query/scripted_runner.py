@@ -9,7 +9,7 @@ from app.query.request.scan import Scan
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
-from app.stores.query import CANDIDATES, IS_COPY, Position, Query, RowQuery
+from app.stores.query import Position, Query, Rows
 from app.stores.source import Answer, QueryTooExpensiveError, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryUnderTest
@@ -44,10 +44,10 @@ class Scripted(Watched):
         return T0_US + 7 if table == "records" else 0
 
     @property
-    def pages(self) -> list[RowQuery]:
+    def pages(self) -> list[Rows]:
         """The queries, all of which are for pages."""
-        assert all(isinstance(each, RowQuery) for each in self.queries)
-        return [each for each in self.queries if isinstance(each, RowQuery)]
+        assert all(isinstance(each, Rows) for each in self.queries)
+        return [each for each in self.queries if isinstance(each, Rows)]
 
 
 def feed_over(runner: Scripted) -> Feed:
@@ -75,10 +75,9 @@ def budget(**changed: Any) -> Budget:
     return Budget(environment_of(FakeClock(), Settings().replace(**settings)))
 
 
-def row(after_us: int, key: str, candidates: int = 1, *, is_copy: bool = False) -> Row:
+def row(after_us: int, key: str) -> Row:
     """Return a row as a store answers with it, stamped so long after T0."""
-    stamp = from_epoch_us(T0_US + after_us)
-    return {"ingest_time": stamp, "delivery_key": key, CANDIDATES: candidates, IS_COPY: is_copy}
+    return {"ingest_time": from_epoch_us(T0_US + after_us), "delivery_key": key}
 
 
 def keys(rows: Sequence[Row]) -> list[str]:

@@ -116,19 +116,6 @@ def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, desce
     assert places(shelf.page(cursor=page.resume_cursor)) == ([] if descending else expected[1:])
 
 
-def test_a_storm_of_copies_is_passed_in_few_queries(shelf: Shelf) -> None:
-    """Where most rows are copies, each query looks at more of them than the one before."""
-    count = 600
-    shelf.put(Put(T0_US + number, f"k{number % 10}") for number in range(count))
-    shelf.put([Put(T0_US + count, "new")])
-    shelf.clock.advance_to(T0_US + count + 1)
-    queries = _watch(shelf)
-    page = shelf.page(window=TimeRange(T0_US, T0_US + count + 1), limit=10)
-    assert [key for _, key in places(page)] == [f"k{number}" for number in range(10)]
-    assert len(queries) <= 4
-    assert places(shelf.page(cursor=page.next_cursor, limit=10)) == [(T0_US + count, "new")]
-
-
 def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
     """Slices widen while they are empty, and each query bounds `ingest_time` on the table."""
     shelf.clock.advance_to(T0_US + 32 * DAY_US)

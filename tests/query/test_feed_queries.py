@@ -2,13 +2,11 @@
 
 from itertools import pairwise
 
-import pytest
-
 from app.query.request.scan import WITHOUT_CANARIES
 from app.record import CANARY_PREFIX
 from app.runtime.instants import MINUTE_US
 from app.runtime.time_range import TimeRange
-from app.stores.query import RowQuery
+from app.stores.query import Rows
 from app.stores.source import QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_US
 from tests.contract.stores import RECORDS, T0_US
@@ -17,11 +15,11 @@ from tests.query.scripted_runner import BY_ID, END_US, Scripted, at, budget, fee
 
 
 async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None:
-    """The extra row shows whether there are more. A few more candidates, in case some of them are copies."""
+    """The extra row shows whether there are more."""
     runner, columns = Scripted(), tuple(each for each in RECORDS.columns if each.name in {"id", "source"})
     scan = scan_of(after=at(5, "k"), columns=columns, conditions=BY_ID)
     await feed_over(runner).page(scan, budget(max_page_bytes=500))
-    assert runner.pages[0] == RowQuery(
+    assert runner.pages[0] == Rows(
         table="records",
         within=TimeRange(T0_US + 5, T0_US + 5 + MINUTE_US),
         conditions=BY_ID,
@@ -34,31 +32,13 @@ async def test_the_first_query_asks_for_one_row_more_than_the_page_has() -> None
         descending=False,
         after=at(5, "k"),
         limit=11,
-        candidates=11 + 1 + 8,
         max_bytes=500,
     )
 
 
-@pytest.mark.parametrize("descending", [False, True])
-async def test_where_copies_use_up_the_candidates_the_slice_goes_on_with_more(*, descending: bool) -> None:
-    """Eight times as many, behind the last one examined; the slice before or behind it is not asked for again."""
-    first = [row(9_000, "a", 20), row(9_500, "b", 20, is_copy=True)]
-    runner = Scripted(first, [row(9_600, "c", 160, is_copy=True)])
-    page = await feed_over(runner).page(scan_of(descending=descending), budget())
-    asked = runner.pages[:3]
-    assert keys(page.rows) == ["a"]
-    assert [(each.limit, each.candidates) for each in asked] == [(11, 20), (10, 160), (10, 1_280)]
-    assert [each.after for each in asked] == [None, at(9_500, "b"), at(9_600, "c")]
-    (from_us, to_us), *rest = map(bounds, asked)
-    if descending:
-        assert rest == [(from_us, T0_US + 9_501), (from_us, T0_US + 9_601)]
-    else:
-        assert rest == [(T0_US + 9_500, to_us), (T0_US + 9_600, to_us)]
-
-
 async def test_canaries_are_left_out_here_and_not_by_the_store() -> None:
     """They count as examined, so a page of nothing else goes on behind them; other conditions are the store's."""
-    canaries = [row(number, f"{CANARY_PREFIX}{number}", 3) for number in range(3)]
+    canaries = [row(number, f"{CANARY_PREFIX}{number}") for number in range(3)]
     runner = Scripted(canaries, [row(4, "a")])
     page = await feed_over(runner).page(scan_of(conditions=(*BY_ID, WITHOUT_CANARIES), limit=2), budget())
     assert keys(page.rows) == ["a"]

@@ -8,10 +8,10 @@ import pytest
 from app.http.problems import ProblemError
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.query.request.filters import fingerprint, parse_filters
-from app.query.request.scan import Now, Scan, originals, parse_scan, queryable
+from app.query.request.scan import Now, Scan, parse_scan, queryable
 from app.runtime.instants import DAY_US, HOUR_US
 from app.runtime.time_range import TimeRange
-from app.stores.query import CANDIDATES, IS_COPY, Position
+from app.stores.query import Position
 from tests.contract.shelf import FIELDS, start
 from tests.contract.stores import RECORDS, T0_US
 
@@ -147,26 +147,3 @@ def test_whoever_follows_is_never_taken_back() -> None:
     assert scan.is_resumed
     assert scan.window == TimeRange(T0_US + 9, T0_US + 9)
     assert scan.resume_cursor(None) == text
-
-
-def test_originals_are_what_no_mark_and_no_equal_neighbour_makes_a_copy() -> None:
-    """Whoever reads them sees no column of the query's own."""
-    found = [
-        {"ingest_time": time, "delivery_key": key, "id": number, IS_COPY: is_copy, CANDIDATES: 7}
-        for number, (time, key, is_copy) in enumerate(
-            [
-                (1, "a", False),
-                (1, "a", False),  # a copy that no mark says: of one delivery, at one instant
-                (1, "b", False),
-                (2, "b", True),
-                (2, "b", False),  # beside a marked copy, equal to it
-                (3, "b", False),
-                (3, "c", True),
-                (4, "c", False),
-            ]
-        )
-    ]
-    kept = [(1, "a", 0), (1, "b", 2), (3, "b", 5), (4, "c", 7)]
-    assert list(originals(found)) == [
-        {"ingest_time": time, "delivery_key": key, "id": number} for time, key, number in kept
-    ]

@@ -28,7 +28,7 @@ from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.query import RowQuery
+from app.stores.query import Rows
 from app.stores.sink import RowsHeld, Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
@@ -107,8 +107,8 @@ def row_of(appender: Any, members: Image, key: str, published: Published) -> byt
 async def values_read(runner: QueryRunner) -> Counter[tuple[str, str, str]]:
     """Return every (id, member, value) that a reader of all members finds."""
     names = tuple(column.name for column in table_of(NAMES).columns)
-    window: dict[str, Any] = {"within": TimeRange(0, 4 * T0_US), "lookback_us": 0, "limit": 99, "candidates": 99}
-    rows = (await runner.rows(RowQuery(table="records", columns=names, **window))).rows
+    window: dict[str, Any] = {"within": TimeRange(0, 4 * T0_US), "lookback_us": 0, "limit": 99}
+    rows = (await runner.rows(Rows(table="records", columns=names, **window))).rows
     return Counter((row["id"], name, repr(value)) for row in rows for name, value in _members(row))
 
 

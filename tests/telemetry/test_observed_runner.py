@@ -10,7 +10,7 @@ from app.environment import Environment
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth, outcome_of
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
-from app.stores.query import Export, LookUp
+from app.stores.query import LookUp, Rows
 from app.stores.source import (
     LookUpTooExpensiveError,
     QueryError,
@@ -27,7 +27,7 @@ from tests.telemetry.scripted_runner import ScriptedRunner
 QUERY = LookUp(
     table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",), id_column="id", record_id="secret", limit=1
 )
-EXPORT = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",))
+EXPORT = Rows(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",), purpose="export")
 
 
 class Stage:

@@ -33,7 +33,7 @@ from app.query.request.scan import Scan
 from app.runtime.instants import from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
-from app.stores.query import Export, PartCounts
+from app.stores.query import PartCounts, Rows
 from app.stores.source import END_OF_STREAM, QueryRunner, Row
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
@@ -258,7 +258,7 @@ class Exports:
         stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
         return StreamedResponse(headers, media_type, stream)
 
-    def explained(self, scan: Scan) -> tuple[Export, list[TimeRange]]:
+    def explained(self, scan: Scan) -> tuple[Rows, list[TimeRange]]:
         """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
         remaining = scan.remaining
         return self._query(scan, remaining), [remaining]
@@ -308,8 +308,9 @@ class Exports:
         )
         return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
 
-    def _query(self, scan: Scan, window: TimeRange) -> Export:
-        return Export(
+    def _query(self, scan: Scan, window: TimeRange) -> Rows:
+        return Rows(
+            purpose="export",
             table=scan.table,
             within=window,
             conditions=scan.conditions,

@@ -35,7 +35,7 @@ from app.runtime.clock import MICROSECONDS
 from app.schema.columns import Column
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
-from app.stores.query import Condition, Export, RowQuery
+from app.stores.query import Condition
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
 _SHOWN_SLICES = 20
@@ -173,7 +173,6 @@ class PageEndpoint:
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
     async def _explain(self, request: Ask, scan: Scan, timing: Timing) -> Response[bytes]:
-        query: RowQuery | Export
         query, slices = self._exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
         with timing.stage("store"):
             plan = await self.feed.runner.explain(query)

@@ -8,18 +8,15 @@ from app.query.read.page import Count, Page
 from app.query.read.slices import Density, cut, feed_slices
 from app.query.request.filters import fingerprint
 from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
-from app.query.request.scan import WITHOUT_CANARIES, Now, Scan, originals, position_of
+from app.query.request.scan import WITHOUT_CANARIES, Now, Scan, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
-from app.stores.query import CANDIDATES, Condition, LookUp, Position, RowQuery
+from app.stores.query import Condition, LookUp, Position, Rows
 from app.stores.query import Count as CountQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
 
-# If most rows turn out to be copies (a redelivery after an outage), the next query examines more candidates.
-_CANDIDATES_GROWTH = 8
-_MAX_CANDIDATES = 65_536
 _PIECES = 6  # a look-up that would read too much searches the newest sixth instead
 
 
@@ -207,15 +204,15 @@ class Feed:
                 return Count(cap, "gte")
         return Count(total, "eq")
 
-    def explained(self, scan: Scan) -> tuple[RowQuery, Sequence[TimeRange]]:
+    def explained(self, scan: Scan) -> tuple[Rows, Sequence[TimeRange]]:
         """Return the first query of a page, and the slices to read until it is full."""
         search = _Search(scan)
         slices = [*self._slices(search)] or [scan.remaining]
         return self._page_query(search, slices[0], None), slices
 
-    def _page_query(self, search: "_Search", part: TimeRange, budget: Budget | None) -> RowQuery:
+    def _page_query(self, search: "_Search", part: TimeRange, budget: Budget | None) -> Rows:
         served = {column.name for column in search.scan.columns} | {"ingest_time", "delivery_key"}
-        return RowQuery(
+        return Rows(
             table=self.table.name,
             within=part,
             conditions=search.conditions,
@@ -224,7 +221,6 @@ class Feed:
             descending=search.scan.descending,
             after=search.after,
             limit=search.missing,
-            candidates=search.candidates,
             max_bytes=None if budget is None else max(budget.page_bytes_left, 1),
         )
 
@@ -232,14 +228,13 @@ class Feed:
 class _Search:
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
-        self._limit = limit = (scan.limit or MAX_LIMIT) + 1  # one extra: are there more?
+        self._limit = (scan.limit or MAX_LIMIT) + 1  # one extra: are there more?
         # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
         # and a page of few rows among many took half as long again.
         self._drops_canaries = WITHOUT_CANARIES in scan.conditions
         self.conditions = tuple(each for each in scan.conditions if each != WITHOUT_CANARIES)
         self.rows: list[Row] = []
         self.after = scan.after
-        self.candidates = limit + limit // 8 + 8  # a few copies among them need no second query
         self.left_off: Position | None = None
         self.begun = False
 
@@ -252,12 +247,9 @@ class _Search:
         """Add the rows of a query; return whether the page is full. Sets `left_off` if the query ended too early."""
         self.begun = True
         self.left_off = None
-        whole = not cut and (not rows or (rows[-1][CANDIDATES] < self.candidates and len(rows) < self.missing))
-        last = position_of(rows[-1]) if rows else None
-        self.rows.extend(row for row in originals(rows) if not self._is_dropped(row))
-        if not whole and last is not None:
-            self.after = self.left_off = last
-            self.candidates = min(self.candidates * _CANDIDATES_GROWTH, _MAX_CANDIDATES)
+        if cut or len(rows) == self.missing:  # there may be more
+            self.after = self.left_off = position_of(rows[-1])
+        self.rows.extend(row for row in rows if not self._is_dropped(row))
         return cut or not self.missing
 
     def _is_dropped(self, row: Row) -> bool:

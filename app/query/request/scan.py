@@ -5,8 +5,8 @@ so rows that arrive in the meantime neither shift nor repeat it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -31,7 +31,7 @@ from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table
-from app.stores.query import CANDIDATES, IS_COPY, Condition, Position
+from app.stores.query import Condition, Position
 from app.stores.source import Row
 
 CountMode = Literal["none", "capped", "exact"]
@@ -434,17 +434,3 @@ def _chosen(columns: Sequence[Column], paths: list[list[str]], outer: str) -> tu
 def position_of(row: Row) -> Position:
     """Return the position of a row in the order."""
     return Position(epoch_us(row["ingest_time"]), row["delivery_key"])
-
-
-def originals(rows: list[Row]) -> Iterator[Row]:
-    """Yield the rows that are not copies, without the marker columns.
-
-    Two rows of one delivery with the same timestamp are copies of each other. They are adjacent, and one counts.
-    """
-    previous: tuple[Any, str] | None = None
-    for row in rows:
-        del row[CANDIDATES]
-        place = (row["ingest_time"], row["delivery_key"])
-        if not row.pop(IS_COPY) and place != previous:
-            yield row
-        previous = place

@@ -26,7 +26,7 @@ from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.failures import reason_of
-from app.stores.query import Count, Deletion, Export, LookUp, Purpose, Query, RowQuery, Scalar
+from app.stores.query import Count, Deletion, LookUp, Purpose, Query, Rows, Scalar
 from app.stores.source import Answer, Row
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
@@ -37,7 +37,7 @@ _LONG: set[Purpose] = {"export", "erase", "backfill"}
 _LONG_TIMEOUT_FACTOR = 10
 
 
-Cheap = RowQuery | Count | Export | LookUp
+Cheap = Rows | Count | LookUp
 """What may cost far less than BigQuery estimates."""
 
 CHEAP_FACTOR = 50
@@ -54,7 +54,7 @@ _DISTRUST_US = HOUR_US
 def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
     """Return whether a query reads so little time that it should read little, on a table clustered by time."""
     match query:
-        case RowQuery() | Export() | Count() if query.purpose == "page":
+        case Rows() | Count() if query.purpose == "page":
             return query.within.length_us <= _SHORT_US
         case _:
             return False

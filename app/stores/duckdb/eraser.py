@@ -14,7 +14,7 @@ from app.stores.duckdb.file import STATE
 from app.stores.duckdb.recent_keys import remember
 from app.stores.duckdb.source import bound, to_duckdb
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.query import Deletion, Export
+from app.stores.query import Deletion, Rows
 from app.stores.source import QueryError
 from app.stores.sql.statement import Statement
 
@@ -60,7 +60,7 @@ async def delete_rows(store: EmbeddedStore, query: Deletion) -> int:
     Raises:
         StoreUnavailableError: nothing was deleted, or it is unknown whether anything was.
     """
-    recent = Export(
+    recent = Rows(
         table=query.table,
         within=TimeRange(max(query.first_us, store.lookback_from_us()), clamp(query.last_us + 1)),
         conditions=query.conditions,

@@ -21,7 +21,7 @@ import msgspec
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.table_layout import NUMERIC, converter, hash_column, id_hash
-from app.stores.query import Deletion, LookUp, Originals, Position, Query, RowQuery, Scalar
+from app.stores.query import Deletion, LookUp, Originals, Position, Query, Rows, Scalar
 from app.stores.source import Answer, QueryError, StoreBusyError, StoreUnavailableError
 from app.stores.sql.projection import source_of
 from app.stores.sql.statement import Statement, render
@@ -294,13 +294,12 @@ def to_duckdb(sql: str) -> str:
 def prepare(tables: Iterable[Table]) -> None:
     """Render common queries of `tables`: the first one imports SQLGlot, which takes a third of a second."""
     for table in tables:
-        page = RowQuery(
+        page = Rows(
             table=table.name,
             within=TimeRange(0, 0),
             lookback_us=0,
             columns=tuple(column.name for column in table.columns),
             limit=0,
-            candidates=0,
         )
         for descending, after in product((False, True), (None, Position(0, ""))):
             query = msgspec.structs.replace(page, descending=descending, after=after)

@@ -1,26 +1,23 @@
 """The SQL that reads, counts, finds and deletes rows, in BigQuery's dialect.
 
-A page finds its candidates first and looks for earlier rows of those only. Numbering every row of the look-back
-instead took five to eight times as long with a million rows in ten minutes, though less with sparse rows
-(docs/decisions/0004-what-a-copy-is.md). A look-up and statistics compare each row with the previous one of its
-`delivery_key` in one scan, which takes longer, but needs no limit.
+Rows and counts look for an earlier row of each delivery: that costs a fifth of numbering the rows of the look-back
+where those are many (docs/decisions/0004-what-a-copy-is.md). A look-up and statistics compare each row with the
+previous one of its `delivery_key` in one scan.
 """
 
 from collections.abc import Sequence
 
 from app.stores.query import (
-    CANDIDATES,
     IS_COPY,
     Condition,
     Count,
     Deletion,
-    Export,
     Keys,
     LookUp,
     Occurrences,
     Originals,
     PartCounts,
-    RowQuery,
+    Rows,
 )
 from app.stores.sql.conditions import where_clause
 
@@ -28,52 +25,6 @@ TARGET = "target"
 """The name of a DELETE's table where its current row is a query (app.stores.sql.projection)."""
 _NEXT_LINE = "\n    "
 _WITHIN = "`ingest_time` >= @from_us\n    AND `ingest_time` <= @to_us"  # the last instant included
-
-
-def page_sql(query: RowQuery, source: str) -> str:
-    """Return the query of the next rows of a page; `source` replaces the table (app.stores.sql.projection)."""
-    names, descending = query.columns, query.descending
-    direction, last_first = (" DESC", "") if descending else ("", " DESC")
-    wanted = f"""\
-FROM {source}
-WHERE `ingest_time` >= @from_us
-    AND `ingest_time` < @to_us{_beyond(query)}{where_clause(query.conditions)}
-ORDER BY `ingest_time`{direction}, `delivery_key`{direction}"""
-    if not query.lookback_us:  # in a third less time
-        return f"SELECT {columns_text(names)}, FALSE AS `{IS_COPY}`, 0 AS `{CANDIDATES}`\n{wanted}\nLIMIT @row_limit\n"
-    by_last = f"ORDER BY candidate.`ingest_time`{last_first}, candidate.`delivery_key`{last_first}"
-    return f"""\
-WITH candidate AS (
-SELECT {columns_text(names)}
-{wanted}
-LIMIT @candidates
-), copies AS (
-{_copies_of_candidates(query)}
-)
-SELECT {columns_text(names, "candidate.")},
-  copies.`delivery_key` IS NOT NULL AS `{IS_COPY}`,
-  COUNT(*) OVER () AS `{CANDIDATES}`
-FROM candidate{_ORIGINAL_OR_LAST.format(by_last=by_last)}
-ORDER BY candidate.`ingest_time`{direction}, candidate.`delivery_key`{direction}
-LIMIT @row_limit
-"""  # noqa: S608 - the names are a record type's fields, which are identifiers; every value is a parameter
-
-
-_ORIGINAL_OR_LAST = """
-LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`
-WHERE TRUE
-QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER ({by_last}) = 1"""
-
-
-def _copies_of_candidates(query: RowQuery) -> str:
-    return f"""\
-  SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
-  FROM candidate
-  JOIN `{query.table}` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
-  WHERE earlier.`ingest_time` >= @lookback_from_us
-    AND earlier.`ingest_time` < @to_us
-    AND earlier.`ingest_time` < candidate.`ingest_time`
-    AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
 
 
 def originals_sql(query: Originals, source: str, columns: Sequence[str], inside: str = "") -> str:
@@ -93,7 +44,7 @@ def originals_sql(query: Originals, source: str, columns: Sequence[str], inside:
   SELECT {columns_text(columns)}
   FROM {source}
   WHERE `ingest_time` >= {from_us}
-    AND `ingest_time` < @to_us{inside}{only}"""  # noqa: S608 - as in page_sql
+    AND `ingest_time` < @to_us{inside}{only}"""  # noqa: S608 - as in rows_sql
 
 
 def compared_columns(conditions: Sequence[Condition], *others: str) -> list[str]:
@@ -107,26 +58,34 @@ def columns_text(names: Sequence[str], prefix: str = "") -> str:
     return ", ".join(f"{prefix}`{name}`" for name in names)
 
 
-def _marked_sql(query: Export, source: str) -> str:
-    """Return the query of all rows of a range, copies included, each with whether it is one."""
+def rows_sql(query: Rows, source: str) -> str:
+    """Return the query of the next rows, without copies or with a mark on them; `source` replaces the table.
+
+    (app.stores.sql.projection). With a look-back, each row is checked for an earlier one of its delivery.
+    """
     direction = " DESC" if query.descending else ""
-    marked, joined, is_copy = "", "", "FALSE"
-    if query.lookback_us:
-        marked = f"WITH copies AS (\n{_copies_in_range(query)}\n)\n"
-        same = "listed.`ingest_time` = original.`ingest_time` AND listed.`delivery_key` = original.`delivery_key`"
-        joined = f"\nLEFT JOIN copies AS listed ON {same}"
-        is_copy = "listed.`delivery_key` IS NOT NULL"
+    limit = "" if query.limit is None else "\nLIMIT @row_limit"
+    copies, mark, selected = _marked(query, source) if query.marks_copies else ("", "", _originals(query, source))
     return f"""\
-{marked}SELECT {columns_text(query.columns, "original.")},
-  {is_copy} AS `{IS_COPY}`
-FROM {source} AS original{joined}
-WHERE original.`ingest_time` >= @from_us
-    AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
-ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{_limit(query)}
-"""  # noqa: S608 - as in page_sql
+{copies}SELECT {columns_text(query.columns, "original.")}{mark}
+{selected}
+ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{limit}
+"""
 
 
-def _copies_in_range(query: Export) -> str:
+def _marked(query: Rows, source: str) -> tuple[str, str, str]:
+    """Return a CTE of the copies, the column that marks them, and FROM and WHERE of all rows."""
+    if not query.lookback_us:
+        return "", f",\n  FALSE AS `{IS_COPY}`", _selected(query, source)
+    same = "listed.`ingest_time` = original.`ingest_time` AND listed.`delivery_key` = original.`delivery_key`"
+    return (
+        f"WITH copies AS (\n{_copies_in_range(query)}\n)\n",
+        f",\n  listed.`delivery_key` IS NOT NULL AS `{IS_COPY}`",
+        _selected(query, source, f"\nLEFT JOIN copies AS listed ON {same}"),
+    )
+
+
+def _copies_in_range(query: Rows) -> str:
     previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
     return f"""\
   SELECT `ingest_time`, `delivery_key`
@@ -134,28 +93,7 @@ def _copies_in_range(query: Export) -> str:
   WHERE `ingest_time` >= @lookback_from_us
     AND `ingest_time` < @to_us
   GROUP BY `ingest_time`, `delivery_key`
-  QUALIFY {previous} >= TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in page_sql
-
-
-def export_sql(query: Export, source: str) -> str:
-    """Return the query of all rows of a range, without copies, in the order of the feed.
-
-    Unlike a page, an export knows its candidates in advance: all rows of the range. So it checks for each row whether
-    its delivery has an earlier one. That costs half of finding the copies first, and a fifth of numbering the
-    look-back's rows where those are many (measured over a million rows in ten minutes).
-    """
-    if query.marks_copies:
-        return _marked_sql(query, source)
-    direction = " DESC" if query.descending else ""
-    return f"""\
-SELECT {columns_text(query.columns, "original.")}
-{_originals(query, source)}
-ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{_limit(query)}
-"""
-
-
-def _limit(query: Export) -> str:
-    return "" if query.limit is None else "\nLIMIT @row_limit"
+  QUALIFY {previous} >= TIMESTAMP_SUB(`ingest_time`, INTERVAL @lookback_micros MICROSECOND)"""  # noqa: S608 - as in rows_sql
 
 
 def count_sql(query: Count, source: str) -> str:
@@ -166,7 +104,7 @@ FROM (
 SELECT original.`ingest_time`
 {_originals(query, source)}
 ) AS original
-"""  # noqa: S608 - as in page_sql
+"""  # noqa: S608 - as in rows_sql
 
 
 def part_counts_sql(query: PartCounts, source: str) -> str:
@@ -174,12 +112,10 @@ def part_counts_sql(query: PartCounts, source: str) -> str:
     # The inner parentheses are for SQLGlot, as in sql.stats.
     return f"""\
 SELECT DIV((UNIX_MICROS(original.`ingest_time`) - @start_micros), @width_micros) AS `bucket`, COUNT(*) AS `records`
-FROM {source} AS original
-WHERE original.`ingest_time` >= @from_us
-    AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}
+{_selected(query, source)}
 GROUP BY `bucket`
 ORDER BY `bucket`
-"""  # noqa: S608 - as in page_sql
+"""
 
 
 def keys_sql(query: Keys, source: str) -> str:
@@ -189,18 +125,29 @@ SELECT `delivery_key`
 FROM {source}
 WHERE `ingest_time` >= @from_us
     AND `ingest_time` < @to_us{where_clause(query.conditions)}
-"""  # noqa: S608 - as in page_sql
+"""  # noqa: S608 - as in rows_sql
 
 
-def _originals(query: Export | Count, source: str) -> str:
-    """Return FROM, WHERE and QUALIFY: of two rows of one delivery with the same timestamp one counts, as on a page."""
-    selected = f"""\
-WHERE original.`ingest_time` >= @from_us
-    AND original.`ingest_time` < @to_us{_beyond(query, "original.")}{where_clause(query.conditions, "original.")}"""
-    if not query.lookback_us:
-        return f"FROM {source} AS original\n{selected}"
+def _selected(query: Rows | Count | PartCounts, source: str, joined: str = "") -> str:
+    """Return FROM and WHERE of the rows of a selection after its position, copies included."""
+    after = query.after
+    beyond = ""
+    if after is not None:
+        sign = "<" if query.descending else ">"
+        same = f"original.`ingest_time` = @after_us AND original.`delivery_key` {sign} @after_key"
+        beyond = f"\n    AND (original.`ingest_time` {sign} @after_us OR ({same}))"
     return f"""\
-FROM {source} AS original
+FROM {source} AS original{joined}
+WHERE original.`ingest_time` >= @from_us
+    AND original.`ingest_time` < @to_us{beyond}{where_clause(query.conditions, "original.")}"""
+
+
+def _originals(query: Rows | Count, source: str) -> str:
+    """Return FROM, WHERE and QUALIFY: of two rows of one delivery with the same timestamp one counts."""
+    selected = _selected(query, source)
+    if not query.lookback_us:
+        return selected
+    return f"""\
 {selected}
     AND NOT EXISTS (
       SELECT 1
@@ -211,15 +158,7 @@ FROM {source} AS original
         AND earlier.`ingest_time` < original.`ingest_time`
         AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
     )
-QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1"""  # noqa: S608 - as in page_sql
-
-
-def _beyond(query: RowQuery | Export | Count | PartCounts, prefix: str = "") -> str:
-    if query.after is None:
-        return ""
-    sign = "<" if query.descending else ">"
-    same = f"{prefix}`ingest_time` = @after_us AND {prefix}`delivery_key` {sign} @after_key"
-    return f"\n    AND ({prefix}`ingest_time` {sign} @after_us OR ({same}))"
+QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1"""  # noqa: S608 - as in rows_sql
 
 
 def occurrences_sql(query: Occurrences, source: str) -> str:
@@ -228,7 +167,7 @@ def occurrences_sql(query: Occurrences, source: str) -> str:
 SELECT COUNT(*) AS `found`, MIN(`ingest_time`) AS `first`, MAX(`ingest_time`) AS `last`
 FROM {source}
 WHERE {_WITHIN}{where_clause(query.conditions)}
-"""  # noqa: S608 - as in page_sql
+"""  # noqa: S608 - as in rows_sql
 
 
 def deletion_sql(query: Deletion, row: str = "") -> str:
@@ -236,11 +175,11 @@ def deletion_sql(query: Deletion, row: str = "") -> str:
     target, conditions = f"`{query.table}`", where_clause(query.conditions)
     if row:
         target = f"{target} AS {TARGET}"
-        conditions = f"{_NEXT_LINE}AND EXISTS (SELECT 1 FROM {row} WHERE TRUE{conditions})"  # noqa: S608 - as in page_sql
+        conditions = f"{_NEXT_LINE}AND EXISTS (SELECT 1 FROM {row} WHERE TRUE{conditions})"  # noqa: S608 - as in rows_sql
     return f"""\
 DELETE FROM {target}
 WHERE {_WITHIN}{conditions}
-"""  # noqa: S608 - as in page_sql
+"""  # noqa: S608 - as in rows_sql
 
 
 _AND = "\n    AND "
@@ -259,7 +198,7 @@ WHERE `ingest_time` >= @lookback_from_us
     AND `{query.id_column}` = @id
 ORDER BY `ingest_time` DESC
 LIMIT @row_limit
-"""  # noqa: S608 - as in page_sql
+"""  # noqa: S608 - as in rows_sql
 
 
 def look_up_sql(query: LookUp, source: str, instants: int = 0) -> str:
@@ -279,7 +218,7 @@ FROM original
 WHERE original.`ingest_time` >= @from_us{where_clause(query.conditions, "original.")}
 ORDER BY original.`ingest_time` DESC, original.`delivery_key` DESC
 LIMIT @row_limit
-"""  # noqa: S608 - as in page_sql
+"""  # noqa: S608 - as in rows_sql
 
 
 def instant_names(count: int) -> list[str]:

@@ -9,7 +9,6 @@ from app.runtime.instants import MAX_US, MIN_US, clamp, to_text
 from app.stores.query import (
     Count,
     Deletion,
-    Export,
     Keys,
     LookUp,
     Occurrences,
@@ -18,7 +17,7 @@ from app.stores.query import (
     Position,
     Purpose,
     Query,
-    RowQuery,
+    Rows,
     Scalar,
     Selection,
     Statistics,
@@ -28,14 +27,13 @@ from app.stores.sql.conditions import condition_parameters
 from app.stores.sql.rows import (
     count_sql,
     deletion_sql,
-    export_sql,
     instant_names,
     instants_sql,
     keys_sql,
     look_up_sql,
     occurrences_sql,
-    page_sql,
     part_counts_sql,
+    rows_sql,
 )
 from app.stores.sql.stats import stats_sql
 
@@ -44,7 +42,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """A statement in BigQuery's dialect; it names tables without their dataset.
 
     `parameters` are named (`@name` in the text). An instant is passed as integer microseconds under a name that ends in
-    `_us`, and is a TIMESTAMP in the text. `max_bytes` limits the rows that are fetched, as in a RowQuery. `is_cheap`:
+    `_us`, and is a TIMESTAMP in the text. `max_bytes` limits the rows that are fetched, as in a Rows query. `is_cheap`:
     it should read far less than BigQuery's estimate, which knows neither clustering nor search indexes.
     """
 
@@ -98,22 +96,20 @@ def render(query: Query | Deletion, source: str = "") -> Statement:
     Of a Deletion, `source` is the row that its conditions compare (app.stores.sql.projection).
     """
     text = deletion_sql(query, source) if isinstance(query, Deletion) else _text(query, source or f"`{query.table}`")
-    max_bytes = query.max_bytes if isinstance(query, RowQuery | Export) else None
+    max_bytes = query.max_bytes if isinstance(query, Rows) else None
     return Statement(sql=text, parameters=_parameters(query), purpose=query.purpose, max_bytes=max_bytes)
 
 
 def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each query
     match query:
-        case RowQuery():
-            return page_sql(query, source)
+        case Rows():
+            return rows_sql(query, source)
         case LookUp():
             return look_up_sql(query, source)
         case Count():
             return count_sql(query, source)
         case PartCounts():
             return part_counts_sql(query, source)
-        case Export():
-            return export_sql(query, source)
         case Statistics():
             return stats_sql(query, source)
         case Keys():
@@ -149,19 +145,16 @@ def _bounds(query: Selection) -> dict[str, Scalar]:
     return bounds
 
 
-def _own(query: RowQuery | LookUp | Count | PartCounts | Export | Statistics) -> dict[str, Scalar]:
+def _own(query: Rows | LookUp | Count | PartCounts | Statistics) -> dict[str, Scalar]:
     match query:
-        case RowQuery():
-            candidates = {"candidates": query.candidates} if query.lookback_us else {}
-            return _place(query.after) | {"row_limit": query.limit, **candidates}
+        case Rows():
+            return _place(query.after) | ({} if query.limit is None else {"row_limit": query.limit})
         case LookUp():
             return {"id": query.record_id, "row_limit": query.limit}
         case Count():
             return _place(query.after)
         case PartCounts():
             return _place(query.after) | {"start_micros": query.within.from_us, "width_micros": query.width_us}
-        case Export():
-            return _place(query.after) | ({} if query.limit is None else {"row_limit": query.limit})
         case Statistics():
             return {"first_micros": query.first_us, "bucket_micros": query.bucket_us}
         case _:

@@ -17,7 +17,7 @@ from app.runtime.instants import SECOND_US
 from app.runtime.single_flight import SingleFlight
 from app.runtime.time_range import TimeRange
 from app.schema.table import Table
-from app.stores.query import Export
+from app.stores.query import Rows
 from app.stores.source import END_OF_STREAM, QueryRunner, QueryTooExpensiveError, streamed_bytes
 from app.stores.window.database import KEY_BYTES, Database, Load, Staged
 from app.stores.window.ranges import Lengths, Loaded, Ranges
@@ -155,7 +155,7 @@ class Loader:
         """Read a span, or the part of it that fits, and add it to the ranges."""
         losses, forgotten, knows_copies = table.losses, table.forgotten, self._knows_copies(table, span)
         max_bytes = min(self._max_bytes // 3, int(self.room_bytes / _OVERHEAD))
-        query = Export(
+        query = Rows(
             table=table.name,
             within=span,
             lookback_us=0 if knows_copies else self.lookback_us,
@@ -163,7 +163,6 @@ class Loader:
             descending=descending,
             limit=max(max_bytes // _TYPICAL_ROW_BYTES, 2),
             marks_copies=True,
-            purpose="page",
         )
         billed = list[int]()
         streamed_bytes.set(billed)
@@ -194,7 +193,7 @@ class Loader:
         self._ranges.add(Loaded(table.name, within, rows, round(size * _OVERHEAD), due_us))
         return Fetched(within, sum(billed) if billed else None)
 
-    async def _stage(self, query: Export, load: Load, max_bytes: int) -> tuple[Staged, int]:
+    async def _stage(self, query: Rows, load: Load, max_bytes: int) -> tuple[Staged, int]:
         """Stage the rows of a query as far as they fit; return them, and how many bytes they have."""
         rows = size = 0
         async with aclosing(self._runner.arrow(query)) as pieces:

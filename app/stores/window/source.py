@@ -17,7 +17,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.duckdb.source import prepare
-from app.stores.query import CANDIDATES, IS_COPY, ArrowQuery, Count, Export, Query, RowQuery, Statistics
+from app.stores.query import ArrowQuery, Count, Query, Rows, Statistics
 from app.stores.source import Answer, LearnHorizon, Plan, QueryError, QueryRunner, Row
 from app.stores.window.database import Database, statement_of
 from app.stores.window.loader import Loader
@@ -63,9 +63,9 @@ class Window:
         """Return the rows of `query`, in its order."""
         answer = None
         match query:
-            case RowQuery() if self._suits(query):
-                return await self._page(query)
-            case Count() | Statistics() | Export() if (used := self._covering(query)) is not None:
+            case Rows(limit=int(limit)) if self._suits(query):
+                return await self._page(query, limit)
+            case Count() | Statistics() if (used := self._covering(query)) is not None:
                 answer = await self._loaded(query, used)
             case _:
                 pass
@@ -73,7 +73,7 @@ class Window:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        if isinstance(query, Export) and (used := self._covering(query)) is not None:
+        if isinstance(query, Rows) and (used := self._covering(query)) is not None:
             async with aclosing(self._database.queries.arrow(statement_of(query))) as pieces:
                 schema = await anext(pieces)
                 if self.loader.are_loaded(used):  # what is deleted from now on is still in the query's snapshot
@@ -86,18 +86,18 @@ class Window:
             async for piece in pieces:
                 yield piece
 
-    def _is_settled(self, query: RowQuery | Count | Statistics | Export) -> bool:
+    def _is_settled(self, query: Rows | Count | Statistics) -> bool:
         return (
             query.table in self.loader.tables
             and query.lookback_us == self.loader.lookback_us
             and query.within.to_us <= self.horizon_us(query.table)
         )
 
-    def _covering(self, query: RowQuery | Count | Statistics | Export) -> list[Loaded] | None:
+    def _covering(self, query: Rows | Count | Statistics) -> list[Loaded] | None:
         """Return the ranges that hold all that a query reads; None if some of it is not loaded."""
         return self.loader.ranges.covering(query.table, query.within) if self._is_settled(query) else None
 
-    def _suits(self, query: RowQuery) -> bool:
+    def _suits(self, query: Rows) -> bool:
         """Return whether to answer a page: what a filter reads through must be loaded, or fit into the window.
 
         Without conditions a page stops when it is full; with them it may have to read everything.
@@ -109,7 +109,7 @@ class Window:
         likely_bytes = self.loader.tables[query.table].lengths.likely_bytes(query.within.length_us)
         return likely_bytes <= self.loader.room_bytes / 2
 
-    async def _loaded(self, query: RowQuery | Count | Statistics | Export, used: Sequence[Loaded]) -> Answer | None:
+    async def _loaded(self, query: Rows | Count | Statistics, used: Sequence[Loaded]) -> Answer | None:
         """Return the answer of a query that reads `used`; None if the store has to give it."""
         try:
             answer = await self._database.queries.rows(statement_of(query))
@@ -121,7 +121,7 @@ class Window:
         self.loader.reads["loaded"] += 1
         return answer
 
-    async def _page(self, query: RowQuery) -> Answer:
+    async def _page(self, query: Rows, limit: int) -> Answer:
         """Return the rows of a page from what is loaded, a few loads, and the store for the rest.
 
         Raises:
@@ -129,7 +129,7 @@ class Window:
         """
         table, descending = self.loader.tables[query.table], query.descending
         horizon_us = self.horizon_us(query.table)
-        page, left, loads, wanted = _Page(query), _left(query), 0, query.limit * _MARGIN
+        page, left, loads, wanted = _Page(query, limit), _left(query), 0, limit * _MARGIN
         while left.length_us > 0 and not page.is_full:
             used, part = self._part(query, left, wanted)
             if used:
@@ -148,9 +148,9 @@ class Window:
                 return await self._passed_on(page, left)
             page.spend(fetched.billed)
             loads += 1
-        return page.answer(len(page.rows))
+        return page.answer()
 
-    def _part(self, query: RowQuery, left: TimeRange, wanted: int) -> tuple[list[Loaded], TimeRange]:
+    def _part(self, query: Rows, left: TimeRange, wanted: int) -> tuple[list[Loaded], TimeRange]:
         """Return the loaded ranges with the first `wanted` rows or so, and the part of `left` that they hold."""
         used, rows, descending = list[Loaded](), 0, query.descending
         from_us, to_us = left.from_us, left.to_us
@@ -172,37 +172,35 @@ class Window:
         """Return the page with what the store finds in the rest of the range."""
         self.loader.reads["passed_on"] += 1
         answer = await self._runner.rows(page.rest(left))
-        candidates = len(page.rows) + (answer.rows[-1][CANDIDATES] if answer.rows else 0)
         page.add(answer)
         page.spend(answer.bytes_processed)
-        return page.answer(candidates)
+        return page.answer()
 
 
 class _Page:
     """Collects the rows of one query."""
 
-    def __init__(self, query: RowQuery) -> None:
-        self.query, self.rows = query, list[Row]()
+    def __init__(self, query: Rows, limit: int) -> None:
+        self._query, self._limit, self._rows = query, limit, list[Row]()
         self._size, self._is_cut = 0, False
         self._billed: int | None = None
 
     @property
     def is_full(self) -> bool:
-        return self._is_cut or len(self.rows) >= self.query.limit
+        return self._is_cut or len(self._rows) >= self._limit
 
-    def rest(self, part: TimeRange) -> RowQuery:
+    def rest(self, part: TimeRange) -> Rows:
         """Return the query of the rows that are missing, of a part of the range."""
-        query, count = self.query, len(self.rows)
+        max_bytes = self._query.max_bytes
         return msgspec.structs.replace(
-            query,
+            self._query,
             within=part,
-            limit=query.limit - count,
-            candidates=query.candidates - count,
-            max_bytes=None if query.max_bytes is None else max(query.max_bytes - self._size, 1),
+            limit=self._limit - len(self._rows),
+            max_bytes=None if max_bytes is None else max(max_bytes - self._size, 1),
         )
 
     def add(self, answer: Answer) -> None:
-        self.rows += answer.rows
+        self._rows += answer.rows
         self._size += answer.fetched_bytes
         self._is_cut = answer.cut
 
@@ -210,14 +208,11 @@ class _Page:
         if billed is not None:
             self._billed = (self._billed or 0) + billed
 
-    def answer(self, candidates: int) -> Answer:
-        for row in self.rows:
-            row[CANDIDATES] = candidates
-            row.setdefault(IS_COPY, False)
-        return Answer(self.rows, self._billed, self._size, self._is_cut)
+    def answer(self) -> Answer:
+        return Answer(self._rows, self._billed, self._size, self._is_cut)
 
 
-def _left(query: RowQuery) -> TimeRange:
+def _left(query: Rows) -> TimeRange:
     """Return the range in which a query may have rows: that beyond its position."""
     within, after = query.within, query.after
     if after is None:

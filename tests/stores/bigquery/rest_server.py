@@ -13,22 +13,21 @@ from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner
-from app.stores.query import Export, RowQuery
+from app.stores.query import Rows
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from tests.support.http_server import Handler, serving_http
 
 PROJECT, DATASET, LOCATION = "a-project", "events", "EU"
 JOB = {"projectId": PROJECT, "jobId": "the-job", "location": LOCATION}
-QUERY = RowQuery(
+QUERY = Rows(
     table="records",
     within=TimeRange(0, 1),
     lookback_us=1,
     columns=("ingest_time", "delivery_key"),
     limit=1,
-    candidates=1,
 )
-EXPORT = Export(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",))
+EXPORT = Rows(table="records", within=TimeRange(0, 1), lookback_us=1, columns=("id",), purpose="export")
 NO_ROWS = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}}
 RUNNING = {"jobComplete": False, "jobReference": JOB}
 SETTINGS = Settings().replace(

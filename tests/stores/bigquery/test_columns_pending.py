@@ -23,7 +23,7 @@ from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
 from app.stores.bigquery.table_layout import bigquery_schema
-from app.stores.query import Condition, Count, Deletion, Export, LookUp, Metric, Query, RowQuery, Statistics
+from app.stores.query import Condition, Count, Deletion, LookUp, Metric, Query, Rows, Statistics
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
 from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings
@@ -67,7 +67,7 @@ FIRST, LATER = records_table(Parcel), records_table(ParcelLater)
 NAMES = tuple(column.name for column in LATER.columns)
 KINDS = {column.name: column.kind for column in LATER.columns}
 _RANGE: dict[str, Any] = {"table": "records", "within": TimeRange(T0_US, 2 * T0_US), "lookback_us": 0}
-PAGE = RowQuery(**_RANGE, columns=NAMES, limit=100, candidates=100)
+PAGE = Rows(**_RANGE, columns=NAMES, limit=100)
 OLD = ParcelLater(id="a")
 NEW = ParcelLater(id="b", price=1.5, notes={"n": [1]}, stops=[Stop("C1")], raw=b"\x00")
 
@@ -133,7 +133,7 @@ async def answers(backend: Backend) -> dict[str, Any]:
     )
     groups = [(row["group_key"], row["records"], row["metric_1"]) for row in (await runner.rows(statistics)).rows]
     some_columns = changed(PAGE, columns=("price", "ingest_time", "delivery_key"))
-    pieces = runner.arrow(Export(**_RANGE, columns=NAMES))
+    pieces = runner.arrow(Rows(**_RANGE, columns=NAMES))
     return {
         "page": await records(PAGE),
         "some columns": [row["price"] for row in (await runner.rows(some_columns)).rows],

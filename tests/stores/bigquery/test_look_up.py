@@ -22,7 +22,7 @@ from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.jobs import Trust, job_configuration
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_layout import duckdb_insert
-from app.stores.query import Condition, LookUp, RowQuery
+from app.stores.query import Condition, LookUp, Rows
 from app.stores.source import Answer
 from app.stores.sql.statement import Statement, render
 from sluice.testing.clock import FakeClock
@@ -39,7 +39,7 @@ APPENDS = st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min
 NOT_KEY_0 = Condition("message_id", (), "ne", Kind.STRING, ("key-0",))
 
 
-class Rows:
+class Copies:
     """A table in memory that holds copies, as BigQuery's do."""
 
     def __init__(self) -> None:
@@ -67,9 +67,9 @@ class Rows:
 
 
 @pytest.fixture(scope="module")
-def stored() -> Iterator[Rows]:
+def stored() -> Iterator[Copies]:
     """Return one table for all examples."""
-    found = Rows()
+    found = Copies()
     yield found
     found.store.close()
     found.loop.close()
@@ -100,7 +100,7 @@ def look_up_of(record: int, from_place: int, to_place: int, limit: int) -> LookU
     filtered=st.booleans(),
 )
 def test_two_steps_find_what_one_finds(
-    stored: Rows,
+    stored: Copies,
     appends: list[list[tuple[int, int]]],
     edges: tuple[int, int],
     limit: int,
@@ -139,11 +139,9 @@ async def test_each_step_is_billed_and_only_the_cheap_ones_have_no_limit() -> No
         assert answer.bytes_processed == 10 * len(cheap)
 
 
-def page(from_us: int, to_us: int) -> RowQuery:
+def page(from_us: int, to_us: int) -> Rows:
     """Return the query of a page of a range."""
-    return RowQuery(
-        table="records", within=TimeRange(from_us, to_us), lookback_us=1, columns=NAMES, limit=1, candidates=2
-    )
+    return Rows(table="records", within=TimeRange(from_us, to_us), lookback_us=1, columns=NAMES, limit=1)
 
 
 async def test_what_is_short_has_a_high_limit_until_it_disappoints() -> None:
@@ -172,7 +170,7 @@ async def test_what_is_short_has_a_high_limit_until_it_disappoints() -> None:
     ],
 )
 def test_a_cheap_read_has_a_high_limit_and_a_cheap_look_up_none(
-    query: RowQuery | LookUp, *, is_cheap: bool, limit: int | None
+    query: Rows | LookUp, *, is_cheap: bool, limit: int | None
 ) -> None:
     """BigQuery compares it with an estimate that ignores clustering, and of a look-up is the whole table."""
     place = TableAddress(project="my-project", dataset="events", location="EU", rest_url="", storage_url="")

@@ -73,7 +73,7 @@ class MemoryStore:
     async def arrow(self, query: q.ArrowQuery) -> AsyncGenerator[bytes, None]:
         rows = (await self.rows(query)).rows
         columns = [self.tables[query.table][name] for name in query.columns]
-        if isinstance(query, q.Export) and query.marks_copies:
+        if isinstance(query, q.Rows) and query.marks_copies:
             columns.append(Column(name=q.IS_COPY, attribute=q.IS_COPY, kind=Kind.BOOL, mode=Mode.REQUIRED))
         encoder = ArrowEncoder(tuple(columns))
         for piece in (encoder.begin(), encoder.encode(rows), encoder.end()):
@@ -179,14 +179,11 @@ def _value(column: Column, value: Any) -> Any:
 
 def _answer(query: q.Query, stored: list[Row]) -> Answer:
     match query:
-        case q.RowQuery():
-            return _page(query, stored)
+        case q.Rows():
+            return _next(query, stored)
         case q.LookUp():
             newest = _originals(query, stored)[::-1]
             rows = [row for row in newest if row[query.id_column] == query.record_id][: query.limit]
-        case q.Export():
-            copies = _copies(query, stored) if query.marks_copies else None
-            return _fitting(query, (_originals if copies is None else _selected)(query, stored)[: query.limit], copies)
         case q.Keys():
             rows = _selected(query, stored)
         case q.Count():
@@ -229,19 +226,15 @@ def _copies(query: q.Originals, stored: list[Row]) -> set[int]:
     return copies
 
 
-def _page(query: q.RowQuery, stored: list[Row]) -> Answer:
+def _next(query: q.Rows, stored: list[Row]) -> Answer:
+    """Return the next rows, as far as they fit, and which of them are copies if that is asked."""
     copies = _copies(query, stored)
-    candidates = _selected(query, stored)[: query.candidates]
-    chosen = [row for row in candidates if id(row) not in copies or row is candidates[-1]][: query.limit]
-    return _fitting(query, chosen, copies, {q.CANDIDATES: len(candidates)})
-
-
-def _fitting(query: q.RowQuery | q.Export, chosen: list[Row], copies: set[int] | None = None, more: Row = {}) -> Answer:  # noqa: B006 - never changed
-    """Return the columns of the chosen rows, as far as they fit, and which of them are copies."""
+    chosen = (_selected if query.marks_copies else _originals)(query, stored)[: query.limit]
     sizes = [*accumulate(len(repr(row)) for row in chosen)]
     fitting = chosen if query.max_bytes is None else chosen[: max(1, bisect_right(sizes, query.max_bytes))]
-    marks = [{} if copies is None else {q.IS_COPY: id(row) in copies} for row in fitting]
-    rows = [{name: row[name] for name in query.columns} | mark | more for row, mark in zip(fitting, marks, strict=True)]
+    rows = [{name: row[name] for name in query.columns} for row in fitting]
+    if query.marks_copies:
+        rows = [row | {q.IS_COPY: id(each) in copies} for row, each in zip(rows, fitting, strict=True)]
     return Answer(rows, fetched_bytes=sizes[len(rows) - 1] if rows else 0, cut=len(rows) < len(chosen))
 
 

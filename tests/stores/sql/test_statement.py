@@ -21,7 +21,6 @@ from app.stores.query import (
     Condition,
     Count,
     Deletion,
-    Export,
     Keys,
     LookUp,
     Metric,
@@ -29,7 +28,7 @@ from app.stores.query import (
     PartCounts,
     Position,
     Query,
-    RowQuery,
+    Rows,
     Scalar,
     Statistics,
 )
@@ -77,9 +76,9 @@ _COLUMNS = {table.name: tuple(column.name for column in table.columns) for table
 _AFTER = Position(T0_US, "a")
 _RANGE: dict[str, Any] = {"table": "records", "within": TimeRange(T0_US, T0_US + 10)}
 _ORIGINALS: dict[str, Any] = {**_RANGE, "lookback_us": 900}
-_PAGE = RowQuery(**_ORIGINALS, columns=_COLUMNS["records"], limit=5, candidates=5)
+_PAGE = Rows(**_ORIGINALS, columns=_COLUMNS["records"], limit=5)
 _LOOK_UP = LookUp(**_ORIGINALS, columns=_COLUMNS["records"], id_column="id", record_id="x", limit=5)
-_EXPORT = Export(**_ORIGINALS, columns=("id", "ingest_time"))
+_EXPORT = Rows(**_ORIGINALS, columns=("id", "ingest_time"))
 _STATS = Statistics(**_ORIGINALS, first_us=T0_US, bucket_us=10, max_groups=50)
 _changed = msgspec.structs.replace
 SHAPES: dict[str, Query | Deletion] = {
@@ -94,8 +93,6 @@ SHAPES: dict[str, Query | Deletion] = {
     "records_look_up_filtered": _changed(_LOOK_UP, conditions=_NONE_THERE),
     "rejects_asc_after": _changed(_PAGE, table=REJECTS.name, columns=_COLUMNS[REJECTS.name], after=_AFTER),
     "export_asc_first": _EXPORT,
-    "export_asc_after_filtered": _changed(_EXPORT, after=_AFTER, conditions=CONDITIONS),
-    "export_desc_after": _changed(_EXPORT, descending=True, after=_AFTER),
     "export_marked": _changed(_EXPORT, marks_copies=True, limit=10),
     "export_marked_without_look_back": _changed(_EXPORT, marks_copies=True, lookback_us=0, descending=True),
     "export_count": Count(**_ORIGINALS),

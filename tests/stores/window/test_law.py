@@ -11,12 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from app.query.answer.arrow import rows_of_arrow
 from app.query.request.filters import parse_filters
-from app.query.request.scan import originals
 from app.record import Record
 from app.runtime.instants import SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
-from app.stores.query import Condition, Count, Deletion, Export, Metric, Position, RowQuery, Statistics
+from app.stores.query import Condition, Count, Deletion, Metric, Position, Rows, Statistics
 from app.stores.source import QueryRunner, Row
 from app.stores.window.loader import TTL_US
 from sluice.testing.clock import FakeClock
@@ -69,13 +68,8 @@ class Windowed(RuleBasedStateMachine):
         self._compare(within, conditions=parse_filters(FIELDS, filters), after=after, **page)
 
     def _compare(self, within: TimeRange, **asked: Any) -> None:
-        query = RowQuery(
-            table="records", within=within, lookback_us=LOOKBACK_US, columns=_NAMES, candidates=1_000, **asked
-        )
-        found, expected = (
-            [*originals(self.loop.run(runner.rows(query)).rows)][: query.limit]
-            for runner in (self.store.runner, self.plain)
-        )
+        query = Rows(table="records", within=within, lookback_us=LOOKBACK_US, columns=_NAMES, **asked)
+        found, expected = (self.loop.run(runner.rows(query)).rows for runner in (self.store.runner, self.plain))
         assert found == expected
 
     @rule()
@@ -99,7 +93,7 @@ class Windowed(RuleBasedStateMachine):
         for query in (Count(**selection), statistics):
             found, expected = (self.loop.run(runner.rows(query)).rows for runner in (self.store.runner, self.plain))
             assert sorted(map(repr, found)) == sorted(map(repr, expected))
-        export = Export(**selection, columns=_NAMES)
+        export = Rows(**selection, columns=_NAMES)
         read, stored = (self.loop.run(_exported(runner, export)) for runner in (self.store.runner, self.plain))
         assert read == stored
 
@@ -122,7 +116,7 @@ class Windowed(RuleBasedStateMachine):
         return TimeRange(since_us, min(since_us + seconds * SECOND_US, now_us))
 
 
-async def _exported(runner: QueryRunner, query: Export) -> list[Row]:
+async def _exported(runner: QueryRunner, query: Rows) -> list[Row]:
     return [row async for rows in rows_of_arrow(RECORDS.columns, runner.arrow(query)) for row in rows]
 
 

@@ -21,7 +21,7 @@ from app.runtime.instants import HOUR_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.stores.backend import Backend
-from app.stores.query import Condition, Count, Export, Metric, Statistics
+from app.stores.query import Condition, Count, Metric, Rows, Statistics
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import BigQueryEngine
@@ -103,7 +103,7 @@ def test_what_the_window_holds_costs_no_query(local_bigquery: Double) -> None:
         assert {row["group_key"]: row["records"] for row in shelf.run(reader.rows(facet)).rows} == dict.fromkeys(
             ("id0", "id1", "id2"), 10
         )
-        assert shelf.run(_exported(reader, Export(**selection, columns=("id", "delivery_key")))) == 30
+        assert shelf.run(_exported(reader, Rows(**selection, columns=("id", "delivery_key")))) == 30
         assert meter.read() == (0, 0)
         shelf.run(store.close())
     engine.loop.close()
@@ -141,5 +141,5 @@ async def _reader(backend: Backend) -> QueryRunner:
     return backend.reader(backend.runner, Counter())
 
 
-async def _exported(runner: QueryRunner, query: Export) -> int:
+async def _exported(runner: QueryRunner, query: Rows) -> int:
     return sum([len(rows) async for rows in rows_of_arrow(RECORDS.columns, runner.arrow(query))])

@@ -14,15 +14,13 @@ from app.stores.bigquery.jobs import CHEAP_FACTOR, Trust, is_short
 from app.stores.bigquery.source import look_up
 from app.stores.duckdb.source import Queries
 from app.stores.query import (
-    CANDIDATES,
     IS_COPY,
     ArrowQuery,
     Count,
-    Export,
     LookUp,
     Purpose,
     Query,
-    RowQuery,
+    Rows,
     Statistics,
     poll_grid_us,
 )
@@ -128,7 +126,7 @@ class BilledStore:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield the rows of an export, none of which is a copy."""
-        if not isinstance(query, Export):
+        if not isinstance(query, Rows):
             raise TypeError(query)
         self._pay_for(query)
         low_us, high_us = self._bounds(query)
@@ -164,7 +162,7 @@ ORDER BY us {"DESC" if query.descending else ""} LIMIT @most"""  # noqa: S608 - 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of a page or of a look-up, none of which is a copy."""
         match query:
-            case RowQuery() | Export():
+            case Rows():
                 rows, billed = self._page(query), self._pay_for(query)
                 return Answer(rows, billed, round(len(rows) * self.contents.row_bytes))
             case Statistics() | Count():
@@ -194,12 +192,13 @@ ORDER BY us {"DESC" if query.descending else ""} LIMIT @most"""  # noqa: S608 - 
         self.billed += billed
         self.queries += 1
 
-    def export(self, from_us: int, to_us: int, lookback_us: int) -> Export:
+    def export(self, from_us: int, to_us: int, lookback_us: int) -> Rows:
         """Return the export of a range, with all columns."""
         names = tuple(column.name for column in self._table.columns)
-        return Export(table=self._table.name, within=TimeRange(from_us, to_us), lookback_us=lookback_us, columns=names)
+        within = TimeRange(from_us, to_us)
+        return Rows(table=self._table.name, within=within, lookback_us=lookback_us, columns=names, purpose="export")
 
-    def _bounds(self, query: RowQuery | Export) -> tuple[int, int]:
+    def _bounds(self, query: Rows) -> tuple[int, int]:
         """Return the instants between which the rows of a query lie, those of its position left out."""
         low_us, after = max(query.within.from_us, self.contents.begins_us), query.after
         high_us = min(query.within.to_us, self._clock.now_us())
@@ -207,15 +206,10 @@ ORDER BY us {"DESC" if query.descending else ""} LIMIT @most"""  # noqa: S608 - 
             return low_us, min(high_us, after.ingest_us)
         return low_us if after is None else max(low_us, after.ingest_us + bool(after.delivery_key)), high_us
 
-    def _page(self, query: RowQuery | Export) -> list[Row]:
+    def _page(self, query: Rows) -> list[Row]:
         step_us, (low_us, high_us) = self._step_us, self._bounds(query)
         instants = range(-(-low_us // step_us) * step_us, high_us, step_us)
-        rows = [self._row(at_us) for at_us in (instants[::-1] if query.descending else instants)[: query.limit]]
-        for row in rows:
-            if isinstance(query, RowQuery):
-                row[CANDIDATES] = min(len(instants), query.candidates)
-            row[IS_COPY] = False
-        return rows
+        return [self._row(at_us) for at_us in (instants[::-1] if query.descending else instants)[: query.limit]]
 
     @staticmethod
     def _row(at_us: int) -> Row:

@@ -16,7 +16,7 @@ from app.settings.load import Settings
 from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.watermarks.marks import INSTANCES
-from app.stores.query import RowQuery
+from app.stores.query import Rows
 from app.stores.sink import SetupError, SinkState, Stored
 from sluice.testing.pace import patience_s
 from tests.encoding import encoded
@@ -62,13 +62,12 @@ async def settled(backend: Backend) -> list[str]:
     if backend.runner.learn_horizon is not None:
         await backend.runner.learn_horizon()
     horizon_us = backend.runner.horizon_us("records")
-    query = RowQuery(
+    query = Rows(
         table="records",
         within=TimeRange(horizon_us - 3_600 * MICROSECONDS, horizon_us),
         lookback_us=60 * MICROSECONDS,
         columns=("id", "ingest_time", "delivery_key"),
         limit=10,
-        candidates=10,
     )
     return [found["id"] for found in (await backend.runner.rows(query)).rows]
 

@@ -1,28 +1,19 @@
-WITH candidate AS (
-SELECT `id`, `delivery_key`, `ingest_time`
-FROM `records`
-WHERE `ingest_time` >= @from_us
-    AND `ingest_time` < @to_us
-    AND (JSON_VALUE(`data`, '$."a"') IS NULL OR JSON_VALUE(`data`, '$."a"') != @f0)
-    AND `id` = @f1
-    AND `source` IS NULL
-ORDER BY `ingest_time`, `delivery_key`
-LIMIT @candidates
-), copies AS (
-  SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
-  FROM candidate
-  JOIN `records` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
-  WHERE earlier.`ingest_time` >= @lookback_from_us
-    AND earlier.`ingest_time` < @to_us
-    AND earlier.`ingest_time` < candidate.`ingest_time`
-    AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
-)
-SELECT candidate.`id`, candidate.`delivery_key`, candidate.`ingest_time`,
-  copies.`delivery_key` IS NOT NULL AS `_sluice_is_copy`,
-  COUNT(*) OVER () AS `_sluice_candidates`
-FROM candidate
-LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`
-WHERE TRUE
-QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER (ORDER BY candidate.`ingest_time` DESC, candidate.`delivery_key` DESC) = 1
-ORDER BY candidate.`ingest_time`, candidate.`delivery_key`
+SELECT original.`id`, original.`delivery_key`, original.`ingest_time`
+FROM `records` AS original
+WHERE original.`ingest_time` >= @from_us
+    AND original.`ingest_time` < @to_us
+    AND (JSON_VALUE(original.`data`, '$."a"') IS NULL OR JSON_VALUE(original.`data`, '$."a"') != @f0)
+    AND original.`id` = @f1
+    AND original.`source` IS NULL
+    AND NOT EXISTS (
+      SELECT 1
+      FROM `records` AS earlier
+      WHERE earlier.`delivery_key` = original.`delivery_key`
+        AND earlier.`ingest_time` >= @lookback_from_us
+        AND earlier.`ingest_time` < @to_us
+        AND earlier.`ingest_time` < original.`ingest_time`
+        AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+    )
+QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1
+ORDER BY original.`ingest_time`, original.`delivery_key`
 LIMIT @row_limit

@@ -1,26 +1,17 @@
-WITH candidate AS (
-SELECT `reason`, `detail`, `field`, `payload`, `part`, `parts`, `stream`, `subscription_name`, `message_id`, `publish_time`, `attributes`, `ordering_key`, `message_index`, `delivery_key`, `ingest_time`, `trace_id`
-FROM `records_rejected`
-WHERE `ingest_time` >= @from_us
-    AND `ingest_time` < @to_us
-    AND (`ingest_time` > @after_us OR (`ingest_time` = @after_us AND `delivery_key` > @after_key))
-ORDER BY `ingest_time`, `delivery_key`
-LIMIT @candidates
-), copies AS (
-  SELECT DISTINCT candidate.`ingest_time`, candidate.`delivery_key`
-  FROM candidate
-  JOIN `records_rejected` AS earlier ON earlier.`delivery_key` = candidate.`delivery_key`
-  WHERE earlier.`ingest_time` >= @lookback_from_us
-    AND earlier.`ingest_time` < @to_us
-    AND earlier.`ingest_time` < candidate.`ingest_time`
-    AND earlier.`ingest_time` >= TIMESTAMP_SUB(candidate.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
-)
-SELECT candidate.`reason`, candidate.`detail`, candidate.`field`, candidate.`payload`, candidate.`part`, candidate.`parts`, candidate.`stream`, candidate.`subscription_name`, candidate.`message_id`, candidate.`publish_time`, candidate.`attributes`, candidate.`ordering_key`, candidate.`message_index`, candidate.`delivery_key`, candidate.`ingest_time`, candidate.`trace_id`,
-  copies.`delivery_key` IS NOT NULL AS `_sluice_is_copy`,
-  COUNT(*) OVER () AS `_sluice_candidates`
-FROM candidate
-LEFT JOIN copies ON copies.`ingest_time` = candidate.`ingest_time` AND copies.`delivery_key` = candidate.`delivery_key`
-WHERE TRUE
-QUALIFY copies.`delivery_key` IS NULL OR ROW_NUMBER() OVER (ORDER BY candidate.`ingest_time` DESC, candidate.`delivery_key` DESC) = 1
-ORDER BY candidate.`ingest_time`, candidate.`delivery_key`
+SELECT original.`reason`, original.`detail`, original.`field`, original.`payload`, original.`part`, original.`parts`, original.`stream`, original.`subscription_name`, original.`message_id`, original.`publish_time`, original.`attributes`, original.`ordering_key`, original.`message_index`, original.`delivery_key`, original.`ingest_time`, original.`trace_id`
+FROM `records_rejected` AS original
+WHERE original.`ingest_time` >= @from_us
+    AND original.`ingest_time` < @to_us
+    AND (original.`ingest_time` > @after_us OR (original.`ingest_time` = @after_us AND original.`delivery_key` > @after_key))
+    AND NOT EXISTS (
+      SELECT 1
+      FROM `records_rejected` AS earlier
+      WHERE earlier.`delivery_key` = original.`delivery_key`
+        AND earlier.`ingest_time` >= @lookback_from_us
+        AND earlier.`ingest_time` < @to_us
+        AND earlier.`ingest_time` < original.`ingest_time`
+        AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
+    )
+QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1
+ORDER BY original.`ingest_time`, original.`delivery_key`
 LIMIT @row_limit
