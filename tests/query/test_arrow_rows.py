@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -66,16 +65,6 @@ def test_a_widened_decimal_is_read_exactly() -> None:
     number = -(10**75) - 1
     stream = stream_of("price", nanoarrow.decimal256(76, 38), number.to_bytes(32, "little", signed=True), 1)
     assert read((), stream) == [[{"price": Decimal(f"-{10**37}.{1:038}")}]]
-
-
-def test_what_lies_beyond_pythons_years_is_the_nearest_there_is() -> None:
-    """One such row does not cost the export."""
-    instants = (2**62).to_bytes(8, "little") + (-(2**62)).to_bytes(8, "little", signed=True)
-    latest, earliest = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
-    stream = stream_of("at", nanoarrow.timestamp("us", "UTC"), instants, 2)
-    assert read((), stream) == [[{"at": latest}, {"at": earliest}]]
-    days = (2**30).to_bytes(4, "little") + (-(2**30)).to_bytes(4, "little", signed=True)
-    assert read((), stream_of("day", nanoarrow.date32(), days, 2)) == [[{"day": date.max}, {"day": date.min}]]
 
 
 def test_a_type_that_no_record_has_is_named() -> None:

@@ -74,14 +74,6 @@ async def test_an_answer_is_kept_for_its_time(rig: Rig, ttl_s: float) -> None:
     assert rig.made == 2
 
 
-async def test_a_store_sees_no_keys(rig: Rig) -> None:
-    """They name tables, filters and principals: what it gets is a hash."""
-    await rig.state("since=now&source=secret")
-    digest = digest_of("since=now&source=secret")
-    assert rig.store.asked == [("get", digest), ("set", digest, 1)]
-    assert b"secret" not in (await rig.store.get(digest) or b"")
-
-
 async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
     """The limit is on the entry as it is kept, exactly."""
     entry = _Entry(rig.clock.now_us(), CachedAnswer("csv", {}, b"." * 500))

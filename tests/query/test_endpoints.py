@@ -5,12 +5,10 @@ from hypothesis import strategies as st
 
 from app.http.problems import CATALOGUE
 from app.query.request.cursor import Cursor, encode_cursor
-from app.query.request.parameters import PAGE_PARAMETERS
 from app.runtime.instants import DAY_US, MAX_US, MIN_US
-from app.schema.filters import filter_table
 from app.stores.query import Position
 from tests.contract.service import WINDOW, Client, Service, problem_of
-from tests.contract.stores import RECORDS, T0_US
+from tests.contract.stores import T0_US
 from tests.long_form import examples
 
 
@@ -18,24 +16,6 @@ def test_behind_a_path_prefix_the_link_has_it_too(service: Service) -> None:
     """The URL that a client follows is the one it can reach."""
     answer = service.client(root_path="/sluice").get("/v1/records", params={**WINDOW, "limit": 2})
     assert answer.headers["link"].startswith("</sluice/v1/records?limit=2&cursor=")
-
-
-def test_an_unknown_parameter_is_a_problem_document(client: Client) -> None:
-    """With the known parameters, and the one that was probably meant."""
-    problem = problem_of(client.get("/v1/records", params={"limt": 5}))
-    filters = [field.path for field in filter_table(RECORDS).values() if field.operators]
-    message = (
-        f"there is no such parameter; did you mean limit? The parameters are {', '.join(PAGE_PARAMETERS)}; "
-        f"filters are on {', '.join(filters)}"
-    )
-    assert problem == {
-        "type": "/v1/problems#invalid_parameter",
-        "title": "A parameter or header is not valid",
-        "status": 400,
-        "code": "invalid_parameter",
-        "detail": f"limt: {message}",
-        "errors": [{"name": "limt", "message": message}],
-    }
 
 
 _USUAL = st.integers(MIN_US, MAX_US) | st.integers(T0_US - DAY_US, T0_US + DAY_US)

@@ -11,15 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
 from app.query.answer.encoders import converter, row_encoder
 from app.schema.columns import Column, Kind, Mode, columns_of
-from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
-
-HEADER = "flag,count,ratio,price,text,raw,at,day,clock,tree,inner.amount,inner.label,prices,inners,names"
+from tests.query.sample_rows import DEEP_COLUMNS, rows_of
 
 
 class Texts(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,18 +58,6 @@ def cells_of(text: str) -> list[list[str | None]]:
     return lines
 
 
-def test_values_of_every_kind_are_written_as_documented() -> None:
-    """As in JSON, with STRUCTs as columns of their own, and JSON where a value has parts."""
-    text = written(COLUMNS, sample_row() | {"text": "plain"})
-    header, line, end = text.split("\r\n")
-    assert header == HEADER
-    assert line == (
-        "true,9007199254740993,0.1,1.5,plain,AP8=,2026-01-31T12:00:00.000001Z,2026-01-31,12:30:00,"
-        '"{""a"":[1,null]}",100,,"[""0"",""-2.5""]","[{""amount"":""100"",""label"":""x""}]","[""a""]"'
-    )
-    assert end == ""
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -107,15 +93,6 @@ def test_what_is_read_back_is_what_was_stored(rows: list[dict[str, Any]], data: 
         for path, column, value in _leaves(DEEP_COLUMNS, row, ""):
             assert _parsed(column, cells.pop(path)) == value, path
         assert not cells
-
-
-@given(st.lists(st.none() | st.text(), min_size=1))
-@example(["\r"])
-@example([None, "", '"'])
-def test_any_text_survives(texts: list[str | None]) -> None:
-    """Beside another column, so does the difference of null and nothing."""
-    rows = [{"one": text, "two": "x"} for text in texts]
-    assert cells_of(written(TEXTS, *rows))[1:] == [[text, "x"] for text in texts]
 
 
 def _leaves(columns: tuple[Column, ...], row: dict[str, Any] | None, prefix: str) -> list[tuple[str, Column, Any]]:

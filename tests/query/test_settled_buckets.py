@@ -99,26 +99,6 @@ def test_a_settled_bucket_is_read_once(dashboard: Dashboard) -> None:
     assert dashboard.read_s == [(520, 550)]
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        f"since={'2023-11-14T22:13:00Z'}&until={'2023-11-14T22:20:00Z'}&bucket=PT1M",
-        "since=-PT10M&bucket=PT1M&number=1",
-        "since=-PT10M&bucket=PT1M&metric=count,max:number",
-        "since=-PT10M&bucket=PT30S",
-        "since=-PT10M&bucket=PT1M&by=number",
-    ],
-)
-def test_another_question_is_read_whole(dashboard: Dashboard, query: str) -> None:
-    """Buckets belong to the conditions, metrics, group and length that they were computed with."""
-    put(dashboard.readings, 0, 599)
-    dashboard.readings.settle(T0_US + 605 * SECOND_US)
-    dashboard.ask("since=-PT10M&bucket=PT1M")
-    dashboard.ask(query)
-    ((from_s, to_s),) = dashboard.read_s
-    assert to_s - from_s >= 400
-
-
 def test_an_erasure_and_an_hour_forget_everything(dashboard: Dashboard) -> None:
     """A record that was erased is not counted any more, and one that has expired for an hour at most."""
     question, clock = "since=-PT10M&bucket=PT1M", dashboard.readings.clock

@@ -182,19 +182,3 @@ def _is_near(number: float, values: list[float], share: float) -> bool:
     least = values[max(math.ceil(share * count - tolerance), 1) - 1]
     most = values[min(math.floor(share * count + tolerance), count - 1)]
     return least - 1e-6 * abs(least) <= number <= most + 1e-6 * abs(most)
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("count", [1, 2, 3, 19, 131, 1_000])
-def test_percentiles_keep_to_the_stated_tolerance(readings: Readings, count: int, sign: int) -> None:
-    """Of few values and of many, of positive ones and of negative ones, whose largest DuckDB takes to be near 0."""
-    values = [sign * (number * 7919 % 1009 + 1) / 8 for number in range(count)]
-    readings.clear()
-    readings.put([Row(T0_US, f"k{number}", Reading(level=level)) for number, level in enumerate(values)])
-    asked = {"since": to_text(T0_US), "bucket": "P1D", "metric": "p50:level,p95:level,max:level"}
-    (series,) = readings.ask(urlencode(asked))["series"]
-    assert series["records"] == count
-    for name, share in (("p50:level", 0.5), ("p95:level", 0.95)):
-        (number,) = series["values"][name]
-        assert _is_near(number, sorted(values), share)
-        assert number <= series["values"]["max:level"][0]

@@ -37,23 +37,6 @@ def _parse(query: str) -> StatsRequest:
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "bucket", "count"),
-    [
-        ("-PT1H", "-PT1H", "PT1S", 0),
-        ("-PT2M", "-PT1M", "PT1S", 60),
-        ("-P1D", "now", "PT15M", 97),
-        ("-P7D", "now", "PT2H", 85),
-        ("-P31D", "now", "PT8H", 94),
-        ("2023-10-15T00:00:00Z", "2023-11-14T00:00:00Z", "PT6H", 120),
-    ],
-)
-def test_auto_picks_a_round_bucket(since: str, until: str, bucket: str, count: int) -> None:
-    """However long the window is, there are about 120 at most."""
-    found = _parse(urlencode({"since": since, "until": until})).buckets
-    assert (length_text(found.length_us), found.count) == (bucket, count)
-
-
-@pytest.mark.parametrize(
     ("query", "name", "message"),
     [
         *(

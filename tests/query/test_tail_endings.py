@@ -1,12 +1,10 @@
 """When a tail says that there is nothing, when it ends, and what comes of a store that fails."""
 
-import logging
-
 import pytest
 
 from app.query.answer.tail import PATIENCE_S, PING_S
 from app.stores.query import Position
-from app.stores.source import StoreBusyError, StoreUnavailableError
+from app.stores.source import StoreUnavailableError
 from tests.contract.stores import T0_US
 from tests.query.tail_stage import BEGIN, POLL_S, Stage, place_of
 from tests.query.test_tail import at
@@ -43,21 +41,6 @@ async def test_a_stream_ends_itself_and_says_where() -> None:
     assert (end.name, end.data, place_of(end.id)) == ("end", {"reason": "time"}, at(10))
 
 
-async def test_a_client_that_reads_nothing_is_cut_off_some_time_after_the_end() -> None:
-    """It would keep its place for ever."""
-    stage = Stage(tail_max_s=20, max_tails=1)
-    listener = stage.listen()
-    await stage.turn()
-    listener.reads.clear()
-    await stage.turn(20 + PING_S - 1)
-    assert not listener.has_ended()
-    await stage.turn(1)
-    assert listener.has_ended()
-    assert listener.events == []
-    other = stage.listen()
-    await other.hang_up()
-
-
 @pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
 async def test_a_stopping_service_ends_streams_at_once(stage: Stage, horizon: Position) -> None:
     """Also those that wait for a query of their own."""
@@ -71,27 +54,6 @@ async def test_a_stopping_service_ends_streams_at_once(stage: Stage, horizon: Po
     (end,) = listener.events
     assert (end.name, end.data, place_of(end.id)) == ("end", {"reason": "stopping"}, BEGIN)
     assert stage.sheet.given_up >= 1
-
-
-async def test_subscribers_outlast_a_short_failure(caplog: pytest.LogCaptureFixture) -> None:
-    """Each attempt is logged, and further and further apart."""
-    caplog.set_level(logging.INFO, "sluice.query")
-    stage = Stage()
-    listener = stage.listen()
-    await stage.turn()
-    stage.sheet.failure = StoreUnavailableError("no table")
-    stage.sheet.asked.clear()
-    stage.sheet.put(5)
-    await stage.turn(10)
-    assert 3 <= len(stage.sheet.asked) <= 5
-    stage.sheet.failure = StoreBusyError("too many")
-    await stage.turn(10)
-    assert not listener.has_ended()
-    stage.sheet.failure = None
-    await stage.turn(10)
-    assert listener.keys == ["k0"]
-    assert caplog.records[0].getMessage() == "a tail query failed: no table"
-    await listener.hang_up()
 
 
 @pytest.mark.parametrize("horizon", [at(1), at(3_600_000_000)])
