@@ -73,9 +73,11 @@ class Recorder:
         self.phases: dict[str, Phase] = {}
         self._cloud, self._service, self._clock, self._runner = cloud, service, clock, runner
         self._number = 0
+        self._after: Samples = {}
 
     async def live(self) -> None:
         """Live through every phase, the well ones first."""
+        self._after = await self._exported()
         await self._phase("idle", self._nothing)
         await self._phase("good", self._good)
         await self._phase("rejecting", lambda: self._times(12, lambda: self._push({"id": "bad"})))
@@ -108,10 +110,11 @@ class Recorder:
         _Sink.state = self._runner.error = None
 
     async def _phase(self, name: str, live: Callable[[], Awaitable[None]]) -> None:
-        before = await self._exported()
+        before = self._after
         await live()
         gauges = frozenset(key.name for key in self._cloud.rules.series if key.kind == "gauge")
-        self.phases[name] = Phase(before, await self._exported(), gauges)
+        self._after = await self._exported()
+        self.phases[name] = Phase(before, self._after, gauges)
 
     async def _exported(self) -> Samples:
         """Wait for a collection that began after now, and return what has been exported by then."""
@@ -229,7 +232,7 @@ async def record(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> dict[st
         wrapped: Any = _Sink(appender)
         return wrapped  # type: ignore[no-any-return] # an Appender in everything else
 
-    async with running(measured(cloud.otlp.url, metrics_interval_s=0.2), clock, failing) as service:
+    async with running(measured(cloud.otlp.url, metrics_interval_s=0.02), clock, failing) as service:
         recorder = Recorder(cloud, service, clock, made[0])
         await recorder.live()
     return recorder.phases

@@ -42,21 +42,27 @@ def growing(name: str, labels: dict[str, str], a_minute: float, minutes: int) ->
     return {"series": _name((name, tuple(labels.items()))), "values": f"0+{_number(a_minute)}x{minutes}"}
 
 
-def failures(folder: Path, rules: list[dict[str, Any]], tests: list[dict[str, Any]]) -> str:
-    """Return what `promtool test rules` says of rules and tests; nothing if all hold. JSON is YAML, too.
+def failures(folder: Path, *suites: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> str:
+    """Return what `promtool test rules` says of suites of rules and tests; nothing if all hold. JSON is YAML, too.
 
-    It is given only the series that a query names: it would store a value a minute of every other one as well.
+    Rules are evaluated at the interval of the first. Each suite is given only the series that a query names: promtool
+    would store a value a minute of every other one as well.
     """
-    queries = json.dumps([rules, [test["promql_expr_test"] for test in tests]])
-    tests = [
-        test | {"input_series": [each for each in test["input_series"] if each["series"].partition("{")[0] in queries]}
-        for test in tests
-    ]
-    rules_file, tests_file = folder / "rules.yml", folder / "tests.yml"
-    rules_file.write_text(json.dumps({"groups": rules}))
-    told = {"rule_files": [str(rules_file)], "evaluation_interval": "1m", "tests": tests}
-    tests_file.write_text(json.dumps(told))
-    done = run("test", "rules", tests_file)
+    files = []
+    for number, (rules, tests) in enumerate(suites):
+        queries = json.dumps([rules, [test["promql_expr_test"] for test in tests]])
+        named = [
+            test
+            | {"input_series": [each for each in test["input_series"] if each["series"].partition("{")[0] in queries]}
+            for test in tests
+        ]
+        rules_file, tests_file = folder / f"rules-{number}.yml", folder / f"tests-{number}.yml"
+        rules_file.write_text(json.dumps({"groups": rules}))
+        interval = rules[0]["interval"] if rules else "1m"
+        told = {"rule_files": [str(rules_file)], "evaluation_interval": interval, "tests": named}
+        tests_file.write_text(json.dumps(told))
+        files.append(tests_file)
+    done = run("test", "rules", *files)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
