@@ -1,7 +1,7 @@
-"""`sluice-client mcp` as a real process before the official SDK's client, over a real service."""
+"""`sluice-client mcp` before the official SDK's client: a process for each way to connect, else tools in this loop."""
 
+import argparse
 import asyncio
-import hashlib
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,28 +12,43 @@ import httpx
 import jsonschema
 import msgspec
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client import Transport
 from mcp_types import CallToolResult
 
 from app.query.request.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, TAIL_PARAMETERS
 from app.query.request.stats import STATS_PARAMETERS
+from app.settings.load import Settings
 from sluice.testing.pace import patience_s
+from sluice.testing.service import SETTINGS, running
+from sluice_client.connection import AsyncConnection, Token
+from sluice_client.connection import Settings as Connecting
+from sluice_client.mcp.server import make_server
 from sluice_client.mcp.tools import DEFAULT_LIMIT, MAX_LIMIT, MAX_RESULT_BYTES, PARAMETERS, TOOLS
+from sluice_client.token_option import token_of
+from tests.auth.callers import KEY, granting, key_grant
 from tests.client.command import command
 from tests.page.visits import post
 from tests.support.process import ROOT, free_port, serving
 
-KEY = "sluice_" + "a" * 43
+
+@asynccontextmanager
+async def beside(settings: Settings = SETTINGS, token: Token = None) -> AsyncIterator[tuple[httpx.AsyncClient, Client]]:
+    """Run a service in this loop; give a client of it, and the SDK's client of the tools over it."""
+    async with running(settings) as service, agent(token, httpx.ASGITransport(app=service.app)) as client:
+        yield service.client, client
 
 
 @asynccontextmanager
-async def agent(url: str, *words: str, token: str = "") -> AsyncIterator[Client]:
-    """Connect the SDK's client on stdio."""
-    arguments = ["-m", "sluice_client", "mcp", url, *words]
-    parameters = StdioServerParameters(
-        command=sys.executable, args=arguments, cwd=ROOT, env={"API_TOKEN": token} if token else None
-    )
-    async with Client(stdio_client(parameters)) as client:
+async def agent(token: Token, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Client]:
+    """Connect the SDK's client of the tools, in this loop."""
+    connection = AsyncConnection(Connecting(f"http://127.0.0.1:{free_port()}", token), transport, no_pause)
+    async with Client(make_server(connection)) as client:
         yield client
+    await connection.close()
+
+
+async def no_pause(_: float) -> None:
+    """Ask again at once."""
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> list[str]:
@@ -69,9 +84,21 @@ def has(count: int) -> Callable[[Any], bool]:
     return lambda page: len(page["records"]) == count
 
 
+def on_stdio(url: str) -> Transport:
+    """Return the command as a process."""
+    arguments = ["-m", "sluice_client", "mcp", url]
+    return stdio_client(StdioServerParameters(command=sys.executable, args=arguments, cwd=ROOT))
+
+
 async def test_an_agent_finds_its_way_on_stdio(tmp_path: Path) -> None:
     """Schema, records of a filter, one of them, statistics, rejects; each is the JSON of the API."""
-    async with serving(tmp_path / "s.duckdb") as (service, http), agent(service.url) as client:
+    words = ["-m", "sluice_client", "mcp"]
+    async with (
+        serving(tmp_path / "s.duckdb") as (service, http),
+        Client(
+            stdio_client(StdioServerParameters(command=sys.executable, args=[*words, service.url], cwd=ROOT))
+        ) as client,
+    ):
         await post(http, {"source": "shop"}, {"source": "shop"}, {"source": "bank"})
         await http.post("/v1/records", json={"id": "bad"})
         tools = (await client.list_tools()).tools
@@ -117,12 +144,9 @@ async def _answers(http: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def test_records_named_like_endpoints_are_found(tmp_path: Path) -> None:
+async def test_records_named_like_endpoints_are_found() -> None:
     """By a filter, as `tail` and `stats` in a path are other endpoints; where to look for older ones is said."""
-    async with (
-        serving(tmp_path / "s.duckdb", {"max_window_days": 2}) as (service, http),
-        agent(service.url) as client,
-    ):
+    async with beside(SETTINGS.replace(max_window_days=2)) as (http, client):
         ids = ["tail", "stats", "stats/", "//tail", "//", "..", "a/b ?"]
         await post(http, *({"id": each, "source": "first"} for each in ids))
         await post(http, *({"id": each, "source": "second"} for each in ids))
@@ -137,12 +161,11 @@ async def test_records_named_like_endpoints_are_found(tmp_path: Path) -> None:
         assert msgspec.json.decode(found)["source"] == "second"
 
 
-async def test_a_result_is_bounded_and_says_how_to_go_on(tmp_path: Path) -> None:
+async def test_a_result_is_bounded_and_says_how_to_go_on() -> None:
     """A page is cut where its cursor continues; what cannot be cut is refused with what to ask for instead."""
-    async with serving(tmp_path / "s.duckdb") as (service, http), agent(service.url) as client:
+    async with beside() as (http, client):
         long, longest = "x" * (MAX_RESULT_BYTES // 8), "x" * MAX_RESULT_BYTES
         await post(http, *({"data": {"text": long}} for _ in range(18)))
-        await until(client, has(18), "query_records", fields="id")
         seen, cursor = list[str](), dict[str, str]()
         while True:
             page, *notes = await call(client, "query_records", **cursor)
@@ -157,29 +180,21 @@ async def test_a_result_is_bounded_and_says_how_to_go_on(tmp_path: Path) -> None
         assert sorted(seen) == sorted(f"r{number}" for number in range(18))
         await post(http, {"id": "longest", "data": {"text": longest}})
         assert "name fewer `fields`" in await refusal(client, "get_record", id="longest")
-        await until(client, has(1), "query_records", filters={"id": "longest"}, fields="id")
         said = await refusal(client, "query_records", filters={"id": "longest"})
         assert said == "one record has more than 128 KiB: name fewer `fields`"
 
 
 async def test_errors_are_those_of_the_service(tmp_path: Path) -> None:
     """A grant hides what it hides; each refusal has the text of its problem, and a caller without a key none."""
-    grant = {
-        "name": "partner",
-        "key_sha256": hashlib.sha256(KEY.encode()).hexdigest(),
-        "scopes": ["read", "write"],
-        "filters": {"source": "shop"},
-        "requests_per_minute": 0,
-    }
-    grants, token = tmp_path / "grants.json", tmp_path / "token"
-    grants.write_bytes(msgspec.json.encode({"grants": [grant]}))
-    token.write_text(f"{KEY}\n")
-    async with serving(tmp_path / "s.duckdb", grants_file=str(grants)) as (service, http):
-        http.headers["Authorization"] = f"Bearer {KEY}"
-        await post(http, {"source": "shop"}, {"id": "hidden", "source": "secret"})
-        async with agent(service.url, token=KEY) as client:
-            page = await until(client, has(1), "query_records")
-            assert page["records"][0]["id"] == "r0"
+    settings = granting(tmp_path, key_grant(scopes=["read", "write"], filters={"source": "shop"}))
+    async with running(settings) as service:
+        transport = httpx.ASGITransport(app=service.app)
+        service.client.headers["Authorization"] = f"Bearer {KEY}"
+        await post(service.client, {"source": "shop"}, {"id": "hidden", "source": "secret"})
+        async with agent(KEY, transport) as client:
+            assert [
+                each["id"] for each in msgspec.json.decode((await call(client, "query_records"))[0])["records"]
+            ] == ["r0"]
             for tool, given, said in (
                 ("get_record", {"id": "hidden"}, "404 not_found: "),
                 ("query_records", {"filters": {"nope": 1}}, "nope"),
@@ -187,13 +202,15 @@ async def test_errors_are_those_of_the_service(tmp_path: Path) -> None:
                 ("list_rejects", {}, "403 insufficient_scope: "),
             ):
                 assert said in await refusal(client, tool, **given)
-        async with agent(service.url, "--token-file", str(token)) as client:
+        token = tmp_path / "token"
+        token.write_text(f"{KEY}\n")
+        async with agent(token_of(argparse.Namespace(token_file=token)), transport) as client:
             assert "r0" in (await call(client, "query_records"))[0]
             token.unlink()
             assert f"No such file or directory: '{token}'" in await refusal(client, "query_records")
-        async with agent(service.url) as client:
+        async with agent(None, transport) as client:
             assert "401 missing_token" in await refusal(client, "get_schema")
-    async with agent(service.url) as client:
+    async with agent(None) as client:
         assert "did not answer" in await refusal(client, "get_schema")
 
 
@@ -209,9 +226,9 @@ REFUSED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-async def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:
+async def test_what_cannot_be_asked_is_refused() -> None:
     """With the argument and what would be right; no filter is another parameter of the API."""
-    async with serving(tmp_path / "s.duckdb") as (service, _), agent(service.url) as client:
+    async with beside() as (_, client):
         for said, given in REFUSED.items():
             assert said in await refusal(client, "query_records", **given)
         assert "the tools are list_streams" in await refusal(client, "frobnicate")
