@@ -114,7 +114,7 @@ chaos: setup ## Kill the service under load while its store misbehaves; prove th
 	@$(PYTHON) -m tests.long chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Send a service unexpected requests for 10 minutes, by its OpenAPI document and beyond (ARGS="--minutes 60").
+fuzz: setup ## Send a service unexpected requests for 10 minutes (ARGS="--minutes 60").
 	@$(PYTHON) -m tests.long fuzz $(ARGS)
 
 .PHONY: attack

@@ -1,15 +1,15 @@
-"""`sluice smoke`, run as a person does, and how it ended."""
+"""`sluice smoke`, and how it ended."""
 
 import asyncio
-import sys
+import io
+import os
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
-from tests.support.process import ROOT
-
-OPEN = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-"""What there is in the environment."""
+from sluice.__main__ import main
 
 
 class Ended(msgspec.Struct):
@@ -31,14 +31,8 @@ class Ended(msgspec.Struct):
 
 
 async def smoke(*arguments: str, **environment: str) -> Ended:
-    """Run the command as a person does, with nothing in the environment but what is given."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sluice", "smoke", *arguments),
-        cwd=ROOT,
-        env=OPEN | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, said = await process.communicate()
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), said.decode())
+    """Run the command with nothing in the environment but what is given."""
+    out, said = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, environment, clear=True), redirect_stdout(out), redirect_stderr(said):
+        status = await asyncio.to_thread(main, ["smoke", *arguments], os.environ)
+    return Ended(status, out.getvalue(), said.getvalue())

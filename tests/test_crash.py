@@ -13,9 +13,10 @@ import pytest
 
 from sluice.testing.pace import patience_s
 from sluice.testing.service import authorization, envelope
+from tests.long_form import IS_LONG, long
 from tests.support.process import serving, start
 
-KILLS = 4
+KILLS = 4 if IS_LONG else 2
 PUSHERS = 20
 
 
@@ -112,9 +113,9 @@ async def test_sigterm_answers_what_was_admitted_and_exits_0(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"record": "no.such:Type"}, r"SLUICE_RECORD='no\.such:Type' cannot be imported"),
         ({"settle_s": "1"}, r"SLUICE_SETTLE_S \(1\) must be at least 22"),
-        ({"data_path": "/dev/null/x"}, "/dev/null"),
+        pytest.param({"record": "no.such:Type"}, r"SLUICE_RECORD='no\.such:Type' cannot be imported", marks=long),
+        pytest.param({"data_path": "/dev/null/x"}, "/dev/null", marks=long),
         ({"host": "192.0.2.1", "api_principals": "a@b.example"}, "cannot listen on http://192.0.2.1"),
     ],
 )

@@ -1,5 +1,6 @@
 """`sluice smoke`, against real processes that work."""
 
+import os
 import re
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import httpx
 
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from tests.smoking import OPEN, smoke
+from tests.smoking import smoke
 from tests.support.process import ROOT, serving
 
 READER = "reader@project.iam.gserviceaccount.com"
@@ -77,7 +78,7 @@ def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
             assert broker is not None
             topic = f"projects/{broker[2]}/topics/{broker[3]}"
             command = (sys.executable, "-m", "sluice", "smoke", "--url", places["API"].removesuffix("/v1/records"))
-            environment = OPEN | {"PUBSUB_EMULATOR_HOST": broker[1]}
+            environment = os.environ | {"PUBSUB_EMULATOR_HOST": broker[1]}
             for way in ([], ["--topic", topic, "--secret-file", str(tmp_path / "signing-secret")]):
                 run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)
                 assert run.returncode == 0, run.stdout + run.stderr

@@ -53,9 +53,11 @@ async def test_what_one_stores_the_other_shows(local_bigquery: Double, tmp_path:
         "bigquery_rest_url": place.rest_url,
         "bigquery_storage_url": place.storage_url,
         # As soon as the rules between the clocks allow, so that nobody waits half a minute.
-        "append_deadline_s": "4",
-        "late_commit_margin_s": "2",
-        "settle_s": "8",
+        "append_deadline_s": "2",
+        "late_commit_margin_s": "1",
+        "clock_skew_s": "0.5",
+        "settle_s": "4",
+        "poll_s": "1",
     }
     query = {name.removeprefix("SLUICE_").lower(): value for name, value in HALVES["query"].items()}
     try:

@@ -11,6 +11,7 @@ import httpx
 from sluice.local.ports import quiet_ports
 from sluice.testing.pace import patience_s
 from tests.cli.wheel import ROOT, Installed
+from tests.long_form import long
 
 _EVERY_HELP = """
 import os, sys
@@ -58,20 +59,13 @@ def test_every_command_has_help_where_only_the_wheel_is(installed: Installed, tm
     assert [name for name in names if f"usage: sluice {name}" not in done.stdout] == []
 
 
+@long
 def test_a_drill_runs(installed: Installed, tmp_path: Path) -> None:
     """With the run-book that it brings along, whose commands find `sluice`."""
     done = sluice(installed, tmp_path, "drill", "setting", "--mend", "--port", str(quiet_ports(1)[0]))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Run-book: /" in done.stdout
     assert str(ROOT) not in done.stdout
-
-
-def test_the_demonstration_runs(installed: Installed, tmp_path: Path) -> None:
-    """With the records that it brings along."""
-    done = sluice(installed, tmp_path, "demo", "--exit", "--flights", "100")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "data" / "demo.duckdb").exists()
-    assert "curl" not in done.stdout  # the service has ended
 
 
 def test_a_new_project_passes_its_own_tests(installed: Installed, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.long_form import IS_LONG, long
 from tests.support import process as service_process
 from tests.support.process import Process, served_keys
 
-KILLS = 20 if IS_LONG else 4
+KILLS = 20 if IS_LONG else 3
 BATCH = 120
 _SEED = 20_261_123
 

@@ -33,7 +33,7 @@ def test_everything_arrives_twice_on_the_same_store(tmp_path: Path) -> None:
     """All checks hold on a new store, and again for a second run on the store that holds the first."""
     store = tmp_path / "demo.duckdb"
     for _ in range(2):
-        all_hold(demonstrate(store, 300))
+        all_hold(demonstrate(store, 100))
     assert store.stat().st_size > 0
 
 

@@ -24,11 +24,11 @@ class Up:
     def __init__(self, process: Process, folder: Path) -> None:
         self.process, self.folder, self.said = process, folder, ""
 
-    async def until(self, words: str, *, count: int = 1) -> str:
-        """Read on until it has said `words` so often; return all that it said."""
+    async def until(self, words: str) -> str:
+        """Read on until it has said `words`; return all that it said."""
         assert self.process.stdout is not None
         async with asyncio.timeout(patience_s(WITHIN_S)):
-            while self.said.count(words) < count:
+            while words not in self.said:
                 line = await self.process.stdout.readline()
                 assert line, self.said
                 self.said += line.decode()
@@ -90,20 +90,18 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds t
 
 
 async def test_a_killed_service_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
-    """Killed twice with records on their way; each is in the feed once, and Ctrl-C ends everything with status 0."""
+    """Killed with records on their way; each is in the feed once, and Ctrl-C ends everything with status 0."""
     async with running_up(tmp_path) as up:
         await up.until("Ctrl-C stops everything")
-        for kill in (1, 2):
-            await up.publish(2 * kill)
-            os.kill(up.service(), signal.SIGKILL)
-            await up.publish(2 * kill + 1)
-            said = await up.until("the service is ready again", count=kill)
-            assert said.count("service was ended by SIGKILL") == kill
+        await up.publish(1)
+        os.kill(up.service(), signal.SIGKILL)
+        await up.publish(2)
+        assert "service was ended by SIGKILL" in await up.until("the service is ready again")
         async with httpx.AsyncClient(base_url=up.url) as client, asyncio.timeout(patience_s(WITHIN_S)):
             found: list[str] = []
-            while len(found) < 4:
+            while len(found) < 2:
                 found = [each["id"] for each in (await client.get("/v1/records")).json()["records"]]
-        assert sorted(found) == ["r2", "r3", "r4", "r5"]
+        assert sorted(found) == ["r1", "r2"]
         up.process.send_signal(signal.SIGINT)
         async with asyncio.timeout(patience_s(WITHIN_S)):
             assert await up.process.wait() == 0

@@ -18,6 +18,7 @@ from sluice.local.bigquery.provision import provision
 from sluice.local.child import Leash
 from sluice.local.flights.record import Flight
 from sluice.testing.pace import patience_s
+from tests.long_form import long
 from tests.support.local_bigquery import Double
 
 WITHIN_S = patience_s(60.0)
@@ -59,6 +60,7 @@ def test_a_table_that_does_not_fit_is_named(place: TableAddress) -> None:
         provision(place, [FLIGHTS])
 
 
+@long
 @pytest.mark.usefixtures("local_bigquery")
 async def test_what_was_stored_is_there_after_a_restart_and_nobody_else_uses_the_folder(tmp_path: Path) -> None:
     """A second start finds the tables of the first, which ends with status 0; one beside it says why it fails."""

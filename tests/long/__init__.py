@@ -8,7 +8,7 @@
     messages  what is sent, which of it is poison, what goes wrong when: all from a seed, nothing but values
     load      Pub/Sub's role: pushes over HTTP, and again until it is answered 2xx
     reader    follows a feed by its cursors meanwhile
-    crowd     readers, tails, exports, PUTs: the traffic whose answers nobody keeps
+    crowd     readers and tails: the traffic whose answers nobody keeps
     fleet     the service as processes that are killed and terminated while they work
     store     a BigQuery that keeps what it takes (local-bigquery), behind a server that misbehaves (weather)
     issuer    tokens that expire soon, signed by keys that rotate

@@ -14,7 +14,6 @@ from sluice.local.bigquery.errors import LocalBigQueryError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.provision import tables_of
 from sluice.local.declared import Declared
-from tests.api.run import fuzz as ask_by_document
 from tests.long.attack.plan import UnknownAttackError, chosen
 from tests.long.attack.run import Times, run
 from tests.long.attack.verdict import broken
@@ -29,9 +28,8 @@ from tests.long.soak import soak
 from tests.support.local_bigquery import running
 from tests.support.process import ROOT
 
-_DOCUMENT_CALLERS = ("everything", "narrow", "writer")
 _FOUND = ROOT / "data" / "fuzz"
-_MOST_FOUND, _DOCUMENT_EXAMPLES, _EXAMPLES = 5, 50, 100
+_MOST_FOUND, _EXAMPLES = 5, 100
 
 
 def main() -> int:
@@ -111,29 +109,14 @@ def _soak(args: argparse.Namespace) -> int:
 
 
 def _fuzz(args: argparse.Namespace) -> int:
-    """Ask by the OpenAPI document as several callers, then by areas until the time is over."""
-    until_s = time.monotonic() + args.minutes * 60
+    """Draw cases of each area until the time is over."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, target(Path(folder)) as service:
-        found = 0 if args.area else _by_document(service, args.seed)
-        until_s = max(until_s, time.monotonic() + args.minutes * 60 / 2)  # however long the document took
-        found += _by_areas(service, args.area or list(AREAS), args.seed, until_s)
+        found = _by_areas(service, args.area or list(AREAS), args.seed, time.monotonic() + args.minutes * 60)
         for case in service.promised_and_missing():
             found += 1
             _print(f"acknowledged, and neither stored nor rejected: {case}")
     _say(f"answers {dict(sorted(service.counts.items()))}: {found or 'nothing'} wrong")
     return 1 if found else 0
-
-
-def _by_document(service: Target, seed: int) -> int:
-    failed = 0
-    for caller in _DOCUMENT_CALLERS:
-        arguments = ["--max-examples", str(_DOCUMENT_EXAMPLES), "--seed", str(seed)]
-        done = ask_by_document(service.url, arguments, token=service.bearer(caller), push_token=service.bearer("push"))
-        _say(f"by the OpenAPI document, as {caller}: {'nothing' if done.returncode == 0 else 'FOUND'}")
-        if done.returncode:
-            failed += 1
-            _print(done.stdout[-8_000:] + done.stderr[-2_000:])
-    return failed
 
 
 def _by_areas(service: Target, areas: list[str], first: int, until_s: float) -> int:

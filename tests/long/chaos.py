@@ -8,15 +8,15 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from app.runtime.clock import SystemClock
-from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.client import TableAddress
 from sluice.testing import tokens
 from sluice.testing.misbehaving.wire import Wire
 from tests.long.fleet import Fleet, fleet
 from tests.long.load import Driver
 from tests.long.messages import AT_STORE, CutReads, Event, Kill, Outage, Plan
 from tests.long.result import Result, spread
-from tests.long.run import Tables, Walk, followed
-from tests.long.store import ForwardingServer
+from tests.long.run import Walk, followed
+from tests.long.store import ForwardingServer, counted
 from tests.long.weather import Weather
 from tests.support.process import served_keys
 
@@ -131,10 +131,10 @@ class Chaos:
                             link.cut()
 
     async def _result(self, instances: Fleet, driver: Driver, walk: Walk, seconds: float) -> Result:
-        tables = await asyncio.to_thread(self._counted)
+        tables = await asyncio.to_thread(counted, self._place)
         lines = self._store.lines.values()
         slowest_s = max((line.latest_s for line in lines), default=0.0)
-        wrong = walk.wrong([*self._plan.messages], driver, instances, tables, lambda _: True)
+        wrong = walk.wrong([*self._plan.messages], driver, instances, tables)
         wrong += [f"protocol: {each}" for each in self._store.violations]
         if wrong and slowest_s > APPEND_DEADLINE_S + MARGIN_S:
             wrong.insert(0, _TOO_SLOW.format(slowest_s, MARGIN_S))
@@ -157,19 +157,6 @@ class Chaos:
             },
             wrong=wrong,
         )
-
-    def _counted(self) -> Tables:
-        """Count the rows of each delivery key in both tables, asking the real store itself."""
-        access = BigQueryClients(self._place)
-        counts = []
-        for table in ("records", "records_rejected"):
-            sql = (
-                f"SELECT delivery_key, COUNT(*) AS n FROM `{self._place.table_id(table)}` "  # noqa: S608 - our own names
-                "WHERE ingest_time > TIMESTAMP '2000-01-01' GROUP BY delivery_key"
-            )
-            counts.append({row["delivery_key"]: row["n"] for row in access.client().query_and_wait(sql)})
-        access.close()
-        return counts[0], counts[1]
 
 
 _TOO_SLOW = (

@@ -1,4 +1,4 @@
-"""The crowd: everybody whose traffic is there to be there. Pages, statistics, look-ups, tails, PUTs."""
+"""The crowd: everybody whose traffic is there to be there. Pages, statistics, look-ups, tails."""
 
 import asyncio
 import random
@@ -10,23 +10,21 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 
 from tests.long.fleet import Instance
+from tests.long.reader import TRANSIENT
 
-PUT_PREFIX = "soak-put-"
-_PAUSE_S = {"page": 0.5, "stats": 2.0, "look up": 1.0, "tail": 1.0, "slow tail": 5.0, "put": 0.5}
+_PAUSE_S = {"page": 0.5, "stats": 2.0, "look up": 1.0, "tail": 1.0, "slow tail": 5.0}
 _SAID_WITHIN_S = 60.0
 _TIMES = ("PT1M", "PT5M", "PT15M", "PT1H")
-_RETRIED = {0, 429, 500, 502, 503, 504}
 
 
 class Crowd:
-    """Asks a service in every way until `stop_at_s` (monotone). `puts` has what was stored: id -> the versions' n."""
+    """Reads from a service in every way until `stop_at_s` (monotone)."""
 
     def __init__(self, instance: Instance, seed: int, stop_at_s: float) -> None:
         self.answers = Counter[str]()
-        self.puts: dict[str, list[int]] = {}
         self.trouble: list[str] = []
         self._instance, self._stop_at_s = instance, stop_at_s
-        self._dice = random.Random(f"{seed}/crowd")
+        self._seed, self._dice = seed, random.Random(f"{seed}/crowd")
 
     async def run(self) -> None:
         """Ask until the time is over."""
@@ -36,7 +34,6 @@ class Crowd:
             "look up": self._look_up,
             "tail": self._tail,
             "slow tail": self._slow_tail,
-            "put": self._put,
         }
         timeout = aiohttp.ClientTimeout(total=_SAID_WITHIN_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -59,7 +56,7 @@ class Crowd:
 
     def _note(self, name: str, status: int, path: str) -> None:
         self.answers[f"{name}: {status}"] += 1
-        if status >= 400 and status not in _RETRIED | {404}:
+        if status >= 400 and status not in TRANSIENT | {404}:
             self.trouble.append(f"answer: {path} was answered {status}")
 
     async def _page(self, session: aiohttp.ClientSession) -> None:
@@ -73,8 +70,7 @@ class Crowd:
         await self._get(session, "stats", "/v1/records/stats", since=f"-{self._dice.choice(_TIMES)}", bucket="auto")
 
     async def _look_up(self, session: aiohttp.ClientSession) -> None:
-        record_id = self._dice.choice(list(self.puts) or ["nothing"])
-        await self._get(session, "look up", f"/v1/records/{record_id}")
+        await self._get(session, "look up", f"/v1/records/{self._seed}-{self._dice.randrange(100)}-0")
 
     async def _tail(self, session: aiohttp.ClientSession) -> None:
         await self._read_tail(session, "tail", self._dice.uniform(2, 15), 65_536)
@@ -93,22 +89,3 @@ class Crowd:
                 reading.cancel()
                 if not done or not reading.result():
                     return
-
-    async def _put(self, session: aiohttp.ClientSession) -> None:
-        """Store a version of one of a hundred records, and again with the same key until it is durable."""
-        record_id, number = f"{PUT_PREFIX}{self._dice.randrange(100)}", self._dice.randrange(10**12)
-        body = {"id": record_id, "timestamp": "2026-01-31T12:00:00Z", "data": {"n": number}}
-        headers = {"Idempotency-Key": f"put-{number}"}
-        status = 0
-        while status in _RETRIED:
-            try:
-                async with session.post(f"{self._instance.url}/v1/records", json=body, headers=headers) as response:
-                    await response.read()
-                    status = response.status
-            except (aiohttp.ClientError, OSError, TimeoutError):
-                status = 0
-            if status in _RETRIED:
-                await asyncio.sleep(1)
-        self._note("put", status, "POST /v1/records")
-        if status < 300:
-            self.puts.setdefault(record_id, []).append(number)

@@ -1,6 +1,7 @@
 """The service as several real processes, each of which can be ended by a signal and comes back."""
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -51,6 +52,10 @@ class Instance:
         """The process that runs there."""
         assert self.running is not None
         return self.running.process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and leave it as it is."""
+        os.kill(self.pid, number)
 
     async def end(self, number: signal.Signals, *, again: bool = True) -> Stop | None:
         """End it by a signal and start it `again`; return how it ended if that was SIGTERM."""

@@ -116,12 +116,13 @@ class _Expected:
             if (item.reason is not None) is not rejects:
                 yield f"misplaced: {where} have {name}, which is {item.reason or 'good'}"
                 continue
-            for field, wanted in (_reject_fields(item) if rejects else _record_fields(message, item)).items():
+            for field, wanted in (reject_fields(item) if rejects else record_fields(message, item)).items():
                 if _differs(field, row[field], wanted):
                     yield f"altered: in {where} {name} has {field} {row[field]!r}, sent was {wanted!r}"
 
 
-def _record_fields(message: Message, item: Item) -> dict[str, Any]:
+def record_fields(message: Message, item: Item) -> dict[str, Any]:
+    """Return what a row of a record has to have."""
     record = item.record or {}
     pushed = message.way == "push"
     return {
@@ -136,7 +137,8 @@ def _record_fields(message: Message, item: Item) -> dict[str, Any]:
     }
 
 
-def _reject_fields(item: Item) -> dict[str, Any]:
+def reject_fields(item: Item) -> dict[str, Any]:
+    """Return what a row of a reject has to have."""
     return {"reason": item.reason, "payload": item.raw, "message_index": item.index, "part": 0, "parts": 1}
 
 

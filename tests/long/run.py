@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from tests.long.fleet import Fleet
-from tests.long.ledger import Evidence, Reading, Row, violations
+from tests.long.ledger import Evidence, Reading, violations
 from tests.long.load import Driver
 from tests.long.messages import Message
 from tests.long.reader import Follower
@@ -30,18 +30,13 @@ class Walk(msgspec.Struct, frozen=True):
         """How the requests of pages ended."""
         return sum((each.outcomes for each in (*self.followers, *self.later)), Counter[str]())
 
-    def wrong(
-        self, sent: list[Message], driver: Driver, fleet: Fleet, tables: Tables, is_sent: Callable[[Row], bool]
-    ) -> list[str]:
-        """Return what the ledger says, and what else nobody may be answered or log; rows that are not `is_sent` aside.
-
-        What is not sent by the driver is for its sender to check.
-        """
+    def wrong(self, sent: list[Message], driver: Driver, fleet: Fleet, tables: Tables) -> list[str]:
+        """Return what the ledger says, and what else nobody may be answered or log."""
         evidence = Evidence(
             messages=sent,
             answers=driver.answers,
-            followed=_reading(self.followers, is_sent),
-            reread=_reading(self.later, is_sent),
+            followed=Reading(*(each.rows for each in self.followers)),
+            reread=Reading(*(each.rows for each in self.later)),
             stored=tables[0],
             stored_rejects=tables[1],
             stops=fleet.stops,
@@ -64,8 +59,3 @@ async def followed(fleet: Fleet, work: Callable[[Walk], Awaitable[None]], seed: 
             follower.finish(ended)
     await asyncio.gather(*(follower.run() for follower in walk.later))
     return walk
-
-
-def _reading(followers: list[Follower], is_sent: Callable[[Row], bool]) -> Reading:
-    records, rejects = (follower.rows for follower in followers)
-    return Reading([row for row in records if is_sent(row)], rejects)

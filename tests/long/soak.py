@@ -4,26 +4,23 @@ With kills instead of pauses, memory is not looked at, and no response may be cu
 """
 
 import asyncio
-import os
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import msgspec
 
 from sluice.testing.pace import patience_s
-from tests.long.crowd import PUT_PREFIX, Crowd
+from tests.long.crowd import Crowd
 from tests.long.exporter import Exporter
 from tests.long.fleet import Fleet, Instance, fleet
 from tests.long.growth import trends
 from tests.long.issuer import MAX_AGE_S, RotatingIssuer
-from tests.long.ledger import Row
 from tests.long.load import Driver
 from tests.long.messages import make_messages
 from tests.long.result import Result
@@ -79,11 +76,9 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
             walk = await followed(instances, work, conditions.seed)
             await instances.end(0, signal.SIGTERM, again=False)
     sent = [message for message in messages if message.number in driver.begun]
-    wrong = walk.wrong(
-        sent, driver, instances, (_counted(file, "records"), _counted(file, "records_rejected")), _is_sent
-    )
+    wrong = walk.wrong(sent, driver, instances, (_counted(file, "records"), _counted(file, "records_rejected")))
     found = trends(samples) if conditions.kill_every_s is None else []
-    wrong += [*crowd.trouble, *exporters[0].trouble, *wrong_puts(crowd.puts, walk.followers[0].rows)]
+    wrong += [*crowd.trouble, *exporters[0].trouble]
     wrong += [f"{each.name} grows: {each.text}" for each in found if not each.is_flat]
     counts: dict[str, Mapping[str, float]] = {
         "messages": driver.outcomes,
@@ -113,12 +108,11 @@ async def _trouble(fleet: Fleet, conditions: Conditions, stop_at_s: float, stops
             await fleet.end(0, signal.SIGKILL)
             stops["kills"] += 1
             continue
-        pid = fleet.instances[0].pid
-        os.kill(pid, signal.SIGSTOP)
+        fleet.instances[0].send(signal.SIGSTOP)
         try:
             await asyncio.sleep(dice.uniform(1, 4))
         finally:
-            os.kill(pid, signal.SIGCONT)
+            fleet.instances[0].send(signal.SIGCONT)
         stops["stops"] += 1
 
 
@@ -127,16 +121,3 @@ def _counted(file: Path, table: str) -> dict[str, int]:
     with duckdb.connect(str(file), read_only=True) as connection:
         rows = connection.execute(f"SELECT delivery_key, count(*) FROM {table} GROUP BY 1").fetchall()  # noqa: S608 - one of two names
     return dict(rows)
-
-
-def wrong_puts(puts: Mapping[str, list[int]], rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what is wrong with the versions that the crowd stored: each answered one is in the feed exactly once."""
-    seen = Counter((row["id"], row["data"]["n"]) for row in rows if not _is_sent(row))
-    for record_id, numbers in puts.items():
-        for number in numbers:
-            if seen[record_id, number] != 1:
-                yield f"put: version {number} of {record_id} is {seen[record_id, number]} times in the feed"
-
-
-def _is_sent(row: Row) -> bool:
-    return not row["id"].startswith(PUT_PREFIX)

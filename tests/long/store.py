@@ -11,6 +11,7 @@ import grpc.aio
 import msgspec
 
 from app.runtime.clock import MICROSECONDS, Clock
+from app.stores.bigquery.client import BigQueryClients, TableAddress
 from sluice.testing.misbehaving import answers
 from sluice.testing.misbehaving.faults import Arrival, EndStream, Fault
 from sluice.testing.misbehaving.rows import Row
@@ -222,3 +223,17 @@ class _ForwardingStream(Stream):
             if turn.committed in self._trouble:
                 raise _EndError(EndStream("INTERNAL", self._trouble[turn.committed][:200]))
         await super()._answer(turn)
+
+
+def counted(place: TableAddress) -> tuple[dict[str, int], dict[str, int]]:
+    """Count the rows of each delivery key in the tables of records and of rejects, asking the real store itself."""
+    access = BigQueryClients(place)
+    counts = []
+    for table in ("records", "records_rejected"):
+        sql = (
+            f"SELECT delivery_key, COUNT(*) AS n FROM `{place.table_id(table)}` "  # noqa: S608 - our own names
+            "WHERE ingest_time > TIMESTAMP '2000-01-01' GROUP BY delivery_key"
+        )
+        counts.append({row["delivery_key"]: row["n"] for row in access.client().query_and_wait(sql)})
+    access.close()
+    return counts[0], counts[1]

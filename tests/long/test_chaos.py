@@ -14,7 +14,7 @@ from tests.support.local_bigquery import Double
 async def test_nothing_is_lost_while_everything_goes_wrong(local_bigquery: Double) -> None:
     """Killed, terminated and lied to, two instances lose nothing that they answered, and the feed has each once."""
     place = local_bigquery.fresh(*tables_of(Declared()))
-    plan = make_plan(20_261_121, 300, instances=INSTANCES, kills=2, outages=1, cuts=1)
+    plan = make_plan(20_261_121, 120, instances=INSTANCES, kills=2, outages=1, cuts=1)
     # Without quota refusals: each makes an instance pause for ten seconds.
     conditions = Conditions(fault_rate=0.25, max_quota=0, in_flight=100, within_s=patience_s(100))
     log: list[str] = []

@@ -4,7 +4,6 @@ process.py reads the log as it comes. Here the process may write any amount with
 limit on open files. It has a caller for each role that long runs need.
 """
 
-import os
 import signal
 import subprocess
 import time
@@ -19,7 +18,7 @@ import msgspec
 from app.auth.grants import key_hash, new_key
 from sluice.testing import tokens
 from sluice.testing.pace import patience_s
-from tests.support.process import ROOT, free_port, program, served_keys
+from tests.support.process import ROOT, environment, free_port, program, served_keys
 
 _DAY_S = 86_400
 _START_S, _STOP_S = 30.0, 30.0
@@ -85,15 +84,16 @@ def instance(
     grants = folder / "grants.json"
     grants.write_bytes(msgspec.json.encode({"grants": [_grant(caller, keys[caller.name]) for caller in callers]}))
     with served_keys() as keys_url:
-        url = f"http://127.0.0.1:{free_port()}"
-        environment = _environment(url, folder, grants if callers else None, keys_url, settings)
+        port = str(free_port())
+        own = {"port": port, "data_path": str(folder / "sluice.duckdb"), "token_keys_url": keys_url}
+        own |= {"grants_file": str(grants)} if callers else {}
         log = folder / "service.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                program(numbers), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+                program(numbers), cwd=ROOT, env=environment(own | settings), stdout=output, stderr=subprocess.STDOUT
             )
         token = tokens.token(exp=int(time.time()) + _DAY_S)
-        running = Instance(url, process.pid, folder, log, keys, token, process)
+        running = Instance(f"http://127.0.0.1:{port}", process.pid, folder, log, keys, token, process)
         try:
             _wait_until_ready(running)
             yield running
@@ -105,23 +105,6 @@ def _grant(caller: Caller, key: str) -> dict[str, object]:
     entry = {"name": caller.name, "key_sha256": key_hash(key), "scopes": caller.scopes}
     own = {"filters": caller.filters or None, "requests_per_minute": caller.requests_per_minute}
     return entry | {name: value for name, value in own.items() if value is not None}
-
-
-def _environment(
-    url: str, folder: Path, grants: Path | None, keys_url: str, settings: Mapping[str, str]
-) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
-    own = {
-        "port": url.rpartition(":")[2],
-        "data_path": str(folder / "sluice.duckdb"),
-        "push_principals": tokens.PUSHER,
-        "push_audience": tokens.AUDIENCE,
-        "token_issuer": tokens.ISSUER,
-        "token_keys_url": keys_url,
-    }
-    if grants is not None:
-        own["grants_file"] = str(grants)
-    return environment | {f"SLUICE_{name.upper()}": value for name, value in (own | dict(settings)).items()}
 
 
 def _wait_until_ready(running: Instance) -> None:

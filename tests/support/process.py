@@ -77,23 +77,27 @@ def program(numbers: Mapping[str, float | str] | None) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "tests.support.with_numbers", msgspec.json.encode(numbers).decode())
 
 
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a service with these settings, which are named without SLUICE_, and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
+    trusted = {
+        "push_principals": tokens.PUSHER,
+        "push_audience": tokens.AUDIENCE,
+        "token_issuer": tokens.ISSUER,
+    }
+    return kept | {f"SLUICE_{name.upper()}": value for name, value in {**trusted, **settings}.items()}
+
+
 async def start(numbers: Mapping[str, float | str] | None = None, /, **settings: str) -> Process:
     """Start the service without waiting for it; settings are named without SLUICE_, and its port is free by default.
 
     `numbers`: other values of fields that no variable sets.
     """
     port = settings.setdefault("port", str(free_port()))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
-    environment |= {
-        "SLUICE_PUSH_PRINCIPALS": tokens.PUSHER,
-        "SLUICE_PUSH_AUDIENCE": tokens.AUDIENCE,
-        "SLUICE_TOKEN_ISSUER": tokens.ISSUER,
-    }
-    environment |= {f"SLUICE_{name.upper()}": value for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
         *program(numbers),
         cwd=ROOT,
-        env=environment,
+        env=environment(settings),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -1,7 +1,6 @@
-"""Send one attack: `python -m tests.long.attack.client`, a process of its own, so that it disturbs no measurement.
+"""Send one attack, from a process of its own, so that it disturbs no measurement.
 
-Standard input has the Job on its first line. `ready` is printed when everything is prepared, and a second line of input
-begins the attack; at its end a Sent is printed. It goes at a lower priority than whoever measures.
+It goes at a lower priority than whoever measures.
 """
 
 import asyncio
@@ -10,7 +9,6 @@ import itertools
 import os
 import resource
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,7 +21,6 @@ from tests.long.attack.openings import OPENINGS
 from tests.long.attack.payloads import PAYLOADS, Request
 from tests.long.attack.plan import Hold, Repeat
 
-READY = "ready"
 _PREPARED = 6
 """How many messages of a payload are made before the attack; a longer one makes the rest as it goes."""
 _NICE = 10
@@ -190,21 +187,20 @@ def _fate(each: socket.socket, served: frozenset[int] | None) -> str:
         return f"closed: {type(error).__name__}"
 
 
-def main() -> int:
-    """Read a job, make it, print what came of it."""
-    job = msgspec.json.decode(sys.stdin.readline(), type=Job)
+_prepared: list[Attacker] = []
+
+
+def prepare(job: Job) -> None:
+    """Make ready what a job sends, in this process, with as many sockets as it may have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    attacker = Attacker(job)
+    _prepared.append(Attacker(job))
     os.nice(_NICE)
-    sys.stdout.write(f"{READY}\n")
-    sys.stdout.flush()
-    if sys.stdin.readline():
-        asyncio.run(attacker.run())
-    sys.stdout.buffer.write(msgspec.json.encode(attacker.sent) + b"\n")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def attack() -> Sent:
+    """Do the job that was prepared; return what came of it."""
+    attacker = _prepared.pop()
+    asyncio.run(attacker.run())
+    return attacker.sent

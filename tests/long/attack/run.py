@@ -1,21 +1,20 @@
 """One attack: the neighbours alone, then with the attacker, then alone again until all is as before."""
 
 import asyncio
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
-from sluice.testing.pace import patience_s
-from tests.long.attack.client import READY, Job, Sent
+from tests.long.attack import client
+from tests.long.attack.client import Job, Sent
 from tests.long.attack.neighbours import Neighbours
 from tests.long.attack.payloads import page_of_records
 from tests.long.attack.plan import Attack
 from tests.long.attack.verdict import MAX_RECOVERY_S, Evidence, Felt, broken, mebibytes
-from tests.support.instance import Caller, Instance, instance, reset_peak, resources
-from tests.support.process import ROOT
+from tests.support.instance import Caller, instance, reset_peak, resources
 
 CALLERS = tuple(
     Caller(name, (scope,), requests_per_minute=None)
@@ -29,8 +28,6 @@ CALLERS = tuple(
 )
 _LOOK_EVERY_S, _QUIET_S = 0.25, 2.0
 _GIVE_UP_AFTER_S = 60.0
-_REPORT_WITHIN_S = 30.0
-_MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -63,58 +60,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*lines, *(f"  BROKEN: {each}" for each in wrong)])
 
 
-class Attacker:
-    """The process that attacks (tests/long/attack/client.py), as it is seen from here."""
-
-    def __init__(self, attack: Attack, service: Instance) -> None:
-        self._attack = attack
-        tokens = {**service.keys, "push": service.push_token}
-        self._job = Job(url=service.url, moves=attack.moves, seconds=attack.seconds, tokens=tokens)
-
-    async def __aenter__(self) -> Self:
-        """Start it, and wait until everything that it will send is prepared."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.long.attack.client",
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_MAX_LINE_BYTES,
-        )
-        self._say(msgspec.json.encode(self._job))
-        line = await self._line(_REPORT_WITHIN_S)
-        assert line.decode().strip() == READY, "the attacker ended before it began"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """End it."""
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
-
-    async def attack(self) -> Sent:
-        """Attack until the time is over; return what was sent."""
-        self._say(b"go")
-        line = await self._line(self._attack.seconds + _REPORT_WITHIN_S)
-        return msgspec.json.decode(line, type=Sent)
-
-    def _say(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + b"\n")
-
-    async def _line(self, within_s: float) -> bytes:
-        assert self._process.stdout is not None
-        async with asyncio.timeout(patience_s(within_s)):
-            return await self._process.stdout.readline()
-
-
 async def run(attack: Attack, folder: Path, times: Times) -> Outcome:
     """Make one attack on a service with default limits; it is ended afterwards, and its store looked into."""
     numbers = {"client_stall_s": attack.stall_s} if attack.stall_s is not None else None
     with instance(folder, CALLERS, numbers) as service:
-        neighbours = Neighbours(service.url, {**service.keys, "push": service.push_token})
-        async with Attacker(attack, service) as attacker:
+        tokens = {**service.keys, "push": service.push_token}
+        neighbours = Neighbours(service.url, tokens)
+        job = Job(url=service.url, moves=attack.moves, seconds=attack.seconds, tokens=tokens)
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            await asyncio.wrap_future(process.submit(client.prepare, job))
             await neighbours.start()
             await neighbours.send(page_of_records(number) for number in range(attack.pages))
             begun_s = time.monotonic()
@@ -122,7 +76,7 @@ async def run(attack: Attack, folder: Path, times: Times) -> Outcome:
             reset_peak(service.pid)
             first_bytes = resources(service.pid).rss_bytes
             attacked_s = time.monotonic()
-            sent = await attacker.attack()
+            sent = await asyncio.wrap_future(process.submit(client.attack))
             ended_s = time.monotonic()
         usual_s = neighbours.usual_s(begun_s, attacked_s)
         await _until_recovered(neighbours, ended_s, usual_s, times.after_s)

@@ -20,7 +20,7 @@ async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path)
             Repeat(payload="rejects_from_a_few_bytes", connections=1, pause_s=0.1, times=1),
             Repeat(payload="large_record", connections=1, pause_s=0.1, times=1),
         ),
-        seconds=patience_s(4),
+        seconds=patience_s(2),
     )
     outcome = await run(attack, tmp_path, Times(before_s=0.5, after_s=0.5))
     seen = outcome.evidence
@@ -29,7 +29,7 @@ async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path)
     assert not seen.missing
     assert not seen.repeated
     assert seen.alive
-    assert seen.during.liveness.requests > 5
-    assert seen.during.producer.requests > 5
+    assert seen.during.liveness.requests
+    assert seen.during.producer.requests
     assert seen.peak_bytes > 50 * 1024 * 1024
     assert outcome.text().startswith("small: ")

@@ -5,8 +5,7 @@ wire      send bytes, read an answer
 oracle    what every answer must be, whatever was asked: pure
 target    the service, its callers, and what is checked around each request
 bodies    strategies of payloads: records, arrays, lines, gzip, envelopes
-requests  strategies of requests: pushes, submissions, queries, cursors
-hostile   strategies of spoilt tokens
+requests  strategies of requests: pushes, submissions, queries, cursors, spoilt tokens
 run       draw, check, shrink, keep
 corpus    cases that were found once, each a file: run as tests
 """

@@ -1,15 +1,17 @@
 """Strategies of requests, by area: each draws an Asked."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
+import msgspec
 from hypothesis import strategies as st
 
 from app.query.request.cursor import Cursor, encode_cursor
 from app.stores.query import Position
+from sluice.testing import tokens
 from tests.long.fuzz.bodies import ENCODINGS, GZIPS, PAYLOADS, TYPES, envelopes
-from tests.long.fuzz.case import MESSAGE_ID, Asked
-from tests.long.fuzz.hostile import TOKENS
+from tests.long.fuzz.case import MESSAGE_ID, Asked, Token
 
 _CALLERS = st.sampled_from(["everything", "reader", "writer", "narrow", "push", ""])
 _READERS = st.sampled_from(["everything", "reader", "narrow", "narrow"])
@@ -37,6 +39,20 @@ _LONG_AGO_US, _SOME_DAY_US = 1_760_000_000_000_000, 1_900_000_000_000_000
 _INSIDE = st.builds(Position, st.integers(_LONG_AGO_US, _SOME_DAY_US - 1), st.text(max_size=20))
 _POSITIONS = st.none() | st.builds(Position, _MICROSECONDS, st.text(max_size=20))
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/"
+
+_CLAIMS: st.SearchStrategy[Mapping[str, Any]] = st.dictionaries(
+    st.sampled_from(["iss", "aud", "email", "email_verified", "iat", "exp", "nbf", "sub"]),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(allow_nan=False),
+        st.text(max_size=10),
+        st.lists(st.sampled_from([tokens.AUDIENCE, "x"]), max_size=2),
+        st.sampled_from([tokens.PUSHER, tokens.AUDIENCE, tokens.ISSUER]),
+    ),
+    max_size=2,
+)
 
 
 @st.composite
@@ -120,11 +136,28 @@ def _spoilt(draw: st.DrawFn, text: str) -> str:
     return text
 
 
+@st.composite
+def _tokens(draw: st.DrawFn) -> Asked:
+    """Draw a request with a token that has other claims than a good one's, or other letters."""
+    token = Token(claims=draw(_CLAIMS))
+    match draw(st.sampled_from(["whole", "whole", "flip", "cut", "suffix"])):
+        case "flip":
+            token = msgspec.structs.replace(token, flip=draw(st.integers(0, 2_000)))
+        case "cut":
+            token = msgspec.structs.replace(token, cut=draw(st.integers(0, 300)))
+        case "suffix":
+            token = msgspec.structs.replace(token, suffix=draw(st.sampled_from([".", ".x", "A" * 10_000, " x", ","])))
+    if draw(st.booleans()):
+        return Asked(method="GET", path="/v1/records?limit=1", token=token)
+    headers = (("Content-Type", "application/json"),)
+    return Asked(method="POST", path="/pubsub/push", headers=headers, body=b"{}", token=token)
+
+
 AREAS: Mapping[str, st.SearchStrategy[Asked]] = {
     "pushes": _pushes(),
     "unwrapped": _unwrapped(),
     "submissions": _submissions(),
     "queries": _queries(),
     "cursors": _cursors(),
-    "tokens": TOKENS,
+    "tokens": _tokens(),
 }
