@@ -13,8 +13,7 @@ from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
 
 DONE, IMPOSSIBLE, WRONG = 0, 1, 2
 _ABOUT = """\
-Change the file of the embedded store to fit the record type. The rows are copied to a new file beside it, and their
-numbers are compared. The new file then takes the name of the old one, which is kept under the name that is printed. A
+Change the file of the embedded store to fit the record type. A copy of it is kept under the name that is printed. A
 value that the declared type cannot hold exactly is refused. Stop the service first."""
 _AFTER = f"""\
 exit status: {DONE} it is done, or there is nothing to do, {IMPOSSIBLE} the file cannot be migrated and is unchanged, \
@@ -50,13 +49,11 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return IMPOSSIBLE
     for plan in done.plans:
-        print(f"{plan.table.name} in {path}: {done.rows[plan.table.name]} rows, {len(plan.steps)} changes")
+        print(f"{plan.table.name} in {path}: {len(plan.steps)} changes")
         for step in plan.steps:
             print(f"  {step}")
-    if done.has_copies:
-        print(f"{path} is older than the rule that no copy is stored: copies are removed")
     if done.kept is not None:
-        print(f"migrated; the old file is {done.kept}: remove it once you are satisfied")
+        print(f"migrated; the file as it was is {done.kept}: remove it once you are satisfied")
     elif done.has_steps:
         print("nothing was changed (--dry-run)")
     return DONE

@@ -17,7 +17,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import MINUTE_US
 from app.schema.table import Table
 from app.stores.backend import MARKS, undeclared_table
-from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
+from app.stores.duckdb.recent_keys import RECENT_KEYS_DDL
 from app.stores.duckdb.table_layout import (
     INTERNAL,
     FileColumn,
@@ -87,7 +87,6 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
         connection.execute(_SET_UP)
         connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
         connection.execute(_DDL_OF_STATE)
-        _refuse_copies(connection, path, tables)
         connection.execute(RECENT_KEYS_DDL)
         _warn_of_undeclared_tables(connection, path, tables)
         is_only = len(tables) <= 2  # the last are the rejects
@@ -176,12 +175,6 @@ def _warn_of_undeclared_tables(connection: duckdb.DuckDBPyConnection, path: str,
         (rows,) = connection.execute(f"SELECT count(*) FROM {quote(name)}").fetchone() or (0,)  # noqa: S608 - quoted
         if rows and name.lower() not in declared:
             _log.warning("%s", undeclared_table(f"{name} in {path}", name, rows))
-
-
-def _refuse_copies(connection: duckdb.DuckDBPyConnection, path: str, tables: Sequence[Table]) -> None:
-    present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    if RECENT_KEYS not in present and present & {table.name for table in tables}:
-        raise StoreError(f"{path} may hold copies of deliveries. Run `sluice migrate`, which removes them")
 
 
 def _add_hashes(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

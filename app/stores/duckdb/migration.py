@@ -1,14 +1,11 @@
-"""Migrate the file of the embedded store to the declared tables, in a new file; the old one is kept.
+"""Migrate the tables in the file of the embedded store to the declared ones, as one transaction; a copy is kept.
 
-The old file is open, and so locked, from the first look to the end. The new one replaces it by one atomic rename, so
-whenever this process ends, the name of the file is that of a whole one: the old, or the new.
+The file is open, and so locked, from the first look to the end.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +14,7 @@ import msgspec
 
 from app.schema.columns import Column, Mode
 from app.schema.table import Table
-from app.stores.duckdb.file import DEFAULT_LIMITS, file_columns
-from app.stores.duckdb.recent_keys import RECENT_KEYS, RECENT_KEYS_DDL
+from app.stores.duckdb.file import file_columns
 from app.stores.duckdb.table_layout import (
     STRUCT,
     FileColumn,
@@ -33,8 +29,7 @@ from app.stores.duckdb.table_layout import (
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
-_COPY = "migrated"
-_COPY_SUFFIX = ".migrating"
+_COPY = "sluice_copy"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,34 +47,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan of each declared table of the file, the rows to keep of every table, and the name of the old file.
-
-    `has_copies`: the file is older than RECENT_KEYS, so copies are removed. `kept` is None if the file was not changed.
-    """
+    """The plan of each declared table of the file, and the name of the copy; None if the file was not changed."""
 
     plans: tuple[Plan, ...]
-    rows: Mapping[str, int]
-    has_copies: bool
-    kept: Path | None = None
+    kept: str | None = None
 
     @property
     def has_steps(self) -> bool:
         """Whether there is anything to do."""
-        return self.has_copies or any(each.steps for each in self.plans)
-
-    def source(self, name: str, database: str = "") -> str:
-        """Return the query in parentheses, or the name, of the rows to keep of a table."""
-        table = f"{quote(database)}.{quote(name)}" if database else quote(name)
-        if not self.has_copies or name not in {each.table.name for each in self.plans}:
-            return table
-        originals = _ORIGINALS.format(table=table, lookback_us=DEFAULT_LIMITS.lookback_us)
-        return f"(SELECT * FROM {table} WHERE rowid IN ({originals}))"  # noqa: S608 - quoted names
-
-
-_ORIGINALS = """\
-SELECT rowid FROM {table}
-QUALIFY coalesce(ingest_time - lag(ingest_time) OVER (PARTITION BY delivery_key ORDER BY ingest_time)
-    > to_microseconds({lookback_us}), true)"""
+        return any(each.steps for each in self.plans)
 
 
 def plan(table: Table, columns: Iterable[FileColumn], renames: Mapping[str, str], drops: AbstractSet[str]) -> Plan:
@@ -189,7 +165,10 @@ def migrate(
             migration = _planned(connection, tables, renames, drops)
             if dry_run or not migration.has_steps:
                 return migration
-            return msgspec.structs.replace(migration, kept=_replace(connection, Path(path), migration))
+            kept = f"{path}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+            _copy(connection, kept)
+            _change(connection, migration.plans)
+            return msgspec.structs.replace(migration, kept=kept)
     except (duckdb.Error, OSError) as error:
         text = first_line(error)
         hint = ": is a service using it? Stop it first" if "lock" in text.lower() else ""
@@ -209,9 +188,7 @@ def _planned(
     problems = problems or [text for each in plans for text in _violated(connection, each)]
     if problems:
         raise StoreError("the file cannot be migrated:\n" + "\n".join(f"  {problem}" for problem in problems))
-    found = Migration(plans=tuple(plans), rows={}, has_copies=RECENT_KEYS not in present)
-    rows = {name: _count(connection, found.source(name)) for name in sorted(present)}
-    return msgspec.structs.replace(found, rows=rows)
+    return Migration(plans=tuple(plans))
 
 
 def _violated(connection: duckdb.DuckDBPyConnection, planned: Plan) -> Iterator[str]:
@@ -222,61 +199,24 @@ def _violated(connection: duckdb.DuckDBPyConnection, planned: Plan) -> Iterator[
             yield f"{planned.table.name}: {problem} (in {rows} rows, such as that with the delivery_key {key})"
 
 
-def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {source}").fetchone()  # noqa: S608 - quoted names
-    return int(row[0]) if row else 0
-
-
-def _replace(connection: duckdb.DuckDBPyConnection, path: Path, migration: Migration) -> Path:
-    """Write the new file, verify it, and give it the name of the old one; return the name that the old one has now."""
-    connection.execute("CHECKPOINT")  # a write-ahead log would be replayed into the copy
-    copy = path.with_name(path.name + _COPY_SUFFIX)
-    for leftover in (copy, copy.with_name(copy.name + ".wal")):
-        leftover.unlink(missing_ok=True)
-    try:
-        _write(connection, copy, migration)
-        _sync(copy)
-        kept = path.with_name(f"{path.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-        os.link(path, kept)
-        os.replace(copy, path)  # noqa: PTH105 - atomic, as its name says
-        _sync(path.parent)
-    finally:
-        with suppress(OSError):
-            copy.unlink(missing_ok=True)
-    return kept
-
-
-def _write(connection: duckdb.DuckDBPyConnection, copy: Path, migration: Migration) -> None:
-    (source,) = connection.execute("SELECT current_database()").fetchone() or ("",)
-    definitions = dict(connection.execute("SELECT table_name, sql FROM duckdb_tables()").fetchall())
-    location = str(copy).replace("'", "''")
+def _copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:
+    # By DuckDB: whoever opens and closes the file in this process gives up its lock.
+    (database,) = connection.execute("SELECT current_database()").fetchone() or ("",)
+    location = path.replace("'", "''")
     connection.execute(f"ATTACH '{location}' AS {_COPY}")
-    connection.begin()
-    planned = {each.table.name: each for each in migration.plans}
-    connection.execute(f"USE {_COPY}")
-    for name, definition in definitions.items():
-        known = planned.get(name)  # other tables are copied as they are
-        names, values = ("", "*") if known is None else _columns(known)
-        connection.execute(definition if known is None else duckdb_ddl(known.table))
-        rows = migration.source(name, source)
-        connection.execute(f"INSERT INTO {_COPY}.{quote(name)} {names} SELECT {values} FROM {rows}")  # noqa: S608 - quoted
-    connection.execute(RECENT_KEYS_DDL)
-    connection.execute(f"USE {quote(source)}")
-    copied = {name: _count(connection, f"{_COPY}.{quote(name)}") for name in definitions}
-    if copied != migration.rows:
-        raise StoreError(f"the copy has {copied} rows where the file has {dict(migration.rows)}; nothing was changed")
-    connection.commit()
-    connection.execute(f"CHECKPOINT {_COPY}")
+    connection.execute(f"COPY FROM DATABASE {quote(database)} TO {_COPY}")
     connection.execute(f"DETACH {_COPY}")
 
 
-def _columns(planned: Plan) -> tuple[str, str]:
-    return f"({', '.join(map(quote, planned.values))})", ", ".join(planned.values.values())
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+def _change(connection: duckdb.DuckDBPyConnection, plans: Iterable[Plan]) -> None:
+    connection.begin()
+    for planned in plans:
+        old, new = planned.table, msgspec.structs.replace(planned.table, name=f"{planned.table.name} migrated")
+        if planned.steps:
+            names, values = ", ".join(map(quote, planned.values)), ", ".join(planned.values.values())
+            connection.execute(duckdb_ddl(new))
+            connection.execute(f"INSERT INTO {quote(new.name)} ({names}) SELECT {values} FROM {quote(old.name)}")  # noqa: S608 - quoted names
+            connection.execute(f"DROP TABLE {quote(old.name)}")
+            connection.execute(f"ALTER TABLE {quote(new.name)} RENAME TO {quote(old.name)}")
+    connection.commit()
+    connection.execute("CHECKPOINT")

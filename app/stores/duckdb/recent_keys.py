@@ -17,7 +17,7 @@ import msgspec
 from app.stores.duckdb.table_layout import quote
 
 RECENT_KEYS = "sluice_recent_keys"
-"""The service's own table of keys; a file without it may hold copies."""
+"""The service's own table of keys."""
 RECENT_KEYS_DDL = (
     f"CREATE TABLE IF NOT EXISTS {RECENT_KEYS} (table_name VARCHAR, digest VARCHAR, ingest_time TIMESTAMP)"
 )

@@ -18,7 +18,6 @@ from app.schema.columns import Mode
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.file import file_columns
 from app.stores.duckdb.migration import migrate
-from app.stores.duckdb.recent_keys import RECENT_KEYS_DDL
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_layout import declared_column, duckdb_ddl, fit
 from app.stores.sink import Stored, StoreError
@@ -250,7 +249,6 @@ def test_every_optional_column_of_a_table_can_be_added(tmp_path: Path) -> None:
         )
         bare = msgspec.structs.replace(LATER, record=record, envelope=envelope)
         connection.execute(duckdb_ddl(bare))
-        connection.execute(RECENT_KEYS_DDL)
     opened(path, LATER).close()
     with duckdb.connect(str(path)) as connection:
         columns = {column.name: column for column in file_columns(connection, "records")}
