@@ -47,7 +47,7 @@ def of_stream(by_stream: Mapping[str, _Value], scope: Any) -> _Value:
     name = scope["path_params"]["stream"]
     value = by_stream.get(name)
     if value is None:
-        raise ProblemError("not_found", f"there is no stream {name[:100]!r}; {STREAMS} lists the streams")
+        raise ProblemError("not_found", f"there is no stream {name[:100]!r} at this path; {STREAMS} lists the streams")
     return value
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from app.auth.tokens import TokenVerifier
 from app.environment import Environment
+from app.http.endpoint import routes_of
 from app.ingest.decode.heavy import HeavyReads
 from app.ingest.intake import Intake, StreamShares
 from app.ingest.pipeline import Pipelines
 from app.ingest.push import PushEndpoint
-from app.ingest.submit import Submission, submit_routes
+from app.ingest.submit import SUBMISSIONS, Submission
 from app.ingest.write.dedupe import copies_after_seek
 from app.runtime.memory import trim_when_idle, trimmer
 from app.stores.sink import Appender
@@ -60,15 +61,12 @@ class IngestService:
 
     def routes(self) -> list[Any]:
         """Return the routes of submissions."""
-        submissions = {
-            name: Submission(
-                table=stream.table,
-                intake=self._intake,
-                pipeline=self.pipelines.by_stream[name],
-            )
+        by_name = {
+            name: Submission(table=stream.table, intake=self._intake, pipeline=self.pipelines.by_stream[name])
             for name, stream in self._streams.by_name.items()
         }
-        return submit_routes(submissions, self._streams)
+        default = by_name[self._streams.default.name]
+        return routes_of(SUBMISSIONS, default, by_name if self._streams.are_named else {})
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""

@@ -2,15 +2,17 @@
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Literal
 
 import msgspec
-from litestar import Request, Response, post, put
+from litestar import Response
+from litestar.enums import HttpMethod
 
 from app.http import paths
-from app.http.contract import CONTRACT, JSON, OF_DEFAULT, PER_STREAM, STREAM, Answer, Contract, Parameter, Sent, media
+from app.http.contract import JSON, Answer, Contract, Parameter, Sent, media
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import FieldError, ProblemError
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import FieldFault
@@ -21,13 +23,10 @@ from app.schema.protection import Hasher, holds_personal_data
 from app.schema.record_json import example_record
 from app.schema.table import Table
 from app.schema.values import read_id
-from app.streams import Streams
 from app.telemetry.tracing import current_span, parse_traceparent, trace_id_of
 
 _MAX_KEY_LENGTH = 255
 _MAX_ERRORS = 100
-_WRITE = {"scope": "write"}  # the scope that the guard (app/auth) requires
-_Request = Request[Any, Any, Any]
 
 
 class RecordResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,23 +84,23 @@ class Submission:
     """Stores records sent over HTTP, and reports the result for each."""
 
     def __init__(self, *, table: Table, intake: Intake, pipeline: Pipeline) -> None:
-        self._intake, self._pipeline, self._id = intake, pipeline, table.id
+        self.table, self._intake, self._pipeline = table, intake, pipeline
         self._version_attribute = "" if table.versions is None else table.versions.attribute
         # Anyone could test guesses of a dropped or redacted value against a digest without a key.
         self._hasher = table.hasher if holds_personal_data(table) else None
 
-    async def put(self, request: _Request) -> Response[bytes]:
+    async def put(self, request: Ask) -> Response[bytes]:
         """Store the one record of `request`, whose id its path has.
 
         Raises:
             ProblemError: as of `take`; or the body is not that record.
         """
-        if self._id is None:
-            raise ProblemError("not_found", "the record type of this stream names no id, so no record has a path")
+        if (column := self.table.id) is None:
+            raise TypeError("no record of this stream has a path")
         text = paths.id_in_path(request.scope)
-        return await self.take(request, One(self._id.name, text, read_id(self._id, text)))
+        return await self.take(request, One(column.name, text, read_id(column, text)))
 
-    async def take(self, request: _Request, only: One | None = None) -> Response[bytes]:
+    async def take(self, request: Ask, only: One | None = None) -> Response[bytes]:
         """Store the records of `request`; with `only`, that one.
 
         Raises:
@@ -122,7 +121,7 @@ class Submission:
         return _answer(message, receipt, created=only is None)
 
 
-def _message(request: _Request, body: bytes, version_attribute: str, hasher: Hasher | None) -> tuple[Message, str]:
+def _message(request: Ask, body: bytes, version_attribute: str, hasher: Hasher | None) -> tuple[Message, str]:
     """Return the message of a request, and the digest that distinguishes it from others with the same key.
 
     A header `version_attribute`, which names the version of the records, becomes the attribute of that name. A `hasher`
@@ -289,63 +288,38 @@ def _put_contract(table: Table) -> Contract:
     )
 
 
-def submit_routes(submissions: Mapping[str, Submission], streams: Streams) -> list[Any]:
-    """Return the routes of submissions to each stream; those by id only where its record type names an id."""
-    default = submissions[streams.default.name]
-
-    async def create_in_stream(request: _Request) -> Response[bytes]:
-        return await paths.of_stream(submissions, request.scope).take(request)
-
-    async def put_in_stream(request: _Request) -> Response[bytes]:
-        return await paths.of_stream(submissions, request.scope).put(request)
-
-    table, opt = streams.default.table, {STREAM: OF_DEFAULT}
-    routes = [_create_route(paths.RECORDS, opt | {CONTRACT: _create_contract(table)}, default.take)]
-    if table.id is not None:
-        routes += _put_routes(paths.RECORDS, opt, {CONTRACT: _put_contract(table)}, default.put)
-    if streams.are_named:
-        tables, base = {name: stream.table for name, stream in streams.by_name.items()}, f"{paths.STREAM}/records"
-        contracts = {name: _create_contract(table) for name, table in tables.items()}
-        routes.append(_create_route(base, {PER_STREAM: contracts}, create_in_stream))
-        contracts = {name: _put_contract(table) for name, table in tables.items() if table.id is not None}
-        routes += _put_routes(base, {}, {PER_STREAM: contracts}, put_in_stream)
-    return routes
-
-
-_Take = Callable[[_Request], Awaitable[Response[bytes]]]
-
-
-def _create_route(path: str, contract: Mapping[str, Any], take: _Take) -> Any:
-    @post(
-        path,
-        operation_id="createRecords",
-        summary="Store records",
-        description="Send one record, a JSON array of records, or NDJSON (set Content-Type), optionally compressed "
-        "with gzip (set Content-Encoding). The response follows when the records are durable. With an "
-        "`Idempotency-Key`, a repeated request stores nothing twice.",
-        tags=["ingest"],
-        opt={**_WRITE, **contract},
-        status_code=201,
-    )
-    async def create_records(request: _Request) -> Response[bytes]:
-        return await take(request)
-
-    return create_records
-
-
-def _put_routes(path: str, opt: Mapping[str, Any], contract: Mapping[str, Any], take: _Take) -> list[Any]:
-    async def put_record(request: _Request) -> Response[bytes]:
-        return await take(request)
-
-    documented = put(
-        f"{path}/{{record_id:str}}",
-        operation_id="putRecord",
-        summary="Store a new version of a record",
-        description="Send one record, whose id is the one in the path. Earlier versions are kept.",
-        tags=["ingest"],
-        opt={**_WRITE, **opt, **contract},
-        status_code=200,
-    )
+_CREATE: EndpointSpec[Submission, Submission] = EndpointSpec(
+    path="/records",
+    make=lambda submission: submission,
+    respond=Submission.take,
+    contract=lambda submission: _create_contract(submission.table),
+    scope="write",
+    name="createRecords",
+    summary="Store records",
+    text="Send one record, a JSON array of records, or NDJSON (set Content-Type), optionally compressed with gzip (set "
+    "Content-Encoding). The response follows when the records are durable. With an `Idempotency-Key`, a repeated "
+    "request stores nothing twice.",
+    methods=(HttpMethod.POST,),
+    status_code=201,
+    tag="ingest",
+    is_read=False,
+)
+_PUT: EndpointSpec[Submission, Submission] = EndpointSpec(
+    path="/records/{record_id:str}",
+    make=lambda submission: submission if submission.table.id is not None else None,
+    respond=Submission.put,
+    contract=lambda submission: _put_contract(submission.table),
+    scope="write",
+    name="putRecord",
+    summary="Store a new version of a record",
+    text="Send one record, whose id is the one in the path. Earlier versions are kept.",
+    methods=(HttpMethod.PUT,),
+    tag="ingest",
+    is_read=False,
+)
+SUBMISSIONS = (
+    _CREATE,
+    _PUT,
     # An id may hold slashes, and the route above ends at the first one.
-    with_slashes = put(f"{path}/{{record_id:str}}/{{rest:path}}", opt={**_WRITE, **opt}, status_code=200)
-    return [documented(put_record), with_slashes(put_record)]
+    msgspec.structs.replace(_PUT, path=f"{_PUT.path}/{{rest:path}}", name=""),
+)

@@ -2,7 +2,7 @@
 
 A page, from its route to the store:
 
-routes.EndpointSpec                the request; read.reads.Reads ends it with its client, or with the service
+app.http.endpoint.EndpointSpec     the request; read.reads.Reads ends it with its client, or with the service
 answer.page.PageEndpoint           text -> one Scan; the page as bytes
 answer.conditional.CachedResponder 304, or what an equal request was answered
 read.feed.Feed                     slices of the window, until the page is full or its budget is used up

@@ -19,10 +19,11 @@ from msgspec import Meta
 from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import JSON, TEXT, Answer, Contract, Parameter, media
+from app.http.endpoint import EndpointSpec
 from app.http.problems import ProblemError
 from app.query.answer.conditional import Ask
 from app.query.request.parameters import Parameters
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import StreamParts
 from app.runtime.instants import DAY_US, epoch_us
 from app.schema.columns import Column
 from app.schema.table import Table
@@ -221,7 +222,7 @@ def _erase(parts: StreamParts) -> EraseEndpoint | None:
     return EraseEndpoint(erasure, table.id, parts.eraser.learns_within_s)
 
 
-_BY_PATH: EndpointSpec[EraseEndpoint] = EndpointSpec(
+_BY_PATH: EndpointSpec[StreamParts, EraseEndpoint] = EndpointSpec(
     path="/records/{record_id:str}",
     make=_erase,
     respond=EraseEndpoint.by_path,

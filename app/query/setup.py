@@ -9,6 +9,7 @@ from app.auth.read_slots import ReadSlots
 from app.auth.setup import AuthService
 from app.environment import Environment
 from app.http import paths
+from app.http.endpoint import EndpointSpec, Serving, routes_of
 from app.query.answer.conditional import CachedResponder
 from app.query.answer.export import Exports
 from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
@@ -20,7 +21,7 @@ from app.query.read.cache import Cache, open_store
 from app.query.read.feed import Feed
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.read.reads import Reads
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import StreamParts
 from app.query.stats import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
 from app.schema.table import Table
@@ -29,7 +30,7 @@ from app.stores.query import Condition
 from app.stores.source import QueryRunner
 from app.streams import Streams
 
-ENDPOINTS: tuple[EndpointSpec[Any], ...] = (
+ENDPOINTS: tuple[EndpointSpec[StreamParts, Any], ...] = (
     *(RECORD_PAGES, REJECT_PAGES, RECORD_STATS, REJECT_STATS, TAIL, SCHEMA, ONE_RECORD, ONE_RECORD_WITH_SLASHES),
     *ERASURES,
 )
@@ -100,16 +101,14 @@ def query_routes(
             eraser=eraser,
         )
 
+    named = streams.by_name if streams.are_named else {}
+    by_name = {
+        name: parts_of(stream.table, f"{paths.STREAMS}/{name}", (_is_of(name),)) for name, stream in named.items()
+    }
     default = parts_of(streams.default.table, "/v1", ())
-    routes = [problems_route(), *(route for spec in ENDPOINTS for route in spec.alone(default))]
-    if streams.are_named:
-        by_name = {
-            name: parts_of(stream.table, f"{paths.STREAMS}/{name}", (_is_of(name),))
-            for name, stream in streams.by_name.items()
-        }
-        routes += [route for spec in ENDPOINTS for route in spec.per_stream(by_name)]
-        routes.append(streams_route(streams, environment.settings.store.retention_days))
-    return routes
+    serving = Serving(responder.reads.run, environment.settings.query)
+    routes = [problems_route(), *routes_of(ENDPOINTS, default, by_name, serving)]
+    return [*routes, streams_route(streams, environment.settings.store.retention_days)] if named else routes
 
 
 def _is_of(stream: str) -> Condition:

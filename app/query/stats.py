@@ -13,6 +13,7 @@ from litestar import Response
 from msgspec import Meta
 
 from app.http.contract import JSON, OF_ALL, Answer, Contract, media
+from app.http.endpoint import EndpointSpec
 from app.http.reading import weak_etag
 from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, Timing, as_key
 from app.query.answer.contract import NOT_MODIFIED, READ_PROBLEMS, Instant, Window, headers_of, served_window
@@ -21,7 +22,7 @@ from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
 from app.query.read.feed import Feed
 from app.query.request.scan import queryable
 from app.query.request.stats import MAX_GROUPS, StatsRequest, length_text, parse_stats_request, stats_parameters
-from app.query.routes import EndpointSpec
+from app.query.routes import StreamParts
 from app.runtime.instants import SECOND_US, to_text
 from app.schema.columns import Kind
 from app.schema.table import schema_version
@@ -218,7 +219,7 @@ def stats_contract(endpoint: StatsEndpoint) -> Contract:
     )
 
 
-RECORD_STATS = EndpointSpec(
+RECORD_STATS: EndpointSpec[StreamParts, StatsEndpoint] = EndpointSpec(
     path="/records/stats",
     make=lambda parts: StatsEndpoint(f"{parts.root}/records/stats", parts.feed, parts.responder),
     respond=StatsEndpoint.statistics,

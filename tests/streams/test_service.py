@@ -118,7 +118,7 @@ async def test_an_unknown_stream_is_not_there(path: str) -> None:
     async with market() as service:
         answer = await service.client.get(f"/v1/streams/order/{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-        assert answer.json()["detail"] == "there is no stream 'order'; /v1/streams lists the streams"
+        assert answer.json()["detail"] == "there is no stream 'order' at this path; /v1/streams lists the streams"
 
 
 async def test_writing_to_an_unknown_stream_or_by_an_id_that_is_not_there() -> None:

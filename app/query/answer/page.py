@@ -11,6 +11,7 @@ from litestar import Response
 from app.auth.read_slots import left
 from app.http import paths
 from app.http.contract import OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
+from app.http.endpoint import EndpointSpec
 from app.http.reading import read_response, strong_etag
 from app.query.answer.conditional import (
     FRESH,
@@ -30,7 +31,7 @@ from app.query.read.feed import Budget, Feed
 from app.query.read.page import Count, Page
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
 from app.query.request.scan import Scan, parse_scan, queryable
-from app.query.routes import EndpointSpec
+from app.query.routes import StreamParts
 from app.runtime.clock import MICROSECONDS
 from app.schema.columns import Column
 from app.schema.record_json import example_row
@@ -244,7 +245,7 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
     )
 
 
-RECORD_PAGES = EndpointSpec(
+RECORD_PAGES: EndpointSpec[StreamParts, PageEndpoint] = EndpointSpec(
     path="/records",
     make=lambda parts: PageEndpoint(f"{parts.root}/records", parts.feed, parts.exports, parts.responder),
     respond=PageEndpoint.page,

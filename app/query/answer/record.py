@@ -5,6 +5,7 @@ from litestar import Response
 
 from app.http import paths
 from app.http.contract import JSON, Answer, Contract, Named, media, object_schema
+from app.http.endpoint import EndpointSpec
 from app.http.problems import ProblemError
 from app.http.reading import read_response
 from app.query.answer.conditional import FRESH, Ask, Timing, cost_headers
@@ -13,7 +14,7 @@ from app.query.answer.encoders import ServedRows
 from app.query.read.feed import Feed
 from app.query.request.parameters import MAX_LIMIT, MEDIA_TYPES, RECORD_PARAMETERS, Parameters
 from app.query.request.scan import queryable, read_fields
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import StreamParts
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column

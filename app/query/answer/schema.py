@@ -13,12 +13,13 @@ from msgspec import Meta
 from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
+from app.http.endpoint import EndpointSpec
 from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
 from app.query.answer.conditional import Ask
 from app.query.answer.contract import NOT_MODIFIED
 from app.query.request.parameters import parse_nothing
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import StreamParts
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema

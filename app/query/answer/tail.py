@@ -12,6 +12,7 @@ from litestar import Response
 from app.auth.limits import context_of_the_payer
 from app.auth.read_slots import ReadSlots, leave
 from app.http.contract import Answer, Contract, media
+from app.http.endpoint import EndpointSpec
 from app.http.problems import ProblemError
 from app.http.reading import VARY
 from app.query.answer.conditional import Ask, CachedResponder, as_key
@@ -24,7 +25,7 @@ from app.query.request.cursor import position_in, resume_cursor
 from app.query.request.filters import in_order
 from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, MAX_LIMIT, TAIL_PARAMETERS
 from app.query.request.scan import Scan, parse_tail, queryable, tail_scan
-from app.query.routes import EndpointSpec, StreamParts
+from app.query.routes import StreamParts
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
 from app.runtime.instants import DAY_US, SECOND_US, epoch_us
