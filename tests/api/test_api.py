@@ -20,9 +20,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         yield found
 
 
-# The coverage phase tries the edges of every parameter: 33,000 requests, 140 s of processor time. Without it, two
-# requests for each operation are as many as one stream got with ten: a stream's operations are in the document, too.
-PHASES, EXAMPLES = ("examples,coverage,fuzzing,stateful", "10") if IS_LONG else ("examples,fuzzing,stateful", "2")
+# The coverage phase tries the edges of every parameter: 33,000 requests, 140 s of processor time. The
+# short form leaves it out, and tries one generated request for each operation of each stream.
+PHASES, EXAMPLES = ("examples,coverage,fuzzing,stateful", "10") if IS_LONG else ("examples,fuzzing,stateful", "1")
 
 
 @pytest.mark.timeout(patience_s(900))
@@ -37,5 +37,5 @@ def test_no_request_is_answered_as_the_document_does_not_say(running: tuple[str,
     assert {f"/v1/streams/{stream}/records/{{record_id}}" for stream in STREAMS} < paths
     generated = re.search(r"(\d+) generated", found.stdout)
     assert generated is not None
-    assert int(generated[1]) > 300
+    assert int(generated[1]) > 150
     assert unexpected(log) == []

@@ -20,23 +20,18 @@ async def preflight(client: httpx.AsyncClient, origin: str, method: str = "GET")
     return await client.options(paths.RECORDS, headers={"Origin": origin, **asked})
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
-async def test_a_preflight_needs_no_token(tmp_path: Path, method: str) -> None:
-    """Browsers send none with it; a page of another origin, and another method, are refused."""
+async def test_a_listed_page_may_ask_and_reads_answers_and_problems_with_their_headers(tmp_path: Path) -> None:
+    """A preflight has no token; a browser hides from a page whatever header is not exposed. Other pages are refused."""
     async with running(granting(tmp_path, key_grant(), cors_origins=(SHOP,))) as service:
-        answer = await preflight(service.client, SHOP, method)
-        assert answer.status_code == 204
-        assert answer.headers["Access-Control-Allow-Origin"] == SHOP
-        assert method in answer.headers["Access-Control-Allow-Methods"]
-        assert "authorization" in answer.headers["Access-Control-Allow-Headers"]
-        assert "Access-Control-Allow-Credentials" not in answer.headers
-        assert (await preflight(service.client, ELSEWHERE, method)).status_code == 400
-        assert (await preflight(service.client, SHOP, "DELETE")).status_code == 400
-
-
-async def test_a_listed_page_reads_answers_and_problems_with_their_headers(tmp_path: Path) -> None:
-    """A browser hides from a page whatever header is not exposed."""
-    async with running(granting(tmp_path, key_grant(), cors_origins=(SHOP,))) as service:
+        for method in ("GET", "POST", "PUT"):
+            answer = await preflight(service.client, SHOP, method)
+            assert answer.status_code == 204
+            assert answer.headers["Access-Control-Allow-Origin"] == SHOP
+            assert method in answer.headers["Access-Control-Allow-Methods"]
+            assert "authorization" in answer.headers["Access-Control-Allow-Headers"]
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+            assert (await preflight(service.client, ELSEWHERE, method)).status_code == 400
+            assert (await preflight(service.client, SHOP, "DELETE")).status_code == 400
         for headers, status in ((bearing(), 200), ({}, 401)):
             answer = await service.client.get(paths.RECORDS, headers={"Origin": SHOP, **headers})
             assert answer.status_code == status

@@ -40,37 +40,41 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-@pytest.mark.parametrize(
-    ("scope", "method", "path", "status"),
-    [
-        ("read", "GET", paths.RECORDS, 200),
-        ("read", "HEAD", paths.RECORDS, 200),
-        ("read", "GET", f"{paths.RECORDS}/a", 200),
-        ("read", "GET", f"{paths.RECORDS}/a/b", 404),
-        ("rejects", "GET", paths.REJECTS, 200),
-        ("rejects", "GET", f"{paths.REJECTS}/stats", 200),
-        ("metrics", "GET", paths.METRICS, 200),
-        ("metrics", "HEAD", paths.METRICS, 200),
-        ("write", "POST", paths.RECORDS, 201),
-        ("write", "PUT", f"{paths.RECORDS}/a/b", 422),
-        ("erase", "DELETE", f"{paths.RECORDS}/a", 200),
-        ("erase", "DELETE", f"{paths.RECORDS}/a/b", 200),
-    ],
-)
-async def test_each_scope_opens_its_own(tmp_path: Path, scope: str, method: str, path: str, status: int) -> None:
+ASKED = [
+    ("read", "GET", paths.RECORDS, 200),
+    ("read", "HEAD", paths.RECORDS, 200),
+    ("read", "GET", f"{paths.RECORDS}/a", 200),
+    ("read", "GET", f"{paths.RECORDS}/a/b", 404),
+    ("rejects", "GET", paths.REJECTS, 200),
+    ("rejects", "GET", f"{paths.REJECTS}/stats", 200),
+    ("metrics", "GET", paths.METRICS, 200),
+    ("metrics", "HEAD", paths.METRICS, 200),
+    ("write", "POST", paths.RECORDS, 201),
+    ("write", "PUT", f"{paths.RECORDS}/a/b", 422),
+    ("erase", "DELETE", f"{paths.RECORDS}/a", 200),
+    ("erase", "DELETE", f"{paths.RECORDS}/a/b", 200),
+]
+
+
+async def test_each_scope_opens_its_own(tmp_path: Path) -> None:
     """With all the others the answer is 403, which says which one is needed and which ones there are."""
-    others = [other for other in SCOPES if other != scope]
-    one, all_others = key_grant(scopes=[scope]), key_grant(OTHER_KEY, name="others", scopes=others)
-    async with running(granting(tmp_path, one, all_others)) as service:
+    without = {scope: [other for other in SCOPES if other != scope] for scope in SCOPES}
+    grants = [key_grant(f"sluice_{scope:-<43}", name=f"has-{scope}", scopes=[scope]) for scope in SCOPES]
+    grants += [key_grant(f"sluice_{scope:_<43}", name=f"lacks-{scope}", scopes=without[scope]) for scope in SCOPES]
+    async with running(granting(tmp_path, *grants)) as service:
         await service.push(GOOD)
-        answer = await service.client.request(method, path, json=GOOD, headers=bearing())
-        assert answer.status_code == status
-        answer = await service.client.request(method, path, json=GOOD, headers=bearing(OTHER_KEY))
-        assert answer.status_code == 403
-        assert answer.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
-        if method != "HEAD":
-            told = answer.json()
-            assert (told["code"], told["needed"], told["scopes"]) == ("insufficient_scope", scope, sorted(others))
+        for scope, method, path, status in ASKED:
+            headers = bearing(f"sluice_{scope:-<43}")
+            answer = await service.client.request(method, path, json=GOOD, headers=headers)
+            assert answer.status_code == status, (scope, path)
+            headers = bearing(f"sluice_{scope:_<43}")
+            answer = await service.client.request(method, path, json=GOOD, headers=headers)
+            assert answer.status_code == 403
+            assert answer.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
+            if method != "HEAD":
+                told = answer.json()
+                found = (told["code"], told["needed"], told["scopes"])
+                assert found == ("insufficient_scope", scope, sorted(without[scope]))
 
 
 def routes() -> list[tuple[str, Any]]:
@@ -92,24 +96,23 @@ async def test_every_route_of_v1_names_its_scope() -> None:
     assert {handler.opt["scope"] for _, handler in found if handler.opt.get("scope")} == set(SCOPES)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [OTHER_KEY, KEY[:-1], f"{KEY}k", KEY.upper(), "sluice_", f"sluice_{'é' * 43}"],
-    ids=["unknown", "cut", "longer", "capitals", "empty", "not ASCII"],
-)
+UNKNOWN = [OTHER_KEY, KEY[:-1], f"{KEY}k", KEY.upper(), "sluice_", f"sluice_{'é' * 43}"]
+
+
 async def test_a_key_that_was_not_given_out_is_401_and_told_nowhere(
-    tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the answer nor the log has a byte of it."""
+    """Neither the answer nor the log has a byte of it, be it unknown, cut, longer, in capitals, empty or not ASCII."""
     async with running(granting(tmp_path, key_grant())) as service:
         with caplog.at_level(logging.DEBUG, logger="sluice"):
-            headers = [(b"Authorization", b"Bearer " + key.encode())]
-            answer = await service.client.get(paths.RECORDS, headers=headers)
-    assert answer.status_code == 401
-    assert answer.json()["code"] == ("invalid_token" if key.isascii() else "missing_token")
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    told = answer.text + repr(answer.headers) + caplog.text
-    assert key[7:19] not in told or len(key) < 20
+            for key in UNKNOWN:
+                headers = [(b"Authorization", b"Bearer " + key.encode())]
+                answer = await service.client.get(paths.RECORDS, headers=headers)
+                assert answer.status_code == 401
+                assert answer.json()["code"] == ("invalid_token" if key.isascii() else "missing_token")
+                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+                told = answer.text + repr(answer.headers) + caplog.text
+                assert key[7:19] not in told or len(key) < 20
 
 
 async def test_a_key_pushes_nothing(tmp_path: Path) -> None:

@@ -17,22 +17,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Choose the tests over BigQuery and say that they need it: what is asked for by name only, pytest does not see.
 
     A query takes a tenth of a second of processor time there. So the short form tries each test on BigQuery with its
-    first case, and all cases on DuckDB. What is decided above the stores it tries on DuckDB: a test that is marked so,
-    and all but the first of a file that is; and behind a window, not on the lists without one. The embedded store has
-    one writer, and drops copies as they come: it takes no part in tests whose rows are stored out of order.
+    first case only, and what is decided above the stores on the embedded store alone. That store has one writer, and
+    drops copies as they come: it takes no part in tests whose rows are stored out of order.
     """
     seen, further = set[object](), list[pytest.Item]()
     single = [item for item in items if item.get_closest_marker(OUT_OF_ORDER) and _engine(item) == "embedded"]
     deselect(config, items, single)
     for item in items:
-        if _engine(item) == "memory" and item.get_closest_marker(ABOVE_THE_STORES):
+        if not isinstance(item, pytest.Function) or _engine(item) in {None, "embedded"}:
+            continue
+        is_over_bigquery = _engine(item) == "bigquery"
+        if is_over_bigquery:
+            item.fixturenames = ["local_bigquery", *item.fixturenames]  # of this case: the list is of all of them
+        if item.get_closest_marker(ABOVE_THE_STORES) or (is_over_bigquery and item.function in seen):
             further.append(item)
-        if isinstance(item, pytest.Function) and _engine(item) == "bigquery":
-            item.fixturenames.insert(0, "local_bigquery")
-            subject = item.module if item.get_closest_marker(ABOVE_THE_STORES) else item.function
-            if subject in seen or any(mark.name == ABOVE_THE_STORES for mark in item.own_markers):
-                further.append(item)
-            seen.add(subject)
+        elif is_over_bigquery:
+            seen.add(item.function)
     if not IS_LONG:
         deselect(config, items, further)
 

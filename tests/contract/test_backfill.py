@@ -73,6 +73,7 @@ def line(number: int, **members: Any) -> bytes:
     return json.dumps(record(number, **members)).encode()
 
 
+@pytest.mark.above_the_stores
 def test_a_second_run_stores_nothing(engine: Engine, settings: Settings, tmp_path: Path) -> None:
     """Records and rejects are there once; a file that has grown adds only its new records."""
     source = write_lines(tmp_path / "a.ndjson", [record(1), {"id": 2}, record(3)])

@@ -62,6 +62,7 @@ def test_a_count_is_what_a_walk_of_the_window_gives(shelf: Shelf, monkeypatch: p
     holds()
 
 
+@pytest.mark.above_the_stores
 def test_a_count_is_in_the_document_and_in_a_header(service: Service) -> None:
     """So that CSV and Arrow have one, too."""
     client = service.client()

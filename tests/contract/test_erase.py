@@ -111,6 +111,7 @@ class Interrupted:
         await self._store.eraser.advance()
 
 
+@pytest.mark.above_the_stores
 def test_what_is_stored_meanwhile_is_said_to_remain(engine: Engine, store: Store) -> None:
     """Rows go however young they are; success is not claimed while one is there, and the next erasure takes it."""
     service = Service(engine, store)

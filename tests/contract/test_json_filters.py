@@ -73,6 +73,7 @@ def test_comparisons_of_numbers_find_numbers_only(values: Service, operator: str
     assert found(values, **{f"data.v.{operator}": text}) == ids
 
 
+@pytest.mark.above_the_stores
 def test_a_fixed_filter_has_no_hole(values: Service) -> None:
     """A grant of records with a number from 7 on, or below, shows no text: on pages, by id, in statistics."""
     assert found(values, "gte") == ["seven", "seven-point-five", "large"]

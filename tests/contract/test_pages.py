@@ -90,6 +90,7 @@ def test_head_answers_as_get_does_without_the_body(service: Service, path: str) 
     assert int(head.headers["content-length"]) == len(got.content)
 
 
+@pytest.mark.above_the_stores
 def test_without_its_table_the_service_has_a_problem(engine: Engine) -> None:
     """What somebody dropped gives a problem document that names no table, on the feed and by id."""
     store = engine.loop.run(engine.open([RECORDS, REJECTS]))

@@ -129,6 +129,7 @@ def test_a_filter_compares_one_field(orders: Service, asked: dict[str, str], fou
     assert [each["id"] for each in page.json()["records"]] == found
 
 
+@pytest.mark.above_the_stores
 def test_an_erasure_finds_the_value_in_the_rest(engine: Engine) -> None:
     """Its condition compares one field too, and deletes nothing else."""
     store = engine.loop.run(engine.open([ORDERS, REJECTS]))

@@ -31,7 +31,7 @@ def _assert_unchanged(way: Way, records: list[msgspec.Struct]) -> None:
 def test_a_record_of_every_type_is_served_as_it_was_sent(engine: Engine, everything: Way) -> None:
     """Any values of any types come back from the store, and through the served JSON, unchanged."""
 
-    @law(engine, 1.5)
+    @law(engine)
     @given(st.lists(instances(Everything, every_form()), min_size=1, max_size=2))
     def holds(records: list[msgspec.Struct]) -> None:
         _assert_unchanged(everything, records)
@@ -42,7 +42,7 @@ def test_a_record_of_every_type_is_served_as_it_was_sent(engine: Engine, everyth
 def test_any_declaration_is_served_as_it_was_sent(engine: Engine) -> None:
     """Whatever Structs, lists and Optionals a declaration nests, every value is kept in its place."""
 
-    @law(engine, 1.5)
+    @law(engine)
     @given(field_lists(), st.data())
     def holds(fields: list[Field], data: st.DataObject) -> None:
         drawn = struct_of("Drawn", fields)

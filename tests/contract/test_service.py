@@ -93,6 +93,7 @@ def test_a_record_that_is_posted_can_be_read_back_at_once(engine: Engine) -> Non
     run(engine, settings_of(engine, RECORDS, retention_days=1), FakeClock(), use)
 
 
+@pytest.mark.above_the_stores
 def test_a_reject_is_kept_whole_over_as_many_rows_as_it_takes(engine: Engine) -> None:
     """Its bytes are those that came, and the message's other records are stored."""
     payload = bytes(range(256)) * 400

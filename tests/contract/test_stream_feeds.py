@@ -33,7 +33,7 @@ from tests.contract.test_service import settings_of
 from tests.long_form import IS_LONG, long
 from tests.streams.market import STREAMS
 
-SEEDS = 20 if IS_LONG else 2
+SEEDS = 20 if IS_LONG else 1
 MESSAGES = 30
 SERVICE = "tests.streams.market:STREAMS"
 GONE = SetupError(SinkState.NOT_FOUND, "somebody dropped it")

@@ -1,7 +1,5 @@
 """The tail over HTTP: what settles is sent once and in order, whatever the store."""
 
-import pytest
-
 from app.runtime.instants import SECOND_US, to_text
 from sluice.testing.clock import FakeClock
 from tests.contract.service import Service, default_record
@@ -9,8 +7,6 @@ from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US
 from tests.encoding import encoded
 from tests.sse import Stream, reading, until
-
-pytestmark = pytest.mark.above_the_stores
 
 PATH = "/v1/records/tail"
 BEGIN = to_text(T0_US)

@@ -20,6 +20,7 @@ from tests.contract.follower.followers import Follower, Poll
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS
 from tests.encoding import encoded
+from tests.long_form import long
 
 _MESSAGES = 120
 
@@ -80,7 +81,7 @@ async def _stored(appender: EmbeddedAppender) -> list[Position]:
     return sorted(Position(epoch_us(row["ingest_time"]), row["delivery_key"]) for row in rows)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=long)])
 async def test_followers_of_concurrent_writers_see_each_delivery_exactly_once(seed: int) -> None:
     """With stamps in flight, appends that are given up at any point, and copies."""
     appenders: dict[str, Appender] = {}
