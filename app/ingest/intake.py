@@ -97,7 +97,7 @@ class Intake:
         crowded = self.ledger.bytes * 2 >= self.ledger.max_bytes
         deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
         if self.draining:
-            raise ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})
+            raise _draining()
         holding = self.ledger.open(caller, declared)  # what is declared is checked, and charged on arrival
         if holding is None:
             raise _busy()
@@ -114,16 +114,24 @@ class Intake:
         except BaseException as error:
             holding.release()
             if isinstance(error, TimeoutError):
+                if self.draining:
+                    raise _draining() from None
                 detail = f"the body was not complete after {deadline_us / MICROSECONDS:g} s"
                 raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
             raise
         return body, holding
 
     async def drain(self, grace_s: float) -> None:
-        """Admit no more, and wait until all are answered, at most `grace_s` seconds."""
+        """Admit no more, and wait until all are answered, at most `grace_s` seconds.
+
+        Bodies that are incomplete after a quarter of it are refused, so that the rest can be made durable and answered.
+        """
         self.draining = True
-        until_us = self._clock.elapsed_us() + round(grace_s * MICROSECONDS)
-        while self.ledger.holdings and self._clock.elapsed_us() < until_us:
+        begun_us, grace_us = self._clock.elapsed_us(), round(grace_s * MICROSECONDS)
+        while self.ledger.holdings and (passed_us := self._clock.elapsed_us() - begun_us) < grace_us:
+            if passed_us * 4 >= grace_us:
+                for limit in self._deadlines.close():
+                    limit.overdue()
             await self._clock.sleep(_LOOK_AGAIN_S)
 
     async def _rest(self, event: Any, receive: Receive, holding: Holding) -> bytes:
@@ -150,3 +158,7 @@ class Intake:
 def _busy() -> ProblemError:
     detail = "too many messages are in flight on this instance, or too many of this caller"
     return ProblemError("busy", detail, headers={"Retry-After": "1"}, members={"retry_after_s": 1})
+
+
+def _draining() -> ProblemError:
+    return ProblemError("draining", "this instance is shutting down", headers={"Connection": "close"})

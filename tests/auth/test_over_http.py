@@ -9,7 +9,7 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from app.auth.grants import SCOPES
+from app.auth.grants import SCOPES, Scope
 from app.auth.grants_file import LOOK_EVERY_S
 from app.http import paths
 from app.main import create_app
@@ -40,7 +40,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-ASKED = [
+ASKED: list[tuple[Scope, str, str, int]] = [
     ("read", "GET", paths.RECORDS, 200),
     ("read", "HEAD", paths.RECORDS, 200),
     ("read", "GET", f"{paths.RECORDS}/a", 200),
