@@ -144,13 +144,6 @@ def _add_columns(connection: duckdb.DuckDBPyConnection, path: str, fits: Sequenc
         if table_fit.additions:
             added = ", ".join(addition.path for addition in table_fit.additions)
             _log.warning("table %s in %s: added the columns %s", table.name, path, added)
-        if table_fit.undeclared:
-            _log.info(
-                "table %s in %s: not declared, so empty in new rows: %s",
-                table.name,
-                path,
-                ", ".join(table_fit.undeclared),
-            )
 
 
 def _rename_advice(renames: Sequence[tuple[str, str]], options: str) -> str:

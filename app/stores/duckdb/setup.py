@@ -1,7 +1,7 @@
 """Open the embedded store."""
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 
 from app.runtime.clock import Clock
 from app.runtime.instants import SECOND_US
@@ -12,7 +12,6 @@ from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.duckdb.eraser import EmbeddedEraser, Retention
 from app.stores.duckdb.file import EmbeddedLimits
-from app.stores.duckdb.source import prepare
 from app.stores.duckdb.store import EmbeddedStore
 
 _MIN_MEMORY_BYTES, _MAX_MEMORY_BYTES = 256 * 1024**2, 1024**3
@@ -44,14 +43,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         appender=cache(store.appender),
         runner=store,
         eraser=EmbeddedEraser(store),
-        upkeep=lambda deleted: [
-            Retention(store, tables, clock, settings.store.retention_days, deleted).run(),
-            *(
-                [run_in_daemon_thread(partial(prepare, tables), "duckdb-prepare")]
-                if "query" in settings.server.roles
-                else []
-            ),
-        ],
+        upkeep=lambda deleted: [Retention(store, tables, clock, settings.store.retention_days, deleted).run()],
         close=close,
         system="duckdb",
         connections=dict,  # none: the store is a part of this process

@@ -51,7 +51,6 @@ from app.telemetry.redaction import first_line
 _CLOSE_S = 1.0  # how long `close` waits for the current write
 _INTERRUPTED_S = 0.5  # and how much longer once it is interrupted
 _log = logging.getLogger("sluice.writer")
-_MAX_NAMED = 100  # rows of one append that are found and named; finding one takes some milliseconds
 _Result = TypeVar("_Result")
 
 
@@ -131,9 +130,10 @@ class EmbeddedStore:
         if obstacle is not None:
             return obstacle
         outcome = self._insert(table, insert_sql, stamp_us, rows)
-        # When the checkpoint after a commit fails, DuckDB invalidates the database, although the commit is durable.
-        if self._is_invalid and self._reopen() and self._holds(table, stamp_us):
-            return Stored()
+        # When the checkpoint after a commit fails, DuckDB invalidates the database, although the commit is durable. The
+        # same rows, sent again, are copies then.
+        if self._is_invalid:
+            self._reopen()
         return self.obstacle() or outcome
 
     def _insert(self, table: str, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
@@ -154,45 +154,28 @@ class EmbeddedStore:
                 # A checkpoint has merged the write-ahead log, or it was deleted with acknowledged rows in it.
                 self._connection.execute("CHECKPOINT")
         except (duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException) as error:
-            refused = self._refused(insert_sql, stamp_us, new, error)
-            at = [*positions.values()]
-            return RowsRefused({at[number]: reason for number, reason in refused.items()}, first_line(error))
+            number, reason = self._refused(insert_sql, stamp_us, new, error)
+            return RowsRefused({[*positions.values()][number]: RowError(reason)}, first_line(error))
         except duckdb.CatalogException as error:
             return SetupError(SinkState.NOT_FOUND, first_line(error))
         except duckdb.Error as error:  # a full disk, an I/O error: the transaction was rolled back
             return self._failure(error, sum(map(len, rows)))
         return Stored()
 
-    def _refused(
-        self, insert_sql: str, stamp_us: int, rows: Sequence[bytes], error: duckdb.Error
-    ) -> dict[int, RowError]:
-        """Return the rows that DuckDB refuses, of which its `error` names none; the list may be incomplete.
-
-        Each half is tried in a transaction that is rolled back.
-        """
-        refused: dict[int, RowError] = {}
-        tried = [(0, len(rows), error)]
-        while tried and len(refused) < _MAX_NAMED:
-            start, stop, error = tried.pop()
-            if stop - start == 1:
-                refused[start] = RowError(first_line(error))
-                continue
-            middle = (start + stop) // 2
-            for first, last in ((middle, stop), (start, middle)):
-                if found := self._trial(insert_sql, stamp_us, rows[first:last]):
-                    tried.append((first, last, found))
-        return refused
-
-    def _trial(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> duckdb.Error | None:
-        """Insert `rows` and roll that back; return the error."""
-        self._connection.execute("BEGIN")
-        try:
-            self._connection.execute(insert_sql, _values(stamp_us, rows))
-        except duckdb.Error as error:
-            return error
-        finally:
-            self._connection.execute("ROLLBACK")
-        return None
+    def _refused(self, insert_sql: str, stamp_us: int, rows: Sequence[bytes], error: duckdb.Error) -> tuple[int, str]:
+        """Return the first row that DuckDB refuses, of which its `error` names none, and why."""
+        first, last = 0, len(rows)
+        while last - first > 1:
+            middle = (first + last) // 2
+            self._connection.execute("BEGIN")
+            try:
+                self._connection.execute(insert_sql, _values(stamp_us, rows[first:middle]))
+                first = middle
+            except duckdb.Error as found:
+                last, error = middle, found
+            finally:
+                self._connection.execute("ROLLBACK")
+        return first, first_line(error)
 
     def _failure(self, error: duckdb.Error, size_bytes: int) -> Uncertain | SetupError:
         """Return the outcome of a failed write; the next probe writes as many bytes."""
@@ -241,10 +224,6 @@ class EmbeddedStore:
         self._renew_versions()
         _log.warning("reopened the database after DuckDB had invalidated it")
         return True
-
-    def _holds(self, table: str, stamp_us: int) -> bool:
-        sql = f"SELECT 1 FROM {quote(table)} WHERE ingest_time = make_timestamp(?::BIGINT) LIMIT 1"  # noqa: S608 - quoted
-        return self._connection.execute(sql, [stamp_us]).fetchone() is not None
 
     async def probe(self, table: str) -> SetupError | Stored:
         """Write to the disk and remove what was written; return Stored if rows can be stored again."""

@@ -243,14 +243,13 @@ class Addition(msgspec.Struct, frozen=True):
 class Fit(msgspec.Struct, kw_only=True):
     """How a table of the file differs from its declaration.
 
-    `additions` are columns to add, `lacking` the paths of required ones, which cannot be added, and `undeclared` those
-    of columns that only the file has. `problems` are sentences. `renames` are pairs of an undeclared column and one
-    that the file lacks of its type: possibly one under two names.
+    `additions` are columns to add, and `lacking` the paths of required ones, which cannot be added. `problems` are
+    sentences. `renames` are pairs of an undeclared column and one that the file lacks of its type: possibly one under
+    two names.
     """
 
     additions: list[Addition] = []
     lacking: list[str] = []
-    undeclared: list[str] = []
     problems: list[str] = []
     renames: list[tuple[str, str]] = []
 
@@ -328,8 +327,6 @@ def _compare(found: Fit, declared: tuple[Column, ...], columns: Iterable[FileCol
         if there.is_required:
             text = f"its column {prefix}{there.name} is NOT NULL but not declared, so no row could be stored"
             found.problems.append(text)
-        else:
-            found.undeclared.append(prefix + there.name)
 
 
 def _compare_column(found: Fit, column: Column, there: FileColumn, path: str, target: str) -> None:

@@ -2,10 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -16,7 +14,6 @@ from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
-from app.stores.duckdb.source import prepare
 from app.stores.query import ArrowQuery, Count, Query, Rows, Statistics
 from app.stores.source import Answer, LearnHorizon, Plan, QueryError, QueryRunner, Row
 from app.stores.window.database import Database, statement_of
@@ -237,11 +234,8 @@ def with_window(backend: Backend, settings: Settings, tables: Sequence[Table], c
         )
         return Window(runner, database, loader)
 
-    def upkeep(deleted: Callable[[str, int], None]) -> list[Coroutine[Any, Any, None]]:
-        return [*backend.upkeep(deleted), run_in_daemon_thread(partial(prepare, tables), "window-prepare")]
-
     async def close() -> None:
         await run_in_daemon_thread(database.close, "window-close")
         await backend.close()
 
-    return msgspec.structs.replace(backend, reader=reader, upkeep=upkeep, close=close)
+    return msgspec.structs.replace(backend, reader=reader, close=close)
