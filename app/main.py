@@ -20,7 +20,7 @@ from app.health.probes import Health, health_routes
 from app.http.bodies import UnreadBodies
 from app.http.headers import cors_config, keep_vary
 from app.http.problems import EXCEPTION_HANDLERS
-from app.ingest.push import push_routes
+from app.ingest.push import push_route
 from app.ingest.setup import IngestService
 from app.openapi.document import document_route, reference_routes
 from app.page.routes import page_routes
@@ -170,7 +170,7 @@ def _routes(base: _Base, instance: Instance) -> list[Any]:
     ]
     guarded: list[Any] = base.telemetry.routes()
     if ingest is not None:
-        routes += push_routes(ingest.push, base.streams)
+        routes.append(push_route(ingest.push, base.streams))
         guarded += ingest.routes()
     if query is not None:
         guarded += query.routes()

@@ -220,8 +220,8 @@ class Pipeline:
         """Count what has become durable."""
         rows = decoded.rows
         self._metrics.stored_records[self.stream] += len(rows) - len(refused)
-        if decoded.undeclared:
-            self._note_undeclared(message, decoded)
+        for outcome, count in decoded.undeclared.items():
+            self._metrics.undeclared_members[outcome, self.stream] += count
         if message.published_us is not None and not message.unroutable:
             delay_us = max(self._clock.now_us() - message.published_us, 0)  # the publisher's clock may be ahead
             self._metrics.message_delay.record(delay_us / MICROSECONDS, self.stream)
@@ -344,20 +344,6 @@ class Pipeline:
             first.reason,
             field,
         )
-
-    def _note_undeclared(self, message: Message, read: Decoded) -> None:
-        """Count the undeclared members of a message that is durable.
-
-        The log line says how many were dropped, never which: their names are content of the record.
-        """
-        for outcome, count in read.undeclared.items():
-            self._metrics.undeclared_members[outcome, self.stream] += count
-        if dropped := read.undeclared["dropped"]:
-            _log.warning(
-                "dropped %d undeclared members of message %s, as the record type requires",
-                dropped,
-                message.message_id or message.key,
-            )
 
 
 ABANDONED = Receipt(Unavailable("the write was abandoned before it completed", 1.0))

@@ -1,7 +1,7 @@
 """`POST /pubsub/push`: the answer to Pub/Sub for each message.
 
 This is a plain ASGI application, since a route handler of the framework costs several times as much
-(docs/decisions/0006-one-process-one-loop.md). It is also a route of the Litestar application (`push_routes`), which
+(docs/decisions/0006-one-process-one-loop.md). It is also a route of the Litestar application (`push_route`), which
 puts it into the OpenAPI document and serves it where the application is mounted; `app.asgi` bypasses that route.
 """
 
@@ -218,50 +218,32 @@ def _contract(table: Table) -> Contract:
     )
 
 
-def push_routes(endpoint: PushEndpoint, streams: Streams) -> list[Any]:
-    """Return the Litestar routes of `endpoint`, for the OpenAPI document and for mounted applications."""
-    about = (
-        "The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's "
-        "service account. A 2xx means that each record of the message is stored, or rejected with a stored "
-        "reason. After any other status, Pub/Sub delivers the message again."
-    )
+def push_route(endpoint: PushEndpoint, streams: Streams) -> Any:
+    """Return the Litestar route of `endpoint`, for the OpenAPI document and for mounted applications."""
+    contracts = {name: _contract(stream.table) for name, stream in streams.by_name.items()} if streams.are_named else {}
 
     @post(
-        paths.PUSH,
+        [paths.PUSH, f"{paths.PUSH}/{{stream:str}}"],
         operation_id="push",
         summary="Receive one message from a Pub/Sub push subscription",
-        description=about + (_ROUTED if streams.are_named else ""),
+        description=_TEXT + (_ROUTED if contracts else ""),
         tags=["ingest"],
         status_code=204,
-        opt={CONTRACT: _contract(streams.default.table)},
+        opt={CONTRACT: _contract(streams.default.table), PER_STREAM: contracts},
     )
-    async def push(request: _Request) -> None:
-        await endpoint.take(_headers(request), request.receive)
+    async def push(request: Request[Any, Any, Any]) -> None:
+        headers = [(name, value) for name, value in request.scope["headers"]]
+        await endpoint.take(headers, request.receive, request.path_params.get("stream", ""))
 
-    contracts = {name: _contract(stream.table) for name, stream in streams.by_name.items()}
-
-    @post(
-        f"{paths.PUSH}/{{stream:str}}",
-        operation_id="push",
-        summary="Receive one message for a stream from a Pub/Sub push subscription",
-        description=about,
-        tags=["ingest"],
-        status_code=204,
-        opt={PER_STREAM: contracts} if streams.are_named else {},
-    )
-    async def push_to_stream(request: _Request) -> None:
-        route: str = request.path_params["stream"]
-        await endpoint.take(_headers(request), request.receive, route)
-
-    return [push, push_to_stream]
+    return push
 
 
-_Request = Request[Any, Any, Any]
-_ROUTED = (
-    " The subscription or an attribute names the stream. A message that no stream takes is stored among the rejects "
-    "(`unroutable`)."
+_TEXT = (
+    "The message is wrapped or unwrapped, and authenticated by the OIDC token of the subscription's service account. A "
+    "2xx means that each record of the message is stored, or rejected with a stored reason. After any other status, "
+    "Pub/Sub delivers the message again."
 )
-
-
-def _headers(request: _Request) -> Headers:
-    return [(name, value) for name, value in request.scope["headers"]]
+_ROUTED = (
+    " The path, the subscription or an attribute names the stream. A message that no stream takes is stored among the "
+    "rejects (`unroutable`)."
+)

@@ -240,14 +240,9 @@ _STORED = Answer("Every record is stored.", {JSON: media(StoredAnswer, {"records
 def _create_contract(table: Table) -> Contract:
     """Return the contract of POST, for records of `table`."""
     record, example = _sent(table), example_record(table)
-    document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]})
-    lines = media({"type": "string", "description": "One record per line."})
-    if example is not None:
-        document["examples"] = {
-            "one": {"summary": "One record", "value": example},
-            "several": {"summary": "Several records", "value": [example]},
-        }
-        lines["example"] = msgspec.json.encode(example).decode() + "\n"
+    document = media({"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]}, example)
+    line = None if example is None else msgspec.json.encode(example).decode() + "\n"
+    lines = media({"type": "string", "description": "One record per line."}, line)
     mixed = media(MixedAnswer, {"results": [_STORED_RESULT, _REJECTED_RESULT]})
     return Contract(
         parameters=_parameters(table),

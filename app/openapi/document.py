@@ -154,9 +154,9 @@ def _contracts(path: str, handler: HTTPRouteHandler) -> Iterable[tuple[str, str,
 
     A route for all streams is one path for each: their types differ, so a single path would describe none of them.
     """
-    if CONTRACT in handler.opt:
+    if CONTRACT in handler.opt and "{stream" not in path:
         yield path, "", handler.opt[CONTRACT]
-    for stream, contract in handler.opt.get(PER_STREAM, {}).items():
+    for stream, contract in handler.opt.get(PER_STREAM, {}).items() if "{stream" in path else ():
         yield path.replace("{stream}", stream), stream, contract
 
 

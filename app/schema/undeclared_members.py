@@ -176,7 +176,7 @@ _items = msgspec.json.Decoder(list[Raw])
 _any = msgspec.json.Decoder()
 
 
-Outcome = Literal["kept", "dropped", "rejected"]
+Outcome = Literal["kept", "dropped"]
 Undeclared = Counter[Outcome]
 """How many members were undeclared, by what became of them."""
 NONE_UNDECLARED = Undeclared()

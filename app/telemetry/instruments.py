@@ -78,9 +78,8 @@ RECORDS_REJECTED = Instrument(
 MEMBERS_UNDECLARED = Instrument(
     name="sluice_member_undeclared_total",
     noun="member",
-    description="Undeclared members of stored and rejected records, by outcome and stream",
-    meaning="`outcome` is kept (in the record type's rest), dropped or rejected. Of a rejected record, those "
-    "that its errors name.",
+    description="Undeclared members of stored records, by outcome and stream",
+    meaning="`outcome` is kept (in the record type's rest) or dropped. Rejects name those of a rejected record.",
     attributes=("outcome", "stream"),
 )
 ROWS_EXPIRED = Instrument(

@@ -61,9 +61,6 @@ async def test_a_dropping_type_stores_the_record_and_counts_what_it_dropped(capl
         assert dropped(service) == 6
         stored = (await service.client.get("/v1/records/b")).json()
         assert (stored["unitPrice"], stored["lines"]) == (None, [{"sku": "a"}, {"sku": "a"}])
-    lines = [record.getMessage() for record in caplog.records if "undeclared" in record.getMessage()]
-    assert lines[0] == "dropped 3 undeclared members of message 2, as the record type requires"
-    assert len(lines) == 2
     assert "secret-name" not in caplog.text
 
 

@@ -50,7 +50,6 @@ async def test_each_thing_is_counted_once_as_it_happened(monkeypatch: pytest.Mon
     assert values(found, "sluice_record_stored_total", "stream") == {"records": 3}
     assert values(found, "sluice_message_duplicate_total", "stream") == {"records": 1}
     assert values(found, "sluice_record_rejected_total", "reason", "stream") == {("invalid", "records"): 1}
-    assert values(found, "sluice_member_undeclared_total", "outcome", "stream") == {("rejected", "records"): 1}
     assert values(found, "sluice_message_stored_delay_seconds", "stream") == {"records": 3}
     assert values(found, "sluice_heartbeat_delay_seconds") == {(): 1}
     assert values(found, "sluice_heartbeat_missed_total") == {(): 0}

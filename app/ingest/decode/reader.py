@@ -278,10 +278,9 @@ class RecordReader:
             read = self._read_one(message, index, piece, encode)
             if isinstance(read, Reject):
                 rejects.append(self._with_all_faults(message, read, piece, examined))
-                undeclared += _undeclared_of(rejects[-1])
                 if not budget.allows(rejects[-1]):
                     exceeded = budget.exceeded(index + 1, len(pieces))
-                    return Decoded(NO_ROWS, self._scrubbed(message, [exceeded]), undeclared)
+                    return Decoded(NO_ROWS, self._scrubbed(message, [exceeded]))
                 if len(rejects) > most_rejects:
                     raise _HeavyError
                 continue
@@ -370,9 +369,3 @@ class RecordReader:
         if self._scrubber is None:
             return rejects
         return [self._scrubber.scrubbed(each, message.attributes) for each in rejects]
-
-
-def _undeclared_of(rejected: Reject) -> Undeclared:
-    """Count the undeclared members for which a record was rejected."""
-    details = [fault.detail for fault in rejected.faults] or [rejected.detail]
-    return Undeclared({"rejected": sum(detail.count("Object contains unknown field `") for detail in details)})

@@ -202,12 +202,6 @@ def test_a_row_has_what_its_type_does_not_declare(*, many: bool) -> None:
     assert (bad.reason, bad.field) == ("invalid", "rest")
 
 
-def test_undeclared_members_of_a_rejected_record_are_counted_as_such() -> None:
-    """Each of them, in each record."""
-    rejected = reader_of().read(message(array(record()[:-1] + b',"more":1}', record()[:-1] + b',"more":2,"x":3}')))
-    assert rejected.undeclared == {"rejected": 3}
-
-
 @pytest.mark.parametrize(
     ("record_type", "records"),
     [
