@@ -143,12 +143,7 @@ class PushEndpoint:
             raise ProblemError("invalid_envelope", str(error)) from None
         if message.unproved:
             self._metrics.unproved_messages += 1
-            _log.warning(
-                "message %s has the attribute %s without a valid signature (SLUICE_SIGNING_SECRET), and is stored as "
-                "an ordinary message",
-                message.message_id,
-                message.unproved,  # its name; the value is not logged
-            )
+            _log.warning("message %s: no valid signature of the attribute %s", message.message_id, message.unproved)
         return message
 
     def _routed(self, message: Message, path: str) -> tuple[Pipeline, Message]:

@@ -55,17 +55,8 @@ class FieldFault(NamedTuple):
         return FieldFault(self.field, detail)
 
 
-class ExaminedValues:
-    """Counts the values that are examined in one message."""
-
-    def __init__(self) -> None:
-        self.left = MAX_EXAMINED
-
-    def count(self) -> None:
-        """Count one value."""
-        self.left -= 1
-
-
+Examined = Iterator[int]
+"""One item for each value that may still be examined in a message: `iter(range(MAX_EXAMINED))`."""
 _Found = Iterator[FieldFault | None]
 """Yields each error, and None for each value that has none, so that the caller can stop."""
 
@@ -76,15 +67,14 @@ class FaultFinder:
     def __init__(self, record_type: Any, columns: tuple[Column, ...]) -> None:
         self._record = _Value(record_type, None, columns)
 
-    def all_of(self, first: FieldFault, piece: bytes, examined: ExaminedValues) -> tuple[FieldFault, ...]:
+    def all_of(self, first: FieldFault, piece: bytes, examined: Examined) -> tuple[FieldFault, ...]:
         """Return the errors of the record in `piece`, with `first`, which its decoder gave, in front."""
         faults = {first: None}
         if len(piece) <= SMALL_BYTES:
             for fault in self.find(piece):
-                examined.count()
                 if fault is not None:
                     faults[fault] = None
-                if len(faults) == MAX_FAULTS or examined.left <= 0:
+                if len(faults) == MAX_FAULTS or next(examined, None) is None:
                     break
         return tuple(faults)
 

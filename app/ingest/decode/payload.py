@@ -91,7 +91,8 @@ def text_of(message: Message, max_decompressed_bytes: int) -> bytes | Unreadable
     except GzipTooLargeError as error:
         return Unreadable("too_large", str(error))
     except GzipError as error:
-        return Unreadable("bad_encoding", gzip_detail(message.data, error))
+        hint = f" ({NOT_COMPRESSED_HINT})" if message.data[:1] in {b"{", b"["} else ""
+        return Unreadable("bad_encoding", f"{error}{hint}")
 
 
 def pieces_of(message: Message, text: bytes, *, most: int) -> Pieces | Unreadable:
@@ -200,11 +201,6 @@ def is_followed_by_another(payload: bytes | bytearray, error: str) -> bool:
         return False
     place = int(at[1])
     return _NEXT_OBJECT.search(payload, max(place - _AROUND, 0), place + 1) is not None
-
-
-def gzip_detail(data: bytes, error: Exception) -> str:
-    """Return why data that is declared as gzip cannot be decompressed, with a hint if it is not compressed."""
-    return f"{error} ({NOT_COMPRESSED_HINT})" if data[:1] in {b"{", b"["} else str(error)
 
 
 def _hint(payload: bytes | bytearray, error: str, content_type: str) -> str:

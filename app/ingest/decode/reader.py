@@ -14,7 +14,8 @@ import msgspec
 
 from app.ingest.decode.envelope import Message
 from app.ingest.decode.faults import (
-    ExaminedValues,
+    MAX_EXAMINED,
+    Examined,
     FaultFinder,
     FieldFault,
     fault_of,
@@ -272,7 +273,7 @@ class RecordReader:
         limits, left = self._limits, self._limits.max_message_bytes
         good, indexes, rejects, undeclared = list[_Good](), list[int](), list[Reject](), Undeclared()
         budget = RejectBudget(message, max_rejects=limits.max_rejects_per_message, max_bytes=limits.max_message_bytes)
-        encode, examined = self._encoder(message.envelope()), ExaminedValues()
+        encode, examined = self._encoder(message.envelope()), iter(range(MAX_EXAMINED))
         for index in range(len(pieces)):
             piece = pieces[index]
             read = self._read_one(message, index, piece, encode)
@@ -294,7 +295,7 @@ class RecordReader:
         rows = Rows([each.encoded for each in good], [each.id for each in good], indexes)
         return Decoded(rows, self._scrubbed(message, rejects), undeclared)
 
-    def _with_all_faults(self, message: Message, rejected: Reject, piece: bytes, examined: ExaminedValues) -> Reject:
+    def _with_all_faults(self, message: Message, rejected: Reject, piece: bytes, examined: Examined) -> Reject:
         """Return the reject of an invalid record with its other errors, and the name of its version if it has one."""
         if rejected.reason != "invalid":
             return rejected

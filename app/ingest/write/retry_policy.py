@@ -34,9 +34,9 @@ from app.stores.sink import (
 RETRY_BASE_S, RETRY_MAX_S = 0.1, 5.0
 QUOTA_PAUSE_S = 10.0  # the shortest time an empty quota bucket stays empty
 SETUP_PAUSE_S, PAUSE_MAX_S = 30.0, 300.0
-CLOCK_PAUSE_S = 10.0  # a wrong clock usually corrects itself
 COLUMNS_WAIT_S = 30.0  # the table is checked this often while it lacks columns
-DISK_PAUSE_S = 5.0  # the disk check ends it sooner, as it runs every 2 s
+# A wrong clock usually corrects itself; a check of the disk, which runs every 2 s, ends that pause sooner.
+_SHORT_PAUSES_S = {SinkState.CLOCK_WRONG: 10.0, SinkState.DISK_FULL: 5.0}
 MAX_REFUSALS = 24
 """A message that was refused alone this often is rejected whole, though the store names only some of its rows."""
 MAX_DELIVERIES = 3
@@ -133,14 +133,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 def trip_for(error: SetupError, failures: int) -> Trip:
     """Return the trip that follows `error`, from an append or a table check, after `failures` earlier ones."""
-    if error.state is SinkState.CLOCK_WRONG:
-        wrong_clock = Unavailable(f"this instance cannot timestamp records: {error.state.value}", CLOCK_PAUSE_S)
-        return Trip(error.state, error.detail, wrong_clock)
-    if error.state is SinkState.DISK_FULL:
-        full = Unavailable("the store's disk is full: records are refused until space is free", DISK_PAUSE_S)
-        return Trip(error.state, error.detail, full)
-    pause_s = backoff_s(SETUP_PAUSE_S, PAUSE_MAX_S, failures)
-    verdict = Unavailable(f"the store is not ready to accept records: {error.state.value}", pause_s)
+    detail, pause_s = f"the store is not ready to accept records: {error.state.value}", _SHORT_PAUSES_S.get(error.state)
+    verdict = Unavailable(detail, pause_s or backoff_s(SETUP_PAUSE_S, PAUSE_MAX_S, failures))
     return Trip(error.state, error.detail, verdict)
 
 

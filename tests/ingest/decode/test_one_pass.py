@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.ingest.decode.envelope import Message
-from app.ingest.decode.faults import ExaminedValues, FaultFinder
+from app.ingest.decode.faults import MAX_EXAMINED, FaultFinder
 from app.ingest.decode.payload import Pieces, Unreadable, malformed_detail, pieces_of
 from app.ingest.decode.reader import Decoded, RecordReader
 from app.ingest.decode.rejects import Reject, with_faults
@@ -61,7 +61,7 @@ def slow_outcome(message: Message, pieces: list[bytes]) -> Any:
         if isinstance(read, Reject):
             if read.reason == "invalid":
                 (first,) = read.faults
-                read = with_faults(read, FINDER.all_of(first, piece, ExaminedValues()))
+                read = with_faults(read, FINDER.all_of(first, piece, iter(range(MAX_EXAMINED))))
             rejects.append((index, read.reason, read.field, read.detail, read.raw))
         else:
             rows.append(Row(index, read.id, read.encoded))

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.ingest.decode import faults as record_faults
-from app.ingest.decode.faults import MAX_FAULTS, ExaminedValues, FaultFinder, FieldFault
+from app.ingest.decode.faults import MAX_EXAMINED, MAX_FAULTS, FaultFinder, FieldFault
 from app.schema.table import records_table
 from app.schema.values import compile_checks
 from tests.ingest.reading import LIMITS, read
@@ -124,7 +123,7 @@ def test_the_first_error_is_the_decoders(wrong: dict[tuple[str | int, ...], Any]
     piece = changed(wrong)
     first = first_fault(piece)
     assert first is not None
-    faults = FINDER.all_of(first, piece, ExaminedValues())
+    faults = FINDER.all_of(first, piece, iter(range(MAX_EXAMINED)))
     assert faults[0] == first
     assert len(set(faults)) == len(faults) == len(wrong)
     _, (reject,) = read(piece, Order)
@@ -175,7 +174,7 @@ def test_a_record_has_at_most_twenty_errors() -> None:
 
 def test_the_values_examined_in_a_message_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the budget of its message, a record has only the error that the decoder gave."""
-    monkeypatch.setattr(record_faults, "MAX_EXAMINED", 25)
+    monkeypatch.setattr("app.ingest.decode.reader.MAX_EXAMINED", 25)
     bad = b'{"orderId":"x","placed":1.5}'
     _, rejects = read(b"[" + b",".join([bad] * 20) + b"]", Order)
     assert len(rejects) == 20
@@ -188,4 +187,4 @@ def test_a_record_beyond_one_step_has_its_first_error_only() -> None:
     """A large record is not read a second time."""
     first = FieldFault("orderId", "wrong")
     piece = b'{"orderId":"x","codes":[' + b",".join([b"1"] * 70_000) + b"]}"
-    assert FINDER.all_of(first, piece, ExaminedValues()) == (first,)
+    assert FINDER.all_of(first, piece, iter(range(MAX_EXAMINED))) == (first,)

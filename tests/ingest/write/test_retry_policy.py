@@ -77,8 +77,9 @@ def test_next_step(outcome: Outcome, rows: int, failures: int, expected: Step) -
     assert decide(outcome, attempt) == expected
 
 
-QUOTA, CLOCK = "the store's quota is exhausted", "this instance cannot timestamp records: CLOCK_WRONG"
-FULL = "the store's disk is full: records are refused until space is free"
+QUOTA = "the store's quota is exhausted"
+CLOCK = "the store is not ready to accept records: CLOCK_WRONG"
+FULL = "the store is not ready to accept records: DISK_FULL"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ async def test_a_full_disk_is_survived_without_a_restart(tmp_path: Path, limit_b
         assert (strict.status_code, live.status_code) == (503, 200)
         refused = await service.client.post("/v1/records", json=GOOD)
         assert refused.status_code == 503
-        assert "disk is full" in refused.json()["detail"]
+        assert "DISK_FULL" in refused.json()["detail"]
         assert set(service.acknowledged) <= set(await service.stored()), "reads go on"
         if limit_bytes > 16 * MIB:
             await service.process.line_with("reopened the database")
