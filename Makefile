@@ -38,8 +38,9 @@ page: setup ## Run the tests of the page in a headless Chromium (from PATH, or t
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),tests/page -m browser --numprocesses 2)
 
 .PHONY: picture
-picture: setup ## Photograph the page with the demonstration's data, for README.md (docs/page-*.png; needs a Chromium).
-	@$(PYTHON) -m tests.page.picture
+picture: setup ## Photograph the page with the records of its test, for README.md (docs/page-*.png; needs a Chromium).
+	@ARTEFACTS=.cache/picture $(PYTHON) -m pytest tests/page/test_page.py -m browser -k everything
+	@cp .cache/picture/page-light.png .cache/picture/page-dark.png docs/
 
 .PHONY: coverage
 coverage: setup ## Run the same and measure its branch coverage of app/, which must be 95 %.

@@ -14,21 +14,13 @@ from sluice.testing.misbehaving.faults import Fault
 from sluice.testing.misbehaving.server import misbehaving
 from sluice.testing.service import authorization, envelope
 from tests.long_form import IS_LONG
+from tests.raw_client import peak_bytes
 from tests.support.process import serving
 
 PUSHES = 10_000 if IS_LONG else 3_000
 RECORD = b'{"id": "a", "timestamp": "2026-01-31T12:00:00Z"}'
-GROWTH_KIB = 400 * 1024
+GROWTH_BYTES = 400 << 20
 """10,000 connections and the 2,000 messages admitted came to 260 MiB when this was written."""
-
-
-def peak_kib(pid: int) -> int:
-    """Return the most memory the process has ever held."""
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        pytest.skip("SKIPPED LOUDLY: no /proc here, so the process's memory cannot be seen")
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1])
 
 
 async def test_a_burst_of_pushes_is_answered_204_or_429_in_bounded_memory() -> None:
@@ -44,15 +36,15 @@ async def test_a_burst_of_pushes_is_answered_204_or_429_in_bounded_memory() -> N
         }
         async with serving(Path("unused"), **settings) as (service, client):
             assert await push(client, "warm") == 204
-            before_kib = peak_kib(service.process.pid)
+            before_bytes = peak_bytes(service.process.pid)
             answers, acknowledged = await burst(service.url)
-            grown_kib = peak_kib(service.process.pid) - before_kib
+            grown_bytes = peak_bytes(service.process.pid) - before_bytes
             assert set(answers) <= {204, 429}, answers
             assert answers[204] > 0
             assert sum(answers.values()) == PUSHES
             stored = Counter(row["message_id"] for row in store.shelf.rows())
             assert stored.keys() == acknowledged | {"warm"}, "exactly what was acknowledged is stored"
-            assert grown_kib < GROWTH_KIB, f"grew by {grown_kib // 1024} MiB"
+            assert grown_bytes < GROWTH_BYTES, f"grew by {grown_bytes >> 20} MiB"
             assert await service.terminate() == 0
 
 

@@ -1,7 +1,5 @@
 """Two instances with one Valkey: they share answers and the count of requests."""
 
-from pathlib import Path
-
 from app.runtime.valkey import connect
 from sluice.testing.service import GOOD, SETTINGS, running
 from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server  # noqa: F401 - fixtures
@@ -34,16 +32,3 @@ async def test_an_erased_record_is_not_left_in_valkey(valkey_server: ValkeyServe
         assert (await service.client.delete("/v1/records/order-1042")).status_code == 200
         after = await service.client.get("/v1/records")
         assert (after.headers["sluice-cache"], after.json()["records"]) == ("miss", [])
-
-
-async def test_other_data_has_other_answers(
-    valkey_server: ValkeyServer,  # noqa: F811 - the fixture
-    tmp_path: Path,
-) -> None:
-    """Two deployments that were given one Valkey by mistake do not read each other's records."""
-    settings = SETTINGS.replace(cache_url=valkey_server.url, cache_secret=SECRET)
-    elsewhere = settings.replace(data_path=str(tmp_path / "other.duckdb"))
-    async with running(settings) as one:
-        assert (await one.client.get(WINDOW)).headers["sluice-cache"] == "miss"
-    async with running(elsewhere) as other:
-        assert (await other.client.get(WINDOW)).headers["sluice-cache"] == "miss"

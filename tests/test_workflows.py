@@ -1,4 +1,4 @@
-"""What happens when workflows run: which images are deployed, who waits for whom, what goes back."""
+"""Which images the workflow deploys, and what a pull request may see."""
 
 import shutil
 import subprocess
@@ -29,15 +29,16 @@ REPOSITORY = "europe-west1-docker.pkg.dev/p/sluice"
 IMAGE = f"{REPOSITORY}/sluice@sha256:{'a' * 64}"
 
 
-def run_step(
-    name: str, folder: Path, programs: dict[str, str], *, workflow: str = "deploy.yml", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a step of a workflow as GitHub does, with these programs in place of the real ones.
+def verify(folder: Path, programs: dict[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the step "Verify the image" as GitHub does, with these programs in place of the real ones.
 
     What is called goes to calls.txt, and the step's outputs to output.txt.
     """
     (step,) = (
-        step for job in jobs(FOLDER / workflow).values() for step in job.get("steps", ()) if step["name"] == name
+        step
+        for job in jobs(FOLDER / "deploy.yml").values()
+        for step in job.get("steps", ())
+        if step["name"] == "Verify the image"
     )
     for program, body in programs.items():
         path = folder / program
@@ -51,7 +52,8 @@ def run_step(
             "PATH": f"{folder}:/usr/bin:/bin",
             "RUNNER_TEMP": str(folder),
             "GITHUB_OUTPUT": str(folder / "output.txt"),
-            "GITHUB_SHA": "c0ffee",
+            "REPOSITORY": REPOSITORY,
+            "SERVICE": "sluice",
             **GITHUB,
             **environment,
         },
@@ -70,9 +72,7 @@ def test_a_signed_and_attested_image_may_be_deployed(tmp_path: Path) -> None:
     """By the digest that was pushed, if this workflow signed it on this branch."""
     programs = {"cosign": "true", "docker": ATTESTED}
     digest = IMAGE.partition("@")[2]
-    done = run_step(
-        *("Verify the image", tmp_path, programs), REPOSITORY=REPOSITORY, SERVICE="sluice", DIGEST=digest, SIGNER=SIGNER
-    )
+    done = verify(tmp_path, programs, DIGEST=digest, SIGNER=SIGNER)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "output.txt").read_text() == f"image={IMAGE}\n"
     calls = (tmp_path / "calls.txt").read_text()
@@ -107,14 +107,8 @@ def test_an_image_of_an_earlier_release_can_be_deployed_again(
     signer: str, signed: str, *, may: bool, tmp_path: Path
 ) -> None:
     """By its digest, if any release of the workflow whose steps run has signed it; a branch is no release."""
-    done = run_step(
-        *("Verify the image", tmp_path, {"cosign": COSIGN, "docker": ATTESTED}),
-        REPOSITORY=REPOSITORY,
-        SERVICE="sluice",
-        GIVEN=IMAGE,
-        SIGNER=f"{WORKFLOW}@{signer}",
-        SIGNED=signed,
-    )
+    programs = {"cosign": COSIGN, "docker": ATTESTED}
+    done = verify(tmp_path, programs, GIVEN=IMAGE, SIGNER=f"{WORKFLOW}@{signer}", SIGNED=signed)
     assert (done.returncode == 0) is may, done.stderr
 
 
@@ -131,44 +125,9 @@ def test_an_image_of_an_earlier_release_can_be_deployed_again(
 )
 def test_no_other_image_is_deployed(programs: dict[str, str], image: str, tmp_path: Path) -> None:
     """The step fails, and there is no image for the steps after it."""
-    done = run_step(
-        *("Verify the image", tmp_path, programs), REPOSITORY=REPOSITORY, SERVICE="sluice", GIVEN=image, SIGNER=SIGNER
-    )
+    done = verify(tmp_path, programs, GIVEN=image, SIGNER=SIGNER)
     assert done.returncode != 0
     assert not (tmp_path / "output.txt").exists()
-
-
-@pytest.mark.parametrize(
-    ("state", "status"), [("completed success", 0), ("completed failure", 1), ("completed cancelled", 1)]
-)
-def test_a_deployment_waits_for_the_tests_of_its_commit(state: str, status: int, tmp_path: Path) -> None:
-    """It looks until the run has ended, and goes on with a success only; not where ci.yml never began."""
-    answers = f'[[ -e {tmp_path}/asked ]] && echo "{state}" || echo "in_progress "; touch {tmp_path}/asked'
-    done = run_step("Wait for the tests of this commit", tmp_path, {"gh": answers, "sleep": "true"})
-    assert done.returncode == status
-    calls = (tmp_path / "calls.txt").read_text().splitlines()
-    assert [call.split()[0] for call in calls] == ["gh", "sleep", "gh"]
-    assert all("--workflow=ci.yml --commit=c0ffee --event=push" in call for call in calls[::2])
-    done = run_step("Wait for the tests of this commit", tmp_path, {"gh": "true", "sleep": "true"})
-    assert (done.returncode, "does not run for this commit" in done.stdout) == (1, True)
-
-
-@pytest.mark.parametrize("services", ["sluice", "sluice-ingest sluice"])
-def test_every_service_goes_back_even_if_one_cannot(services: str, tmp_path: Path) -> None:
-    """The rollback of the first may fail; that of the second is tried all the same, and the step fails."""
-    done = run_step(
-        *("Roll back", tmp_path, {".venv/bin/sluice": "[[ $* != *--service=sluice-ingest* ]]"}),
-        PROJECT="p",
-        REGION="r",
-        SERVICES=f" {services}",
-        SERVICE="sluice",
-        TAG="candidate",
-    )
-    calls = (tmp_path / "calls.txt").read_text()
-    assert [f"--restore={tmp_path}/{service}.json" in calls for service in services.split()] == [True] * len(
-        services.split()
-    )
-    assert done.returncode == len(services.split()) - 1
 
 
 def test_a_pull_request_gets_no_secret() -> None:

@@ -1,15 +1,12 @@
 """`sluice key`, and the document that tells of grants."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.auth.grants import Principal, key_hash, read_grants
 from sluice.__main__ import main
-from tests.auth.callers import KEY, RULES, granting, key_grant
+from tests.auth.callers import RULES
 from tests.documents import code_blocks
 from tests.support.process import ROOT
 
@@ -71,27 +68,6 @@ def test_a_key_that_could_not_be_granted_is_not_made(
     said = capsys.readouterr()
     assert (said.out, told in said.err.replace("FIELD", "source")) == ("", True)
     assert not any(tmp_path.iterdir())
-
-
-def test_a_mistake_in_the_file_ends_the_service_with_one_line(tmp_path: Path) -> None:
-    """Status 2, no traceback, and not the key that stands where its hash should."""
-    file = granting(tmp_path, key_grant(key_sha256=KEY)).auth.grants_file
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "PORT"))}
-    ran = subprocess.run(
-        [sys.executable, "-m", "app"],
-        cwd=ROOT,
-        env=environ | {"SLUICE_GRANTS_FILE": file, "SLUICE_DATA_PATH": str(tmp_path / "x.duckdb")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    told = ran.stdout + ran.stderr
-    assert ran.returncode == 2
-    assert len(told.splitlines()) == 1
-    assert "grants[0] (partner-a): `key_sha256` must be" in told
-    assert "Traceback" not in told
-    assert KEY[:12] not in told
-    assert not (tmp_path / "x.duckdb").exists()
 
 
 def test_the_documents_example_is_valid() -> None:

@@ -1,9 +1,8 @@
 """`sluice-client` as a real process."""
 
 import asyncio
-import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -20,14 +19,11 @@ class Ended(NamedTuple):
     said: str
 
 
-async def start(
-    *words: str, environment: Mapping[str, str] | None = None, module: str = "sluice_client"
-) -> asyncio.subprocess.Process:
+async def start(*words: str) -> asyncio.subprocess.Process:
     """Start a command."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *words),
+        *(sys.executable, "-m", "sluice_client", *words),
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -46,9 +42,9 @@ async def command(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-async def run(*words: str, environment: Mapping[str, str] | None = None, module: str = "sluice_client") -> Ended:
+async def run(*words: str) -> Ended:
     """Run a command to its end."""
-    process = await start(*words, environment=environment, module=module)
+    process = await start(*words)
     try:
         async with asyncio.timeout(patience_s(_WAIT_S)):
             _, said = await process.communicate()

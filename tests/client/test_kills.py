@@ -13,7 +13,7 @@ import pytest
 
 from sluice.testing.pace import patience_s
 from tests.client.command import line_with, run, start
-from tests.client.targets import Target, duckdb_target, parquet_target, sqlite_target
+from tests.client.targets import Target, duckdb_target, sqlite_target
 from tests.long_form import IS_LONG, long
 from tests.support import process as service_process
 from tests.support.process import Process, served_keys
@@ -47,11 +47,6 @@ class Scene(msgspec.Struct):
         """The command, without `--once`."""
         return ("follow", self.url, "--into", self.target.name, "--table", self.target.table, "--wait", "1")
 
-    @property
-    def module(self) -> str:
-        """What runs the command."""
-        return "sluice_client" if self.target.has_key else "tests.client.small_files"
-
     async def start_service(self) -> None:
         """Start it where it was."""
         settings = {"token_keys_url": self.keys_url, "data_path": str(self.folder / "service.duckdb")}
@@ -61,7 +56,7 @@ class Scene(msgspec.Struct):
 
     async def start_follower(self) -> None:
         """Start it, and wait until it has stored a page, so that it is killed in its work."""
-        self.follower = await start(*self.words, module=self.module)
+        self.follower = await start(*self.words)
         await line_with(self.follower, "new records")
 
     async def kill(self, what: str) -> None:
@@ -117,13 +112,12 @@ async def scene(folder: Path, target: Target) -> AsyncIterator[Scene]:
                     await process.wait()
 
 
-@pytest.mark.parametrize("kind", ["duckdb", *(pytest.param(kind, marks=long) for kind in ("sqlite", "parquet"))])
+@pytest.mark.parametrize("kind", ["duckdb", pytest.param("sqlite", marks=long)])
 async def test_every_record_is_there_once_after_random_kills(kind: str, tmp_path: Path) -> None:
     """Killed without warning in their work, both of them, while a producer repeats what was not acknowledged."""
     targets = {
         "duckdb": lambda: duckdb_target(tmp_path / "orders.duckdb"),
         "sqlite": lambda: sqlite_target(tmp_path / "orders.sqlite"),
-        "parquet": lambda: parquet_target(tmp_path / "orders"),
     }
     async with scene(tmp_path, targets[kind]()) as made:
         await made.start_service()
@@ -143,7 +137,7 @@ async def test_every_record_is_there_once_after_random_kills(kind: str, tmp_path
         assert made.follower is not None
         made.follower.kill()
         await made.follower.wait()
-        ended = await run(*made.words, "--once", module=made.module)
+        ended = await run(*made.words, "--once")
         assert ended.status == 0, ended.said
         found = [name for (name,) in made.target.read("id")]
         assert len(found) == len(set(found)), "a record is there twice"

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from sluice.testing.pace import patience_s
-from tests.long_form import IS_LONG
 from tests.support.process import ROOT, serving
 
 SOURCE = ROOT / "examples" / "dlt" / "sluice_source.py"
@@ -33,12 +32,9 @@ def _holds(*pattern: str) -> Place:
 
 
 PLACES = {
-    "while records are read": _holds("normalize/*-extract/*", "normalize/extracted/*"),
     "before the load begins": _holds("load/normalized/*/new_jobs/*.parquet", "load/normalized/*/new_jobs/*records*"),
-    "while a part is loaded": _holds("load/normalized/*/started_jobs/*records*"),
     "after a part was loaded": _holds("load/normalized/*/completed_jobs/*records*"),
 }
-TRIED = PLACES if IS_LONG else {name: PLACES[name] for name in ("before the load begins", "after a part was loaded")}
 
 
 async def start(folder: Path, *words: str) -> asyncio.subprocess.Process:
@@ -87,7 +83,7 @@ async def test_each_record_is_there_once_over_kills(tmp_path: Path) -> None:
     killed = []
     async with serving(tmp_path / "data.duckdb") as (process, client):
         total = 0
-        for name, place in TRIED.items():
+        for name, place in PLACES.items():
             await publish(client, total, 500)
             total += 500
             if await load_and_kill(tmp_path, process.url, place):
@@ -95,7 +91,7 @@ async def test_each_record_is_there_once_over_kills(tmp_path: Path) -> None:
         await load(tmp_path, process.url)
         await load(tmp_path, process.url)
         feed = [(each["id"], each["delivery_key"]) for each in await every_record(client)]
-    assert len(killed) >= len(TRIED) - 1, killed
+    assert len(killed) >= len(PLACES) - 1, killed
     assert len(feed) == total
     assert rows(tmp_path) == sorted(feed)
 

@@ -46,34 +46,3 @@ def test_used_up_attempts_go_to_the_dead_letter_topic(broker: Broker, clock: Man
         "CloudPubSubDeadLetterSourceTopicPublishTime": "2023-11-14T22:13:20.000Z",
     }
     assert broker.subscription(SUBSCRIPTION).dead_lettered == 1
-
-
-def test_what_is_older_than_the_retention_is_dropped(broker: Broker, clock: ManualClock) -> None:
-    """Ready, leased or given back; what came later is delivered, in order."""
-    made = SubscriptionSettings(name=SUBSCRIPTION, topic=TOPIC, retention_s=600)
-    broker.create_subscription(made)
-    broker.publish(TOPIC, [Draft(b"old %d" % n) for n in range(4)])
-    pulled = broker.pull(SUBSCRIPTION, 2, lease_s=600)
-    broker.nack(SUBSCRIPTION, pulled[0].ack_id)
-    clock.advance(599)
-    broker.publish(TOPIC, [Draft(b"young %d" % n) for n in range(2)])
-    assert broker.backlogs()[0].expired_message_count == 0
-    clock.advance(1)
-    (found,) = broker.backlogs()
-    assert (found.expired_message_count, found.num_undelivered_messages) == (4, 2)
-    seen = []
-    while got := broker.pull(SUBSCRIPTION, 10):
-        seen += [each.message.data for each in got]
-        broker.acknowledge(SUBSCRIPTION, [each.ack_id for each in got])
-    assert seen == [b"young 0", b"young 1"]
-    clock.advance(1_000)
-    assert broker.pull(SUBSCRIPTION, 10) == [], "nothing that was given back comes again"
-    assert broker.backlogs()[0].num_undelivered_messages == 0
-
-
-async def test_a_lease_that_runs_out_wakes_the_waiter(subscribed: Broker) -> None:
-    """Time alone brings a message back, and the waiter notices without any other event."""
-    subscribed.publish(TOPIC, [Draft(b"a")])
-    subscribed.pull(SUBSCRIPTION, 1, 0.02)
-    await subscribed.wait_ready(SUBSCRIPTION)
-    assert [delivery.attempt for delivery in subscribed.pull(SUBSCRIPTION, 1)] == [2]

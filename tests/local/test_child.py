@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.local.child import GATE, Child, ChildCommand, ChildError, Leash
+from sluice.local.child import Child, ChildCommand, ChildError, Leash
 from sluice.testing.pace import patience_s
 
 WITHIN_S = patience_s(60.0)
@@ -71,14 +71,6 @@ def test_children_do_not_outlive_a_killed_parent(listener: socket.socket) -> Non
         parent.send_signal(signal.SIGKILL)
         assert parent.wait(WITHIN_S) == -signal.SIGKILL
         assert has_ended(connection)
-
-
-@pytest.mark.parametrize(("line", "printed"), [(b"", b""), (b"\n", b"ran\n")])
-def test_a_program_runs_only_when_it_is_let_in(line: bytes, printed: bytes) -> None:
-    """A child whose parent died before it was put on the leash never becomes its program."""
-    program = [sys.executable, "-c", "print('ran')"]
-    ended = subprocess.run([*GATE, *program], input=line, stdout=subprocess.PIPE, timeout=WITHIN_S, check=False)
-    assert ended.stdout == printed
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """local-bigquery is run with the service's tables made, for people and for tests, and never outlives them."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.cloud import bigquery
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.table_layout import LAYOUT, differences
 from sluice.local.bigquery.errors import InUseError, ProvisionError
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.process import LocalBigQuery
@@ -29,27 +26,6 @@ RECORDS, REJECTS, FLIGHTS = records_table(Record), rejects_table(), records_tabl
 def place(local_bigquery: Double) -> TableAddress:
     """Return a dataset with both tables."""
     return local_bigquery.fresh(RECORDS, REJECTS)
-
-
-@pytest.fixture
-def client(place: TableAddress) -> Iterator[bigquery.Client]:
-    """Return Google's client."""
-    access = BigQueryClients(place)
-    yield access.client()
-    access.close()
-
-
-def test_the_tables_are_as_declared(place: TableAddress, client: bigquery.Client) -> None:
-    """Google's client finds the tables, with the columns and the layout of the declaration."""
-    assert {table.table_id for table in client.list_tables(place.dataset)} == {
-        "_instances",
-        "records",
-        "records_rejected",
-    }
-    for table in (RECORDS, REJECTS):
-        made = client.get_table(place.table_id(table.name))
-        assert differences(table, made.to_api_repr()) == []
-        assert made.to_api_repr().items() >= LAYOUT.items()
 
 
 def test_a_table_that_does_not_fit_is_named(place: TableAddress) -> None:

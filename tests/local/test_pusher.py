@@ -14,8 +14,7 @@ from sluice.local.pubsub.message import Delivery, Draft, Message
 from sluice.local.pubsub.subscription import SubscriptionSettings
 from sluice.local.pusher import Pusher, push_body
 from tests.local.conftest import TOPIC
-from tests.local.endpoint import Endpoint, Push, eventually, serving
-from tests.support.process import free_port
+from tests.local.endpoint import Endpoint, Push, eventually
 
 NAME = "projects/sluice-local/subscriptions/events-push"
 DEAD = "projects/sluice-local/topics/events-dead"
@@ -114,35 +113,6 @@ async def test_no_answer_within_the_ack_deadline_is_a_nack(push_broker: Broker, 
         stalled.set()
 
 
-async def test_pushing_begins_when_the_endpoint_comes_up(push_broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
-    """Connection refused is a nack like any other: nothing is lost while the service starts."""
-    port = free_port()
-    async with pushing(push_broker, f"http://127.0.0.1:{port}/pubsub/push"):
-        publish(push_broker, 10)
-        await eventually(lambda: "connection" in caplog.text)
-        async with serving(port):
-            await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
-
-
-async def test_poison_goes_to_the_dead_letter_topic_and_the_rest_gets_through(
-    push_broker: Broker, endpoint: Endpoint
-) -> None:
-    """A message that is always nacked is dead-lettered after its attempts; the others are stored."""
-
-    async def answer(push: Push) -> int:
-        return 500 if push.envelope["message"]["data"] == "Nw==" else 204  # b"7"
-
-    endpoint.answer = answer
-    async with pushing(push_broker, endpoint.url, max_attempts=5):
-        publish(push_broker, 50)
-        await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
-    assert len(endpoint.pushes) == 49 + 5
-    assert push_broker.subscription(NAME).dead_lettered == 1
-    (dead,) = push_broker.pull(DEAD_NAME, 10)
-    assert dead.message.data == b"7"
-    assert dead.message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
-
-
 async def test_a_nack_pauses_all_messages(push_broker: Broker, endpoint: Endpoint) -> None:
     """After a nack nothing at all is pushed until the pause is over."""
 
@@ -155,20 +125,6 @@ async def test_a_nack_pauses_all_messages(push_broker: Broker, endpoint: Endpoin
         # 5 ms doubles to over 300 ms in seven pauses; a window of three is pushed between two of them.
         await eventually(lambda: pusher._flow.backoff_s >= 0.3)
         assert len(endpoint.pushes) <= 8 * 3
-
-
-async def test_what_is_in_flight_at_the_end_is_not_acknowledged(push_broker: Broker, endpoint: Endpoint) -> None:
-    """Stopping the pusher abandons its requests; their messages stay in the backlog."""
-
-    async def answer(_: Push) -> int:
-        await asyncio.Event().wait()
-        return 204
-
-    endpoint.answer = answer
-    async with pushing(push_broker, endpoint.url):
-        publish(push_broker, 2)
-        await endpoint.received(2)
-    assert push_broker.subscription(NAME).backlog == 2
 
 
 def delivery(data: bytes = b"", ordering_key: str = "", **attributes: str) -> Delivery:

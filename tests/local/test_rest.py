@@ -41,24 +41,6 @@ async def test_publish_pull_acknowledge(http: aiohttp.ClientSession, subscribed:
     assert subscribed.subscription(SUBSCRIPTION).backlog == 0
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "code", "status", "message"),
-    [
-        ("POST", f"v1/{TOPIC}:publish", {"messages": [{"data": "eA=="}]}, 404, "NOT_FOUND", "does not exist"),
-        ("POST", f"v1/{TOPIC}:publish", {"mesages": []}, 400, "INVALID_ARGUMENT", 'no field named "mesages"'),
-        ("POST", f"v1/{TOPIC}:publish", [1], 400, "INVALID_ARGUMENT", "the body is no PublishRequest"),
-        ("POST", f"v1/{SUBSCRIPTION}:seek", {}, 501, "UNIMPLEMENTED", "does not implement POST"),
-    ],
-)
-async def test_refusals_are_google_s_error_objects(  # noqa: PLR0917 - a row of the table
-    http: aiohttp.ClientSession, method: str, path: str, body: Any, code: int, status: str, message: str
-) -> None:
-    """Errors carry code, status and a text that says what was wrong."""
-    answered, answer = await call(http, method, path, body)
-    assert (answered, answer["error"]["code"], answer["error"]["status"]) == (code, code, status)
-    assert message in answer["error"]["message"]
-
-
 async def test_pushes_are_paused_and_resumed(endpoint: Endpoint) -> None:
     """Meanwhile the backlog grows, and nothing is pushed; the retention changes with the same call."""
     async with (

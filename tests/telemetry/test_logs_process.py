@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from app.auth.grants import new_key
 from sluice.testing.service import authorization, envelope
-from tests.support.process import Process, serving, start
+from tests.support.process import Process, serving
 
 SECRET = "Violet-Crumble-4711"
 
@@ -46,23 +45,3 @@ async def test_from_start_to_end_a_process_writes_lines_of_json_without_payloads
     assert [line["message"].split()[7] for line in rejections] == ["m0;", "m1;", "m2;", "m3;", "m4;"]
     assert all(line["logging.googleapis.com/labels"]["system"] == "orders" for line in lines)
     assert next(line["message"] for line in lines if line["severity"] == "INFO").startswith("listening on http://")
-
-
-_BROKEN = """
-value = "-".join(["Violet", "Crumble", "4711"])
-raise RuntimeError(f"bad value: {value!r}")
-"""
-
-
-async def test_a_declaration_that_fails_is_one_line_without_its_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The module of the record type fails in a way that nobody foresaw: its line is named, its text is not shown."""
-    (tmp_path / "broken.py").write_text(_BROKEN)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    service = await start(record="broken:Type", data_path=str(tmp_path / "x"), token_keys_url="http://127.0.0.1:1/")
-    lines = await _lines(service)
-    assert await service.process.wait() == 2
-    (line,) = lines
-    assert "cannot be imported: RuntimeError (broken.py, line 3)" in line["message"]
-    assert "stack_trace" not in line

@@ -10,7 +10,7 @@ import pytest
 from app.auth.signatures import NO_PROOFS
 from app.ingest.decode.envelope import open_push
 from sluice.ops.backfill.sources import Item, SourceError, find_objects, read_items
-from tests.ops.backfill.archive import DATA_ONLY, PUBLISHED, WITH_METADATA, archived, write_avro
+from tests.ops.backfill.archive import DATA_ONLY, PUBLISHED, archived, write_avro
 
 
 def items(path: Path) -> list[Item]:
@@ -75,22 +75,6 @@ def test_messages_without_metadata_are_records(tmp_path: Path) -> None:
         fastavro.writer(file, other, [{}])
     with pytest.raises(SourceError, match=r"b\.avro: .* the schema is my\.Order: expected com\.google\.pubsub"):
         items(tmp_path / "b.avro")
-
-
-@pytest.mark.parametrize(
-    ("field", "kind", "value", "said"),
-    [
-        ("publish_time", "long", 7, r"Expected `datetime`, got `int` - at `\$\.publish_time`"),
-        ("attributes", {"type": "map", "values": "int"}, {"a": 1}, "Expected `str`, got `int`"),
-        ("data", ["null", "bytes"], None, "Expected `bytes`, got `null`"),
-    ],
-)
-def test_an_archive_with_other_types_is_named(tmp_path: Path, field: str, kind: Any, value: Any, said: str) -> None:
-    """Under the names that Pub/Sub uses, too."""
-    fields = [each | {"type": kind} if each["name"] == field else each for each in WITH_METADATA["fields"]]
-    write_avro(tmp_path / "a.avro", [archived("1", b"{}") | {field: value}], WITH_METADATA | {"fields": fields})
-    with pytest.raises(SourceError, match=rf"a\.avro: cannot be read as avro after 0 records: {said}"):
-        items(tmp_path / "a.avro")
 
 
 @pytest.mark.parametrize("name", ["a.avro", "a.ndjson.gz"])
