@@ -41,14 +41,3 @@ def test_the_first_key_of_compose_opens_the_service(tmp_path: Path) -> None:
     assert shown[1].encode() not in before
     assert start() == ""
     assert (tmp_path / "grants.json").read_bytes() == before
-
-
-def test_only_the_proxy_is_reached_from_other_machines() -> None:
-    """It forwards to the port that the service listens on, and starts only where somebody asks for it."""
-    services = COMPOSE["services"]
-    port = load_settings(environment("full")).server.port
-    assert services["proxy"]["command"].endswith(f"--to sluice:{port}")
-    assert services["proxy"]["profiles"]
-    ports = [each for name in services.keys() - {"proxy"} for each in services[name].get("ports", [])]
-    assert ports
-    assert all(each.startswith("127.0.0.1:") for each in ports)

@@ -29,10 +29,10 @@ async def _cell(age: Freshness) -> dict[str, Any]:
     return {**msgspec.to_builtins(age), "dollars_per_month": dollars}
 
 
-async def measure() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Return the ages and the prices of each way to run the service."""
     machine = machine_before()
-    cells = [await _cell(age) for age in await ages()]
+    cells = [asyncio.run(_cell(age)) for age in ages()]
     return {"machine": machine, "rows_per_s": _RATE, "cells": cells}
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m bench.price.fresh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    found = asyncio.run(measure())
+    found = measure()
     (RESULTS / "fresh.json").write_text(json.dumps(found, indent=2) + "\n")
     write_tables()
     for cell in found["cells"]:

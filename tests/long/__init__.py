@@ -11,7 +11,6 @@
     crowd     readers and tails: the traffic whose answers nobody keeps
     fleet     the service as processes that are killed and terminated while they work
     store     a BigQuery that keeps what it takes (local-bigquery), behind a server that misbehaves (weather)
-    issuer    tokens that expire soon, signed by keys that rotate
     run       the load while the feeds are followed, and the feeds read again
     ledger    compares what was sent, answered, read and stored: a list of what is wrong, in words
     growth    samples of memory, descriptors and threads, and whether they are flat

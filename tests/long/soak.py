@@ -15,12 +15,12 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from sluice.testing import tokens
 from sluice.testing.pace import patience_s
 from tests.long.crowd import Crowd
 from tests.long.exporter import Exporter
 from tests.long.fleet import Fleet, Instance, fleet
 from tests.long.growth import trends
-from tests.long.issuer import MAX_AGE_S, RotatingIssuer
 from tests.long.load import Driver
 from tests.long.messages import make_messages
 from tests.long.result import Result
@@ -34,7 +34,7 @@ _SMALL = {"cache_max_bytes": 4_194_304, "dedupe_max_messages": 10_000}
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """How hard and how long: seconds, messages a second, seconds between samples, pauses or kills, and new keys."""
+    """How hard and how long: seconds, messages a second, seconds between samples, and pauses or kills."""
 
     seed: int
     seconds: float
@@ -42,20 +42,18 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     sample_every_s: float = 5.0
     stop_every_s: float = 150.0
     kill_every_s: float | None = None
-    rotate_every_s: float = 180.0
-    token_s: float = 60.0
 
 
 async def soak(conditions: Conditions, folder: Path) -> Result:
     """Run a service over the embedded store in `folder` for so long, and return what was seen."""
-    issuer = RotatingIssuer(every_s=conditions.rotate_every_s, lifetime_s=conditions.token_s)
     samples, stops, exporters = list[Resources](), Counter[str](), list[Exporter]()
     file = folder / "sluice.duckdb"
-    with served_keys(issuer.certs, max_age_s=MAX_AGE_S) as keys_url:
+    token = tokens.token(exp=int(time.time() + 2 * conditions.seconds) + 3_600)
+    with served_keys() as keys_url:
         settings = {"data_path": str(file), "token_keys_url": keys_url, "requests_per_minute": "0"}
         async with fleet(1, settings, _SMALL) as instances:
             instance = instances.instances[0]
-            driver = Driver(instances, seed=conditions.seed, token=issuer.token, ack_deadline_s=60.0)
+            driver = Driver(instances, seed=conditions.seed, token=lambda: token, ack_deadline_s=60.0)
             stop_at_s = time.monotonic() + conditions.seconds
             crowd = Crowd(instance, conditions.seed, stop_at_s)
             messages = make_messages(conditions.seed, round(conditions.seconds * conditions.rate) + 100, refused=False)
@@ -84,7 +82,7 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
         "messages": driver.outcomes,
         "crowd": crowd.answers,
         "exports": exporters[0].outcomes,
-        "events": stops | {"rotations": issuer.rotations},
+        "events": stops,
         "rows": {"followed": len(walk.followers[0].rows), "rejects": len(walk.followers[1].rows)},
         "samples": {"in all": len(samples)},
     }

@@ -4,13 +4,10 @@ It runs in an environment of its own, which needs Python 3.13. Many tests share 
 a dataset of its own: `double.fresh(*tables)`.
 """
 
-import os
-import select
-import subprocess
-import sys
+import asyncio
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -18,11 +15,13 @@ import msgspec
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.watermarks.marks import instances_table
-from sluice.local.bigquery.provision import provision
+from sluice.local.bigquery.install import install
+from sluice.local.bigquery.process import LocalBigQuery
+from sluice.local.bigquery.provision import provision, tables_of
+from sluice.local.child import Leash
+from sluice.local.declared import Declared
 from sluice.testing.pace import patience_s
 
-ROOT = Path(__file__).parents[2]
-READY_WITHIN_S = patience_s(100.0)
 STOP_WITHIN_S = patience_s(60.0)
 
 
@@ -47,32 +46,15 @@ class Double(msgspec.Struct, frozen=True):
 @contextmanager
 def running(folder: Path) -> Iterator[Double]:
     """Run it until the block ends; it ends by itself when this process is killed."""
-    command = [sys.executable, "-m", "tests.support.local_bigquery_process", str(folder)]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "SLUICE_"))}
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environ,
-        stdin=subprocess.PIPE,  # its end is what stops the process
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for pytest
-    ) as process:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        undo = AsyncExitStack()
+        leash = runner.run(undo.enter_async_context(Leash()))
+        double = runner.run(LocalBigQuery.start(install(lambda _: None), leash, folder))
         try:
-            assert process.stdout is not None
-            ready, _, _ = select.select([process.stdout], [], [], READY_WITHIN_S)
-            line = process.stdout.readline() if ready else b""
-            if not line:
-                process.terminate()
-                raise AssertionError(f"local-bigquery did not start: {log_of(folder)}")
-            yield Double(msgspec.json.decode(line, type=TableAddress))
+            runner.run(double.wait_until_ready())
+            provision(double.place, tables_of(Declared()))
+            yield Double(double.place)
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            status = process.wait(STOP_WITHIN_S)
-    assert status == 0, f"local-bigquery ended with status {status}: {log_of(folder)}"
-
-
-def log_of(folder: Path) -> str:
-    """Return what it wrote."""
-    log = folder / "local-bigquery.log"
-    return log.read_text() if log.exists() else "it wrote no log"
+            status = runner.run(double.child.stop(STOP_WITHIN_S))
+            runner.run(undo.aclose())
+    assert status == 0, f"local-bigquery ended with status {status}; it logged to {folder}"

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def served_keys(certs: Callable[[], Mapping[str, str]] = tokens.certs, *, max_age_s: int = 3_600) -> Iterator[str]:
-    """Serve the key set that `certs` returns at each request, by default the tests' own; the value is its URL."""
+def served_keys() -> Iterator[str]:
+    """Serve the tests' own key set; the value is its URL."""
 
     class Keys(Handler):
         def do_GET(self) -> None:
-            self.reply(msgspec.json.encode(certs()), Cache_Control=f"public, max-age={max_age_s}")
+            self.reply(msgspec.json.encode(tokens.certs()), Cache_Control="public, max-age=3600")
 
     with serving_http(Keys) as url:
         yield f"{url}/certs"

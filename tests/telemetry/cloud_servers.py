@@ -11,6 +11,7 @@ from google.cloud.trace_v2 import types as trace
 from google.protobuf.empty_pb2 import Empty
 
 from sluice.testing.pace import patience_s
+from tests.support.http_server import serving_http
 from tests.telemetry.otlp_receiver import OtlpReceiver
 from tests.telemetry.otlp_rules import Rules
 from tests.telemetry.seen_spans import Seen, seen
@@ -115,12 +116,12 @@ def serving_cloud() -> Iterator[CloudServer]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     cloud.url = f"http://127.0.0.1:{port}"
-    try:
-        yield cloud
-    finally:
-        cloud.release()
-        cloud.otlp.stop()
-        server.stop(grace=None).wait()
+    with serving_http(cloud.otlp.handler()) as cloud.otlp.url:
+        try:
+            yield cloud
+        finally:
+            cloud.release()
+            server.stop(grace=None).wait()
 
 
 def _service(name: str, **methods: tuple[Callable[..., Any], Any]) -> grpc.GenericRpcHandler:

@@ -9,23 +9,27 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.support.http_server import Handler
 from tests.telemetry.otlp_rules import RuleError, Rules
 
 PROJECT, REGION = "p", "europe-west1"
 ACCOUNT = "p.svc.id.goog"  # not the form of an address: google-auth would ask Google where its tokens are allowed
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _STATUS = {"unavailable": 503, "permission_denied": 403, "invalid_argument": 400}
 
 
 class OtlpReceiver:
-    """Serves until `stop`. `meet` is called before each export; it returns the fault that the export ends with."""
+    """What both are asked and sent: `url` is where `handler` is served.
+
+    `meet` is called before each export; it returns the fault that the export ends with.
+    """
 
     def __init__(self, meet: Callable[[], str | None], done: Callable[[], None]) -> None:
         self.rules = Rules(PROJECT)
@@ -37,35 +41,22 @@ class OtlpReceiver:
         self.has_tokens = True
         self._meet, self._done = meet, done
         self._lock = threading.Lock()
-        handler = type("_Bound", (_Handler,), {"receiver": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.address}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def environment(self, folder: Path) -> dict[str, str]:
-        """Return what makes this server the metadata server of a process, and the only source of credentials."""
-        return {
-            "GCE_METADATA_HOST": self.address,
-            "GCE_METADATA_IP": self.address,
-            "GOOGLE_CLOUD_PROJECT": PROJECT,
-            "CLOUDSDK_CONFIG": str(folder),
-        }
+        self.url = ""
 
     def lend_credentials(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         """Make this server the only source of credentials of this process and of those that it starts."""
+        address = self.url.removeprefix("http://")
         patch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-        for name, value in self.environment(folder).items():
+        for name, value in {
+            "GCE_METADATA_HOST": address,
+            "GCE_METADATA_IP": address,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "CLOUDSDK_CONFIG": str(folder),
+        }.items():
             patch.setenv(name, value)
         # What google-auth read of the environment at its import.
-        patch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", self.address)
+        patch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", address)
         patch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", False)
-
-    def stop(self) -> None:
-        """Close the port."""
-        self._server.shutdown()
-        self._server.server_close()
 
     def new_token(self) -> dict[str, Any]:
         """Return the answer of the token endpoint."""
@@ -105,48 +96,35 @@ class OtlpReceiver:
                 self._done()
         return 200, ""
 
+    def handler(self) -> type[Handler]:
+        """Return what answers as both servers."""
+        receiver = self
 
-class _Handler(BaseHTTPRequestHandler):
-    receiver: ClassVar[OtlpReceiver]
-    protocol_version = "HTTP/1.1"
+        class Google(Handler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0].removeprefix("/computeMetadata/v1/")
+                account, _, member = path.removeprefix("instance/service-accounts/").partition("/")
+                if path == "instance/region":
+                    self._tell(f"projects/1/regions/{REGION}")
+                elif member == "token" and not receiver.has_tokens:
+                    self._tell("", 503)
+                elif account not in {"default", ACCOUNT}:
+                    self._tell("", 200 if path == "/" else 404)
+                elif member == "token":
+                    self._tell(json.dumps(receiver.new_token()))
+                else:
+                    self._tell(json.dumps({"email": ACCOUNT, "scopes": [SCOPE]}))
 
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0].removeprefix("/computeMetadata/v1/")
-        if self.headers.get("Metadata-Flavor") != "Google":
-            self._answer(403, b"", "text/plain")
-        elif path == "instance/region":
-            self._answer(200, f"projects/1/regions/{REGION}".encode(), "application/text")
-        elif path.endswith("/token") and not self.receiver.has_tokens:
-            self._answer(503, b"", "text/plain")
-        elif path in {f"instance/service-accounts/{account}/token" for account in ("default", ACCOUNT)}:
-            self._answer(200, json.dumps(self.receiver.new_token()).encode(), "application/json")
-        elif path in {f"instance/service-accounts/{account}/" for account in ("default", ACCOUNT)}:
-            told = {"email": ACCOUNT, "scopes": ["https://www.googleapis.com/auth/cloud-platform"]}
-            self._answer(200, json.dumps(told).encode(), "application/json")
-        else:
-            self._answer(404 if path != "/" else 200, b"", "text/plain")
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                status, text = receiver.take(self.path, self.headers, body)
+                with suppress(BrokenPipeError):  # a client that the test has ended
+                    self.reply(text.encode(), "application/x-protobuf", status)
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        with suppress(BrokenPipeError):  # a client that the test has ended
-            self._post(body)
+            def _tell(self, text: str, status: int = 200) -> None:
+                kind = "application/json" if text.startswith("{") else "application/text"
+                self.reply(text.encode(), kind, status, Metadata_Flavor="Google")
 
-    def _post(self, body: bytes) -> None:
-        if self.path in {"/v1/traces", "/v1/metrics"}:
-            status, text = self.receiver.take(self.path, self.headers, body)
-            self._answer(status, b"" if status == 200 else text.encode(), "application/x-protobuf")
-        else:
-            self._answer(404, b"", "text/plain")
-
-    def _answer(self, status: int, body: bytes, media_type: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Metadata-Flavor", "Google")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
-        """Say nothing."""
+        return Google

@@ -1,15 +1,19 @@
 """Spans of pushes and appends, as Cloud Trace gets them from the real exporter."""
 
 import asyncio
+import io
 
 import msgspec
+from opentelemetry import trace
 
 from app.stores.sink import Stored, Uncertain
+from app.telemetry.logs import configure_logging
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import GOOD, Service, authorization, envelope, running
 from tests.ingest.scripted import turns
 from tests.ingest.sinks import scripted
 from tests.telemetry.cloud_servers import CloudServer
+from tests.telemetry.logged import MEMBER, read
 from tests.telemetry.watched_service import EXPORTING, NAMES, SUBSCRIPTION, Publisher, caller, traced
 
 pytestmark = EXPORTING
@@ -111,3 +115,17 @@ async def test_each_attempt_of_an_append_has_its_span(cloud: CloudServer) -> Non
     assert (stored.attributes["sluice.outcome"], stored.status) == ("stored", None)
     assert failed.parent_id == stored.parent_id == cloud.span("process s").span_id
     assert secret.encode() not in cloud.serialised()
+
+
+async def test_what_is_logged_for_one_message_is_in_its_trace(cloud: CloudServer, log: io.StringIO) -> None:
+    """Nothing of the next one's is, and nothing when no message is worked on."""
+    configure_logging(log, project="p")
+    senders = caller(), caller()
+    async with scripted(traced(cloud.url)) as (service, _):
+        for number, sender in enumerate(senders):
+            body = envelope(b"no json", str(number), sender.attributes)
+            answer = await service.client.post("/pubsub/push", content=body, headers=authorization())
+            assert answer.status_code == 204
+        assert not trace.get_current_span().is_recording()
+    traces = [line[f"{MEMBER}trace"] for line in read(log) if line["message"].startswith("rejected 1 of the records")]
+    assert traces == [f"projects/p/traces/{sender.trace_id}" for sender in senders]
