@@ -124,19 +124,6 @@ class Count(Originals, frozen=True, kw_only=True):
     purpose: Purpose = "page"
 
 
-class PartCounts(Selection, frozen=True, kw_only=True):
-    """The number of rows `after` a position, copies included, in each non-empty part of the range.
-
-    The rows are `bucket`, the number of a part of `width_us` counted from the start of the range, and `records`, in
-    ascending order.
-    """
-
-    purpose: ClassVar[Purpose] = "export"
-    descending: bool = False
-    after: Position | None = None
-    width_us: int
-
-
 class Statistics(Originals, frozen=True, kw_only=True):
     """Numbers of the rows by bucket, in no particular order.
 
@@ -184,5 +171,5 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...]
 
 
-Query = Rows | LookUp | Count | PartCounts | Statistics | Keys | Occurrences
+Query = Rows | LookUp | Count | Statistics | Keys | Occurrences
 ArrowQuery = Rows | Keys

@@ -116,7 +116,7 @@ class QueryRunner(Protocol):
     first_slice_us    the time range that is worth a query of its own: short where a query is cheap
     first_look_up_us  the same for a look-up by id, which may read a long range at little cost
     longest_slice_us  the longest time range that one query of a page should read, however few of its rows match
-    export_rows       how many rows one query of an export may return, so that memory stays flat; None: any number
+    materializes      whether the result of a query is a table, which is then read as a stream: an export is one query
     poll_s            how often to look for new rows
     open_ttl_s        how long the answer for a window that is still open may be cached
     learn_horizon     learns how far the tables are settled, where that takes a query; None where it takes none
@@ -131,12 +131,8 @@ class QueryRunner(Protocol):
     first_look_up_us: int
     poll_s: float
     open_ttl_s: float
+    materializes: bool
     learn_horizon: LearnHorizon | None
-
-    @property
-    def export_rows(self) -> int | None:
-        """How many rows one query of an export may return."""
-        ...
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""

@@ -15,11 +15,8 @@ class Watched:
         self.first_slice_us, self.first_look_up_us = inner.first_slice_us, inner.first_look_up_us
         self.longest_slice_us = inner.longest_slice_us
         self.poll_s, self.open_ttl_s = inner.poll_s, inner.open_ttl_s
+        self.materializes = inner.materializes
         self.learn_horizon: LearnHorizon | None = inner.learn_horizon
-
-    @property
-    def export_rows(self) -> int | None:
-        return self._inner.export_rows
 
     async def rows(self, query: Query) -> Answer:
         self.queries.append(query)

@@ -36,7 +36,7 @@ class ScriptedRunner:
 
     partition_us = first_slice_us = first_look_up_us = HOUR_US
     longest_slice_us = DAY_US
-    export_rows = None
+    materializes = True
     poll_s = open_ttl_s = 1.0
     learn_horizon: LearnHorizon | None = None
 

@@ -17,7 +17,7 @@ class ScriptedRunner:
     partition_us = first_slice_us = first_look_up_us = 3_600_000_000
     longest_slice_us = 86_400_000_000
     poll_s, open_ttl_s = 0.25, 1.0
-    export_rows: int | None = None
+    materializes = True
 
     def __init__(
         self, *rows: Row, bytes_processed: int | None = None, error: BaseException | None = None, now_us: int = 0

@@ -1,7 +1,7 @@
 """Exports: the rest of a window as one stream, `limit=all`.
 
-    plan     time ranges that one query may read (CountedRanges); the whole window if the store materializes the result
-             as a table (BigQuery)
+    plan     time ranges of a few megabytes, each counted before it is read; the whole window if the store
+             materializes the result as a table (BigQuery)
     read     the rows of each range, as Arrow, one piece ahead of the one being sent
     write    in the requested format, and send as fast as the client reads (export_body)
 
@@ -10,9 +10,8 @@ Memory stays flat for any window: one piece being read, one being written, and o
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -27,13 +26,13 @@ from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.read.feed import Budget, Feed
 from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
-from app.query.read.slices import feed_slices
+from app.query.read.slices import cut, feed_slices
 from app.query.request.parameters import MEDIA_TYPES
 from app.query.request.scan import Scan
-from app.runtime.instants import from_epoch_us
+from app.runtime.instants import SECOND_US, from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
-from app.stores.query import PartCounts, Rows
+from app.stores.query import Count, Rows
 from app.stores.source import END_OF_STREAM, QueryRunner, Row
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
@@ -137,84 +136,11 @@ def _types(schema: bytes) -> list[tuple[str, str]]:
         return [(child.name, child.format) for child in stream.get_schema().children]
 
 
-_PARTS = 1_000  # into which a time range is cut for counting, approximately
 _READS = 8  # as many reads as an export holds memory for: unread, some 50 MB of records of 40 KB (`make attack`)
-_FIRST_ROWS = 100
+_FIRST_ROWS = 100  # of one query, so that the first byte arrives soon
 _GROWTH = 4
-_RANGE_BYTES = 2_000_000  # several times as much is in memory at once: read, written, sent
-# Returns the number of rows in each non-empty part of a slice, by the part's number, in ascending order. The second
-# argument is the length of a part.
-CountParts = Callable[[TimeRange, int], Awaitable[list[tuple[int, int]]]]
+_PART_BYTES = 4_000_000  # several times as much is in memory at once: read, written, sent
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
-
-
-class CountedRange(TimeRange, frozen=True):
-    """A part of a window, and the number of rows counted in it."""
-
-    rows: int
-
-
-class CountedRanges:
-    """Cuts a window into ranges with no more rows than one query may return, in reading order.
-
-    The distribution of rows is unknown, so the rows of a slice are counted part by part, which costs next to nothing.
-    Adjacent parts are merged while they fit; a part with too many rows is counted again, in finer parts. Rows with the
-    same timestamp stay together: they were stored as one batch, which is not large.
-    """
-
-    def __init__(self, count: CountParts, remaining: TimeRange, *, descending: bool, first_us: int) -> None:
-        self._count, self._descending = count, descending
-        self._slices = feed_slices(remaining, descending=descending, first_us=first_us, longest_us=None)
-        self._counted = deque[CountedRange]()
-
-    async def next(self, max_rows: int) -> CountedRange | None:
-        """Return the next non-empty range, with at most `max_rows` unless they share a timestamp; None at the end.
-
-        Raises:
-            QueryError: the rows could not be counted.
-        """
-        merged: CountedRange | None = None
-        while (part := await self._part()) is not None:
-            if part.rows > max_rows and merged is None and part.length_us > 1:
-                await self._divide(part)
-            elif merged is None:
-                merged = part
-            elif merged.rows + part.rows <= max_rows:
-                ends = (part.from_us, merged.to_us) if self._descending else (merged.from_us, part.to_us)
-                merged = CountedRange(*ends, merged.rows + part.rows)
-            else:
-                self._counted.appendleft(part)
-                break
-        return merged
-
-    async def _part(self) -> CountedRange | None:
-        while not self._counted and (waiting := next(self._slices, None)) is not None:
-            await self._divide(waiting)
-        return self._counted.popleft() if self._counted else None
-
-    async def _divide(self, whole: TimeRange) -> None:
-        width_us = max(-(-(whole.length_us) // _PARTS), 1)
-        parts = []
-        for number, rows in await self._count(whole, width_us):
-            from_us = whole.from_us + number * width_us
-            parts.append(CountedRange(from_us, min(from_us + width_us, whole.to_us), rows))
-        self._counted.extendleft(parts if self._descending else reversed(parts))
-
-
-class ChunkSizer:
-    """Decides how many rows the next query should return: a few megabytes, and no more than allowed.
-
-    It begins with few rows, so that the first byte arrives soon, and adapts to the size of the last ones.
-    """
-
-    def __init__(self, max_rows: int) -> None:
-        self._max_rows = max_rows
-        self.rows = min(_FIRST_ROWS, max_rows)
-
-    def note(self, rows: int, size_bytes: int) -> None:
-        """Record the size of the result of a query of `rows` rows."""
-        fitting = _RANGE_BYTES * max(rows, 1) // max(size_bytes, 1)
-        self.rows = max(min(fitting, self.rows * _GROWTH, self._max_rows), 1)
 
 
 class Exports:
@@ -273,20 +199,23 @@ class Exports:
 
     async def _batches(self, scan: Scan) -> AsyncGenerator[bytes, None]:
         """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
-        remaining, max_rows = scan.remaining, self._runner.export_rows
-        if max_rows is None:
-            async with aclosing(self._runner.arrow(self._query(scan, remaining))) as whole:
-                async for piece in whole:
-                    if piece != END_OF_STREAM:
-                        yield piece
-            return
-
-        sizer, is_begun = ChunkSizer(max_rows), False
-        descending, first_us = scan.descending, self._runner.first_slice_us
-        ranges = CountedRanges(partial(self._counted, scan), remaining, descending=descending, first_us=first_us)
-        while (part := await ranges.next(sizer.rows)) is not None:
-            query, size_bytes = self._query(scan, part), 0
-            async with aclosing(self._runner.arrow(query)) as batches:
+        runner, remaining, descending = self._runner, scan.remaining, scan.descending
+        planned = iter([remaining])
+        if not runner.materializes:
+            first_us = min(runner.first_slice_us, SECOND_US)
+            longest_us = runner.longest_slice_us
+            planned = feed_slices(remaining, descending=descending, first_us=first_us, longest_us=longest_us)
+        waiting, most_rows, is_begun = deque[TimeRange](), _FIRST_ROWS, False
+        while part := waiting.popleft() if waiting else next(planned, None):
+            query = self._query(scan, part)
+            rows = None if runner.materializes else await self._count(query)
+            if rows == 0:
+                continue
+            if rows and rows > most_rows and (pieces := cut(part, descending=descending, unit_us=1)):
+                waiting.extendleft(reversed(pieces))
+                continue
+            size_bytes = 0
+            async with aclosing(runner.arrow(query)) as batches:
                 schema = await anext(batches)
                 if not is_begun:
                     yield schema
@@ -295,18 +224,21 @@ class Exports:
                     if piece != END_OF_STREAM:
                         size_bytes += len(piece)
                         yield piece
-            sizer.note(part.rows, size_bytes)
+            if rows:
+                most_rows = max(min(_PART_BYTES * rows // max(size_bytes, 1), most_rows * _GROWTH), 1)
 
-    async def _counted(self, scan: Scan, part: TimeRange, width_us: int) -> list[tuple[int, int]]:
-        query = PartCounts(
-            table=scan.table,
-            within=part,
-            conditions=scan.conditions,
-            descending=scan.descending,
-            after=scan.after,
-            width_us=width_us,
+    async def _count(self, query: Rows) -> int:
+        """Return how many rows a query would return: what is more than memory has room for is read in parts."""
+        count = Count(
+            table=query.table,
+            within=query.within,
+            conditions=query.conditions,
+            lookback_us=query.lookback_us,
+            descending=query.descending,
+            after=query.after,
+            purpose=query.purpose,
         )
-        return [(row["bucket"], row["records"]) for row in (await self._runner.rows(query)).rows]
+        return int((await self._runner.rows(count)).rows[0]["records"])
 
     def _query(self, scan: Scan, window: TimeRange) -> Rows:
         return Rows(

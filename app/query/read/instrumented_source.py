@@ -99,13 +99,9 @@ class InstrumentedSource:
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.longest_slice_us = runner.longest_slice_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
+        self.materializes = runner.materializes
         learn = runner.learn_horizon
         self.learn_horizon: LearnHorizon | None = None if learn is None else partial(self._learn, learn)
-
-    @property
-    def export_rows(self) -> int | None:
-        """How many rows one query of an export may return."""
-        return self._runner.export_rows
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""

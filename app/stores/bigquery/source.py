@@ -68,7 +68,7 @@ class BigQueryRunner:
     partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each partition that it touches
     first_slice_us = MINUTE_US  # billed with its whole hour; the rest of that hour is read with the next one
     longest_slice_us = DAY_US
-    export_rows = None  # a job's result is a table, which is read as a stream
+    materializes = True
     open_ttl_s = 1.0
 
     def __init__(

@@ -62,7 +62,7 @@ class EmbeddedStore:
     first_slice_us = 10 * SECOND_US
     longest_slice_us = 31 * DAY_US  # a month without a match takes 5 to 20 ms
     first_look_up_us = 10 * 366 * DAY_US  # all there is: the hashes of ids are read in milliseconds
-    export_rows = 50_000
+    materializes = False
     poll_s = 0.25
     open_ttl_s = 1.0  # until something is stored: see `version`
     learn_horizon: LearnHorizon | None = None

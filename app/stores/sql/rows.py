@@ -16,7 +16,6 @@ from app.stores.query import (
     LookUp,
     Occurrences,
     Originals,
-    PartCounts,
     Rows,
 )
 from app.stores.sql.conditions import where_clause
@@ -97,7 +96,7 @@ def _copies_in_range(query: Rows) -> str:
 
 
 def count_sql(query: Count, source: str) -> str:
-    """Return the query that counts the rows of `export_sql`, or of a page."""
+    """Return the query that counts the rows of `rows_sql`."""
     return f"""\
 SELECT COUNT(*) AS `records`
 FROM (
@@ -105,17 +104,6 @@ SELECT original.`ingest_time`
 {_originals(query, source)}
 ) AS original
 """  # noqa: S608 - as in rows_sql
-
-
-def part_counts_sql(query: PartCounts, source: str) -> str:
-    """Return the query that counts the rows in each non-empty part of a range, copies included."""
-    # The inner parentheses are for SQLGlot, as in sql.stats.
-    return f"""\
-SELECT DIV((UNIX_MICROS(original.`ingest_time`) - @start_micros), @width_micros) AS `bucket`, COUNT(*) AS `records`
-{_selected(query, source)}
-GROUP BY `bucket`
-ORDER BY `bucket`
-"""
 
 
 def keys_sql(query: Keys, source: str) -> str:
@@ -128,7 +116,7 @@ WHERE `ingest_time` >= @from_us
 """  # noqa: S608 - as in rows_sql
 
 
-def _selected(query: Rows | Count | PartCounts, source: str, joined: str = "") -> str:
+def _selected(query: Rows | Count, source: str, joined: str = "") -> str:
     """Return FROM and WHERE of the rows of a selection after its position, copies included."""
     after = query.after
     beyond = ""

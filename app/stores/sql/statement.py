@@ -13,7 +13,6 @@ from app.stores.query import (
     LookUp,
     Occurrences,
     Originals,
-    PartCounts,
     Position,
     Purpose,
     Query,
@@ -32,7 +31,6 @@ from app.stores.sql.rows import (
     keys_sql,
     look_up_sql,
     occurrences_sql,
-    part_counts_sql,
     rows_sql,
 )
 from app.stores.sql.stats import stats_sql
@@ -100,7 +98,7 @@ def render(query: Query | Deletion, source: str = "") -> Statement:
     return Statement(sql=text, parameters=_parameters(query), purpose=query.purpose, max_bytes=max_bytes)
 
 
-def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each query
+def _text(query: Query, source: str) -> str:
     match query:
         case Rows():
             return rows_sql(query, source)
@@ -108,8 +106,6 @@ def _text(query: Query, source: str) -> str:  # noqa: PLR0911 - one for each que
             return look_up_sql(query, source)
         case Count():
             return count_sql(query, source)
-        case PartCounts():
-            return part_counts_sql(query, source)
         case Statistics():
             return stats_sql(query, source)
         case Keys():
@@ -145,7 +141,7 @@ def _bounds(query: Selection) -> dict[str, Scalar]:
     return bounds
 
 
-def _own(query: Rows | LookUp | Count | PartCounts | Statistics) -> dict[str, Scalar]:
+def _own(query: Rows | LookUp | Count | Statistics) -> dict[str, Scalar]:
     match query:
         case Rows():
             return _place(query.after) | ({} if query.limit is None else {"row_limit": query.limit})
@@ -153,8 +149,6 @@ def _own(query: Rows | LookUp | Count | PartCounts | Statistics) -> dict[str, Sc
             return {"id": query.record_id, "row_limit": query.limit}
         case Count():
             return _place(query.after)
-        case PartCounts():
-            return _place(query.after) | {"start_micros": query.within.from_us, "width_micros": query.width_us}
         case Statistics():
             return {"first_micros": query.first_us, "bucket_micros": query.bucket_us}
         case _:

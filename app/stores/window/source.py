@@ -37,12 +37,8 @@ class Window:
         self.partition_us, self.longest_slice_us = runner.partition_us, runner.longest_slice_us
         self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
         self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
+        self.materializes = runner.materializes
         self.learn_horizon: LearnHorizon | None = runner.learn_horizon
-
-    @property
-    def export_rows(self) -> int | None:
-        """How many rows one query of an export may return."""
-        return self._runner.export_rows
 
     def horizon_us(self, table: str) -> int:
         """Return the settled horizon of `table`, on the grid."""

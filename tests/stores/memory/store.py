@@ -39,7 +39,7 @@ class MemoryStore:
     """The tables of one process: a QueryRunner and an Eraser."""
 
     first_slice_us = first_look_up_us = HOUR_US
-    partition_us, longest_slice_us, export_rows = 1, DAY_US, None
+    partition_us, longest_slice_us, materializes = 1, DAY_US, False
     poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
     learn_horizon: LearnHorizon | None = None
 
@@ -188,10 +188,6 @@ def _answer(query: q.Query, stored: list[Row]) -> Answer:
             rows = _selected(query, stored)
         case q.Count():
             rows = [{"records": len(_originals(query, stored))}]
-        case q.PartCounts():
-            stamps_us = [epoch_us(row["ingest_time"]) for row in _selected(query, stored)]
-            parts = Counter((stamp_us - query.within.from_us) // query.width_us for stamp_us in stamps_us)
-            rows = [{"bucket": part, "records": count} for part, count in sorted(parts.items())]
         case q.Statistics():
             rows = _statistics(query, _originals(query, stored))
         case q.Occurrences():

@@ -25,7 +25,6 @@ from app.stores.query import (
     LookUp,
     Metric,
     Occurrences,
-    PartCounts,
     Position,
     Query,
     Rows,
@@ -97,8 +96,6 @@ SHAPES: dict[str, Query | Deletion] = {
     "export_marked_without_look_back": _changed(_EXPORT, marks_copies=True, lookback_us=0, descending=True),
     "export_count": Count(**_ORIGINALS),
     "export_count_after": Count(**_ORIGINALS, descending=True, after=_AFTER, conditions=CONDITIONS),
-    "export_buckets": PartCounts(**_RANGE, width_us=1),
-    "export_buckets_filtered": PartCounts(**_RANGE, width_us=1, descending=True, after=_AFTER, conditions=CONDITIONS),
     "stats_count": _STATS,
     "stats_count_by": _changed(_STATS, by="source", metrics=(COUNT,)),
     "stats_delay": _changed(_STATS, metrics=_DELAYS),
@@ -162,7 +159,7 @@ def test_every_scan_of_a_table_is_bounded_in_time_and_names_its_columns(shape: s
     assert not [star for star in tree.find_all(exp.Star) if not isinstance(star.parent, exp.Count)]
     scans = [table for table in tree.find_all(exp.Table) if table.name in {RECORDS.name, REJECTS.name}]
     looks_back = shape.startswith(("records_asc", "records_desc", "rejects", "export")) and "look_back" not in shape
-    looks_back = looks_back and not isinstance(SHAPES[shape], Count | PartCounts)
+    looks_back = looks_back and not isinstance(SHAPES[shape], Count)
     assert len(scans) == 2 if looks_back else scans
     for scan in scans:
         select = scan.find_ancestor(exp.Select, exp.Delete)
@@ -184,7 +181,7 @@ def test_every_scan_of_a_table_is_bounded_in_time_and_names_its_columns(shape: s
 def test_qualify_stands_beside_a_where(shape: str) -> None:
     """Some of BigQuery's analysers refuse QUALIFY without WHERE, GROUP BY or HAVING in the same block."""
     blocks = [select for select in TREES[shape].find_all(exp.Select) if select.args.get("qualify")]
-    none = shape.startswith(("erase", "export_buckets", "keys")) or shape.endswith(("without_look_back", "up_instants"))
+    none = shape.startswith(("erase", "keys")) or shape.endswith(("without_look_back", "up_instants"))
     assert bool(blocks) is not none
     assert all(select.args.get("where") for select in blocks)
 

@@ -72,7 +72,7 @@ class BilledStore:
     """Runs pages and look-ups by id over a table of the default type; `billed` is what all of them cost, in bytes."""
 
     partition_us, first_slice_us, longest_slice_us = HOUR_US, MINUTE_US, DAY_US
-    export_rows = None
+    materializes = True
     open_ttl_s = 1.0
 
     def __init__(
