@@ -94,10 +94,11 @@ def is_match(if_none_match: str, etag: str) -> bool:
     return etag.removeprefix("W/")[1:-1] in _TAG.findall(field)
 
 
-def keeping_headers(etag: str | None, *, closed: bool) -> dict[str, str]:
+def keeping_headers(etag: str | None) -> dict[str, str]:
     """Return the caching headers of a response; a 304 carries the same ones (RFC 9110 §15.4.5).
 
-    `closed`: whether the window ended before the horizon. `etag` is None if the response has no tag.
+    `etag` is None unless the window ended before the horizon.
     """
-    headers = {"Cache-Control": CLOSED_WINDOW if closed else OPEN_WINDOW, "Vary": VARY}
-    return headers if etag is None else {"ETag": etag, **headers}
+    if etag is None:
+        return {"Cache-Control": OPEN_WINDOW, "Vary": VARY}
+    return {"ETag": etag, "Cache-Control": CLOSED_WINDOW, "Vary": VARY}

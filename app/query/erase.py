@@ -19,11 +19,10 @@ from msgspec import Meta
 from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import JSON, TEXT, Answer, Contract, Parameter, media
-from app.http.endpoint import EndpointSpec
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import ProblemError
-from app.query.answer.conditional import Ask
+from app.query.parts import StreamParts
 from app.query.request.parameters import Parameters
-from app.query.routes import StreamParts
 from app.runtime.instants import DAY_US, epoch_us
 from app.schema.columns import Column
 from app.schema.table import Table
@@ -214,12 +213,11 @@ def line_of(outcome: Erased, digest: str, caller: str) -> str:
     return f"erasure of id sha256:{digest} by {caller}: {outcome.erased} records erased, {outcome.remaining} remain"
 
 
-def _erase(parts: StreamParts) -> EraseEndpoint | None:
-    table = parts.table
-    if table.id is None:
+def _erase(stream: StreamParts) -> EraseEndpoint | None:
+    feed, eraser = stream.records.feed, stream.records.eraser
+    if feed.table.id is None:
         return None
-    erasure = Erasure(parts.feed.runner, parts.eraser, table)
-    return EraseEndpoint(erasure, table.id, parts.eraser.learns_within_s)
+    return EraseEndpoint(Erasure(feed.runner, eraser, feed.table), feed.table.id, eraser.learns_within_s)
 
 
 _BY_PATH: EndpointSpec[StreamParts, EraseEndpoint] = EndpointSpec(

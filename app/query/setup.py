@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from app.auth.read_slots import ReadSlots
@@ -10,18 +11,18 @@ from app.auth.setup import AuthService
 from app.environment import Environment
 from app.http import paths
 from app.http.endpoint import EndpointSpec, Serving, routes_of
-from app.query.answer.conditional import CachedResponder
+from app.query.answer.cache import AnswerCache, open_store
 from app.query.answer.export import Exports
 from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route, streams_route
 from app.query.answer.tail import MOST_READS, TAIL
 from app.query.erase import ERASURES
-from app.query.read.cache import Cache, open_store
+from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Feed
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.read.reads import Reads
-from app.query.routes import StreamParts
+from app.query.request.scan import queryable
 from app.query.stats import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
 from app.schema.table import Table
@@ -60,14 +61,12 @@ class QueryService:
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the query routes."""
         environment, backend = self._environment, self._backend
-        max_entry_bytes = environment.settings.query.cache_max_bytes // 8
-        responder = CachedResponder(
+        cache = AnswerCache(
             environment,
-            Cache(self.answers, environment.clock, max_entry_bytes=max_entry_bytes),
-            self.reads,
+            self.answers,
             lambda: f"{backend.name} {environment.lookback_us} {backend.eraser.generation}",
         )
-        return query_routes(environment, self._streams, self.runner, responder, backend.eraser)
+        return query_routes(self._streams, self.runner, cache, self.reads, backend.eraser)
 
     async def drain(self, grace_s: float) -> None:
         """Wait until reads are answered, at most `grace_s` seconds minus the time to cancel one.
@@ -79,37 +78,35 @@ class QueryService:
 
 
 def query_routes(
-    environment: Environment, streams: Streams, runner: QueryRunner, responder: CachedResponder, eraser: Eraser
+    streams: Streams, runner: QueryRunner, cache: AnswerCache, reads: Reads, eraser: Eraser
 ) -> list[HTTPRouteHandler]:
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
-    tail_turn = asyncio.Semaphore(MOST_READS)
-    tail_slots = ReadSlots(environment.settings.query.max_tails, environment.clock, patience_s=0, noun="tails")
-    exports = Exports(runner, environment, responder.reads)
-    reject_feed = Feed(runner, streams.rejects, environment)
+    environment, limits = cache.environment, cache.environment.settings.query
+    rejects = TableParts(
+        path=paths.REJECTS,
+        feed=Feed(runner, streams.rejects, environment),
+        subject=queryable(streams.rejects, limits.max_window_days),
+        cache=cache,
+        reads=reads,
+        exports=Exports(runner, environment, reads),
+        tail_slots=ReadSlots(limits.max_tails, environment.clock, patience_s=0, noun="tails"),
+        tail_turn=asyncio.Semaphore(MOST_READS),
+        eraser=eraser,
+    )
 
-    def parts_of(table: Table, root: str, only: tuple[Condition, ...]) -> StreamParts:
-        feed = Feed(runner, table, environment)
-        return StreamParts(
-            root=root,
-            feed=feed,
-            reject_feed=reject_feed,
-            only=only,
-            exports=exports,
-            responder=responder,
-            tail_slots=tail_slots,
-            tail_turn=tail_turn,
-            eraser=eraser,
-        )
+    def records(table: Table, path: str) -> TableParts:
+        subject = queryable(table, limits.max_window_days)
+        return msgspec.structs.replace(rejects, path=path, feed=Feed(runner, table, environment), subject=subject)
 
-    named = streams.by_name if streams.are_named else {}
-    by_name = {
-        name: parts_of(stream.table, f"{paths.STREAMS}/{name}", (_is_of(name),)) for name, stream in named.items()
-    }
-    default = parts_of(streams.default.table, "/v1", ())
-    serving = Serving(responder.reads.run, environment.settings.query)
-    routes = [problems_route(), *routes_of(ENDPOINTS, default, by_name, serving)]
-    return [*routes, streams_route(streams, environment.settings.store.retention_days)] if named else routes
+    by_name = {}
+    for name, stream in streams.by_name.items() if streams.are_named else ():
+        root, subject = f"{paths.STREAMS}/{name}", queryable(streams.rejects, limits.max_window_days, _is_of(name))
+        own = msgspec.structs.replace(rejects, path=f"{root}/rejects", subject=subject)
+        by_name[name] = StreamParts(records(stream.table, f"{root}/records"), own)
+    default = StreamParts(records(streams.default.table, paths.RECORDS), rejects)
+    routes = [problems_route(), *routes_of(ENDPOINTS, default, by_name, Serving(reads.run, limits))]
+    return [*routes, streams_route(streams, environment.settings.store.retention_days)] if by_name else routes
 
 
-def _is_of(stream: str) -> Condition:
-    return Condition("stream", (), "eq", Kind.STRING, (stream,))
+def _is_of(stream: str) -> tuple[Condition, ...]:
+    return (Condition("stream", (), "eq", Kind.STRING, (stream,)),)

@@ -1,37 +1,176 @@
 """The routes `/v1/records/stats` and `/v1/rejects/stats`: numbers of rows by time bucket and group, as columns.
 
-The rows that are read are the non-empty buckets; the others are filled in here.
+Settled buckets are read once, and the rest of a window with each request. A bucket that ends before the horizon does
+not change. So a dashboard, which asks the same question about the time up to now every few seconds, pays for the newest
+buckets only; the window (app.stores.window) often has those, too. The rows that are read are the non-empty buckets; the
+others are filled in here.
 """
 
 import asyncio
 import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from cachetools import TLRUCache
 from litestar import Response
 from msgspec import Meta
 
 from app.http.contract import JSON, OF_ALL, Answer, Contract, media
-from app.http.endpoint import EndpointSpec
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.reading import weak_etag
-from app.query.answer.conditional import REVISION, Ask, CachedResponder, CacheKey, Timing, as_key
-from app.query.answer.contract import NOT_MODIFIED, READ_PROBLEMS, Instant, Window, headers_of, served_window
-from app.query.read.buckets import ROWS_AT_ONCE, BucketReader
-from app.query.read.cache import CLOSED_TTL_S, CachedAnswer
+from app.query.answer.cache import CLOSED_TTL_S, CachedAnswer, CacheKey, digest_of
+from app.query.answer.contract import NOT_MODIFIED, READ_PROBLEMS, Cost, Instant, Window, headers_of, served_window
+from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Feed
-from app.query.request.scan import queryable
 from app.query.request.stats import MAX_GROUPS, StatsRequest, length_text, parse_stats_request, stats_parameters
-from app.query.routes import StreamParts
+from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import SECOND_US, to_text
+from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import schema_version
 from app.schema.values import plain_decimal
-from app.stores.query import Condition
+from app.stores.query import Statistics
+from app.stores.source import Answer as StoreAnswer
+from app.stores.source import Row
 
 _LONGEST_TTL_S = 60.0
 _COUNTS = ("count", "count_distinct")
 _encoder = msgspec.json.Encoder()
+
+
+ROWS_AT_ONCE = 1_000
+"""More are assembled and encoded in a thread: 50,000 would hold the loop for a fifth of a second."""
+MOST_ROWS = 8_000
+"""How many rows are kept of a table, of about 600 bytes each: more than the 6,000 of 120 buckets of 50 groups."""
+
+
+class _Kept(NamedTuple):
+    """The rows of the whole buckets of a range; `bucket` is a bucket's number since 1970.
+
+    Without `has_all_groups` there are none: which groups are the largest depends on the window. `due_us` (the clock's
+    `elapsed_us`) is when they are forgotten, as answers about closed windows are.
+    """
+
+    within: TimeRange
+    rows: Sequence[Row]
+    has_all_groups: bool
+    due_us: int
+
+
+class BucketReader:
+    """Reads the statistics of one table, and keeps the settled buckets of the latest questions.
+
+    `generation` changes with every erasure: what was kept before may count an erased record.
+    """
+
+    def __init__(self, feed: Feed, generation: Callable[[], str]) -> None:
+        self._feed, self._generation = feed, generation
+        self._elapsed_us = feed.environment.clock.elapsed_us
+        self._kept: TLRUCache[str, _Kept] = TLRUCache(
+            MOST_ROWS,
+            ttu=lambda _question, kept, _now_us: kept.due_us,
+            timer=self._elapsed_us,
+            getsizeof=lambda kept: 1 + len(kept.rows),
+        )
+
+    async def rows(self, request: StatsRequest) -> tuple[list[Row], int | None]:
+        """Return the rows of a request, as those of Statistics, and the bytes that the store read, if it reports them.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        window = request.window
+        if request.is_fixed and not request.is_open:  # the response cache has those
+            answer = await self._ask(request, window)
+            return answer.rows, answer.bytes_processed
+        whole, length_us = request.whole_buckets, request.buckets.length_us
+        asked = self._generation(), request.conditions, request.by, request.metrics, length_us
+        question = digest_of(repr(asked))  # a filter may be long
+        kept = self._kept.get(question)
+        due_us = self._elapsed_us() + round(CLOSED_TTL_S * MICROSECONDS) if kept is None else kept.due_us
+        reused = _NOTHING if kept is None or not kept.has_all_groups else _common(kept.within, whole)
+        answers = [await self._ask(request, part) for part in _without(window, reused)]
+        used = answers
+        if reused.length_us and not all(map(_has_all_groups, answers)):  # now there are too many
+            reused, used = _NOTHING, [await self._ask(request, window)]
+            answers = [*answers, *used]
+        has_all_groups = all(map(_has_all_groups, used))
+        new = [row for answer in used for row in answer.rows]
+        again = [] if kept is None else [row for row in kept.rows if row["bucket"] * length_us in reused]
+        work = partial(_assembled, request, new, again, whole, is_placed=request.by is None or not has_all_groups)
+        rows, settled = work() if len(new) + len(again) <= ROWS_AT_ONCE else await asyncio.to_thread(work)
+        self._keep(question, _Kept(whole, settled if has_all_groups else (), has_all_groups, due_us))
+        billed = [answer.bytes_processed for answer in answers if answer.bytes_processed is not None]
+        return rows, sum(billed) if billed else None
+
+    def _keep(self, question: str, kept: _Kept) -> None:
+        self._kept.pop(question, None)
+        with suppress(ValueError):  # it is too much
+            self._kept[question] = kept
+
+    async def _ask(self, request: StatsRequest, part: TimeRange) -> StoreAnswer:
+        return await self._feed.runner.rows(
+            Statistics(
+                table=self._feed.table.name,
+                within=part,
+                lookback_us=self._feed.environment.lookback_us,
+                conditions=request.conditions,
+                by=request.by.path if request.by else None,
+                metrics=request.metrics,
+                first_us=request.buckets.first_us,
+                bucket_us=request.buckets.length_us,
+                max_groups=MAX_GROUPS,
+            )
+        )
+
+
+_NOTHING = TimeRange(0, 0)
+
+
+def _common(one: TimeRange, other: TimeRange) -> TimeRange:
+    from_us = max(one.from_us, other.from_us)
+    return TimeRange(from_us, max(from_us, min(one.to_us, other.to_us)))
+
+
+def _without(window: TimeRange, reused: TimeRange) -> list[TimeRange]:
+    """Return what is left of a window, which is whole if nothing is reused."""
+    if not reused.length_us:
+        return [window]
+    ends = (TimeRange(window.from_us, reused.from_us), TimeRange(reused.to_us, window.to_us))
+    return [part for part in ends if part.length_us]
+
+
+def _assembled(
+    request: StatsRequest, new: Sequence[Row], again: Sequence[Row], whole: TimeRange, *, is_placed: bool
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows of a request, with places unless those of `new` have theirs; and those in `whole`, to keep."""
+    length_us, first = request.buckets.length_us, request.buckets.first_us // request.buckets.length_us
+    settled = [row | {"bucket": first + row["bucket"]} for row in new] + [*again]
+    rows = [*new, *(row | {"bucket": row["bucket"] - first} for row in again)]
+    return rows if is_placed else _placed(rows), [row for row in settled if row["bucket"] * length_us in whole]
+
+
+def _has_all_groups(answer: StoreAnswer) -> bool:
+    return not answer.rows or answer.rows[0].get("group_count", 0) <= MAX_GROUPS
+
+
+def _placed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the largest groups of several queries, in their places: as one query would return them."""
+    sizes = Counter[Any]()
+    for row in rows:
+        sizes[row["group_key"]] += row["records"]
+    largest = sorted(sizes, key=lambda key: (-sizes[key], key is not None, key))
+    places = {key: place for place, key in enumerate(largest[:MAX_GROUPS], start=1)}
+    return [
+        row | {"place": places[row["group_key"]], "group_count": len(sizes)}
+        for row in rows
+        if row["group_key"] in places
+    ]
 
 
 class Series(msgspec.Struct):
@@ -161,13 +300,12 @@ def _served(value: Any) -> Any:
 
 
 class StatsEndpoint:
-    """Returns statistics of one table, of the rows that meet the conditions `only`."""
+    """Returns statistics of one table."""
 
-    def __init__(self, path: str, feed: Feed, responder: CachedResponder, only: tuple[Condition, ...] = ()) -> None:
-        self.path, self.responder, self._feed = path, responder, feed
-        self.subject = queryable(feed.table, feed.environment.settings.query.max_window_days, only)
-        self._version = schema_version(feed.table)
-        self._reader = BucketReader(feed, responder.cache_namespace)
+    def __init__(self, parts: TableParts) -> None:
+        self._parts, self._feed, self.subject = parts, parts.feed, parts.subject
+        self._version = schema_version(self._feed.table)
+        self._reader = BucketReader(self._feed, parts.cache.namespace)
 
     async def statistics(self, request: Ask) -> Response[bytes]:
         """Return the statistics that `request` asks for.
@@ -176,21 +314,20 @@ class StatsEndpoint:
             ProblemError: a parameter is not valid.
             QueryError: the store gave no answer.
         """
-        timing = Timing(self.responder.clock)
+        cost = Cost(self._feed.environment.clock)
         query = request.scope["query_string"].decode("latin-1")
         asked = self._parsed(request, query)
 
         async def make() -> CachedAnswer:
-            with timing.stage("store"):
-                newest = asked
-                if asked.is_open:  # only now, as it may take a query
-                    await self._feed.learn_horizon()
-                    newest = self._parsed(request, query)
-                body, size_bytes = await statistics(self._reader, newest)
-            timing.add_bytes(size_bytes)
+            newest = asked
+            if asked.is_open:  # only now, as it may take a query
+                await self._feed.learn_horizon()
+                newest = self._parsed(request, query)
+            body, size_bytes = await statistics(self._reader, newest)
+            cost.add_bytes(size_bytes)
             return CachedAnswer("json", {}, body)
 
-        return await self.responder.response(request, self._cache_key(asked, query), timing, make)
+        return await self._parts.cache.response(request, self._cache_key(asked, query), cost, make)
 
     def _parsed(self, request: Ask, query: str) -> StatsRequest:
         asked = parse_stats_request(query, self.subject, self._feed.now())
@@ -198,16 +335,14 @@ class StatsEndpoint:
         return msgspec.structs.replace(asked, conditions=conditions)
 
     def _cache_key(self, asked: StatsRequest, query: str) -> CacheKey:
-        decided_by = (self.responder.cache_namespace(), self.path, self._version)
+        parts = (self._parts.path + "/stats", self._version, repr(asked.conditions), query)
         if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
-            etag = weak_etag(REVISION, *decided_by, repr(asked))
-            return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
+            return CacheKey(parts=parts, ttl_s=CLOSED_TTL_S, tag=weak_etag)
         version, ttl_s = self._feed.version(), self._feed.runner.open_ttl_s
         if version is None:  # each look at the open bucket is billed: one for each bucket, as a plot shows no more
             ttl_s = max(ttl_s, min(asked.buckets.length_us / SECOND_US, _LONGEST_TTL_S))
-        key = as_key(*decided_by, repr(asked.conditions), query, repr(version))
-        return CacheKey(key=key, etag=None, ttl_s=ttl_s)
+        return CacheKey(parts=(*parts, repr(version)), ttl_s=ttl_s)
 
 
 def stats_contract(endpoint: StatsEndpoint) -> Contract:
@@ -221,7 +356,7 @@ def stats_contract(endpoint: StatsEndpoint) -> Contract:
 
 RECORD_STATS: EndpointSpec[StreamParts, StatsEndpoint] = EndpointSpec(
     path="/records/stats",
-    make=lambda parts: StatsEndpoint(f"{parts.root}/records/stats", parts.feed, parts.responder),
+    make=lambda stream: StatsEndpoint(stream.records),
     respond=StatsEndpoint.statistics,
     contract=stats_contract,
     scope="read",
@@ -234,7 +369,7 @@ RECORD_STATS: EndpointSpec[StreamParts, StatsEndpoint] = EndpointSpec(
 REJECT_STATS = msgspec.structs.replace(
     RECORD_STATS,
     path="/rejects/stats",
-    make=lambda parts: StatsEndpoint(f"{parts.root}/rejects/stats", parts.reject_feed, parts.responder, parts.only),
+    make=lambda stream: StatsEndpoint(stream.rejects),
     scope="rejects",
     name="readRejectStats",
     summary="Read statistics of rejected records",

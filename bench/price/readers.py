@@ -9,11 +9,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from app.auth.grants import LOCAL_PRINCIPAL
-from app.query.answer.conditional import CachedResponder
-from app.query.read.cache import Cache, open_store
+from app.query.answer.cache import AnswerCache, open_store
 from app.query.read.feed import Budget, Feed
 from app.query.read.page import Page
-from app.query.read.reads import Reads
 from app.query.request.scan import parse_scan, queryable
 from app.query.stats import StatsEndpoint
 from app.record import Record
@@ -86,8 +84,6 @@ class Stage:
             self.store, self.database, self.clock, lookback_us=self.lookback_us, erasures=lambda: 0, reads=Counter()
         )
         self.feed = Feed(Window(self.store, self.database, self.loader), RECORDS, environment_of(self.clock, settings))
-        cache = Cache(open_store(limits, self.clock), self.clock, max_entry_bytes=limits.cache_max_bytes)
-        self.responder = CachedResponder(self.feed.environment, cache, Reads(self.clock), lambda: "")
         self.read = 0
 
     async def page(self, **asked: object) -> Page:
@@ -169,7 +165,10 @@ async def dashboard(way: Way, rows_per_s: int) -> Price:
 async def statistics(way: Way, rows_per_s: int) -> Price:
     """Return what one pays who looks at counts of the last hour every five seconds, half a minute a bucket."""
     stage = Stage(way, rows_per_s)
-    endpoint = StatsEndpoint("/v1/records/stats", stage.feed, stage.responder)
+    feed = stage.feed
+    cache = AnswerCache(feed.environment, open_store(feed.environment.settings.query, stage.clock), lambda: "")
+    parts: Any = SimpleNamespace(path="/v1/records", feed=feed, subject=_SUBJECT, cache=cache)
+    endpoint = StatsEndpoint(parts)
     request: Any = SimpleNamespace(method="GET", headers={}, scope={"query_string": b"", "state": {}})
     request.state = SimpleNamespace(principal=LOCAL_PRINCIPAL)
     for look in range(1 + 12 * 5):

@@ -91,8 +91,7 @@ def show(found: dict[str, Any]) -> None:
     """Print what was found."""
     for name, one in found.get("pages", {}).items():
         bare = found["page_ceilings"][name]
-        store = f"  store {one['store_p50_ms']:6.1f}" if "store_p50_ms" in one else " " * 14
-        print(f"{name:52} p50 {one['p50_ms']:7.2f}  p95 {one['p95_ms']:7.2f} ms{store}  bare p50 {bare['p50_ms']:.2f}")
+        print(f"{name:52} p50 {one['p50_ms']:7.2f}  p95 {one['p95_ms']:7.2f} ms  bare p50 {bare['p50_ms']:.2f}")
     if "page_scan" in found:
         print(f"ceiling: 100 rows of a known time, in the store alone: p50 {found['page_scan']['p50_ms']:.2f} ms")
     for form, sizes in found.get("exports", {}).items():

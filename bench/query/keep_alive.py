@@ -19,12 +19,6 @@ class Got(msgspec.Struct, frozen=True):
     body: bytes
     took_ms: float
 
-    @property
-    def stages_ms(self) -> dict[str, float]:
-        """What the service says of where the time went."""
-        parts = [part.strip().partition(";dur=") for part in self.headers.get("server-timing", "").split(",")]
-        return {name: float(ms) for name, _, ms in parts if ms}
-
 
 class KeepAlive:
     """A connection to a process."""

@@ -1,4 +1,4 @@
-"""Pages and their like over one keep-alive connection: how long each takes, and how much of it is the store."""
+"""Pages and their like over one keep-alive connection: how long each takes."""
 
 import random
 import statistics
@@ -121,19 +121,12 @@ def _revalidated(client: KeepAlive, target: str, count: int) -> dict[str, Any]:
     etag = client.get(target).headers["etag"]
     got = [client.get(target, if_none_match=etag) for _ in range(count)]
     for answer in got:
-        if (
-            answer.status != 304
-            or "store" in answer.stages_ms
-            or "desc=revalidated" not in answer.headers["server-timing"]
-        ):
+        if answer.status != 304 or "desc=revalidated" not in answer.headers["server-timing"]:
             raise SystemExit(f"an ETag was answered {answer.status}: {answer.headers}")
     return _summary(got[_WARM:])
 
 
 def _summary(got: list[Got]) -> dict[str, Any]:
     found = percentiles([answer.took_ms for answer in got])
-    stores_ms = [answer.stages_ms["store"] for answer in got if "store" in answer.stages_ms]
-    if stores_ms:
-        found["store_p50_ms"] = statistics.median(stores_ms)
     found["body_bytes"] = round(statistics.median(len(answer.body) for answer in got))
     return found

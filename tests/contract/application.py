@@ -1,6 +1,6 @@
 """An application of query routes alone, in which a caller is whom it says it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,8 +10,7 @@ from litestar.handlers import BaseRouteHandler
 
 from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.answer.conditional import CachedResponder
-from app.query.read.cache import Cache, open_store
+from app.query.answer.cache import AnswerCache, open_store
 from app.query.read.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
@@ -25,14 +24,12 @@ from tests.contract.stores import RECORDS
 from tests.support.unwatched import environment_of
 
 
-def cache_of(clock: Clock) -> Cache:
+def cache_of(
+    clock: Clock, namespace: Callable[[], str] = lambda: "test", settings: Settings | None = None
+) -> AnswerCache:
     """Return a cache that has nothing in it."""
-    settings = Settings()
-    return Cache(
-        open_store(settings.query, clock),
-        clock,
-        max_entry_bytes=settings.query.cache_max_bytes // 8,
-    )
+    environment = environment_of(clock, settings or Settings())
+    return AnswerCache(environment, open_store(environment.settings.query, clock), namespace)
 
 
 def application(routes: Sequence[Any], principals: Mapping[str, Principal] | None = None) -> Litestar:
@@ -62,9 +59,9 @@ def query_application(
     runner: QueryRunner, clock: Clock, settings: Settings, *, records: Table = RECORDS, eraser: Eraser | None = None
 ) -> QueryApplication:
     """Return the way out over `runner`, with a cache of its own; with an `eraser`, records can be erased, too."""
-    reads, environment, erases = Reads(clock), environment_of(clock, settings), eraser or NoEraser()
-    responder = CachedResponder(environment, cache_of(clock), reads, lambda: f"test {erases.generation}")
-    return QueryApplication(query_routes(environment, of_table(records), runner, responder, erases), reads)
+    reads, erases = Reads(clock), eraser or NoEraser()
+    cache = cache_of(clock, lambda: f"test {erases.generation}", settings)
+    return QueryApplication(query_routes(of_table(records), runner, cache, reads, erases), reads)
 
 
 class NoEraser:

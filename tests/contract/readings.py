@@ -10,19 +10,15 @@ import msgspec
 from msgspec import Meta
 
 from app.auth.grants import ALL_SCOPES, Principal
-from app.query.answer.conditional import CachedResponder
-from app.query.read.buckets import BucketReader
 from app.query.read.feed import Feed
-from app.query.read.reads import Reads
 from app.query.request.filters import parse_filters
 from app.query.request.scan import Now, queryable
 from app.query.request.stats import parse_stats_request
-from app.query.setup import query_routes
-from app.query.stats import statistics
+from app.query.stats import BucketReader, statistics
 from app.runtime.instants import SECOND_US, from_epoch_us
 from app.schema.table import records_table
-from app.streams import of_table
-from tests.contract.application import NoEraser, application, cache_of
+from app.settings.load import Settings
+from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import Engine, Store
 from tests.encoding import encoded
@@ -80,10 +76,8 @@ class Readings:
 
     def _application(self) -> Any:
         self._principals: dict[str, Principal] = {}
-        runner, environment = self.store.runner, environment_of(self.clock)
-        responder = CachedResponder(environment, cache_of(self.clock), Reads(self.clock), lambda: "test")
-        routes = query_routes(environment, of_table(READINGS), runner, responder, NoEraser())
-        return application(routes, self._principals)
+        made = query_application(self.store.runner, self.clock, Settings(), records=READINGS)
+        return application(made.routes, self._principals)
 
     def now(self) -> Now:
         """Return when a request is answered that comes now."""

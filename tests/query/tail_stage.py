@@ -156,9 +156,9 @@ class Stage:
         feed: Any = self.sheet
         self.max_s, self.generation = settings.get("tail_max_s", 240.0), 0
         self.sheet.environment = environment_of(self.clock, Settings().replace(**settings))
-        self.cache, turn = cache_of(self.clock), asyncio.Semaphore(MOST_READS)
+        self.cache = cache_of(self.clock, lambda: str(self.generation))
         self.stopping = asyncio.Event()
-        self.batches = TailBatches(feed, self.cache, lambda: str(self.generation), turn)
+        self.batches = TailBatches(feed, self.cache, asyncio.Semaphore(MOST_READS))
 
     def listen(self, start: Position = BEGIN) -> Listener:
         """Return a new client that reads from `start` on."""

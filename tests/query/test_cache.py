@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.query.read.cache import PAUSE_S, Cache, CachedAnswer, _Entry, digest_of
+from app.query.answer.cache import PAUSE_S, AnswerCache, BoundedMemoryStore, CachedAnswer, digest_of
+from app.settings.load import Settings
 from sluice.testing.clock import FakeClock
+from tests.support.unwatched import environment_of
 
 ANSWER = CachedAnswer("json", {"Sluice-Count": "1", "Sluice-Resume-Cursor": "é"}, b"\x00{}")
 
@@ -21,10 +23,10 @@ class Store:
         self.failure: Exception | None = None
         self.values: dict[str, bytes] = {}
 
-    async def set(self, key: str, value: bytes, expires_in: int) -> None:
-        self.asked.append(("set", key, expires_in))
+    async def set(self, key: str, value: bytes, ttl_s: float) -> None:
+        self.asked.append(("set", key, ttl_s))
         self._trouble()
-        self.values[key] = value  # for ever: an entry's own expiry is what counts
+        self.values[key] = value
 
     async def get(self, key: str) -> bytes | None:
         self.asked.append(("get", key))
@@ -44,7 +46,8 @@ class Rig:
 
     def __init__(self) -> None:
         self.clock, self.store, self.made = FakeClock(), Store(), 0
-        self.cache = Cache(self.store, self.clock, max_entry_bytes=1_000)
+        self.environment = environment_of(self.clock, Settings().replace(cache_max_bytes=8_000))
+        self.cache = AnswerCache(self.environment, self.store, lambda: "")
 
     async def make(self, answer: CachedAnswer = ANSWER) -> CachedAnswer:
         self.made += 1
@@ -52,7 +55,7 @@ class Rig:
 
     async def state(self, key: str = "key", ttl_s: float = 1.0) -> str:
         """Ask for the answer and return where it came from."""
-        answer, state = await self.cache.shared(key, ttl_s, self.make)
+        answer, state = await self.cache.shared((key,), ttl_s, self.make)
         assert answer == ANSWER
         return state
 
@@ -65,7 +68,8 @@ def rig() -> Rig:
 
 @pytest.mark.parametrize("ttl_s", [0.3, 1.0, 1.5, 86_400.0])
 async def test_an_answer_is_kept_for_its_time(rig: Rig, ttl_s: float) -> None:
-    """To the fraction of a second, whatever the store makes of it."""
+    """To the fraction of a second."""
+    rig.cache = AnswerCache(rig.environment, BoundedMemoryStore(8_000, rig.clock), lambda: "")
     assert await rig.state(ttl_s=ttl_s) == "miss"
     await rig.clock.advance(ttl_s - 0.01)
     assert await rig.state(ttl_s=ttl_s) == "hit"
@@ -76,12 +80,11 @@ async def test_an_answer_is_kept_for_its_time(rig: Rig, ttl_s: float) -> None:
 
 async def test_a_large_answer_is_not_kept(rig: Rig) -> None:
     """The limit is on the entry as it is kept, exactly."""
-    entry = _Entry(rig.clock.now_us(), CachedAnswer("csv", {}, b"." * 500))
-    room = 1_000 - len(msgspec.msgpack.encode(entry))
+    room = 1_000 - len(msgspec.msgpack.encode(CachedAnswer("csv", {}, b"." * 500)))
     for size, state in ((500 + room + 1, "miss"), (500 + room, "hit")):
         make = partial(rig.make, answer := CachedAnswer("csv", {}, b"." * size))
-        assert await rig.cache.shared("key", 1.0, make) == (answer, "miss")
-        assert await rig.cache.shared("key", 1.0, make) == (answer, state)
+        assert await rig.cache.shared(("key",), 1.0, make) == (answer, "miss")
+        assert await rig.cache.shared(("key",), 1.0, make) == (answer, state)
 
 
 SPOILT: dict[str, Callable[[bytes], bytes]] = {
@@ -98,7 +101,7 @@ SPOILT: dict[str, Callable[[bytes], bytes]] = {
 async def test_an_entry_that_is_not_right_is_ignored(rig: Rig, change: Callable[[bytes], bytes]) -> None:
     """And replaced; the store goes on being used."""
     await rig.state()
-    digest = digest_of("key")
+    digest = digest_of("", "key")
     raw = await rig.store.get(digest)
     assert raw is not None
     assert change(raw) != raw

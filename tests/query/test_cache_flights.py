@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from app.http.problems import ProblemError
-from app.query.read.cache import BoundedMemoryStore, Cache, CachedAnswer, CacheState
+from app.query.answer.cache import AnswerCache, CachedAnswer, CacheState
 from sluice.testing.clock import FakeClock
+from tests.contract.application import cache_of
 from tests.ingest.scripted import turns
 
 ANSWER = CachedAnswer("json", {"Sluice-Count": "1"}, b"{}")
@@ -52,20 +53,19 @@ def complaints() -> Iterator[None]:
 
 
 @pytest.fixture
-def cache() -> Cache:
+def cache() -> AnswerCache:
     """Return a cache of its own for each test."""
-    clock = FakeClock()
-    return Cache(BoundedMemoryStore(1_000_000, clock), clock, max_entry_bytes=100_000)
+    return cache_of(FakeClock())
 
 
-async def asked(cache: Cache, maker: Maker, count: int, ttl_s: float = 1.0) -> list[asyncio.Task[Result]]:
+async def asked(cache: AnswerCache, maker: Maker, count: int, ttl_s: float = 1.0) -> list[asyncio.Task[Result]]:
     """Ask for the same answer `count` times at once."""
-    tasks = [asyncio.create_task(cache.shared("key", ttl_s, maker)) for _ in range(count)]
+    tasks = [asyncio.create_task(cache.shared(("key",), ttl_s, maker)) for _ in range(count)]
     await turns()
     return tasks
 
 
-async def test_when_all_have_hung_up_the_query_is_given_up(cache: Cache) -> None:
+async def test_when_all_have_hung_up_the_query_is_given_up(cache: AnswerCache) -> None:
     """The last one's request ends when the store has let go, and nothing is left behind."""
     maker = Maker()
     maker.let_go.clear()
@@ -81,10 +81,10 @@ async def test_when_all_have_hung_up_the_query_is_given_up(cache: Cache) -> None
     assert (maker.calls, maker.cancelled) == (1, 1)
     assert not cache._flights
     maker.go.set()
-    assert await cache.shared("key", 1.0, maker) == (ANSWER, "miss")
+    assert await cache.shared(("key",), 1.0, maker) == (ANSWER, "miss")
 
 
-async def test_an_abandoned_answer_is_not_joined(cache: Cache) -> None:
+async def test_an_abandoned_answer_is_not_joined(cache: AnswerCache) -> None:
     """A request that comes while the query is being given up makes its own, and keeps it."""
     abandoned, maker = Maker(), Maker()
     abandoned.let_go.clear()
@@ -101,10 +101,10 @@ async def test_an_abandoned_answer_is_not_joined(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("steps", range(6))
-async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(cache: Cache, steps: int) -> None:
+async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(cache: AnswerCache, steps: int) -> None:
     """However many turns of the loop it had."""
     maker = Maker()
-    task = asyncio.create_task(cache.shared("key", 1.0, maker))
+    task = asyncio.create_task(cache.shared(("key",), 1.0, maker))
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
@@ -114,7 +114,7 @@ async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(cache: 
     assert maker.cancelled == maker.calls
 
 
-async def test_a_failure_is_everybodys_and_is_not_kept(cache: Cache) -> None:
+async def test_a_failure_is_everybodys_and_is_not_kept(cache: AnswerCache) -> None:
     """The next request makes its own answer."""
     failure = ProblemError("store_busy", "later", members={"retry_after_s": 5}, headers={"Retry-After": "5"})
     maker = Maker(failure)
@@ -123,10 +123,10 @@ async def test_a_failure_is_everybodys_and_is_not_kept(cache: Cache) -> None:
     assert await asyncio.gather(*tasks, return_exceptions=True) == [failure] * 10
     assert (maker.calls, len(cache._flights)) == (1, 0)
     maker.failure = None
-    assert await cache.shared("key", 1.0, maker) == (ANSWER, "miss")
+    assert await cache.shared(("key",), 1.0, maker) == (ANSWER, "miss")
 
 
-async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: Cache) -> None:
+async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: AnswerCache) -> None:
     """It is neither raised nor complained about."""
 
     async def fail_when_cancelled() -> CachedAnswer:
@@ -135,7 +135,7 @@ async def test_a_failure_after_all_have_hung_up_is_nobodys(cache: Cache) -> None
         finally:
             raise ZeroDivisionError
 
-    task = asyncio.create_task(cache.shared("key", 1.0, fail_when_cancelled))
+    task = asyncio.create_task(cache.shared(("key",), 1.0, fail_when_cancelled))
     await turns()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.query.read.cache import ENTRY_BYTES, KEY_BYTES, BoundedMemoryStore
+from app.query.answer.cache import ENTRY_BYTES, KEY_BYTES, BoundedMemoryStore
 from sluice.testing.clock import FakeClock
 
 _LEAST = ENTRY_BYTES + KEY_BYTES  # what an entry counts, besides its value

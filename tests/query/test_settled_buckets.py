@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.query.read.buckets import MOST_ROWS, BucketReader
 from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
 from app.query.request.stats import parse_stats_request
-from app.query.stats import statistics
+from app.query.stats import MOST_ROWS, BucketReader, statistics
 from app.runtime.instants import MINUTE_US, SECOND_US
 from app.settings.load import Settings
 from app.stores.query import Deletion, Statistics

@@ -38,7 +38,6 @@ async def test_a_read_is_a_span_and_its_query_another(cloud: CloudServer, monkey
         "db.system.name": "duckdb",
         "db.operation.name": "SELECT",
         "sluice.query.purpose": "page",
-        "sluice.cache": "miss",
         "sluice.outcome": "ok",
         "db.response.returned_rows": 0,
         "sluice.query.bytes_processed": 12_345,

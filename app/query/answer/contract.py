@@ -1,4 +1,4 @@
-"""What the contracts of the query endpoints share: headers, the schema of a row, answers that are no JSON."""
+"""What the answers of the query endpoints share: headers, what they cost, problems, the schema of a row."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,11 +7,15 @@ import msgspec
 from msgspec import Meta
 
 from app.http.contract import INSTANT, TEXT, Answer, Named
+from app.http.reading import VARY
+from app.runtime.clock import Clock
 from app.runtime.instants import to_text
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import REJECTS, Table
 
+FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
+"""The headers of a response that no cache may keep."""
 Instant = Annotated[str, Meta(extra_json_schema=INSTANT)]
 _SCHEMAS: dict[Kind, Mapping[str, Any]] = {
     Kind.BOOL: {"type": "boolean"},
@@ -39,7 +43,7 @@ HEADERS: dict[str, str] = {
         "`hit`, `miss`, `joined` (shares the response to an equal request), `bypass`, or `revalidated` (a 304)."
     ),
     "Sluice-Bytes-Processed": "The bytes that the query read, if the store reports them.",
-    "Server-Timing": "The time spent in each step.",
+    "Server-Timing": "The use of the cache, and the time that the response took.",
 }
 READ_PROBLEMS = {
     400: "A parameter or the cursor is not valid; `errors` names each parameter.",
@@ -49,6 +53,30 @@ READ_PROBLEMS = {
     504: "The query timed out.",
 }
 NOT_MODIFIED = Answer("The content still matches the caller's `If-None-Match`. No body.")
+
+
+class Cost:
+    """What one request costs: the time since this was created, and the bytes that its queries read."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._begun_us = clock, clock.elapsed_us()
+        self._bytes_processed: int | None = None
+
+    def add_bytes(self, count: int | None) -> None:
+        """Add the bytes that a query read; None if the store does not report them."""
+        if count is not None:
+            self._bytes_processed = (self._bytes_processed or 0) + count
+
+    def headers(self, cache: str) -> dict[str, str]:
+        """Return the headers that report the cost, and how the cache was used.
+
+        Browsers show `Server-Timing` with the request, in milliseconds (https://www.w3.org/TR/server-timing/).
+        """
+        total_ms = (self._clock.elapsed_us() - self._begun_us) / 1000
+        headers = {"Sluice-Cache": cache, "Server-Timing": f"cache;desc={cache}, total;dur={total_ms:.1f}"}
+        if self._bytes_processed is not None:
+            headers["Sluice-Bytes-Processed"] = str(self._bytes_processed)
+        return headers
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -11,32 +11,28 @@ from litestar import Response
 from app.auth.read_slots import left
 from app.http import paths
 from app.http.contract import OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
-from app.http.endpoint import EndpointSpec
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.reading import read_response, strong_etag
-from app.query.answer.conditional import (
+from app.query.answer.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader, CacheKey
+from app.query.answer.contract import (
     FRESH,
-    REVISION,
-    Ask,
-    CachedResponder,
-    CacheKey,
-    Timing,
-    as_key,
-    cost_headers,
+    HEADERS,
+    NOT_MODIFIED,
+    READ_PROBLEMS,
+    Cost,
+    Window,
+    row_schema,
+    served_window,
 )
-from app.query.answer.contract import HEADERS, NOT_MODIFIED, READ_PROBLEMS, Window, row_schema, served_window
 from app.query.answer.encoders import page_body
-from app.query.answer.export import Exports
-from app.query.read.cache import CLOSED_TTL_S, CachedAnswer, CachedHeader
-from app.query.read.feed import Budget, Feed
+from app.query.parts import StreamParts, TableParts
+from app.query.read.feed import Budget
 from app.query.read.page import Count, Page
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
-from app.query.request.scan import Scan, parse_scan, queryable
-from app.query.routes import StreamParts
+from app.query.request.scan import Scan, parse_scan
 from app.runtime.clock import MICROSECONDS
-from app.schema.columns import Column
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
-from app.stores.query import Condition
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
 _SHOWN_SLICES = 20
@@ -62,15 +58,12 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageEndpoint:
-    """Returns the pages of one table, of the rows that meet the conditions `only`."""
+    """Returns the pages of one table."""
 
-    def __init__(
-        self, path: str, feed: Feed, exports: Exports, responder: CachedResponder, only: tuple[Condition, ...] = ()
-    ) -> None:
-        self.path, self.feed, self._exports, self._responder = path, feed, exports, responder
-        self._clock, self._settings = feed.environment.clock, feed.environment.settings.query
-        self.subject = queryable(feed.table, self._settings.max_window_days, only)
-        self._version = schema_version(feed.table)
+    def __init__(self, parts: TableParts) -> None:
+        self._parts, self.feed, self.subject = parts, parts.feed, parts.subject
+        self._clock, self._settings = self.feed.environment.clock, self.feed.environment.settings.query
+        self._version = schema_version(self.feed.table)
 
     async def page(self, request: Ask) -> Response[Any]:
         """Return the page, the export or the explanation that `request` asks for.
@@ -79,21 +72,18 @@ class PageEndpoint:
             ProblemError: a parameter or the cursor is not valid.
             QueryError: the store gave no answer.
         """
-        timing, scan = Timing(self._clock), await self._scan(request)
+        cost, scan = Cost(self._clock), await self._scan(request)
         request.scope["state"][paths.WAITS] = bool(scan.wait_s)
         if scan.explain:
-            return await self._explain(request, scan, timing)
+            return await self._explain(request, scan, cost)
         if scan.limit is None:
-            return await self._exports.response(request, scan, self.feed)
+            return await self._parts.exports.response(request, scan, self.feed)
 
         async def make() -> CachedAnswer:
-            with timing.stage("store"):
-                page = await self._page(scan, timing)
-            with timing.stage("encode"):
-                return self._encoded(page)
+            return self._encoded(await self._page(scan, cost))
 
         async with left(request.scope) if scan.wait_s else nullcontext():
-            response = await self._responder.response(request, self._cache_key(request, scan), timing, make)
+            response = await self._parts.cache.response(request, self._cache_key(request, scan), cost, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
@@ -109,7 +99,7 @@ class PageEndpoint:
             scan = scan.at(self.feed.now())
         return msgspec.structs.replace(scan, conditions=conditions)
 
-    async def _page(self, scan: Scan, timing: Timing) -> Page:
+    async def _page(self, scan: Scan, cost: Cost) -> Page:
         """Read a page; if it is empty and may still grow, wait as long as the scan says."""
         ends_us = self._clock.elapsed_us() + round(scan.wait_s * MICROSECONDS)
         while True:
@@ -121,15 +111,15 @@ class PageEndpoint:
             page = await self.feed.page(scan, budget)
             if page.rows or not page.may_grow or not await self._is_worth_another_look(version, ends_us):
                 break
-            timing.add_bytes(budget.bytes_processed)
+            cost.add_bytes(budget.bytes_processed)
         count = await self.feed.count(scan, budget)
-        timing.add_bytes(budget.bytes_processed)
+        cost.add_bytes(budget.bytes_processed)
         return msgspec.structs.replace(page, count=count)
 
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
         """Wait until there may be rows, by `version` or at the next poll; False if the time is over before that."""
         while (left_s := (ends_us - self._clock.elapsed_us()) / MICROSECONDS) > 0:
-            if not await self._responder.reads.pause(min(self.feed.runner.poll_s, left_s)):
+            if not await self._parts.reads.pause(min(self.feed.runner.poll_s, left_s)):
                 return False
             if version is None or self.feed.version() != version:
                 return True
@@ -145,23 +135,12 @@ class PageEndpoint:
         return CachedAnswer(page.scan.format, headers, body, is_final=not page.is_short)
 
     def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
-        decided_by = (
-            *(self._responder.cache_namespace(), self.path, self._version),
-            *(scan.format, repr(scan.csv_guard), repr(scan.limit), scan.count),
-            *(repr([_names(column) for column in scan.columns]), repr(scan.conditions)),
-        )
-        if scan.is_fixed:
-            # The cursors in the response carry the fingerprint of the caller's own filters, and how far it is settled.
-            way = (repr(scan.window), repr(scan.descending), repr(scan.after), repr(scan.settled), scan.fingerprint)
-            etag = strong_etag(REVISION, *decided_by, *way)
-            return CacheKey(key=as_key(etag), etag=etag, ttl_s=CLOSED_TTL_S)
         words = request.scope["query_string"].decode("latin-1")
-        return CacheKey(
-            key=as_key(*decided_by, words, repr(self.feed.version())),
-            etag=None,
-            ttl_s=0.0 if scan.wait_s else self.feed.runner.open_ttl_s,
-            is_fresh=scan.latest,
-        )
+        parts = (self._parts.path, self._version, scan.format, repr(scan.conditions), words)
+        if scan.is_fixed:
+            return CacheKey(parts=parts, ttl_s=CLOSED_TTL_S, tag=strong_etag)
+        ttl_s = 0.0 if scan.wait_s else self.feed.runner.open_ttl_s
+        return CacheKey(parts=(*parts, repr(self.feed.version())), ttl_s=ttl_s, is_fresh=scan.latest)
 
     def _next_link(self, request: Ask, cursor: str) -> str:
         query = request.scope["query_string"].decode("latin-1")
@@ -170,13 +149,12 @@ class PageEndpoint:
             for name, text in parse_qsl(query, keep_blank_values=True)
             if name not in {"since", "until", "cursor"}
         ]
-        path = request.scope.get("root_path", "") + self.path
+        path = request.scope.get("root_path", "") + self._parts.path
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
-    async def _explain(self, request: Ask, scan: Scan, timing: Timing) -> Response[bytes]:
-        query, slices = self._exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
-        with timing.stage("store"):
-            plan = await self.feed.runner.explain(query)
+    async def _explain(self, request: Ask, scan: Scan, cost: Cost) -> Response[bytes]:
+        query, slices = self._parts.exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
+        plan = await self.feed.runner.explain(query)
         document = Explanation(
             table=scan.table,
             window=served_window(scan.window),
@@ -187,14 +165,8 @@ class PageEndpoint:
             estimated_bytes=plan.estimated_bytes,
             max_bytes=None if plan.estimated_bytes is None else self._settings.query_max_bytes_billed,
         )
-        headers = FRESH | cost_headers(timing, "bypass")
+        headers = FRESH | cost.headers("bypass")
         return read_response(request, _json.encode(document), MEDIA_TYPES["json"], headers)
-
-
-def _names(column: Column) -> str:
-    """Return the name of a served column with those of its served fields."""
-    below = ",".join(map(_names, column.fields))
-    return f"{column.name}({below})" if below else column.name
 
 
 def page_contract(endpoint: PageEndpoint) -> Contract:
@@ -247,7 +219,7 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
 
 RECORD_PAGES: EndpointSpec[StreamParts, PageEndpoint] = EndpointSpec(
     path="/records",
-    make=lambda parts: PageEndpoint(f"{parts.root}/records", parts.feed, parts.exports, parts.responder),
+    make=lambda stream: PageEndpoint(stream.records),
     respond=PageEndpoint.page,
     contract=page_contract,
     scope="read",
@@ -259,9 +231,7 @@ RECORD_PAGES: EndpointSpec[StreamParts, PageEndpoint] = EndpointSpec(
 REJECT_PAGES = msgspec.structs.replace(
     RECORD_PAGES,
     path="/rejects",
-    make=lambda parts: PageEndpoint(
-        f"{parts.root}/rejects", parts.reject_feed, parts.exports, parts.responder, parts.only
-    ),
+    make=lambda stream: PageEndpoint(stream.rejects),
     scope="rejects",
     name="listRejects",
     summary="Read rejected records",

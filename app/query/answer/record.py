@@ -5,16 +5,14 @@ from litestar import Response
 
 from app.http import paths
 from app.http.contract import JSON, Answer, Contract, Named, media, object_schema
-from app.http.endpoint import EndpointSpec
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import ProblemError
 from app.http.reading import read_response
-from app.query.answer.conditional import FRESH, Ask, Timing, cost_headers
-from app.query.answer.contract import READ_PROBLEMS, headers_of, row_schema
+from app.query.answer.contract import FRESH, READ_PROBLEMS, Cost, headers_of, row_schema
 from app.query.answer.encoders import ServedRows
-from app.query.read.feed import Feed
+from app.query.parts import StreamParts, TableParts
 from app.query.request.parameters import MAX_LIMIT, MEDIA_TYPES, RECORD_PARAMETERS, Parameters
-from app.query.request.scan import queryable, read_fields
-from app.query.routes import StreamParts
+from app.query.request.scan import read_fields
 from app.runtime.instants import DAY_US, clamp
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Column
@@ -30,12 +28,11 @@ _PROBLEMS = READ_PROBLEMS | {
 class RecordEndpoint:
     """Returns one record."""
 
-    def __init__(self, feed: Feed, id_column: Column) -> None:
-        settings = feed.environment.settings
-        self.table = feed.table
-        self._feed, self._id, self._clock = feed, id_column, feed.environment.clock
-        self._subject = queryable(feed.table, settings.query.max_window_days)
-        self._retention_us = (self.table.retention_days or settings.store.retention_days) * DAY_US
+    def __init__(self, parts: TableParts, id_column: Column) -> None:
+        self._feed, self._subject, self._id = parts.feed, parts.subject, id_column
+        self.table, environment = parts.feed.table, parts.feed.environment
+        self._clock = environment.clock
+        self._retention_us = (self.table.retention_days or environment.settings.store.retention_days) * DAY_US
 
     async def record(self, request: Ask) -> Response[bytes]:
         """Return the record whose id is in the path: freshly read, including rows that are not settled yet.
@@ -44,7 +41,7 @@ class RecordEndpoint:
             ProblemError: there is no such record, or a parameter is not valid.
             QueryError: the store gave no answer.
         """
-        timing = Timing(self._clock)
+        cost = Cost(self._clock)
         given = Parameters(request.scope["query_string"].decode("latin-1"), RECORD_PARAMETERS)
         all_versions = given.value("versions") == "all"
         columns, (conditions, _) = read_fields(given, self.table.columns), self._subject.conditions(given)
@@ -57,14 +54,13 @@ class RecordEndpoint:
         now = self._feed.now()
         window = TimeRange(clamp(now.now_us - self._retention_us), clamp(now.latest_us))
         limit = MAX_LIMIT + 1 if all_versions else 1
-        with timing.stage("store"):
-            rows = await self._feed.versions(record_id, window, conditions, limit)
+        rows = await self._feed.versions(record_id, window, conditions, limit)
         if not rows:
             raise _no_record(text)
         shown = ServedRows(columns).of(rows[:MAX_LIMIT])
         document = {"records": shown, "complete": len(rows) <= MAX_LIMIT} if all_versions else shown[0]
         body = msgspec.json.encode(document)
-        return read_response(request, body, MEDIA_TYPES["json"], FRESH | cost_headers(timing, "bypass"))
+        return read_response(request, body, MEDIA_TYPES["json"], FRESH | cost.headers("bypass"))
 
 
 def _no_record(text: str) -> ProblemError:
@@ -90,9 +86,9 @@ def record_contract(endpoint: RecordEndpoint) -> Contract:
     return Contract(parameters={**paths.RECORD_ID, **RECORD_PARAMETERS}, answers={200: described}, problems=_PROBLEMS)
 
 
-def _record(parts: StreamParts) -> RecordEndpoint | None:
-    id_column = parts.table.id
-    return None if id_column is None else RecordEndpoint(parts.feed, id_column)
+def _record(stream: StreamParts) -> RecordEndpoint | None:
+    id_column = stream.records.feed.table.id
+    return None if id_column is None else RecordEndpoint(stream.records, id_column)
 
 
 ONE_RECORD = EndpointSpec(

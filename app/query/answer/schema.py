@@ -13,13 +13,12 @@ from msgspec import Meta
 from app.auth.grants import Principal
 from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
-from app.http.endpoint import EndpointSpec
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
-from app.query.answer.conditional import Ask
 from app.query.answer.contract import NOT_MODIFIED
+from app.query.parts import StreamParts
 from app.query.request.parameters import parse_nothing
-from app.query.routes import StreamParts
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
@@ -110,9 +109,8 @@ def _contract(description: str, example: msgspec.Struct) -> Contract:
     return Contract(answers={200: described, 304: NOT_MODIFIED}, problems=_PROBLEMS)
 
 
-def _schema(parts: StreamParts) -> SchemaAnswer:
-    records = table_entry(parts.table, f"{parts.root}/records")
-    return SchemaAnswer([records, table_entry(parts.reject_feed.table, f"{parts.root}/rejects")])
+def _schema(stream: StreamParts) -> SchemaAnswer:
+    return SchemaAnswer([table_entry(each.feed.table, each.path) for each in (stream.records, stream.rejects)])
 
 
 SCHEMA = EndpointSpec(

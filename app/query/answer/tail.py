@@ -10,22 +10,21 @@ import msgspec
 from litestar import Response
 
 from app.auth.limits import context_of_the_payer
-from app.auth.read_slots import ReadSlots, leave
+from app.auth.read_slots import leave
 from app.http.contract import Answer, Contract, media
-from app.http.endpoint import EndpointSpec
+from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import ProblemError
 from app.http.reading import VARY
-from app.query.answer.conditional import Ask, CachedResponder, as_key
+from app.query.answer.cache import AnswerCache, CachedAnswer
 from app.query.answer.contract import headers_of
 from app.query.answer.encoders import RECORD, ending, event, events_of, failure, opening, ping
-from app.query.read.cache import Cache, CachedAnswer
+from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Budget, Feed
 from app.query.read.reads import SendPiece, Stream, StreamedResponse, problem_of
 from app.query.request.cursor import position_in, resume_cursor
 from app.query.request.filters import in_order
 from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, MAX_LIMIT, TAIL_PARAMETERS
-from app.query.request.scan import Scan, parse_tail, queryable, tail_scan
-from app.query.routes import StreamParts
+from app.query.request.scan import Scan, parse_tail, tail_scan
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
 from app.runtime.instants import DAY_US, SECOND_US, epoch_us
@@ -78,11 +77,11 @@ class TailBatches:
     """Reads one feed forward, as far as it is settled, for all tails of its table.
 
     The horizon is looked at once in a poll, so tails that have caught up are at the same position and share what
-    follows. `namespace` changes with every erasure: what was kept before may hold an erased record.
+    follows.
     """
 
-    def __init__(self, feed: Feed, cache: Cache, namespace: Callable[[], str], turn: asyncio.Semaphore) -> None:
-        self.feed, self._cache, self._namespace, self._turn = feed, cache, namespace, turn
+    def __init__(self, feed: Feed, cache: AnswerCache, turn: asyncio.Semaphore) -> None:
+        self.feed, self._cache, self._turn = feed, cache, turn
         self._clock, self._limits = feed.environment.clock, feed.environment.settings.query
         self._looks = SingleFlight[str, None]()
         self._horizon_us, self._looked_us = 0, -(1 << 62)
@@ -100,8 +99,8 @@ class TailBatches:
             await self._looks.run("", self._look, context_of_the_payer())
         longest_us = self._limits.max_window_days * DAY_US
         scan = tail_scan(scan, begins, self._horizon_us, longest_us)
-        key = as_key(self._namespace(), "tail", repr(scan.columns), repr(scan.conditions), cursor)
-        answer, _ = await self._cache.shared(key, _KEPT_S, lambda: self._patiently(scan), context_of_the_payer())
+        parts = ("tail", repr(scan.columns), repr(scan.conditions), cursor)
+        answer, _ = await self._cache.shared(parts, _KEPT_S, lambda: self._patiently(scan), context_of_the_payer())
         return answer
 
     def start(self, begins: Position) -> Position:
@@ -167,10 +166,10 @@ class TailEndpoint:
     `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
     """
 
-    def __init__(self, batches: TailBatches, responder: CachedResponder, slots: ReadSlots) -> None:
-        self._feed, self._batches, self._reads, self._slots = batches.feed, batches, responder.reads, slots
-        self.table, self._environment = batches.feed.table, batches.feed.environment
-        self.subject = queryable(self.table, self._environment.settings.query.max_window_days)
+    def __init__(self, parts: TableParts) -> None:
+        self._feed, self.subject, self._reads, self._slots = parts.feed, parts.subject, parts.reads, parts.tail_slots
+        self.table, self._environment = parts.feed.table, parts.feed.environment
+        self._batches = TailBatches(parts.feed, parts.cache, parts.tail_turn)
 
     async def stream(self, request: Ask) -> Response[bytes]:
         """Return the stream that `request` asks for.
@@ -291,15 +290,9 @@ def _example_stream(table: Table) -> str:
     return (opening(begins) + event(RECORD, reached, row) + ending(reached, "time")).decode()
 
 
-def _tail(parts: StreamParts) -> TailEndpoint:
-    responder = parts.responder
-    batches = TailBatches(parts.feed, responder.cache, responder.cache_namespace, parts.tail_turn)
-    return TailEndpoint(batches, responder, parts.tail_slots)
-
-
-TAIL = EndpointSpec(
+TAIL: EndpointSpec[StreamParts, TailEndpoint] = EndpointSpec(
     path="/records/tail",
-    make=_tail,
+    make=lambda stream: TailEndpoint(stream.records),
     respond=TailEndpoint.stream,
     contract=tail_contract,
     scope="read",

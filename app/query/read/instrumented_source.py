@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Literal
 
@@ -31,8 +30,6 @@ ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
 _FORGOTTEN_US = 600 * MICROSECONDS  # without queries, an outcome this old says nothing about the store now
 _TIMEOUTS = 3  # one timeout says something about the query, several in a row about the store
 _log = logging.getLogger("sluice.query")
-cache_state: ContextVar[str] = ContextVar("cache_state", default="bypass")
-"""How the request of a query used the cache."""
 
 
 class SourceHealth:
@@ -152,7 +149,7 @@ class InstrumentedSource:
     @contextmanager
     def _measured(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Record a query when the block ends, however that is; the block may add attributes to its span."""
-        attributes = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose, names.CACHE: cache_state.get()}
+        attributes = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose}
         begun_us, span = self._clock.elapsed_us(), self._tracing.query(attributes)
         found: dict[str, str | int] = {}
         failure: BaseException | None = None

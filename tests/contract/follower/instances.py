@@ -11,8 +11,7 @@ from litestar.handlers import BaseRouteHandler
 
 from app.auth.grants import LOCAL_PRINCIPAL
 from app.http.problems import EXCEPTION_HANDLERS
-from app.query.answer.conditional import CachedResponder
-from app.query.read.cache import BoundedMemoryStore, Cache
+from app.query.answer.cache import AnswerCache, BoundedMemoryStore
 from app.query.read.reads import Reads
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
@@ -68,10 +67,8 @@ class Instances:
         self._kept._entries.clear()
 
     def _client(self, runner: QueryRunner, clock: Clock, settings: Settings) -> httpx.AsyncClient:
-        reads, environment = Reads(clock), environment_of(clock, settings)
-        cache = Cache(self._kept, clock, max_entry_bytes=MIB)
-        responder = CachedResponder(environment, cache, reads, lambda: "test")
-        routes = query_routes(environment, of_table(RECORDS), runner, responder, NoEraser())
+        cache = AnswerCache(environment_of(clock, settings), self._kept, lambda: "test")
+        routes = query_routes(of_table(RECORDS), runner, cache, Reads(clock), NoEraser())
         app: Any = Litestar(
             routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None
         )

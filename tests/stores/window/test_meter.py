@@ -4,27 +4,24 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import msgspec
 
-from app.auth.grants import LOCAL_PRINCIPAL
 from app.query.answer.arrow import rows_of_arrow
-from app.query.answer.conditional import CachedResponder
-from app.query.read.cache import BoundedMemoryStore, Cache
-from app.query.read.reads import Reads
-from app.query.stats import StatsEndpoint
 from app.runtime.instants import HOUR_US, SECOND_US
 from app.runtime.time_range import TimeRange
 from app.schema.columns import Kind
+from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.query import Condition, Count, Metric, Rows, Statistics
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
+from tests.contract.application import application, query_application
 from tests.contract.bigquery import BigQueryEngine
+from tests.contract.service import Client
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf
 from tests.contract.stores import RECORDS, T0_US
 from tests.support.billing.bill import LEAST_BYTES
@@ -117,18 +114,14 @@ def test_a_dashboard_of_statistics_pays_once_for_each_bucket(local_bigquery: Dou
         shelf = Shelf(engine, store)
         shelf.put(Put(T0_US + number * SECOND_US, f"k{number}") for number in range(30))
         shelf.clock.advance_to(T0_US + HOUR_US // 2)
-        feed = shelf.make_feed(engine.loop.run(_reader(store._backend)))
-        cache = Cache(BoundedMemoryStore(1_000_000, shelf.clock), shelf.clock, max_entry_bytes=1_000_000)
-        responder = CachedResponder(feed.environment, cache, Reads(shelf.clock), lambda: "")
-        endpoint = StatsEndpoint("/v1/records/stats", feed, responder)
-        asked: Any = SimpleNamespace(method="GET", headers={}, scope={"query_string": b"bucket=PT1M", "state": {}})
-        asked.state = SimpleNamespace(principal=LOCAL_PRINCIPAL)
+        reader = engine.loop.run(_reader(store._backend))
+        client = Client(engine, application(query_application(reader, shelf.clock, Settings()).routes))
         assert isinstance(shelf.clock, FakeClock)
         meter.read()
         paid = []
         for look in range(25):
-            answer = shelf.run(endpoint.statistics(asked))
-            assert sum(msgspec.json.decode(answer.content)["series"][0]["values"]["count"]) == 30, look
+            answer = client.get("/v1/records/stats?bucket=PT1M").json()
+            assert sum(answer["series"][0]["values"]["count"]) == 30, look
             paid.append(meter.read()[0])
             shelf.run(shelf.clock.advance(5))
         assert [number for number, queries in enumerate(paid) if queries] == [0, 12, 24]

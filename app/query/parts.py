@@ -1,0 +1,34 @@
+"""What the endpoints of a stream are made of."""
+
+import asyncio
+
+import msgspec
+
+from app.auth.read_slots import ReadSlots
+from app.query.answer.cache import AnswerCache
+from app.query.answer.export import Exports
+from app.query.read.feed import Feed
+from app.query.read.reads import Reads
+from app.query.request.scan import QueryableTable
+from app.stores.backend import Eraser
+
+
+class TableParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the endpoints of one table are made of; its rows are read at `path`."""
+
+    path: str
+    feed: Feed
+    subject: QueryableTable
+    cache: AnswerCache
+    reads: Reads
+    exports: Exports
+    tail_slots: ReadSlots
+    tail_turn: asyncio.Semaphore
+    eraser: Eraser
+
+
+class StreamParts(msgspec.Struct, frozen=True):
+    """The tables of one stream."""
+
+    records: TableParts
+    rejects: TableParts
