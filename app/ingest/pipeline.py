@@ -26,7 +26,6 @@ from app.ingest.verdict import (
 from app.ingest.write.batching import SharedTarget
 from app.ingest.write.dedupe import Dedupe, EarlierCopies, not_looked_up
 from app.ingest.write.table_writer import TableWriter
-from app.record import RejectReason
 from app.runtime.clock import MICROSECONDS
 from app.runtime.ledger import Holding
 from app.schema.protection import hasher_of
@@ -202,7 +201,7 @@ class Pipeline:
         """Store the rejects; not again with each delivery while the records must wait."""
         if decoded.rows and (refusal := self.records.refusal()) is not None:
             raise NotDurableError(refusal)
-        require_durable(await self._store_rejects(message, decoded.rejects, allowance))
+        require_durable(await self.store_rejects(message, decoded.rejects, allowance))
 
     async def append(self, message: Message, rows: Rows, allowance: Allowance) -> Sequence[Reject]:
         """Append the rows, and wait until they are durable; return the rejects of those that the store refused."""
@@ -265,16 +264,6 @@ class Pipeline:
             self.settle(message, receipt)
         return receipt
 
-    async def refuse(self, message: Message, reason: RejectReason, detail: str) -> Receipt:
-        """Store `message` among the rejects, whole and unread, because its sender could not make records of it.
-
-        Raises:
-            NotDurableError: it is not durable.
-        """
-        rejected = reject(0, reason, detail, raw=message.data)
-        require_durable(await self._store_rejects(message, (rejected,), self.allowance()))
-        return Receipt(DURABLE, (), (_without_bytes(rejected),))
-
     async def _reject_refused(
         self,
         message: Message,
@@ -296,12 +285,12 @@ class Pipeline:
             made: Sequence[Reject] = self._reader.rejects_of(message, named, allowed)
         else:
             made = await self._heavy.rejects_of(self._reader, message, named, allowed)
-        verdict = await self._store_rejects(message, made, allowance)
+        verdict = await self.store_rejects(message, made, allowance)
         if isinstance(verdict, Durable):
             refused.extend(named)
         return verdict
 
-    async def _store_rejects(self, message: Message, rejects: Sequence[Reject], allowance: Allowance) -> Verdict:
+    async def store_rejects(self, message: Message, rejects: Sequence[Reject], allowance: Allowance) -> Verdict:
         """Store the rejects of one message."""
         stream, prefix = (None, UNROUTABLE_PREFIX) if message.unroutable else (self.stream, self._prefix)
         if self.earlier is not None and self.earlier.concerns(message):
@@ -357,8 +346,5 @@ def _size(message: Message) -> int:
 def _receipt_of(decoded: Decoded, refused: Sequence[Reject], *, known: int) -> Receipt:
     indexes = {each.index for each in refused}
     stored = tuple((index, record_id) for index, record_id in decoded.rows.by_index() if index not in indexes)
-    return Receipt(DURABLE, stored, (*map(_without_bytes, decoded.rejects), *refused), known)
-
-
-def _without_bytes(rejected: Reject) -> Reject:
-    return msgspec.structs.replace(rejected, raw=b"")
+    rejected = [msgspec.structs.replace(each, raw=b"") for each in decoded.rejects]
+    return Receipt(DURABLE, stored, (*rejected, *refused), known)

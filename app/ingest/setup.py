@@ -45,8 +45,6 @@ class IngestService:
             read_deadline_s=settings.ingest.request_budget_s,
         )
         self.in_flight = self._intake.ledger
-        # One account pushes the messages of all streams, so they share what a single caller may have.
-        shares = StreamShares(self.in_flight.max_bytes_of_one) if streams.are_named else None
         self.pipelines = Pipelines(
             environment,
             streams,
@@ -54,7 +52,8 @@ class IngestService:
             system=system,
             heavy=HeavyReads(settings.store, settings.ingest, clock),
             earlier=copies_after_seek(settings, runner, clock),
-            shares=shares,
+            # One account pushes the messages of all streams, so they share what a single caller may have.
+            shares=StreamShares(self.in_flight.max_bytes_of_one) if streams.are_named else None,
             on_canary=on_canary,
         )
         self.push = PushEndpoint(environment, verifier, self._intake, RoutingTable(streams), self.pipelines.by_stream)

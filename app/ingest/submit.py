@@ -167,7 +167,7 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
         for index, record_id in receipt.stored
     ]
     if not receipt.rejected:
-        return _json(StoredAnswer(stored), 201 if created else 200)
+        return Response(msgspec.json.encode(StoredAnswer(stored)), status_code=201 if created else 200, media_type=JSON)
     if not stored:
         errors = tuple(islice(_errors(receipt), _MAX_ERRORS))
         detail = "every record of the request was rejected; read /v1/rejects for the reasons"
@@ -184,7 +184,8 @@ def _answer(message: Message, receipt: Receipt, *, created: bool) -> Response[by
         )
         for reject in receipt.rejected
     ]
-    return _json(MixedAnswer(sorted(stored + rejected, key=lambda result: result.index)), 207)
+    results = sorted(stored + rejected, key=lambda result: result.index)
+    return Response(msgspec.json.encode(MixedAnswer(results)), status_code=207, media_type=JSON)
 
 
 def _errors(receipt: Receipt) -> Iterator[FieldError]:
@@ -193,10 +194,6 @@ def _errors(receipt: Receipt) -> Iterator[FieldError]:
         for fault in rejection.faults or (FieldFault(rejection.field, rejection.detail),):
             name = f"[{rejection.index}]" + (f".{fault.field}" if fault.field else "")
             yield FieldError(name=name, message=fault.detail)
-
-
-def _json(answer: StoredAnswer | MixedAnswer, status: int) -> Response[bytes]:
-    return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")
 
 
 _PROBLEMS = {

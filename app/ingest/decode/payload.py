@@ -194,25 +194,17 @@ def malformed_detail(payload: bytes | bytearray, error: Exception, content_type:
     return f"not valid JSON: {text}" + (f" ({hint})" if hint else "")
 
 
-def is_followed_by_another(payload: bytes | bytearray, error: str) -> bool:
-    """Return whether `error` is about an object on the line after the first value: most likely NDJSON."""
-    at = _AT.search(error)
-    if at is None or "trailing characters" not in error:
-        return False
-    place = int(at[1])
-    return _NEXT_OBJECT.search(payload, max(place - _AROUND, 0), place + 1) is not None
-
-
 def _hint(payload: bytes | bytearray, error: str, content_type: str) -> str:
-    if not is_ndjson_type(content_type) and is_followed_by_another(payload, error):
-        return NDJSON_HINT
-    at = _AT.search(error)
-    if at is None or "invalid character" not in error:
+    if (at := _AT.search(error)) is None:
         return ""
-    return GZIP_HINT if payload.startswith(_GZIP_BEGINS) else _missing_value_hint(payload, int(at[1]))
-
-
-def _missing_value_hint(payload: bytes | bytearray, place: int) -> str:
+    place = int(at[1])
+    if "trailing characters" in error:
+        is_next = _NEXT_OBJECT.search(payload, max(place - _AROUND, 0), place + 1) is not None
+        return NDJSON_HINT if is_next and not is_ndjson_type(content_type) else ""
+    if "invalid character" not in error:
+        return ""
+    if payload.startswith(_GZIP_BEGINS):
+        return GZIP_HINT
     for token in _NO_VALUE.finditer(payload, max(place - _AROUND, 0), place + _AROUND):
         if token.start() <= place <= token.end() + 1:
             return f"{token[0].decode()} is not JSON: send null"

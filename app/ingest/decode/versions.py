@@ -31,10 +31,9 @@ class _Version(NamedTuple):
 class VersionedError(Exception):
     """A record cannot become one of the newest version; `fault` says why."""
 
-    def __init__(self, field: str | None, detail: str, quote: str = "") -> None:
-        """Keep the error of a field, or of the record if it is None."""
-        super().__init__(detail)
-        self.fault = FieldFault(field, detail, quote)
+    def __init__(self, fault: FieldFault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
 
 
 class VersionReader:
@@ -74,7 +73,7 @@ class VersionReader:
             try:
                 undeclared = version.undeclared.take(record, piece)
             except RestError as error:
-                raise VersionedError(error.name, str(error)) from None
+                raise VersionedError(FieldFault(error.name, str(error))) from None
         for index in range(start, self._newest):
             record = self._upgraded(record, index)
         return record, undeclared
@@ -103,10 +102,8 @@ class VersionReader:
         index = self._by_name.get(name) if name else 0
         if index is None:
             where = f"member `{self._member}`" if self._member else f"attribute `{self._attribute}`"
-            expected = ", ".join(self._by_name)
-            raise VersionedError(
-                self._member or None, f"unknown version {name[:40]!r} in the {where}: expected one of {expected}"
-            )
+            detail = f"unknown version {name[:40]!r} in the {where}: expected one of {', '.join(self._by_name)}"
+            raise VersionedError(FieldFault(self._member or None, detail))
         return index
 
     @staticmethod
@@ -124,18 +121,16 @@ class VersionReader:
             encoded = msgspec.json.encode(made) if isinstance(made, then.type) else None
         except Exception as error:  # any error in the declaration's own code is the record's
             detail = f"the upgrade to version {then.name} raised {type(error).__name__}: {error}"
-            raise VersionedError(None, detail, detail) from None
+            raise VersionedError(FieldFault(None, detail, detail)) from None
         if encoded is None:
-            returned = type(made).__name__
-            raise VersionedError(
-                None, f"the upgrade to version {then.name} returned {returned}: expected {then.type.__name__}"
-            )
+            expected = f"returned {type(made).__name__}: expected {then.type.__name__}"
+            raise VersionedError(FieldFault(None, f"the upgrade to version {then.name} {expected}"))
         try:
             upgraded: msgspec.Struct = then.decoder.decode(encoded)
         except Exception as error:  # likewise
             fault = fault_of(error)
             detail = f"after the upgrade to version {then.name}: {fault.detail}"
-            raise VersionedError(fault.field, detail, fault.quote) from None
+            raise VersionedError(fault._replace(detail=detail)) from None
         if version.undeclared is not None and then.undeclared is not None:
             then.undeclared.carry_over(version.undeclared.rest_in(record), upgraded)
         return upgraded

@@ -142,11 +142,6 @@ class Group(msgspec.Struct, frozen=True):
         return refused
 
 
-def _group_of(messages: Iterable[Pending]) -> Group:
-    """Return all rows of `messages`."""
-    return Group([(message, index) for message in messages for index in range(len(message.rows))])
-
-
 class TableWriter:
     """Writes the rows of one table through an Appender.
 
@@ -319,7 +314,8 @@ class TableWriter:
             for message in batch:
                 message.settle(len(message.rows))
         else:
-            await self._resolve(deque(), _group_of(batch), outcome, newest_stored)
+            group = Group([(message, index) for message in batch for index in range(len(message.rows))])
+            await self._resolve(deque(), group, outcome, newest_stored)
 
     async def _resolve(  # noqa: C901, PLR0912 - one branch for each step
         self, groups: deque[Group], group: Group | None, outcome: Outcome | None, newest_stored: int = 0
@@ -353,7 +349,8 @@ class TableWriter:
                 case Split():
                     groups += group.halves()
                 case Isolate():
-                    self.health.refused(_name(group))
+                    message, _ = group.slots[0]  # the only one
+                    self.health.refused(message.key or f"part {id(message)}")
                     again.append(group)
                     groups.rotate(-1)  # the messages least related to this one show soonest whether it is the table
                 case Retry(detail, max_delay_s):
@@ -564,9 +561,3 @@ async def _reject_rows(message: Pending, reject: OnRefused, rows: Mapping[int, R
             message.settle(len(rows))
         else:
             message.fail(verdict)
-
-
-def _name(group: Group) -> str:
-    """Return the key of the only message of `group`, or a unique substitute if it has none."""
-    message = group.slots[0][0]
-    return message.key or f"part {id(message)}"

@@ -18,7 +18,7 @@ from app.environment import Environment
 from app.ingest.decode import rejects
 from app.ingest.decode.envelope import Message
 from app.ingest.pipeline import Pipelines, Receipt
-from app.ingest.verdict import NotDurableError
+from app.ingest.verdict import DURABLE, NotDurableError, require_durable
 from app.ingest.write.dedupe import EarlierCopies
 from app.query.answer.arrow import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
@@ -264,7 +264,10 @@ class Backfill:
                 if item.fault is None:
                     receipt = await self._pipeline.process(message)
                 else:
-                    receipt = await self._pipeline.refuse(message, item.fault.reason, item.fault.detail)
+                    rejected = rejects.reject(0, item.fault.reason, item.fault.detail, raw=message.data)
+                    allowance = self._pipeline.allowance()
+                    require_durable(await self._pipeline.store_rejects(message, (rejected,), allowance))
+                    receipt = Receipt(DURABLE, (), (rejected,))
             except NotDurableError as error:
                 waited_us = self._clock.elapsed_us() - self._durable_us
                 if waited_us > self._patience_us:
