@@ -76,7 +76,7 @@ class CanaryWatch:
                 except Exception:  # a bug here must not end the measurement
                     _log.exception("the search for canaries failed")
                 self._give_up()
-                await self._clock.sleep(self._feed.runner.poll_s)
+                await self._clock.sleep(self._feed.runner.profile.poll_s)
             self._change.clear()
 
     async def _look(self) -> None:

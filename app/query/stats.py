@@ -339,7 +339,7 @@ class StatsEndpoint:
         if asked.is_fixed and not asked.is_open:
             # Weak: percentiles and averages of floats are equivalent from run to run, but not bit-identical.
             return CacheKey(parts=parts, ttl_s=CLOSED_TTL_S, tag=weak_etag)
-        version, ttl_s = self._feed.version(), self._feed.runner.open_ttl_s
+        version, ttl_s = self._feed.version(), self._feed.runner.profile.open_ttl_s
         if version is None:  # each look at the open bucket is billed: one for each bucket, as a plot shows no more
             ttl_s = max(ttl_s, min(asked.buckets.length_us / SECOND_US, _LONGEST_TTL_S))
         return CacheKey(parts=(*parts, repr(version)), ttl_s=ttl_s)

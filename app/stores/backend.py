@@ -100,7 +100,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     try:
         backend: Backend = import_module(OPENERS[settings.store.backend]).open_backend(settings, tables, clock)
         # Of use where a store reads whole partitions, whatever part of one a query needs.
-        if settings.query.window_bytes and backend.runner.partition_us > 1 and "query" in settings.server.roles:
+        if settings.query.window_bytes and backend.runner.profile.partition_us > 1 and "query" in settings.server.roles:
             backend = import_module(_WINDOW).with_window(backend, settings, tables, clock)
     except ModuleNotFoundError as error:
         raise StoreError(missing_package(f"SLUICE_BACKEND={settings.store.backend}", error)) from error

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from app.runtime.instants import DAY_US
 from app.stores.query import ArrowQuery, Query, Scalar
 
 Row = dict[str, Any]
@@ -99,6 +100,25 @@ class OutdatedColumnsError(StoreUnavailableError):
     """The query named a column that the table lacks, or left one out that it has by now."""
 
 
+class ReadProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """How a store is read at the least cost."""
+
+    partition_us: int = 1
+    """The unit of time that the store always reads whole; 1 if it reads only the requested range."""
+    first_slice_us: int
+    """The time range that is worth a query of its own: short where a query is cheap."""
+    longest_slice_us: int = DAY_US
+    """The longest time range that one query of a page should read, however few of its rows match."""
+    first_look_up_us: int
+    """The same as `first_slice_us` for a look-up by id, which may read a long range at little cost."""
+    poll_s: float = 0.25
+    """How often to look for new rows."""
+    open_ttl_s: float = 1.0
+    """How long the answer for a window that is still open may be cached."""
+    materializes: bool = False
+    """Whether the result of a query is a table, which is then read as a stream: an export is one query."""
+
+
 LearnHorizon = Callable[[], Awaitable[int]]
 """Moves on the horizon, which stands still in between, and returns the bytes that the store read for it.
 
@@ -112,26 +132,13 @@ class QueryRunner(Protocol):
     A row is a dict by column name: bool, int, float, Decimal, str, bytes, date, time, aware datetime in UTC,
     msgspec.Raw for JSON, dict for a STRUCT, list for a REPEATED column, None for NULL.
 
-    partition_us      the unit of time that the store always reads whole; 1 if it reads only the requested range
-    first_slice_us    the time range that is worth a query of its own: short where a query is cheap
-    first_look_up_us  the same for a look-up by id, which may read a long range at little cost
-    longest_slice_us  the longest time range that one query of a page should read, however few of its rows match
-    materializes      whether the result of a query is a table, which is then read as a stream: an export is one query
-    poll_s            how often to look for new rows
-    open_ttl_s        how long the answer for a window that is still open may be cached
-    learn_horizon     learns how far the tables are settled, where that takes a query; None where it takes none
+    `learn_horizon` learns how far the tables are settled, where that takes a query; None where it takes none.
 
     `rows` and `arrow` raise a QueryError. Cancelling `rows`, or closing the generator of `arrow`, cancels the query in
     the store too. Any other exception is a defect.
     """
 
-    partition_us: int
-    first_slice_us: int
-    longest_slice_us: int
-    first_look_up_us: int
-    poll_s: float
-    open_ttl_s: float
-    materializes: bool
+    profile: ReadProfile
     learn_horizon: LearnHorizon | None
 
     async def rows(self, query: Query) -> Answer:

@@ -49,7 +49,7 @@ _BUDGETS = st.sampled_from(
 
 def test_short_pages_hold_the_window_all_the_same(shelf: Shelf) -> None:
     """By time, by bytes read or by bytes answered: every row once, in order, whatever the page's end was."""
-    short, slice_us = 0, max(shelf.store.runner.first_slice_us, shelf.store.runner.partition_us)
+    short, slice_us = 0, max(shelf.store.runner.profile.first_slice_us, shelf.store.runner.profile.partition_us)
     window = TimeRange(T0_US, T0_US + _SLICES * slice_us)
 
     @law(shelf.engine)

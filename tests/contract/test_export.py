@@ -51,7 +51,7 @@ class Counting(Watched):
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         assert isinstance(query, Rows)
-        if query.within.length_us > 1 and not self.materializes:
+        if query.within.length_us > 1 and not self.profile.materializes:
             self.exported.append(len((await self._inner.rows(query)).rows))
         async with aclosing(self._inner.arrow(query)) as pieces:
             async for piece in pieces:

@@ -81,7 +81,7 @@ def test_an_answer_is_given_again_as_long_as_it_holds(kept: Service, watched: Wa
     closed = "since={since}&until={until}".format(**WINDOW)
     assert [state(closed), state(closed)] == ["miss", "hit"]
     assert [state("limit=2"), state("limit=2")] == ["miss", "hit"]
-    kept.engine.loop.run(clock.advance(watched.open_ttl_s))
+    kept.engine.loop.run(clock.advance(watched.profile.open_ttl_s))
     assert [state("limit=2"), state(closed)] == ["miss", "hit"]
     assert state("freshness=latest") == state("freshness=latest") == "bypass"
     assert state("explain=true") == "bypass"

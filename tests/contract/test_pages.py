@@ -98,7 +98,7 @@ def test_without_its_table_the_service_has_a_problem(engine: Engine) -> None:
     assert client.get("/v1/records").status_code == 200
     engine.loop.run(store.drop(RECORDS))
     assert isinstance(store.clock, FakeClock)
-    engine.loop.run(store.clock.advance(2 * store.runner.open_ttl_s))  # until what was answered is forgotten
+    engine.loop.run(store.clock.advance(2 * store.runner.profile.open_ttl_s))  # until what was answered is forgotten
     for path in ("/v1/records", "/v1/records/a", "/v1/records/a?versions=all"):
         answer = client.get(path)
         assert problem_of(answer)["code"] == "store_unavailable"

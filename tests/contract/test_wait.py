@@ -71,11 +71,11 @@ def test_a_poll_returns_when_a_record_arrives(polled: Polled) -> None:
         cursor = (await client.get(f"/v1/records?since={SINCE}")).json()["resume_cursor"]
         poll = asyncio.create_task(client.get("/v1/records", params={"cursor": cursor, "wait": "30"}))
         await polled.pausing(1)
-        await clock.advance(polled.runner.poll_s)
+        await clock.advance(polled.runner.profile.poll_s)
         await polled.pausing(2)
         assert not poll.done()
         await polled.put("late")
-        await clock.advance(polled.runner.poll_s)
+        await clock.advance(polled.runner.profile.poll_s)
         async with asyncio.timeout(60):
             answer = await poll
         assert [record["id"] for record in answer.json()["records"]] == ["late"]
@@ -89,12 +89,12 @@ def test_a_poll_ends_with_its_time(polled: Polled) -> None:
     """Empty, with a cursor to go on from; not a moment earlier."""
 
     async def use(client: httpx.AsyncClient, clock: FakeClock) -> None:
-        wait_s = 2.5 * polled.runner.poll_s
+        wait_s = 2.5 * polled.runner.profile.poll_s
         poll = asyncio.create_task(client.get(f"/v1/records?since=now&wait={wait_s:g}"))
         for number, share in enumerate((1.0, 1.0, 0.5), start=1):
             await polled.pausing(number)
             assert not poll.done()
-            await clock.advance(share * polled.runner.poll_s)
+            await clock.advance(share * polled.runner.profile.poll_s)
         async with asyncio.timeout(60):
             answer = await poll
         assert (answer.status_code, answer.json()["records"]) == (200, [])

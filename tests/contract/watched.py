@@ -11,11 +11,7 @@ class Watched:
 
     def __init__(self, inner: QueryRunner) -> None:
         self._inner, self.queries = inner, list[Query]()
-        self.partition_us = inner.partition_us
-        self.first_slice_us, self.first_look_up_us = inner.first_slice_us, inner.first_look_up_us
-        self.longest_slice_us = inner.longest_slice_us
-        self.poll_s, self.open_ttl_s = inner.poll_s, inner.open_ttl_s
-        self.materializes = inner.materializes
+        self.profile = inner.profile
         self.learn_horizon: LearnHorizon | None = inner.learn_horizon
 
     async def rows(self, query: Query) -> Answer:

@@ -30,7 +30,7 @@ class Stage:
         self.asked: list[tuple[str, ...]] = []
         """The keys of each look, in order."""
         self.fault: Exception | None = None
-        self.table, self.runner = records_table(Record), SimpleNamespace(poll_s=POLL_S)
+        self.table, self.runner = records_table(Record), SimpleNamespace(profile=SimpleNamespace(poll_s=POLL_S))
         self.canaries = CanaryWatch(
             cast("Feed", self), msgspec.structs.replace(environment_of(self.clock), metrics=self.metrics)
         )

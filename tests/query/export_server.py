@@ -13,10 +13,10 @@ from granian.server.embed import Server
 
 from app.query.answer.arrow import ArrowEncoder
 from app.query.read.reads import Reads
-from app.runtime.instants import DAY_US, HOUR_US
+from app.runtime.instants import HOUR_US
 from app.settings.load import Settings
 from app.stores.query import ArrowQuery, Query
-from app.stores.source import Answer, LearnHorizon, Plan, Row
+from app.stores.source import Answer, LearnHorizon, Plan, ReadProfile, Row
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Requests
 from app.telemetry.tracing import Tracing
@@ -34,10 +34,7 @@ Step = int | Exception | asyncio.Event
 class ScriptedRunner:
     """Answers every export with the next of the scripts, the last of them again and again."""
 
-    partition_us = first_slice_us = first_look_up_us = HOUR_US
-    longest_slice_us = DAY_US
-    materializes = True
-    poll_s = open_ttl_s = 1.0
+    profile = ReadProfile(first_slice_us=HOUR_US, first_look_up_us=HOUR_US, materializes=True)
     learn_horizon: LearnHorizon | None = None
 
     def __init__(self, *scripts: Sequence[Step], data: str = "") -> None:

@@ -6,11 +6,11 @@ from typing import Any
 from app.query.read.feed import Budget, Feed
 from app.query.request.filters import parse_filters
 from app.query.request.scan import Scan
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
 from app.runtime.time_range import TimeRange
 from app.settings.load import Settings
 from app.stores.query import Position, Query, Rows
-from app.stores.source import Answer, QueryTooExpensiveError, Row
+from app.stores.source import Answer, QueryTooExpensiveError, ReadProfile, Row
 from sluice.testing.clock import FakeClock
 from tests.contract.memory import MemoryUnderTest
 from tests.contract.shelf import FIELDS
@@ -27,8 +27,7 @@ class Scripted(Watched):
 
     def __init__(self, *answers: Sequence[Row] | Answer | QueryTooExpensiveError) -> None:
         super().__init__(MemoryUnderTest([RECORDS], FakeClock(T0_US)).runner)
-        self.first_slice_us = self.first_look_up_us = MINUTE_US
-        self.longest_slice_us = DAY_US
+        self.profile = ReadProfile(first_slice_us=MINUTE_US, first_look_up_us=MINUTE_US)
         self._answers = list(answers)
 
     async def rows(self, query: Query) -> Answer:

@@ -29,7 +29,7 @@ class Sheet:
     """The rows of a table. `asked` tells the queries: where each began, and by which conditions."""
 
     def __init__(self) -> None:
-        self.runner, self.table = SimpleNamespace(poll_s=POLL_S), RECORDS
+        self.runner, self.table = SimpleNamespace(profile=SimpleNamespace(poll_s=POLL_S)), RECORDS
         self.environment: Any = None
         self.number: int | None = None
         """A number, where the store knows of every new row."""

@@ -8,7 +8,7 @@ import pytest
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
 from app.runtime.time_range import TimeRange
 from app.stores.query import Query
-from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
+from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError, ReadProfile
 from tests.contract.memory import MemoryEngine
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import RECORDS, REJECTS, T0_US
@@ -49,8 +49,8 @@ class _Hourly(Watched):
 
     def __init__(self, runner: QueryRunner, refused_us: int | None) -> None:
         super().__init__(runner)
-        self.partition_us, self.first_slice_us, self._refused_us = HOUR_US, MINUTE_US, refused_us
-        self.longest_slice_us = DAY_US
+        self.profile = ReadProfile(partition_us=HOUR_US, first_slice_us=MINUTE_US, first_look_up_us=HOUR_US)
+        self._refused_us = refused_us
         self.read: list[int] = []
         """How many partitions each query has read."""
 

@@ -6,18 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.runtime.instants import HOUR_US
 from app.stores.backend import Backend, open_backend
 from app.stores.query import ArrowQuery, Query
-from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner, Row, streamed_bytes
+from app.stores.source import Answer, LearnHorizon, Plan, QueryRunner, ReadProfile, Row, streamed_bytes
 
 
 class ScriptedRunner:
     """Gives no rows, or those of a test; with `error`, fails."""
 
-    partition_us = first_slice_us = first_look_up_us = 3_600_000_000
-    longest_slice_us = 86_400_000_000
-    poll_s, open_ttl_s = 0.25, 1.0
-    materializes = True
+    profile = ReadProfile(partition_us=HOUR_US, first_slice_us=HOUR_US, first_look_up_us=HOUR_US, materializes=True)
 
     def __init__(
         self, *rows: Row, bytes_processed: int | None = None, error: BaseException | None = None, now_us: int = 0

@@ -200,15 +200,14 @@ class Exports:
     async def _batches(self, scan: Scan) -> AsyncGenerator[bytes, None]:
         """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
         runner, remaining, descending = self._runner, scan.remaining, scan.descending
-        planned = iter([remaining])
-        if not runner.materializes:
-            first_us = min(runner.first_slice_us, SECOND_US)
-            longest_us = runner.longest_slice_us
+        profile, planned = runner.profile, iter([remaining])
+        if not profile.materializes:
+            first_us, longest_us = min(profile.first_slice_us, SECOND_US), profile.longest_slice_us
             planned = feed_slices(remaining, descending=descending, first_us=first_us, longest_us=longest_us)
         waiting, most_rows, is_begun = deque[TimeRange](), _FIRST_ROWS, False
         while part := waiting.popleft() if waiting else next(planned, None):
             query = self._query(scan, part)
-            rows = None if runner.materializes else await self._count(query)
+            rows = None if profile.materializes else await self._count(query)
             if rows == 0:
                 continue
             if rows and rows > most_rows and (pieces := cut(part, descending=descending, unit_us=1)):

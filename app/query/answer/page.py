@@ -119,7 +119,7 @@ class PageEndpoint:
     async def _is_worth_another_look(self, version: int | None, ends_us: int) -> bool:
         """Wait until there may be rows, by `version` or at the next poll; False if the time is over before that."""
         while (left_s := (ends_us - self._clock.elapsed_us()) / MICROSECONDS) > 0:
-            if not await self._parts.reads.pause(min(self.feed.runner.poll_s, left_s)):
+            if not await self._parts.reads.pause(min(self.feed.runner.profile.poll_s, left_s)):
                 return False
             if version is None or self.feed.version() != version:
                 return True
@@ -131,7 +131,7 @@ class PageEndpoint:
             headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
             headers["Sluice-Count"] = page.count.header
-        body = page_body(page, math.ceil(self.feed.runner.poll_s) if page.may_grow else 0)
+        body = page_body(page, math.ceil(self.feed.runner.profile.poll_s) if page.may_grow else 0)
         return CachedAnswer(page.scan.format, headers, body, is_final=not page.is_short)
 
     def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
@@ -139,7 +139,7 @@ class PageEndpoint:
         parts = (self._parts.path, self._version, scan.format, repr(scan.conditions), words)
         if scan.is_fixed:
             return CacheKey(parts=parts, ttl_s=CLOSED_TTL_S, tag=strong_etag)
-        ttl_s = 0.0 if scan.wait_s else self.feed.runner.open_ttl_s
+        ttl_s = 0.0 if scan.wait_s else self.feed.runner.profile.open_ttl_s
         return CacheKey(parts=(*parts, repr(self.feed.version())), ttl_s=ttl_s, is_fresh=scan.latest)
 
     def _next_link(self, request: Ask, cursor: str) -> str:

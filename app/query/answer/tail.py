@@ -118,7 +118,7 @@ class TailBatches:
         """Move the horizon, a poll after the last time, and once there may be new rows."""
         passed_us = self._horizon_us
         while self._horizon_us == passed_us:
-            due_us = self._looked_us + round(self.feed.runner.poll_s * MICROSECONDS)
+            due_us = self._looked_us + round(self.feed.runner.profile.poll_s * MICROSECONDS)
             if (left_us := due_us - self._clock.elapsed_us()) > 0:
                 await self._clock.sleep(left_us / MICROSECONDS)
             self._looked_us = self._clock.elapsed_us()

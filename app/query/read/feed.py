@@ -56,8 +56,9 @@ class Feed:
     def __init__(self, runner: QueryRunner, table: Table, environment: Environment) -> None:
         self.runner, self.table, self.environment = runner, table, environment
         self._names = tuple(column.name for column in table.columns)
-        self._density = Density(runner.partition_us)
-        self._unit_us = max(runner.partition_us, runner.first_slice_us)  # the shortest range worth its own query
+        self._profile = profile = runner.profile
+        self._density = Density(profile.partition_us)
+        self._unit_us = max(profile.partition_us, profile.first_slice_us)  # the shortest range worth its own query
 
     def horizon_us(self) -> int:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
@@ -99,13 +100,13 @@ class Feed:
         return page
 
     def _slices(self, search: "_Search") -> Iterator[TimeRange]:
-        runner, scan = self.runner, search.scan
+        profile, scan = self._profile, search.scan
         return feed_slices(
             scan.remaining,
             descending=scan.descending,
-            first_us=self._density.slice_us(fingerprint(scan.conditions), search.missing, runner.first_slice_us),
-            partition_us=runner.partition_us,
-            longest_us=runner.longest_slice_us,
+            first_us=self._density.slice_us(fingerprint(scan.conditions), search.missing, profile.first_slice_us),
+            partition_us=profile.partition_us,
+            longest_us=profile.longest_slice_us,
         )
 
     async def _read(self, search: "_Search", budget: Budget) -> Page:
@@ -117,7 +118,7 @@ class Feed:
             try:
                 answer = await self.runner.rows(self._page_query(search, part, budget))
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=descending, unit_us=self.runner.first_slice_us)
+                pieces = cut(part, descending=descending, unit_us=self._profile.first_slice_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
@@ -143,7 +144,7 @@ class Feed:
             LookUpTooExpensiveError: there are too few versions in as much of the window as one query can read.
         """
         rows: list[Row] = []
-        edge_us = max(window.from_us, window.to_us - self.runner.first_look_up_us)
+        edge_us = max(window.from_us, window.to_us - self._profile.first_look_up_us)
         for whole in (TimeRange(edge_us, window.to_us), TimeRange(window.from_us, edge_us)):
             part, refusal = whole, None
             while part.length_us > 0:
@@ -185,7 +186,7 @@ class Feed:
         # A count reads next to nothing, so less than a partition is not worth a query.
         first_us = self._unit_us if cap is not None else max(window.length_us, 1)
         slices = feed_slices(
-            window, descending=True, first_us=first_us, partition_us=self.runner.partition_us, longest_us=None
+            window, descending=True, first_us=first_us, partition_us=self._profile.partition_us, longest_us=None
         )
         for part in slices:
             query = CountQuery(

@@ -92,11 +92,7 @@ class InstrumentedSource:
     ) -> None:
         self._runner, self._health, self._charge, self._system = runner, health, charge, system
         self._metrics, self._tracing, self._clock = environment.metrics, environment.tracing, environment.clock
-        self.partition_us = runner.partition_us
-        self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
-        self.longest_slice_us = runner.longest_slice_us
-        self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
-        self.materializes = runner.materializes
+        self.profile = runner.profile
         learn = runner.learn_horizon
         self.learn_horizon: LearnHorizon | None = None if learn is None else partial(self._learn, learn)
 

@@ -30,7 +30,7 @@ def feed_slices(
 ) -> Iterator[TimeRange]:
     """Yield the slices of `whole` in reading order.
 
-    The first is as long as `first_us`, the length considered worth a query (`QueryRunner.first_slice_us`), extended to
+    The first is as long as `first_us`, the length considered worth a query (`ReadProfile.first_slice_us`), extended to
     the end of its last partition. The next ones grow up to `longest_us`, each of whole partitions.
     """
     since_us, until_us, length_us = whole.from_us, whole.to_us, first_us

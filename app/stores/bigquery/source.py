@@ -43,6 +43,7 @@ from app.stores.source import (
     Plan,
     QueryError,
     QueryTimeoutError,
+    ReadProfile,
     Row,
     StoreBusyError,
     streamed_bytes,
@@ -65,12 +66,6 @@ class BigQueryRunner:
     A column that a table lacks reads as NULL. `monitors`, by the table's name, know which columns those are.
     """
 
-    partition_us = HOUR_US  # as the tables are declared: a query bills whole columns of each partition that it touches
-    first_slice_us = MINUTE_US  # billed with its whole hour; the rest of that hour is read with the next one
-    longest_slice_us = DAY_US
-    materializes = True
-    open_ttl_s = 1.0
-
     def __init__(
         self,
         access: BigQueryClients,
@@ -79,11 +74,18 @@ class BigQueryRunner:
         monitors: Mapping[str, TableMonitor] = MappingProxyType({}),
     ) -> None:
         self._access, self._settings, self._clock, self._monitors = access, settings, clock, monitors
-        self.poll_s = settings.query.poll_s
+        self.profile = ReadProfile(
+            # As the tables are declared: a query bills whole columns of each partition that it touches.
+            partition_us=HOUR_US,
+            first_slice_us=MINUTE_US,  # billed with its whole hour; the rest of that hour is read with the next one
+            # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in
+            # vain.
+            first_look_up_us=DAY_US if settings.query.id_index else HOUR_US,
+            poll_s=settings.query.poll_s,
+            materializes=True,
+        )
         self._horizons = Horizons(settings, clock, self.read)
         self.learn_horizon: LearnHorizon | None = self._horizons.learn
-        # A query costs 10 MB at least. An index finds an id in any number of rows; without one, hours are read in vain.
-        self.first_look_up_us = DAY_US if settings.query.id_index else HOUR_US
         self._trust = jobs.Trust(partial(jobs.max_bytes_billed, settings=settings), clock)
         self._settle_us = round(settings.store.settle_s * SECOND_US)
         self._threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="bigquery-query")

@@ -44,7 +44,7 @@ from app.stores.sink import (
     StoreError,
     Uncertain,
 )
-from app.stores.source import Answer, LearnHorizon, Plan, StoreUnavailableError
+from app.stores.source import Answer, LearnHorizon, Plan, ReadProfile, StoreUnavailableError
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
 
@@ -57,14 +57,12 @@ _Result = TypeVar("_Result")
 class EmbeddedStore:
     """The tables of one DuckDB file. It is an Appender per table (`appender`) and a QueryRunner."""
 
-    partition_us = 1
-    # With dense rows, a longer slice would sort rows that the page never shows; one more query is cheap.
-    first_slice_us = 10 * SECOND_US
-    longest_slice_us = 31 * DAY_US  # a month without a match takes 5 to 20 ms
-    first_look_up_us = 10 * 366 * DAY_US  # all there is: the hashes of ids are read in milliseconds
-    materializes = False
-    poll_s = 0.25
-    open_ttl_s = 1.0  # until something is stored: see `version`
+    profile = ReadProfile(
+        # With dense rows, a longer slice would sort rows that the page never shows; one more query is cheap.
+        first_slice_us=10 * SECOND_US,
+        longest_slice_us=31 * DAY_US,  # a month without a match takes 5 to 20 ms
+        first_look_up_us=10 * 366 * DAY_US,  # all there is: the hashes of ids are read in milliseconds
+    )
     learn_horizon: LearnHorizon | None = None
 
     def __init__(

@@ -34,10 +34,7 @@ class Window:
     ) -> None:
         self.loader = loader
         self._runner, self._database, self._grid_us = runner, database, grid_us
-        self.partition_us, self.longest_slice_us = runner.partition_us, runner.longest_slice_us
-        self.first_slice_us, self.first_look_up_us = runner.first_slice_us, runner.first_look_up_us
-        self.poll_s, self.open_ttl_s = runner.poll_s, runner.open_ttl_s
-        self.materializes = runner.materializes
+        self.profile = runner.profile
         self.learn_horizon: LearnHorizon | None = runner.learn_horizon
 
     def horizon_us(self, table: str) -> int:

@@ -21,14 +21,14 @@ import msgspec
 from app.query.answer.arrow import ArrowEncoder
 from app.query.request.scan import position_of
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, HOUR_US, epoch_us, from_epoch_us
+from app.runtime.instants import HOUR_US, epoch_us, from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores import query as q
 from app.stores.backend import Backend
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
-from app.stores.source import Answer, LearnHorizon, Plan, Row, StoreUnavailableError, shown_value
+from app.stores.source import Answer, LearnHorizon, Plan, ReadProfile, Row, StoreUnavailableError, shown_value
 from tests.stores.promoted import promoted
 
 _COMPARE: dict[str, Any] = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "prefix": str.startswith}
@@ -38,9 +38,8 @@ _PROCESS = defaultdict[str, defaultdict[str, list[Row]]](lambda: defaultdict(lis
 class MemoryStore:
     """The tables of one process: a QueryRunner and an Eraser."""
 
-    first_slice_us = first_look_up_us = HOUR_US
-    partition_us, longest_slice_us, materializes = 1, DAY_US, False
-    poll_s, open_ttl_s, learns_within_s = 0.25, 1.0, 0.0
+    profile = ReadProfile(first_slice_us=HOUR_US, first_look_up_us=HOUR_US)
+    learns_within_s = 0.0
     learn_horizon: LearnHorizon | None = None
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:

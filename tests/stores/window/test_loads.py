@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from app.record import Record
@@ -217,7 +218,7 @@ def test_a_window_is_for_stores_that_read_more_than_they_are_asked_for(
 ) -> None:
     """And only where memory is set aside for it."""
     store = MemoryStore([RECORDS], FakeClock(END_US), defaultdict(list))
-    store.partition_us = partition_us
+    store.profile = msgspec.structs.replace(store.profile, partition_us=partition_us)
     module = SimpleNamespace(open_backend=lambda *_: SimpleNamespace(runner=store), with_window=lambda *_: "window")
     monkeypatch.setattr(backends, "import_module", lambda _: module)
     opened: object = backends.open_backend(Settings().replace(window_bytes=window_bytes), [RECORDS], store.clock)

@@ -24,7 +24,7 @@ from app.stores.query import (
     Statistics,
     poll_grid_us,
 )
-from app.stores.source import Answer, LearnHorizon, Plan, QueryTooExpensiveError, Row
+from app.stores.source import Answer, LearnHorizon, Plan, QueryTooExpensiveError, ReadProfile, Row
 from app.stores.sql.statement import Statement, render
 from tests.support.billing.bill import LEAST_BYTES, Contents, Layout, billed_bytes, upper_bound
 
@@ -71,10 +71,6 @@ _MADE = {
 class BilledStore:
     """Runs pages and look-ups by id over a table of the default type; `billed` is what all of them cost, in bytes."""
 
-    partition_us, first_slice_us, longest_slice_us = HOUR_US, MINUTE_US, DAY_US
-    materializes = True
-    open_ttl_s = 1.0
-
     def __init__(
         self,
         table: Table,
@@ -91,11 +87,16 @@ class BilledStore:
         self.contents = Contents(rows_per_s=rows_per_s, column_bytes=COLUMN_BYTES, begins_us=begins_us)
         self.billed = self.queries = 0
         self._table, self._clock, self._layout = table, clock, layout
-        self.first_look_up_us = DAY_US if layout.id_index else HOUR_US
+        self.profile = ReadProfile(
+            partition_us=HOUR_US,
+            first_slice_us=MINUTE_US,
+            first_look_up_us=DAY_US if layout.id_index else HOUR_US,
+            poll_s=poll_s,
+            materializes=True,
+        )
         self._limits: dict[Purpose, int] = {"page": page_limit, "look_up": look_up_limit}
         self._trust = Trust(self._limits.__getitem__, clock)
         self._step_us = SECOND_US // rows_per_s
-        self.poll_s = poll_s
         self.learn_horizon: LearnHorizon | None = self._learn
         self._making = Queries(duckdb.connect())
         self._learned_us: int | None = None
@@ -109,7 +110,7 @@ class BilledStore:
         """Read the watermarks, if that is due: a query of the least that BigQuery bills."""
         elapsed_us = self._clock.elapsed_us()
         if self._learned_us is not None and elapsed_us - self._learned_us < poll_grid_us(
-            round(self.poll_s * SECOND_US)
+            round(self.profile.poll_s * SECOND_US)
         ):
             return 0
         self._learned_us, self._settled_us = elapsed_us, self._clock.now_us() - _LAG_US
