@@ -8,16 +8,15 @@ import msgspec
 import pytest
 
 from app.health.canary import GIVE_UP_S
-from app.runtime.instants import SECOND_US, epoch_us, to_text
+from app.runtime.instants import SECOND_US, epoch_us
 from sluice.testing.clock import FakeClock
-from sluice.testing.null_store import NullAppender
 from sluice.testing.service import CANARY, SECRET
 from sluice.testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
 from tests.contract.test_service import GOOD, settings_of
 from tests.contract.test_service import run as run_service
-from tests.sse import reading, until
+from tests.sse import until
 
 pytestmark = pytest.mark.above_the_stores
 
@@ -74,24 +73,6 @@ def test_every_way_of_reading_has_the_same_records(
     assert series["records"] == len(expected)
 
 
-def test_a_tail_leaves_them_out_unless_they_are_asked_for(beating: Service) -> None:
-    """Two readers at once, one of each kind."""
-    clock = beating.store.clock
-    assert isinstance(clock, FakeClock)
-
-    async def follow() -> None:
-        asked = {"since": to_text(T0_US)}
-        async with (
-            reading(beating.app, "/v1/records/tail", asked) as plain,
-            reading(beating.app, "/v1/records/tail", asked | {"heartbeat": "include"}) as whole,
-        ):
-            await until(lambda: len(plain.named("record")) >= 5 and len(whole.named("record")) >= 7, clock)
-            assert [record["id"] for record in plain.named("record")] == ["id0", "id1", "id2", "id3", "id4"]
-            assert len(whole.named("record")) == 7
-
-    beating.engine.loop.run(follow())
-
-
 # --- the whole service
 
 PUBLISHED_US = epoch_us(datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC))  # of everything that tests push
@@ -144,39 +125,6 @@ def test_a_canary_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Eng
         assert (await service.client.get("/v1/records/a")).json()["message_id"] == "8"
 
     run(engine, use)
-
-
-def test_a_canary_that_another_instance_had_stored_is_measured_too(engine: Engine) -> None:
-    """The feed shows its first copy, which this instance knows nothing of; that one counts."""
-
-    async def use(service: Running, clock: FakeClock) -> None:
-        await beat(service)
-        await clock.advance(engine.settle_s)
-        await until(lambda: seen(service) == 1, clock)
-        service.ingest.pipelines.by_stream["records"]._dedupe.__init__(  # type: ignore[misc] # another instance remembers nothing
-            max_weight=1, max_age_s=1.0, elapsed_us=clock.elapsed_us
-        )
-        await clock.advance(120)
-        await beat(service)
-        await clock.advance(engine.settle_s)
-        await until(lambda: seen(service) == 2, clock)
-
-    run(engine, use)
-
-
-def test_a_canary_that_the_feed_never_shows_is_missed(engine: Engine) -> None:
-    """After five minutes, once, and it is not looked for any longer."""
-
-    async def use(service: Running, clock: FakeClock) -> None:
-        await beat(service)
-        await clock.advance(GIVE_UP_S / 2)
-        metrics = service.app.instance.metrics
-        assert metrics.canaries_missed == 0
-        await until(lambda: metrics.canaries_missed == 1, clock, step_s=5)
-        await clock.advance(GIVE_UP_S)
-        assert (metrics.canaries_missed, seen(service)) == (1, 0)
-
-    run(engine, use, NullAppender)
 
 
 @pytest.mark.parametrize("secret", ["", SECRET], ids=["no secret", "secret"])

@@ -10,7 +10,6 @@ from app.query.read import feed
 from app.query.read.page import Count
 from app.runtime.instants import HOUR_US
 from app.runtime.time_range import TimeRange
-from tests.contract.service import WINDOW, Service
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window
 from tests.contract.stores import T0_US, law
 
@@ -60,17 +59,3 @@ def test_a_count_is_what_a_walk_of_the_window_gives(shelf: Shelf, monkeypatch: p
         assert shelf.page(window=window, limit=1, **asked).count is None
 
     holds()
-
-
-@pytest.mark.above_the_stores
-def test_a_count_is_in_the_document_and_in_a_header(service: Service) -> None:
-    """So that CSV and Arrow have one, too."""
-    client = service.client()
-    answer = client.get("/v1/records", params=WINDOW | {"count": "exact", "limit": 1})
-    assert answer.json()["count"] == {"value": 3, "relation": "eq"}
-    assert answer.headers["sluice-count"] == "3;relation=eq"
-    other = client.get("/v1/records", params=WINDOW | {"count": "capped", "format": "csv", "id": "id1"})
-    assert other.headers["sluice-count"] == "1;relation=eq"
-    none = client.get("/v1/records", params=WINDOW | {"count": "none"})
-    assert "count" not in none.json()
-    assert "sluice-count" not in none.headers

@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Meta
 
 from app.query.answer.arrow import ArrowRows
 from app.runtime.instants import SECOND_US, to_text
@@ -18,28 +17,12 @@ from app.stores.source import QueryRunner
 from tests.contract.application import principal
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.shelf import LOOKBACK_US, Put
-from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine, Store, law
+from tests.contract.stores import RECORDS, T0_US, Engine, Store, law
 from tests.contract.watched import Watched
 
 _STEPS = st.sampled_from([0, 0, 1, SECOND_US, 70 * SECOND_US, LOOKBACK_US, LOOKBACK_US + 1, 86_400 * SECOND_US])
 _ROWS = st.lists(st.tuples(_STEPS, st.sampled_from("abcdé"), st.sampled_from(["x", "y", "z"])), max_size=14)
 ALL = {**WINDOW, "limit": "all"}
-
-
-class Site(msgspec.Struct, forbid_unknown_fields=True):
-    """A structure within a record."""
-
-    floor: int
-    name: str | None = None
-
-
-class Nested(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A record that is not flat."""
-
-    id: Annotated[str, Meta(extra={"sluice": ["id", "filter"]})]
-    site: Site | None = None
-    sites: list[Site] = []
-    tags: list[str] = []
 
 
 class Counting(Watched):
@@ -120,7 +103,7 @@ def test_an_export_holds_what_the_pages_hold(engine: Engine, store: Store) -> No
     holds()
 
 
-@pytest.mark.parametrize("form", ["ndjson", "csv", "arrow"])
+@pytest.mark.parametrize("form", ["arrow", "csv", "ndjson"])
 def test_each_format_is_that_of_a_page(client: Client, form: str) -> None:
     """The bytes are those of one long page; Arrow's batches may be cut in another way."""
     page = client.get("/v1/records", params={**WINDOW, "format": form})
@@ -183,10 +166,6 @@ def test_the_headers_of_an_export(client: Client) -> None:
     head = client.head("/v1/records", params={**ALL, "format": "csv"})
     assert head.content == b""
     assert dict(head.headers) == {name: text for name, text in answer.headers.items() if name != "sluice-count"}
-
-
-def _parsed(form: str, content: bytes) -> Any:
-    return _arrow_rows(content, REJECTS.columns) if form == "arrow" else content
 
 
 def _arrow_rows(stream: bytes, columns: Any) -> list[dict[str, Any]]:

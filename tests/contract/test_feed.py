@@ -25,17 +25,6 @@ def test_copies_with_one_stamp_in_a_later_slice_hide_nothing(shelf: Shelf) -> No
 
 
 @pytest.mark.above_the_stores
-def test_a_horizon_behind_the_cursor_gives_nothing_and_the_same_place(shelf: Shelf) -> None:
-    """A clock that lags never takes a reader back over rows it has seen."""
-    shelf.put([Put(T0_US, "a"), Put(T0_US, "b")])
-    after = Position(T0_US, "a")
-    text = encode_cursor(Cursor(table="records", descending=False, since_us=T0_US, until_us=None, after=after))
-    page = shelf.page(cursor=text, horizon_us=T0_US - SECOND_US)
-    assert (page.rows, page.next_cursor, page.resume_cursor, page.may_grow) == ([], None, text, True)
-    assert page.scan.window == TimeRange(T0_US, T0_US)
-
-
-@pytest.mark.above_the_stores
 def test_resuming_after_a_long_time_reads_no_more_than_a_window_allows(shelf: Shelf) -> None:
     """An old resume cursor catches up window by window, without a pause."""
     shelf.feed = shelf.make_feed(max_window_days=1)
@@ -60,10 +49,3 @@ def test_the_ends_of_time_can_be_read(shelf: Shelf, at_us: int, *, descending: b
         if until_us is not None or not descending:
             cursor = Cursor(table="records", descending=descending, since_us=at_us, until_us=until_us, after=after)
             assert shelf.page(cursor=encode_cursor(cursor)).rows == []
-
-
-def test_a_late_copy_of_an_old_version_does_not_come_back_over_a_newer_one(shelf: Shelf) -> None:
-    """The latest version is the greatest place among rows that are no copies."""
-    shelf.put([Put(T0_US, "v1"), Put(T0_US + 1, "v2"), Put(T0_US + 2, "v1"), Put(T0_US + 3, "other", "y")])
-    rows = shelf.run(shelf.feed.versions("x", TimeRange(T0_US - DAY_US, T0_US + 10), (), 1))
-    assert [row["delivery_key"] for row in rows] == ["v2"]

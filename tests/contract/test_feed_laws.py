@@ -140,38 +140,6 @@ def _follow(shelf: Shelf, cursor: str, limit: int) -> list[tuple[int, str]]:
         page = shelf.page(cursor=page.next_cursor or page.resume_cursor, limit=limit)
 
 
-def test_a_follower_sees_each_delivery_once_however_it_polls(shelf: Shelf) -> None:
-    """Whenever a follower polls, with whatever limit and by either cursor, it sees what the model sees."""
-
-    @law(shelf.engine)
-    @given(puts=_rows(), polls=st.lists(st.tuples(st.integers(0, 4), _LIMITS, st.booleans()), max_size=12))
-    def holds(puts: list[Put], polls: list[tuple[int, int, bool]]) -> None:
-        shelf.clear()
-        page = shelf.page(window=TimeRange(T0_US, T0_US))
-        found, waiting = places(page), list(puts)
-        for arrivals, limit, prefer_next in polls:
-            arriving, waiting = waiting[:arrivals], waiting[arrivals:]
-            _arrive(shelf, arriving)
-            cursor = page.next_cursor if prefer_next and page.next_cursor else page.resume_cursor
-            page = shelf.page(cursor=cursor, limit=limit)
-            found += places(page)
-        _arrive(shelf, waiting)
-        found += _follow(shelf, page.resume_cursor, 5)
-        assert found == in_window(shelf.puts, T0_US, shelf.clock.now_us())
-
-    holds()
-
-
-def _arrive(shelf: Shelf, puts: list[Put]) -> None:
-    """Store rows as an appender would: never before the horizon."""
-    arriving = []
-    for put in puts:
-        stamp_us = max(put.ingest_us, shelf.clock.now_us())
-        arriving.append(Put(stamp_us, put.key))
-        shelf.clock.advance_to(stamp_us)
-    shelf.put(arriving)
-
-
 def test_the_versions_of_a_record_are_its_deliveries_newest_first(shelf: Shelf) -> None:
     """By id, copies are left out as in the feed, and the greatest place comes first."""
 

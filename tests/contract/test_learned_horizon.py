@@ -1,13 +1,8 @@
 """A horizon that stands still until it is learned: each way to read asks for it, and only where it may matter."""
 
-import asyncio
-
-import httpx
 import pytest
 
-from app.runtime.clock import MICROSECONDS
 from app.stores.source import QueryRunner
-from sluice.testing.misbehaving.waiting import advance_until
 from tests.contract.service import SINCE, WINDOW, Service
 from tests.contract.stores import T0_US, Engine
 from tests.contract.watched import Watched
@@ -68,20 +63,3 @@ def test_a_window_that_is_settled_needs_no_learning(learning: Service, runner: _
     assert learning.client().get("/v1/records", params=WINDOW).json()["records"]
     assert learning.client().get(f"/v1/records?{BEFORE}").status_code == 200
     assert runner.asked == asked
-
-
-def test_a_waiting_page_learns_at_each_look(engine: Engine, learning: Service, runner: _Learning) -> None:
-    """So it returns when the horizon has passed a record."""
-
-    async def waited() -> int:
-        transport = httpx.ASGITransport(app=learning.app)  # type: ignore[arg-type] # httpx knows dicts only
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            asking = asyncio.create_task(client.get(f"/v1/records?since={SINCE}&wait=20"))
-            await advance_until(learning.store.clock, lambda: runner.asked >= 2)  # type: ignore[arg-type] # a FakeClock
-            runner.learns = 100
-            await advance_until(learning.store.clock, asking.done)  # type: ignore[arg-type] # likewise
-            return len(asking.result().json()["records"])
-
-    begun_us = learning.store.clock.elapsed_us()
-    assert engine.loop.run(waited()) == 3
-    assert learning.store.clock.elapsed_us() - begun_us < 20 * MICROSECONDS

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from app.query.request.cursor import Cursor, encode_cursor
+from app.runtime.instants import SECOND_US
 from sluice.testing.clock import FakeClock
-from tests.contract.service import SINCE, UNTIL, WINDOW, Client, Service, lasting_headers, problem_of
+from tests.contract.service import SINCE, UNTIL, WINDOW, Client, Service, default_record, lasting_headers, problem_of
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, REJECTS, T0_US, Engine
+from tests.encoding import encoded
 
 
 def _expected_record(number: int) -> dict[str, Any]:
@@ -105,3 +107,22 @@ def test_without_its_table_the_service_has_a_problem(engine: Engine) -> None:
         assert int(answer.headers["retry-after"]) > 0
     assert client.get("/v1/rejects").status_code == 200
     engine.loop.run(store.close())
+
+
+@pytest.mark.above_the_stores
+def test_a_latest_page_shows_what_is_not_settled_yet(service: Service) -> None:
+    """Up to what the clocks of other instances may have stamped; the settled page does not have it."""
+    young_us = service.store.clock.now_us() + SECOND_US
+    row = encoded(service.store.appender(RECORDS), default_record("young"), envelope("young"))
+    service.engine.loop.run(service.store.put(RECORDS, [(young_us, row)]))
+    client = service.client()
+    found = {
+        freshness: [each["id"] for each in client.get("/v1/records", params={"freshness": freshness}).json()["records"]]
+        for freshness in ("settled", "latest")
+    }
+    assert found == {"settled": ["id0", "id1", "id2"], "latest": ["id0", "id1", "id2", "young"]}
+    newest = client.get("/v1/records?freshness=latest&order=desc&limit=1")
+    assert [each["id"] for each in newest.json()["records"]] == ["young"]
+    assert newest.headers["sluice-cache"] == "bypass"
+    assert newest.headers["cache-control"] == "private, no-cache"
+    assert "etag" not in newest.headers

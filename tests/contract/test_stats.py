@@ -124,19 +124,6 @@ def test_numbers_at_the_edges_of_their_types_are_served(readings: Readings) -> N
     assert averages == [None, 5e-324, None, None]  # beyond the largest number that JSON readers know
 
 
-def test_percentiles_are_near_the_exact_ones(readings: Readings) -> None:
-    """Within two per cent of the records; of a bucket with one value, the value itself."""
-    rows = [
-        Row(M0_US + 2 * MINUTE_US + number, f"p{number}", Reading(level=-float(number))) for number in range(1, 201)
-    ]
-    readings.put(rows)
-    found = _values(readings.ask(f"{WINDOW}&metric=p50:level,p95:level,p95:price,p50:site.floor"))[None]
-    assert -104.0 <= found["p50:level"][2] <= -96.0
-    assert -15.0 <= found["p95:level"][2] <= -6.0
-    assert found["p95:price"][1:] == [None, None, None]
-    assert found["p50:site.floor"] == [3.0, None, None, None]
-
-
 def test_the_delay_is_what_lies_between_publication_and_the_store(readings: Readings) -> None:
     """In seconds, of the records that were published; those that came over HTTP have none."""
     readings.clear()

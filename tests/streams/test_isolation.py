@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import httpx
 import msgspec
-import pytest
 from msgspec import Meta
 
 from app.ingest.intake import MESSAGE_BYTES
 from app.schema.table import Table
-from app.stores.sink import Appender, Outcome, QuotaExceeded, SetupError, SinkState, Stored, Uncertain
+from app.stores.sink import Appender, Outcome, SetupError, SinkState, Stored, Uncertain
 from sluice.testing.clock import FakeClock
 from sluice.testing.service import SETTINGS, Service, running
 from tests.streams.service import push_to
@@ -90,31 +89,6 @@ async def test_a_stream_that_hangs_leaves_the_others_their_answers() -> None:
         await clock.advance(60)
         late = [task.result().status_code for task in hanging if task.result() not in throttled]
         assert late == [503] * held
-
-
-_TROUBLE: dict[str, tuple[Outcome, int]] = {
-    "no table": (SetupError(SinkState.NOT_FOUND, "there is no table"), 503),
-    "another schema": (SetupError(SinkState.SCHEMA_MISMATCH, "a column is missing"), 503),
-    "no permission": (SetupError(SinkState.PERMISSION_DENIED, "denied"), 503),
-    "no quota": (QuotaExceeded("slow down"), 429),
-}
-
-
-@pytest.mark.parametrize(("outcome", "status"), _TROUBLE.values(), ids=_TROUBLE.keys())
-async def test_a_table_in_trouble_answers_its_own_messages_only(outcome: Outcome, status: int) -> None:
-    """A named state for it in health; the other nine are ACTIVE and store."""
-    async with ailing(outcome) as (service, clock):
-        sick = asyncio.create_task(push(service, SICK, 1))
-        await clock.advance(40)
-        assert (await sick).status_code == status
-        answers = await asyncio.gather(*(push(service, stream, 1) for stream in WELL))
-        assert {answer.status_code for answer in answers} == {204}
-        sinks = (await service.client.get("/health/ready")).json()["sinks"]
-        assert {sinks[stream]["state"] for stream in WELL} == {"ACTIVE"}
-        assert sinks[SICK]["state"] != "ACTIVE"
-        bad = await push_to(service, SICK, b"{", "bad")
-        assert bad.status_code in {204, status}
-        assert (await service.client.get("/health/ready")).status_code == 200
 
 
 async def test_unroutable_messages_do_not_depend_on_the_default_table() -> None:

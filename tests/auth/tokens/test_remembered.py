@@ -4,7 +4,6 @@ Every table of cases of the slow path goes through the fast one too: it may abst
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 import pytest
@@ -156,39 +155,12 @@ async def test_a_remembered_push_token_opens_nothing_else() -> None:
     assert fast(other, bearer(_GOOD)) is None
 
 
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note each time that the slow path is asked, with what it said."""
-    seen: list[str] = []
-    principal = TokenVerifier.principal
-
-    async def noted(self: TokenVerifier, headers: Any) -> str:
-        try:
-            said = await principal(self, headers)
-        except ProblemError as problem:
-            seen.append(problem.code)
-            raise
-        seen.append(said)
-        return said
-
-    monkeypatch.setattr(TokenVerifier, "principal", noted)
-    return seen
-
-
 async def push_with(service: Service, headers: Headers) -> int:
     """Push one record with these headers and no others; return the status."""
     named = [(name, value) for name, value in headers if name != b"host"]
     request = service.client.build_request("POST", "/pubsub/push", content=envelope(msgspec.json.encode(GOOD)))
     request.headers = type(request.headers)([*request.headers.raw, *named])
     return (await service.client.send(request)).status_code
-
-
-async def test_the_push_endpoint_asks_the_slow_path_once_for_each_token(slow: list[str]) -> None:
-    """Every push of the same token after the first goes by the memory."""
-    async with running() as service:
-        for _ in range(5):
-            assert await push_with(service, bearer(_GOOD)) == 204
-        assert slow == [tokens.PUSHER]
 
 
 async def test_the_push_endpoint_refuses_a_remembered_token_that_ran_out_or_was_taken_off() -> None:

@@ -2,15 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import httpx
-from litestar import Litestar
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
-from app.auth.grants import LOCAL_PRINCIPAL
-from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer.cache import AnswerCache, BoundedMemoryStore
 from app.query.read.reads import Reads
 from app.query.setup import query_routes
@@ -22,7 +16,7 @@ from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
 from app.streams import of_table
-from tests.contract.application import NoEraser
+from tests.contract.application import NoEraser, application
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS
 from tests.contract.stores import RECORDS, Store
@@ -47,10 +41,6 @@ def settling_runner(store: Store, clock: Clock) -> BigQueryRunner:
     return _OverDuckDB(store.runner, clock)
 
 
-async def _admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    connection.state.principal = LOCAL_PRINCIPAL
-
-
 class Instances:
     """Instances that share a cache of answers, each with a runner and a clock of its own."""
 
@@ -69,7 +59,5 @@ class Instances:
     def _client(self, runner: QueryRunner, clock: Clock, settings: Settings) -> httpx.AsyncClient:
         cache = AnswerCache(environment_of(clock, settings), self._kept, lambda: "test")
         routes = query_routes(of_table(RECORDS), runner, cache, Reads(clock), NoEraser())
-        app: Any = Litestar(
-            routes, guards=[_admit], exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None
-        )
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost")
+        transport = httpx.ASGITransport(app=application(routes))  # type: ignore[arg-type] # httpx knows dicts only
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost")

@@ -1,10 +1,9 @@
-"""Backfills and seeks over every store: each record once in the table, however far apart its deliveries are."""
+"""A seek over every store: each record once in the table, however far apart its deliveries are."""
 
 import asyncio
 import json
 from collections import Counter
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from app.schema.table import rejects_table
 from app.settings.load import Settings
 from app.stores.backend import open_backend
 from tests.contract.stores import RECORDS, REJECTS, Engine
-from tests.ops.backfill.archive import PUBLISHED, archived, write_avro
-from tests.ops.backfill.running import STREAMS, record, run, stored_keys, write_lines
+from tests.ops.backfill.archive import PUBLISHED
+from tests.ops.backfill.running import STREAMS, record, stored_keys
 from tests.support.unwatched import environment_of
 
 TABLES = (RECORDS, REJECTS)
@@ -71,34 +70,6 @@ def push(message_id: str, data: bytes) -> Message:
 def line(number: int, **members: Any) -> bytes:
     """Return a record as JSON."""
     return json.dumps(record(number, **members)).encode()
-
-
-@pytest.mark.above_the_stores
-def test_a_second_run_stores_nothing(engine: Engine, settings: Settings, tmp_path: Path) -> None:
-    """Records and rejects are there once; a file that has grown adds only its new records."""
-    source = write_lines(tmp_path / "a.ndjson", [record(1), {"id": 2}, record(3)])
-    first = engine.loop.run(run(settings, source))
-    assert (first.stored, first.known, first.rejected) == (2, 0, 1)
-    write_lines(source, [record(1), {"id": 2}, record(3), record(4)])
-    second = engine.loop.run(run(settings, source))
-    assert (second.stored, second.known, second.rejected, second.rejected_before) == (1, 2, 0, 1)
-    records, rejects = keys(engine, settings)
-    assert [*records.values(), *rejects.values()] == [1, 1, 1, 1]
-
-
-@pytest.mark.above_the_stores
-def test_an_archived_message_is_the_one_that_was_pushed(engine: Engine, settings: Settings, tmp_path: Path) -> None:
-    """Its records have the delivery keys of its push, so what is stored already is not stored again."""
-    both = b"[" + line(1) + b"," + line(2) + b"]"
-    engine.loop.run(pushed(settings, push("7", both), push("8", b"no JSON")))
-    messages = [archived("7", both), archived("8", b"no JSON"), archived("9", line(3)), archived("9", line(3))]
-    write_avro(tmp_path / "a.avro", messages)
-    first = engine.loop.run(run(settings, tmp_path))
-    assert (first.stored, first.known, first.rejected) == (1, 3, 1)
-    engine.loop.run(run(settings, tmp_path, "other-name"))
-    records, rejects = keys(engine, settings)
-    assert {key.partition(":")[0] for key in records} == {"7", "9"}
-    assert [*records.values(), *rejects.values()] == [1, 1, 1, 1]
 
 
 def test_a_seek_stores_no_message_twice(engine: Engine, settings: Settings) -> None:
