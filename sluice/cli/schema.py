@@ -20,7 +20,7 @@ from app.schema.record_json import record_schema
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_layout import bigquery_schema, differences, report, search_index_ddl
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
 from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.record import Record
 from app.schema.table import records_table, rejects_table
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks import instances_table
 from sluice.local.flights.record import Flight
 from sluice.testing.pace import patience_s
 from tests.cli.schema_command import main

@@ -10,7 +10,7 @@ from app.stores.backend import Backend, Eraser, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks import instances_table
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock

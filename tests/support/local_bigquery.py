@@ -14,7 +14,7 @@ import msgspec
 
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks import instances_table
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.process import LocalBigQuery
 from sluice.local.bigquery.provision import provision, tables_of

@@ -13,7 +13,7 @@ from google.cloud import bigquery
 
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks import instances_table
 from sluice.local.bigquery.provision import provision
 from tests.support.local_bigquery import Double
 

@@ -6,13 +6,13 @@ client           its addresses and credentials
 one append       sink                encode, leave out what the table lacks, stamp, send, interpret the answer
 rows             proto_rows          a record -> a protobuf row; values of columns that the table lacks
 requests         connection          rows -> AppendRows requests, as bytes; one stream, and one to N of them, by load
-answers          append_responses    the meaning of a response, or of the end of a stream
 
-reading          source              threads, timeouts, cancellation; look-ups by id; results as Arrow
+reading          source              threads, timeouts, cancellation; look-ups by id; results as Arrow; erasure
                  jobs                a query by the REST API, and its limits, labels and parameters; answers -> values
-failures         failures            errors of the REST API -> their meaning for queries and table checks
-horizons         watermarks          how far instances have settled, written and read
-erasing          eraser              deletes rows, and notifies the other instances
+answers          failures            errors, responses and ends of streams -> their meaning
+horizons         watermarks          how far instances have settled: the rules, and the table of their marks
+                 announcing          writes this instance's marks; no append is stamped before the first
+                 horizons            reads the marks of all instances when a reader asks
 
 the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions, clustering, index; the
                                      live table against the declaration

@@ -18,7 +18,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from app.runtime.clock import MICROSECONDS, Clock
-from app.stores.bigquery.append_responses import (
+from app.stores.bigquery.failures import (
     StreamEnd,
     answers_a_request,
     outcome_of_error,

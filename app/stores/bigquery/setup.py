@@ -9,15 +9,13 @@ from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
+from app.stores.bigquery.announcing import Announcing
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.connection import MAX_CONNECTIONS
-from app.stores.bigquery.eraser import BigQueryEraser
 from app.stores.bigquery.sink import StorageWriteAppender
-from app.stores.bigquery.source import BigQueryRunner
+from app.stores.bigquery.source import BigQueryEraser, BigQueryRunner
 from app.stores.bigquery.table_check import TableMonitor, check_table, warn_of_undeclared_tables
-from app.stores.bigquery.watermarks.announcing import Announcing
-from app.stores.bigquery.watermarks.marks import INSTANCES, instances_table
-from app.stores.bigquery.watermarks.rules import Limits
+from app.stores.bigquery.watermarks import INSTANCES, Limits, instances_table
 from app.stores.sink import fence
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may

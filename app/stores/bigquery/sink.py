@@ -3,7 +3,7 @@
 Rows are durable and readable once acknowledged, at least once
 (https://cloud.google.com/bigquery/docs/write-api#default_stream). If any row of a request is bad, nothing is stored.
 This module combines the parts: `proto_rows` encodes, `connection` has the streams and lends them, and
-`append_responses` interprets an answer. `retry_policy` says what the TableWriter does after each outcome.
+`failures` interprets an answer. `retry_policy` says what the TableWriter does after each outcome.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
 from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
+from app.stores.bigquery.announcing import Announcing
 from app.stores.bigquery.client import AccessError, BigQueryClients
 from app.stores.bigquery.connection import (
     MAX_REQUESTS,
@@ -26,7 +27,6 @@ from app.stores.bigquery.connection import (
 )
 from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.bigquery.table_check import TableMonitor
-from app.stores.bigquery.watermarks.announcing import Announcing
 from app.stores.sink import (
     ColumnsPending,
     Fence,

@@ -11,6 +11,7 @@ the first reads the same two columns, so it costs little there too.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +28,14 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, epoch_us
+from app.runtime.threads import run_in_daemon_thread
 from app.settings.load import Settings
 from app.stores.bigquery import jobs
 from app.stores.bigquery.client import QUERY_THREADS, BigQueryClients
 from app.stores.bigquery.failures import query_error
+from app.stores.bigquery.horizons import Horizons
 from app.stores.bigquery.jobs import Job
 from app.stores.bigquery.table_check import TableMonitor
-from app.stores.bigquery.watermarks.horizons import Horizons
 from app.stores.query import ArrowQuery, Deletion, LookUp, Query
 from app.stores.source import (
     END_OF_STREAM,
@@ -46,10 +48,12 @@ from app.stores.source import (
     ReadProfile,
     Row,
     StoreBusyError,
+    StoreUnavailableError,
     streamed_bytes,
 )
 from app.stores.sql.projection import source_of
 from app.stores.sql.statement import MOST_INSTANTS, Statement, render, render_instants, render_look_up
+from app.telemetry.redaction import first_line
 
 _Result = TypeVar("_Result")
 _CHANNEL_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
@@ -58,6 +62,12 @@ _ATTEMPTS = 3  # in a row without a single batch
 _PAUSE_S = 0.1
 _CHECK_WAIT_S = 3.0
 _FEW = 100  # instants, each with a block of its own, which has tens of megabytes
+
+
+LABEL = "sluice_erased"
+LEARN_EVERY_S = 60.0
+_LABEL_TIMEOUT_S = 10.0
+_log = logging.getLogger("sluice.query")
 
 
 class BigQueryRunner:
@@ -222,6 +232,70 @@ class BigQueryRunner:
         )
         if named is not None:
             raise named from failure
+
+
+class BigQueryEraser:
+    """The Eraser of one dataset: DML, and a label on the records' table by which every instance learns of it.
+
+    Its generation is the time of the last erasure, in microseconds. DML deletes rows as soon as they are stored: only
+    those that `tabledata.insertAll` has streamed, which the service does not use, cannot be changed for a while
+    (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
+    """
+
+    learns_within_s = LEARN_EVERY_S + _LABEL_TIMEOUT_S
+
+    def __init__(self, runner: BigQueryRunner, access: BigQueryClients, table: str, clock: Clock) -> None:
+        self._runner, self._access, self._table, self._clock = runner, access, table, clock
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """The time of the last erasure, as far as this instance knows; 0: never."""
+        return self._generation
+
+    async def delete(self, query: Deletion) -> int:
+        """Delete rows; return how many were removed.
+
+        Raises:
+            QueryError: BigQuery gave no answer.
+        """
+        return await self._runner.delete(query)
+
+    async def advance(self) -> None:
+        """Record the erasure in the label of the table.
+
+        Raises:
+            StoreUnavailableError: that failed; other instances may give kept answers until it is repeated.
+        """
+        generation = max(self._clock.now_us(), self._generation + 1)
+        self._generation = generation
+        try:
+            await run_in_daemon_thread(lambda: self._label(generation), "erasure-label")
+        except Exception as error:  # anything that the client raises
+            message = f"the erasure could not be recorded on {self._table}: {first_line(error)}"
+            raise StoreUnavailableError(message) from error
+
+    async def learn(self) -> None:
+        """Read the label every minute, until cancelled, to learn of erasures by other instances. Reading it is free."""
+        while True:
+            try:
+                async with asyncio.timeout(3 * _LABEL_TIMEOUT_S):
+                    generation = await run_in_daemon_thread(self._labelled, "erasure-label")
+                self._generation = max(generation, self._generation)
+            except Exception as error:  # the next read may succeed; the sink states show the fault
+                _log.debug("the label of %s could not be read: %s", self._table, first_line(error))
+            await self._clock.sleep(LEARN_EVERY_S)
+
+    def _label(self, generation: int) -> None:
+        client = self._access.client()
+        table = client.get_table(self._access.place.table_id(self._table), timeout=_LABEL_TIMEOUT_S)
+        table.labels = {**table.labels, LABEL: str(generation)}
+        client.update_table(table, ["labels"], timeout=_LABEL_TIMEOUT_S)
+
+    def _labelled(self) -> int:
+        table = self._access.client().get_table(self._access.place.table_id(self._table), timeout=_LABEL_TIMEOUT_S)
+        text = table.labels.get(LABEL, "0")
+        return int(text) if text.isdecimal() else 0
 
 
 async def look_up(

@@ -10,7 +10,7 @@ from app.record import RecordTypeError
 from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema, describe, differences
-from app.stores.bigquery.watermarks.marks import instances_table
+from app.stores.bigquery.watermarks import instances_table
 from sluice.local.bigquery.errors import ProvisionError
 from sluice.local.declared import Declared
 

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from app.stores.bigquery.watermarks.marks import INSTANCES
+from app.stores.bigquery.watermarks import INSTANCES
 
 Row = dict[str, Any]
 

@@ -9,7 +9,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from app.stores.bigquery.append_responses import (
+from app.stores.bigquery.failures import (
     StreamEnd,
     answers_a_request,
     outcome_of_error,

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from app.stores.bigquery.eraser import LABEL, LEARN_EVERY_S, BigQueryEraser
+from app.stores.bigquery.source import LABEL, LEARN_EVERY_S, BigQueryEraser
 from sluice.testing.clock import FakeClock
 
 

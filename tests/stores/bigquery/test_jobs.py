@@ -13,7 +13,7 @@ from sqlglot import exp
 from app.runtime.instants import MAX_US, MIN_US
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.jobs import job_configuration
-from app.stores.bigquery.watermarks.marks import INSTANCES
+from app.stores.bigquery.watermarks import INSTANCES
 from app.stores.query import Purpose, Scalar
 from app.stores.sql.statement import Statement
 from sluice.testing.clock import FakeClock

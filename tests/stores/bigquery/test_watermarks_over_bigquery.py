@@ -15,7 +15,7 @@ from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.watermarks.marks import INSTANCES
+from app.stores.bigquery.watermarks import INSTANCES
 from app.stores.query import Rows
 from app.stores.sink import SetupError, SinkState, Stored
 from sluice.testing.pace import patience_s

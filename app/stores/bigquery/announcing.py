@@ -5,8 +5,7 @@ import logging
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
-from app.stores.bigquery.watermarks.marks import ENVELOPE, encode
-from app.stores.bigquery.watermarks.rules import Announcer, Limits, Mark
+from app.stores.bigquery.watermarks import ENVELOPE, Announcer, Limits, Mark, encode
 from app.stores.sink import (
     Appender,
     Outcome,

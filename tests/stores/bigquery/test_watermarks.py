@@ -1,19 +1,44 @@
-"""The rules of watermarks: no reader passes a row that becomes visible later, and each rule is needed for that.
+"""Watermarks: no reader passes a row that becomes visible later, and each rule is needed for that."""
 
-The state machine of test_law does not replace these worlds: in 120 examples it finds a writer without the rules of
-joining and of doubt, and not one without those of lease, leave and silence.
-"""
-
+import asyncio
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.stores.bigquery.watermarks import rules
-from app.stores.bigquery.watermarks.rules import Announcer, Limits, Mark, State, horizon_us
+from app.ingest.verdict import Durable
+from app.runtime.clock import MICROSECONDS
+from app.runtime.instants import from_epoch_us
+from app.settings.load import Settings
+from app.stores.bigquery import watermarks
+from app.stores.bigquery.announcing import Announcing
+from app.stores.bigquery.horizons import Horizons
+from app.stores.bigquery.proto_rows import ProtoRowEncoder
+from app.stores.bigquery.watermarks import Announcer, Limits, Mark, State, horizon_us, instances_table
+from app.stores.sink import (
+    Outcome,
+    QuotaExceeded,
+    RowEncode,
+    RowsHeld,
+    RowsRefused,
+    SetupError,
+    SinkState,
+    Stored,
+    TooLarge,
+    Uncertain,
+)
+from app.stores.source import Answer, StoreBusyError
+from app.stores.sql.statement import Statement
+from app.stores.stamping import ClockTroubleError
+from sluice.testing.clock import FakeClock
+from sluice.testing.misbehaving.faults import Fault, Silence, in_turn
+from sluice.testing.misbehaving.waiting import advance_until
+from tests.contract.stores import T0_US
 from tests.long_form import examples
+from tests.stores.bigquery.rig import Rig
 
 LIMITS = Limits(
     append_deadline_us=10_000, margin_us=10_000, skew_us=2_000, settle_us=30_000, silent_us=12_000, lease_us=20_000
@@ -152,7 +177,7 @@ class World:
         for one in living:
             self.act(one)
         asked = self.now + self.rng.randint(-2_000, 2_000)
-        self.passed_us = max(self.passed_us, rules.horizon_us(self.marks, asked, LIMITS))
+        self.passed_us = max(self.passed_us, watermarks.horizon_us(self.marks, asked, LIMITS))
 
 
 def run(rng: random.Random, instance: type[Instance] = Instance) -> World:
@@ -250,12 +275,116 @@ def test_each_rule_of_writers_is_needed(instance: type[Instance]) -> None:
 
 def test_the_rule_of_silence_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worlds find the reader that forgets an instance as soon as it is silent."""
-    honest = rules.horizon_us
+    honest = watermarks.horizon_us
 
     def forgetful(marks: list[Mark], asked_us: int, limits: Limits) -> int:
         latest = {each.instance: each for each in sorted(marks, key=lambda each: each.written_us)}
         heard = [each for each in latest.values() if asked_us - each.written_us <= limits.silent_us]
         return honest(heard, asked_us, limits)
 
-    monkeypatch.setattr(rules, "horizon_us", forgetful)
+    monkeypatch.setattr(watermarks, "horizon_us", forgetful)
     assert is_found(Instance)
+
+
+class Marks:
+    """Stands for the appender of the table of marks, which stores each, or meets `trouble`."""
+
+    trouble: SetupError | None = None
+
+    def __init__(self) -> None:
+        self._rows, self.stored = ProtoRowEncoder(instances_table()), list[Any]()
+
+    def encoder(self, envelope: Mapping[str, Any]) -> RowEncode:
+        return self._rows.encoder(envelope)
+
+    async def append(self, rows: Sequence[bytes]) -> Outcome:
+        if self.trouble is None:
+            self.stored += map(self._rows.message.FromString, rows)
+        return self.trouble or Stored()
+
+
+def announcing_by(marks: Marks, clock: FakeClock) -> Announcing:
+    """Return what announces an instance through `marks`."""
+    appender: Any = marks
+    return Announcing("a", Limits.of(Settings().store), clock, appender)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "leaves"),
+    [
+        (Stored(), True),
+        (RowsRefused({}), True),
+        (RowsHeld(frozenset({0}), ""), True),
+        (TooLarge(""), True),
+        (Uncertain(""), False),
+        (QuotaExceeded(""), False),
+        (SetupError(SinkState.UNREACHABLE, ""), False),
+        (None, False),
+    ],
+)
+async def test_an_instance_says_goodbye_unless_an_attempt_ended_in_doubt(
+    outcome: Outcome | None, *, leaves: bool
+) -> None:
+    """Only what names the rows or the columns says that nothing will be stored later."""
+    marks, attempt = Marks(), object()
+    announcing = announcing_by(marks, FakeClock(T0_US))
+    assert await announcing.obstacle() is None
+    announcing.stamp(attempt)
+    announcing.ended(attempt, outcome)
+    await announcing.close()
+    assert marks.stored[-1].state == ("bye" if leaves else "live")
+
+
+async def test_an_append_that_is_given_up_holds_the_mark_back_for_the_margin(rig: Rig) -> None:
+    """Over real sockets: its rows may still be stored; an answered one holds nothing back."""
+    marks = Marks()
+    rig.appender._announcing = announcing = announcing_by(marks, rig.clock)
+    rig.server.decide = in_turn(Fault(), Fault(stores=False, answer=Silence()))
+    assert await rig.told_later(rig.send("a")) == [Durable()]
+    await advance_until(rig.clock, lambda: marks.stored[-1].through == marks.stored[-1].written)
+    message = await rig.sent("b")
+    sent_us = rig.clock.now_us()
+    assert await rig.told_later(message) == [Durable()]
+    margin_us = round(Settings().store.late_commit_margin_s * MICROSECONDS)
+    await advance_until(rig.clock, lambda: marks.stored[-1].written > sent_us + margin_us)
+    assert marks.stored[-1].through <= sent_us + 4 * MICROSECONDS
+    await advance_until(rig.clock, lambda: marks.stored[-1].through == marks.stored[-1].written)
+    await announcing.close()
+    assert marks.stored[-1].state == "bye"
+
+
+async def test_nothing_is_stamped_while_no_mark_is_stored() -> None:
+    """The obstacle is the table's; marks are tried again, and then stamps are given."""
+    marks, clock = Marks(), FakeClock(T0_US)
+    marks.trouble = SetupError(SinkState.NOT_FOUND, "there is no table _instances")
+    announcing = announcing_by(marks, clock)
+    asking = asyncio.create_task(announcing.obstacle())
+    await advance_until(clock, asking.done)
+    assert asking.result() == marks.trouble
+    with pytest.raises(ClockTroubleError, match="there is no table _instances"):
+        announcing.stamp(object())
+    marks.trouble = None
+    await clock.advance(5)
+    assert await announcing.obstacle() is None
+    await announcing.close()
+
+
+async def test_a_reader_whose_marks_cannot_be_read_waits_for_the_settle_time() -> None:
+    """It asks once a poll; the horizon does not go back."""
+    clock, asked = FakeClock(T0_US), list[Statement]()
+    known = {"instance": "a", "state": "live", "through": from_epoch_us(T0_US - 1), "written": from_epoch_us(T0_US)}
+
+    async def read(statement: Statement) -> Answer:
+        asked.append(statement)
+        if len(asked) > 1:
+            raise StoreBusyError("busy")
+        return Answer([known], 7)
+
+    horizons = Horizons(Settings(), clock, read)
+    assert horizons.horizon_us() < T0_US - 29 * MICROSECONDS
+    assert (await horizons.learn(), await horizons.learn(), len(asked)) == (7, 0, 1)
+    assert horizons.horizon_us() == T0_US - 1
+    await clock.advance(10)
+    assert (await horizons.learn(), len(asked), horizons.horizon_us()) == (0, 2, T0_US - 1)
+    await clock.advance(60)
+    assert T0_US + 40 * MICROSECONDS <= horizons.horizon_us() < T0_US + 41 * MICROSECONDS

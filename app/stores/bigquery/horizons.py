@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within
 from app.settings.load import Settings
-from app.stores.bigquery.watermarks.marks import mark_of, newest_marks
-from app.stores.bigquery.watermarks.rules import Limits, horizon_us
+from app.stores.bigquery.watermarks import Limits, horizon_us, mark_of, newest_marks
 from app.stores.query import poll_grid_us
 from app.stores.source import Answer, QueryError
 from app.stores.sql.statement import Statement
