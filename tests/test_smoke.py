@@ -1,18 +1,11 @@
 """`sluice smoke`, against real processes that work."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import httpx
-
 from sluice.testing import tokens
-from sluice.testing.pace import patience_s
 from tests.smoking import smoke
-from tests.support.process import ROOT, serving
+from tests.support.process import serving
 
 READER = "reader@project.iam.gserviceaccount.com"
 GUARDED = {"api_principals": READER}
@@ -55,35 +48,3 @@ async def test_a_guarded_service_wants_a_token_and_none_is_printed(tmp_path: Pat
         assert foreign not in wrong.out + wrong.said
         unlisted = await smoke(*url, "--token", tokens.token(email="who@example.com"))
         assert "403" in unlisted.step("schema")
-
-
-def test_on_the_laptop_it_goes_by_pubsub_too(tmp_path: Path) -> None:
-    """`sluice up` says where things are, and they are there; a record is published, pushed and read as a canary.
-
-    SIGTERM ends it all.
-    """
-    arguments = ["up", "--port", "0", "--data-path", str(tmp_path / "store.duckdb")]
-    with subprocess.Popen([sys.executable, "-m", "sluice", *arguments], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        shown = ""
-        while "Ctrl-C stops everything" not in shown:
-            line = process.stdout.readline()
-            assert line, f"it ended after saying {shown}"
-            shown += line
-        places = dict(re.findall(r"^  (\S+) +(http://\S+)$", shown, re.MULTILINE))
-        try:
-            for place in ("OpenAPI", "tokens"):
-                assert httpx.get(places[place], timeout=patience_s(60)).raise_for_status().json()
-            broker = re.search(r"PUBSUB_EMULATOR_HOST=(\S+)  project (\S+), topic (\S+)", shown)
-            assert broker is not None
-            topic = f"projects/{broker[2]}/topics/{broker[3]}"
-            command = (sys.executable, "-m", "sluice", "smoke", "--url", places["API"].removesuffix("/v1/records"))
-            environment = os.environ | {"PUBSUB_EMULATOR_HOST": broker[1]}
-            for way in ([], ["--topic", topic, "--secret-file", str(tmp_path / "signing-secret")]):
-                run = subprocess.run([*command, *way], cwd=ROOT, env=environment, capture_output=True, check=False)
-                assert run.returncode == 0, run.stdout + run.stderr
-            assert b"It is a canary" in run.stdout
-        finally:
-            process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=patience_s(60))
-        assert process.returncode == 0, rest

@@ -1,14 +1,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 
 from app.runtime.clock import SystemClock
-from sluice.local.issuer import Issuer
 from sluice.local.pubsub.api import serving_grpc
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from sluice.local.stack import control_app
 from tests.local.clock import ManualClock
 from tests.local.endpoint import Endpoint, serving
 
@@ -65,13 +62,3 @@ async def pubsub_host(live_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> A
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
         monkeypatch.setenv("PUBSUB_PROJECT_ID", "sluice-local")
         yield f"127.0.0.1:{port}"
-
-
-@pytest.fixture
-async def rest_url(live_broker: Broker) -> AsyncIterator[str]:
-    """The URL of the same broker's REST API."""
-    runner = web.AppRunner(control_app(Issuer("http://127.0.0.1"), live_broker), shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    await runner.cleanup()

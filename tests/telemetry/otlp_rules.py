@@ -6,7 +6,6 @@ Limits of a request: https://docs.cloud.google.com/stackdriver/quotas
 Units, and the order of points: https://cloud.google.com/monitoring/api/ref_v3/rest/v3/TimeSeries
 """
 
-import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-MAX_POINTS = MAX_RESOURCES = 200
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_:./]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.]*")
+MAX_POINTS = 200
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:/]*")
 _UNIT = re.compile(r"(1|s|ms|us|ns|min|h|d|bit|[kMGT]?i?By)?(\{[\x21-\x7a\x7c\x7e]*\})?")
 _RESERVED = {"project_id", "location", "cluster", "namespace", "job", "instance", "le", "monitored_resource"}
 _CUMULATIVE = 2  # AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -57,20 +55,16 @@ class Rules:
 
     def write(self, request: Any) -> None:
         """Take the points of an ExportMetricsServiceRequest, all or none. Raises RuleError."""
-        _demand(0 < len(request.resource_metrics) <= MAX_RESOURCES, f"{len(request.resource_metrics)} ResourceMetrics")
         found: dict[Key, Written] = {}
-        descriptions: dict[str, tuple[str, str, str]] = {}
-        for resource, metric in _metrics(request):
-            target = self._target(resource)
-            for key, point in _points(metric, target):
-                _demand(key not in found, f"{key} comes twice")
-                found[key] = self._in_order(key, point)
-            told = (metric.WhichOneof("data"), metric.unit, metric.description)
-            known = self.descriptions.get(metric.name, told)
-            _demand(known[:2] == told[:2], f"{metric.name}: {told[:2]} and was {known[:2]}")
-            descriptions[metric.name] = told
+        for each in request.resource_metrics:
+            target = self._target(each.resource)
+            for metric in (metric for scope in each.scope_metrics for metric in scope.metrics):
+                for key, point in _points(metric, target):
+                    _demand(key not in found, f"{key} comes twice")
+                    found[key] = self._in_order(key, point)
+                told = (metric.WhichOneof("data"), metric.unit, metric.description)
+                _demand(self.descriptions.setdefault(metric.name, told) == told, f"{metric.name} was another")
         _demand(0 < len(found) <= MAX_POINTS, f"{len(found)} points in a request")
-        self.descriptions |= descriptions
         for key, written in found.items():
             self.series.setdefault(key, []).append(written)
         self.serialised.append(request.SerializeToString())
@@ -83,78 +77,45 @@ class Rules:
         """Return the labels of the `prometheus_target` that a resource becomes."""
         told = {each.key: each.value.string_value for each in resource.attributes}
         _demand(told.get("gcp.project_id") == self.project, f"gcp.project_id is {told.get('gcp.project_id')}")
-        location = next(filter(None, map(told.get, ("location", "cloud.availability_zone", "cloud.region"))), "")
-        _demand(bool(location), "a resource without location")
-        instance, name = told.get("service.instance.id", ""), told.get("service.name", "")
-        _demand(bool(instance), "a point without instance")
-        space = told.get("service.namespace", "")
-        cluster = {"gcp_compute_engine": "__gce__", "gcp_cloud_run": "__run__"}.get(told.get("cloud.platform", ""), "")
+        _demand({"cloud.region", "service.instance.id"} <= told.keys(), "a resource without location or instance")
         return (
             ("project_id", self.project),
-            ("location", location),
-            ("cluster", cluster),
-            ("namespace", space),
-            ("job", f"{space}/{name}" if space else name),
-            ("instance", instance),
+            ("location", told["cloud.region"]),
+            ("cluster", "__run__" if told.get("cloud.platform") == "gcp_cloud_run" else ""),
+            ("namespace", told["service.namespace"]),
+            ("job", f"{told['service.namespace']}/{told['service.name']}"),
+            ("instance", told["service.instance.id"]),
         )
 
     def _in_order(self, key: Key, new: Written) -> Written:
         last = self.series[key][-1] if key in self.series else None
         _demand(0 < new.end_ns <= time.time_ns() + 60 * 10**9, f"{key}: it ends in the future, or never")
-        if last is not None:
-            _demand(new.end_ns > last.end_ns, f"{key}: not after the last point")
-        if key.kind == "gauge":
-            return new
-        _demand(0 < new.start_ns < new.end_ns, f"{key}: it starts in the future, or never")
-        if last is not None:
-            _demand(new.start_ns == last.start_ns or new.start_ns >= last.end_ns, f"{key}: intervals that overlap")
-            falls = new.start_ns == last.start_ns and _total(new.value) < _total(last.value)
-            _demand(not falls, f"{key}: the count falls")
+        _demand(last is None or new.end_ns > last.end_ns, f"{key}: not after the last point")
+        if key.kind != "gauge":
+            _demand(0 < new.start_ns < new.end_ns, f"{key}: it starts in the future, or never")
+            if last is not None:
+                _demand(new.start_ns == last.start_ns, f"{key}: it began again")
+                _demand(_total(new.value) >= _total(last.value), f"{key}: the count falls")
         return new
 
 
-def _metrics(request: Any) -> Iterator[tuple[Any, Any]]:
-    for each in request.resource_metrics:
-        for scope in each.scope_metrics:
-            yield from ((each.resource, metric) for metric in scope.metrics)
-
-
 def _points(metric: Any, target: Labels) -> Iterator[tuple[Key, Written]]:
-    name = metric.name
-    _demand(bool(_NAME.fullmatch(name)), f"{name} is no name of a metric")
-    _demand(bool(_UNIT.fullmatch(metric.unit)), f"{name}: unknown unit {metric.unit}")
-    kind = _kind(metric)
-    for point in getattr(metric, metric.WhichOneof("data")).data_points:
+    name, data = metric.name, metric.WhichOneof("data")
+    _demand(bool(_NAME.fullmatch(name) and _UNIT.fullmatch(metric.unit)), f"{name} in {metric.unit}")
+    _demand(
+        data == "gauge" or getattr(metric, data).aggregation_temporality == _CUMULATIVE, f"{name} is not cumulative"
+    )
+    kind = ("counter" if metric.sum.is_monotonic else "gauge") if data == "sum" else data
+    for point in getattr(metric, data).data_points:
         labels = {each.key: each.value.string_value for each in point.attributes}
-        _demand(all(map(_LABEL.fullmatch, labels)), f"{name}: labels {sorted(labels)}")
-        _demand(not _RESERVED & set(labels), f"{name}: labels {sorted(_RESERVED & set(labels))} are the resource's")
-        if kind == "histogram":
-            _check_histogram(name, point)
-            value: Any = point
-        else:
-            value = getattr(point, point.WhichOneof("value"))
+        _demand(all(map(_NAME.fullmatch, labels)) and not _RESERVED & set(labels), f"{name}: labels {sorted(labels)}")
+        if data == "histogram":
+            bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
+            _demand(bounds == sorted(set(bounds)) and len(counts) == len(bounds) + 1, f"{name}: bounds {bounds}")
+            _demand(sum(counts) == point.count, f"{name}: the counts come to {sum(counts)}, not {point.count}")
+        value = point if data == "histogram" else getattr(point, point.WhichOneof("value"))
         key = Key(name, kind, tuple(sorted(labels.items())), target)
         yield key, Written(point.start_time_unix_nano, point.time_unix_nano, value)
-
-
-def _kind(metric: Any) -> str:
-    """Return the last part of the metric's type at Google."""
-    data = metric.WhichOneof("data")
-    _demand(data in {"gauge", "sum", "histogram"}, f"{metric.name}: a {data}")
-    if data == "gauge":
-        return "gauge"
-    _demand(getattr(metric, data).aggregation_temporality == _CUMULATIVE, f"{metric.name} is not cumulative")
-    if data == "histogram":
-        return "histogram"
-    return "counter" if metric.sum.is_monotonic else "gauge"
-
-
-def _check_histogram(name: str, point: Any) -> None:
-    bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
-    _demand(bool(bounds), f"{name}: no bounds")
-    _demand(all(a < b for a, b in itertools.pairwise(bounds)), f"{name}: bounds {bounds}")
-    _demand(len(counts) == len(bounds) + 1, f"{name}: {len(counts)} counts for {len(bounds)} bounds")
-    _demand(sum(counts) == point.count, f"{name}: the counts come to {sum(counts)}, not {point.count}")
 
 
 def _total(value: Any) -> float:

@@ -1,15 +1,23 @@
 """What the service counts, as it is scraped."""
 
 import asyncio
+from itertools import chain
+from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from app.stores.source import StoreUnavailableError
+from app.telemetry.instruments import CATALOGUE
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
-from sluice.testing.service import CANARY, GOOD, Service, running
+from sluice.testing.service import CANARY, GOOD, SETTINGS, Service, running
 from tests.telemetry.collected import scrape, values
 from tests.telemetry.scripted_runner import MeteredRunner, metered
+from tests.telemetry.watched_service import AT_GOOGLE
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 CLOSED = {"since": "2023-01-01T00:00:00Z", "until": "2023-01-02T00:00:00Z"}
 
@@ -83,3 +91,33 @@ async def test_each_thing_is_counted_once_as_it_happened(monkeypatch: pytest.Mon
         ("stream", "200"): 1,
     }
     assert ready["counters"]["push_answers"] == {"204": 4, "401": 1}
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "parse"),
+    [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", parse_text),
+        (OPENMETRICS, f"{OPENMETRICS}; charset=utf-8; escaping=underscores", parse_openmetrics),
+    ],
+)
+async def test_every_metric_can_be_scraped(accept: str, media_type: str, parse: Any) -> None:
+    """In both formats, with its type, help and labels, and with nothing that the catalogue does not have."""
+    async with running() as service:
+        await service.push({"id": "bad"})
+        answer = await service.client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers.get_list("content-type") == [media_type]
+    families = {family.name: family for family in parse(answer.text) if not family.name.startswith("target")}
+    assert families.keys() == {each.name.removesuffix("_total") for each in CATALOGUE}
+    for instrument in CATALOGUE:
+        family = families[instrument.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (instrument.kind, instrument.description)
+        assert {*chain(*(sample.labels for sample in family.samples))} - {"le"} <= {*instrument.attributes}
+
+
+async def test_metrics_that_go_elsewhere_are_not_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Cloud Monitoring alone there is no such route, in the document neither."""
+    told: dict[str, Any] = {"metrics": ("cloud",), **AT_GOOGLE}
+    monkeypatch.setattr("app.telemetry.providers._metric_exporters", lambda _: [])
+    async with running(SETTINGS.replace(**told)) as service:
+        assert (await service.client.get("/metrics")).status_code == 404
+        assert "/metrics" not in (await service.client.get("/openapi/openapi.json")).json()["paths"]

@@ -38,11 +38,3 @@ def test_a_reject_of_several_rows_counts_when_all_are_there() -> None:
     assert ledger.state(DIGEST, 0, mark, parts=3) is State.NEW
     ledger.note(f"{key}#2", is_reject=True)
     assert ledger.state(DIGEST, 0, mark, parts=3) is State.REJECTED
-
-
-def test_keys_of_any_other_form_mean_nothing() -> None:
-    """A publisher may call its messages whatever it likes."""
-    ledger = Ledger()
-    for key in ("7:1:0", "backfill/n/7/8:0", f"backfill/n/{DIGEST}/99999999999999/0001:0", "backfill/n/x:1:0"):
-        ledger.note(key, is_reject=False)
-    assert ledger.state(DIGEST, 0, 1) is State.NEW
