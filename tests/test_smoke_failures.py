@@ -12,7 +12,7 @@ from tests.smoking import smoke
 
 READY = {"status": "ready", "system": "s", "version": "1", "store": {"kind": "bigquery", "reads": None}, "sinks": {}}
 SCHEMA = {"tables": [{"path": "/v1/records", "id": "id", "columns": [], "schema_version": "v"}]}
-ONE = {"examples": {"one": {"value": {"id": "x"}}}, "schema": {"properties": {"id": {"type": "string"}}}}
+ONE = {"example": {"id": "x"}, "schema": {"properties": {"id": {"type": "string"}}}}
 OPENAPI = {
     "paths": {"/v1/records": {"post": {"requestBody": {"content": {"application/json": ONE}}}}},
     "components": {"schemas": {}},

@@ -97,7 +97,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds t
 
 
 async def test_a_killed_service_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
-    """Killed with records on their way; each is in the feed, as those of smoke tests are; Ctrl-C ends it with status 0."""
+    """Killed with records on their way: each is in the feed, as is what a smoke test sends; Ctrl-C ends it with 0."""
     async with running_up(tmp_path) as up:
         await up.until("Ctrl-C stops everything")
         await up.publish(1)

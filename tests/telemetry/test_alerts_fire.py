@@ -1,22 +1,15 @@
 """Every alert fires when it should and is silent when it should not; every tile shows something.
 
-The queries are evaluated by Prometheus's own engine over series that the running service has sent to the local
-Telemetry API. Series of Pub/Sub and Cloud Run, which only Google writes, are made by hand, with the labels of their
-documentation.
+The queries are evaluated by Prometheus's own engine over series of the service's own metrics. Series of Pub/Sub and
+Cloud Run, which only Google writes, are made by hand, with the labels of their documentation.
 """
 
-import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests import promtool
-from tests.telemetry.cloud_servers import serving_cloud
 from tests.telemetry.monitoring import alerts, queries_of_tiles
-from tests.telemetry.scenarios import Phase, record
+from tests.telemetry.scenarios import record
 from tests.telemetry.timeline import Segments, constant, failures, growing, holds, series
 
 NAMES = {
@@ -28,8 +21,6 @@ NAMES = {
     "query_bytes_per_hour": "100000000",
 }
 """What Terraform fills in."""
-
-pytestmark = pytest.mark.slow  # the service runs for a quarter of a minute before the first
 
 HOUR, DAY = 60, 24 * 60
 
@@ -121,16 +112,7 @@ BY_HAND: dict[str, list[tuple[list[dict[str, str]], bool]]] = {
 }
 """By alert: series that only Google writes, and whether it fires."""
 
-ALERTS = alerts()
-
-
-@pytest.fixture(scope="module")
-def phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Phase]]:
-    """Return what the running service sent, in each phase of its life."""
-    promtool.program()  # skip before the service is run
-    with pytest.MonkeyPatch.context() as patch, serving_cloud() as cloud:
-        cloud.otlp.lend_credentials(patch, tmp_path_factory.mktemp("gcloud"))
-        yield asyncio.run(record(cloud, patch))
+ALERTS, PHASES = alerts(), record()
 
 
 def filled(query: str) -> str:
@@ -159,11 +141,11 @@ def test_every_alert_has_its_trouble() -> None:
     assert set(TROUBLE) | set(BY_HAND) == set(ALERTS)
 
 
-def test_each_alert_fires_in_its_trouble_and_in_nothing_else(phases: dict[str, Phase], tmp_path: Path) -> None:
+def test_each_alert_fires_in_its_trouble_and_in_nothing_else(tmp_path: Path) -> None:
     """Over hours that are made of what the service sent; on Pub/Sub, of this system's subscriptions and no other's."""
     lived = {
         name: [
-            case(name, series(phases, segments), sum(minutes for _, minutes in segments), fires=fires)
+            case(name, series(PHASES, segments), sum(minutes for _, minutes in segments), fires=fires)
             for each, fires in zip(troubles, (True, False), strict=True)
             for segments in each
         ]
@@ -180,12 +162,12 @@ def test_without_any_series_no_alert_fires(tmp_path: Path) -> None:
     assert failures(tmp_path, ([rule(name) for name in ALERTS], tests)) == ""
 
 
-def test_an_outage_of_the_store_is_a_handful_of_incidents(phases: dict[str, Phase], tmp_path: Path) -> None:
+def test_an_outage_of_the_store_is_a_handful_of_incidents(tmp_path: Path) -> None:
     """An hour without BigQuery, and the hours after it: each alert that fires does so once, and these are all."""
     outage, draining, after = HOUR, 20, 9 * HOUR
     lived = [("good", DAY), ("outage", outage), ("draining", draining), ("good", after)]
     end = sum(minutes for _, minutes in lived) - 1
-    given = series(phases, lived)
+    given = series(PHASES, lived)
     name = '{monitored_resource="pubsub_subscription", subscription_id="sluice-push"}'
     given += [
         {"series": f"{_AGE}{name}", "values": f"1x{DAY - 1} 0+60x{outage - 1} {60 * outage}x{draining - 1} 1x{after}"},
@@ -200,12 +182,12 @@ def test_an_outage_of_the_store_is_a_handful_of_incidents(phases: dict[str, Phas
     assert failures(tmp_path, (sorted(map(rule, ALERTS), key=lambda group: group["interval"] != "300s"), tests)) == ""
 
 
-def test_every_tile_shows_something(phases: dict[str, Phase], tmp_path: Path) -> None:
+def test_every_tile_shows_something(tmp_path: Path) -> None:
     """Each query of the boards has values, over a service that has seen every kind of trouble."""
     lived = [
         (name, 10) for name in ("good", "rejecting", "slow", "failing", "late", "late-canaries", "good", "missing")
     ]
-    given = series(phases, lived)
+    given = series(PHASES, lived)
     foreign = {
         found
         for _, query in queries_of_tiles()

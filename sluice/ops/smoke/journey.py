@@ -175,7 +175,7 @@ def record_of_example(document: dict[str, Any], path: str, id_field: str | None,
         SluiceError: there is no example, or its id is no text: a new number could be a real record's.
     """
     example: Any = document
-    for name in ("paths", path, "post", "requestBody", "content", "application/json", "examples", "one", "value"):
+    for name in ("paths", path, "post", "requestBody", "content", "application/json", "example"):
         example = example.get(name) if isinstance(example, dict) else None
     if not isinstance(example, dict):
         raise SluiceError(
