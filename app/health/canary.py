@@ -16,7 +16,7 @@ from app.environment import Environment
 from app.query.read.feed import Budget, Feed
 from app.query.request.scan import Scan
 from app.runtime.clock import MICROSECONDS
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.columns import Kind
 from app.stores.query import Condition
 from app.stores.source import QueryError

@@ -29,8 +29,7 @@ from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Feed
 from app.query.request.stats import MAX_GROUPS, StatsRequest, length_text, parse_stats_request, stats_parameters
 from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import SECOND_US, to_text
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import SECOND_US, TimeRange, to_text
 from app.schema.columns import Kind
 from app.schema.table import schema_version
 from app.schema.values import plain_decimal

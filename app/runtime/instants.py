@@ -1,4 +1,4 @@
-"""Instants as integer microseconds since the Unix epoch, and the texts a caller may write for one."""
+"""Instants as integer microseconds since the Unix epoch, ranges of them, and the texts a caller may write for one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -28,6 +28,22 @@ MIN_US = -62_135_596_800 * SECOND_US
 MAX_US = 253_402_300_800 * SECOND_US - 1
 
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class TimeRange(msgspec.Struct, frozen=True):
+    """The instants in [from_us, to_us), a half-open range; empty where it ends as it begins."""
+
+    from_us: int
+    to_us: int
+
+    def __contains__(self, at_us: int) -> bool:
+        """Return whether it holds an instant."""
+        return self.from_us <= at_us < self.to_us
+
+    @property
+    def length_us(self) -> int:
+        """How long it lasts."""
+        return self.to_us - self.from_us
 
 
 class InstantError(ValueError):

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.columns import Kind
 
 # Not None, which has no type: the operator `isnull` says it instead.

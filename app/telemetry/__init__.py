@@ -1,7 +1,6 @@
 """Observability of the service: metrics, traces, logs.
 
 declared                 instruments          every metric: name, unit, meaning, attributes, buckets
-                         attributes           the names that spans and metrics use
 measured                 metrics              the counts of this process, as plain numbers
                          requests             duration by route, a span for sampled ones, the log of those cut short
 traced                   tracing              what is recorded; the spans: one per push, append, request, query

@@ -10,10 +10,9 @@ from litestar.types import ASGIApp
 from app.http import paths
 from app.http.bodies import recorded_reason
 from app.runtime.clock import MICROSECONDS, Clock
-from app.telemetry import attributes as names
 from app.telemetry.metrics import Metrics
 from app.telemetry.redaction import first_line
-from app.telemetry.tracing import Tracing, end_span, inside
+from app.telemetry.tracing import HTTP_ROUTE, HTTP_STATUS, REQUEST_KIND, Tracing, end_span, inside
 
 _GONE = 499  # as nginx logs it when the client disconnects before the response
 _log = logging.getLogger("sluice.answers")
@@ -59,7 +58,7 @@ class Requests:
                 _log.log(level, "%s was aborted after %d bytes: %s", route, sent_bytes, reason)
             if span is not None:
                 span.update_name(f"{method} {route}")
-                attributes = {names.HTTP_ROUTE: route, names.HTTP_STATUS: status, names.REQUEST_KIND: kind}
+                attributes = {HTTP_ROUTE: route, HTTP_STATUS: status, REQUEST_KIND: kind}
                 end_span(span, attributes, str(status) if status >= 500 or status == _GONE else None)
 
 

@@ -6,8 +6,8 @@ That is decided before a span is created, which costs more.
     caller    ──> GET /v1/records ──> query          the caller's, or the platform's, as a header
 
 An append carries rows of many messages. Its span is the child of the first traced message and links to all of them; the
-other messages link to it. Spans carry the attributes named in `attributes`: never payloads, nor texts that a store or a
-library derived from payloads.
+other messages link to it. Spans carry numbers, fixed words, and the ids of a message and its
+subscription: never payloads, nor texts that a store or a library derived from payloads.
 """
 
 import random
@@ -20,7 +20,34 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
-from app.telemetry import attributes as names
+# The attribute names of spans are OpenTelemetry's where it defines one
+# (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/, .../database/database-spans/,
+# .../http/http-spans/).
+ERROR_TYPE = "error.type"
+
+MESSAGING_SYSTEM = "messaging.system"
+MESSAGING_OPERATION = "messaging.operation.name"
+MESSAGING_OPERATION_TYPE = "messaging.operation.type"
+MESSAGING_SUBSCRIPTION = "messaging.destination.subscription.name"
+MESSAGING_MESSAGE_ID = "messaging.message.id"
+MESSAGING_BODY_SIZE = "messaging.message.body.size"
+
+DB_SYSTEM = "db.system.name"
+DB_COLLECTION = "db.collection.name"
+DB_OPERATION = "db.operation.name"
+DB_BATCH_SIZE = "db.operation.batch.size"
+DB_ROWS = "db.response.returned_rows"
+
+HTTP_METHOD = "http.request.method"
+HTTP_ROUTE = "http.route"
+HTTP_STATUS = "http.response.status_code"
+
+OUTCOME = "sluice.outcome"
+APPEND_SIZE = "sluice.append.size"
+PURPOSE = "sluice.query.purpose"
+BYTES_PROCESSED = "sluice.query.bytes_processed"
+CACHE = "sluice.cache"
+REQUEST_KIND = "sluice.request.kind"
 
 Headers = Iterable[tuple[bytes, bytes]]
 _NANOSECONDS = 1_000  # in a microsecond
@@ -65,16 +92,16 @@ class Tracing:
         The HTTP request belongs to another trace, the platform's, which becomes a link.
         """
         platform = _header(headers)
-        subscription = str(attributes[names.MESSAGING_SUBSCRIPTION] or "push").rpartition("/")[2]
+        subscription = str(attributes[MESSAGING_SUBSCRIPTION] or "push").rpartition("/")[2]
         return self._spans().start_span(
             f"process {subscription}",
             context=_context(parent),
             kind=SpanKind.CONSUMER,
             attributes={
                 **attributes,
-                names.MESSAGING_SYSTEM: "gcp_pubsub",
-                names.MESSAGING_OPERATION: "process",
-                names.MESSAGING_OPERATION_TYPE: "process",
+                MESSAGING_SYSTEM: "gcp_pubsub",
+                MESSAGING_OPERATION: "process",
+                MESSAGING_OPERATION_TYPE: "process",
             },
             links=[Link(_span_context(platform))] if platform is not None else None,
             start_time=begun_us * _NANOSECONDS,
@@ -92,10 +119,10 @@ class Tracing:
             return None
         first, *others = messages
         span = self._tracer.start_span(
-            f"append {attributes[names.DB_COLLECTION]}",
+            f"append {attributes[DB_COLLECTION]}",
             context=trace.set_span_in_context(first),
             kind=SpanKind.CLIENT,
-            attributes={**attributes, names.DB_OPERATION: "append"},
+            attributes={**attributes, DB_OPERATION: "append"},
             links=[Link(message.get_span_context()) for message in messages],
             record_exception=False,
         )
@@ -112,7 +139,7 @@ class Tracing:
             method,
             context=_context(_header(headers)),
             kind=SpanKind.SERVER,
-            attributes={names.HTTP_METHOD: method},
+            attributes={HTTP_METHOD: method},
             record_exception=False,
         )
 
@@ -121,9 +148,9 @@ class Tracing:
         if self._tracer is None or not trace.get_current_span().is_recording():
             return None
         return self._tracer.start_span(
-            f"query {attributes[names.PURPOSE]}",
+            f"query {attributes[PURPOSE]}",
             kind=SpanKind.CLIENT,
-            attributes={**attributes, names.DB_OPERATION: "SELECT"},
+            attributes={**attributes, DB_OPERATION: "SELECT"},
             record_exception=False,
         )
 
@@ -142,7 +169,7 @@ def end_span(span: Span, attributes: Mapping[str, str | int], error_type: str | 
     """End `span`; `error_type` names the error by one fixed word."""
     span.set_attributes(attributes)
     if error_type is not None:
-        span.set_attribute(names.ERROR_TYPE, error_type)
+        span.set_attribute(ERROR_TYPE, error_type)
         span.set_status(StatusCode.ERROR)
     span.end()
 

@@ -15,8 +15,7 @@ from app.query.read.page import Page
 from app.query.request.scan import parse_scan, queryable
 from app.query.stats import StatsEndpoint
 from app.record import Record
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_text
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TimeRange, to_text
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.duckdb.table_layout import quote

@@ -12,7 +12,7 @@ from typing import Any, Self
 from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import open_backend

@@ -11,8 +11,7 @@ from app.query.read.page import Page
 from app.query.request.filters import fingerprint, parse_filters
 from app.query.request.scan import Now, Scan, continued
 from app.record import Record
-from app.runtime.instants import DAY_US, MAX_US, SECOND_US, epoch_us
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, MAX_US, SECOND_US, TimeRange, epoch_us
 from app.schema.filters import filter_table
 from app.settings.load import Settings
 from app.stores.query import Condition

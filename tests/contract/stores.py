@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from app.record import Record
 from app.runtime.clock import Clock
-from app.runtime.instants import SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import SECOND_US, TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser, open_backend

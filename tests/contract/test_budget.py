@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.request.scan import Now
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
 from sluice.testing.clock import FakeClock

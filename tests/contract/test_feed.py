@@ -3,8 +3,7 @@
 import pytest
 
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
-from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, SECOND_US, TimeRange
 from app.stores.query import Position
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import T0_US

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, epoch_us
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, TimeRange, epoch_us
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window, places

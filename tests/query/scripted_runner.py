@@ -6,8 +6,7 @@ from typing import Any
 from app.query.read.feed import Budget, Feed
 from app.query.request.filters import parse_filters
 from app.query.request.scan import Scan
-from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import HOUR_US, MINUTE_US, TimeRange, from_epoch_us
 from app.settings.load import Settings
 from app.stores.query import Position, Query, Rows
 from app.stores.source import Answer, QueryTooExpensiveError, ReadProfile, Row

@@ -23,7 +23,7 @@ from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import StreamFormat, row_encoder
 from app.query.answer.export import ExportBody
 from app.query.request.scan import Scan
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.columns import Column, Kind, Mode
 from app.stores.source import END_OF_STREAM
 

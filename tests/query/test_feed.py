@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError, ReadProfile
 from tests.contract.memory import MemoryEngine

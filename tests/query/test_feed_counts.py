@@ -4,8 +4,7 @@ import pytest
 
 from app.query.read import feed
 from app.query.read.page import Count as Counted
-from app.runtime.instants import MINUTE_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import MINUTE_US, TimeRange
 from app.stores.query import Count, LookUp
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_US

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 from app.query.request.scan import WITHOUT_CANARIES
 from app.record import CANARY_PREFIX
-from app.runtime.instants import MINUTE_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import MINUTE_US, TimeRange
 from app.stores.query import Rows
 from app.stores.source import QueryTooExpensiveError
 from tests.contract.shelf import LOOKBACK_US

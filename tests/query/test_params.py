@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from app.http.problems import ProblemError
 from app.query.request.parameters import PAGE_PARAMETERS
 from app.query.request.scan import Now, Scan, parse_scan, queryable
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TimeRange
 from tests.contract.stores import RECORDS
 
 NOW_US = 1_700_000_000 * SECOND_US

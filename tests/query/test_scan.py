@@ -8,8 +8,7 @@ import pytest
 from app.http.problems import ProblemError
 from app.query.request.cursor import Cursor, encode_cursor
 from app.query.request.scan import Now, Scan, parse_scan, queryable
-from app.runtime.instants import DAY_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, TimeRange
 from app.stores.query import Position
 from tests.contract.shelf import start
 from tests.contract.stores import RECORDS, T0_US

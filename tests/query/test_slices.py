@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.read.slices import cut, feed_slices
-from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MAX_US, MIN_US, MINUTE_US, SECOND_US, TimeRange
 
 
 @st.composite

@@ -21,8 +21,7 @@ from app.query.request.stats import (
     shortest_round_us,
     stats_parameters,
 )
-from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, MAX_US, MIN_US, SECOND_US, TimeRange
 from app.schema.filters import filter_table
 from tests.contract.readings import SUBJECT
 from tests.contract.stores import RECORDS

@@ -22,7 +22,7 @@ from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress

@@ -8,7 +8,7 @@ import pytest
 
 from app.environment import Environment
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth, outcome_of
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.settings.load import Settings
 from app.stores.query import LookUp, Rows
 from app.stores.source import (

@@ -19,8 +19,7 @@ import msgspec
 from app.ingest.decode.envelope import Message
 from app.ingest.verdict import Unavailable
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.instants import HOUR_US, parse_instant
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import HOUR_US, TimeRange, parse_instant
 from app.schema.columns import Kind
 from app.settings.load import Settings
 from app.stores.query import Condition, Keys

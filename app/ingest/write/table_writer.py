@@ -68,8 +68,7 @@ from app.stores.sink import (
     Uncertain,
 )
 from app.stores.stamping import LateCancellationError
-from app.telemetry import attributes as names
-from app.telemetry.tracing import end_span
+from app.telemetry.tracing import APPEND_SIZE, DB_BATCH_SIZE, DB_COLLECTION, DB_SYSTEM, OUTCOME, end_span
 
 _log = logging.getLogger("sluice.writer")
 _FULL = Throttled("too many messages wait for the store on this instance", 1.0)
@@ -506,7 +505,7 @@ class TableWriter:
             word, took_us = _WORDS[type(outcome)], self._clock.elapsed_us() - begun_us
             self._metrics.append_duration.record(took_us / MICROSECONDS, self._table, word)
             if span is not None:
-                end_span(span, {names.OUTCOME: word}, None if word == "stored" else word)
+                end_span(span, {OUTCOME: word}, None if word == "stored" else word)
         if isinstance(outcome, Stored):
             self._newest_stored = max(self._newest_stored, number)
         if not isinstance(outcome, Uncertain | RowsHeld):  # rows are held without a request
@@ -522,10 +521,10 @@ class TableWriter:
         if not messages:
             return None
         attributes: dict[str, str | int] = {
-            names.DB_SYSTEM: self._system,
-            names.DB_COLLECTION: self._table,
-            names.DB_BATCH_SIZE: len(rows),
-            names.APPEND_SIZE: size,
+            DB_SYSTEM: self._system,
+            DB_COLLECTION: self._table,
+            DB_BATCH_SIZE: len(rows),
+            APPEND_SIZE: size,
         }
         return self._tracing.append(messages, attributes)
 

@@ -27,8 +27,7 @@ from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import BestEffort
 from app.runtime.single_flight import SingleFlight
 from app.settings.query import QuerySettings
-from app.telemetry import attributes as names
-from app.telemetry.tracing import current_span
+from app.telemetry.tracing import CACHE, current_span
 
 REVISION = "2"
 """Raise this when the bytes of a response change: it invalidates the copies that callers and caches hold."""
@@ -155,7 +154,7 @@ class AnswerCache:
         self._counts[state] += 1
         span = current_span()
         if span is not None:
-            span.set_attribute(names.CACHE, state)
+            span.set_attribute(CACHE, state)
 
 
 def _warn(error: Exception) -> None:

@@ -9,8 +9,7 @@ from msgspec import Meta
 from app.http.contract import INSTANT, TEXT, Answer, Named
 from app.http.reading import VARY
 from app.runtime.clock import Clock
-from app.runtime.instants import to_text
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange, to_text
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import REJECTS, Table
 

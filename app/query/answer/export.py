@@ -29,8 +29,7 @@ from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
 from app.query.read.slices import cut, feed_slices
 from app.query.request.parameters import MEDIA_TYPES
 from app.query.request.scan import Scan
-from app.runtime.instants import SECOND_US, from_epoch_us
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import SECOND_US, TimeRange, from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.stores.query import Count, Rows
 from app.stores.source import END_OF_STREAM, QueryRunner, Row

@@ -13,8 +13,7 @@ from app.query.answer.encoders import ServedRows
 from app.query.parts import StreamParts, TableParts
 from app.query.request.parameters import MAX_LIMIT, MEDIA_TYPES, RECORD_PARAMETERS, Parameters
 from app.query.request.scan import read_fields
-from app.runtime.instants import DAY_US, clamp
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, TimeRange, clamp
 from app.schema.columns import Column
 from app.schema.record_json import example_row
 from app.schema.values import read_id

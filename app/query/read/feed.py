@@ -11,7 +11,7 @@ from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
 from app.query.request.scan import WITHOUT_CANARIES, Now, Scan, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.table import Table
 from app.stores.query import Condition, LookUp, Position, Rows
 from app.stores.query import Count as CountQuery

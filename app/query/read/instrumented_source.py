@@ -22,8 +22,7 @@ from app.stores.source import (
     StoreUnavailableError,
     streamed_bytes,
 )
-from app.telemetry import attributes as names
-from app.telemetry.tracing import end_span
+from app.telemetry.tracing import BYTES_PROCESSED, DB_ROWS, DB_SYSTEM, OUTCOME, PURPOSE, end_span
 
 Charge = Callable[[int], None]
 ReadState = Literal["ACTIVE", "UNREACHABLE", "BUSY", "SLOW"]
@@ -100,9 +99,9 @@ class InstrumentedSource:
         """Return the rows of `query`, in its order."""
         with self._measured(query) as attributes:
             answer = await self._runner.rows(query)
-            attributes[names.DB_ROWS] = len(answer.rows)
+            attributes[DB_ROWS] = len(answer.rows)
             if answer.bytes_processed is not None:
-                attributes[names.BYTES_PROCESSED] = answer.bytes_processed
+                attributes[BYTES_PROCESSED] = answer.bytes_processed
                 self._bill(query.purpose, answer.bytes_processed)
         return answer
 
@@ -145,7 +144,7 @@ class InstrumentedSource:
     @contextmanager
     def _measured(self, query: Query) -> Iterator[dict[str, str | int]]:
         """Record a query when the block ends, however that is; the block may add attributes to its span."""
-        attributes = {names.DB_SYSTEM: self._system, names.PURPOSE: query.purpose}
+        attributes = {DB_SYSTEM: self._system, PURPOSE: query.purpose}
         begun_us, span = self._clock.elapsed_us(), self._tracing.query(attributes)
         found: dict[str, str | int] = {}
         failure: BaseException | None = None
@@ -160,7 +159,7 @@ class InstrumentedSource:
             self._metrics.query_duration.record(took_s, query.purpose, outcome)
             self._health.note(failure)
             if span is not None:
-                end_span(span, {names.OUTCOME: outcome, **found}, None if failure is None else outcome)
+                end_span(span, {OUTCOME: outcome, **found}, None if failure is None else outcome)
 
 
 def outcome_of(error: BaseException | None) -> str:

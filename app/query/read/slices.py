@@ -15,8 +15,7 @@ from itertools import pairwise
 
 from cachetools import LRUCache
 
-from app.runtime.instants import DAY_US, HOUR_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, TimeRange
 
 _GROWTH = 6
 _KEPT = 256

@@ -26,8 +26,7 @@ from app.query.request.parameters import (
     choose_format,
 )
 from app.record import CANARY_PREFIX
-from app.runtime.instants import DAY_US, MAX_US, clamp, epoch_us, parse_instant, to_text
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, MAX_US, TimeRange, clamp, epoch_us, parse_instant, to_text
 from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table

@@ -12,8 +12,7 @@ import msgspec
 from app.http.contract import TEXT, Parameter
 from app.query.request.parameters import CANARY, CANARY_PARAMETER, WINDOW_PARAMETERS, Parameters
 from app.query.request.scan import Now, QueryableTable, is_instant, read_ends
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, clamp, parse_instant
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, InstantError, TimeRange, clamp, parse_instant
 from app.schema.columns import Kind
 from app.schema.filters import FilterField
 from app.stores.query import Condition, Function, Metric

@@ -7,8 +7,7 @@ from functools import partial
 import duckdb
 
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, MIN_US, clamp
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, MIN_US, TimeRange, clamp
 from app.schema.table import REJECT_DAYS, REJECTS, Table
 from app.stores.duckdb.file import STATE
 from app.stores.duckdb.recent_keys import remember

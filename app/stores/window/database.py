@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.source import Queries
 from app.stores.duckdb.table_layout import duckdb_type, quote

@@ -13,9 +13,8 @@ import duckdb
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.instants import SECOND_US
+from app.runtime.instants import SECOND_US, TimeRange
 from app.runtime.single_flight import SingleFlight
-from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.stores.query import Rows
 from app.stores.source import END_OF_STREAM, QueryRunner, QueryTooExpensiveError, streamed_bytes

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.runtime.instants import DAY_US, MAX_US, MIN_US, MINUTE_US, SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, MAX_US, MIN_US, MINUTE_US, SECOND_US, TimeRange
 
 
 class Loaded(msgspec.Struct, eq=False):

@@ -8,9 +8,8 @@ from contextlib import aclosing
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.instants import SECOND_US
+from app.runtime.instants import SECOND_US, TimeRange
 from app.runtime.threads import run_in_daemon_thread
-from app.runtime.time_range import TimeRange
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend

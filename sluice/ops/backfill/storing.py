@@ -22,8 +22,7 @@ from app.ingest.verdict import DURABLE, NotDurableError, require_durable
 from app.ingest.write.dedupe import EarlierCopies
 from app.query.answer.arrow import rows_of_arrow
 from app.runtime.clock import MICROSECONDS, Clock
-from app.runtime.instants import DAY_US, MIN_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, MIN_US, TimeRange
 from app.schema.columns import Kind
 from app.schema.table import REJECTS
 from app.settings.load import Settings

@@ -7,8 +7,7 @@ from typing import Any
 
 from app.record import Record
 from app.runtime.clock import SystemClock
-from app.runtime.instants import HOUR_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import HOUR_US, TimeRange
 from app.schema.table import REJECTS, rejects_table
 from app.settings.load import Settings
 from app.stores.backend import open_backend

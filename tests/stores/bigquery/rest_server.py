@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.source import BigQueryRunner

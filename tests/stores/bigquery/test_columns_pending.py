@@ -16,7 +16,7 @@ from msgspec import Meta
 from app.ingest.decode.envelope import Message
 from app.query.answer.arrow import rows_of_arrow
 from app.query.request.stats import COUNT
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend, open_backend

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US, TimeRange, from_epoch_us
 from app.schema.columns import Kind
 from app.settings.fields import GIB
 from app.settings.load import Settings

@@ -10,7 +10,7 @@ import pytest
 
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.backend import Backend, open_backend

@@ -14,7 +14,7 @@ from sqlglot import exp
 from app.query.request.filters import parse_filters
 from app.query.request.scan import WITHOUT_CANARIES
 from app.query.request.stats import COUNT, DELAY
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import TimeRange
 from app.schema.columns import Kind
 from app.schema.filters import filter_table
 from app.stores.query import (

@@ -12,8 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from app.query.answer.arrow import rows_of_arrow
 from app.query.request.filters import parse_filters
 from app.record import Record
-from app.runtime.instants import SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import SECOND_US, TimeRange
 from app.schema.columns import Kind
 from app.stores.query import Condition, Count, Deletion, Metric, Position, Rows, Statistics
 from app.stores.source import QueryRunner, Row

@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from app.record import Record
-from app.runtime.instants import SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import SECOND_US, TimeRange
 from app.settings.load import Settings
 from app.stores import backend as backends
 from app.stores.query import ArrowQuery, Count, Query, Rows

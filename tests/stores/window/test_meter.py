@@ -11,8 +11,7 @@ from urllib.request import Request, urlopen
 import msgspec
 
 from app.query.answer.arrow import rows_of_arrow
-from app.runtime.instants import HOUR_US, SECOND_US
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import HOUR_US, SECOND_US, TimeRange
 from app.schema.columns import Kind
 from app.settings.load import Settings
 from app.stores.backend import Backend

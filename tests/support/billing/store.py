@@ -7,8 +7,7 @@ import duckdb
 import msgspec
 
 from app.runtime.clock import Clock
-from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_epoch_us
-from app.runtime.time_range import TimeRange
+from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TimeRange, from_epoch_us
 from app.schema.table import Table
 from app.stores.bigquery.jobs import CHEAP_FACTOR, Trust, is_short
 from app.stores.bigquery.source import look_up
