@@ -47,7 +47,7 @@ from app.stores.sink import RowEncode
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 # Records of a light message that are read one by one, each in 5 µs, and rejects among them, each in 50 µs.
 _MOST_RECORDS_OF_LIGHT, _MOST_REJECTS_OF_LIGHT = 2_000, 100
-_SHALLOW = 2 * MAX_JSON_DEPTH  # bytes: each level needs two
+_SHALLOW = 2 * MAX_JSON_DEPTH  # bytes of a row beside its delivery key: each level needs two
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _FIRST: Sequence[int] = (0,)
 
@@ -245,7 +245,8 @@ class RecordReader:
             return None
         if encoded is None or len(encoded) > limits.max_records_per_message:
             return None
-        is_shallow = self._stores_all and max(map(len, encoded), default=0) <= _SHALLOW
+        key_bytes = min(len(message.delivery or message.key), len(message.delivery_key(0)))
+        is_shallow = self._stores_all and max(map(len, encoded), default=0) - key_bytes <= _SHALLOW
         if not is_shallow and is_deeper(text, MAX_JSON_DEPTH):  # counts the array too: one by one
             return None
         ids: list[RecordId] = [*map(attrgetter(self._id), records)] if self._id else [None] * len(records)
