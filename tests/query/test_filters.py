@@ -21,7 +21,7 @@ from app.query.request.filters import (
 from app.runtime.instants import epoch_us
 from app.schema.columns import Kind
 from app.schema.filters import OPERATORS
-from app.stores.sql.conditions import condition_parameters, where_clause
+from app.stores.sql.statement import condition_parameters, where_clause
 from tests.contract.every import FIELDS
 
 _JSON = next(path for path, field in FIELDS.items() if field.kind is Kind.JSON)

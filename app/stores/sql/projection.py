@@ -12,7 +12,7 @@ from typing import NamedTuple
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
 from app.stores.query import Deletion, LookUp, Query, Statistics
-from app.stores.sql.rows import TARGET
+from app.stores.sql.statement import TARGET
 
 
 def source_text(table: Table, missing: frozenset[str], query: Query | None = None) -> str:
