@@ -8,28 +8,12 @@ from hypothesis import strategies as st
 
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
-from app.settings.load import Settings
 from app.stores.query import Position
-from app.stores.sink import Fence, Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
+from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
 from app.stores.stamping import AttemptStamp, LateCancellationError
 from sluice.testing.clock import FakeClock
 
 FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
-
-
-def test_the_limits_follow_from_the_settings() -> None:
-    """By default a row may be acknowledged 28 s after its stamp, and given up on 18 s after it."""
-    assert Fence(stored_us=28_000_000, uncertain_us=18_000_000, margin_us=10_000_000) == FENCE
-    s = Settings()
-    assert (
-        fence(
-            settle_s=s.store.settle_s,
-            clock_skew_s=s.store.clock_skew_s,
-            late_commit_margin_s=s.store.late_commit_margin_s,
-            append_deadline_s=s.store.append_deadline_s,
-        )
-        == FENCE
-    )
 
 
 @given(deadline_s=st.floats(0.1, 50), margin_s=st.floats(0.1, 50), skew_s=st.floats(0.5, 5), spare_s=st.floats(0, 30))

@@ -37,21 +37,3 @@ def test_a_store_whose_packages_are_missing_says_which_and_how_to_get_them() -> 
     """The image for the cloud holds no DuckDB, and the other way round."""
     with pytest.raises(StoreError, match=r"SLUICE_BACKEND=embedded needs the package duckdb, which is not installed"):
         open_backend(Settings().replace(data_path=":memory:"), TABLES, FakeClock())
-
-
-async def test_each_store_has_an_appender_for_each_table() -> None:
-    """Once; BigQuery is not asked before there is something to ask."""
-    nowhere = "http://127.0.0.1:1"
-    for settings in (
-        Settings().replace(data_path=":memory:"),
-        Settings().replace(
-            backend="bigquery",
-            bigquery_project="p",
-            bigquery_dataset="d",
-            bigquery_rest_url=nowhere,
-            bigquery_storage_url=nowhere,
-        ),
-    ):
-        backend = open_backend(settings, TABLES, FakeClock())
-        assert [backend.appender(table) for table in TABLES] == [backend.appender(table) for table in TABLES]
-        await backend.close()

@@ -11,7 +11,6 @@ from google.rpc.status_pb2 import Status
 
 from app.stores.bigquery.failures import (
     StreamEnd,
-    answers_a_request,
     outcome_of_error,
     outcome_of_response,
 )
@@ -22,7 +21,6 @@ from app.stores.sink import (
     RowsRefused,
     SetupError,
     SinkState,
-    Stored,
     TooLarge,
     Uncertain,
 )
@@ -73,15 +71,6 @@ def test_a_status_has_one_meaning_in_an_answer_and_at_the_end(
     given, expected = status(Code.Value(code), message, storage_error), meaning(f"{code}: {message}")
     assert outcome_of_response(Response(error=given)) == expected
     assert outcome_of_error(StreamEnd.of_status(given)) == expected
-
-
-def test_a_response_that_says_nothing_of_a_request_answers_none() -> None:
-    """Taken for an answer it would acknowledge rows that nobody stored, and shift every later one."""
-    assert not answers_a_request(Response())
-    assert not answers_a_request(Response(updated_schema={}))
-    assert outcome_of_response(Response(append_result={})) == Stored()
-    for answer in (Response(append_result={}), Response(error=Status(code=3)), Response(row_errors=[{"index": 1}])):
-        assert answers_a_request(answer)
 
 
 def test_row_errors_keep_their_positions() -> None:

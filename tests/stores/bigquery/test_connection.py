@@ -10,7 +10,7 @@ import pytest
 from app.stores.bigquery.connection import Connection, channel_options
 from app.stores.sink import Outcome, Stored, Uncertain
 from sluice.testing.clock import FakeClock
-from sluice.testing.misbehaving.faults import EndStream, Fault, Refuse, Remark, in_turn, not_stored
+from sluice.testing.misbehaving.faults import Fault, Refuse, in_turn, not_stored
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
 from sluice.testing.misbehaving.waiting import until
 from sluice.testing.misbehaving.wire import Link
@@ -61,45 +61,6 @@ async def test_a_request_that_is_written_when_the_stream_is_ended_is_uncertain_a
         await until(lambda: not server.open_streams)
 
 
-async def test_a_response_that_answers_nobody_ends_the_stream() -> None:
-    """By their order answers find their requests: after it, none could be believed."""
-    async with connected() as (server, connection):
-        server.decide = lambda _: Fault(stores=False, answer=Remark())
-        outcomes = await asyncio.gather(
-            connection.append([row("a")], Unstamped()), connection.append([row("b")], Unstamped())
-        )
-        assert [type(each) for each in outcomes] == [Uncertain, Uncertain]
-        assert connection.retired
-        assert not connection.ends_for_one
-        await until(lambda: not server.open_streams)
-
-
-@pytest.mark.parametrize(
-    ("end", "others", "blames"),
-    [
-        (EndStream("INVALID_ARGUMENT", "an argument"), 1, True),
-        (EndStream("INVALID_ARGUMENT", "an argument"), 0, False),
-        (EndStream("INVALID_ARGUMENT", "AppendRows request too large: 11 limit 10"), 1, True),
-        (EndStream("UNAVAILABLE", "draining"), 1, False),
-    ],
-)
-async def test_only_an_end_that_speaks_of_one_of_several_requests_ends_for_one(
-    end: EndStream, others: int, *, blames: bool
-) -> None:
-    """One request alone is blamed itself, and an end that is about the stream or the table is nobody's fault."""
-    async with connected() as (server, connection):
-        server.decide = lambda arrival: (
-            Fault(stores=False, answer=end, at_once=True) if "last" in arrival.ids else Fault(answer_gate="never")
-        )
-        appends = [asyncio.create_task(connection.append([row(f"o{number}")], Unstamped())) for number in range(others)]
-        await until(lambda: len(server.arrivals) == 1 + others)
-        appends.append(asyncio.create_task(connection.append([row("last")], Unstamped())))
-        outcomes = await asyncio.gather(*appends)
-        assert connection.ends_for_one is blames
-        if blames:
-            assert {type(outcome) for outcome in outcomes} == {Uncertain}
-
-
 @pytest.mark.parametrize(("margin_s", "timeout_ms"), [(0.001, 1_000), (5.0, 5_000), (60.0, 10_000)])
 def test_a_dead_connection_is_given_up_within_the_margin_of_a_late_commit(margin_s: float, timeout_ms: int) -> None:
     """On Linux the kernel tries to deliver for as long as the keep-alive waits, and so could deliver late."""
@@ -122,19 +83,6 @@ async def test_a_request_that_was_given_up_before_it_was_sent_is_never_sent() ->
         assert (await large, await patient) == (Stored(), Stored())
         assert [arrival.ids[0].strip() for arrival in server.arrivals] == ["first", "large 0", "patient"]
         assert (connection.requests_in_flight, connection.bytes_in_flight) == (0, 0)
-
-
-async def test_a_request_that_was_given_up_while_it_was_written_ends_the_stream_and_never_arrives() -> None:
-    """Nobody could say when it would; what waits behind it is Uncertain at once."""
-    async with connected() as (server, connection):
-        link, large, patient = await one_on_its_way(server, connection)
-        large.cancel()
-        await until(connection.ended.done)
-        assert isinstance(await patient, Uncertain)
-        assert connection.retired
-        link.thaw()
-        await until(lambda: not server.open_streams)
-        assert [arrival.ids for arrival in server.arrivals] == [("first",)]
 
 
 async def test_an_answer_finds_its_request_though_the_one_before_was_given_up() -> None:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from app.ingest.verdict import Durable, Unavailable
+from app.ingest.verdict import Durable
 from app.ingest.write.batching import BatchLimits
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.bigquery.connection import AppendRequests, Connection
-from app.stores.sink import SinkState
-from sluice.testing.misbehaving.faults import DRAINING, Fault, Silence, by_connection, in_turn
-from sluice.testing.misbehaving.waiting import advance_until, until
+from sluice.testing.misbehaving.faults import Fault, Silence, by_connection, in_turn
+from sluice.testing.misbehaving.waiting import until
 from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import APPEND_DEADLINE_S, Rig, rigged
 
@@ -84,33 +83,6 @@ async def test_an_acknowledgement_that_is_read_too_late_is_repaired(rig: Rig, st
     assert keys(rig)[-1] == "b:0"
 
 
-@pytest.mark.parametrize("stores", [True, False])
-async def test_what_ended_too_late_without_an_answer_is_retried_under_another_key(rig: Rig, *, stores: bool) -> None:
-    """A copy under the plain key may turn up behind readers, and would hide a retry under the same one."""
-    rig.server.decide = in_turn(Fault(stores=stores, answer_gate="end", answer=DRAINING))
-    message = await rig.sent("a")
-    stop_process(rig, 19)
-    rig.server.gate("end").set()
-    assert await rig.told_later(message) == [Durable()]
-    assert keys(rig) == ["a:0", "a:0~late1"][not stores :]
-
-
-async def test_a_repair_does_not_end_with_the_wait_for_it(rig: Rig) -> None:
-    """The redelivery passes for a copy of the late row: whoever has passed that needs the repair."""
-    rig.server.decide = in_turn(Fault(answer_gate="end", answer=DRAINING), Fault(stores=False, answer=DRAINING))
-    message = await rig.sent("a")
-    stop_process(rig, 40)
-    await rig.clock.advance(0.1)
-    (told,) = await rig.told(message)
-    assert isinstance(told, Unavailable)
-    rig.server.gate("end").set()
-    await rig.arrived_later(2)
-    await until(lambda: not rig.server.open_streams)
-    assert await rig.told_later(rig.send("a")) == [Durable()]  # later: it may cross the end of the repair's stream
-    await advance_until(rig.clock, lambda: len(keys(rig)) == 3)
-    assert sorted(keys(rig)) == ["a:0", "a:0", "a:0~late1"]
-
-
 async def test_rows_are_stamped_when_the_stream_is_open(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our loop was held up for 35 s while it was opened: the stamp is taken after that, and the rows are in time."""
     open_stream = Connection._open
@@ -142,19 +114,6 @@ async def test_a_stamp_that_grew_old_before_it_was_sent_is_taken_again(
     assert keys(rig) == ["a:0"]
     (copy,) = copies(rig, "a")
     assert copy.age_s < 1
-
-
-async def test_nothing_is_sent_while_the_clock_is_in_question(rig: Rig) -> None:
-    """A message that arrives meanwhile waits, and is stored with a right stamp; the state has a name."""
-    rig.clock.doubt = "the machine's clock jumped by +3600.0 s"
-    message = rig.send("a")
-    await rig.clock.advance(10)
-    assert rig.server.arrivals == []
-    assert rig.stands() is SinkState.CLOCK_WRONG
-    assert "+3600.0 s" in rig.writer.health.detail
-    rig.clock.doubt = ""
-    assert await rig.told_later(message) == [Durable()]
-    assert rig.stands() is SinkState.ACTIVE
 
 
 async def test_every_attempt_is_stamped_anew(rig: Rig) -> None:

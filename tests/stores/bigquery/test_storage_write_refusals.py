@@ -8,7 +8,7 @@ import pytest
 
 from app.ingest.verdict import Durable, Unavailable
 from app.stores.sink import SetupError, SinkState
-from sluice.testing.misbehaving.faults import Arrival, EndStream, Fault, Listing, Refuse, Remark, in_turn, not_stored
+from sluice.testing.misbehaving.faults import Arrival, EndStream, Fault, Listing, Remark, in_turn
 from tests.ingest.scripted import turns
 from tests.stores.bigquery.rig import Rig, rigged
 
@@ -35,31 +35,6 @@ async def test_exactly_the_bad_rows_are_rejected(rig: Rig, listing: Listing) -> 
     assert rig.stands() is SinkState.ACTIVE
 
 
-@pytest.mark.parametrize("listing", ["empty", "out of range"])
-async def test_a_message_with_an_unlisted_bad_row_is_found_by_halving(rig: Rig, listing: Listing) -> None:
-    """One among 64 costs some fourteen appends; it is rejected whole, and the others are stored once."""
-    always(rig, listing)
-    messages = [rig.send(f"m{number}", f"r{number}", "bad" if number == 37 else f"s{number}") for number in range(64)]
-    assert await rig.told(*messages) == [Durable()] * 64
-    assert rig.rejected == ["r37", "bad"]
-    assert len(rig.stored) == 126
-    assert set(rig.stored.values()) == {1}
-    assert len(rig.server.arrivals) <= 15
-    assert rig.stands() is SinkState.ACTIVE
-
-
-async def test_a_bad_row_whose_rejection_cannot_be_stored_is_not_acknowledged(rig: Rig) -> None:
-    """The message comes back; those beside it in the batch are told that they are durable."""
-    rig.rejects_verdict = Unavailable("the rejects are down", 1.0)
-    poor, lucky = rig.send("a", "a1", "bad"), rig.send("b")
-    told = await rig.told(poor, lucky)
-    assert told == [Unavailable("the rejects are down", 1.0), Durable()]
-    assert rig.stored["b"] == 1
-    rig.rejects_verdict = Durable()
-    assert await rig.told(rig.send("a", "a1", "bad")) == [Durable()]
-    assert set(rig.stored) == {"a1", "b"}
-
-
 async def test_before_rows_are_blamed_the_table_is_looked_at(rig: Rig) -> None:
     """Every row is refused because the table was changed: nothing is rejected, and the state says why."""
     rig.table = SetupError(SinkState.SCHEMA_MISMATCH, "column x is missing")
@@ -76,7 +51,6 @@ ENDS = [
     EndStream("INVALID_ARGUMENT", INVALID),
     EndStream("INVALID_ARGUMENT", "AppendRows request too large: 11 limit 10"),
 ]
-WHOLE_TABLE = "Cannot append to this kind of table."
 
 
 def end_over(rig: Rig, end: EndStream) -> None:
@@ -125,26 +99,6 @@ async def test_a_response_that_says_nothing_of_a_request_acknowledges_nothing(ri
     assert rig.stored == {"a": 1 + stores, "b": 1}
     assert {arrival.connection for arrival in rig.server.arrivals[2:]} == {2}
     assert rig.stands() is SinkState.ACTIVE
-
-
-async def test_a_table_that_refuses_every_row_without_naming_one_costs_no_row(rig: Rig) -> None:
-    """Different messages are refused, each alone, and none is stored: it is the table, until it stores one again."""
-    rig.server.is_bad = lambda row_id: row_id.startswith("odd")
-    rig.server.decide = lambda _: not_stored(Refuse("INVALID_ARGUMENT", WHOLE_TABLE))
-    told = await rig.told_later(*[rig.send(f"odd{number}") for number in range(50)])
-    assert rig.rejected == []
-    assert {each.retry_after_s for each in told if isinstance(each, Unavailable)} == {30}
-    assert len(rig.server.arrivals) < 120
-    assert rig.stands() is SinkState.SCHEMA_MISMATCH
-    assert WHOLE_TABLE in rig.writer.health.detail
-    await rig.clock.advance(30)
-    assert isinstance((await rig.told(rig.send("odd-again")))[0], Unavailable)
-    assert rig.rejected == []
-    await rig.clock.advance(60)
-    rig.server.decide = lambda _: Fault(listing="empty")
-    assert await rig.told(rig.send("a"), rig.send("odd-later")) == [Durable()] * 2
-    assert rig.stands() is SinkState.ACTIVE
-    assert rig.rejected == ["odd-later"], "a lone bad message is rejected again"
 
 
 ROWS = [f"row{number}" for number in range(8)]

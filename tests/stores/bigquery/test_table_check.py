@@ -1,7 +1,7 @@
 """What a look at the live table finds, and what every failure of it means."""
 
-import subprocess
-import sys
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,35 +103,6 @@ async def test_a_server_that_does_not_answer_is_unreachable() -> None:
         assert f"{server.url} {words} (SLUICE_BIGQUERY_REST_URL)" in obstacle.detail
 
 
-def test_a_process_does_not_wait_for_a_check_that_hangs() -> None:
-    """The service can end while BigQuery does not answer, whoever was waiting for the check."""
-    script = """
-import asyncio, sys
-from app.stores.bigquery.client import BigQueryClients, TableAddress
-from app.stores.bigquery.table_check import check_table
-from app.record import Record
-from app.schema.table import records_table
-async def main():
-    place = TableAddress(project="p", dataset="d", location=None, rest_url=sys.argv[1], storage_url=sys.argv[1])
-    check = asyncio.create_task(check_table(BigQueryClients(place), records_table(Record), 600))
-    await asyncio.to_thread(sys.stdin.readline)
-    check.cancel()
-    await asyncio.wait([check])
-    print(check.cancelled())
-asyncio.run(main())
-"""
-    with serving_tables({"records": found(resource_of(TABLE), hangs=True)}) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, server.url],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        assert server.reached.wait(patience_s(60))
-        assert process.communicate(b"\n", timeout=patience_s(30))[0] == b"True\n"
-
-
 @pytest.mark.parametrize(
     ("error", "state", "words"),
     [
@@ -157,3 +128,13 @@ def test_only_an_answer_about_the_table_says_that_it_is_missing() -> None:
     """The dataset may be missing instead, or another server have answered."""
     told = [exceptions.NotFound(text) for text in ("Not found: Table x", "Not found: Dataset x", "<html>")]  # type: ignore[no-untyped-call]
     assert [is_table_missing(each) for each in told] == [True, False, False]
+
+
+async def test_a_check_that_hangs_holds_up_neither_its_caller_nor_the_end_of_the_process() -> None:
+    """It can be cancelled, and its thread is one that the process does not wait for."""
+    with serving_tables({"records": found(resource_of(TABLE), hangs=True)}) as server:
+        check = asyncio.create_task(check_table(BigQueryClients(_place(server.url)), TABLE, 600))
+        assert await asyncio.to_thread(server.reached.wait, patience_s(60))
+        check.cancel()
+        await asyncio.wait([check])
+        assert {each.daemon for each in threading.enumerate() if each.name == "table-check"} == {True}

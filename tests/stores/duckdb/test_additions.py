@@ -14,12 +14,11 @@ from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
-from app.schema.columns import Mode
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.file import file_columns
 from app.stores.duckdb.migration import migrate
 from app.stores.duckdb.store import EmbeddedStore
-from app.stores.duckdb.table_layout import declared_column, duckdb_ddl, fit
+from app.stores.duckdb.table_layout import declared_column, fit
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
 from tests.encoding import encoded, whole_envelope
@@ -237,19 +236,3 @@ def test_a_table_that_was_made_for_a_declaration_fits_it(table: Table, tmp_path:
     found = fit(table, columns)
     assert (found.additions, found.problems) == ([], [])
     store.close()
-
-
-def test_every_optional_column_of_a_table_can_be_added(tmp_path: Path) -> None:
-    """What ALTER TABLE makes of each equals what CREATE TABLE makes of it."""
-    path = tmp_path / "data.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        record, envelope = (
-            tuple(column for column in columns if column.mode is Mode.REQUIRED)
-            for columns in (LATER.record, LATER.envelope)
-        )
-        bare = msgspec.structs.replace(LATER, record=record, envelope=envelope)
-        connection.execute(duckdb_ddl(bare))
-    opened(path, LATER).close()
-    with duckdb.connect(str(path)) as connection:
-        columns = {column.name: column for column in file_columns(connection, "records")}
-    assert columns == {column.name: declared_column(column) for column in LATER.columns}

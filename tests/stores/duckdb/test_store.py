@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from app.ingest.decode.envelope import Message
@@ -16,7 +15,7 @@ from app.record import Record
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
 from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
-from app.stores.sink import Outcome, SetupError, SinkState, Stored, StoreError, Uncertain
+from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
@@ -37,14 +36,6 @@ def row(appender: EmbeddedAppender, record_id: str = "a", *, key: str = "", **ch
     return encoded(appender, record, whole_envelope(Message(key=key or record_id, data=b"", attributes={"a": "b"})))
 
 
-def test_freed_memory_is_given_back_by_a_thread_of_its_own() -> None:
-    """What that comes to is measured (`make bench-start`); here it is seen to be asked for, for every connection."""
-    store = opened()
-    asked = "SELECT current_setting('allocator_background_threads')"
-    assert store._connection.cursor().execute(asked).fetchone() == (True,)
-    store.close()
-
-
 async def test_a_checkpoint_leaves_older_rows_where_they_are(tmp_path: Path) -> None:
     """Rewritten with every checkpoint, they would take as much memory as all rows of the last row group."""
     store = opened(tmp_path / "data.duckdb")
@@ -58,41 +49,6 @@ async def test_a_checkpoint_leaves_older_rows_where_they_are(tmp_path: Path) -> 
     await store.checkpoint()
     assert (await store.read(found)).rows == [{"n": 3}], "what holds no row any more is given up"
     store.close()
-
-
-async def test_stored_rows_are_in_the_file_when_append_returns(tmp_path: Path) -> None:
-    """Another reader of the file finds them, without the store having been closed."""
-    store = opened(tmp_path / "folder" / "data.duckdb")
-    appender = store.appender(RECORDS)
-    assert await appender.append([row(appender, "a"), row(appender, "b")]) == Stored()
-    copy = tmp_path / "copy.duckdb"
-    copy.write_bytes((tmp_path / "folder" / "data.duckdb").read_bytes())
-    (tmp_path / "copy.duckdb.wal").write_bytes((tmp_path / "folder" / "data.duckdb.wal").read_bytes())
-    with duckdb.connect(str(copy)) as reader:
-        assert reader.execute("SELECT id FROM records ORDER BY id").fetchall() == [("a",), ("b",)]
-    store.close()
-
-
-@pytest.mark.parametrize(
-    ("message", "outcome"),
-    [
-        ("IO Error: input/output error", Uncertain("IO Error: input/output error")),
-        ("IO Error: No space left on device", SetupError(SinkState.DISK_FULL, "IO Error: No space left on device")),
-    ],
-)
-async def test_a_failing_disk_is_told_from_a_full_one(message: str, outcome: Outcome) -> None:
-    """What DuckDB cannot say is tried again at once; for room somebody has to make some."""
-
-    class Broken:
-        """A connection to a disk that fails: no such thing can be had for real here."""
-
-        def execute(self, *_: Any) -> None:
-            raise duckdb.IOException(f"{message}\nmore")
-
-    store = opened()
-    store._connection = Broken()  # type: ignore[assignment] # see above
-    appender = store.appender(RECORDS)
-    assert await appender.append([row(appender)]) == outcome
 
 
 async def test_the_horizon_stops_at_the_oldest_append_in_flight() -> None:
