@@ -24,7 +24,6 @@ from app.http.problems import ProblemError
 from app.query.parts import StreamParts
 from app.query.request.parameters import Parameters
 from app.runtime.instants import DAY_US, epoch_us
-from app.schema.columns import Column
 from app.schema.table import Table
 from app.schema.values import read_id
 from app.stores.backend import Eraser
@@ -36,10 +35,10 @@ _LONGEST_US = 100 * DAY_US
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """How many rows an erasure deleted, and how many were stored while it ran."""
+    """How many rows were erased, versions and copies of the record, and what was stored meanwhile."""
 
-    erased: int
-    remaining: int
+    erased: Annotated[int, Meta(description="Erased rows; 0 if there were none, which is not an error.")]
+    remaining: Annotated[int, Meta(description="Rows that were stored while the erasure ran.")]
 
 
 class Erasure:
@@ -48,7 +47,7 @@ class Erasure:
     def __init__(self, runner: QueryRunner, eraser: Eraser, table: Table) -> None:
         if table.id is None:
             raise ValueError("the record type names no id")
-        self._runner, self._eraser, self._table, self._id = runner, eraser, table.name, table.id
+        self._runner, self._eraser, self._table, self.id = runner, eraser, table.name, table.id
 
     async def count(self, record_id: str | int) -> int:
         """Return how many rows an erasure would delete.
@@ -86,7 +85,7 @@ class Erasure:
         return row["found"], epoch_us(row["first"]), epoch_us(row["last"])
 
     def _is(self, record_id: str | int) -> tuple[Condition, ...]:
-        return (Condition(self._id.name, (), "eq", self._id.kind, (record_id,)),)
+        return (Condition(self.id.name, (), "eq", self.id.kind, (record_id,)),)
 
 
 _AGAIN_S = 60  # a delivery in flight is stored by then
@@ -102,39 +101,24 @@ _PROBLEMS = {
 _log = logging.getLogger("sluice.audit")
 
 
-class ErasureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """How many rows were erased, versions and copies of the record, and what was stored meanwhile."""
-
-    erased: Annotated[int, Meta(description="Erased rows; 0 if there were none, which is not an error.")]
-    remaining: Annotated[int, Meta(description="Rows that were stored while the erasure ran.")]
-    complete: Annotated[bool, Meta(description="Whether nothing remains.")]
-    retry_after_s: Annotated[
-        int | None, Meta(description="When to send the request again; null if the erasure is complete.")
-    ]
-    other_instances_s: Annotated[float, Meta(description="How long other instances may still serve a cached response.")]
-
-
-_EXAMPLE = {"erased": 3, "remaining": 0, "complete": True, "retry_after_s": None, "other_instances_s": 70.0}
-
-
 def _contract(parameters: Mapping[str, Parameter]) -> Contract:
     return Contract(
         parameters=parameters,
         answers={
-            200: Answer("Nothing remains.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
-            202: Answer("Some were stored meanwhile.", {JSON: media(ErasureAnswer, _EXAMPLE)}),
+            200: Answer("Nothing remains.", {JSON: media(Erased, {"erased": 3, "remaining": 0})}),
+            202: Answer("Some were stored meanwhile.", {JSON: media(Erased, {"erased": 3, "remaining": 1})}),
         },
         problems=_PROBLEMS,
     )
 
 
 class EraseEndpoint:
-    """Erases records. Other instances see an erasure within `others_s` seconds."""
+    """Erases records of one table."""
 
-    def __init__(self, erasure: Erasure, id_column: Column, others_s: float) -> None:
-        self._erasure, self._id, self._others_s = erasure, id_column, others_s
+    def __init__(self, erasure: Erasure) -> None:
+        self._erasure, self._id = erasure, erasure.id
         self._running: set[asyncio.Task[Erased]] = set()
-        self._by_query = {id_column.name: Parameter("The record's id.", None, TEXT, required=True)}
+        self._by_query = {self._id.name: Parameter("The record's id.", None, TEXT, required=True)}
         self.contracts = _contract(paths.RECORD_ID), _contract(self._by_query)
         """With the id in the path, and in the query."""
 
@@ -176,21 +160,9 @@ class EraseEndpoint:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         outcome = await asyncio.shield(task)
-        complete = not outcome.remaining
-        body = ErasureAnswer(
-            erased=outcome.erased,
-            remaining=outcome.remaining,
-            complete=complete,
-            retry_after_s=None if complete else _AGAIN_S,
-            other_instances_s=self._others_s,
-        )
-        headers = {"Cache-Control": "no-store"} | ({} if complete else {"Retry-After": str(_AGAIN_S)})
-        return Response(
-            msgspec.json.encode(body),
-            status_code=200 if complete else 202,
-            media_type="application/json",
-            headers=headers,
-        )
+        status, again = (202, {"Retry-After": str(_AGAIN_S)}) if outcome.remaining else (200, {})
+        headers = {"Cache-Control": "no-store"} | again
+        return Response(msgspec.json.encode(outcome), status_code=status, media_type=JSON, headers=headers)
 
     async def _erase(self, record_id: str | int, caller: str) -> Erased:
         name = digest_of(record_id)
@@ -215,9 +187,7 @@ def line_of(outcome: Erased, digest: str, caller: str) -> str:
 
 def _erase(stream: StreamParts) -> EraseEndpoint | None:
     feed, eraser = stream.records.feed, stream.records.eraser
-    if feed.table.id is None:
-        return None
-    return EraseEndpoint(Erasure(feed.runner, eraser, feed.table), feed.table.id, eraser.learns_within_s)
+    return None if feed.table.id is None else EraseEndpoint(Erasure(feed.runner, eraser, feed.table))
 
 
 _BY_PATH: EndpointSpec[StreamParts, EraseEndpoint] = EndpointSpec(

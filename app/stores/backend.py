@@ -20,11 +20,9 @@ class Eraser(Protocol):
     """Deletes rows from the tables of one store, and makes every erasure known to all instances.
 
     `generation` changes with every erasure. It is part of the cache keys of answers and of the entity tags of closed
-    windows, so an answer from before an erasure is not given again. Other instances learn of the change within
-    `learns_within_s` seconds.
+    windows, so an answer from before an erasure is not given again. Other instances learn of the change within a
+    minute or so.
     """
-
-    learns_within_s: float
 
     @property
     def generation(self) -> int:
@@ -40,7 +38,7 @@ class Eraser(Protocol):
         ...
 
     async def advance(self) -> None:
-        """Change `generation`: here at once, on other instances within `learns_within_s`.
+        """Change `generation`: here at once, on other instances a little later.
 
         Raises:
             QueryError: the store gave no answer.

@@ -67,7 +67,7 @@ def query_application(
 class NoEraser:
     """What a store without erasures has."""
 
-    learns_within_s, generation = 0.0, 0
+    generation = 0
 
     async def delete(self, query: Deletion) -> int:
         raise NotImplementedError

@@ -32,12 +32,10 @@ def test_an_explanation_is_the_query_that_a_page_makes(
     assert set(told["parameters"]) == named
     assert told["parameters"]["from_us"] == SINCE
     assert (told["table"], told["window"]) == ("records", WINDOW)
-    assert told["slices"] == [WINDOW]
 
 
 def test_an_explanation_of_everything_is_of_the_export(service: Service) -> None:
     """One query over the whole window, as BigQuery would be asked, and not the first slice of a page."""
     told = service.client().get("/v1/records", params={**WINDOW, "limit": "all", "explain": "true"}).json()
-    assert told["slices"] == [told["window"]]
     assert ("NOT EXISTS" in told["sql"]) is not service.engine.drops_copies
     assert "row_limit" not in told["parameters"]

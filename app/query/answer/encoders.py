@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, Protocol, assert_never
 
 import msgspec
@@ -61,9 +62,9 @@ def converter(column: Column) -> Convert | None:
     item: Convert | None = plain_decimal if column.kind is Kind.NUMERIC else None
     if column.kind is Kind.STRUCT:
         item = _struct_converter(column.fields)
-    if item is not None and column.mode is Mode.REPEATED:
-        return _list_converter(item)
-    return item
+    if item is None or column.mode is not Mode.REPEATED:
+        return item
+    return lambda values: [item(value) for value in values]
 
 
 def _conversions(columns: tuple[Column, ...]) -> list[tuple[str, Convert]]:
@@ -79,13 +80,6 @@ def _struct_converter(fields: tuple[Column, ...]) -> Convert:
             if served[name] is not None:
                 served[name] = convert_field(served[name])
         return served
-
-    return convert
-
-
-def _list_converter(item: Convert) -> Convert:
-    def convert(values: list[Any]) -> list[Any]:
-        return [item(value) for value in values]
 
     return convert
 
@@ -207,20 +201,28 @@ def _values(rows: list[Row], path: tuple[str, ...]) -> list[Any]:
     return values
 
 
+_TEXTS: dict[Kind, Callable[[Any], str]] = {
+    Kind.STRING: str,
+    Kind.BYTES: lambda value: b64encode(value).decode(),
+    Kind.JSON: lambda value: bytes(value).decode(),
+    Kind.NUMERIC: plain_decimal,
+}
+_GUARDED = {Kind.STRING, Kind.BYTES}  # base64 has a plus; JSON begins with a bracket, a quote, a letter or a number
+
+
 def _to_cells(column: Column, *, guard: bool) -> _ToCells:
     if column.mode is Mode.REPEATED:
-        return _list_cells(column)
-    match column.kind:
-        case Kind.STRING:
-            return _guarded(str) if guard else _quoted
-        case Kind.BYTES:  # base64 has a plus
-            return _guarded(_base64) if guard else lambda values: _quoted(_texts(values, _base64))
-        case Kind.JSON:  # begins with a bracket, a quote, a letter or a number: never a formula
-            return lambda values: _quoted(_texts(values, _json_text))
-        case Kind.NUMERIC:
-            return lambda values: ["" if value is None else plain_decimal(value) for value in values]
-        case _:
-            return _plain
+        convert = converter(column) or list
+        return partial(_quoted, lambda value: _json.encode(convert(value)).decode())
+    text = _TEXTS.get(column.kind)
+    if text is None:
+        return _plain
+    return partial(_quoted, partial(_guarded, text) if guard and column.kind in _GUARDED else text)
+
+
+def _guarded(to_text: Callable[[Any], str], value: Any) -> str:
+    text = to_text(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _plain(values: list[Any]) -> list[str]:
@@ -231,7 +233,8 @@ def _plain(values: list[Any]) -> list[str]:
     return _json.encode(values)[1:-1].decode().replace('"', "").replace("null", "").split(",")
 
 
-def _quoted(texts: list[str | None]) -> list[str]:
+def _quoted(to_text: Callable[[Any], str], values: list[Any]) -> list[str]:
+    texts = [None if value is None else to_text(value) for value in values]
     whole = "".join(filter(None, texts))
     if not any(character in whole for character in _MUST_QUOTE):
         return ["" if text is None else text or '""' for text in texts]
@@ -242,35 +245,6 @@ def _cell(text: str) -> str:
     if text and not any(character in text for character in _MUST_QUOTE):
         return text
     return '"' + text.replace('"', '""') + '"'
-
-
-def _guarded(to_text: Callable[[Any], str]) -> _ToCells:
-    def convert(value: Any) -> str:
-        text = to_text(value)
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-    return lambda values: _quoted(_texts(values, convert))
-
-
-def _texts(values: list[Any], to_text: Callable[[Any], str]) -> list[str | None]:
-    return [None if value is None else to_text(value) for value in values]
-
-
-def _base64(value: bytes) -> str:
-    return b64encode(value).decode()
-
-
-def _json_text(value: msgspec.Raw) -> str:
-    return bytes(value).decode()
-
-
-def _list_cells(column: Column) -> _ToCells:
-    convert = converter(column)
-
-    def text(value: list[Any]) -> str:
-        return _json.encode(value if convert is None else convert(value)).decode()
-
-    return lambda values: _quoted(_texts(values, text))
 
 
 # Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). `id` is a resume cursor, which a

@@ -183,10 +183,9 @@ class Exports:
         stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
         return StreamedResponse(headers, media_type, stream)
 
-    def explained(self, scan: Scan) -> tuple[Rows, list[TimeRange]]:
-        """Return the query of the whole export, and its range; the embedded store is queried range by range instead."""
-        remaining = scan.remaining
-        return self._query(scan, remaining), [remaining]
+    def explained(self, scan: Scan) -> Rows:
+        """Return the query of the whole export; the embedded store is queried range by range instead."""
+        return self._query(scan, scan.remaining)
 
     async def _pieces(self, caller: str, scan: Scan, body: ExportBody) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""

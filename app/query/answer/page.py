@@ -35,22 +35,19 @@ from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
-_SHOWN_SLICES = 20
 _json = msgspec.json.Encoder()
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What a page would ask of the store.
 
-    `sql` is the first query, in BigQuery's dialect; it is repeated, with other bounds, for each of the `slices` until
+    `sql` is the first query, in BigQuery's dialect; it is repeated, with other bounds, for slices of the window until
     the page is full. `estimated_bytes` is what that query would read, at most, where the store says it, and `max_bytes`
     what one may.
     """
 
     table: str
     window: Window
-    slices: list[Window]
-    slice_count: int
     sql: str
     parameters: dict[str, str | int | float | bool]
     estimated_bytes: int | None
@@ -153,13 +150,11 @@ class PageEndpoint:
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
     async def _explain(self, request: Ask, scan: Scan, cost: Cost) -> Response[bytes]:
-        query, slices = self._parts.exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
-        plan = await self.feed.runner.explain(query)
+        asked = self._parts.exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
+        plan = await self.feed.runner.explain(asked)
         document = Explanation(
             table=scan.table,
             window=served_window(scan.window),
-            slices=[served_window(part) for part in slices[:_SHOWN_SLICES]],
-            slice_count=len(slices),
             sql=plan.text,
             parameters={**plan.parameters},
             estimated_bytes=plan.estimated_bytes,

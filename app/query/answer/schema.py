@@ -18,7 +18,7 @@ from app.http.problems import CATALOGUE
 from app.http.reading import METHODS, VARY, has_current, read_response, strong_etag
 from app.query.answer.contract import NOT_MODIFIED
 from app.query.parts import StreamParts
-from app.query.request.parameters import parse_nothing
+from app.query.request.parameters import Parameters
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
@@ -41,7 +41,7 @@ async def _document(content: msgspec.Struct, request: Ask) -> Response[bytes]:
     Raises:
         ProblemError: `invalid_parameter`: there are none.
     """
-    parse_nothing(request.scope["query_string"].decode("latin-1"))
+    Parameters(request.scope["query_string"].decode("latin-1"), {}).check()
     body = msgspec.json.encode(content)
     headers = {"ETag": strong_etag(body), "Cache-Control": _KEPT, "Vary": VARY}
     if has_current(request, headers["ETag"]):

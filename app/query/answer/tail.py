@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
 
 import msgspec
 from litestar import Response
@@ -37,7 +36,8 @@ from app.stores.source import QueryError
 
 _log = logging.getLogger("sluice.query")
 PING_S = 15.0
-"""The maximum silence of a stream; also the grace past its end for a client that does not read."""
+"""The maximum silence of a stream."""
+_SILENT_US = round(PING_S * MICROSECONDS)
 EVENTS = "text/event-stream"
 # Without X-Accel-Buffering some proxies buffer a response
 # (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering).
@@ -163,7 +163,7 @@ class TailEndpoint:
     """Streams the tail of one table.
 
     Permission is checked once, when the stream begins. A revoked grant holds until the stream ends, at most
-    `tail_max_s` later (plus PING_S for a client that reads nothing, and so receives nothing).
+    `tail_max_s` later. A client that reads nothing receives nothing, and is ended by the kernel (app.settings.server).
     """
 
     def __init__(self, parts: TableParts) -> None:
@@ -213,61 +213,45 @@ class Tail:
     ) -> None:
         start = scan.after or Position(scan.window.from_us, "")
         self.reached = resume_cursor(scan.table, start, scan.fingerprint)
-        self._scan, self._read, self._clock, self._max_s = scan, read, clock, max_s
-        self._time_is_over, self._stopping = asyncio.Event(), stopping
+        self._scan, self._read, self._clock, self._stopping = scan, read, clock, stopping
+        self._ends_us = clock.elapsed_us() + round(max_s * MICROSECONDS)
 
     async def run(self, send: SendPiece) -> None:
-        """Send the stream, each piece as soon as there is one, until it ends.
-
-        Nothing more is sent once its time is over, or the store has failed for too long.
-        """
-        timers = [self._clock.call_later(self._max_s, self._time_is_over.set)]
-        if (task := asyncio.current_task()) is not None:  # its client reads nothing, not even the last event
-            timers.append(self._clock.call_later(self._max_s + PING_S, partial(_cancel, task)))
-        try:
-            await send(opening(self.reached))
-            await send(await self._follow(send))
-        finally:
-            for timer in timers:
-                timer.cancel()
+        """Send the stream, each piece as soon as there is one, until its time is over or the store fails too long."""
+        await send(opening(self.reached))
+        await send(await self._follow(send))
 
     async def _follow(self, send: SendPiece) -> bytes:
         """Send pages and pings; return the last event."""
-        endings = [asyncio.ensure_future(each.wait()) for each in (self._time_is_over, self._stopping)]
+        stopping = asyncio.ensure_future(self._stopping.wait())
         reading: asyncio.Future[CachedAnswer] | None = None
-        stated, sent_us = self.reached, self._clock.elapsed_us()
+        stated, silent_until_us = self.reached, self._clock.elapsed_us() + _SILENT_US
         try:
-            while not (self._time_is_over.is_set() or self._stopping.is_set()):
+            while (now_us := self._clock.elapsed_us()) < self._ends_us and not self._stopping.is_set():
                 reading = reading or asyncio.ensure_future(self._read(self._scan, self.reached))
-                silent_s = (sent_us - self._clock.elapsed_us()) / MICROSECONDS + PING_S
-                if silent_s > 0:
-                    await first_within(self._clock, silent_s, reading, *endings)
+                if (left_us := min(silent_until_us, self._ends_us) - now_us) > 0:
+                    await first_within(self._clock, left_us / MICROSECONDS, reading, stopping)
                 piece = b""
                 if reading.done():
                     batch, reading = reading.result(), None
                     piece, self.reached = batch.body, batch.headers["Sluice-Resume-Cursor"]
                     del batch  # a client that reads slowly holds one piece
-                elif silent_s <= 0:
+                elif self._clock.elapsed_us() >= silent_until_us:
                     piece = ping(self.reached if self.reached != stated else None)
                     stated = self.reached
                 if piece:
                     await send(piece)
-                    sent_us = self._clock.elapsed_us()
+                    silent_until_us = self._clock.elapsed_us() + _SILENT_US
             return ending(self.reached, "stopping" if self._stopping.is_set() else "time")
         except ProblemError as problem:
             return failure(self.reached, problem)
         except Exception as error:  # a defect: the client is told that there is nothing more
             return failure(self.reached, unexpected(error))
         finally:
-            for each in endings:
-                each.cancel()
+            stopping.cancel()
             if reading is not None:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
-
-
-def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
 
 
 def tail_contract(endpoint: TailEndpoint) -> Contract:

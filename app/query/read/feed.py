@@ -1,7 +1,7 @@
 """Read the rows of a table: slice by slice, each row once, until a page is full or its budget is used up."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from app.environment import Environment
 from app.query.read.page import Count, Page
@@ -205,11 +205,10 @@ class Feed:
                 return Count(cap, "gte")
         return Count(total, "eq")
 
-    def explained(self, scan: Scan) -> tuple[Rows, Sequence[TimeRange]]:
-        """Return the first query of a page, and the slices to read until it is full."""
+    def explained(self, scan: Scan) -> Rows:
+        """Return the first query of a page."""
         search = _Search(scan)
-        slices = [*self._slices(search)] or [scan.remaining]
-        return self._page_query(search, slices[0], None), slices
+        return self._page_query(search, next(self._slices(search), scan.remaining), None)
 
     def _page_query(self, search: "_Search", part: TimeRange, budget: Budget | None) -> Rows:
         served = {column.name for column in search.scan.columns} | {"ingest_time", "delivery_key"}

@@ -118,6 +118,8 @@ class Parameters:
         if path is not None:
             role = 'without the role `filter`, which its record type may give it: Meta(extra={"sluice": ["filter"]})'
             message = f"{path} is a field {role}; filters are on {filters}"
+        elif not self._known:
+            message = "the endpoint has no parameters"
         elif name in _ELSEWHERE:
             message = f"there is no such parameter; {_ELSEWHERE[name]}"
         else:
@@ -126,19 +128,6 @@ class Parameters:
             filters_text = f"; filters are on {filters}" if filters else ""
             message = f"there is no such parameter; {hint}The parameters are {', '.join(self._known)}{filters_text}"
         self._refuse(FieldError(name=name[:_SHOWN_LENGTH], message=message))
-
-
-def parse_nothing(query: str) -> None:
-    """Check that there are no parameters.
-
-    Raises:
-        ProblemError: `invalid_parameter`, naming those there are.
-    """
-    names = [name[:_SHOWN_LENGTH] for name, _ in parse_qsl(query, keep_blank_values=True)]
-    if names:
-        errors = tuple(FieldError(name=name, message="the endpoint has no parameters") for name in names[:_MAX_ERRORS])
-        listing = ", ".join(names[:_DETAILED]) + (", …" if len(names) > _DETAILED else "")
-        raise ProblemError("invalid_parameter", f"the endpoint has no parameters; remove {listing}", errors=errors)
 
 
 def one_of(description: str, *words: str, example: str, default: str | None = None, defers: bool = False) -> Parameter:

@@ -242,8 +242,6 @@ class BigQueryEraser:
     (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
     """
 
-    learns_within_s = LEARN_EVERY_S + _LABEL_TIMEOUT_S
-
     def __init__(self, runner: BigQueryRunner, access: BigQueryClients, table: str, clock: Clock) -> None:
         self._runner, self._access, self._table, self._clock = runner, access, table, clock
         self._generation = 0

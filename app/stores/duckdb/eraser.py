@@ -29,8 +29,6 @@ _log = logging.getLogger("sluice.store")
 class EmbeddedEraser:
     """The Eraser of an EmbeddedStore: the number of erasures is stored in the file."""
 
-    learns_within_s = 0.0  # there is no other instance
-
     def __init__(self, store: EmbeddedStore) -> None:
         self._store = store
         self._generation = store.read_once(_generation)

@@ -39,7 +39,6 @@ class MemoryStore:
     """The tables of one process: a QueryRunner and an Eraser."""
 
     profile = ReadProfile(first_slice_us=HOUR_US, first_look_up_us=HOUR_US)
-    learns_within_s = 0.0
     learn_horizon: LearnHorizon | None = None
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
