@@ -11,8 +11,7 @@ import msgspec
 from app.auth.grants import LOCAL_PRINCIPAL
 from app.query.answer.cache import AnswerCache, open_store
 from app.query.read.feed import Budget, Feed
-from app.query.read.page import Page
-from app.query.request.scan import parse_scan, queryable
+from app.query.request.scan import Page, parse_scan, queryable
 from app.query.stats import StatsEndpoint
 from app.record import Record
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TimeRange, to_text

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from app.query.read.feed import Budget, Feed
-from app.query.read.page import Page
 from app.query.request.filters import fingerprint, parse_filters
-from app.query.request.scan import Now, Scan, continued
+from app.query.request.scan import Now, Page, Scan, continued
 from app.record import Record
 from app.runtime.instants import DAY_US, MAX_US, SECOND_US, TimeRange, epoch_us
 from app.schema.filters import filter_table

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.read import feed
-from app.query.read.page import Count
+from app.query.request.scan import Count
 from app.runtime.instants import HOUR_US, TimeRange
 from tests.contract.shelf import LOOKBACK_US, Put, Shelf, in_window
 from tests.contract.stores import T0_US, law

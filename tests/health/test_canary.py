@@ -8,8 +8,7 @@ import msgspec
 
 from app.health.canary import GIVE_UP_S, MAX_WAITING, CanaryWatch
 from app.query.read.feed import Feed
-from app.query.read.page import Page
-from app.query.request.scan import Scan
+from app.query.request.scan import Page, Scan
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.schema.table import records_table

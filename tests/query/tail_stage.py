@@ -6,9 +6,8 @@ from typing import Any
 
 from app.query.answer.tail import MOST_READS, Tail, TailBatches
 from app.query.read.feed import Budget
-from app.query.read.page import Page
 from app.query.request.cursor import position_in
-from app.query.request.scan import Scan, parse_fields, position_of, tail_scan
+from app.query.request.scan import Page, Scan, parse_fields, position_of, tail_scan
 from app.runtime.instants import DAY_US, TimeRange, from_epoch_us
 from app.settings.load import Settings
 from app.stores.query import Condition, Position

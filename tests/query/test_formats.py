@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from app.query.answer.encoders import ServedRows, page_body, row_encoder
-from app.query.read.page import Page
 from app.query.request.parameters import Format
-from app.query.request.scan import Scan
+from app.query.request.scan import Page, Scan
 from app.runtime.instants import TimeRange
 from app.schema.columns import Column
 from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row

@@ -9,9 +9,8 @@ import msgspec
 
 from app.http.problems import ProblemError
 from app.query.answer.arrow import ArrowEncoder
-from app.query.read.page import Page
 from app.query.request.cursor import resume_cursor
-from app.query.request.scan import position_of
+from app.query.request.scan import Page, position_of
 from app.runtime.instants import from_epoch_us
 from app.schema.columns import Column, Kind, Mode
 from app.schema.values import plain_decimal

@@ -27,9 +27,8 @@ from app.query.answer.contract import (
 from app.query.answer.encoders import page_body
 from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Budget
-from app.query.read.page import Count, Page
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
-from app.query.request.scan import Scan, parse_scan
+from app.query.request.scan import Count, Page, Scan, parse_scan
 from app.runtime.clock import MICROSECONDS
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version

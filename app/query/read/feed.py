@@ -4,11 +4,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from app.environment import Environment
-from app.query.read.page import Count, Page
 from app.query.read.slices import Density, cut, feed_slices
 from app.query.request.filters import fingerprint
 from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
-from app.query.request.scan import WITHOUT_CANARIES, Now, Scan, position_of
+from app.query.request.scan import WITHOUT_CANARIES, Count, Now, Page, Scan, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import TimeRange
@@ -16,8 +15,6 @@ from app.schema.table import Table
 from app.stores.query import Condition, LookUp, Position, Rows
 from app.stores.query import Count as CountQuery
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
-
-_PIECES = 6  # a look-up that would read too much searches the newest sixth instead
 
 
 class Budget:
@@ -145,28 +142,23 @@ class Feed:
         """
         rows: list[Row] = []
         edge_us = max(window.from_us, window.to_us - self._profile.first_look_up_us)
-        for whole in (TimeRange(edge_us, window.to_us), TimeRange(window.from_us, edge_us)):
-            part, refusal = whole, None
-            while part.length_us > 0:
-                query = LookUp(
-                    table=self.table.name,
-                    within=part,
-                    conditions=conditions,
-                    lookback_us=self.environment.lookback_us,
-                    columns=self._names,
-                    id_column=self.table.id.name if self.table.id else "",
-                    record_id=record_id,
-                    limit=limit - len(rows),
-                )
-                try:
-                    rows += (await self.runner.rows(query)).rows
-                    break
-                except QueryTooExpensiveError as error:
-                    refusal, part = error, TimeRange(part.to_us - part.length_us // _PIECES, part.to_us)
-            if len(rows) == limit:
+        for part in (TimeRange(edge_us, window.to_us), TimeRange(window.from_us, edge_us)):
+            if part.length_us <= 0 or len(rows) == limit:
                 break
-            if refusal is not None:
-                raise LookUpTooExpensiveError(refusal.limit_bytes, refusal.needed_bytes, len(rows), part.from_us)
+            query = LookUp(
+                table=self.table.name,
+                within=part,
+                conditions=conditions,
+                lookback_us=self.environment.lookback_us,
+                columns=self._names,
+                id_column=self.table.id.name if self.table.id else "",
+                record_id=record_id,
+                limit=limit - len(rows),
+            )
+            try:
+                rows += (await self.runner.rows(query)).rows
+            except QueryTooExpensiveError as error:
+                raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows), part.to_us) from error
         return rows
 
     async def count(self, scan: Scan, budget: Budget) -> Count | None:
