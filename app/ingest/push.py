@@ -32,15 +32,8 @@ from app.runtime.clock import MICROSECONDS
 from app.schema.record_json import example_record
 from app.schema.table import Table
 from app.streams import RoutingTable, Streams
-from app.telemetry.tracing import (
-    MESSAGING_BODY_SIZE,
-    MESSAGING_MESSAGE_ID,
-    MESSAGING_SUBSCRIPTION,
-    OUTCOME,
-    end_span,
-    inside,
-    trace_id_of,
-)
+from app.telemetry import tracing
+from app.telemetry.tracing import end_span, inside, trace_id_of
 
 _log = logging.getLogger("sluice.push")
 _NOT_TRACED = nullcontext()
@@ -166,9 +159,9 @@ class PushEndpoint:
         """Return the message with the span of its processing."""
         arrived_us = self._clock.now_us() - (self._clock.elapsed_us() - begun_us)
         attributes: dict[str, str | int] = {
-            MESSAGING_SUBSCRIPTION: message.subscription_name or "",
-            MESSAGING_MESSAGE_ID: message.message_id or "",
-            MESSAGING_BODY_SIZE: len(message.data),
+            tracing.MESSAGING_SUBSCRIPTION: message.subscription_name or "",
+            tracing.MESSAGING_MESSAGE_ID: message.message_id or "",
+            tracing.MESSAGING_BODY_SIZE: len(message.data),
         }
         span = self._tracing.push(message.parent, headers, arrived_us, attributes)
         # The records of a message without a trace of its own refer to this one.
@@ -187,7 +180,7 @@ def _inside(span: Span) -> Iterator[None]:
         outcome = "throttled" if isinstance(error.verdict, Throttled) else "unavailable"
         raise
     finally:
-        end_span(span, {OUTCOME: outcome}, None if outcome == "durable" else outcome)
+        end_span(span, {tracing.OUTCOME: outcome}, None if outcome == "durable" else outcome)
 
 
 _PROBLEMS = {

@@ -67,7 +67,7 @@ class HeavyReads:
         worker = self._worker
         self._end_worker()
         if worker is not None:
-            await worker.ended()
+            await worker.process.wait()
 
     async def _read(
         self, reader: RecordReader, message: Message, allowance: Allowance
@@ -105,7 +105,7 @@ class _Worker:
     def __init__(self, process: asyncio.subprocess.Process, limits: IngestSettings) -> None:
         if process.stdin is None or process.stdout is None:
             raise TypeError("the process has no pipes")
-        self._process, self._limits = process, limits
+        self.process, self._limits = process, limits
         self._jobs, self._results, self._is_killed = process.stdin, process.stdout, False
 
     @classmethod
@@ -141,12 +141,8 @@ class _Worker:
     def kill(self) -> None:
         """End the process at once."""
         self._is_killed = True
-        if self._process.returncode is None:
-            self._process.kill()
-
-    async def ended(self) -> None:
-        """Wait until the process has ended."""
-        await self._process.wait()
+        if self.process.returncode is None:
+            self.process.kill()
 
     def _send(self, frame: bytes) -> None:
         self._jobs.write(HEADER.pack(len(frame)))
@@ -175,7 +171,7 @@ class _Worker:
         return Decoded(Rows(encoded, ids, indexes), rejects, undeclared) if has_room else NO_ROOM
 
     async def _why_ended(self) -> Unavailable | str:
-        status = await self._process.wait()
+        status = await self.process.wait()
         if status == -signal.SIGXCPU:
             return f"more than {self._limits.max_read_cpu_s} s of processor time"
         if not self._is_killed:

@@ -45,10 +45,6 @@ GZIP_HINT = "looks like gzip: declare content-encoding: gzip, as an attribute or
 NOT_COMPRESSED_HINT = "looks like JSON: leave content-encoding: gzip out"
 _GZIP_BEGINS = b"\x1f\x8b\x08"
 _GZIP = 16 + zlib.MAX_WBITS
-# Each member costs an inflater and a copy of the rest of its chunk. Without a limit, tiny members would take forever.
-_MAX_MEMBERS = 1_000
-_CHUNK_BYTES = 64 * 1024
-_STEP_BYTES = 1024**2
 _AT = re.compile(r"\(byte (\d{1,12})\)$")
 # What pandas, Python and JavaScript write for a missing value. msgspec names a byte in it, or the next one.
 _NO_VALUE = re.compile(rb"-?\b(?:NaN|nan|Infinity|inf|None|undefined)\b")
@@ -91,52 +87,17 @@ def text_of(message: Message, max_decompressed_bytes: int) -> bytes | Unreadable
         return message.data
     if encoding != "gzip":
         return Unreadable("bad_encoding", f"content-encoding {encoding[:40]!r}: expected gzip or none")
+    inflater = zlib.decompressobj(_GZIP)
     try:
-        return _gunzip(message.data, max_decompressed_bytes)
-    except _TooLargeError:
-        return Unreadable("too_large", f"more than {max_decompressed_bytes} bytes when decompressed")
-    except _GzipError as error:
+        text = inflater.decompress(message.data, max_decompressed_bytes + 1)
+    except zlib.error as error:
         hint = f" ({NOT_COMPRESSED_HINT})" if message.data[:1] in {b"{", b"["} else ""
-        return Unreadable("bad_encoding", f"{error}{hint}")
-
-
-class _GzipError(Exception):
-    """The bytes are not valid gzip; the message says why."""
-
-
-class _TooLargeError(Exception):
-    """The bytes would grow beyond the limit."""
-
-
-def _gunzip(data: bytes, max_bytes: int) -> bytes:
-    """Return the decompressed bytes of one or several gzip members; a small message cannot fill the memory.
-
-    Raises:
-        _GzipError: `data` is cut short, not gzip at all, or of more than _MAX_MEMBERS members.
-        _TooLargeError: they would be more than `max_bytes`.
-    """
-    text, position, members = bytearray(), 0, 0
-    while not members or position < len(data):
-        members += 1
-        if members > _MAX_MEMBERS:
-            raise _GzipError(f"more than {_MAX_MEMBERS} concatenated gzip members")
-        inflater = zlib.decompressobj(_GZIP)
-        while not inflater.eof:
-            chunk = inflater.unconsumed_tail
-            if not chunk:
-                chunk = data[position : position + _CHUNK_BYTES]
-                position += len(chunk)
-            try:
-                part = inflater.decompress(chunk, min(_STEP_BYTES, max_bytes - len(text) + 1))
-            except zlib.error as error:
-                raise _GzipError(f"not valid gzip: {error}") from None
-            if not chunk and not part and not inflater.eof:
-                raise _GzipError("not valid gzip: the data ends early")
-            text += part
-            if len(text) > max_bytes:
-                raise _TooLargeError
-        position -= len(inflater.unused_data)
-    return bytes(text)
+        return Unreadable("bad_encoding", f"not valid gzip: {error}{hint}")
+    if len(text) > max_decompressed_bytes:
+        return Unreadable("too_large", f"more than {max_decompressed_bytes} bytes when decompressed")
+    if inflater.eof and not inflater.unused_data:
+        return text
+    return Unreadable("bad_encoding", "not valid gzip: expected one whole member, and nothing after it")
 
 
 def pieces_of(message: Message, text: bytes, *, most: int) -> Pieces | Unreadable:

@@ -141,9 +141,9 @@ class RecordReader:
         required = [field.encode_name for field in msgspec.structs.fields(table.record_type) if field.required]
         self._least_bytes = len("{},") + sum(len(f'"{name}":1,') for name in required)
         # If so, no record is deeper than its row, since undeclared members are not accepted.
-        declared = all(column.kind is not Kind.STRUCT for column in table.record)
-        declared = declared and len(table.record) == len(table.record_type.__struct_fields__) and self._protect is None
-        self._stores_all = declared and table.record_type.__struct_config__.forbid_unknown_fields
+        declared = len(table.record) == len(table.record_type.__struct_fields__) and self._protect is None
+        is_strict = declared and table.record_type.__struct_config__.forbid_unknown_fields
+        self._stores_all = is_strict and all(column.kind is not Kind.STRUCT for column in table.record)
 
     def read_light(self, message: Message) -> Decoded | None:
         """Read a message that is light; return None for any other, whose rejects must not be known from this call."""

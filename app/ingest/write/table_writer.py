@@ -197,8 +197,7 @@ class TableWriter:
         """Say why `byte_count` more bytes would be refused at once, or None."""
         if self._closed:
             return CLOSED
-        pause = self.health.pause()
-        if pause is not None:
+        if (pause := self.health.pause()) is not None:
             return pause
         # Admission limits the bytes of requests; this limits the bytes of the rows made from them.
         return _FULL if self._open_bytes and self._open_bytes + byte_count > self._max_open_bytes else None
@@ -218,8 +217,7 @@ class TableWriter:
         `reject`, `span` and `key` are those of Pending.
         """
         now_us, size = self._clock.elapsed_us(), sum(map(len, rows))
-        refusal = self.refusal(size)
-        if refusal is not None:
+        if (refusal := self.refusal(size)) is not None:
             return refusal
         if now_us >= deadline_us:
             return LATE
@@ -416,8 +414,7 @@ class TableWriter:
 
     def _still_wanted(self, messages: list[Pending]) -> list[Pending]:
         """Return the messages that are still waiting; fail all of them if a pause began while they waited."""
-        pause = self.health.pause()
-        if pause is not None:
+        if (pause := self.health.pause()) is not None:
             fail(messages, pause)
         return [message for message in messages if not message.verdict.done()]
 

@@ -16,11 +16,11 @@ from tests.ingest.reading import GOOD, LIMITS, read, read_message
 from tests.ingest.scripted import ScriptedAppender
 
 
-def test_tiny_gzip_members_without_end_are_refused_quickly() -> None:
-    """Each member costs an inflater, so their number is limited: this was quadratic once."""
+def test_a_message_is_one_gzip_member() -> None:
+    """A hundred thousand tiny ones took long to open once."""
     rows, (reject,) = read(gzip.compress(b"", mtime=0) * 100_000, content_encoding="gzip")
     assert rows == []
-    assert (reject.reason, reject.detail) == ("bad_encoding", "more than 1000 concatenated gzip members")
+    assert (reject.reason, "one whole member" in reject.detail) == ("bad_encoding", True)
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,9 @@ def test_the_rows_of_a_message_share_its_envelope_and_have_keys_of_their_own() -
     assert [reject.index for reject in rejects] == [1]
 
 
-@pytest.mark.parametrize(
-    "data", [gzip.compress(GOOD, mtime=0), gzip.compress(GOOD[:10], mtime=0) + gzip.compress(GOOD[10:], mtime=0)]
-)
-def test_gzip_in_one_or_several_members(data: bytes) -> None:
-    """Compressed payloads are read like others."""
-    rows, rejects = read(data, content_encoding="GZIP")
+def test_compressed_payloads_are_read_like_others() -> None:
+    """The encoding is in any case."""
+    rows, rejects = read(gzip.compress(GOOD, mtime=0), content_encoding="GZIP")
     assert len(rows) == 1
     assert rejects == []
 
@@ -65,11 +62,11 @@ def test_gzip_in_one_or_several_members(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "encoding", "reason", "words"),
     [
-        (gzip.compress(GOOD, mtime=0)[:-5], "gzip", "bad_encoding", "the data ends early"),
+        (gzip.compress(GOOD, mtime=0)[:-5], "gzip", "bad_encoding", "one whole member"),
         (gzip.compress(GOOD, mtime=0) + b"junk", "gzip", "bad_encoding", "not valid gzip"),
-        (b"", "gzip", "bad_encoding", "the data ends early"),
+        (b"", "gzip", "bad_encoding", "one whole member"),
         (gzip.compress(b" " * 10_001, mtime=0), "gzip", "too_large", "more than 10000 bytes"),
-        (gzip.compress(b" " * 6_000, mtime=0) * 2, "gzip", "too_large", "more than 10000 bytes"),
+        (gzip.compress(GOOD, mtime=0) * 2, "gzip", "bad_encoding", "nothing after it"),
         (GOOD[:-1] + b',"data":[' + b"1e15," * 800 + b"1]}", "", "too_large", "bytes as a row: expected at most 10000"),
         (b"[" + GOOD + b", {", "", "malformed", ""),
         (b"[" + b'{"a":[1,2,3]},' * 60, "", "malformed", ""),
