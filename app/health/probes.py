@@ -78,7 +78,6 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int
     sinks: dict[str, Sink]
     store: Store
-    counters: dict[str, Any] | None
 
     @property
     def has_trouble(self) -> bool:
@@ -92,32 +91,6 @@ def _help_link(heading: str) -> str:
     return f"docs/runbook.md#{heading.lower()}"
 
 
-_EXAMPLE: dict[str, Any] = {
-    "status": "ready",
-    "system": "orders",
-    "instance": "3f9a1c07",
-    "version": "0.1.0",
-    "uptime_s": 86_400.5,
-    "in_flight_messages": 3,
-    "in_flight_bytes": 4_096,
-    "sinks": {
-        "records": {
-            "state": "NOT_FOUND",
-            "since": "2026-01-31T12:00:00.123Z",
-            "detail": None,
-            "help": _help_link("sink-state-not_found"),
-            "stuck": False,
-            "waiting": 0,
-            "oldest_wait_s": 0.0,
-            "connections": 1,
-        }
-    },
-    "store": {
-        "kind": "bigquery",
-        "reads": {"state": "ACTIVE", "since": "2026-01-30T12:00:00.456Z", "detail": None, "help": None},
-    },
-    "counters": {"push_answers": {"204": 12}},
-}
 _Request = Request[Any, Any, Any]
 _FIRST_CHECK_US = 10 * MICROSECONDS
 
@@ -154,7 +127,7 @@ class Health(msgspec.Struct, kw_only=True):
         )
 
     def readiness(self, *, detailed: bool) -> Readiness:
-        """Return the current readiness; `detailed` adds the store's messages and the counters."""
+        """Return the current readiness; `detailed` adds the store's messages."""
         settings, in_flight, connections = self.environment.settings, self.in_flight, self.connections()
         self._notice_trouble()
         return Readiness(
@@ -170,7 +143,6 @@ class Health(msgspec.Struct, kw_only=True):
                 for table, writer in self.sinks.items()
             },
             store=Store(kind=settings.store.backend, reads=_reads(self.reads, detailed=detailed)),
-            counters=self.environment.metrics.snapshot() if detailed else None,
         )
 
     def gauges(self, in_flight: Ledger) -> dict[Instrument, Callable[[], Values]]:
@@ -244,7 +216,7 @@ _LIVE_CONTRACT = Contract(
         503: Answer("A writer has stalled.", {"text/plain": media(TEXT)}),
     }
 )
-_READY_BODY = {JSON: media(Readiness, _EXAMPLE)}
+_READY_BODY = {JSON: media(Readiness)}
 _READY_CONTRACT = Contract(
     parameters={
         "strict": Parameter(

@@ -137,21 +137,18 @@ async def set_within(clock: Clock, limit_s: float, event: asyncio.Event) -> bool
     return event.is_set()
 
 
-WARN_EVERY_S = 60.0
 _Reply = TypeVar("_Reply")
 
 
 class BestEffort:
     """Calls one service, within `deadline_s` seconds each, and skips it for `pause_s` seconds after a failure.
 
-    So a service that hangs delays one request in each pause, not all. `warn` is called with a failure, at most once a
-    minute.
+    So a service that hangs delays one request in each pause, not all. `warn` is called with each failure.
     """
 
     def __init__(self, clock: Clock, *, deadline_s: float, pause_s: float, warn: Callable[[Exception], None]) -> None:
-        self._clock, self._circuit = clock, CircuitBreaker(clock.elapsed_us)
+        self._circuit = CircuitBreaker(clock.elapsed_us)
         self._deadline_s, self._pause_s, self._warn = deadline_s, pause_s, warn
-        self._silent_until_us = clock.elapsed_us()
 
     async def call(self, ask: Callable[[], Awaitable[_Reply]]) -> _Reply | None:
         """Return the reply of `ask`; None if it fails, is too slow, or is skipped."""
@@ -162,9 +159,7 @@ class BestEffort:
                 reply = await ask()
         except Exception as error:  # whatever the client raises, the request is served
             self._circuit.trip(self._pause_s)
-            if (now_us := self._clock.elapsed_us()) >= self._silent_until_us:
-                self._silent_until_us = now_us + round(WARN_EVERY_S * MICROSECONDS)
-                self._warn(error)
+            self._warn(error)
             return None
         self._circuit.close()
         return reply

@@ -1,6 +1,6 @@
 """The reasons for refusing a declaration: the types that no column can hold, and what to declare instead."""
 
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 from msgspec import inspect
@@ -86,34 +86,16 @@ def members(info: inspect.Type) -> list[tuple[str, inspect.Type]]:
             return []
 
 
-_ERRORS = (TypeError, ValueError, NameError, NotImplementedError)
-
-
 def type_info(record_type: type[msgspec.Struct]) -> inspect.StructType:
     """Return what msgspec says about `record_type`, which may be a generic Struct with its arguments.
 
     Raises:
-        RecordTypeError: msgspec refuses the declaration, for the reason in the message; the path is of the first field
-            that it refuses.
+        RecordTypeError: msgspec refuses the declaration, for the reason in the message.
     """
     try:
         info = inspect.type_info(record_type)
-    except _ERRORS as error:
-        path = _path_of_refused(record_type, record_type.__name__)
-        raise refuse(path, f"msgspec does not support this declaration: {error}") from error
+    except (TypeError, ValueError, NameError, NotImplementedError) as error:
+        raise refuse(record_type.__name__, f"msgspec does not support this declaration: {error}") from error
     if not isinstance(info, inspect.StructType):
         raise TypeError(f"{record_type} is no Struct")
     return info
-
-
-def _path_of_refused(declared: Any, path: str) -> str:
-    try:
-        fields = msgspec.structs.fields(declared)
-    except _ERRORS:  # no Struct, or with an annotation that names nothing
-        return path
-    for field in fields:
-        try:
-            inspect.type_info(field.type)
-        except _ERRORS:
-            return _path_of_refused(field.type, f"{path}.{field.encode_name}")
-    return path

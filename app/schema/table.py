@@ -215,8 +215,6 @@ def _role_faults(column: Column) -> list[str]:
     return reasons
 
 
-_MOST_PROMOTED = 20
-"""How many columns a type may promote: the SQL that reads the rest grows with each."""
 _PROMOTABLE = frozenset({Kind.BOOL, Kind.INT64, Kind.FLOAT64, Kind.STRING, Kind.TIMESTAMP})
 """Both stores convert a JSON value to these as ingest does."""
 
@@ -243,12 +241,6 @@ def _refuse_unpromotable(columns: tuple[Column, ...], path: str) -> None:
         ):
             if wrong:
                 raise refuse(f"{path}.{below}", reason)
-    if len(promoted) > _MOST_PROMOTED:
-        raise refuse(
-            path,
-            f"{len(promoted)} fields are promoted, and every query of the rest grows with each; at most "
-            f"{_MOST_PROMOTED} can be: remove the role where no record in the table needs it any more",
-        )
 
 
 _NOT_PROMOTED = (

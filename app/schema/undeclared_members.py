@@ -22,7 +22,6 @@ CURES = (
     f'`{WORD}: ClassVar = "{DROP}"` in the class drops and counts them; in the record type itself, a field '
     '`rest: Annotated[dict[str, Any], Meta(extra={"sluice": ["rest"]})] = {}` keeps them'
 )
-_MAX_NAMED = 5
 
 
 class Policy(enum.Enum):
@@ -55,11 +54,9 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
     """Check that each Struct of a record type declares its policy for undeclared members.
 
     Raises:
-        RecordTypeError: one says something that cannot be done; or some say nothing, and the message names their paths
-            and the cures.
+        RecordTypeError: one says something that cannot be done, or nothing, and the message has the cures.
     """
     _check_rest(info, path)
-    silent = dict[str, str]()
     for below, each, in_json in _classes(info, path, ()):
         if reason := _problem(each, in_json=in_json):
             raise refuse(below, reason)
@@ -68,13 +65,9 @@ def refuse_silent_loss(info: inspect.StructType, path: str) -> None:
             if rest is not None and below != path:
                 raise refuse(f"{below}.{rest.encode_name}", _ONLY_AT_THE_TOP)
             if rest is None and policy_of(each) is Policy.KEEP:
-                silent.setdefault(below, each.cls.__name__)
-    if silent:
-        named = ", ".join([*silent][:_MAX_NAMED]) + (", …" if len(silent) > _MAX_NAMED else "")
-        classes = ", ".join(dict.fromkeys(silent.values()))
-        raise refuse(
-            named, f"undeclared members would be lost silently. Choose one for each class ({classes}): {CURES}"
-        )
+                raise refuse(
+                    below, f"undeclared members would be lost silently. Choose one for {each.cls.__name__}: {CURES}"
+                )
 
 
 def _check_rest(info: inspect.StructType, path: str) -> None:

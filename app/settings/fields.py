@@ -21,9 +21,6 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Return the settings as Python shows them, with secrets masked."""
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
-
-    def __rich_repr__(self) -> "list[tuple[str, object]]":
-        """Return the settings as rich shows them, with secrets masked."""
-        values = msgspec.structs.asdict(self)
-        return [(name, "…" if name in SECRET and value else value) for name, value in values.items()]
+        values = msgspec.structs.asdict(self).items()
+        shown = (f"{name}={'…' if name in SECRET and value else value!r}" for name, value in values)
+        return f"{type(self).__name__}({', '.join(shown)})"

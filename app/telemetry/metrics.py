@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -125,30 +124,6 @@ class Metrics:
             instruments.CACHE_ANSWERS: lambda: _each(self.cache_answers, "state"),
             instruments.CANARY_MISSED: lambda: _one(self.canaries_missed),
         }
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the counts of ingest, as plain data."""
-        return {
-            "stored_records": self.stored_records.total(),
-            "duplicate_messages": self.duplicate_messages.total(),
-            "rejected_records": self.rejected_by_reason(),
-            "push_answers": {str(status): count for status, count in sorted(self.push_answers().items())},
-        }
-
-    def rejected_by_reason(self) -> dict[str, int]:
-        """Return the number of rejected records by reason, of all streams; none that is 0."""
-        counts: Counter[str] = Counter()
-        for (reason, _), count in self.rejected_records.items():
-            counts[reason] += count
-        return dict(+counts)
-
-    def push_answers(self) -> Counter[int | str]:
-        """Return the number of pushes by response status."""
-        answers: Counter[int | str] = Counter()
-        for attributes, point in self.request_duration.points():
-            if attributes["sluice_request_kind"] == "push":
-                answers[attributes["http_response_status_code"]] += sum(point.counts)
-        return answers
 
 
 def _one(value: float) -> Values:

@@ -152,7 +152,7 @@ async def _cost(make: Callable[[str], Message], count: int, store: str) -> Cost:
     if embedded:
         embedded.close()
     outcomes = ", ".join(f"{count} {name}" for name, count in Counter(type(each).__name__ for each in verdicts).items())
-    rejected = ", ".join(f"{number} {reason}" for reason, number in metrics.rejected_by_reason().items())
+    rejected = ", ".join(f"{number} {reason}" for (reason, _), number in (+metrics.rejected_records).items())
     return Cost(
         loop_s,
         (worker.ru_utime + worker.ru_stime) / 2,

@@ -16,7 +16,6 @@ from app.ingest.write.table_writer import TableWriter
 from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import epoch_us
-from app.schema.columns import Kind
 from app.schema.table import Table, records_table
 from app.stores.query import Condition
 from app.stores.sink import Outcome, RowError, RowsRefused, SetupError, SinkState, Stored
@@ -85,23 +84,6 @@ def test_the_horizon_lies_as_far_back_as_the_store_takes_to_settle(engine: Engin
         horizon_us = store.runner.horizon_us(table.name)
         assert before_us < horizon_us + settle_us < store.clock.now_us()
     assert (stamp_us < horizon_us) is (settle_us == 0)
-
-
-@pytest.mark.parametrize(
-    ("record_id", "at_us", "expected"),
-    [("a'b", 1_769_860_800_000_000, ["a'b"]), ("a'b", 1_769_860_800_000_001, []), ("a''b", 1_769_860_800_000_000, [])],
-)
-def test_values_are_compared_as_they_are(
-    engine: Engine, store: Store, record_id: str, at_us: int, expected: list[str]
-) -> None:
-    """A quote or a backslash is a character, and an instant is exact to the microsecond."""
-    append(engine, store, [row(store, "a'b", source="\\")])
-    conditions = [
-        Condition("id", (), "eq", Kind.STRING, (record_id,)),
-        Condition("source", (), "eq", Kind.STRING, ("\\",)),
-        Condition("timestamp", (), "eq", Kind.TIMESTAMP, (at_us,)),
-    ]
-    assert read(engine, store, *conditions) == expected
 
 
 def test_a_batch_with_a_bad_row_is_not_stored_at_all(engine: Engine, priced_store: Store) -> None:

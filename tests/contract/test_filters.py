@@ -2,16 +2,19 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from app.record import Record
+from tests.contract.application import principal
 from tests.contract.every import FIELDS, KEYS, RECORDS, Every, every_service
 from tests.contract.service import WINDOW, Service, problem_of
-from tests.contract.stores import Engine
+from tests.contract.stores import RECORDS as DEFAULT
+from tests.contract.stores import REJECTS, T0_US, Engine
 
 # By field, the texts to compare with; what they name is found by `_read`.
 _TEXTS: dict[str, list[str]] = {
@@ -57,8 +60,9 @@ def every(engine: Engine) -> Iterator[Service]:
     yield from every_service(engine)
 
 
-def _found(every: Service, **asked: str) -> list[str]:
-    answer = every.client().get("/v1/records", params=WINDOW | {"fields": "id"} | asked)
+def _found(service: Service, caller: str = "", **asked: str) -> list[str]:
+    headers = {"Authorization": caller} if caller else {}
+    answer = service.client().get("/v1/records", params=WINDOW | {"fields": "id"} | asked, headers=headers)
     assert answer.status_code == 200, answer.text
     return [record["id"] for record in answer.json()["records"]]
 
@@ -165,3 +169,69 @@ def test_a_cursor_with_other_filters_is_refused(every: Service) -> None:
 def _follow(every: Service, asked: dict[str, str], cursor: str) -> list[str]:
     answer = every.client().get("/v1/records", params=asked | {"cursor": cursor})
     return [record["id"] for record in answer.json()["records"]]
+
+
+# By id, what stands at `data.v`.
+_VALUES: dict[str, Any] = {
+    "seven": 7,
+    "text-seven": "7",
+    "seven-point-five": 7.5,
+    "minus": -8,
+    "large": 1e3,
+    "text-large": "1e3",
+    "text-seventy": "70",
+    "text-spaced": " 7",
+    "text-nan": "NaN",
+    "text-infinity": "Infinity",
+    "text-quoted": '"7"',
+    "true": True,
+    "null": None,
+    "list": [7],
+    "object": {"v": 7},
+}
+_NUMBERS = ["seven", "seven-point-five", "minus", "large"]
+_JSON_RECORDS = [
+    *(Record(id=name, timestamp=datetime(2026, 1, 1, tzinfo=UTC), data={"v": v}) for name, v in _VALUES.items()),
+    Record(id="whole-number", timestamp=datetime(2026, 1, 1, tzinfo=UTC), data=7),
+    Record(id="whole-text", timestamp=datetime(2026, 1, 1, tzinfo=UTC), data="7"),
+]
+
+
+@pytest.fixture(scope="module")
+def values(engine: Engine) -> Iterator[Service]:
+    """Give a service over records of every JSON type, and a caller for each comparison of numbers."""
+    store = engine.loop.run(engine.open([DEFAULT, REJECTS]))
+    service = Service(engine, store)
+    service.principals |= {op: principal(op, **{f"data.v.{op}": "7"}) for op in ("gte", "lt")}
+    service.put(DEFAULT, [(T0_US + number, f"k{number}", record) for number, record in enumerate(_JSON_RECORDS)])
+    service.settle(T0_US + 100)
+    yield service
+    engine.loop.run(store.close())
+
+
+@pytest.mark.parametrize(
+    ("operator", "text", "ids"),
+    [
+        ("gte", "7", ["seven", "seven-point-five", "large"]),
+        ("gt", "7", ["seven-point-five", "large"]),
+        ("lte", "7", ["seven", "minus"]),
+        ("lt", "7", ["minus"]),
+        ("gte", "-1e9", _NUMBERS),
+        ("lt", "1e9", _NUMBERS),
+    ],
+)
+def test_comparisons_of_numbers_find_numbers_only(values: Service, operator: str, text: str, ids: list[str]) -> None:
+    """A text that looks like a number is none, nor is true, null, a list or an object."""
+    assert _found(values, **{f"data.v.{operator}": text}) == ids
+
+
+@pytest.mark.above_the_stores
+def test_a_fixed_filter_has_no_hole(values: Service) -> None:
+    """A grant of records with a number from 7 on, or below, shows no text: on pages, by id, in statistics."""
+    assert _found(values, "gte") == ["seven", "seven-point-five", "large"]
+    assert _found(values, "lt") == ["minus"]
+    client = values.client()
+    for name, status in (("seven", 200), ("text-seven", 404), ("text-seventy", 404)):
+        assert client.get(f"/v1/records/{name}", headers={"Authorization": "gte"}).status_code == status
+    answer = client.get("/v1/records/stats", params=WINDOW, headers={"Authorization": "gte"}).json()
+    assert sum(series["records"] for series in answer["series"]) == 3

@@ -109,25 +109,3 @@ def test_cursors_authorise_nothing(client: Client, kind: str) -> None:
         found = client.get("/v1/records", params={"cursor": cursor}, headers=user)
         expected = ["k1", "k2", "k3", "k4", "k10"] if rest is None else rest
         assert _keys(found.json()) == expected
-
-
-def test_equal_words_from_other_means_share_no_cursors(client: Client) -> None:
-    """What one caller's grant says another may ask for itself: the records are the same, the cursors are not.
-
-    A cursor carries the filters that were asked for, and must be one that this caller can use.
-    """
-    asked = WINDOW | {"limit": "1"}
-    by_grant = client.get("/v1/records", params=asked, headers=_A)
-    by_words = client.get("/v1/records", params=asked | {"source": "a"})
-    assert by_grant.json()["records"] == by_words.json()["records"]
-    assert _keys(client.get(by_words.links["next"]["url"]).json()) == ["k3"]
-    assert _keys(client.get(by_grant.links["next"]["url"], headers=_A).json()) == ["k3"]
-    assert "source=a" in by_words.headers["link"]
-    assert "source" not in by_grant.headers["link"]
-
-
-def test_what_is_not_settled_is_hidden_alike(client: Client) -> None:
-    """In the freshest pages, too, which no cache serves."""
-    for headers, keys in ((_A, ["k0", "k3"]), (_B, ["k1", "k4", "k10"])):
-        page = client.get("/v1/records", params={"since": SINCE, "freshness": "latest"}, headers=headers).json()
-        assert _keys(page) == keys

@@ -101,18 +101,3 @@ def test_a_poll_ends_with_its_time(polled: Polled) -> None:
         assert answer.json()["resume_cursor"]
 
     polled.use(use)
-
-
-def test_a_poll_ends_with_the_service(polled: Polled) -> None:
-    """With an answer, at once: its client need not know."""
-
-    async def use(client: httpx.AsyncClient, _: FakeClock) -> None:
-        poll = asyncio.create_task(client.get("/v1/records?since=now&wait=30"))
-        await polled.pausing(1)
-        draining = asyncio.create_task(polled.service.reads.drain(8.0))
-        async with asyncio.timeout(60):
-            answer = await poll
-            await draining
-        assert (answer.status_code, answer.json()["records"]) == (200, [])
-
-    polled.use(use)

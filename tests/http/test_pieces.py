@@ -44,24 +44,6 @@ async def test_a_body_is_the_same_in_pieces(size: int, *, more: bool) -> None:
         assert last is more
 
 
-async def test_the_next_piece_waits_until_the_server_has_taken_the_last_one() -> None:
-    """So what a client does not read is not copied into the server."""
-    taken, go = list[bytes](), asyncio.Event()
-
-    async def send(event: Any) -> None:
-        taken.append(event["body"])
-        await go.wait()
-
-    piecewise: Any = in_pieces({}, staying, send)
-    event = {"type": "http.response.body", "body": BODY, "more_body": False}
-    sending = asyncio.create_task(piecewise(event))
-    await asyncio.sleep(0)
-    assert len(taken) == 1
-    go.set()
-    await sending
-    assert b"".join(taken) == BODY
-
-
 async def test_the_rest_is_dropped_when_the_client_leaves() -> None:
     """The server itself would take all of it, and say nothing; the reason is recorded for the log."""
     scope: Any = {}

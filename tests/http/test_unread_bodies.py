@@ -21,13 +21,6 @@ class Sender:
         return {"type": "http.request", "body": b"x" * 10, "more_body": self.left > 0 or not self.ends}
 
 
-async def test_a_body_is_read_to_its_end() -> None:
-    """Then its client reads the answer."""
-    sender = Sender(15)
-    await UnreadBodies(200).discard(sender.receive)
-    assert sender.left == 0
-
-
 async def test_a_body_without_end_is_left_after_so_many_bytes() -> None:
     """It costs its sender more than the service."""
     sender = Sender(1_000)

@@ -118,7 +118,7 @@ async def test_more_rejects_than_a_message_may_have_are_one(
     (row,) = on.rejects.rows()
     assert (row["reason"], payload([row]), on.rejects.made) == ("too_many_rejects", sent.data, 1)
     assert f"The first was record 0, {first}" in row["detail"]
-    assert on.metrics.rejected_by_reason() == {"too_many_rejects": 1}
+    assert dict(+on.metrics.rejected_records) == {("too_many_rejects", "records"): 1}
 
 
 async def test_one_large_reject_is_never_too_many() -> None:

@@ -24,8 +24,6 @@ async def test_an_unexpected_failure_is_500_and_says_nothing_of_it(
         assert "secret" not in answer.text
         assert "a secret detail" in caplog.text
         assert (await service.push(GOOD)).status_code == 204
-        counters = (await service.client.get("/health/ready")).json()["counters"]
-        assert counters["push_answers"] == {"500": 1, "204": 1}
 
 
 async def test_a_request_that_breaks_off_stores_nothing() -> None:

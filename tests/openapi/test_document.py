@@ -146,16 +146,6 @@ async def test_what_needs_a_token_says_so() -> None:
         assert needed == ([{"pushToken": []}] if path == "/pubsub/push" else expected), path
 
 
-async def test_the_record_type_is_in_the_document() -> None:
-    """What may be posted is the JSON Schema of the declaration, with its descriptions."""
-    document = await document_of("sluice.local.flights.record:Flight")
-    post = document["paths"]["/v1/records"]["post"]
-    one, several = post["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
-    assert several["items"] == one
-    schema = resolved(document, one)
-    assert schema["properties"]["carrier"]["description"]
-
-
 async def test_behind_a_prefix_the_server_has_it() -> None:
     """What is tried out on the page reaches the service."""
     async with running() as service:

@@ -57,14 +57,14 @@ async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance
 async def test_a_server_that_goes_is_done_without_until_it_is_back(
     instances: tuple[Instance, Instance], valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every request is answered meanwhile; one line of the log says why it took longer."""
+    """Every request is answered meanwhile; the log says why it took longer."""
     one, other = instances
     assert [await one.state(), await other.state()] == ["miss", "hit"]
     valkey_server.stop()
     for _ in range(3):
         assert await one.state() == "miss"
         await one.clock.advance(PAUSE_S)
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == 3  # the log writes the first few of a minute
     valkey_server.start()
     assert [await one.state(), await other.state()] == ["miss", "hit"]
 

@@ -1,27 +1,14 @@
 """Many deadlines on one timer: each wait is told at its time, and nothing stays behind."""
 
 import asyncio
-from collections.abc import Callable
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.runtime.clock import MICROSECONDS, Timer
+from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import Deadlines
 from sluice.testing.clock import FakeClock
 from tests.long_form import examples
-
-
-class CountingClock(FakeClock):
-    """A fake clock that counts the timers it was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
-        self.asked += 1
-        return super().call_later(seconds, call)
 
 
 class Wait:
@@ -39,7 +26,7 @@ class Scene:
     """Deadlines on a clock, and what was told."""
 
     def __init__(self) -> None:
-        self.clock = CountingClock()
+        self.clock = FakeClock()
         self.deadlines: Deadlines[Wait] = Deadlines(self.clock)
 
     def begin(self, due_s: float) -> Wait:
@@ -47,19 +34,6 @@ class Scene:
         waiting = Wait(self.clock)
         self.deadlines.begin(waiting, round(due_s * MICROSECONDS))
         return waiting
-
-
-async def test_waits_that_end_in_time_share_one_timer() -> None:
-    """A thousand a second for ten minutes: one timer for each half minute, not one for each wait."""
-    scene = Scene()
-    for _ in range(600):
-        for _ in range(10):
-            scene.deadlines.end(scene.begin(scene.clock.elapsed_us() / MICROSECONDS + 30))
-        still = scene.begin(scene.clock.elapsed_us() / MICROSECONDS + 30)
-        await scene.clock.advance(1)
-        scene.deadlines.end(still)
-    assert scene.clock.asked <= 600 / 29 + 1
-    assert len(scene.deadlines) == 0
 
 
 async def test_close_returns_those_that_wait_and_tells_nobody() -> None:

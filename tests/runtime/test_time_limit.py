@@ -62,15 +62,6 @@ async def test_somebody_elses_cancellation_is_not_taken_for_it() -> None:
     assert (at.task.cancelled(), at.exceeded) == (True, False)
 
 
-async def test_a_limit_that_has_ended_cancels_nothing() -> None:
-    """Its task may do something else by then."""
-    limit = TimeLimit(Deadlines(FakeClock()), MICROSECONDS)
-    with limit:
-        pass
-    limit.overdue()
-    await turns(1)  # where a cancellation would be met
-
-
 async def wait(deadlines: Deadlines[TimeLimit]) -> None:
     """Wait for ever, within a second."""
     with TimeLimit(deadlines, MICROSECONDS):

@@ -2,35 +2,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
-import msgspec
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from hypothesis import HealthCheck, given, settings
 
-from app.record import Record
 from app.schema.columns import Column, Kind, Mode
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.table import Table, records_table
 from app.stores.bigquery.proto_rows import protobuf_descriptor
 from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.duckdb.table_layout import duckdb_ddl, duckdb_type, hash_column, quote
-from sluice.local.flights.record import Flight
 from tests.long_form import examples
-from tests.schema.values import Field, every_form, field_lists, struct_of
-
-_Inner = struct_of("Inner", every_form())
-_Everything = msgspec.defstruct(
-    "Everything",
-    [
-        *((name, annotation) for name, annotation, _ in every_form()),
-        ("inner", _Inner),
-        ("inner_or_none", _Inner | None),
-        ("inners", list[_Inner]),  # type: ignore[valid-type] # made at run time
-    ],
-    forbid_unknown_fields=True,
-)
-TABLES = [records_table(Record), rejects_table(), records_table(Flight), records_table(_Everything)]
+from tests.schema.values import Field, field_lists, struct_of
 
 # https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema
 _BIGQUERY_TYPES = {
@@ -122,22 +106,8 @@ def assert_all_agree(connection: duckdb.DuckDBPyConnection, table: Table) -> Non
     assert_duckdb_agrees(connection, table)
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
-def test_all_derivations_agree(table: Table, connection: duckdb.DuckDBPyConnection) -> None:
-    """Of the service's own tables, of flights, and of every type in every form."""
-    assert_all_agree(connection, table)
-
-
 @settings(deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
 @given(field_lists())
 def test_all_derivations_of_any_declaration_agree(connection: duckdb.DuckDBPyConnection, fields: list[Field]) -> None:
     """However a declaration nests, the three tables derived from it have the same columns."""
     assert_all_agree(connection, records_table(struct_of("Drawn", fields)))
-
-
-def test_a_column_may_have_the_name_of_a_nested_type() -> None:
-    """In protobuf fields and nested types share a scope: a column called Struct2 does not clash with one."""
-    inner = msgspec.defstruct("Inner", [("Struct1", int), ("Struct1_", int)], forbid_unknown_fields=True)
-    fields = [("Struct2", int), ("legs", list[inner]), ("Struct2_", int)]  # type: ignore[valid-type] # made at run time
-    table = records_table(msgspec.defstruct("Type", fields, forbid_unknown_fields=True))
-    assert_protobuf_agrees(compiled(table), table.columns)

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from app.record import Record, load_record_type
 from app.schema.record_json import draft_record, example_record, example_row
 from app.schema.table import Table, records_table, rejects_table
 
@@ -43,9 +42,7 @@ class Everything(msgspec.Struct, forbid_unknown_fields=True):
 @pytest.mark.parametrize(
     "table",
     [
-        records_table(Record),
         records_table(Everything),
-        records_table(load_record_type("sluice.local.flights.record:Flight")),
         rejects_table(),
     ],
     ids=lambda table: table.record_type.__name__,
@@ -58,16 +55,6 @@ def test_an_example_is_a_record_of_its_type(table: Table) -> None:
     row = example_row(table)
     assert list(row) == [column.name for column in table.columns]
     assert row.items() >= example.items()
-
-
-def test_a_declared_example_goes_first() -> None:
-    """Whoever declares the type says it best."""
-    assert example_record(records_table(Record)) == {
-        "id": "order-1042",
-        "timestamp": "2026-01-31T12:00:00Z",
-        "source": "checkout",
-        "data": {"total": 12.5},
-    }
 
 
 class Ruled(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,18 +4,15 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from google.cloud import bigquery
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from app.record import Record
 from app.schema.columns import Mode, flat
-from app.schema.table import Table, records_table, rejects_table
+from app.schema.table import records_table
 from app.stores.bigquery.table_layout import Difference, differences
-from sluice.local.flights.record import Flight
 from tests.long_form import examples
-from tests.schema.values import Field, every_form, field_lists, struct_of
+from tests.schema.values import Field, field_lists, struct_of
 from tests.table_server import resource_of
 
 
@@ -35,8 +32,6 @@ class _Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 ORDERS = records_table(_Order)
-EVERYTHING = records_table(struct_of("Everything", every_form()))
-TABLES = [records_table(Record), rejects_table(), records_table(Flight), ORDERS, EVERYTHING]
 _OTHER_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 Edit = Callable[[dict[str, Any]], Any]
 
@@ -168,13 +163,6 @@ def test_a_difference_is_found_and_weighed(edit: Edit, path: str, words: str, we
 def test_what_does_not_matter_is_no_difference(edit: Edit) -> None:
     """Descriptions, expiry, the order of columns and the case of names are nobody's concern."""
     assert _found(edit) == []
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.record_type.__name__))
-def test_a_table_made_through_the_official_client_fits(table: Table) -> None:
-    """What google-cloud-bigquery makes of the resource and gives back has no differences."""
-    made = bigquery.Table.from_api_repr(resource_of(table))
-    assert differences(table, made.to_api_repr()) == []
 
 
 def _as_others_write_it(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:

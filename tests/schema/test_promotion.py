@@ -1,6 +1,6 @@
 """Which fields can have the role `promoted`, and what the refusal of the others says."""
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,7 +10,6 @@ import pytest
 from msgspec import Meta
 
 from app.record import RecordTypeError
-from app.schema.table import _MOST_PROMOTED as MOST
 from app.schema.table import records_table, schema_version
 
 _PROMOTED = Meta(extra={"sluice": ["promoted"]})
@@ -69,17 +68,6 @@ def test_a_field_that_cannot_be_promoted_is_refused(field: Any, told: str) -> No
     with pytest.raises(RecordTypeError) as refusal:
         records_table(declare(field))
     assert str(refusal.value).startswith(told)
-
-
-def test_no_more_are_promoted_than_a_query_can_bear() -> None:
-    """A type with the most, of all kinds, is fine; the role may go once the older records have."""
-    types = [bool, int, float, str, datetime]
-    fields = [
-        (f"x{number}", Annotated[types[number % len(types)] | None, _PROMOTED], None) for number in range(MOST + 1)
-    ]
-    records_table(declare(*fields[:MOST]))
-    with pytest.raises(RecordTypeError, match="21 fields are promoted, and every query of the rest grows with each"):
-        records_table(declare(*fields))
 
 
 def test_a_type_without_a_rest_has_nothing_to_promote() -> None:

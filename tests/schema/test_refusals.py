@@ -1,4 +1,3 @@
-import dataclasses
 import enum
 import uuid
 from datetime import datetime, time, timedelta
@@ -49,11 +48,6 @@ class _Named(NamedTuple):
     a: int
 
 
-@dataclasses.dataclass
-class _Data:
-    a: int
-
-
 class _MixedEnum(enum.Enum):
     A = "a"
     B = 1
@@ -89,9 +83,7 @@ _NO_TYPE = "msgspec does not validate this type"
         (_Empty, "f", "_Empty has no fields"),
         (Annotated[datetime, Meta(tz=False)], "f", "a time without an offset is ambiguous"),
         (Annotated[time, Meta(tz=True)], "f", "a TIME column has no offset"),
-        (_MixedEnum, "f", "all str or all int"),
         (Literal["a", 1], "f", "all str or all int"),
-        (Literal[-(2**63) - 1], "f", "2**63"),
         (dict[int, str], "f", "the keys of a JSON object are strings"),
         (dict[uuid.UUID, str], "f", "the keys of a JSON object are strings"),
         (dict[str, dict[int, int]], "f.*", "the keys of a JSON object are strings"),
@@ -170,19 +162,8 @@ def test_too_deep_nesting_is_refused() -> None:
         columns_of(_nested(MAX_DEPTH))
 
 
-def test_what_msgspec_refuses_is_refused_at_its_field() -> None:
-    """In msgspec's words, at the path of the first field that it refuses."""
-    inner = msgspec.defstruct("Inner", [("a", Annotated[bool, Meta(ge=0)])], forbid_unknown_fields=True)
-    for annotation, path in ((inner, "f.a"), (inner | None, "f"), (Annotated[float | None, Meta(ge=0)], "f")):
-        with pytest.raises(RecordTypeError, match=rf"^Type\.{path}: .*Can only set `ge` on a numeric type"):
-            columns_of(msgspec.defstruct("Type", [("x", int), ("f", annotation)], forbid_unknown_fields=True))
-
-
-def test_an_annotation_that_names_nothing_is_refused() -> None:
-    """A forward reference to a type that does not exist is told as such, not as a traceback."""
-
-    class Type(msgspec.Struct):
-        f: "Nothing"  # type: ignore[name-defined] # noqa: F821 - what the test is about
-
-    with pytest.raises(RecordTypeError, match=r"^Type: msgspec does not support this declaration: .*Nothing"):
-        columns_of(Type)
+@pytest.mark.parametrize("annotation", [_MixedEnum, Literal[-(2**63) - 1], "Nothing"], ids=str)
+def test_what_msgspec_refuses_is_refused_in_its_words(annotation: Any) -> None:
+    """Values of several types or beyond 64 bits, a forward reference to nothing: as one line, not as a traceback."""
+    with pytest.raises(RecordTypeError, match=r"^Type: msgspec does not support this declaration: .*(values|Nothing)"):
+        columns_of(msgspec.defstruct("Type", [("f", annotation)], forbid_unknown_fields=True))

@@ -96,13 +96,6 @@ def test_a_struct_that_says_nothing_is_refused_with_its_path_and_the_cures(annot
     assert said.endswith(CURES)
 
 
-def test_all_silent_structs_are_named_at_once() -> None:
-    """One start names them all, the outermost first."""
-    outer = msgspec.defstruct("Outer", [("first", Silent), ("then", list[Silent])])
-    with pytest.raises(RecordTypeError, match=r"^Outer, Outer\.first, Outer\.then\[\]: .*\(Outer, Silent\)"):
-        columns_of(outer)
-
-
 @pytest.mark.parametrize(
     ("annotation", "path", "reason"),
     [

@@ -54,7 +54,6 @@ async def test_each_thing_is_counted_once_as_it_happened(monkeypatch: pytest.Mon
     async with running() as service:
         await live_through_everything(service, runners[0])
         found = await scrape(service)
-        ready = (await service.client.get("/health/ready")).json()
     assert values(found, "sluice_record_stored_total", "stream") == {"records": 3}
     assert values(found, "sluice_message_duplicate_total", "stream") == {"records": 1}
     assert values(found, "sluice_record_rejected_total", "reason", "stream") == {("invalid", "records"): 1}
@@ -90,7 +89,6 @@ async def test_each_thing_is_counted_once_as_it_happened(monkeypatch: pytest.Mon
         ("read", "503"): 1,
         ("stream", "200"): 1,
     }
-    assert ready["counters"]["push_answers"] == {"204": 4, "401": 1}
 
 
 @pytest.mark.parametrize(
