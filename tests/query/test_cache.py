@@ -1,5 +1,6 @@
-"""Answers that are kept for a while, and stores that cannot be relied upon."""
+"""Answers that are shared and kept for a while, and stores that cannot be relied upon."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from app.query.answer.cache import PAUSE_S, AnswerCache, BoundedMemoryStore, CachedAnswer, digest_of
 from app.settings.load import Settings
 from sluice.testing.clock import FakeClock
+from tests.ingest.scripted import turns
 from tests.support.unwatched import environment_of
 
 ANSWER = CachedAnswer("json", {"Sluice-Count": "1", "Sluice-Resume-Cursor": "é"}, b"\x00{}")
@@ -124,3 +126,50 @@ async def test_a_store_that_fails_fails_no_request(
     rig.store.failure = None
     await rig.clock.advance(PAUSE_S)
     assert [await rig.state(), await rig.state()] == ["miss", "hit"]
+
+
+class Slow:
+    """Makes an answer when it is let go; one that is given up goes on until it is let go."""
+
+    def __init__(self) -> None:
+        self.calls, self.go, self.let_go = 0, asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> CachedAnswer:
+        self.calls += 1
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            await self.let_go.wait()  # as a store does that is told to give a query up
+            raise
+        return ANSWER
+
+
+async def test_an_abandoned_answer_is_not_joined(rig: Rig) -> None:
+    """A request that comes while the query is being given up makes its own, and keeps it."""
+    abandoned, maker = Slow(), Slow()
+    task = asyncio.create_task(rig.cache.shared(("key",), 1.0, abandoned))
+    await turns()
+    task.cancel()
+    await turns()
+    both = [asyncio.create_task(rig.cache.shared(("key",), 1.0, maker)) for _ in range(2)]
+    await turns()
+    abandoned.let_go.set()
+    await turns()
+    assert task.cancelled()
+    maker.go.set()
+    assert await asyncio.gather(*both) == [(ANSWER, "miss"), (ANSWER, "joined")]
+    assert (abandoned.calls, maker.calls) == (1, 1)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(rig: Rig, steps: int) -> None:
+    """However many turns of the loop it had."""
+    maker = Slow()
+    maker.let_go.set()
+    task = asyncio.create_task(rig.cache.shared(("key",), 1.0, maker))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not rig.cache._flights

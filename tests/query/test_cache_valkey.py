@@ -15,7 +15,7 @@ from app.settings.query import QuerySettings
 from sluice.testing.clock import FakeClock
 from sluice.testing.pace import patience_s
 from tests.support.unwatched import environment_of
-from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server
+from tests.valkey_server import ValkeyServer, hurried_valkey, valkey_server
 
 __all__ = ["hurried_valkey", "valkey_server"]
 ANSWER = CachedAnswer("json", {"Sluice-Count": "1"}, b"a record" * 10_000)
@@ -52,21 +52,6 @@ async def instances(valkey_server: ValkeyServer) -> AsyncIterator[tuple[Instance
     """Return two instances that know the same server."""
     async with two_instances(valkey_server.settings) as made:
         yield made
-
-
-async def test_a_server_that_goes_is_done_without_until_it_is_back(
-    instances: tuple[Instance, Instance], valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Every request is answered meanwhile; the log says why it took longer."""
-    one, other = instances
-    assert [await one.state(), await other.state()] == ["miss", "hit"]
-    valkey_server.stop()
-    for _ in range(3):
-        assert await one.state() == "miss"
-        await one.clock.advance(PAUSE_S)
-    assert len(caplog.records) == 3  # the log writes the first few of a minute
-    valkey_server.start()
-    assert [await one.state(), await other.state()] == ["miss", "hit"]
 
 
 async def test_a_server_that_hangs_is_not_waited_for(hurried_valkey: ValkeyServer) -> None:
@@ -115,13 +100,6 @@ async def test_what_others_store_is_no_answer(
                 await client.set(name, value)
             assert [await other.state("one"), await other.state("another")] == ["miss", "miss"]
             assert [await one.state("one"), await one.state("another")] == ["hit", "hit"]
-
-
-async def test_an_instance_with_another_secret_shares_nothing(valkey_server: ValkeyServer) -> None:
-    """Neither reads what the other stored."""
-    others = msgspec.structs.replace(valkey_server.settings, cache_secret=SECRET[::-1])
-    async with two_instances(valkey_server.settings) as (one, _), two_instances(others) as (other, _):
-        assert [await each.state() for each in (one, other, one)] == ["miss"] * 3
 
 
 def test_an_address_that_is_none_is_refused_at_once() -> None:

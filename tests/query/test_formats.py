@@ -5,16 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.query.answer.encoders import ServedRows, page_body, row_encoder
+from app.query.answer.encoders import ServedRows, page_body
 from app.query.request.parameters import Format
 from app.query.request.scan import Page, Scan
 from app.runtime.instants import TimeRange
 from app.schema.columns import Column
-from tests.query.sample_rows import COLUMNS, DEEP_COLUMNS, rows_of, sample_row
+from tests.query.sample_rows import COLUMNS, sample_row
 
 FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv", "arrow")
 
@@ -84,16 +82,3 @@ def test_ndjson_keeps_a_record_in_its_line() -> None:
     body = _page("ndjson", pretty, sample_row())
     assert body.count(b"\n") == 2
     assert [msgspec.json.decode(line) for line in body.split(b"\n")[:-1]] == [_EXPECTED, _EXPECTED]
-
-
-@given(st.lists(rows_of(DEEP_COLUMNS), max_size=4), st.data())
-def test_ndjson_pieces_join(rows: list[dict[str, Any]], data: st.DataObject) -> None:
-    """However the rows are cut, the lines are the same, and each is what JSON serves of its row."""
-    encoder = row_encoder("ndjson", DEEP_COLUMNS)
-    cut = data.draw(st.integers(0, len(rows)))
-    body = encoder.begin() + encoder.encode(rows[:cut]) + encoder.encode(rows[cut:]) + encoder.end()
-    lines = body.split(b"\n")
-    assert lines.pop() == b""
-    assert [msgspec.json.decode(line) for line in lines] == [
-        msgspec.json.decode(_record(row, DEEP_COLUMNS)) for row in rows
-    ]

@@ -1,15 +1,20 @@
 """The query parameters, as tables: what is understood, and what is refused and how."""
 
+from typing import Annotated
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from app.http.problems import ProblemError
 from app.query.request.parameters import PAGE_PARAMETERS
-from app.query.request.scan import Now, Scan, parse_scan, queryable
+from app.query.request.scan import Now, Scan, parse_fields, parse_scan, queryable
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TimeRange
+from app.schema.table import records_table
+from tests.contract.every import EVERY
 from tests.contract.stores import RECORDS
 
 NOW_US = 1_700_000_000 * SECOND_US
@@ -19,8 +24,8 @@ NOW = Now(NOW_US, HORIZON_US, LATEST_US)
 SUBJECT = queryable(RECORDS, 31)
 
 
-def _parse(query: str) -> Scan:
-    return parse_scan(query, SUBJECT, NOW)
+def _parse(query: str, accept: str = "") -> Scan:
+    return parse_scan(query, SUBJECT, NOW, accept)
 
 
 _COLUMNS = {column.name: column for column in RECORDS.columns}
@@ -102,6 +107,7 @@ def test_a_parameter_has_its_value(query: str, field: str, expected: object) -> 
         ("since=-P999999999D", "until", "must not exceed 31 days"),
         ("cursor=abc&since=-PT1M", "since", "the cursor already contains the window"),
         ("cursor=abc&until=now", "until", "the cursor already contains the window"),
+        ("fields=" + "id," * 30_000, "fields", "at most 200 fields"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_an_example(query: str, name: str, message: str) -> None:
@@ -113,6 +119,89 @@ def test_a_wrong_parameter_is_named_with_an_example(query: str, name: str, messa
     assert (error.name, bool(error.example)) == (name, True)
     assert message in error.message
     assert len(caught.value.detail) < 400
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True):
+    """A nested Struct."""
+
+    floor: int
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A type with fields that have no role."""
+
+    id: Annotated[str, Meta(extra={"sluice": ["id"]})]
+    names: str
+    site: Place
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sort=2", "there is no such parameter; the parameter is `order`"),
+        ("offset=2", "there is no such parameter; pages follow each other by cursors"),
+        ("page=2", "there is no such parameter; pages follow each other by cursors"),
+        ("limt=5", "there is no such parameter; did you mean limit? The parameters are since, until, cursor"),
+        ("names.gt=1", "names is a field without the role `filter`, which its record type may give it"),
+        ("site.floor=2", "site.floor is a field without the role `filter`, which its record type may give it"),
+    ],
+)
+def test_an_unknown_parameter_leads_to_what_was_meant(query: str, said: str) -> None:
+    """By what other APIs call it, by a name that is close, or by the role that a field lacks."""
+    with pytest.raises(ProblemError) as caught:
+        parse_scan(query, queryable(records_table(Plain), 31), NOW)
+    (error,) = caught.value.errors
+    assert error.message.startswith(said)
+
+
+def test_there_may_be_twenty_filters() -> None:
+    """More would make a query that nobody meant."""
+    names = [f"data.a{number}" for number in range(21)]
+    assert len(_parse(urlencode(dict.fromkeys(names[:20], "1"))).conditions) == 21  # canaries are left out
+    with pytest.raises(ProblemError, match="more than 20 filters"):
+        _parse(urlencode(dict.fromkeys(names, "1")))
+
+
+_PATHS = ["id", "number", "site", "site.floor", "site.room", "tree", "ingest_time", "colour", "site.colour", "id.x", ""]
+
+
+@given(paths=st.lists(st.sampled_from(_PATHS), min_size=1, max_size=6))
+def test_fields_are_those_that_were_listed_or_an_error(paths: list[str]) -> None:
+    """In their order, each once; of an object, all of its fields or some."""
+    top = list(dict.fromkeys(path.partition(".")[0] for path in paths))
+    wrong = {"colour", "site.colour", "id.x", ""} & set(paths)
+    twice = len(set(paths)) < len(paths) or ("site" in paths and {"site.floor", "site.room"} & set(paths))
+    try:
+        columns = parse_fields(EVERY.columns, ",".join(paths))
+    except ValueError as error:
+        assert wrong or twice, error  # noqa: PT017 - either outcome is right
+        return
+    assert not wrong
+    assert not twice
+    assert [column.name for column in columns] == top
+    site = [column for column in columns if column.name == "site"]
+    if site and "site" not in paths:
+        assert [field.name for field in site[0].fields] == [path[5:] for path in paths if path.startswith("site.")]
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "expected"),
+    [
+        ("", "", "json"),
+        ("", "Application/X-NDJSON; charset=utf-8", "ndjson"),
+        ("", "application/json;q=0.5, application/x-ndjson;q=0.9", "ndjson"),
+        ("", "application/x-ndjson;q=0.1, */*", "json"),
+        ("", "text/csv; header=absent", "csv"),
+        ("", "text/html", "json"),
+        ("", "text/csv;q=inf", "json"),
+        ("", ";;,,=", "json"),
+        ("format=json", "application/x-ndjson", "json"),  # a browser's Accept is not explicit
+        ("format=arrow", "application/json", "arrow"),
+    ],
+)
+def test_accept_chooses_the_format_unless_the_parameter_does(query: str, accept: str, expected: str) -> None:
+    """The most welcome of the formats there are; JSON where nothing fits."""
+    assert _parse(query, accept).format == expected
 
 
 @pytest.mark.parametrize(
