@@ -21,7 +21,6 @@ from tests.contract.application import application, query_application
 from tests.stores.bigquery.rest_server import (
     DATASET,
     JOB,
-    NO_ROWS,
     PROJECT,
     QUERY,
     RUNNING,
@@ -87,24 +86,15 @@ async def test_a_refusal_is_named(
         await runner.rows(QUERY)
 
 
-async def test_a_passing_trouble_is_retried(
+async def test_a_passing_trouble_repeats_the_call_and_not_the_query(
     bigquery: RestServer, runner: BigQueryRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server error, or none that says what went wrong."""
-    monkeypatch.setattr(jobs, "_RETRY_S", 10.0)
-    answers: Iterator[Answer] = iter([Refusal(503, "backendError"), Refusal(500, ""), NO_ROWS])
-    bigquery.script = lambda _: next(answers)
-    assert (await runner.rows(QUERY)).rows == []
-    assert bigquery.seen() == ["jobs.query"] * 3
-
-
-async def test_a_broken_connection_repeats_the_call_and_not_the_query(
-    bigquery: RestServer, runner: BigQueryRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only jobs.query may begin it again: the calls for the job and its pages change nothing."""
+    """A server error, one that says nothing, or a broken connection. Only jobs.query may begin the query again."""
     monkeypatch.setattr(jobs, "_RETRY_S", 10.0)
     done = {"jobComplete": True, "jobReference": JOB, "schema": {"fields": [{"name": "n", "type": "INTEGER"}]}}
     script: list[tuple[str, Answer]] = [
+        ("jobs.query", Refusal(503, "backendError")),
+        ("jobs.query", Refusal(500, "")),
         ("jobs.query", HangUp()),
         ("jobs.query", RUNNING),
         ("jobs.getQueryResults", HangUp()),

@@ -11,6 +11,7 @@ import sqlglot
 from sqlglot import exp
 
 from app.runtime.instants import MAX_US, MIN_US
+from app.settings.fields import GIB
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.jobs import job_configuration
 from app.stores.bigquery.watermarks import INSTANCES
@@ -37,24 +38,30 @@ APP = Path(__file__).parents[3] / "app"
 _MAKES_JOBS = re.compile(r"JobConfig\b|_and_wait\(|client\(?\)?\.query\(|\.(load|extract|copy)_table|api_request")
 
 
-def resource(purpose: Purpose = "page", **parameters: Scalar) -> dict[str, Any]:
+def resource(purpose: Purpose = "page", *, is_cheap: bool = False, **parameters: Scalar) -> dict[str, Any]:
     """Return the job's configuration as it is sent."""
-    statement = Statement(sql="SELECT 1", parameters=parameters, purpose=purpose)
+    statement = Statement(sql="SELECT 1", parameters=parameters, purpose=purpose, is_cheap=is_cheap)
     return job_configuration(statement, TableAddress.of(SETTINGS.store), SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("purpose", "max_bytes", "timeout_ms"),
+    ("purpose", "is_cheap", "limit", "timeout_ms"),
     [
-        ("page", SETTINGS.query.query_max_bytes_billed, 30_000),
-        ("look_up", SETTINGS.query.look_up_max_bytes_billed, 30_000),
-        ("export", SETTINGS.query.query_max_bytes_billed, 300_000),
+        ("page", False, 10 * GIB, 30_000),
+        ("page", True, 500 * GIB, 30_000),
+        ("look_up", False, 100 * GIB, 30_000),
+        ("look_up", True, None, 30_000),
+        ("export", False, 10 * GIB, 300_000),
     ],
 )
-def test_a_job_has_all_its_guards(purpose: Purpose, max_bytes: int, timeout_ms: int) -> None:
-    """The bytes and the time that its purpose allows, whom it is billed to, and where its tables are."""
-    found = resource(purpose)
-    assert found["query"]["maximumBytesBilled"] == str(max_bytes)
+def test_a_job_has_all_its_guards(purpose: Purpose, limit: int | None, timeout_ms: int, *, is_cheap: bool) -> None:
+    """The bytes and the time that its purpose allows, whom it is billed to, and where its tables are.
+
+    BigQuery compares with an estimate that ignores clustering: what is cheap has a high limit. That of a look-up by an
+    index is the whole table, so it has none.
+    """
+    found = resource(purpose, is_cheap=is_cheap)
+    assert found["query"].get("maximumBytesBilled") == (None if limit is None else str(limit))
     assert found["jobTimeoutMs"] == str(timeout_ms)
     assert found["labels"] == {"service": "sluice", "purpose": purpose}
     assert found["query"]["defaultDataset"] == {"projectId": PROJECT, "datasetId": DATASET}
@@ -141,13 +148,10 @@ async def test_every_query_of_every_endpoint_is_guarded(
         )
         assert (call.what, call.path) == ("jobs.query", f"/bigquery/v2/projects/{PROJECT}/queries")
         assert call.body["maximumBytesBilled"] == str(limit)
-        assert call.body["jobTimeoutMs"] == "30000"
         assert call.body["timeoutMs"] == 2000
         assert call.body["labels"] == {"service": "sluice", "purpose": purpose}
-        assert call.body["defaultDataset"] == {"projectId": PROJECT, "datasetId": DATASET}
         assert call.body["location"] == LOCATION
         assert call.body["jobCreationMode"] == "JOB_CREATION_OPTIONAL"
-        assert call.body["useLegacySql"] is False
         assert call.body["formatOptions"] == {"useInt64Timestamp": True}
         assert bounded_scans(call.body["query"]) == (2 if purpose == "page" else 1)
         assert_parameters(call.body)

@@ -14,11 +14,8 @@ from app.record import Record
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import HOUR_US, MINUTE_US, SECOND_US, TimeRange, from_epoch_us
 from app.schema.columns import Kind
-from app.settings.fields import GIB
-from app.settings.load import Settings
 from app.stores.bigquery import source as steps
-from app.stores.bigquery.client import TableAddress
-from app.stores.bigquery.jobs import Trust, job_configuration
+from app.stores.bigquery.jobs import Trust
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_layout import duckdb_insert
 from app.stores.query import Condition, LookUp, Rows
@@ -157,22 +154,3 @@ async def test_what_is_short_has_a_high_limit_until_it_disappoints() -> None:
     assert trust.covers(look_up_of(1, 0, 1, 1))
     await clock.advance(HOUR_US / MICROSECONDS)
     assert trust.covers(short)
-
-
-@pytest.mark.parametrize(
-    ("query", "is_cheap", "limit"),
-    [
-        (page(0, 1), False, 10 * GIB),
-        (page(0, 1), True, 500 * GIB),
-        (look_up_of(1, 0, 1, 1), False, 100 * GIB),
-        (look_up_of(1, 0, 1, 1), True, None),
-    ],
-)
-def test_a_cheap_read_has_a_high_limit_and_a_cheap_look_up_none(
-    query: Rows | LookUp, *, is_cheap: bool, limit: int | None
-) -> None:
-    """BigQuery compares it with an estimate that ignores clustering, and of a look-up is the whole table."""
-    place = TableAddress(project="my-project", dataset="events", location="EU", rest_url="", storage_url="")
-    statement = msgspec.structs.replace(render(query), is_cheap=is_cheap)
-    told = job_configuration(statement, place, Settings())["query"]
-    assert told.get("maximumBytesBilled") == (None if limit is None else str(limit))

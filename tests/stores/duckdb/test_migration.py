@@ -1,5 +1,6 @@
 """`sluice migrate`: what the file does not gain at opening is changed, and nothing is lost."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -112,29 +113,13 @@ def run(path: Path, *options: str) -> int:
     return main([*COMMAND, "--data-path", str(path), *options], {})
 
 
-async def test_every_change_is_made_and_a_copy_is_kept(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Renamed, cast, relaxed, tightened, dropped and added, nested fields too; the old image opens the old file."""
-    assert run(path, *DROPS) == 0
-    printed = capsys.readouterr().out
-    store = EmbeddedStore.open(str(path), (AFTER, REJECTS), SystemClock())
-    (row,) = (await store.read(Statement(sql="SELECT * FROM `records`", parameters={}))).rows
-    store.close()
-    assert {column.name: row[column.name] for column in AFTER.record} == EXPECTED
-    assert "gate" not in row
-    (kept,) = path.parent.glob("data.duckdb.before-*")
-    assert str(kept) in printed
-    EmbeddedStore.open(str(kept), (BEFORE, REJECTS), SystemClock()).close()
-    assert {each.name for each in path.parent.iterdir()} == {path.name, kept.name}
-    assert run(path) == 1, "the names that were given are gone"
-
-
-def test_a_dry_run_says_the_same_and_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each step is a line."""
+def test_every_change_is_made_and_a_copy_is_kept(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run says what a run does: renamed, cast, relaxed, tightened, dropped and added, nested fields too."""
     before = path.read_bytes()
     assert run(path, *DROPS, "--dry-run") == 0
-    printed = capsys.readouterr().out.splitlines()
     assert path.read_bytes() == before
-    assert printed[0] == f"records in {path}: 9 changes"
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert (printed[0], last) == (f"records in {path}: 9 changes", "nothing was changed (--dry-run)")
     assert [line.strip() for line in printed[1:10]] == [
         "rename  carrier to airline",
         "relax   airline to NULLABLE",
@@ -148,7 +133,17 @@ def test_a_dry_run_says_the_same_and_changes_nothing(path: Path, capsys: pytest.
         "add     tail VARCHAR",
         "drop    gate",
     ]
-    assert printed[-1] == "nothing was changed (--dry-run)"
+    assert run(path, *DROPS) == 0
+    store = EmbeddedStore.open(str(path), (AFTER, REJECTS), SystemClock())
+    (row,) = asyncio.run(store.read(Statement(sql="SELECT * FROM `records`", parameters={}))).rows
+    store.close()
+    assert {column.name: row[column.name] for column in AFTER.record} == EXPECTED
+    assert "gate" not in row
+    (kept,) = path.parent.glob("data.duckdb.before-*")
+    assert str(kept) in capsys.readouterr().out
+    EmbeddedStore.open(str(kept), (BEFORE, REJECTS), SystemClock()).close()
+    assert {each.name for each in path.parent.iterdir()} == {path.name, kept.name}
+    assert run(path) == 1, "the names that were given are gone"
 
 
 class Lossy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,25 +210,18 @@ def test_two_columns_of_one_field_are_merged_unless_both_have_a_value(path: Path
 
 
 def test_rows_keep_their_order_and_their_envelope(path: Path) -> None:
-    """All rows of several row groups, which DuckDB copies in parallel; and tables that are not declared."""
+    """All rows of several row groups, which DuckDB copies in parallel."""
+    columns = ", ".join(f'"{column.name}"' for column in AFTER.envelope)
+    read = f"SELECT count(*), sum(hash(rowid, id, {columns})) FROM records"  # noqa: S608 - constants
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             "INSERT INTO records SELECT r.* REPLACE (hash(i)::VARCHAR AS id, hash(i + 1)::VARCHAR AS delivery_key, "
-            "ingest_time + to_microseconds(i // 3) AS ingest_time) FROM records r, range(300000) n(i) ORDER BY i"
+            "ingest_time + to_microseconds(i // 3) AS ingest_time) FROM records r, range(150000) n(i) ORDER BY i"
         )
-        connection.execute("CREATE TABLE notes (a BIGINT NOT NULL); INSERT INTO notes VALUES (2), (1)")
+        before = connection.execute(read).fetchone()
     assert run(path, *DROPS) == 0
-    (kept,) = path.parent.glob("data.duckdb.before-*")
-    columns = ", ".join(f'"{column.name}"' for column in AFTER.envelope)
-    assert {"ingest_time", "delivery_key"} <= {column.name for column in AFTER.envelope}
     with duckdb.connect(str(path)) as connection:
-        connection.execute(f"ATTACH '{kept}' AS old (READ_ONLY)")
-        same = (
-            f"SELECT count(*) FROM (SELECT rowid, id, {columns} FROM records) AS new JOIN "  # noqa: S608 - constants
-            f"(SELECT rowid, id, {columns} FROM old.records) AS old ON new IS NOT DISTINCT FROM old"
-        )
-        assert connection.execute(same).fetchone() == (300_001,)
-        assert connection.execute("SELECT a FROM notes").fetchall() == [(2,), (1,)]
+        assert connection.execute(read).fetchone() == before
 
 
 def test_a_text_becomes_the_json_of_the_same_text(path: Path) -> None:
@@ -295,25 +283,13 @@ def test_bad_names_are_refused_before_anything(path: Path, capsys: pytest.Captur
         run(path, "--rename", "gate")
     with pytest.raises(SystemExit):
         run(path, "--rename", "stop.zip=stop.postcode")
-    wrong = ("nothing", "stop.zip")
-    assert (
-        run(
-            path,
-            "--rename",
-            "gate=nowhere",
-            "--rename",
-            "count=tail",
-            "--rename",
-            "gone=tail",
-            *(part for name in wrong for part in ("--drop", name)),
-        )
-        == 1
-    )
+    named = ["--rename", "gate=nowhere", "--rename", "count=tail", "--rename", "gone=tail", "--drop", "stop.zip"]
+    assert run(path, *named) == 1
     assert run(path.with_name("other")) == 1
     told = capsys.readouterr().err
     for words in (
         "'gate': expected OLD=NEW",
-        *(f"no column {name} " for name in wrong),
+        "no column stop.zip ",
         "no declared column nowhere",
         "count is declared, so it cannot be renamed",
         "several columns are renamed to tail",

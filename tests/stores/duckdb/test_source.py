@@ -12,7 +12,7 @@ import nanoarrow  # type: ignore[import-untyped]
 import pytest
 import sqlglot
 
-from app.stores.duckdb.source import _READERS, Queries, to_duckdb
+from app.stores.duckdb.source import _READERS, Queries, _named_errors, to_duckdb
 from app.stores.source import StoreBusyError, StoreUnavailableError
 from app.stores.sql.statement import Statement
 from sluice.testing.misbehaving.waiting import until
@@ -98,28 +98,11 @@ async def test_a_query_that_is_cancelled_in_the_queue_never_begins(queries: Quer
         (duckdb.BinderException("no such column"), duckdb.BinderException),
     ],
 )
-async def test_a_failure_of_the_store_is_named(queries: Queries, failure: Exception, error: type[Exception]) -> None:
+def test_a_failure_of_the_store_is_named(failure: duckdb.Error, error: type[Exception]) -> None:
     """A defect of the query's text is not the store's failure."""
-
-    class Broken:
-        """A connection that fails."""
-
-        def execute(self, *_: Any) -> None:
-            raise failure
-
-        def interrupt(self) -> None:
-            """Do nothing."""
-
-        def close(self) -> None:
-            """Do nothing."""
-
-        def cursor(self) -> "Broken":
-            return self
-
-    queries._idle = Broken()  # type: ignore[assignment] # see above
-    with pytest.raises(error) as raised:
-        await queries.rows(ONE)
-    assert "more" not in str(raised.value) or error is duckdb.BinderException
+    with pytest.raises(error) as raised, _named_errors():
+        raise failure
+    assert "more" not in str(raised.value)
 
 
 async def test_an_export_has_all_rows_in_order(queries: Queries) -> None:
@@ -128,14 +111,6 @@ async def test_an_export_has_all_rows_in_order(queries: Queries) -> None:
     assert len(pieces) > 3
     found = nanoarrow.ArrayStream.from_readable(b"".join(pieces)).read_all()
     assert [row["x"] for row in found.to_pylist()] == list(range(300_000, 0, -1))
-
-
-async def test_an_export_that_is_closed_ends_in_the_store_too(queries: Queries) -> None:
-    """Its cursor is closed, and others' queries go on."""
-    export = queries.arrow(numbers(3_000_000))
-    assert await anext(export)
-    await export.aclose()
-    assert (await queries.rows(ONE)).rows == [{"n": 1}]
 
 
 async def test_an_export_that_is_cancelled_is_interrupted(queries: Queries) -> None:
