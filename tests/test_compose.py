@@ -1,4 +1,4 @@
-"""compose.yaml: the full image on one machine."""
+"""compose.yaml: the full image on one machine; `make image` builds it and looks inside."""
 
 import re
 import subprocess
@@ -10,7 +10,6 @@ import msgspec
 from app.auth.grants import GrantRules, read_grants
 from app.settings.load import load_settings
 from tests.support.process import ROOT
-from tests.test_dockerfile import environment
 
 COMPOSE = msgspec.yaml.decode((ROOT / "compose.yaml").read_bytes())
 
@@ -18,10 +17,15 @@ COMPOSE = msgspec.yaml.decode((ROOT / "compose.yaml").read_bytes())
 def test_compose_sets_what_exists() -> None:
     """The settings are good ones, the store's file of grants is on the volume, and there is time to finish."""
     service = COMPOSE["services"]["sluice"]
-    given = {name: value for name, value in service["environment"].items() if value is not None}
-    settings = load_settings({**environment("full"), **given})
+    settings = load_settings({name: value for name, value in service["environment"].items() if value is not None})
     assert settings.auth.grants_file.startswith("/data/")
     assert float(service["stop_grace_period"].removesuffix("s")) > settings.server.shutdown_grace_s + 2
+
+
+def test_the_image_lets_nobody_in() -> None:
+    """Its file of grants is empty until somebody mounts another."""
+    assert "printf '{\"grants\": []}\\n' >/etc/sluice/grants.json" in (ROOT / "Dockerfile").read_text()
+    assert "SLUICE_GRANTS_FILE=/etc/sluice/grants.json" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_first_key_of_compose_opens_the_service(tmp_path: Path) -> None:

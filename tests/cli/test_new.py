@@ -40,46 +40,6 @@ def test_the_table_for_terraform_is_that_of_the_type() -> None:
     assert len(msgspec.json.decode(published, type=list[order])) > 1  # type: ignore[valid-type] # made above
 
 
-def test_the_variables_are_those_of_the_module() -> None:
-    """Same types, and the same defaults where both have one; every value that an environment gives has a variable."""
-    ours = blocks("variable", FILES["infra/terraform/variables.tf"])
-    theirs: dict[str, str] = {}
-    for path in (ROOT / "infra" / "terraform").glob("variables*.tf"):
-        theirs |= blocks("variable", path.read_text())
-    assert set(ours) <= set(theirs)
-    for name, body in ours.items():
-        if line_of("default", body) is not None:
-            assert line_of("default", body) == line_of("default", theirs[name]), name
-        if line_of("type", body) != "any":
-            assert line_of("type", body) == line_of("type", theirs[name]), name
-    passed = re.findall(r"var\.(\w+)", FILES["infra/terraform/main.tf"])
-    assert set(ours) == set(passed)
-
-
-@pytest.mark.parametrize("environment", ["dev", "prod"])
-@pytest.mark.parametrize(
-    ("declared", "given"), [("variables.tf", "{}.tfvars"), ("bootstrap/main.tf", "{}.bootstrap.tfvars")]
-)
-def test_an_environment_gives_every_variable_that_has_no_default(environment: str, declared: str, given: str) -> None:
-    """So that Terraform asks for none; and it gives no other."""
-    variables = blocks("variable", FILES[f"infra/terraform/{declared}"])
-    required = {name for name, body in variables.items() if line_of("default", body) is None}
-    text = FILES[f"infra/terraform/environments/{given.format(environment)}"]
-    assert required
-    assert required <= set(re.findall(r"^(\w+)\s*=", text, re.MULTILINE)) <= set(variables)
-
-
-def blocks(kind: str, text: str) -> dict[str, str]:
-    """Return the body of each block of a kind, by its name."""
-    return dict(re.findall(rf'^{kind} "(\w+)" {{\n(.*?)^}}', text, re.MULTILINE | re.DOTALL))
-
-
-def line_of(argument: str, body: str) -> str | None:
-    """Return the value of an argument on one line."""
-    found = re.search(rf"^  {argument}\s*= (.*)$", body, re.MULTILINE)
-    return found[1] if found else None
-
-
 @pytest.mark.parametrize(
     ("recorded", "requirement", "owner", "ref"),
     [

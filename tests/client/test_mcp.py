@@ -92,13 +92,7 @@ def on_stdio(url: str) -> Transport:
 
 async def test_an_agent_finds_its_way_on_stdio(tmp_path: Path) -> None:
     """Schema, records of a filter, one of them, statistics, rejects; each is the JSON of the API."""
-    words = ["-m", "sluice_client", "mcp"]
-    async with (
-        serving(tmp_path / "s.duckdb") as (service, http),
-        Client(
-            stdio_client(StdioServerParameters(command=sys.executable, args=[*words, service.url], cwd=ROOT))
-        ) as client,
-    ):
+    async with serving(tmp_path / "s.duckdb") as (service, http), Client(on_stdio(service.url)) as client:
         await post(http, {"source": "shop"}, {"source": "shop"}, {"source": "bank"})
         await http.post("/v1/records", json={"id": "bad"})
         tools = (await client.list_tools()).tools

@@ -2,10 +2,8 @@
 
 A block `sh` without a title is run by bash; what it exports, and the folder that it enters, hold for the next one. A
 block `text` right after it is its output, in which `…` stands for anything. A block after a line that ends with ``
-`name.py`: `` is a file; one that begins with the header of a TOML table replaces that table in it. A linked file that
-the text says to "Save" is copied. `sluice up` runs until the text says to stop it with Ctrl-C, or the document ends.
-`uv run` is left out: the commands are those of this environment, while tests/cli runs a project's tests in one of its
-own.
+`name.py`: `` is a file. A linked file that the text says to "Save" is copied. `sluice up` runs until the text says to
+stop it with Ctrl-C, or the document ends.
 """
 
 import os
@@ -35,7 +33,6 @@ _FASTER = {"sluice demo": " --flights 300"}
 _ELSEWHERE = ("uv tool install", "make demo")
 """Left out: tests/cli installs the wheel, and tests/local runs the demonstration; here, the commands are those of this
 environment."""
-_RUN = "uv run "
 _STOP = "with Ctrl-C"
 _PATIENCE_S = patience_s(60.0)
 _READS = ("curl ", "sluice follow ", "python read")
@@ -75,16 +72,6 @@ def steps_of(document: Path) -> list[Step]:
     return found
 
 
-def with_table(file: Path, text: str) -> str:
-    """Return what a file becomes: the text, or itself with the TOML table that the text is."""
-    header = text.partition("\n")[0]
-    if not (file.exists() and re.fullmatch(r"\[[\w.]+\]", header)):
-        return text
-    before = file.read_text()
-    assert before.count(f"{header}\n") == 1, f"{file.name} has no table {header}"
-    return re.sub(rf"^{re.escape(header)}\n(?:(?!\[).*\n)*", lambda _: f"{text}\n", before, flags=re.MULTILINE)
-
-
 def is_shown(shown: str, output: str) -> bool:
     """Return whether the output is the one that a document shows."""
     pattern = ".*".join(re.escape(part) for part in shown.strip().split("…"))
@@ -115,7 +102,7 @@ class Session:
         if step.path:
             written = self._here() / step.path
             written.parent.mkdir(parents=True, exist_ok=True)
-            written.write_text(with_table(written, self._placed(step.text)))
+            written.write_text(self._placed(step.text))
         elif step.text.strip() in _SERVES:
             self._serve(step)
         elif step.text.startswith(_ELSEWHERE):
@@ -138,7 +125,7 @@ class Session:
     def _placed(self, text: str) -> str:
         for shown, place in self._places.items():
             text = text.replace(shown, place)
-        return text.replace(_RUN, "")
+        return text
 
     def _bash(self, command: str) -> subprocess.CompletedProcess[str]:
         state = shlex.quote(str(self._state))

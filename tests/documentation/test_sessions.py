@@ -10,7 +10,7 @@ from tests.rules import ROOT
 
 FIRST = ("README.md", "docs/tutorial.md")
 """What a new user reads."""
-OTHERS = tuple(f"docs/{name}.md" for name in ("read", "deploy", "publish", "replay"))
+OTHERS = tuple(f"docs/{name}.md" for name in ("read", "publish", "replay"))
 
 
 @pytest.mark.timeout(600)

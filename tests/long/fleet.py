@@ -8,19 +8,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import msgspec
-
 from sluice.testing.pace import patience_s
 from tests.long.ledger import Stop
 from tests.support.process import Process, start
 
-_LISTENS_WITHIN_S = patience_s(60.0)
+_MOST_COMPLAINTS = 100
 _GIVEN_UP_AFTER_S = patience_s(60.0)
-
-
-class _Line(msgspec.Struct):
-    severity: str
-    message: str
 
 
 class Instance:
@@ -39,13 +32,10 @@ class Instance:
 
     async def up(self) -> None:
         """Start it, and wait until it listens."""
-        process = await start(self._numbers, **self._settings)
-        self.running = process
-        listening = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read(process, listening))
-        await asyncio.wait([listening, self._reading], timeout=_LISTENS_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-        assert listening.done(), f"instance {self.number} did not begin to listen: {self.complaints}"
-        self.url = process.url
+        self.running = await start(self._numbers, **self._settings)
+        await self.running.line_with("listening")
+        self.url = self.running.url
+        self._reading = asyncio.create_task(self._read(self.running))
 
     @property
     def pid(self) -> int:
@@ -60,48 +50,41 @@ class Instance:
     async def end(self, number: signal.Signals, *, again: bool = True) -> Stop | None:
         """End it by a signal and start it `again`; return how it ended if that was SIGTERM."""
         async with self._changing:
-            process = self.running
-            assert process is not None
-            if process.process.returncode is not None:
-                self.complaints.append(f"it ended by itself, with status {process.process.returncode}")
-                await self._read_out()
-                await self.up()
-                return None
-            began_s = time.monotonic()
-            process.process.send_signal(number)
-            try:
-                async with asyncio.timeout(_GIVEN_UP_AFTER_S):
-                    status = await process.process.wait()
-            except TimeoutError:
-                await process.kill()
-                status = -signal.SIGKILL
-            seconds = time.monotonic() - began_s
-            await self._read_out()
+            assert self.running is not None
+            assert self._reading is not None
+            process, began_s = self.running.process, time.monotonic()
+            if process.returncode is not None:
+                self.complaints.append(f"it ended by itself, with status {process.returncode}")
+                number = signal.SIGKILL
+            else:
+                process.send_signal(number)
+            _, pending = await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=_GIVEN_UP_AFTER_S)
+            if pending:
+                await self.running.kill()
+            stop = Stop(self.number, process.returncode or 0, time.monotonic() - began_s)
+            await self._reading
             if again:
                 await self.up()
-            return Stop(self.number, status, seconds) if number == signal.SIGTERM else None
+            return stop if number == signal.SIGTERM else None
 
     async def down(self) -> None:
         async with self._changing:
             if self.running is not None and self.running.process.returncode is None:
                 await self.running.kill()
-            await self._read_out()
+            if self._reading is not None:
+                await self._reading
 
-    async def _read_out(self) -> None:
-        if self._reading is not None:
-            await self._reading
-
-    async def _read(self, process: Process, listening: asyncio.Future[None]) -> None:
+    async def _read(self, process: Process) -> None:
         assert process.process.stdout is not None
+        for line in process.said:
+            self._note(line)
         while text := await process.process.stdout.readline():
-            try:
-                line = msgspec.json.decode(text, type=_Line)
-            except msgspec.DecodeError:
-                line = _Line("ERROR", text.decode(errors="replace").rstrip())
-            if line.message.startswith("listening"):
-                listening.set_result(None)
-            if line.severity in {"ERROR", "CRITICAL"} and len(self.complaints) < 100:
-                self.complaints.append(line.message)
+            self._note(text.decode(errors="replace"))
+
+    def _note(self, line: str) -> None:
+        is_bad = not line.startswith("{") or any(f'"severity":"{each}"' in line for each in ("ERROR", "CRITICAL"))
+        if is_bad and len(self.complaints) < _MOST_COMPLAINTS:
+            self.complaints.append(line.rstrip())
 
 
 class Fleet:

@@ -10,12 +10,9 @@ import pytest
 
 from tests.auth.callers import KEY
 from tests.page.test_access import ASKED, enter, grants
-from tests.page.visits import SHOWN, button, check_quiet, fill, post, press
+from tests.page.visits import CATCH_COPIES, ROWS, SHOWN, button, check_quiet, fill, post, press
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
-
-ROWS = "document.querySelectorAll('#records tbody tr').length"
-CATCH_COPIES = "navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0"
 
 
 async def finished(folder: Path, kind: str) -> bytes:

@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.page.visits import check_quiet, choose, press, visit
+from tests.page.visits import ROWS, check_quiet, choose, press, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
-ROWS = "document.querySelectorAll('#records tbody tr').length"
 VALUE = "[...document.querySelectorAll('#search form')].at(-1).querySelectorAll('input')[1]"
 ORDER: dict[str, Any] = {
     "customer": {"name": "Ada"},

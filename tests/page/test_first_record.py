@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.page.visits import check_quiet, visit
+from tests.page.visits import ROWS, check_quiet, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
 COMMAND = "#first-record code"
-ROWS = "document.querySelectorAll('#records tbody tr').length"
 
 
 async def check_the_command(tab: Page, data_path: Path, **settings: str) -> None:

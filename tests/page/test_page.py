@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from tests.page.visits import check_quiet, fill, post, visit
+from tests.page.visits import ROWS, check_quiet, fill, post, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
-
-ROWS = "document.querySelectorAll('#records tbody tr').length"
 
 
 async def test_everything_that_is_stored_is_shown(tab: Page, tmp_path: Path, artefacts: Path) -> None:

@@ -7,15 +7,11 @@ from pathlib import Path
 import httpx
 
 from sluice.testing.service import authorization, envelope
-from tests.page.visits import button, check_quiet, press, visit
+from tests.page.visits import CATCH_COPIES, FIRST, QUERY, ROWS, button, check_quiet, press, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
-ROWS = "document.querySelectorAll('#records tbody tr').length"
-FIRST = "document.querySelector('#records tbody button')?.textContent"
 REJECTED = "document.querySelectorAll('#rejected tbody tr').length"
-QUERY = "location.search"
-CATCH_COPIES = "navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0"
 
 
 async def reject(client: httpx.AsyncClient, data: bytes, message_id: str, **attributes: str) -> None:

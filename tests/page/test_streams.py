@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from tests.page.visits import check_quiet, visit
+from tests.page.visits import ROWS, check_quiet, visit
 from tests.streams.service import MARKET, ORDER, PAYMENT
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
-ROWS = "document.querySelectorAll('#records tbody tr').length"
 EACH = "for (const e of document.querySelectorAll('#stream'))"
 CHOOSE = EACH + " {{ e.value = '{name}'; e.dispatchEvent(new Event('change')) }}"
 

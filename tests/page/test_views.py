@@ -5,14 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.page.outages import intercept
-from tests.page.visits import SHOWN, check_quiet, choose, fill, post, press, visit
+from tests.page.visits import FIRST, QUERY, ROWS, SHOWN, check_quiet, choose, fill, post, press, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
-ROWS = "document.querySelectorAll('#records tbody tr').length"
 HEADS = "[...document.querySelectorAll('#records thead th')].map((head) => head.textContent).join()"
-FIRST = "document.querySelector('#records tbody button')?.textContent"
-QUERY = "location.search"
 
 
 async def test_a_view_is_its_address(tab: Page, tmp_path: Path) -> None:

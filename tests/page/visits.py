@@ -15,6 +15,10 @@ SHOWN = (
     "!document.querySelector('#board').hidden && document.querySelectorAll('#plots canvas').length > 0"
     " && document.querySelector('#board [aria-busy=true]') === null"
 )
+ROWS = "document.querySelectorAll('#records tbody tr').length"
+FIRST = "document.querySelector('#records tbody button')?.textContent"
+QUERY = "location.search"
+CATCH_COPIES = "navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0"
 
 
 async def post(client: httpx.AsyncClient, *records: dict[str, Any]) -> None:

@@ -3,21 +3,19 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Condition, Event
+from threading import Event
 from typing import Any, Literal
 
 import grpc
 from google.cloud.trace_v2 import types as trace
 from google.protobuf.empty_pb2 import Empty
 
-from sluice.testing.pace import patience_s
 from tests.support.http_server import serving_http
 from tests.telemetry.otlp_receiver import OtlpReceiver
 from tests.telemetry.otlp_rules import Rules
 from tests.telemetry.seen_spans import Seen, seen
 
 Fault = Literal["unavailable", "hang", "permission_denied", "invalid_argument"]
-WITHIN_S = patience_s(60.0)
 _STATUS = {
     "unavailable": grpc.StatusCode.UNAVAILABLE,
     "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
@@ -32,13 +30,10 @@ class CloudServer:
         self.url = ""
         """Of Cloud Trace."""
         self.fault: Fault | None = None
-        self.calls = 0
-        """How many calls there were, whatever became of them."""
         self.exported: list[Any] = []
         """The requests of BatchWriteSpans that were taken."""
-        self._changed = Condition()
         self._release = Event()
-        self.otlp = OtlpReceiver(self._met, self._announce)
+        self.otlp = OtlpReceiver(self._met)
 
     @property
     def rules(self) -> Rules:
@@ -61,11 +56,6 @@ class CloudServer:
         requests = [type(request).serialize(request) for request in self.exported]
         return b"".join([*requests, *self.rules.serialised, *(each.SerializeToString() for each in self.otlp.traces)])
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds; it is looked at after each call."""
-        with self._changed:
-            assert self._changed.wait_for(condition, WITHIN_S), "it did not come in time"
-
     def release(self) -> None:
         """Answer the calls that hang."""
         self._release.set()
@@ -73,9 +63,7 @@ class CloudServer:
     def batch_write_spans(self, request: trace.BatchWriteSpansRequest, context: grpc.ServicerContext) -> Empty:
         """Take spans."""
         self._meet(context)
-        with self._changed:
-            self.exported.append(request)
-            self._changed.notify_all()
+        self.exported.append(request)
         return Empty()
 
     def _meet(self, context: grpc.ServicerContext) -> None:
@@ -86,18 +74,11 @@ class CloudServer:
             context.abort(_STATUS[fault], "as the test wants it")
 
     def _met(self) -> Fault | None:
-        """Count a call, and return how it has to end; one that hangs does so here."""
+        """Return how a call has to end; one that hangs does so here."""
         fault = self.fault
-        with self._changed:
-            self.calls += 1
-            self._changed.notify_all()
         if fault == "hang":
             self._release.wait()
         return fault
-
-    def _announce(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class OtlpReceiver:
     `meet` is called before each export; it returns the fault that the export ends with.
     """
 
-    def __init__(self, meet: Callable[[], str | None], done: Callable[[], None]) -> None:
+    def __init__(self, meet: Callable[[], str | None]) -> None:
         self.rules = Rules(PROJECT)
         self.traces: list[ExportTraceServiceRequest] = []
         self.unauthorized: list[str] = []
@@ -39,7 +39,7 @@ class OtlpReceiver:
         self.tokens: set[str] = set()
         """Tokens that are valid; take one away, and it has expired."""
         self.has_tokens = True
-        self._meet, self._done = meet, done
+        self._meet = meet
         self._lock = threading.Lock()
         self.url = ""
 
@@ -92,8 +92,6 @@ class OtlpReceiver:
             except RuleError as error:
                 self.rules.refused.append(str(error))
                 return 400, str(error)
-            finally:
-                self._done()
         return 200, ""
 
     def handler(self) -> type[Handler]:
