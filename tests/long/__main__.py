@@ -70,7 +70,7 @@ def main() -> int:
 def _attack(args: argparse.Namespace) -> int:
     failed = []
     for attack in chosen(args.only, args.seconds):
-        _say(f"{attack.name}: {attack.what}, for {attack.seconds:g} s")
+        _say(f"{attack.name}, for {attack.seconds:g} s")
         with tempfile.TemporaryDirectory(prefix="attack-") as folder:
             outcome = asyncio.run(run(attack, Path(folder), Times()))
         _print(outcome.text())

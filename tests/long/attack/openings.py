@@ -7,7 +7,7 @@ _TENTH = 128 * 1024 * 1024 // 10
 _CHUNK = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
 
 
-def silent(_: int, __: Mapping[str, str]) -> bytes:
+def silent_sockets(_: int, __: Mapping[str, str]) -> bytes:
     """Return nothing at all."""
     return b""
 
@@ -17,7 +17,7 @@ def slow_headers(_: int, __: Mapping[str, str]) -> bytes:
     return b"GET /health/live HTTP/1.1\r\nHost: a\r\nX-Slow: "
 
 
-def unread_document(_: int, __: Mapping[str, str]) -> bytes:
+def unread_documents(_: int, __: Mapping[str, str]) -> bytes:
     """Return a request of the OpenAPI document, without a token."""
     return _get(DOCUMENT)
 
@@ -27,28 +27,28 @@ def pipelined(_: int, __: Mapping[str, str]) -> bytes:
     return _get(DOCUMENT) * 200
 
 
-def unread_page(number: int, tokens: Mapping[str, str]) -> bytes:
+def unread_pages(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return a request of a page of 40 KB records; another page each, so that none is remembered."""
     limit = 1_000 if number < 20 else 10  # the small ones take what the large ones left
     return _get(f"/v1/records?since=-PT{300 + number}M&limit={limit}&fields=id,data", tokens["attacker-read"])
 
 
-def unread_small_page(number: int, tokens: Mapping[str, str]) -> bytes:
+def unread_small_pages(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return a request of a page of eight 40 KB records; another page each, so that none is remembered."""
     return _get(f"/v1/records?since=-PT{18_000 + number}S&limit=8&fields=id,data", tokens["attacker-read"])
 
 
-def unread_export(number: int, tokens: Mapping[str, str]) -> bytes:
+def unread_exports(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return a request of everything, by two callers in turn."""
     return _get("/v1/records?since=-PT5H&limit=all", _either(number, tokens))
 
 
-def unread_tail(number: int, tokens: Mapping[str, str]) -> bytes:
+def unread_tails(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return a request of the tail, by two callers in turn."""
     return _get("/v1/records/tail", _either(number, tokens))
 
 
-def body_that_never_comes(number: int, tokens: Mapping[str, str]) -> bytes:
+def one_write_key(number: int, tokens: Mapping[str, str]) -> bytes:
     """Return the head of a POST without its body: nine announce 13.4 MB each, later ones what is left, by halves.
 
     Whichever are refused, the others announce SLUICE_MAX_IN_FLIGHT_BYTES to the last hundred bytes.
@@ -77,17 +77,17 @@ def _post(path: str, token: str, length: str) -> bytes:
 
 
 OPENINGS: Mapping[str, Callable[[int, Mapping[str, str]], bytes]] = {
-    each.__name__: each
+    each.__name__.replace("_", "-"): each
     for each in (
-        silent,
+        silent_sockets,
         slow_headers,
-        unread_document,
+        unread_documents,
         pipelined,
-        unread_page,
-        unread_small_page,
-        unread_export,
-        unread_tail,
-        body_that_never_comes,
+        unread_pages,
+        unread_small_pages,
+        unread_exports,
+        unread_tails,
+        one_write_key,
         unfinished_chunks,
     )
 }

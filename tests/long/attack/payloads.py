@@ -38,7 +38,7 @@ def small(number: int, stem: str) -> Request:
     return push(msgspec.json.encode(record), number, stem=stem)
 
 
-def rejects_with_large_attributes(number: int) -> Request:
+def rejects_with_attributes(number: int) -> Request:
     """Return 8,000 records that are `{}`, with 100 attributes of 1 KB: 130 KB."""
     return push(_array([b"{}"] * 8_000), number, {f"attribute-{n}": "x" * 1_024 for n in range(100)})
 
@@ -50,19 +50,19 @@ def rejects_from_a_few_bytes(_: int) -> Request:
     return Request(method="POST", path="/v1/records", body=body, headers=headers, caller="attacker-write")
 
 
-def empty_arrays(number: int) -> Request:
+def gzip_of_arrays(number: int) -> Request:
     """Return seven records of 4 MiB of `[[],[],…]`: about 30 KB of gzip."""
     data = b"[" + b",".join([b"[]"] * ((_RECORD_BYTES - 100) // 3)) + b"]"
     return _zipped([_record(f"arrays-{number}-{n}", data) for n in range(7)], number)
 
 
-def deep_records(number: int) -> Request:
+def gzip_of_depth(number: int) -> Request:
     """Return 20,000 records that are 700 levels deep: 84 KB of gzip."""
     data = b"[" * 700 + b"]" * 700
     return _zipped([_record(f"deep-{number}", data)] * 20_000, number)
 
 
-def geojson(number: int) -> Request:
+def gzip_of_geojson(number: int) -> Request:
     """Return 28 MiB of coordinates of a route that repeats, as seven records: about 130 KB of gzip."""
     route = [[round(8 + math.cos(n / 7), 5), round(47 + math.sin(n / 7), 5)] for n in range(20)]
     line = msgspec.json.encode({"type": "LineString", "coordinates": route})
@@ -82,7 +82,7 @@ def page_of_records(number: int) -> Request:
     return push(_array([_record(f"page-{number}-{n}", b'"' + b"y" * 40_000 + b'"') for n in range(25)]), number)
 
 
-def forged_token(number: int) -> Request:
+def forged_tokens(number: int) -> Request:
     """Return a push with 24 KB of a token whose key nobody knows, another one each time."""
     head = base64.urlsafe_b64encode(b'{"alg":"RS256","typ":"JWT","kid":"%d"}' % number).rstrip(b"=").decode()
     token = f"{head}.{'e' * 24_000}.{number:020d}{'c' * 300}"
@@ -103,15 +103,15 @@ def _zipped(records: list[bytes], number: int) -> Request:
 
 
 PAYLOADS: Mapping[str, Callable[[int], Request]] = {
-    each.__name__: each
+    each.__name__.replace("_", "-"): each
     for each in (
-        rejects_with_large_attributes,
+        rejects_with_attributes,
         rejects_from_a_few_bytes,
-        empty_arrays,
-        deep_records,
-        geojson,
+        gzip_of_arrays,
+        gzip_of_depth,
+        gzip_of_geojson,
         large_record,
         page_of_records,
-        forged_token,
+        forged_tokens,
     )
 }

@@ -41,90 +41,45 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    what: str
     moves: tuple[Move, ...]
     seconds: float = DEFAULT_S
     pages: int = 0
     stall_s: float | None = None
 
 
-def _repeated(name: str, payload: str, what: str, *, connections: int = 2, pause_s: float = 0.5) -> Attack:
-    return Attack(name=name, what=what, moves=(Repeat(payload=payload, connections=connections, pause_s=pause_s),))
+def _repeated(name: str, *, connections: int = 2, pause_s: float = 0.5) -> Attack:
+    return Attack(name=name, moves=(Repeat(payload=name, connections=connections, pause_s=pause_s),))
 
 
-def _held(name: str, opening: str, connections: int, what: str, *, drip: bool = False, pages: int = 0) -> Attack:
-    move = Hold(opening=opening, connections=connections, drip=drip)
-    return Attack(name=name, what=what, moves=(move,), pages=pages)
+def _held(name: str, connections: int, *, drip: bool = False) -> Attack:
+    return Attack(name=name, moves=(Hold(opening=name, connections=connections, drip=drip),))
 
 
-def _unread(name: str, opening: str, connections: int, what: str, *, pages: int = 0) -> Attack:
+def _unread(name: str, connections: int, *more: Move, pages: int = 0) -> Attack:
     """Return an attack by clients that read nothing, and that lasts until the kernel has ended them."""
-    move = Hold(opening=opening, connections=connections)
-    return Attack(name=name, what=what, moves=(move,), pages=pages, seconds=_UNREAD_S, stall_s=_STALL_S)
+    moves = (Hold(opening=name, connections=connections), *more)
+    return Attack(name=name, moves=moves, pages=pages, seconds=_UNREAD_S, stall_s=_STALL_S)
 
 
 ATTACKS = (
-    _repeated(
-        "rejects-with-attributes",
-        "rejects_with_large_attributes",
-        "8,000 records `{}` with 100 attributes of 1 KB: 130 KB a message",
-    ),
-    _repeated(
-        "rejects-from-a-few-bytes",
-        "rejects_from_a_few_bytes",
-        "gzip of about 100 bytes that is 20,000 lines, each rejected",
-    ),
-    _repeated("gzip-of-arrays", "empty_arrays", "30 KB of gzip: seven records of 4 MiB of `[[],[],…]`"),
-    _repeated("gzip-of-depth", "deep_records", "84 KB of gzip: 20,000 records 700 levels deep"),
-    _repeated("gzip-of-geojson", "geojson", "130 KB of gzip: 28 MiB of coordinates"),
-    _held("unfinished-chunks", "unfinished_chunks", 40, "40 chunked pushes of 13 MB that do not end"),
-    _unread(
-        "unread-documents", "unread_document", 6_000, "6,000 connections that never read the OpenAPI document, no token"
-    ),
-    _unread(
-        "unread-small-pages",
-        "unread_small_page",
-        6_000,
-        "6,000 connections of one key that never read a page of 320 KB",
-        pages=12,
-    ),
-    _held("silent-sockets", "silent", 1_000, "1,000 connections that send nothing"),
-    _held("slow-headers", "slow_headers", 500, "500 requests whose headers come at a byte a second", drip=True),
-    _held(
-        "pipelined", "pipelined", 50, "50 connections with 200 pipelined requests of the OpenAPI document, none read"
-    ),
-    Attack(
-        name="unread-tails",
-        what="100 tails of two callers that do not read, and six records of 3.9 MB",
-        moves=(
-            Hold(opening="unread_tail", connections=100),
-            Repeat(payload="large_record", connections=1, pause_s=0.2, times=6),
-        ),
-        seconds=_UNREAD_S,
-        stall_s=_STALL_S,
-    ),
-    _held(
-        "one-write-key",
-        "body_that_never_comes",
-        54,
-        "54 POSTs of one key that announce more than 128 MiB together and send nothing",
-    ),
-    _unread(
-        "unread-pages",
-        "unread_page",
-        40,
-        "twenty pages of 6 MB and twenty of 400 KB of one key that are not read",
-        pages=12,
-    ),
-    _unread("unread-exports", "unread_export", 8, "eight exports of two keys that are not read", pages=12),
-    _repeated(
-        "forged-tokens",
-        "forged_token",
-        "pushes with 24 KB of a token whose key nobody knows",
-        connections=4,
-        pause_s=0.02,
-    ),
+    _repeated("rejects-with-attributes"),
+    _repeated("rejects-from-a-few-bytes"),
+    _repeated("gzip-of-arrays"),
+    _repeated("gzip-of-depth"),
+    _repeated("gzip-of-geojson"),
+    _held("unfinished-chunks", 40),
+    _unread("unread-documents", 6_000),
+    _unread("unread-small-pages", 6_000, pages=12),
+    _held("silent-sockets", 1_000),
+    _held("slow-headers", 500, drip=True),
+    _held("pipelined", 50),
+    _unread("unread-tails", 100, Repeat(payload="large-record", connections=1, pause_s=0.2, times=6)),
+    _held("one-write-key", 54),
+    _unread("unread-pages", 40, pages=12),
+    _unread("unread-exports", 8, pages=12),
+    _repeated("forged-tokens", connections=4, pause_s=0.02),
 )
+"""Each is named after what it sends (payloads.py), or says on connections that it then holds (openings.py)."""
 
 
 class UnknownAttackError(ValueError):

@@ -14,11 +14,10 @@ async def test_an_attack_is_made_and_its_neighbours_are_measured(tmp_path: Path)
     """A few silent sockets and rejected messages hurt nobody; the figures come from both processes."""
     attack = Attack(
         name="small",
-        what="a few of each",
         moves=(
-            Hold(opening="silent", connections=5),
-            Repeat(payload="rejects_from_a_few_bytes", connections=1, pause_s=0.1, times=1),
-            Repeat(payload="large_record", connections=1, pause_s=0.1, times=1),
+            Hold(opening="silent-sockets", connections=5),
+            Repeat(payload="rejects-from-a-few-bytes", connections=1, pause_s=0.1, times=1),
+            Repeat(payload="large-record", connections=1, pause_s=0.1, times=1),
         ),
         seconds=patience_s(2),
     )
