@@ -2,89 +2,47 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from sluice.testing.pace import patience_s
 from tests.client.command import line_with, run, start
-from tests.client.targets import Target, duckdb_target, sqlite_target
+from tests.client.targets import duckdb_target, sqlite_target
+from tests.long.fleet import fleet
 from tests.long_form import IS_LONG, long
-from tests.support import process as service_process
-from tests.support.process import Process, served_keys
+from tests.support.process import free_port, served_keys
 
 KILLS = 20 if IS_LONG else 3
 BATCH = 120
 _SEED = 20_261_123
 
 
-class Scene(msgspec.Struct):
-    """A service and a follower, both of which may be killed; a producer that repeats what was not acknowledged."""
+class Producer:
+    """Sends batches, each until it is acknowledged."""
 
-    folder: Path
-    target: Target
-    keys_url: str
-    rng: random.Random
-    service: Process | None = None
-    follower: asyncio.subprocess.Process | None = None
-    port: str = ""
-    sent: int = 0
-    acknowledged: int = 0
-    repeated: int = 0
+    def __init__(self, http: httpx.AsyncClient, rng: random.Random) -> None:
+        self._http, self._rng = http, rng
+        self.sent = self.acknowledged = self.repeated = 0
 
-    @property
-    def url(self) -> str:
-        """Where the service listens, in each of its lives."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command, without `--once`."""
-        return ("follow", self.url, "--into", self.target.name, "--table", self.target.table, "--wait", "1")
-
-    async def start_service(self) -> None:
-        """Start it where it was."""
-        settings = {"token_keys_url": self.keys_url, "data_path": str(self.folder / "service.duckdb")}
-        self.service = await service_process.start(**settings, **({"port": self.port} if self.port else {}))
-        self.port = self.port or self.service.url.rpartition(":")[2]
-        await self.service.line_with("listening")
-
-    async def start_follower(self) -> None:
-        """Start it, and wait until it has stored a page, so that it is killed in its work."""
-        self.follower = await start(*self.words)
-        await line_with(self.follower, "new records")
-
-    async def kill(self, what: str) -> None:
-        """Kill what the word names, and start it again."""
-        if "follower" in what and self.follower is not None:
-            self.follower.kill()
-            await self.follower.wait()
-        if "service" in what and self.service is not None:
-            await self.service.kill()
-            await self.start_service()
-        if "follower" in what:
-            await self.start_follower()
-
-    async def produce(self, http: httpx.AsyncClient) -> None:
-        """Send batches, each until it is acknowledged."""
+    async def run(self) -> None:
+        """Send without end."""
         while True:
             number, self.sent = self.sent, self.sent + 1
             records = [
                 {"id": f"r{number}-{each}", "timestamp": "2026-01-31T12:00:00Z", "data": {"n": each}}
                 for each in range(BATCH)
             ]
-            while not await self._is_stored(http, records, f"batch-{number}"):
+            while not await self._is_stored(records, f"batch-{number}"):
                 self.repeated += 1
             self.acknowledged += 1
 
-    async def _is_stored(self, http: httpx.AsyncClient, records: list[dict[str, Any]], key: str) -> bool:
+    async def _is_stored(self, records: list[dict[str, Any]], key: str) -> bool:
         try:
-            answer = await http.post(f"{self.url}/v1/records", json=records, headers={"Idempotency-Key": key})
+            answer = await self._http.post("/v1/records", json=records, headers={"Idempotency-Key": key})
         except httpx.TransportError:
             await asyncio.sleep(0)
             return False
@@ -92,57 +50,59 @@ class Scene(msgspec.Struct):
 
     async def some_batches(self) -> None:
         """Wait until a random number of further batches was acknowledged."""
-        enough = self.acknowledged + self.rng.randint(1, 12)
+        enough = self.acknowledged + self._rng.randint(1, 12)
         async with asyncio.timeout(patience_s(60)):
             while self.acknowledged < enough:  # noqa: ASYNC110 - to end at a random moment after it
-                await asyncio.sleep(self.rng.random() / 100)
+                await asyncio.sleep(self._rng.random() / 100)
 
 
-@asynccontextmanager
-async def scene(folder: Path, target: Target) -> AsyncIterator[Scene]:
-    """Set the scene; whatever runs at its end is killed."""
-    with served_keys() as keys_url:
-        made = Scene(folder, target, keys_url, random.Random(_SEED))
-        try:
-            yield made
-        finally:
-            for process in (made.follower, made.service.process if made.service else None):
-                if process is not None and process.returncode is None:
-                    process.kill()
-                    await process.wait()
+async def follow(words: tuple[str, ...]) -> asyncio.subprocess.Process:
+    """Start a follower, and wait until it has stored a page, so that it is killed in its work."""
+    follower = await start(*words)
+    await line_with(follower, "new records")
+    return follower
 
 
 @pytest.mark.parametrize("kind", ["duckdb", pytest.param("sqlite", marks=long)])
 async def test_every_record_is_there_once_after_random_kills(kind: str, tmp_path: Path) -> None:
     """Killed without warning in their work, both of them, while a producer repeats what was not acknowledged."""
-    targets = {
-        "duckdb": lambda: duckdb_target(tmp_path / "orders.duckdb"),
-        "sqlite": lambda: sqlite_target(tmp_path / "orders.sqlite"),
-    }
-    async with scene(tmp_path, targets[kind]()) as made:
-        await made.start_service()
-        async with httpx.AsyncClient(timeout=patience_s(30)) as http:
-            producer = asyncio.create_task(made.produce(http))
-            await made.start_follower()
-            kills = (["follower", "service", "follower and service"] * KILLS)[:KILLS]
-            made.rng.shuffle(kills)
-            for what in kills:
-                await made.some_batches()
-                assert not producer.done(), producer
-                await made.kill(what)
-            await made.some_batches()
-            enough = made.acknowledged
-            producer.cancel()
-            await asyncio.wait([producer])
-        assert made.follower is not None
-        made.follower.kill()
-        await made.follower.wait()
-        ended = await run(*made.words, "--once")
-        assert ended.status == 0, ended.said
-        found = [name for (name,) in made.target.read("id")]
-        assert len(found) == len(set(found)), "a record is there twice"
-        expected = {f"r{batch}-{each}" for batch in range(enough) for each in range(BATCH)}
-        assert expected <= set(found), "an acknowledged record is missing"
-        rest = {f"r{enough}-{each}" for each in range(BATCH)} if made.sent > enough else set()
-        assert set(found) - expected <= rest, "a record is there that was never sent"
-        assert made.repeated > 0, "no request was interrupted: the kills missed the service"
+    target = {"duckdb": duckdb_target, "sqlite": sqlite_target}[kind](tmp_path / f"orders.{kind}")
+    rng, port = random.Random(_SEED), str(free_port())
+    kills = (["follower", "service", "follower and service"] * KILLS)[:KILLS]
+    rng.shuffle(kills)
+    with served_keys() as keys_url:
+        settings = {"token_keys_url": keys_url, "data_path": str(tmp_path / "service.duckdb"), "port": port}
+        url = f"http://127.0.0.1:{port}"
+        words = ("follow", url, "--into", target.name, "--table", target.table, "--wait", "1")
+        async with fleet(1, settings) as services:
+            async with httpx.AsyncClient(base_url=url, timeout=patience_s(30)) as http:
+                producer = Producer(http, rng)
+                producing = asyncio.create_task(producer.run())
+                follower = await follow(words)
+                try:
+                    for what in kills:
+                        await producer.some_batches()
+                        assert not producing.done(), producing
+                        if "follower" in what:
+                            follower.kill()
+                            await follower.wait()
+                        if "service" in what:
+                            await services.end(0, signal.SIGKILL)
+                        if "follower" in what:
+                            follower = await follow(words)
+                    await producer.some_batches()
+                finally:
+                    follower.kill()
+                    await follower.wait()
+                enough = producer.acknowledged
+                producing.cancel()
+                await asyncio.wait([producing])
+            ended = await run(*words, "--once")
+    assert ended.status == 0, ended.said
+    found = [name for (name,) in target.read("id")]
+    assert len(found) == len(set(found)), "a record is there twice"
+    expected = {f"r{batch}-{each}" for batch in range(enough) for each in range(BATCH)}
+    assert expected <= set(found), "an acknowledged record is missing"
+    rest = {f"r{enough}-{each}" for each in range(BATCH)} if producer.sent > enough else set()
+    assert set(found) - expected <= rest, "a record is there that was never sent"
+    assert producer.repeated > 0, "no request was interrupted: the kills missed the service"

@@ -73,17 +73,11 @@ class Page:
         text, literal = f"document.querySelector({json.dumps(selector)})?.textContent", json.dumps(words)
         await self.until(f"{text} === {literal}" if whole else f"{text}?.includes({literal})")
 
-    async def press(self, key: str, *, shift: bool = False) -> None:
-        """Press a key, as `Tab`, `Enter` or a letter."""
-        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowRight": 39}
-        typed = {"Enter": "\r", " ": " "}.get(key, "" if key in codes else key)
-        stroke = {
-            "key": key,
-            "code": "Space" if key == " " else key,
-            "windowsVirtualKeyCode": codes.get(key, ord(key.upper()[0])),
-            "modifiers": 8 if shift else 0,
-        }
-        down = {"type": "keyDown", "text": typed} if typed else {"type": "rawKeyDown"}
+    async def press(self, key: str) -> None:
+        """Press Tab, Enter or Escape."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, "")}[key]
+        stroke = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
         await self.send("Input.dispatchKeyEvent", **stroke, **down)
         await self.send("Input.dispatchKeyEvent", **stroke, type="keyUp")
 
