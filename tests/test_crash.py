@@ -1,8 +1,6 @@
-"""What was acknowledged is there, whatever happens to the process: real processes, real signals, a ledger."""
+"""How a process ends and why it does not start; kills under load are tests/long/test_soak.py and test_chaos.py."""
 
 import asyncio
-import itertools
-import random
 import re
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,8 @@ import pytest
 
 from sluice.testing.pace import patience_s
 from sluice.testing.service import authorization, envelope
-from tests.long_form import IS_LONG, long
+from tests.long_form import long
 from tests.support.process import serving, start
-
-KILLS = 4 if IS_LONG else 2
-PUSHERS = 20
 
 
 def record(number: int) -> bytes:
@@ -46,52 +41,6 @@ async def read_all(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         if page["next_cursor"] is None:
             return records
         cursor = page["next_cursor"]
-
-
-async def test_acknowledged_messages_survive_kill_9(tmp_path: Path) -> None:
-    """Killed again and again under load, the store has every message that was answered 204, each once."""
-    rng = random.Random(20_261_121)
-    ledger: set[int] = set()
-    unanswered: set[int] = set()
-    numbers = itertools.count()
-    for _ in range(KILLS):
-        async with serving(tmp_path / "data.duckdb") as (process, client):
-            headers = authorization()
-            enough = len(ledger) + rng.randint(50, 300)
-            # What was not answered is delivered again, as Pub/Sub would.
-            for number in sorted(unanswered):
-                assert await push(client, number, headers) == 204
-                ledger.add(number)
-            unanswered.clear()
-
-            async def pusher(client: httpx.AsyncClient, headers: dict[str, str], enough: int) -> None:
-                while len(ledger) < enough:
-                    number = next(numbers)
-                    (ledger if await push(client, number, headers) == 204 else unanswered).add(number)
-
-            pushers = [asyncio.create_task(pusher(client, headers, enough)) for _ in range(PUSHERS)]
-            await asyncio.wait(pushers, return_when=asyncio.FIRST_COMPLETED)
-            # The others are still waiting for their answers.
-            flying = [asyncio.create_task(push(client, number, headers)) for number in itertools.islice(numbers, 50)]
-            first = next(numbers) - 50
-            await asyncio.sleep(0)
-            await process.kill()
-            for number, status in enumerate(await asyncio.gather(*flying), start=first):
-                (ledger if status == 204 else unanswered).add(number)
-            await asyncio.gather(*pushers)
-    async with serving(tmp_path / "data.duckdb") as (_, client):
-        headers = authorization()
-        for number in sorted(unanswered):
-            assert await push(client, number, headers) == 204
-        records = await read_all(client)
-        ids = [row["id"] for row in records]
-        assert len(ids) == len(set(ids)), "a message was returned twice"
-        assert {f"r{number}" for number in ledger} <= set(ids), "an acknowledged message is missing"
-        assert {f"r{number}" for number in unanswered} <= set(ids), "a redelivered message is missing"
-        for row in records:
-            assert row["data"] == {"n": int(row["id"][1:])}
-        times = [row["ingest_time"] for row in records]
-        assert times == sorted(times), "time went back over a restart"
 
 
 async def test_sigterm_answers_what_was_admitted_and_exits_0(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ async def soak(conditions: Conditions, folder: Path) -> Result:
 
 async def _watch(instance: Instance, samples: list[Resources], every_s: float) -> None:
     while True:
-        with suppress(OSError):  # it was killed, and is not up yet
+        with suppress(OSError, KeyError):  # it was killed, and is not up yet
             samples.append(resources(instance.pid))
         await asyncio.sleep(every_s)
 
