@@ -64,24 +64,6 @@ def test_a_read_is_refused_exactly_while_a_sum_is_used_up(reads: list[tuple[str,
     asyncio.run(play())
 
 
-async def test_the_refusal_says_what_was_used_and_when_to_come_back() -> None:
-    """And whose budget it is."""
-    door = Door(1_000)
-    assert await door.read("a", 800) is None
-    await door.clock.advance(600.5)
-    refused = await door.read("a", 1)
-    assert refused is not None
-    assert (refused.code, refused.status, refused.headers) == ("byte_budget_used_up", 429, {"Retry-After": "42600"})
-    bytes_told = {"limit_bytes": 750 * MIB, "used_bytes": 800 * MIB}
-    assert refused.members == {**bytes_told, "window_s": 86_400, "retry_after_s": 42_600}
-    assert "the caller's reads" in refused.detail
-    assert await door.read("b", 200) is None
-    refused = await door.read("c", 1)
-    assert refused is not None
-    assert "this instance's reads" in refused.detail
-    assert door.refusals == {"caller": 1, "instance": 1}
-
-
 async def test_what_outlives_a_request_is_still_paid_by_its_caller() -> None:
     """As the poll of a tail is, which reads for all subscribers."""
     door = Door(100)

@@ -1,8 +1,6 @@
 import base64
 import datetime as dt
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +22,7 @@ from app.auth.tokens import TokenVerifier
 from sluice.testing import tokens
 from sluice.testing.clock import FakeClock
 from tests.auth.tokens.forge import POLICY, bearer
+from tests.support.http_server import Handler, serving_http
 
 _PEM = tokens.key_pair()[1]
 _OTHER_PEM = (
@@ -34,38 +33,26 @@ _OTHER_PEM = (
 )
 
 
-class Server(http.server.ThreadingHTTPServer):
+class Server:
     """Serves one answer, as it is told, over real HTTP."""
 
-    answer = b""
-    requests = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/certs"
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.requests += 1
-        self.wfile.write(self.server.answer)
-        self.close_connection = True
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""
+    answer, requests, url = b"", 0, ""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Run a server until the test ends."""
-    with Server(("127.0.0.1", 0), _Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    served = Server()
+
+    class Raw(Handler):
+        def do_GET(self) -> None:
+            served.requests += 1
+            self.wfile.write(served.answer)
+            self.close_connection = True
+
+    with serving_http(Raw) as url:
+        served.url = f"{url}/certs"
+        yield served
 
 
 def http_answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

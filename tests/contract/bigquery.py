@@ -14,24 +14,22 @@ from app.stores.bigquery.watermarks import instances_table
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
-from tests.contract.stores import T0_US, set_back
+from tests.contract.stores import T0_US, Engine, set_back
 from tests.support.local_bigquery import Double
 from tests.support.plain_client import Unstamped
 
 _DEFAULT = Settings()
 
 
-class BigQueryEngine:
+class BigQueryEngine(Engine):
     """The appender over gRPC and the runner over REST that production has, before a local server."""
 
     name = "bigquery"
     settle_s = _DEFAULT.store.settle_s
-    lead_s = 2 * _DEFAULT.store.clock_skew_s  # by which the stamps of an instance that joins lie ahead of its clock
     examples = 3  # a page takes a fifth of a second here
-    drops_copies = False
 
     def __init__(self, double: Double) -> None:
-        self.loop = asyncio.Runner()
+        super().__init__()
         self._double = double
         self._lent: list[TableAddress] = []
 

@@ -1,7 +1,5 @@
 """A store of the tests' own, behind the same seams: what it takes to be a third one."""
 
-import asyncio
-import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,21 +10,14 @@ from app.stores.backend import OPENERS
 from app.stores.sink import Appender
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
-from tests.contract.stores import T0_US, set_back
+from tests.contract.stores import T0_US, Engine, set_back
 from tests.stores.memory.store import MemoryAppender, MemoryStore
 
 
-class MemoryEngine:
+class MemoryEngine(Engine):
     """Rows in lists."""
 
     name = "memory"
-    settle_s = 0.0
-    lead_s = 0.0
-    examples = 40
-    drops_copies = False
-
-    def __init__(self) -> None:
-        self.loop, self._numbers = asyncio.Runner(), itertools.count(1)
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "MemoryUnderTest":
         return MemoryUnderTest(tables, clock or FakeClock(T0_US))

@@ -5,11 +5,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
-import httpx
 import msgspec
 from msgspec import Meta
 
-from app.auth.grants import ALL_SCOPES, Principal
 from app.query.read.feed import Feed
 from app.query.request.filters import parse_filters
 from app.query.request.scan import Now, queryable
@@ -17,8 +15,6 @@ from app.query.request.stats import parse_stats_request
 from app.query.stats import BucketReader, statistics
 from app.runtime.instants import SECOND_US, from_epoch_us
 from app.schema.table import records_table
-from app.settings.load import Settings
-from tests.contract.application import application, query_application
 from tests.contract.shelf import envelope
 from tests.contract.stores import Engine, Store
 from tests.encoding import encoded
@@ -66,18 +62,12 @@ class Row(NamedTuple):
 
 
 class Readings:
-    """A store of readings, and an application that serves nothing but their statistics."""
+    """A store of readings, and its statistics."""
 
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine, self.store, self.clock = engine, store, store.clock
         self.feed = Feed(store.runner, READINGS, environment_of(self.clock))
         self.fixed: dict[str, str] = {}
-        self.app: Any = self._application()
-
-    def _application(self) -> Any:
-        self._principals: dict[str, Principal] = {}
-        made = query_application(self.store.runner, self.clock, Settings(), records=READINGS)
-        return application(made.routes, self._principals)
 
     def now(self) -> Now:
         """Return when a request is answered that comes now."""
@@ -96,10 +86,6 @@ class Readings:
 
     def clear(self) -> None:
         self.engine.loop.run(self.store.clear())
-        self.forget()
-
-    def forget(self) -> None:
-        self.app = self._application()
 
     def ask(self, query: str) -> dict[str, Any]:
         """Return the statistics that the query string `query` asks for."""
@@ -109,16 +95,6 @@ class Readings:
         body, _ = self.engine.loop.run(statistics(BucketReader(self.feed, lambda: "test"), request))
         found: dict[str, Any] = msgspec.json.decode(body)
         return found
-
-    def send(self, method: str, query: str) -> httpx.Response:
-        """Send a request to the application, as a caller with the fixed filters."""
-        self._principals["caller"] = Principal("caller", ALL_SCOPES, tuple(self.fixed.items()))
-        return self.engine.loop.run(self._send(method, f"/v1/records/stats?{query}"))
-
-    async def _send(self, method: str, url: str) -> httpx.Response:
-        transport = httpx.ASGITransport(app=self.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.request(method, url, headers={"Authorization": "caller"})
 
 
 def instant(year: int, month: int, day: int) -> datetime:

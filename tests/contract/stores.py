@@ -57,45 +57,42 @@ class Store(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Engine:
     """What stores are made with: DuckDB, or BigQuery as far as a machine without a network has it.
 
     `settle_s` is the age at which a row is settled; `examples`, of how many examples a law is tried on. `drops_copies`:
     no copy is stored, so rows can only be put in the order of their stamps.
     """
 
-    name: str
-    settle_s: float
-    lead_s: float
-    examples: int
-    drops_copies: bool
-    loop: asyncio.Runner
+    name = ""
+    settle_s = 0.0
+    examples = 40
+    drops_copies = False
+
+    def __init__(self) -> None:
+        self.loop, self._numbers = asyncio.Runner(), itertools.count(1)
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> Store:
         """Make empty tables and open them; the clock stands at T0_US, unless another one is given."""
-        ...
+        raise NotImplementedError
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         """Return settings of a service over a store of its own, with `tables` made and empty."""
-        ...
+        raise NotImplementedError
 
     def release(self) -> None:
         """Remove the stores of `settings`."""
-        ...
 
 
-class EmbeddedEngine:
-    """DuckDB, in memory where nothing is opened twice."""
+class EmbeddedEngine(Engine):
+    """DuckDB, in memory where nothing is opened twice; pytest removes the files."""
 
     name = "embedded"
-    settle_s = 0.0
-    lead_s = 0.0
-    examples = 40
     drops_copies = True
 
     def __init__(self, folder: Path) -> None:
-        self.loop = asyncio.Runner()
-        self._folder, self._numbers = folder, itertools.count(1)
+        super().__init__()
+        self._folder = folder
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "EmbeddedUnderTest":
         clock = clock or FakeClock(T0_US)
@@ -103,9 +100,6 @@ class EmbeddedEngine:
 
     async def settings(self, tables: Sequence[Table]) -> Settings:
         return Settings().replace(data_path=str(self._folder / f"{next(self._numbers)}.duckdb"))
-
-    def release(self) -> None:
-        """Keep the files: pytest removes them."""
 
 
 class EmbeddedUnderTest:

@@ -1,16 +1,13 @@
 """Heartbeats over both stores: measured from publication to the feed, and in no answer unless somebody asks."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import pytest
 
-from app.health.canary import GIVE_UP_S
 from app.runtime.instants import SECOND_US, epoch_us
 from sluice.testing.clock import FakeClock
-from sluice.testing.service import CANARY, SECRET
+from sluice.testing.service import CANARY
 from sluice.testing.service import Service as Running
 from tests.contract.service import WINDOW, Client, Service
 from tests.contract.stores import RECORDS, T0_US, Engine
@@ -73,80 +70,31 @@ def test_every_way_of_reading_has_the_same_records(
     assert series["records"] == len(expected)
 
 
-# --- the whole service
-
-PUBLISHED_US = epoch_us(datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC))  # of everything that tests push
-
-
-def run(engine: Engine, use: Callable[[Running, FakeClock], Awaitable[None]], wrap: Any = None, **changed: Any) -> None:
-    """Run the service over an empty store of `engine`, three seconds after the publication, and use it."""
-    clock = FakeClock(PUBLISHED_US + 3 * SECOND_US)
-
-    async def use_it(service: Running) -> None:
-        await use(service, clock)
-
-    run_service(engine, settings_of(engine, RECORDS, **changed), clock, use_it, wrap)
-
-
-async def beat(service: Running, message_id: str = "7") -> None:
-    """Push a canary."""
-    answer = await service.push(GOOD, message_id=message_id, **CANARY)
-    assert answer.status_code == 204
-
-
-def seen(service: Running) -> int:
-    """Return how many canaries were seen in the feed."""
-    return sum(sum(point.counts) for _, point in service.app.instance.metrics.canary_delay.points())
-
-
 def test_a_canary_is_measured_once_the_feed_has_it_and_shows_nowhere(engine: Engine) -> None:
     """From its publication until it is settled, to a poll; a redelivery is not measured again."""
+    published_us = epoch_us(datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC))  # of everything that tests push
+    clock = FakeClock(published_us + 3 * SECOND_US)
 
-    async def use(service: Running, clock: FakeClock) -> None:
-        await beat(service)
-        await beat(service)
-        assert (await service.push(GOOD, message_id="8")).status_code == 204
+    async def use(service: Running) -> None:
+        for message_id, mark in (("7", CANARY), ("7", CANARY), ("8", {})):
+            assert (await service.push(GOOD, message_id=message_id, **mark)).status_code == 204
         await clock.advance(engine.settle_s)
-        await until(lambda: seen(service) == 1, clock, step_s=0.1)
+        delay = service.app.instance.metrics.canary_delay
+        await until(lambda: any(sum(point.counts) for _, point in delay.points()), clock, step_s=0.1)
         metrics = (await service.client.get("/metrics")).text
         assert "sluice_heartbeat_delay_seconds_count 1" in metrics
         assert "sluice_heartbeat_missed_total 0" in metrics
-        (_, point), *_ = service.app.instance.metrics.canary_delay.points()
-        assert engine.settle_s + 3 <= point.total <= (clock.now_us() - PUBLISHED_US) / SECOND_US
+        (_, point), *_ = delay.points()
+        assert engine.settle_s + 3 <= point.total <= (clock.now_us() - published_us) / SECOND_US
         await clock.advance(engine.settle_s + 1)
         for query in ("", "?limit=all&format=ndjson"):
             answer = await service.client.get(f"/v1/records{query}")
             assert (answer.text.count('"id":"a"'), "heartbeat:" in answer.text) == (1, False)
         found = (await service.client.get("/v1/records?heartbeat=only")).json()["records"]
-        assert [record["delivery_key"] for record in found] == [f"heartbeat:7:{PUBLISHED_US}:0"]
+        assert [record["delivery_key"] for record in found] == [f"heartbeat:7:{published_us}:0"]
         assert found[0]["attributes"] == {"sluice-heartbeat": "1"}
         (series,) = (await service.client.get("/v1/records/stats")).json()["series"]
         assert series["records"] == 1
         assert (await service.client.get("/v1/records/a")).json()["message_id"] == "8"
 
-    run(engine, use)
-
-
-@pytest.mark.parametrize("secret", ["", SECRET], ids=["no secret", "secret"])
-def test_a_mark_without_proof_hides_nothing(engine: Engine, secret: str) -> None:
-    """Whoever may publish can set the attributes: the record is read as any other, and nothing is measured."""
-    unsigned = {"sluice_heartbeat": "1"}
-    forged = unsigned | {"sluice_signature": "0" * 64}
-    replay = {"sluice_delivery_key": "heartbeat:1:0:0", "sluice_signature": CANARY["sluice_signature"]}
-
-    async def use(service: Running, clock: FakeClock) -> None:
-        for number, attributes in enumerate((unsigned, forged, replay)):
-            answer = await service.push(GOOD | {"id": f"{number}"}, message_id=f"{number}", **attributes)
-            assert answer.status_code == 204
-        await clock.advance(2 * GIVE_UP_S)
-        records = (await service.client.get("/v1/records")).json()["records"]
-        assert [record["id"] for record in records] == ["0", "1", "2"]
-        assert [record["attributes"] for record in records] == [
-            {"unsigned-sluice-heartbeat": "1"},
-            {"unsigned-sluice-heartbeat": "1"},
-            {"unsigned-sluice-delivery-key": "heartbeat:1:0:0"},
-        ]
-        metrics = service.app.instance.metrics
-        assert (seen(service), metrics.canaries_missed, metrics.unproved_messages) == (0, 0, 3)
-
-    run(engine, use, signing_secret=secret)
+    run_service(engine, settings_of(engine, RECORDS), clock, use)

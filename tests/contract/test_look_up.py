@@ -8,7 +8,7 @@ import pytest
 
 from app.schema.table import records_table
 from tests.contract.gaps import NUL_IN_A_PARAMETER, allow
-from tests.contract.service import Client, Nameless, Numbered, Service, Universal, problem_of
+from tests.contract.service import Client, Nameless, Service, Universal, problem_of
 from tests.contract.stores import REJECTS, T0_US, Engine
 
 
@@ -59,12 +59,6 @@ def _service_of(engine: Engine, *records: msgspec.Struct) -> Iterator[Service]:
     service.put(table, [(T0_US + number, f"k{number}", record) for number, record in enumerate(records)])
     yield service
     engine.loop.run(store.close())
-
-
-@pytest.fixture(scope="module")
-def numbered(engine: Engine) -> Iterator[Service]:
-    """Give records whose ids are numbers, the ends of the column among them."""
-    yield from _service_of(engine, *(Numbered(number) for number in (7, -7, 2**63 - 1, -(2**63))))
 
 
 @pytest.fixture(scope="module")

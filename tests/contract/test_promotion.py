@@ -11,9 +11,7 @@ import pyarrow as pa
 import pytest
 from msgspec import Meta
 
-from app.schema.columns import Kind
 from app.schema.table import records_table
-from app.stores.query import Condition, Deletion
 from tests.contract.service import WINDOW, Service
 from tests.contract.stores import REJECTS, T0_US, Engine
 
@@ -127,18 +125,3 @@ def test_a_filter_compares_one_field(orders: Service, asked: dict[str, str], fou
     """Its own, or the member of the rest; what was taken out of the rest is not found there."""
     page = orders.client().get("/v1/records", params=WINDOW | {"fields": "id"} | asked)
     assert [each["id"] for each in page.json()["records"]] == found
-
-
-@pytest.mark.above_the_stores
-def test_an_erasure_finds_the_value_in_the_rest(engine: Engine) -> None:
-    """Its condition compares one field too, and deletes nothing else."""
-    store = engine.loop.run(engine.open([ORDERS, REJECTS]))
-    service = Service(engine, store, ORDERS)
-    service.put(ORDERS, [(T0_US + number, f"k{number}", order) for number, order in enumerate(_ROWS)])
-    condition = Condition("colour", (), "eq", Kind.STRING, ("red",))
-    deletion = Deletion(table="records", first_us=T0_US, last_us=T0_US + 100, conditions=(condition,))
-    assert engine.loop.run(store.eraser.delete(deletion)) == 2
-    service.settle(T0_US + 100)
-    page = service.client().get("/v1/records", params=WINDOW).json()
-    assert [each["id"] for each in page["records"]] == ["wrong", "both", "none"]
-    engine.loop.run(store.close())

@@ -176,12 +176,11 @@ async def replayed(service: Service, monkeypatch: pytest.MonkeyPatch, *arguments
         return [delivery.message for delivery in broker.pull(subscription, 100)]
 
 
-def run(engine: Engine, settings: Settings, clock: FakeClock, use: Any, wrap: Any = None) -> None:
+def run(engine: Engine, settings: Settings, clock: FakeClock, use: Any) -> None:
     """Run the service, use it, and end it."""
 
     async def whole() -> None:
-        wrapped = (lambda _, appender: wrap(appender)) if wrap else (lambda _, appender: appender)
-        async with running(settings, clock, wrapped) as service:
+        async with running(settings, clock) as service:
             await use(service)
 
     engine.loop.run(whole())

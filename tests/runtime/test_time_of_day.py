@@ -48,22 +48,6 @@ class Machine:
         return ahead
 
 
-@pytest.mark.parametrize("jump_us", [HOUR_US, -HOUR_US, 2 * SECOND_US, -2 * SECOND_US])
-@pytest.mark.parametrize("keeps_order", [True, False])
-def test_a_jump_that_does_not_last_changes_no_stamp(jump_us: int, *, keeps_order: bool) -> None:
-    """Nothing is stamped meanwhile, the horizon goes on by the steady clock, and all is well at once afterwards."""
-    machine = Machine()
-    if keeps_order:
-        machine.time.advance_to(0)
-    assert machine.run(5) == [0] * 20
-    machine.error_us = jump_us
-    assert machine.run(BELIEVED_S - 1) == []
-    assert f"{jump_us / SECOND_US:+.1f} s" in machine.time.trouble()
-    assert machine.time.now_us() == machine.true_us, "readers' horizon"
-    machine.error_us = 0
-    assert machine.run(1) == [0] * 4
-
-
 @pytest.mark.parametrize("step_us", [HOUR_US, 2 * SECOND_US])
 def test_a_clock_that_is_set_for_good_is_followed(step_us: int, caplog: pytest.LogCaptureFixture) -> None:
     """Forward and back; the log says when it jumped and when that was believed."""
