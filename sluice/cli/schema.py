@@ -15,11 +15,12 @@ import msgspec
 
 from app.record import RecordTypeError
 from app.runtime.imports import missing_package
+from app.schema.columns import Column, Kind
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
 from app.schema.table import Table, rejects_table
 from app.settings.load import Settings, SettingsError, load_settings
-from app.stores.bigquery.table_layout import bigquery_schema, differences, report, search_index_ddl
+from app.stores.bigquery.table_layout import bigquery_schema, differences
 from app.stores.bigquery.watermarks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
 from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _BIGQUERY = "SLUICE_BIGQUERY_"
 _DDL_TIMEOUT_S = 60.0
+_EFFECTS = ("breaks", "pending", "noted")
 _AFTER = f"""\
 diff compares the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
 reports SCHEMA_MISMATCH and appends nothing until it is resolved), pending (an optional column is missing: the service
@@ -158,7 +160,7 @@ def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
         if not ids:
             sys.stderr.write("no table of records has an id: there is nothing to index\n")
         for name, column in ids.items():
-            statement = search_index_ddl(column, name)
+            statement = _search_index_ddl(column, name)
             try:
                 if apply:
                     _run_ddl(access, statement)
@@ -168,6 +170,18 @@ def _index(tables: list[Table], settings: Settings, *, apply: bool) -> int:
                 return UNKNOWN
             sys.stdout.write(f"{name}: has its search index\n" if apply else f"{statement};\n")
     return SAME
+
+
+def _search_index_ddl(column: Column, table_id: str) -> str:
+    """Return the statement that makes the index on the ids of a table; where there is one, it changes nothing.
+
+    Terraform has no resource for one.
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language#create_search_index_statement
+    """
+    # An id is one word, whatever is in it; numbers are not indexed unless that is asked for.
+    options = "data_types = ['INT64']" if column.kind is Kind.INT64 else "analyzer = 'NO_OP_ANALYZER'"
+    name = column.name
+    return f"CREATE SEARCH INDEX IF NOT EXISTS `{name}_index` ON `{table_id}`(`{name}`) OPTIONS ({options})"
 
 
 def _run_ddl(access: "BigQueryClients", statement: str) -> None:
@@ -203,5 +217,7 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
     counted = ", ".join(f"{count} {word}" for count, word in counts if count)
     must_change = bool(words["breaks"] or words["pending"])
     verdict = ("does not fit" if must_change else "fits") + (f" ({counted})" if counted else "")
-    sys.stdout.write(f"{name}: {verdict}\n{report(table_differences)}")
+    ordered = sorted(table_differences, key=lambda difference: _EFFECTS.index(difference.effect))
+    lines = [f"  {each.effect:7} {each.sentence}\n" for each in ordered]
+    sys.stdout.write(f"{name}: {verdict}\n{''.join(lines)}")
     return DIFFERENT if must_change else SAME

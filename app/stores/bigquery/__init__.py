@@ -14,7 +14,7 @@ horizons         watermarks          how far instances have settled: the rules, 
                  announcing          writes this instance's marks; no append is stamped before the first
                  horizons            reads the marks of all instances when a reader asks
 
-the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions, clustering, index; the
+the table        table_layout        the schema JSON that `bq` and Terraform accept; partitions, clustering; the
                                      live table against the declaration
                  table_check         the resulting sink state or missing columns; the latest check; undeclared tables
 """

@@ -1,4 +1,4 @@
-"""A table in BigQuery: its schema, its partitions, their filter, its clustering, and the search index on its id.
+"""A table in BigQuery: its schema, its partitions, their filter, and its clustering.
 
 Every query of the service names a range of `ingest_time`, so tables are partitioned by that column, by the hour, and
 clustered by it too. A query of a minute then bills the blocks of that minute instead of its hour. Ids are looked up by
@@ -58,24 +58,10 @@ def _field(column: Column) -> dict[str, Any]:
     return field
 
 
-def search_index_ddl(column: Column, table_id: str) -> str:
-    """Return the statement that makes the index on the ids of a table; where there is one, it changes nothing.
-
-    Terraform has no resource for one, so `sluice schema index` makes it. BigQuery fills it by itself. The index of a
-    table of less than about 10 GB is TEMPORARILY DISABLED, as it should be: BigQuery reads such a table without one.
-    https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language#create_search_index_statement
-    """
-    # An id is one word, whatever is in it; numbers are not indexed unless that is asked for.
-    options = "data_types = ['INT64']" if column.kind is Kind.INT64 else "analyzer = 'NO_OP_ANALYZER'"
-    name = column.name
-    return f"CREATE SEARCH INDEX IF NOT EXISTS `{name}_index` ON `{table_id}`(`{name}`) OPTIONS ({options})"
-
-
 _SHOWN = 5
 # Legacy SQL's names, which the REST API still uses; it accepts and may return either.
 _STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 _KEEP = "declare it as in the table, or under another name"
-_EFFECTS = ("breaks", "pending", "noted")
 Effect = Literal["breaks", "pending", "noted"]
 Field = Mapping[str, Any]
 
@@ -206,9 +192,3 @@ def describe(all_differences: Sequence[Difference]) -> str:
     more = len(all_differences) - _SHOWN
     sentences = [difference.sentence for difference in all_differences[:_SHOWN]]
     return " ".join([*sentences, f"And {more} more."] if more > 0 else sentences)
-
-
-def report(all_differences: Sequence[Difference]) -> str:
-    """Return `all_differences` as lines, those that break first, then the pending ones; each ends with a line feed."""
-    ordered = sorted(all_differences, key=lambda difference: _EFFECTS.index(difference.effect))
-    return "".join(f"  {each.effect:7} {each.sentence}\n" for each in ordered)
