@@ -55,7 +55,6 @@ CheckFilters = Callable[[str, Sequence[tuple[str, str]]], object]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_MAX_BYTES = 1024 * 1024
 
 
 class GrantsError(SettingsError):
@@ -246,8 +245,6 @@ def _label(index: int, grant: Grant) -> str:
 
 
 def _decoded(content: bytes) -> GrantsDocument:
-    if len(content) > _MAX_BYTES:
-        raise GrantsError(f"the file is larger than {_MAX_BYTES} bytes")
     try:
         return msgspec.json.decode(content, type=GrantsDocument)
     except (ValueError, RecursionError) as error:  # a DecodeError, or text that is not UTF-8

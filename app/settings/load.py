@@ -7,7 +7,6 @@ the variables, the problem and the reason.
 """
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
@@ -78,9 +77,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
     if unknown:
-        raise SettingsError(
-            f"unknown setting {', '.join(map(_with_closest, unknown))}; `sluice settings` lists all settings"
-        )
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; `sluice settings` lists all settings")
     values, problems = dict[str, Any](), list[str]()
     for variable, name, text in _given(environ):
         try:
@@ -112,11 +109,6 @@ def _by_room(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, value in values.items():
         rooms.setdefault(_ROOM_OF[name], {})[name] = value
     return rooms
-
-
-def _with_closest(unknown: str) -> str:
-    closest = get_close_matches(unknown.removeprefix(PREFIX).lower(), _SETTINGS, n=1)
-    return f"{unknown} (did you mean {PREFIX}{closest[0].upper()}?)" if closest else unknown
 
 
 def _disagreements(settings: Settings, environ: Mapping[str, str]) -> list[str]:

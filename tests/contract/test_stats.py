@@ -75,19 +75,6 @@ def test_an_answer_is_served_exactly_as_documented(readings: Readings) -> None:
     }
 
 
-def test_sums_and_different_values(readings: Readings) -> None:
-    """Of whole numbers the exact sum, beyond 64 bits, too; of few values, each store counts the different ones."""
-    readings.put([Row(M0_US + MINUTE_US, f"x{number}", Reading(source="a", number=_LARGEST)) for number in range(2)])
-    found = readings.ask(f"{WINDOW}&metric=sum:number,sum:price,count_distinct:source,count_distinct:site.floor")
-    assert _values(found)[None] == {
-        "sum:number": [-2, 2 * _LARGEST, 3, None],
-        "sum:price": [pytest.approx(3.4), None, None, None],
-        "count_distinct:source": [2, 1, 0, 0],
-        "count_distinct:site.floor": [1, 0, 0, 0],
-    }
-    assert isinstance(_values(found)[None]["sum:number"][0], int)
-
-
 def test_fifty_groups_are_shown_and_the_others_counted(readings: Readings) -> None:
     """Those with the most records, however many values the field has."""
     readings.put([Row(M0_US + 1 + number, f"g{number}", Reading(number=1_000 + number % 70)) for number in range(100)])
