@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -42,8 +41,6 @@ _COUNTS = ("count", "count_distinct")
 _encoder = msgspec.json.Encoder()
 
 
-ROWS_AT_ONCE = 1_000
-"""More are assembled and encoded in a thread: 50,000 would hold the loop for a fifth of a second."""
 MOST_ROWS = 8_000
 """How many rows are kept of a table, of about 600 bytes each: more than the 6,000 of 120 buckets of 50 groups."""
 
@@ -101,8 +98,9 @@ class BucketReader:
         has_all_groups = all(map(_has_all_groups, used))
         new = [row for answer in used for row in answer.rows]
         again = [] if kept is None else [row for row in kept.rows if row["bucket"] * length_us in reused]
-        work = partial(_assembled, request, new, again, whole, is_placed=request.by is None or not has_all_groups)
-        rows, settled = work() if len(new) + len(again) <= ROWS_AT_ONCE else await asyncio.to_thread(work)
+        is_placed = request.by is None or not has_all_groups
+        # In a thread, as is what follows: 50,000 rows would hold the loop for a fifth of a second.
+        rows, settled = await asyncio.to_thread(_assembled, request, new, again, whole, is_placed=is_placed)
         self._keep(question, _Kept(whole, settled if has_all_groups else (), has_all_groups, due_us))
         billed = [answer.bytes_processed for answer in answers if answer.bytes_processed is not None]
         return rows, sum(billed) if billed else None
@@ -237,8 +235,6 @@ async def statistics(reader: BucketReader, request: StatsRequest) -> tuple[bytes
     if not request.buckets.count:
         return _document(request, []), None
     rows, size_bytes = await reader.rows(request)
-    if len(rows) <= ROWS_AT_ONCE:
-        return _document(request, rows), size_bytes
     return await asyncio.to_thread(_document, request, rows), size_bytes
 
 

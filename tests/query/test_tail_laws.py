@@ -80,7 +80,7 @@ class Play:
         for which in range(len(self.listeners)):
             await self.read_on(which)
             await self.connect(which)
-        await self.stage.turn(10.0)  # as long as a pause after a failure may last
+        await self.stage.turn(POLL_S)
         for which in range(len(self.listeners)):  # the time of one may have been over meanwhile
             await self.connect(which)
         await self.stage.turn(POLL_S)

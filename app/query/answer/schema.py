@@ -3,6 +3,7 @@
 Each document is sent only to clients that have no copy of it.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -47,6 +48,26 @@ async def _document(content: msgspec.Struct, request: Ask) -> Response[bytes]:
     if has_current(request, headers["ETag"]):
         return Response(b"", status_code=304, headers=headers)
     return read_response(request, body, JSON, headers)
+
+
+def _route(
+    path: str, name: str, summary: str, description: str, shown: Callable[[Principal | None], msgspec.Struct]
+) -> HTTPRouteHandler:
+    """Return the route of a document, of which each caller gets what is `shown` to it; None: everything."""
+
+    @route(
+        path,
+        http_method=METHODS,
+        operation_id=name,
+        opt={CONTRACT: _contract(summary, shown(None))},
+        summary=summary,
+        description=description,
+        tags=["query"],
+    )
+    async def read(request: Ask) -> Response[bytes]:
+        return await _document(shown(request.state.principal), request)
+
+    return read
 
 
 class ColumnEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,19 +215,13 @@ def problems_route() -> HTTPRouteHandler:
         for code, kind in CATALOGUE.items()
     ]
 
-    @route(
+    return _route(
         paths.PROBLEMS,
-        http_method=METHODS,
-        operation_id="listProblems",
-        opt={CONTRACT: _contract("The catalogue.", ProblemList(problems[:2]))},
-        summary="Read the catalogue of problems",
-        description="Every `code` of a problem document, with its status, title and advice.",
-        tags=["query"],
+        "listProblems",
+        "Read the catalogue of problems",
+        "Every `code` of a problem document, with its status, title and advice.",
+        lambda _: ProblemList(problems),
     )
-    async def read_problems(request: Ask) -> Response[bytes]:
-        return await _document(ProblemList(problems), request)
-
-    return read_problems
 
 
 class StreamEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,18 +259,11 @@ def streams_route(streams: Streams, retention_days: int) -> HTTPRouteHandler:
         for name, stream in streams.by_name.items()
     ]
 
-    @route(
+    return _route(
         paths.STREAMS,
-        http_method=METHODS,
-        operation_id="listStreams",
-        opt={CONTRACT: _contract("The streams.", StreamList(entries[:1]))},
-        summary="List the streams",
-        description="Each stream has a record type, a table and paths of its own. A caller whose grant names streams "
-        "sees those only.",
-        tags=["query"],
+        "listStreams",
+        "List the streams",
+        "Each stream has a record type, a table and paths of its own. A caller whose grant names streams sees those "
+        "only.",
+        lambda caller: StreamList([each for each in entries if caller is None or caller.may_use(each.name)]),
     )
-    async def list_streams(request: Ask) -> Response[bytes]:
-        principal: Principal = request.state.principal
-        return await _document(StreamList([entry for entry in entries if principal.may_use(entry.name)]), request)
-
-    return list_streams

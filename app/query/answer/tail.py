@@ -57,7 +57,7 @@ behind that record, here or in `/v1/records`. Browsers do so when a connection b
 - `end` is the last event of a stream that the service ends: `{{"reason": "time"}}` after {limits.tail_max_s:g} \
 seconds (set by `SLUICE_TAIL_MAX_S`) or `{{"reason": "stopping"}}`. Reconnect to continue. A revoked grant stays in \
 force until then.
-- `error` is the last event if the store has failed for too long; its data is a problem document.
+- `error` is the last event if the store fails; its data is a problem document, and `retry` says when to reconnect.
 
 A comment is sent at least every {ping_s:g} seconds, with an `id` if the stream has advanced without records. A record \
 is sent as soon as its position in the order is final."""
@@ -65,9 +65,6 @@ is sent as soon as its position in the order is final."""
 
 BATCH_BYTES = MIB // 2
 """The approximate size limit for the rows of one page; a single record may be larger."""
-PATIENCE_S = 30.0
-"""How long the store may fail before the tails that wait for it end."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 8.0
 MOST_READS = 4
 """How many reads run at once: after a restart all tails catch up, while other callers read pages."""
 _KEPT_S = 10.0  # for tails that are slightly behind
@@ -91,7 +88,7 @@ class TailBatches:
         """Return the events behind `cursor` that `scan` asks for, once there may be some, and the next cursor.
 
         Raises:
-            ProblemError: the store has failed for PATIENCE_S.
+            QueryError: the store gave no answer.
         """
         begins = position_in(cursor, table=scan.table, fingerprint=scan.fingerprint)
         # Work for all tails outlives the first one's request and trace, so its context knows only who pays.
@@ -100,7 +97,7 @@ class TailBatches:
         longest_us = self._limits.max_window_days * DAY_US
         scan = tail_scan(scan, begins, self._horizon_us, longest_us)
         parts = ("tail", repr(scan.columns), repr(scan.conditions), cursor)
-        answer, _ = await self._cache.shared(parts, _KEPT_S, lambda: self._patiently(scan), context_of_the_payer())
+        answer, _ = await self._cache.shared(parts, _KEPT_S, lambda: self._read(scan), context_of_the_payer())
         return answer
 
     def start(self, begins: Position) -> Position:
@@ -131,32 +128,14 @@ class TailBatches:
         if version is None or version != self._version:
             self._version, self._horizon_us = version, self.feed.horizon_us()
 
-    async def _patiently(self, scan: Scan) -> CachedAnswer:
-        """Return the next events, with exponential backoff if the store fails."""
-        failing_since_us, pause_s = None, _FIRST_PAUSE_S
-        while True:
-            try:
-                async with self._turn:
-                    return await self._read(scan)
-            except QueryError as error:
-                now_us = self._clock.elapsed_us()
-                failing_since_us = now_us if failing_since_us is None else failing_since_us
-                _log.warning("a tail query failed: %s", error)
-                if now_us + pause_s * MICROSECONDS > failing_since_us + PATIENCE_S * MICROSECONDS:
-                    raise problem_of(error) from error
-                await self._clock.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
     async def _read(self, scan: Scan) -> CachedAnswer:
         scan = msgspec.structs.replace(scan, limit=MAX_LIMIT)
-        page = await self.feed.page(scan, Budget(self.feed.environment, BATCH_BYTES))
+        async with self._turn:
+            page = await self.feed.page(scan, Budget(self.feed.environment, BATCH_BYTES))
         return CachedAnswer("json", {"Sluice-Resume-Cursor": page.resume_cursor}, events_of(page), bool(page.rows))
 
 
-def unexpected(error: Exception) -> ProblemError:
-    """Return the problem for a defect, which is logged."""
-    _log.error("unexpected failure of a tail", exc_info=error)
-    return ProblemError("internal", "the stream ended because of an internal error; reconnect")
+_UNEXPECTED = ProblemError("internal", "the stream ended because of an internal error; reconnect")
 
 
 class TailEndpoint:
@@ -217,7 +196,7 @@ class Tail:
         self._ends_us = clock.elapsed_us() + round(max_s * MICROSECONDS)
 
     async def run(self, send: SendPiece) -> None:
-        """Send the stream, each piece as soon as there is one, until its time is over or the store fails too long."""
+        """Send the stream, each piece as soon as there is one, until its time is over or the store fails."""
         await send(opening(self.reached))
         await send(await self._follow(send))
 
@@ -243,10 +222,14 @@ class Tail:
                     await send(piece)
                     silent_until_us = self._clock.elapsed_us() + _SILENT_US
             return ending(self.reached, "stopping" if self._stopping.is_set() else "time")
+        except QueryError as error:
+            _log.warning("a tail query failed: %s", error)
+            return failure(self.reached, problem_of(error))
         except ProblemError as problem:
             return failure(self.reached, problem)
         except Exception as error:  # a defect: the client is told that there is nothing more
-            return failure(self.reached, unexpected(error))
+            _log.error("unexpected failure of a tail", exc_info=error)
+            return failure(self.reached, _UNEXPECTED)
         finally:
             stopping.cancel()
             if reading is not None:

@@ -43,10 +43,9 @@ _MEANINGS: dict[str, str] = {
 # Python's own parsers accept more spellings: white space, `_` between digits, 20260131, digits of other scripts.
 _TIME_PATTERN = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
 _TIME = re.compile(_TIME_PATTERN)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _UUID_START = re.compile("[0-9A-Fa-f-]{1,36}")
-_Value = TypeVar("_Value", time, UUID)
+_Value = TypeVar("_Value", date, time, UUID)
 
 
 class FilterError(ValueError):
@@ -117,9 +116,7 @@ def _instant(text: str) -> int:
 
 
 def _date(text: str) -> date:
-    if not _DATE.fullmatch(text):
-        raise ValueError
-    return date.fromisoformat(text)
+    return _as_in_a_record(text, date)
 
 
 def _time(text: str) -> time:
@@ -151,7 +148,12 @@ _FORMS: dict[Kind, _Form] = {
     Kind.STRING: _Form(str, "a text", _TEXT, "text"),
     Kind.BYTES: _Form(_bytes, "base64", {**_TEXT, "contentEncoding": "base64"}, "aGVsbG8="),
     Kind.TIMESTAMP: _Form(_instant, "an instant", {"type": "string", "format": "date-time"}, "2026-01-31T12:00:00Z"),
-    Kind.DATE: _Form(_date, "a date (year, month and day)", {"type": "string", "format": "date"}, "2026-01-31"),
+    Kind.DATE: _Form(
+        lambda text: _as_in_a_record(text, date),
+        "a date (year, month and day)",
+        {"type": "string", "format": "date"},
+        "2026-01-31",
+    ),
     Kind.TIME: _Form(
         _time,
         "a time of day without an offset",
