@@ -1,13 +1,14 @@
 """A write server that misbehaves and keeps nothing itself: what it takes, and every read, goes to a real store."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.stores.bigquery.client import BigQueryClients, TableAddress
@@ -20,6 +21,7 @@ from sluice.testing.pace import patience_s
 
 _METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _READS = "google.cloud.bigquery.storage.v1.BigQueryRead"
+_MAX_ROWS, _MAX_BYTES = 4_000, 3_500_000  # local-bigquery receives 4 MiB
 _ANSWERS_WITHIN_S = patience_s(20.0)
 _CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500))
 
@@ -28,13 +30,21 @@ class StoreTroubleError(Exception):
     """The real store did not take the rows, or they came too late to be sent there."""
 
 
+class _Load(msgspec.Struct, kw_only=True):
+    rows: list[bytes]
+    descriptor: Any
+    stamp_us: int
+    stored: "asyncio.Future[None]"
+
+
 class Line:
-    """One stream to the real store for one table: an append at a time."""
+    """One stream to the real store for one table. What waits while an append is under way shares the next one."""
 
     def __init__(self, channel: grpc.aio.Channel, write_stream: str, clock: Clock, send_within_s: float) -> None:
         self._channel, self._write_stream, self._clock = channel, write_stream, clock
         self._send_within_us = round(send_within_s * MICROSECONDS)
-        self._turn = asyncio.Lock()
+        self._waiting: deque[_Load] = deque()
+        self._due = asyncio.Event()
         self._call: Any = None
         self.counts: Counter[str] = Counter()
         self.latest_s = 0.0
@@ -46,27 +56,60 @@ class Line:
         Raises:
             StoreTroubleError: they may not be stored.
         """
-        async with self._turn:
-            # The store is asked in time for it to commit within the margin, or not at all.
-            if self._clock.now_us() - stamp_us > self._send_within_us:
-                self.counts["came too late for the real store"] += 1
-                raise StoreTroubleError("too late")
-            try:
-                async with asyncio.timeout(_ANSWERS_WITHIN_S):
-                    await self._send(rows, descriptor)
-            except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError, StoreTroubleError) as error:
-                self.counts["not taken by the real store"] += 1
-                self._call = None
-                raise StoreTroubleError(str(error)) from error
-            self.latest_s = max(self.latest_s, (self._clock.now_us() - stamp_us) / MICROSECONDS)
+        stored = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Load(rows=rows, descriptor=descriptor, stamp_us=stamp_us, stored=stored))
+        self._due.set()
+        await stored
 
-    async def _send(self, rows: list[bytes], descriptor: Any) -> None:
+    async def run(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            while self._waiting:
+                await self._carry(self._next())
+
+    def _next(self) -> list[_Load]:
+        taken: list[_Load] = []
+        rows = size = 0
+        while self._waiting:
+            load = self._waiting[0]
+            rows, size = rows + len(load.rows), size + sum(map(len, load.rows))
+            if taken and (rows > _MAX_ROWS or size > _MAX_BYTES):
+                break
+            self._waiting.popleft()
+            # The store is asked in time for it to commit within the margin, or not at all.
+            if self._clock.now_us() - load.stamp_us > self._send_within_us:
+                self.counts["came too late for the real store"] += 1
+                load.stored.set_exception(StoreTroubleError("too late"))
+            else:
+                taken.append(load)
+        return taken
+
+    async def _carry(self, loads: list[_Load]) -> None:
+        if not loads:
+            return
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN_S):
+                await self._send(loads)
+        except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError, StoreTroubleError) as error:
+            self.counts["not taken by the real store"] += 1
+            self._call = None
+            for load in loads:
+                load.stored.set_exception(StoreTroubleError(str(error)))
+            return
+        oldest_us = min(load.stamp_us for load in loads)
+        self.latest_s = max(self.latest_s, (self._clock.now_us() - oldest_us) / MICROSECONDS)
+        for load in loads:
+            load.stored.set_result(None)
+
+    async def _send(self, loads: list[_Load]) -> None:
         request = answers.Request(write_stream=self._write_stream, trace_id="chaos")
-        request.proto_rows.rows.serialized_rows.extend(rows)
+        for load in loads:
+            request.proto_rows.rows.serialized_rows.extend(load.rows)
         if self._call is None:
             metadata = (("x-goog-request-params", f"write_stream={self._write_stream}"),)
             self._call = self._channel.stream_stream(_METHOD)(metadata=metadata)
-            request.proto_rows.writer_schema.proto_descriptor.CopyFrom(descriptor)
+            request.proto_rows.writer_schema.proto_descriptor.CopyFrom(loads[0].descriptor)
         await self._call.write(request.SerializeToString())
         response = await self._call.read()
         if response is grpc.aio.EOF:
@@ -84,6 +127,7 @@ class ForwardingServer(MisbehavingServer):
         self._target = storage_url.removeprefix("http://")
         self._channel: Any = None
         self._send_within_s = send_within_s
+        self._carriers: list[asyncio.Task[None]] = []
         self.lines: dict[str, Line] = {}
         self.commits: set[asyncio.Task[None]] = set()
 
@@ -107,6 +151,7 @@ class ForwardingServer(MisbehavingServer):
     def line(self, write_stream: str) -> Line:
         if write_stream not in self.lines:
             self.lines[write_stream] = Line(self._channel, write_stream, self.clock, self._send_within_s)
+            self._carriers.append(asyncio.ensure_future(self.lines[write_stream].run()))
         return self.lines[write_stream]
 
     async def settled(self) -> None:
@@ -123,6 +168,9 @@ class ForwardingServer(MisbehavingServer):
         await self.wire.up()
 
     async def stop(self) -> None:
+        for task in self._carriers:
+            task.cancel()
+        await asyncio.gather(*self._carriers, return_exceptions=True)
         await super().stop()
         if self._channel is not None:
             await self._channel.close()
