@@ -206,7 +206,7 @@ async def run_over_bigquery(double: Double, steps: list[tuple[Image, Published, 
         double.drop(place)
 
 
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(steps_of(TOP))
 def test_bigquery_reads_as_it_was_published(local_bigquery: Double, steps: list[Any]) -> None:
     """Images run side by side, and Terraform adds columns of the top level at any moment."""

@@ -36,7 +36,7 @@ class Announcing:
         self._appender, self._encoder = appender, appender.encoder(ENVELOPE)
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
-        self._stored_next = asyncio.Event()
+        self._tried_next = asyncio.Event()
         self._failure: Outcome | None = None
 
     async def join(self) -> None:
@@ -49,8 +49,9 @@ class Announcing:
         await self.join()
         if self._announcer.may_stamp(self._clock.now_us()):
             return None
-        self._stored_next.clear()
-        await set_within(self._clock, _JOIN_WAIT_S, self._stored_next)
+        if not isinstance(self._failure, SetupError):
+            self._tried_next.clear()
+            await set_within(self._clock, _JOIN_WAIT_S, self._tried_next)
         if self._announcer.may_stamp(self._clock.now_us()):
             return None
         return self._failure if isinstance(self._failure, SetupError) else Uncertain(self._reason())
@@ -109,12 +110,15 @@ class Announcing:
             if self._failure is not None:
                 _log.info("watermarks are stored again")
             self._failure = None
-            self._stored_next.set()
+            self._tried_next.set()
             return INTERVAL_S
         if self._failure is None:
             _log.warning("a watermark was not stored; readers will fall back to the settle time: %s", _detail(outcome))
         self._failure = outcome
-        return _SETUP_PAUSE_S if isinstance(outcome, SetupError) else INTERVAL_S
+        if not isinstance(outcome, SetupError):
+            return INTERVAL_S
+        self._tried_next.set()
+        return _SETUP_PAUSE_S
 
     async def _stored(self, mark: Mark, within_s: float) -> Outcome:
         appending = asyncio.ensure_future(self._appender.append([encode(self._encoder, mark)]))

@@ -26,29 +26,6 @@ def wait_s(told: object) -> float:
     return told.retry_after_s
 
 
-@pytest.mark.parametrize(
-    ("answer", "streams"), [(faults.QUOTA, 1), (faults.QUOTA_ENDS_STREAM, 2)], ids=["in an answer", "at the end"]
-)
-async def test_an_empty_quota_throttles_the_senders_and_lasts(rig: Rig, answer: Answer, streams: int) -> None:
-    """429 for all that waits; nothing is asked for 10 s; an answer leaves the connection as it was."""
-    rig.server.decide = in_turn(not_stored(answer))
-    first = rig.send("a")
-    (told,) = await rig.told(first)
-    assert isinstance(told, Throttled)
-    assert wait_s(told) == 10
-    assert rig.stands() is SinkState.QUOTA_EXHAUSTED
-    await rig.clock.advance(6)
-    (told,) = await rig.told(rig.send("b"))
-    assert isinstance(told, Throttled)
-    assert wait_s(told) == pytest.approx(4, abs=0.01)
-    assert len(rig.server.arrivals) == 1
-    await rig.clock.advance(4)
-    assert await rig.told(rig.send("a"), rig.send("b")) == [Durable(), Durable()]
-    assert rig.stored == {"a": 1, "b": 1}
-    assert len(rig.server.streams) == streams
-    assert rig.stands() is SinkState.ACTIVE
-
-
 @pytest.mark.parametrize("answer", [faults.NOT_FOUND, faults.NOT_FOUND_ENDS_STREAM], ids=["in an answer", "at the end"])
 async def test_an_old_connection_that_lost_the_table_is_replaced(rig: Rig, answer: Answer) -> None:
     """The look finds the table: the rows go again on a fresh connection, and nobody hears of it."""
