@@ -3,7 +3,6 @@
 setup        opens it for a service
 store        the tables of one file: appends in one thread, probes, closing and reopening
 file         opens it, creates its tables or adds to them; whether it can write, and how much space is free
-migration    changes the tables of a file, of which a copy is kept, to fit the declaration
 table_layout a table -> DDL, the INSERT that reads rows from JSON, what DuckDB returns, and how a table differs
 recent_keys  the delivery keys of the look-back: copies are dropped before they are stored
 source       queries, each of which can be interrupted

@@ -16,11 +16,11 @@ from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.duckdb.file import file_columns
-from app.stores.duckdb.migration import migrate
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.duckdb.table_layout import declared_column, fit
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
+from sluice.cli.migrate import migrate
 from tests.encoding import encoded, whole_envelope
 
 

@@ -17,11 +17,11 @@ import pytest
 from app.ingest.decode.envelope import Message
 from app.runtime.clock import SystemClock
 from app.schema.table import records_table, rejects_table
-from app.stores.duckdb import migration
 from app.stores.duckdb.store import EmbeddedStore
 from app.stores.sink import Stored, StoreError
 from app.stores.sql.statement import Statement
 from sluice.__main__ import main
+from sluice.cli import migrate as migration
 from tests.encoding import encoded, whole_envelope
 
 
@@ -73,7 +73,7 @@ BEFORE, AFTER, REJECTS = records_table(Before), records_table(After), rejects_ta
 RECORD = Before(
     "a", "LH", 9007199254740993, date(2026, 1, 31), "B7", "x", Stop("LHR", "TW6", 3), [Stop("CDG"), Stop("FRA", "60")]
 )
-COMMAND = ["migrate", "--record", "tests.stores.duckdb.test_migration:After", "--rename", "carrier=airline"]
+COMMAND = ["migrate", "--record", "tests.cli.test_migrate:After", "--rename", "carrier=airline"]
 DROPS = ["--drop", "gate", "--drop", "stop", "--drop", "stops"]
 EXPECTED: dict[str, Any] = {
     "id": "a",
@@ -252,8 +252,8 @@ def test_a_kill_at_any_point_leaves_a_whole_file(path: Path, at: str, when: str)
     """Once it is copied, before the transaction ends, or after: it is as it was or changed; the next run completes."""
     code = f"""
 import os, signal, sys
-from app.stores.duckdb import migration
-from tests.stores.duckdb.test_migration import DROPS, run
+from sluice.cli import migrate as migration
+from tests.cli.test_migrate import DROPS, run
 from pathlib import Path
 whole = migration.{at}
 class Killed:
