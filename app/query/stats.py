@@ -48,13 +48,12 @@ MOST_ROWS = 8_000
 class _Kept(NamedTuple):
     """The rows of the whole buckets of a range; `bucket` is a bucket's number since 1970.
 
-    Without `has_all_groups` there are none: which groups are the largest depends on the window. `due_us` (the clock's
-    `elapsed_us`) is when they are forgotten, as answers about closed windows are.
+    They have all groups: which ones are the largest depends on the window. `due_us` (the clock's `elapsed_us`) is when
+    they are forgotten, as answers about closed windows are.
     """
 
     within: TimeRange
     rows: Sequence[Row]
-    has_all_groups: bool
     due_us: int
 
 
@@ -89,7 +88,7 @@ class BucketReader:
         question = digest_of(repr(asked))  # a filter may be long
         kept = self._kept.get(question)
         due_us = self._elapsed_us() + round(CLOSED_TTL_S * MICROSECONDS) if kept is None else kept.due_us
-        reused = _NOTHING if kept is None or not kept.has_all_groups else _common(kept.within, whole)
+        reused = _NOTHING if kept is None else _common(kept.within, whole)
         answers = [await self._ask(request, part) for part in _without(window, reused)]
         used = answers
         if reused.length_us and not all(map(_has_all_groups, answers)):  # now there are too many
@@ -101,14 +100,12 @@ class BucketReader:
         is_placed = request.by is None or not has_all_groups
         # In a thread, as is what follows: 50,000 rows would hold the loop for a fifth of a second.
         rows, settled = await asyncio.to_thread(_assembled, request, new, again, whole, is_placed=is_placed)
-        self._keep(question, _Kept(whole, settled if has_all_groups else (), has_all_groups, due_us))
-        billed = [answer.bytes_processed for answer in answers if answer.bytes_processed is not None]
-        return rows, sum(billed) if billed else None
-
-    def _keep(self, question: str, kept: _Kept) -> None:
         self._kept.pop(question, None)
         with suppress(ValueError):  # it is too much
-            self._kept[question] = kept
+            if has_all_groups:
+                self._kept[question] = _Kept(whole, settled, due_us)
+        billed = [answer.bytes_processed for answer in answers if answer.bytes_processed is not None]
+        return rows, sum(billed) if billed else None
 
     async def _ask(self, request: StatsRequest, part: TimeRange) -> StoreAnswer:
         return await self._feed.runner.rows(

@@ -49,7 +49,8 @@ class Rig:
     def __init__(self) -> None:
         self.clock, self.store, self.made = FakeClock(), Store(), 0
         self.environment = environment_of(self.clock, Settings().replace(cache_max_bytes=8_000))
-        self.cache = AnswerCache(self.environment, self.store, lambda: "")
+        store: Any = self.store
+        self.cache = AnswerCache(self.environment, store, lambda: "")
 
     async def make(self, answer: CachedAnswer = ANSWER) -> CachedAnswer:
         self.made += 1

@@ -263,9 +263,9 @@ def _decoder(schema: Any, column: Column | None) -> _Decode:
     match kind:
         case "+s":
             return _row_decoder(schema, column.fields if column else ())
-        case "+l" | "+L":
+        case "+l":
             return _list_decoder(_decoder(schema.child(0), column))
-        case "u" | "U" if column and column.kind is Kind.JSON:
+        case "u" if column and column.kind is Kind.JSON:
             return _nullable(_slices(Raw))
         case "d":
             return _nullable(_decimal_values(scale=int(parameters.split(",")[1])))
@@ -383,9 +383,7 @@ def _time(time_us: int) -> time:
 
 _SCALARS: dict[str, _Decode] = {
     "u": _texts,
-    "U": _texts,
     "z": _slices(bytes),
-    "Z": _slices(bytes),
     "tsu": _each(_instant),  # in any zone: the value counts from the epoch in UTC
     "b": _each(bool),
     "l": _primitives,

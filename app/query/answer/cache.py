@@ -10,7 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from cachetools import TLRUCache
@@ -65,101 +65,6 @@ class CacheKey(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float
     tag: Callable[..., str] | None = None
     is_fresh: bool = False
-
-
-class AnswerStore(Protocol):
-    """Keeps bytes by a key of KEY_BYTES, for some time. It may lose them, and fail."""
-
-    async def get(self, key: str) -> bytes | None:
-        """Return the value of `key`, if there is one."""
-        ...
-
-    async def set(self, key: str, value: bytes, ttl_s: float) -> None:
-        """Store a value."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close its connections."""
-        ...
-
-
-_answers = msgspec.msgpack.Decoder(CachedAnswer)
-
-
-class AnswerCache:
-    """Answers equal requests once: in this process while one is in flight, and through `store` for some time after.
-
-    `namespace` returns what else determines every answer: the data, the settings for reading it, and the erasures. If
-    the store fails or is slow, the cache does without it. An answer that takes more than an eighth of the memory is not
-    stored.
-    """
-
-    def __init__(self, environment: Environment, store: AnswerStore, namespace: Callable[[], str]) -> None:
-        self.environment, self.namespace = environment, namespace
-        self._store, self._counts = store, environment.metrics.cache_answers
-        self._max_entry_bytes = environment.settings.query.cache_max_bytes // 8
-        self._flights = SingleFlight[str, tuple[CachedAnswer, CacheState]]()
-        self._service = BestEffort(environment.clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
-
-    async def response(
-        self, request: Ask, key: CacheKey, cost: Cost, make: Callable[[], Awaitable[CachedAnswer]]
-    ) -> Response[bytes]:
-        """Return the response for `key`: from the caller's own copy, from the cache, or from `make`."""
-        etag = None if key.tag is None else key.tag(REVISION, self.namespace(), *key.parts)
-        if etag is not None and has_current(request, etag):
-            self._count("revalidated")
-            return Response(b"", status_code=304, headers=keeping_headers(etag) | cost.headers("revalidated"))
-        answer, state = (await make(), "bypass") if key.is_fresh else await self.shared(key.parts, key.ttl_s, make)
-        self._count(state)
-        headers = keeping_headers(etag if answer.is_final else None) | cost.headers(state) | answer.headers
-        return read_response(request, answer.body, MEDIA_TYPES[answer.format], headers)
-
-    async def shared(
-        self,
-        parts: tuple[str, ...],
-        ttl_s: float,
-        make: Callable[[], Awaitable[CachedAnswer]],
-        context: Context | None = None,
-    ) -> tuple[CachedAnswer, CacheState]:
-        """Return the answer for `parts`: a cached one, one in flight for equal parts, or the result of `make`.
-
-        Everything that determines the answer belongs in `parts`, above all the caller's fixed filters. A cached answer
-        is valid for `ttl_s` seconds after it was made; with 0 nothing is stored or looked up. A joined answer may have
-        been started before this call: a read that must see a write just acknowledged needs a key of its own. `make`
-        runs in its own task, with the first caller's context unless another one is given. It is cancelled when the last
-        caller leaves.
-
-        Raises:
-            Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
-        """
-        digest = digest_of(self.namespace(), *parts)
-        (answer, state), joins = await self._flights.run(digest, lambda: self._fly(digest, ttl_s, make), context)
-        return answer, "joined" if joins and state == "miss" else state
-
-    async def _fly(
-        self, digest: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
-    ) -> tuple[CachedAnswer, CacheState]:
-        if ttl_s <= 0:
-            return await make(), "miss"
-        if (raw := await self._service.call(lambda: self._store.get(digest))) is not None:
-            with suppress(Exception):  # written by another release or another program: it is replaced
-                return _answers.decode(raw), "hit"
-        answer = await make()
-        entry = msgspec.msgpack.encode(answer)
-        if answer.is_final and len(entry) <= self._max_entry_bytes:
-            await self._service.call(lambda: self._store.set(digest, entry, ttl_s))
-        return answer, "miss"
-
-    def _count(self, state: str) -> None:
-        self._counts[state] += 1
-        span = current_span()
-        if span is not None:
-            span.set_attribute(CACHE, state)
-
-
-def _warn(error: Exception) -> None:
-    what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
-    _log.warning("the shared cache is unavailable and is bypassed for now: %s: %s", type(error).__name__, what)
 
 
 def digest_of(*parts: str) -> str:
@@ -242,6 +147,87 @@ class SealedStore:
 
     def _cipher(self, key: str) -> AESGCM:
         return AESGCM(hmac.digest(self._secret, key.encode(), "sha256"))
+
+
+AnswerStore = BoundedMemoryStore | SealedStore
+"""Keeps bytes by a key of KEY_BYTES, for some time. It may lose them, and fail."""
+_answers = msgspec.msgpack.Decoder(CachedAnswer)
+
+
+class AnswerCache:
+    """Answers equal requests once: in this process while one is in flight, and through `store` for some time after.
+
+    `namespace` returns what else determines every answer: the data, the settings for reading it, and the erasures. If
+    the store fails or is slow, the cache does without it. An answer that takes more than an eighth of the memory is not
+    stored.
+    """
+
+    def __init__(self, environment: Environment, store: AnswerStore, namespace: Callable[[], str]) -> None:
+        self.environment, self.namespace = environment, namespace
+        self._store, self._counts = store, environment.metrics.cache_answers
+        self._max_entry_bytes = environment.settings.query.cache_max_bytes // 8
+        self._flights = SingleFlight[str, tuple[CachedAnswer, CacheState]]()
+        self._service = BestEffort(environment.clock, deadline_s=STORE_DEADLINE_S, pause_s=PAUSE_S, warn=_warn)
+
+    async def response(
+        self, request: Ask, key: CacheKey, cost: Cost, make: Callable[[], Awaitable[CachedAnswer]]
+    ) -> Response[bytes]:
+        """Return the response for `key`: from the caller's own copy, from the cache, or from `make`."""
+        etag = None if key.tag is None else key.tag(REVISION, self.namespace(), *key.parts)
+        if etag is not None and has_current(request, etag):
+            self._count("revalidated")
+            return Response(b"", status_code=304, headers=keeping_headers(etag) | cost.headers("revalidated"))
+        answer, state = (await make(), "bypass") if key.is_fresh else await self.shared(key.parts, key.ttl_s, make)
+        self._count(state)
+        headers = keeping_headers(etag if answer.is_final else None) | cost.headers(state) | answer.headers
+        return read_response(request, answer.body, MEDIA_TYPES[answer.format], headers)
+
+    async def shared(
+        self,
+        parts: tuple[str, ...],
+        ttl_s: float,
+        make: Callable[[], Awaitable[CachedAnswer]],
+        context: Context | None = None,
+    ) -> tuple[CachedAnswer, CacheState]:
+        """Return the answer for `parts`: a cached one, one in flight for equal parts, or the result of `make`.
+
+        Everything that determines the answer belongs in `parts`, above all the caller's fixed filters. A cached answer
+        is valid for `ttl_s` seconds after it was made; with 0 nothing is stored or looked up. A joined answer may have
+        been started before this call: a read that must see a write just acknowledged needs a key of its own. `make`
+        runs in its own task, with the first caller's context unless another one is given. It is cancelled when the last
+        caller leaves.
+
+        Raises:
+            Exception: what `make` raised, and each caller an exception of its own; nothing is kept.
+        """
+        digest = digest_of(self.namespace(), *parts)
+        (answer, state), joins = await self._flights.run(digest, lambda: self._fly(digest, ttl_s, make), context)
+        return answer, "joined" if joins and state == "miss" else state
+
+    async def _fly(
+        self, digest: str, ttl_s: float, make: Callable[[], Awaitable[CachedAnswer]]
+    ) -> tuple[CachedAnswer, CacheState]:
+        if ttl_s <= 0:
+            return await make(), "miss"
+        if (raw := await self._service.call(lambda: self._store.get(digest))) is not None:
+            with suppress(Exception):  # written by another release or another program: it is replaced
+                return _answers.decode(raw), "hit"
+        answer = await make()
+        entry = msgspec.msgpack.encode(answer)
+        if answer.is_final and len(entry) <= self._max_entry_bytes:
+            await self._service.call(lambda: self._store.set(digest, entry, ttl_s))
+        return answer, "miss"
+
+    def _count(self, state: str) -> None:
+        self._counts[state] += 1
+        span = current_span()
+        if span is not None:
+            span.set_attribute(CACHE, state)
+
+
+def _warn(error: Exception) -> None:
+    what = f"no answer within {STORE_DEADLINE_S:g} s" if isinstance(error, TimeoutError) else error
+    _log.warning("the shared cache is unavailable and is bypassed for now: %s: %s", type(error).__name__, what)
 
 
 def open_store(limits: QuerySettings, clock: Clock) -> AnswerStore:

@@ -304,7 +304,8 @@ def parse_scan(query: str, subject: QueryableTable, now: Now, accept: str = "") 
         end=given.value("end"),
         explain=given.value("explain"),
     )
-    _check_together(given, scan)
+    if scan.limit is None and given.text("format") == "json" and not scan.explain:
+        given.refuse("format", "limit=all is a stream, which cannot be one JSON document", "ndjson")
     given.check()
     text, order = given.text("cursor"), given.text("order")
     return (scan if text is None else continued(scan, text, order, longest_us)).at(now)
@@ -335,22 +336,6 @@ def continued(scan: Scan, text: str, order: str | None, longest_us: int) -> Scan
         last_us=cursor.since_us + longest_us if until_us is None else None,
         fixed_until_us=until_us,
     )
-
-
-def _check_together(given: Parameters, scan: Scan) -> None:
-    """Reject parameters that make no sense together, rather than ignore them."""
-    if scan.limit is None and given.text("format") == "json" and not scan.explain:
-        given.refuse("format", "limit=all is a stream, which cannot be one JSON document", "ndjson")
-    if scan.limit is None and scan.wait_s:
-        given.refuse("wait", "limit=all does not wait for records; omit one of the two", "0")
-    if scan.wait_s and scan.descending:
-        given.refuse("wait", "a read with the newest records first cannot wait for new ones; omit order", "0")
-    if scan.end and scan.limit is not None:
-        given.refuse(
-            "end", "this applies to limit=all only; in a page, next_cursor says whether there is more", "false"
-        )
-    if scan.end and scan.format == "arrow":
-        given.refuse("end", "an Arrow stream already marks its end", "false")
 
 
 def read_ends(given: Parameters, now: Now, *, edge_us: int, max_window_days: int) -> tuple[int, int | None]:
