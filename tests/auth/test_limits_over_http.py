@@ -7,7 +7,7 @@ import pytest
 from app.http import paths
 from app.settings.fields import MIB
 from sluice.testing.clock import FakeClock
-from sluice.testing.service import GOOD, running
+from sluice.testing.service import GOOD, SETTINGS, running
 from tests.auth.callers import OTHER_KEY, OWNER, bearing, granting, key_grant, read, signed_in
 from tests.telemetry.scripted_runner import metered
 from tests.valkey_server import SECRET, ValkeyServer, hurried_valkey, valkey_server
@@ -62,6 +62,15 @@ async def test_the_setting_limits_those_who_have_no_limit_of_their_own(tmp_path:
             assert (await read(service, headers)).status_code == 200
             assert (await read(service, headers)).status_code == second
         assert "RateLimit" not in (await read(service, bearing(OTHER_KEY))).headers
+
+
+async def test_unread_documents_are_limited_by_address() -> None:
+    """Requests a minute bound what lies unread; probes and the API are not concerned."""
+    async with running(SETTINGS.replace(requests_per_minute=5)) as service:
+        statuses = [(await service.client.get("/openapi/openapi.json")).status_code for _ in range(6)]
+        assert statuses == [*[200] * 5, 429]
+        assert {(await service.client.get("/health/live")).status_code for _ in range(6)} == {200}
+        assert (await read(service)).status_code == 200
 
 
 async def test_instances_with_one_valkey_count_together(tmp_path: Path, valkey_server: ValkeyServer) -> None:

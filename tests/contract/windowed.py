@@ -22,6 +22,7 @@ class WindowedEngine(MemoryEngine):
     """Rows in lists, read through a window."""
 
     name = "windowed"
+    examples = 20  # the window has a law of its own (tests/stores/window)
 
     async def open(self, tables: Sequence[Table], clock: Clock | None = None) -> "WindowedUnderTest":
         return WindowedUnderTest(tables, clock or FakeClock(T0_US))

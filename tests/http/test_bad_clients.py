@@ -59,16 +59,6 @@ async def test_clients_that_read_nothing_hold_little_and_are_ended_by_the_kernel
         assert (await client.get("/openapi/openapi.json")).status_code == 200
 
 
-async def test_unread_documents_are_limited_by_address(tmp_path: Path) -> None:
-    """Requests a minute bound what lies unread; probes and the API are not concerned."""
-    async with service(tmp_path, requests_per_minute="5") as (_, client):
-        answers = [(await client.get("/openapi/openapi.json")).status_code for _ in range(12)]
-        assert answers.count(429) >= 2  # a minute may have begun in between
-        assert answers[:5] == [200] * 5
-        await alive(client, 20)
-        assert (await client.get("/v1/records")).status_code == 200
-
-
 async def test_tails_that_read_nothing_are_bounded_and_ended(tmp_path: Path) -> None:
     """Thirty of them and three large records took a third of a gigabyte; a tail that reads gets every record."""
     async with service(tmp_path, {"max_tails": 40, "client_stall_s": 2}) as (running, client):
