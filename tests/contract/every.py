@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from msgspec import Meta
 
 from app.schema.filters import filter_table
@@ -96,8 +97,9 @@ RECORDS = [
 ]
 
 
-def every_service(engine: Engine) -> Iterator[Service]:
-    """Yield a service over a store of its own that holds RECORDS, a microsecond apart from T0_US on."""
+@pytest.fixture(scope="module")
+def every(engine: Engine) -> Iterator[Service]:
+    """Give a service over a store of its own that holds RECORDS, a microsecond apart from T0_US on."""
     store = engine.loop.run(engine.open([EVERY, REJECTS]))
     service = Service(engine, store, EVERY)
     service.put(EVERY, [(T0_US + number, f"k{number}", record) for number, record in enumerate(RECORDS)])

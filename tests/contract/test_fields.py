@@ -1,22 +1,17 @@
 """The fields that are served, over every store: those that were asked for, in that order, and no others."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
 from app.stores.query import Rows
-from tests.contract.every import every_service
+from tests.contract.every import every
 from tests.contract.service import WINDOW, Service
 from tests.contract.stores import Engine
 from tests.contract.watched import Watched
 
-
-@pytest.fixture(scope="module")
-def every(engine: Engine) -> Iterator[Service]:
-    """Give a service over records of every kind."""
-    yield from every_service(engine)
+__all__ = ["every"]
 
 
 def _members(body: bytes) -> list[list[tuple[str, Any]]]:

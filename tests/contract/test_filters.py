@@ -11,10 +11,12 @@ import pytest
 
 from app.record import Record
 from tests.contract.application import principal
-from tests.contract.every import FIELDS, KEYS, RECORDS, Every, every_service
+from tests.contract.every import FIELDS, KEYS, RECORDS, Every, every
 from tests.contract.service import WINDOW, Service, problem_of
 from tests.contract.stores import RECORDS as DEFAULT
 from tests.contract.stores import REJECTS, T0_US, Engine
+
+__all__ = ["every"]
 
 # By field, the texts to compare with; what they name is found by `_read`.
 _TEXTS: dict[str, list[str]] = {
@@ -52,12 +54,6 @@ _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
     "gte": lambda value, wanted: value >= wanted,
     "prefix": lambda value, wanted: value.startswith(wanted),
 }
-
-
-@pytest.fixture(scope="module")
-def every(engine: Engine) -> Iterator[Service]:
-    """Give a service over records of every kind."""
-    yield from every_service(engine)
 
 
 def _found(service: Service, caller: str = "", **asked: str) -> list[str]:

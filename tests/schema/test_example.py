@@ -1,9 +1,6 @@
 """Examples of records, made of their declarations."""
 
-from datetime import date, datetime, time
-from decimal import Decimal
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -11,40 +8,12 @@ from msgspec import Meta
 
 from app.schema.record_json import draft_record, example_record, example_row
 from app.schema.table import Table, records_table, rejects_table
-
-
-class Inner(msgspec.Struct, forbid_unknown_fields=True):
-    """A nested one."""
-
-    clock: Annotated[time, Meta(tz=False)]
-    note: str | None = None
-
-
-class Everything(msgspec.Struct, forbid_unknown_fields=True):
-    """A field of every kind, none with an example."""
-
-    flag: bool
-    count: Annotated[int, Meta(ge=5)]
-    ratio: float
-    price: Decimal
-    text: str
-    raw: bytes
-    key: UUID
-    at: Annotated[datetime, Meta(tz=True)]
-    day: date
-    tree: Any
-    colour: Literal["red", "blue"]
-    inner: Inner
-    names: list[str]
-    some: Annotated[list[Inner], Meta(min_length=1)]
+from tests.schema.values import every_form, struct_of
 
 
 @pytest.mark.parametrize(
     "table",
-    [
-        records_table(Everything),
-        rejects_table(),
-    ],
+    [records_table(struct_of("Everything", every_form())), rejects_table()],
     ids=lambda table: table.record_type.__name__,
 )
 def test_an_example_is_a_record_of_its_type(table: Table) -> None:

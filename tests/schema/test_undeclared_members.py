@@ -143,14 +143,6 @@ def keeping(annotation: Any, default: Any = msgspec.NODEFAULT) -> type[msgspec.S
     return msgspec.defstruct("Type", [("rest", annotation, msgspec.field(default=default))])
 
 
-@pytest.mark.parametrize("nested", [Silent, list[Silent], Silent | None, dict[str, Silent]])
-def test_a_rest_does_not_answer_for_nested_types(nested: Any) -> None:
-    """It keeps the members of the record itself; a nested class that says nothing is refused all the same."""
-    fields: list[Any] = [("f", nested), ("rest", Rest, msgspec.field(default_factory=dict))]
-    with pytest.raises(RecordTypeError, match=r"^Type\.f[^:]*: undeclared members would be lost silently"):
-        columns_of(msgspec.defstruct("Type", fields))
-
-
 @pytest.mark.parametrize("annotation", [Rest, Rest | None, Annotated[dict[str, Any] | None, REST]])
 @pytest.mark.parametrize("nested", [Strict, Dropping, list[Strict], dict[str, Any]])
 def test_a_type_with_a_rest_may_have_nested_types_that_reject_or_drop(annotation: Any, nested: Any) -> None:
