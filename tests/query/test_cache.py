@@ -8,7 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.query.answer.cache import PAUSE_S, AnswerCache, BoundedMemoryStore, CachedAnswer, digest_of
+from app.query.answer.cache import (
+    ENTRY_BYTES,
+    KEY_BYTES,
+    PAUSE_S,
+    AnswerCache,
+    BoundedMemoryStore,
+    CachedAnswer,
+    digest_of,
+)
 from app.settings.load import Settings
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
@@ -174,3 +182,16 @@ async def test_a_request_that_ends_before_it_began_leaves_nothing_behind(rig: Ri
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not rig.cache._flights
+
+
+async def test_the_memory_holds_what_was_used_last_and_never_too_much(rig: Rig) -> None:
+    """A value that is too large is not kept, nor is the older one of its key."""
+    least = ENTRY_BYTES + KEY_BYTES  # what an entry counts, besides its value
+    store = BoundedMemoryStore(3 * least, rig.clock)
+    for key in "abc":
+        await store.set(key, b"", 9)
+    assert await store.get("a") == b""
+    await store.set("d", b"", 9)
+    assert [await store.get(key) for key in "abcd"] == [b"", None, b"", b""]
+    await store.set("a", b"x" * 3 * least, 9)
+    assert [await store.get(key) for key in "acd"] == [None, b"", b""]

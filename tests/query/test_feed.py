@@ -7,7 +7,7 @@ import pytest
 
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, TimeRange
 from app.stores.query import Query
-from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError, ReadProfile
+from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, ReadProfile
 from tests.contract.memory import MemoryEngine
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import RECORDS, REJECTS, T0_US
@@ -123,3 +123,15 @@ def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
     assert (page.rows, page.next_cursor) == ([], None)
     assert 30 < len(queries) < 40
     assert all(to_us - from_us <= DAY_US for from_us, to_us in map(bounds, queries))
+
+
+def test_a_look_up_that_would_read_too_much_says_how_far_it_came(shelf: Shelf) -> None:
+    """With the limit, and what it would have needed; the newest rows are searched first."""
+    shelf.put([Put(T0_US, "old"), Put(T0_US + 2 * DAY_US, "new")])
+    feed = shelf.make_feed(_Refusing(shelf.store.runner, T0_US))
+    window = TimeRange(T0_US, T0_US + 2 * DAY_US + 1)
+    assert [row["delivery_key"] for row in shelf.run(feed.versions("x", window, (), 1))] == ["new"]
+    with pytest.raises(LookUpTooExpensiveError) as raised:
+        shelf.run(feed.versions("x", window, (), 2))
+    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.row_count) == (1, 2, 1)
+    assert raised.value.since_us == window.to_us - HOUR_US

@@ -80,24 +80,6 @@ def put(readings: Readings, *at_s: int, number: int = 1) -> None:
     )
 
 
-def test_a_settled_bucket_is_read_once(dashboard: Dashboard) -> None:
-    """What is asked every few seconds reads the newest bucket; a longer window what came before, too."""
-    question = "since=-PT10M&bucket=PT1M"
-    put(dashboard.readings, 0, 30, 130, 599)
-    dashboard.readings.settle(T0_US + 605 * SECOND_US)
-    first = dashboard.ask(question)
-    assert sum(first["series"][0]["values"]["count"]) == 4
-    put(dashboard.readings, 606, 607)
-    dashboard.readings.settle(T0_US + 610 * SECOND_US)
-    second = dashboard.ask(question)
-    assert dashboard.read_s == [(580, 610)]  # T0_US is 20 s past a minute
-    assert sum(second["series"][0]["values"]["count"]) == 6
-    dashboard.ask("since=-PT20M&bucket=PT1M")
-    assert dashboard.read_s == [(-620, -20), (580, 610)]
-    dashboard.ask("since=-PT10M&until=-PT1M&bucket=PT1M")
-    assert dashboard.read_s == [(520, 550)]
-
-
 def test_an_erasure_and_an_hour_forget_everything(dashboard: Dashboard) -> None:
     """A record that was erased is not counted any more, and one that has expired for an hour at most."""
     question, clock = "since=-PT10M&bucket=PT1M", dashboard.readings.clock

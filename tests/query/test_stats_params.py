@@ -15,8 +15,6 @@ from app.query.request.stats import (
     STATS_PARAMETERS,
     StatsRequest,
     cut_in_buckets,
-    length_text,
-    parse_length,
     parse_stats_request,
     shortest_round_us,
     stats_parameters,
@@ -111,12 +109,6 @@ def test_buckets_cover_the_window(since_us: int, span_us: int, length_us: int, m
     starts_us = [*found.starts_us()]
     assert len(starts_us) == found.count <= most
     assert starts_us == sorted(starts_us)
-
-
-@given(length_us=st.integers(SECOND_US, 366 * DAY_US))
-def test_a_length_is_read_as_it_is_written(length_us: int) -> None:
-    """To the microsecond."""
-    assert parse_length(length_text(length_us)) == length_us
 
 
 @given(asked=st.dictionaries(st.sampled_from([*STATS_PARAMETERS, "number.in", "x"]), st.text(max_size=20), max_size=4))
