@@ -8,12 +8,15 @@ from msgspec import Meta
 
 from app.schema.record_json import draft_record, example_record, example_row
 from app.schema.table import Table, records_table, rejects_table
-from tests.schema.values import every_form, struct_of
+from tests.schema.values import SAMPLES, forms_of, struct_of
+
+# The JSON Schema of a time that may have an offset does not say that it is one.
+EVERYTHING = struct_of("Everything", forms_of(SAMPLES.keys() - {"time"}))
 
 
 @pytest.mark.parametrize(
     "table",
-    [records_table(struct_of("Everything", every_form())), rejects_table()],
+    [records_table(EVERYTHING), rejects_table()],
     ids=lambda table: table.record_type.__name__,
 )
 def test_an_example_is_a_record_of_its_type(table: Table) -> None:
