@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -6,8 +7,7 @@ from app.runtime.clock import SystemClock
 from sluice.local.pubsub.api import serving_grpc
 from sluice.local.pubsub.broker import Broker
 from sluice.local.pubsub.subscription import SubscriptionSettings
-from tests.local.clock import ManualClock
-from tests.local.endpoint import Endpoint, serving
+from tests.local.endpoint import TIMEOUT_S, Endpoint, serving
 
 TOPIC = "projects/sluice-local/topics/events"
 SUBSCRIPTION = "projects/sluice-local/subscriptions/events-pull"
@@ -15,17 +15,11 @@ SECRET = "what this deployment signs with"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    """Return a clock that stands still."""
-    return ManualClock()
-
-
-@pytest.fixture
-def broker(clock: ManualClock) -> Broker:
-    """A broker with one topic, on a clock that stands still."""
-    made = Broker(clock.now_us)
-    made.create_topic(TOPIC)
-    return made
+def listener() -> Iterator[socket.socket]:
+    """Return a socket that child processes connect to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(TIMEOUT_S)
+        yield server
 
 
 @pytest.fixture

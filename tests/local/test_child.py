@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,14 +36,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    """Return a socket that child processes connect to."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(WITHIN_S)
-        yield server
 
 
 def connection_of_child(listener: socket.socket) -> socket.socket:

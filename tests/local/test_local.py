@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,6 @@ READY = Ready(
     subscription="events-push",
     project="p",
 )
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    """Return a socket that child processes connect to."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(WITHIN_S)
-        yield server
 
 
 async def value(of: int) -> int:
