@@ -88,7 +88,7 @@ def query_routes(
         subject=queryable(streams.rejects, limits.max_window_days),
         cache=cache,
         reads=reads,
-        exports=Exports(runner, environment, reads),
+        exports=Exports(environment, reads),
         tail_slots=ReadSlots(limits.max_tails, environment.clock, patience_s=0, noun="tails"),
         tail_turn=asyncio.Semaphore(MOST_READS),
         eraser=eraser,

@@ -39,6 +39,17 @@ class Position(msgspec.Struct, frozen=True, order=True, array_like=True, forbid_
     delivery_key: str
 
 
+def beyond(within: TimeRange, after: Position | None, *, descending: bool) -> TimeRange:
+    """Return the part of a range in which rows may be after a position."""
+    if after is None:
+        return within
+    if descending:
+        # The instant of the position has rows left only if the position is a row's. Otherwise a partition may begin
+        # there.
+        return TimeRange(within.from_us, min(within.to_us, after.ingest_us + bool(after.delivery_key)))
+    return TimeRange(max(within.from_us, after.ingest_us), within.to_us)
+
+
 class Condition(msgspec.Struct, frozen=True):
     """A condition on a row: the column at the dotted `path`, below it `json_path`, an operator and its values.
 
@@ -104,6 +115,11 @@ class Rows(Originals, frozen=True, kw_only=True):
     limit: int | None = None
     max_bytes: int | None = None
     marks_copies: bool = False
+
+    @property
+    def count(self) -> "Count":
+        """The query of the number of these rows, without a limit."""
+        return Count(**{name: getattr(self, name) for name in Count.__struct_fields__})
 
 
 class LookUp(Originals, frozen=True, kw_only=True):

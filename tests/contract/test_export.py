@@ -96,7 +96,7 @@ def test_an_export_holds_what_the_pages_hold(engine: Engine, store: Store) -> No
             first = client.get("/v1/records", params={**place, **asked, "limit": begun}).json()
             place = {} if first["next_cursor"] is None else {"cursor": first["next_cursor"]}
             place = place or {"cursor": first["resume_cursor"]}
-        with patch.multiple("app.query.answer.export", _FIRST_ROWS=3, _GROWTH=1):
+        with patch.multiple("app.query.read.feed", _FIRST_ROWS=3, _GROWTH=1):
             assert lines(client, **place, **asked) == walked(client, 3, **place, **asked)
         assert max(runner.exported, default=0) <= 3
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from app.query.read import feed as feeds
+from app.query.request.scan import Count
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, TimeRange
 from app.stores.query import Query
 from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, ReadProfile
@@ -27,20 +29,6 @@ def _watch(shelf: Shelf) -> list[Query]:
     watched = Watched(shelf.store.runner)
     shelf.feed = shelf.make_feed(watched)
     return watched.queries
-
-
-class _Refusing(Watched):
-    """A runner that refuses every query of a slice which holds an instant."""
-
-    def __init__(self, runner: QueryRunner, at_us: int) -> None:
-        super().__init__(runner)
-        self._at_us = at_us
-
-    async def rows(self, query: Query) -> Answer:
-        from_us, to_us = bounds(query)
-        if from_us <= self._at_us < to_us:
-            raise QueryTooExpensiveError(1, 2)
-        return await super().rows(query)
 
 
 class _Hourly(Watched):
@@ -97,22 +85,27 @@ def test_who_polls_what_nothing_meets_asks_once(shelf: Shelf) -> None:
     assert runner.read == [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("descending", [False, True])
-def test_a_page_ends_before_a_stretch_that_cannot_be_read(shelf: Shelf, *, descending: bool) -> None:
-    """What was found is returned, and the cursor goes on behind it; only where nothing was found it is a failure."""
-    middle_us, end_us = T0_US + DAY_US, T0_US + 2 * DAY_US
-    stored = [Put(T0_US, "a"), Put(middle_us, "b"), Put(end_us - 1, "c")]
-    shelf.put(stored)
-    shelf.clock.advance_to(end_us)
-    expected = [(put.ingest_us, put.key) for put in (stored[::-1] if descending else stored)]
-    refusing = shelf.make_feed(_Refusing(shelf.store.runner, middle_us))
-    page = shelf.page(window=TimeRange(T0_US, end_us), descending=descending, feed=refusing)
-    assert places(page) == expected[:1]
-    assert (page.next_cursor is None, page.may_grow) == (False, False)
-    with pytest.raises(QueryTooExpensiveError):
-        shelf.page(cursor=page.next_cursor, feed=refusing)
-    assert places(shelf.page(cursor=page.next_cursor)) == expected[1:]
-    assert places(shelf.page(cursor=page.resume_cursor)) == ([] if descending else expected[1:])
+def test_a_look_up_asks_twice_and_says_how_far_it_came(shelf: Shelf) -> None:
+    """The newest range is read first, then all before it, unless that is too large."""
+    window = _one_an_hour(shelf)
+    runner = _Hourly(shelf.store.runner, None)
+    assert shelf.run(shelf.make_feed(runner).versions("absent", window, (), 1)) == []
+    newest_us = window.to_us - HOUR_US
+    assert [*map(bounds, runner.queries)] == [(newest_us, window.to_us), (window.from_us, newest_us)]
+    refusing = shelf.make_feed(_Hourly(shelf.store.runner, _BEGIN_US))
+    with pytest.raises(LookUpTooExpensiveError) as raised:
+        shelf.run(refusing.versions("x", window, (), 9))
+    assert (raised.value.row_count, raised.value.since_us) == (1, newest_us)
+
+
+def test_a_capped_count_reads_no_partition_beyond_its_cap(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the newest rows backwards."""
+    monkeypatch.setattr(feeds, "COUNT_CAP", 2)
+    runner = _Hourly(shelf.store.runner, _BEGIN_US)
+    page = shelf.page(
+        window=_one_an_hour(shelf), descending=True, limit=1, count="capped", feed=shelf.make_feed(runner)
+    )
+    assert page.count == Count(2, "gte")
 
 
 def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
@@ -123,15 +116,3 @@ def test_an_idle_month_takes_a_bounded_number_of_queries(shelf: Shelf) -> None:
     assert (page.rows, page.next_cursor) == ([], None)
     assert 30 < len(queries) < 40
     assert all(to_us - from_us <= DAY_US for from_us, to_us in map(bounds, queries))
-
-
-def test_a_look_up_that_would_read_too_much_says_how_far_it_came(shelf: Shelf) -> None:
-    """With the limit, and what it would have needed; the newest rows are searched first."""
-    shelf.put([Put(T0_US, "old"), Put(T0_US + 2 * DAY_US, "new")])
-    feed = shelf.make_feed(_Refusing(shelf.store.runner, T0_US))
-    window = TimeRange(T0_US, T0_US + 2 * DAY_US + 1)
-    assert [row["delivery_key"] for row in shelf.run(feed.versions("x", window, (), 1))] == ["new"]
-    with pytest.raises(LookUpTooExpensiveError) as raised:
-        shelf.run(feed.versions("x", window, (), 2))
-    assert (raised.value.limit_bytes, raised.value.needed_bytes, raised.value.row_count) == (1, 2, 1)
-    assert raised.value.since_us == window.to_us - HOUR_US

@@ -1,15 +1,12 @@
 """Exports: the rest of a window as one stream, `limit=all`.
 
-    plan     time ranges of a few megabytes, each counted before it is read; the whole window if the store
-             materializes the result as a table (BigQuery)
-    read     the rows of each range, as Arrow, one piece ahead of the one being sent
-    write    in the requested format, and send as fast as the client reads (export_body)
+    read     the rows, as Arrow (Feed.batches), one piece ahead of the one being sent
+    write    in the requested format, and send as fast as the client reads (ExportBody)
 
 Memory stays flat for any window: one piece being read, one being written, and one being sent.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
 from itertools import islice
@@ -26,13 +23,11 @@ from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.read.feed import Budget, Feed
 from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
-from app.query.read.slices import cut, feed_slices
 from app.query.request.parameters import MEDIA_TYPES
 from app.query.request.scan import Scan
-from app.runtime.instants import SECOND_US, TimeRange, from_epoch_us
+from app.runtime.instants import from_epoch_us
 from app.schema.columns import Column, Kind, Mode
-from app.stores.query import Count, Rows
-from app.stores.source import END_OF_STREAM, QueryRunner, Row
+from app.stores.source import END_OF_STREAM, Row
 
 _LISTS_AT_ONCE = 2  # of a thousand rows each: about 20 ms of work
 
@@ -136,17 +131,14 @@ def _types(schema: bytes) -> list[tuple[str, str]]:
 
 
 _READS = 8  # as many reads as an export holds memory for: unread, some 50 MB of records of 40 KB (`make attack`)
-_FIRST_ROWS = 100  # of one query, so that the first byte arrives soon
-_GROWTH = 4
-_PART_BYTES = 4_000_000  # several times as much is in memory at once: read, written, sent
 _EXTENSIONS: dict[StreamFormat, str] = {"ndjson": "ndjson", "csv": "csv", "arrow": "arrows"}
 
 
 class Exports:
     """Answers requests with `limit=all`."""
 
-    def __init__(self, runner: QueryRunner, environment: Environment, reads: Reads) -> None:
-        self._runner, self._reads, self._lookback_us = runner, reads, environment.lookback_us
+    def __init__(self, environment: Environment, reads: Reads) -> None:
+        self._reads = reads
         self._slots = ReadSlots(
             max(environment.settings.query.max_reads // _READS, 1), environment.clock, noun="exports"
         )
@@ -172,7 +164,7 @@ class Exports:
         if (count := await feed.count(scan, Budget(feed.environment))) is not None:
             headers["Sluice-Count"] = count.header
         body = ExportBody(scan, self._turn, may_pass=not request.state.principal.filters)
-        pieces = self._pieces(request.state.principal.name, scan, body)
+        pieces = self._pieces(request.state.principal.name, feed.batches(scan), body)
         first = await anext(pieces)
 
         async def send_pieces(send: SendPiece) -> None:
@@ -183,71 +175,15 @@ class Exports:
         stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
         return StreamedResponse(headers, media_type, stream)
 
-    def explained(self, scan: Scan) -> Rows:
-        """Return the query of the whole export; the embedded store is queried range by range instead."""
-        return self._query(scan, scan.remaining)
-
-    async def _pieces(self, caller: str, scan: Scan, body: ExportBody) -> AsyncGenerator[bytes, None]:
+    async def _pieces(
+        self, caller: str, rows: AsyncGenerator[bytes, None], body: ExportBody
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the body. The export's slot is held until this ends or is closed."""
         async with self._slots.held(caller):
-            batches = _one_ahead(self._batches(scan))
+            batches = _one_ahead(rows)
             async with aclosing(batches), aclosing(body.pieces(batches)) as pieces:
                 async for piece in pieces:
                     yield piece
-
-    async def _batches(self, scan: Scan) -> AsyncGenerator[bytes, None]:
-        """Yield the schema and the batches of all rows; nothing, or the schema alone, if there are no rows."""
-        runner, remaining, descending = self._runner, scan.remaining, scan.descending
-        profile, planned = runner.profile, iter([remaining])
-        if not profile.materializes:
-            first_us, longest_us = min(profile.first_slice_us, SECOND_US), profile.longest_slice_us
-            planned = feed_slices(remaining, descending=descending, first_us=first_us, longest_us=longest_us)
-        waiting, most_rows, is_begun = deque[TimeRange](), _FIRST_ROWS, False
-        while part := waiting.popleft() if waiting else next(planned, None):
-            query = self._query(scan, part)
-            rows = None if profile.materializes else await self._count(query)
-            if rows == 0:
-                continue
-            if rows and rows > most_rows and (pieces := cut(part, descending=descending, unit_us=1)):
-                waiting.extendleft(reversed(pieces))
-                continue
-            size_bytes = 0
-            async with aclosing(runner.arrow(query)) as batches:
-                schema = await anext(batches)
-                if not is_begun:
-                    yield schema
-                    is_begun = True
-                async for piece in batches:
-                    if piece != END_OF_STREAM:
-                        size_bytes += len(piece)
-                        yield piece
-            if rows:
-                most_rows = max(min(_PART_BYTES * rows // max(size_bytes, 1), most_rows * _GROWTH), 1)
-
-    async def _count(self, query: Rows) -> int:
-        """Return how many rows a query would return: what is more than memory has room for is read in parts."""
-        count = Count(
-            table=query.table,
-            within=query.within,
-            conditions=query.conditions,
-            lookback_us=query.lookback_us,
-            descending=query.descending,
-            after=query.after,
-            purpose=query.purpose,
-        )
-        return int((await self._runner.rows(count)).rows[0]["records"])
-
-    def _query(self, scan: Scan, window: TimeRange) -> Rows:
-        return Rows(
-            purpose="export",
-            table=scan.table,
-            within=window,
-            conditions=scan.conditions,
-            lookback_us=self._lookback_us,
-            columns=tuple(column.name for column in scan.columns),
-            descending=scan.descending,
-            after=scan.after,
-        )
 
 
 async def _one_ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -149,8 +149,7 @@ class PageEndpoint:
         return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
     async def _explain(self, request: Ask, scan: Scan, cost: Cost) -> Response[bytes]:
-        asked = self._parts.exports.explained(scan) if scan.limit is None else self.feed.explained(scan)
-        plan = await self.feed.runner.explain(asked)
+        plan = await self.feed.runner.explain(self.feed.explained(scan))
         document = Explanation(
             table=scan.table,
             window=served_window(scan.window),

@@ -1,7 +1,10 @@
-"""Read the rows of a table: slice by slice, each row once, until a page is full or its budget is used up."""
+"""Read the rows of a table, slice by slice, each once: until a page is full or its budget is used up, or to the end."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import msgspec
 
 from app.environment import Environment
 from app.query.read.slices import Density, cut, feed_slices
@@ -10,11 +13,14 @@ from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
 from app.query.request.scan import WITHOUT_CANARIES, Count, Now, Page, Scan, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import TimeRange
+from app.runtime.instants import SECOND_US, TimeRange
 from app.schema.table import Table
-from app.stores.query import Condition, LookUp, Position, Rows
-from app.stores.query import Count as CountQuery
-from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
+from app.stores.query import Condition, LookUp, Position, Rows, beyond
+from app.stores.source import END_OF_STREAM, Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
+
+_FIRST_ROWS = 100  # of one query of an export, so that the first byte arrives soon
+_GROWTH = 4
+_PART_BYTES = 4_000_000  # several times as much is in memory at once: read, written, sent
 
 
 class Budget:
@@ -86,7 +92,7 @@ class Feed:
         Raises:
             QueryError: the store gave no answer, not even to the first query.
         """
-        page = await self._read(_Search(scan), budget)
+        page = await self._read(self._search(scan), budget)
         stopped_at, remaining = page.stopped_at, scan.remaining
         edge_us = (
             (remaining.from_us if scan.descending else remaining.to_us) if stopped_at is None else stopped_at.ingest_us
@@ -113,7 +119,7 @@ class Feed:
             if search.begun and budget.is_used_up:
                 return search.so_far(_edge(part, descending=descending))
             try:
-                answer = await self.runner.rows(self._page_query(search, part, budget))
+                answer = await self.runner.rows(search.query(part, max(budget.page_bytes_left, 1)))
             except QueryTooExpensiveError:
                 pieces = cut(part, descending=descending, unit_us=self._profile.first_slice_us)
                 if not pieces and not search.begun:
@@ -126,7 +132,7 @@ class Feed:
             if search.take(answer.rows, cut=answer.cut):
                 return search.full()
             if search.left_off is not None:  # the query stopped before the end of the slice
-                waiting.appendleft(_remainder(part, search.left_off, descending=descending))
+                waiting.appendleft(beyond(part, search.left_off, descending=descending))
         return Page(scan=search.scan, rows=search.rows)
 
     async def versions(
@@ -173,58 +179,94 @@ class Feed:
         if scan.count == "none":
             return None
         cap = COUNT_CAP if scan.count == "capped" else None
-        is_export = scan.limit is None
-        window, total = scan.remaining if is_export else scan.window, 0
+        if scan.limit is not None and not scan.is_resumed:
+            scan = msgspec.structs.replace(scan, after=None)
+        window, total = scan.window if scan.limit is not None else scan.remaining, 0
         # A count reads next to nothing, so less than a partition is not worth a query.
         first_us = self._unit_us if cap is not None else max(window.length_us, 1)
         slices = feed_slices(
             window, descending=True, first_us=first_us, partition_us=self._profile.partition_us, longest_us=None
         )
         for part in slices:
-            query = CountQuery(
-                table=self.table.name,
-                within=part,
-                conditions=scan.conditions,
-                lookback_us=self.environment.lookback_us,
-                descending=scan.descending,
-                after=scan.after if scan.is_resumed or is_export else None,
-                purpose="export" if is_export else "page",
-            )
-            answer = await self.runner.rows(query)
+            answer = await self.runner.rows(self._rows(scan, part).count)
             budget.spend(answer)
             total += answer.rows[0]["records"]
             if cap is not None and total >= cap:
                 return Count(cap, "gte")
         return Count(total, "eq")
 
-    def explained(self, scan: Scan) -> Rows:
-        """Return the first query of a page."""
-        search = _Search(scan)
-        return self._page_query(search, next(self._slices(search), scan.remaining), None)
+    async def batches(self, scan: Scan) -> AsyncGenerator[bytes, None]:
+        """Yield the Arrow schema and the batches of all rows that a scan has left; nothing if there are none.
 
-    def _page_query(self, search: "_Search", part: TimeRange, budget: Budget | None) -> Rows:
-        served = {column.name for column in search.scan.columns} | {"ingest_time", "delivery_key"}
+        Each slice is counted before it is read, and cut into parts of a few megabytes, but where the store materializes
+        a result: then one query is for all rows.
+
+        Raises:
+            QueryError: the store gave no answer.
+        """
+        profile, descending, planned = self._profile, scan.descending, iter([scan.remaining])
+        if not profile.materializes:
+            first_us, longest_us = min(profile.first_slice_us, SECOND_US), profile.longest_slice_us
+            planned = feed_slices(scan.remaining, descending=descending, first_us=first_us, longest_us=longest_us)
+        waiting, most_rows, is_begun = deque[TimeRange](), _FIRST_ROWS, False
+        while part := waiting.popleft() if waiting else next(planned, None):
+            query, rows = self._rows(scan, part), None
+            if not profile.materializes:
+                rows = (await self.runner.rows(query.count)).rows[0]["records"]
+                if rows == 0:
+                    continue
+                if rows > most_rows and (pieces := cut(part, descending=descending, unit_us=1)):
+                    waiting.extendleft(reversed(pieces))
+                    continue
+            size_bytes = 0
+            async with aclosing(self.runner.arrow(query)) as batches:
+                schema = await anext(batches)
+                if not is_begun:
+                    yield schema
+                    is_begun = True
+                async for piece in batches:
+                    if piece != END_OF_STREAM:
+                        size_bytes += len(piece)
+                        yield piece
+            if rows:
+                most_rows = max(min(_PART_BYTES * rows // max(size_bytes, 1), most_rows * _GROWTH), 1)
+
+    def explained(self, scan: Scan) -> Rows:
+        """Return the first query of a page, or that of a whole export; a store may need more of them."""
+        if scan.limit is None:
+            return self._rows(scan, scan.remaining)
+        search = self._search(scan)
+        return search.query(next(self._slices(search), scan.remaining))
+
+    def _rows(self, scan: Scan, within: TimeRange) -> Rows:
+        """Return the query of the rows that a scan has left in a range."""
         return Rows(
+            purpose="export" if scan.limit is None else "page",
             table=self.table.name,
-            within=part,
-            conditions=search.conditions,
+            within=within,
+            conditions=scan.conditions,
             lookback_us=self.environment.lookback_us,
-            columns=tuple(name for name in self._names if name in served),
-            descending=search.scan.descending,
-            after=search.after,
-            limit=search.missing,
-            max_bytes=None if budget is None else max(budget.page_bytes_left, 1),
+            columns=tuple(column.name for column in scan.columns),
+            descending=scan.descending,
+            after=scan.after,
         )
+
+    def _search(self, scan: Scan) -> "_Search":
+        return _Search(scan, self._rows(scan, scan.remaining))
 
 
 class _Search:
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, query: Rows) -> None:
         self.scan = scan
         self._limit = (scan.limit or MAX_LIMIT) + 1  # one extra: are there more?
         # Canaries are few, so they are dropped here and not filtered in SQL: a store would test every row of a slice,
         # and a page of few rows among many took half as long again.
         self._drops_canaries = WITHOUT_CANARIES in scan.conditions
-        self.conditions = tuple(each for each in scan.conditions if each != WITHOUT_CANARIES)
+        self._query = msgspec.structs.replace(
+            query,
+            conditions=tuple(each for each in scan.conditions if each != WITHOUT_CANARIES),
+            columns=tuple(dict.fromkeys((*query.columns, "ingest_time", "delivery_key"))),
+        )
         self.rows: list[Row] = []
         self.after = scan.after
         self.left_off: Position | None = None
@@ -234,6 +276,12 @@ class _Search:
     def missing(self) -> int:
         """How many rows are still missing."""
         return self._limit - len(self.rows)
+
+    def query(self, part: TimeRange, max_bytes: int | None = None) -> Rows:
+        """Return the query of the rows that are missing, in a part of the range."""
+        return msgspec.structs.replace(
+            self._query, within=part, after=self.after, limit=self.missing, max_bytes=max_bytes
+        )
 
     def take(self, rows: list[Row], *, cut: bool) -> bool:
         """Add the rows of a query; return whether the page is full. Sets `left_off` if the query ended too early."""
@@ -262,7 +310,3 @@ class _Search:
 
 def _edge(part: TimeRange, *, descending: bool) -> Position:
     return Position(part.to_us if descending else part.from_us, "")
-
-
-def _remainder(part: TimeRange, after: Position, *, descending: bool) -> TimeRange:
-    return TimeRange(part.from_us, after.ingest_us + 1) if descending else TimeRange(after.ingest_us, part.to_us)

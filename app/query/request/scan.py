@@ -31,7 +31,7 @@ from app.runtime.instants import DAY_US, MAX_US, TimeRange, clamp, epoch_us, par
 from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table
-from app.stores.query import Condition, Position
+from app.stores.query import Condition, Position, beyond
 from app.stores.source import Row
 
 CountMode = Literal["none", "capped", "exact"]
@@ -176,14 +176,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def remaining(self) -> TimeRange:
         """The part of the window still to be read."""
-        window, after = self.window, self.after
-        if after is None:
-            return window
-        if self.descending:
-            # The instant of the position has rows left only if the position is a row's. Otherwise a partition may
-            # begin there.
-            return TimeRange(window.from_us, after.ingest_us + bool(after.delivery_key))
-        return TimeRange(after.ingest_us, window.to_us)
+        return beyond(self.window, self.after, descending=self.descending)
 
     def at(self, now: Now) -> "Scan":
         """Return the scan at another moment, in as much of its window as may be read then."""

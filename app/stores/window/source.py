@@ -13,7 +13,7 @@ from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
-from app.stores.query import ArrowQuery, Count, Query, Rows, Statistics
+from app.stores.query import ArrowQuery, Count, Query, Rows, Statistics, beyond
 from app.stores.source import Answer, LearnHorizon, Plan, QueryError, QueryRunner, Row
 from app.stores.window.database import Database, statement_of
 from app.stores.window.loader import Loader
@@ -118,7 +118,8 @@ class Window:
         """
         table, descending = self.loader.tables[query.table], query.descending
         horizon_us = self.horizon_us(query.table)
-        page, left, loads, wanted = _Page(query, limit), _left(query), 0, limit * _MARGIN
+        left = beyond(query.within, query.after, descending=descending)
+        page, loads, wanted = _Page(query, limit), 0, limit * _MARGIN
         while left.length_us > 0 and not page.is_full:
             used, part = self._part(query, left, wanted)
             if used:
@@ -199,16 +200,6 @@ class _Page:
 
     def answer(self) -> Answer:
         return Answer(self._rows, self._billed, self._size, self._is_cut)
-
-
-def _left(query: Rows) -> TimeRange:
-    """Return the range in which a query may have rows: that beyond its position."""
-    within, after = query.within, query.after
-    if after is None:
-        return within
-    if query.descending:
-        return TimeRange(within.from_us, min(within.to_us, after.ingest_us + bool(after.delivery_key)))
-    return TimeRange(max(within.from_us, after.ingest_us), within.to_us)
 
 
 def with_window(backend: Backend, settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
