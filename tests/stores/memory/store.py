@@ -242,7 +242,7 @@ def _statistics(query: q.Statistics, rows: list[Row]) -> list[Row]:
     return [
         {"bucket": bucket, "records": len(inside)}
         | {"place": ranked.index(key) + 1, "group_key": key, "group_count": len(groups)}
-        | {f"metric_{at}": _number(metric, inside) for at, metric in enumerate(query.metrics)}
+        | {f"metric_{at}": _number(metric, inside) for at, metric in enumerate(query.metrics) if metric.path}
         for (key, bucket), inside in buckets.items()
         if key in ranked
     ]
