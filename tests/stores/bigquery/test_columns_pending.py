@@ -118,7 +118,7 @@ def record_of(row: dict[str, Any]) -> dict[str, Any]:
 
 async def answers(backend: Backend) -> dict[str, Any]:
     """Return the answers to each kind of query."""
-    runner, changed = backend.runner, msgspec.structs.replace
+    runner = backend.runner
 
     async def records(query: Query) -> list[dict[str, Any]]:
         return [record_of(row) for row in (await runner.rows(query)).rows]
@@ -132,15 +132,12 @@ async def answers(backend: Backend) -> dict[str, Any]:
         **_RANGE, first_us=T0_US, bucket_us=2 * T0_US, max_groups=5, by="price", metrics=(COUNT, highest)
     )
     groups = [(row["group_key"], row["records"], row["metric_1"]) for row in (await runner.rows(statistics)).rows]
-    some_columns = changed(PAGE, columns=("price", "ingest_time", "delivery_key"))
     pieces = runner.arrow(Rows(**_RANGE, columns=NAMES))
     return {
         "page": await records(PAGE),
-        "some columns": [row["price"] for row in (await runner.rows(some_columns)).rows],
         "by id": await records(LookUp(**_RANGE, columns=NAMES, id_column="id", record_id="a", limit=5)),
         "without a price": await count("isnull", value=True),
         "price below 9": await count("lt", 9.0),
-        "price not 9": await count("ne", 9.0),
         "stats": sorted(groups, key=str),
         "export": [record_of(row) async for part in rows_of_arrow(LATER.columns, pieces) for row in part],
     }
@@ -161,11 +158,9 @@ async def test_every_read_goes_on_before_and_after_the_table_has_the_columns(loc
             before = stored(OLD)
             assert await answers(new) == {
                 "page": [before],
-                "some columns": [None],
                 "by id": [before],
                 "without a price": 1,
                 "price below 9": 0,
-                "price not 9": 1,
                 "stats": [(None, 1, None)],
                 "export": [before],
             }
