@@ -158,13 +158,13 @@ def test_the_embedded_file_reads_as_it_was_published(tmp_path_factory: Any, step
     store.close()
 
 
-def grow(place: TableAddress, members: Image) -> None:
-    """Add columns, as Terraform does."""
+def grow(place: TableAddress, declared: Table) -> None:
+    """Add the columns that the table of records lacks, as Terraform does."""
     access = BigQueryClients(place)
     live = access.client().get_table(place.table_id("records"))
     known = {field.name for field in live.schema}
-    declared = [each for each in bigquery_schema(table_of(members)) if each["name"] not in known]
-    live.schema = [*live.schema, *map(bigquery.SchemaField.from_api_repr, declared)]
+    added = [each for each in bigquery_schema(declared) if each["name"] not in known]
+    live.schema = [*live.schema, *map(bigquery.SchemaField.from_api_repr, added)]
     access.client().update_table(live, ["schema"])
     access.close()
 
@@ -193,9 +193,9 @@ async def run_over_bigquery(double: Double, steps: list[tuple[Image, Published, 
             else:
                 assert outcome == Stored()
             if gained is not None:
-                await asyncio.to_thread(grow, place, gained)
+                await asyncio.to_thread(grow, place, table_of(gained))
             await clock.advance(1)
-        await asyncio.to_thread(grow, place, TOP)
+        await asyncio.to_thread(grow, place, table_of(TOP))
         for members, key, published in waiting:
             assert await append(fleet[members], members, key, published) == Stored()
         await fleet[TOP].appender(table_of(TOP)).check()

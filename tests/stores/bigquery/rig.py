@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
+from app.ingest.decode import envelope as envelope_of
 from app.ingest.verdict import Durable, Verdict
 from app.ingest.write.batching import BatchLimits
 from app.ingest.write.table_writer import TableWriter
@@ -23,13 +23,12 @@ from app.stores.sink import ColumnsPending, RowError, SetupError, SinkState, fen
 from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
 from sluice.testing.misbehaving.waiting import advance_until, until
-from tests.encoding import encoded
+from tests.encoding import encoded, whole_envelope
 from tests.support.unwatched import environment_of
 
 BUDGET_S, APPEND_DEADLINE_S = 30.0, 10.0
 LIMITS = BatchLimits(max_rows=500, max_bytes=1_000_000)
 RECORDS = records_table(Record)
-_ENVELOPE = dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id"))
 
 
 class Message(msgspec.Struct, eq=False):
@@ -114,12 +113,7 @@ class Rig:
             source=self.source(row_id),
             data="x" * (padding or self.padding(row_id)),
         )
-        envelope: dict[str, Any] = {
-            **_ENVELOPE,
-            "attributes": {},
-            "message_index": index,
-            "delivery_key": f"{name}:{index}",
-        }
+        envelope = whole_envelope(envelope_of.Message(key=name, data=b"", attributes={}), index)
         return encoded(self.appender, record, envelope)
 
     async def sent(self, name: str, *ids: str, padding: int = 0) -> Message:

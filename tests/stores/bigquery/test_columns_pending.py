@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from google.cloud import bigquery
 from msgspec import Meta
 
 from app.ingest.decode.envelope import Message
@@ -20,15 +19,15 @@ from app.runtime.instants import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table, rejects_table
 from app.stores.backend import Backend, open_backend
-from app.stores.bigquery.client import BigQueryClients, TableAddress
+from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.proto_rows import ProtoRowEncoder
-from app.stores.bigquery.table_layout import bigquery_schema
 from app.stores.query import Condition, Count, Deletion, LookUp, Metric, Query, Rows, Statistics
 from app.stores.sink import ColumnsPending, RowsHeld, Stored
 from sluice.testing.clock import FakeClock
 from tests.contract.bigquery import _settings
 from tests.contract.stores import T0_US
 from tests.encoding import encoded, whole_envelope
+from tests.stores.test_additive_changes import grow
 from tests.support.local_bigquery import Double
 
 _Promoted = Meta(extra={"sluice": ["promoted"]})
@@ -93,17 +92,6 @@ async def append(backend: Backend, table: Table, record: Any) -> object:
     return await appender.append([row_of(appender, record)])
 
 
-def grow(place: TableAddress) -> None:
-    """Add the columns of the later type, as Terraform does."""
-    access = BigQueryClients(place)
-    live = access.client().get_table(place.table_id("records"))
-    known = {field.name for field in live.schema}
-    added = [bigquery.SchemaField.from_api_repr(each) for each in bigquery_schema(LATER) if each["name"] not in known]
-    live.schema = [*live.schema, *added]
-    access.client().update_table(live, ["schema"])
-    access.close()
-
-
 def stored(record: ParcelLater) -> dict[str, Any]:
     """Return a record as a query returns it."""
     notes = None if record.notes is None else msgspec.Raw(msgspec.json.encode(record.notes))
@@ -164,7 +152,7 @@ async def test_every_read_goes_on_before_and_after_the_table_has_the_columns(loc
                 "stats": [(None, 1, None)],
                 "export": [before],
             }
-            await asyncio.to_thread(grow, place)
+            await asyncio.to_thread(grow, place, LATER)
             assert await new.appender(LATER).check() is None
             await clock.advance(1)
             assert await append(new, LATER, NEW) == Stored()
@@ -185,7 +173,7 @@ async def test_a_reader_learns_from_the_query_itself(local_bigquery: Double) -> 
     try:
         async with opened(place, LATER, clock) as reader:
             assert (await reader.runner.rows(PAGE)).rows == []
-            await asyncio.to_thread(grow, place)
+            await asyncio.to_thread(grow, place, LATER)
             await clock.advance(16)  # half of the settle time: what was learned is too old for a settled read
             async with opened(place, LATER, clock) as writer:
                 assert await append(writer, LATER, NEW) == Stored()

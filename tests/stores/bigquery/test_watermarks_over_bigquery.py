@@ -4,22 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from app.ingest.decode.envelope import Message
 from app.record import Record
 from app.runtime.clock import MICROSECONDS, SystemClock
 from app.runtime.instants import TimeRange
 from app.schema.table import records_table
-from app.settings.load import Settings
 from app.stores.backend import Backend, open_backend
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.watermarks import INSTANCES
 from app.stores.query import Rows
 from app.stores.sink import SetupError, SinkState, Stored
 from sluice.testing.pace import patience_s
-from tests.encoding import encoded
+from tests.contract.bigquery import _settings
+from tests.encoding import encoded, whole_envelope
 
 if TYPE_CHECKING:
     from tests.support.local_bigquery import Double
@@ -30,12 +31,7 @@ RECORDS = records_table(Record)
 @asynccontextmanager
 async def instance(place: TableAddress) -> AsyncIterator[Backend]:
     """Run the store of one instance."""
-    settings = Settings().replace(
-        backend="bigquery",
-        bigquery_project=place.project,
-        bigquery_dataset=place.dataset,
-        bigquery_rest_url=place.rest_url,
-        bigquery_storage_url=place.storage_url,
+    settings = _settings(place).replace(
         poll_s=0.1,
         settle_s=3_600.0,  # so that nothing settles by it here
         clock_skew_s=0.1,  # stamps of an instance that joins lie ahead of its clock by twice that
@@ -49,13 +45,8 @@ async def instance(place: TableAddress) -> AsyncIterator[Backend]:
 
 def row(backend: Backend, name: str) -> bytes:
     """Return an encoded record."""
-    envelope: dict[str, Any] = {
-        **dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id")),
-        "attributes": {},
-        "message_index": 0,
-        "delivery_key": name,
-    }
-    return encoded(backend.appender(RECORDS), Record(id=name, timestamp=datetime(2026, 1, 31, tzinfo=UTC)), envelope)
+    record = Record(id=name, timestamp=datetime(2026, 1, 31, tzinfo=UTC))
+    return encoded(backend.appender(RECORDS), record, whole_envelope(Message(key=name, data=b"")))
 
 
 async def settled(backend: Backend) -> list[str]:
