@@ -43,7 +43,7 @@ class WindowedUnderTest(MemoryUnderTest):
             erasures=lambda: self.eraser.generation + self.written,
             reads=self.reads,
         )
-        self._runner = Window(self.rows_in_lists, self.database, self.loader, grid_us=1)
+        self._runner = Window(self.rows_in_lists, self.database, self.loader)
 
     @property
     def runner(self) -> QueryRunner:

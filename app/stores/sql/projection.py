@@ -15,27 +15,16 @@ from app.stores.query import Deletion, LookUp, Query, Statistics
 from app.stores.sql.statement import TARGET
 
 
-def source_text(table: Table, missing: frozenset[str], query: Query | None = None) -> str:
-    """Return what to write after FROM: the table's name, or a projection of it.
-
-    `missing` are the columns that the table lacks. Columns are promoted as far as `query` uses them; without a query,
-    all are.
-    """
-    promoted = _promoted(table, None if query is None else used_columns(query))
-    return _promoting(table, _complete(table, missing), promoted)
-
-
 def source_of(query: Query | Deletion, table: Table, missing: frozenset[str] = frozenset()) -> str:
-    """Return the source with which `app.stores.sql.statement.render` reads a query, "" if it is the table itself."""
-    if isinstance(query, Deletion):
-        return row_text(table, missing, query)
-    return source_text(table, missing, query)
+    """Return the source with which `app.stores.sql.statement.render` reads a query: the table's name, or a projection.
 
-
-def row_text(table: Table, missing: frozenset[str], deletion: Deletion) -> str:
-    """Return the projection of the current row of a DELETE, as a query in parentheses; "" if the row itself will do."""
-    used = used_columns(deletion)
+    `missing` are the columns that the table lacks. Columns are promoted as far as `query` uses them. Of a Deletion, it
+    is a query of the current row in parentheses, or "" if the row itself will do.
+    """
+    used = _used_columns(query)
     promoted = _promoted(table, used)
+    if not isinstance(query, Deletion):
+        return _promoting(table, _complete(table, missing), promoted)
     if not promoted and not used & missing:
         return ""
     needed = used | {column.name for column in (*promoted, table.rest) if promoted and column is not None}
@@ -43,7 +32,7 @@ def row_text(table: Table, missing: frozenset[str], deletion: Deletion) -> str:
     return _promoting(table, f"(SELECT {_values(columns, missing)})", promoted)
 
 
-def used_columns(query: Query | Deletion) -> frozenset[str]:
+def _used_columns(query: Query | Deletion) -> frozenset[str]:
     """Return the names of the columns that a query returns, compares or measures."""
     paths = [*getattr(query, "columns", ()), *(condition.path for condition in getattr(query, "conditions", ()))]
     match query:
@@ -56,10 +45,10 @@ def used_columns(query: Query | Deletion) -> frozenset[str]:
     return frozenset(path.partition(".")[0] for path in paths)
 
 
-def _promoted(table: Table, used: frozenset[str] | None) -> tuple[Column, ...]:
+def _promoted(table: Table, used: frozenset[str]) -> tuple[Column, ...]:
     """Return the promoted columns that matter: all of them if the rest is shown, as it must not show them."""
-    shows_rest = used is None or (table.rest is not None and table.rest.name in used)
-    return tuple(column for column in table.promoted if shows_rest or (used and column.name in used))
+    shows_rest = table.rest is not None and table.rest.name in used
+    return tuple(column for column in table.promoted if shows_rest or column.name in used)
 
 
 def _promoting(table: Table, source: str, promoted: Sequence[Column]) -> str:

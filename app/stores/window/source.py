@@ -19,8 +19,6 @@ from app.stores.window.database import Database, statement_of
 from app.stores.window.loader import Loader
 from app.stores.window.ranges import MOST_LOADS, Loaded
 
-HORIZON_GRID_US = 1 << 18
-"""How far apart horizons are: a quarter of a second, so that readers of the newest rows ask for the same ranges."""
 _MARGIN, _WIDER = 2, 8
 _log = logging.getLogger("sluice.query")
 
@@ -28,17 +26,15 @@ _log = logging.getLogger("sluice.query")
 class Window:
     """Answers settled queries of what is loaded; all else goes to `runner`. It is for one event loop."""
 
-    def __init__(
-        self, runner: QueryRunner, database: Database, loader: Loader, *, grid_us: int = HORIZON_GRID_US
-    ) -> None:
+    def __init__(self, runner: QueryRunner, database: Database, loader: Loader) -> None:
         self.loader = loader
-        self._runner, self._database, self._grid_us = runner, database, grid_us
+        self._runner, self._database = runner, database
         self.profile = runner.profile
         self.learn_horizon: LearnHorizon | None = runner.learn_horizon
 
     def horizon_us(self, table: str) -> int:
-        """Return the settled horizon of `table`, on the grid."""
-        return self._runner.horizon_us(table) // self._grid_us * self._grid_us
+        """Return the settled horizon of `table`."""
+        return self._runner.horizon_us(table)
 
     def version(self, table: str) -> int | None:
         """Return a number that changes as soon as `table` has new rows."""

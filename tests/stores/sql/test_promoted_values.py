@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.runtime.instants import TimeRange
 from app.schema.columns import Kind
 from app.schema.table import Table, records_table
 from app.stores.duckdb.source import to_duckdb
 from app.stores.duckdb.table_layout import converter, duckdb_ddl
-from app.stores.sql.projection import source_text
+from app.stores.query import Rows
+from app.stores.sql.projection import source_of
 from tests.long_form import examples
 from tests.schema.values import JSON, SAMPLES
 from tests.stores.promoted import promoted
@@ -56,7 +58,9 @@ def table_of(field: str) -> Table:
 
 def over_duckdb(table: Table, rests: list[bytes]) -> list[dict[str, Any]]:
     """Return rows whose columns are empty, as a query reads them."""
-    sql = f"SELECT * FROM {source_text(table, frozenset())} ORDER BY `id`"  # noqa: S608 - names of a declaration
+    names = tuple(column.name for column in table.columns)
+    query = Rows(table=table.name, within=TimeRange(0, 1), lookback_us=0, columns=names)
+    sql = f"SELECT * FROM {source_of(query, table)} ORDER BY `id`"  # noqa: S608 - names of a declaration
     with duckdb.connect() as connection:
         connection.execute("LOAD icu; SET TimeZone = 'UTC'")
         connection.execute(duckdb_ddl(table))

@@ -139,19 +139,6 @@ def test_a_plan_shows_instants_as_instants_and_values_as_json_can_hold_them() ->
     assert plan.parameters == shown
 
 
-@pytest.mark.parametrize(
-    ("shape", "columns"),
-    [
-        ("records_projected", {*_PROJECTED, "source", "data"}),
-        ("stats_count_by", {"ingest_time", "delivery_key", "source"}),
-    ],
-)
-def test_only_the_columns_that_are_served_or_compared_are_read(shape: str, columns: set[str]) -> None:
-    """Columns are what a query costs in BigQuery."""
-    tree = next(TREES[shape].find_all(exp.CTE)) if "stats" in shape else TREES[shape]
-    assert {column.name for column in tree.find_all(exp.Column)} == columns
-
-
 @pytest.mark.parametrize("shape", STATEMENTS)
 def test_every_scan_of_a_table_is_bounded_in_time_and_names_its_columns(shape: str) -> None:
     """Partitions are pruned by plain comparisons with parameters, and nobody reads columns by `*`."""
