@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 _BIGQUERY = "SLUICE_BIGQUERY_"
 _DDL_TIMEOUT_S = 60.0
-_EFFECTS = ("breaks", "pending", "noted")
 _AFTER = f"""\
 diff compares the tables in BigQuery with the record type, without changing them. A difference is breaking (the service
 reports SCHEMA_MISMATCH and appends nothing until it is resolved), pending (an optional column is missing: the service
-reports COLUMNS_PENDING, and only rows that use it wait), or only noted.
+reports COLUMNS_PENDING, and only rows that use it wait). Whatever else differs does no harm.
 
 index prints the statement that makes the search index on the id of each table of records, or with --apply runs it. The
 index finds an id of any age at a low cost. BigQuery fills it by itself; that of a table of less than about 10 GB is
@@ -213,11 +212,10 @@ def _diff_one(access: "BigQueryClients", table: Table) -> int:
         sys.stdout.write(f"{name}: missing\n  breaks  The table does not exist: create it with `terraform apply`.\n")
         return DIFFERENT
     words = Counter(difference.effect for difference in table_differences)
-    counts = [(words["breaks"], "breaking"), (words["pending"], "pending"), (words["noted"], "noted")]
+    counts = [(words["breaks"], "breaking"), (words["pending"], "pending")]
     counted = ", ".join(f"{count} {word}" for count, word in counts if count)
-    must_change = bool(words["breaks"] or words["pending"])
-    verdict = ("does not fit" if must_change else "fits") + (f" ({counted})" if counted else "")
-    ordered = sorted(table_differences, key=lambda difference: _EFFECTS.index(difference.effect))
+    verdict = f"does not fit ({counted})" if counted else "fits"
+    ordered = sorted(table_differences, key=lambda difference: difference.effect)
     lines = [f"  {each.effect:7} {each.sentence}\n" for each in ordered]
     sys.stdout.write(f"{name}: {verdict}\n{''.join(lines)}")
-    return DIFFERENT if must_change else SAME
+    return DIFFERENT if counted else SAME

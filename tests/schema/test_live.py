@@ -100,22 +100,19 @@ BREAKING = [
     (_set("note", maxLength="10"), "note", "STRING(10) in the table"),
     (_set("total", precision="10", scale="2"), "total", "NUMERIC(10, 2) in the table"),
     (_add(mode="REQUIRED"), "extra", "no row would have a value for it: declare it, or relax it to NULLABLE"),
-    (_without("timePartitioning"), "partitioning", "has no partitions; the record type requires partitions by HOUR of"),
-    (_replace(timePartitioning={"type": "DAY", "field": "ingest_time"}), "partitioning", "by DAY of ingest_time"),
-    (_replace(timePartitioning={"type": "HOUR"}), "partitioning", "by HOUR of ingestion time"),
+    (_without("timePartitioning"), "partitioning", "requires partitions by HOUR of ingest_time"),
+    (_replace(timePartitioning={"type": "DAY", "field": "ingest_time"}), "partitioning", "recreate the table"),
+    (_replace(timePartitioning={"type": "HOUR"}), "partitioning", "recreate the table"),
     (_replace(type="VIEW"), "table", "has the type VIEW, which does not allow appends"),
 ]
-NOTED = [
-    (_add(mode="NULLABLE"), "extra", "NULLABLE STRING in the table but not declared: new rows have no value for it"),
-    (_add("parts", mode="NULLABLE"), "parts.extra", "parts.extra is NULLABLE"),
-    (_add(mode="REQUIRED", defaultValueExpression="'x'"), "extra", "or its default"),
-    (_set("count", mode="NULLABLE"), "count", "NULLABLE in the table but REQUIRED in the record type"),
-    (_set("total", type="BIGNUMERIC"), "total", "the wider type can store every value"),
-    (_without("requirePartitionFilter"), "partitioning", "allows queries without a partition filter"),
-    (_without("clustering"), "clustering", "clustered by nothing and not by ingest_time, so reads cost more"),
-    (_replace(clustering={"fields": ["ingest_time", "id"]}), "clustering", "clustered by ingest_time, id and not by"),
-]
 TOLERATED: list[Edit] = [
+    _add(mode="NULLABLE"),
+    _add("parts", mode="NULLABLE"),
+    _add(mode="REQUIRED", defaultValueExpression="'x'"),
+    _set("count", mode="NULLABLE"),
+    _set("total", type="BIGNUMERIC"),
+    _without("requirePartitionFilter"),
+    _without("clustering"),
     _set("note", description="by somebody else"),
     _set("note", name="NOTE"),
     _set("paid.amount", name="Amount"),
@@ -129,17 +126,11 @@ TOLERATED: list[Edit] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("edit", "path", "words", "weight"),
-    [
-        *((*case, "breaks") for case in BREAKING),
-        *((*case, "noted") for case in NOTED),
-    ],
-)
-def test_a_difference_is_found_and_weighed(edit: Edit, path: str, words: str, weight: str) -> None:
+@pytest.mark.parametrize(("edit", "path", "words"), BREAKING)
+def test_a_difference_is_found(edit: Edit, path: str, words: str) -> None:
     """One change of the table is one difference, which says where, what, and whether appends stop for it."""
     (difference,) = _found(edit)
-    assert (difference.path, difference.effect) == (path, weight)
+    assert (difference.path, difference.effect) == (path, "breaks")
     assert words in difference.sentence
     assert difference.sentence.endswith(".")
     assert "\n" not in difference.sentence
@@ -147,7 +138,7 @@ def test_a_difference_is_found_and_weighed(edit: Edit, path: str, words: str, we
 
 @pytest.mark.parametrize("edit", TOLERATED)
 def test_what_does_not_matter_is_no_difference(edit: Edit) -> None:
-    """Descriptions, expiry, the order of columns and the case of names are nobody's concern."""
+    """Columns of others, a wider type, descriptions, the order of columns and the case of names, say."""
     assert _found(edit) == []
 
 

@@ -7,11 +7,11 @@ a path of their own (`look_up`).
 The live table is compared with the declaration. A difference *breaks* if rows would be refused, changed, or not found
 again. The service then reports SCHEMA_MISMATCH and appends nothing. A declared column that rows may lack is *pending*
 while the table lacks it: the service reports COLUMNS_PENDING, stores rows that do not use it, and reads it as NULL. A
-nested field breaks: it is added before the image that declares it is deployed. All other differences are only *noted*,
-above all columns that the declaration lacks.
+nested field breaks: it is added before the image that declares it is deployed. Whatever else
+differs does no harm, such as columns that the declaration lacks.
 
 Limits in the type (`STRING(10)`, `NUMERIC(10, 2)`) break, as they refuse or round values that the declaration allows.
-BIGNUMERIC for a declared NUMERIC is noted: the Storage Write API takes the same text for both, and the wider type
+BIGNUMERIC for a declared NUMERIC does not: the Storage Write API takes the same text for both, and the wider type
 holds every value (https://cloud.google.com/bigquery/docs/supported-data-types).
 """
 
@@ -62,12 +62,12 @@ _SHOWN = 5
 # Legacy SQL's names, which the REST API still uses; it accepts and may return either.
 _STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 _KEEP = "declare it as in the table, or under another name"
-Effect = Literal["breaks", "pending", "noted"]
+Effect = Literal["breaks", "pending"]
 Field = Mapping[str, Any]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One difference: its place (a column's dotted path, or table, partitioning, clustering), and a sentence."""
+    """One difference: its place (a column's dotted path, or table, or partitioning), and a sentence."""
 
     path: str
     sentence: str
@@ -112,8 +112,6 @@ def _column_differences(
         if mode is Mode.REQUIRED and not there.get("defaultValueExpression"):
             text = f"{what}, so no row would have a value for it: declare it, or relax it to NULLABLE."
             yield Difference(path, text, "breaks")
-        else:
-            yield Difference(path, f"{what}: new rows have no value for it, or its default.", "noted")
 
 
 def _mode(field: Field) -> Mode:
@@ -144,47 +142,19 @@ def _mode_differences(path: str, column: Column, mode: Mode) -> Iterator[Differe
         yield Difference(path, f"{what}, which cannot be changed: {_KEEP}.", "breaks")
     elif mode is Mode.REQUIRED:
         yield Difference(path, f"{what}: relax it to NULLABLE with Terraform.", "breaks")
-    else:
-        yield Difference(path, f"{what}: every new row has a value; older rows may not.", "noted")
 
 
 def _type_differences(path: str, column: Column, type_: str) -> Iterator[Difference]:
     what = f"{path} is {type_} in the table but {column.kind.value} in the record type"
-    if (column.kind, type_) == (Kind.NUMERIC, "BIGNUMERIC"):
-        yield Difference(path, f"{what}: the wider type can store every value.", "noted")
-    elif type_ != column.kind.value:
+    if type_ != column.kind.value and (column.kind, type_) != (Kind.NUMERIC, "BIGNUMERIC"):
         yield Difference(path, f"{what}, which cannot be changed: {_KEEP}.", "breaks")
 
 
 def _layout_differences(live: Field) -> Iterator[Difference]:
-    by_time, by_range = live.get("timePartitioning"), live.get("rangePartitioning")
-    partitions = by_time or by_range or {}
-    type_ = by_time.get("type", "DAY") if by_time else ("RANGE" if by_range else None)
-    expected, actual = _partitions(PARTITION_TYPE, PARTITION_COLUMN), _partitions(type_, partitions.get("field"))
-    if actual.lower() != expected.lower():
-        text = (
-            f"The table has {actual}; the record type requires {expected}. This cannot be changed: recreate the table."
-        )
-        yield Difference("partitioning", text, "breaks")
-    # The member of `timePartitioning` is the older form of the same setting.
-    elif not (live.get("requirePartitionFilter") or partitions.get("requirePartitionFilter")):
-        text = (
-            "The table allows queries without a partition filter, which may read the whole table: require the filter."
-        )
-        yield Difference("partitioning", text, "noted")
-    clustering = [name.lower() for name in (live.get("clustering") or {}).get("fields") or ()]
-    if clustering != [PARTITION_COLUMN]:
-        text = (
-            f"The table is clustered by {', '.join(clustering) or 'nothing'} and not by "
-            f"{PARTITION_COLUMN}, so reads cost more: change it with Terraform, in place."
-        )
-        yield Difference("clustering", text, "noted")
-
-
-def _partitions(partition_type: str | None, column: str | None) -> str:
-    if partition_type is None:
-        return "no partitions"
-    return f"partitions by {partition_type} of {column or 'ingestion time'}"
+    by_time = live.get("timePartitioning") or {}
+    if (by_time.get("type"), (by_time.get("field") or "").lower()) != (PARTITION_TYPE, PARTITION_COLUMN):
+        what = f"The record type requires partitions by {PARTITION_TYPE} of {PARTITION_COLUMN}, which the table has not"
+        yield Difference("partitioning", f"{what}. This cannot be changed: recreate the table.", "breaks")
 
 
 def describe(all_differences: Sequence[Difference]) -> str:

@@ -54,8 +54,7 @@ def provision(place: TableAddress, tables: Iterable[Table], within_s: float = WI
 
 
 def _require_fit(place: TableAddress, table: Table, existing_table: bigquery.Table) -> None:
-    breaking = [each for each in differences(table, existing_table.to_api_repr()) if each.effect != "noted"]
-    if breaking:
+    if breaking := differences(table, existing_table.to_api_repr()):
         raise ProvisionError(
             f"{place.table_id(table.name)} is there and does not fit {table.record_type.__name__}: "
             f"{describe(breaking)} "

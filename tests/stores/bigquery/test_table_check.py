@@ -59,9 +59,9 @@ async def test_a_table_is_compared_with_the_declaration_in_one_request() -> None
     )
     assert obstacle == SetupError(
         SinkState.SCHEMA_MISMATCH,
-        f"{NAME} does not fit the record type: The table has partitions by DAY of ingest_time; the record type "
-        "requires partitions by HOUR of ingest_time. This cannot be changed: recreate the table. `sluice schema diff` "
-        "lists all differences; docs/record-types.md says how to resolve them",
+        f"{NAME} does not fit the record type: The record type requires partitions by HOUR of ingest_time, which the "
+        "table has not. This cannot be changed: recreate the table. `sluice schema diff` lists all differences; "
+        "docs/record-types.md says how to resolve them",
     )
 
 
