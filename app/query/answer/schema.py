@@ -225,16 +225,13 @@ def problems_route() -> HTTPRouteHandler:
 
 
 class StreamEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream, and the paths of its records, rejects and schema."""
+    """A stream, whose paths begin with `/v1/streams/` and its name."""
 
     name: str
     is_default: Annotated[bool, Meta(description="Whether `/v1/records` serves it.")]
     id: Annotated[str | None, Meta(description="The field that `/records/{id}` looks up; null if there is none.")]
     schema_version: Annotated[str, Meta(description="Changes when, and only when, rows would look different.")]
     retention_days: Annotated[int, Meta(description="How long its records are kept.")]
-    records: str
-    rejects: str
-    schema: str
 
 
 class StreamList(msgspec.Struct, frozen=True):
@@ -252,9 +249,6 @@ def streams_route(streams: Streams, retention_days: int) -> HTTPRouteHandler:
             id=stream.table.id.name if stream.table.id else None,
             schema_version=schema_version(stream.table),
             retention_days=stream.table.retention_days or retention_days,
-            records=f"{paths.STREAMS}/{name}/records",
-            rejects=f"{paths.STREAMS}/{name}/rejects",
-            schema=f"{paths.STREAMS}/{name}/schema",
         )
         for name, stream in streams.by_name.items()
     ]
