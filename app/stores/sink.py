@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from app.settings.store import StoreSettings
+
 STALE_US = 1_000_000
 """A stamp older than this is not sent: the rows are stamped again."""
 _TIMERS_US = 500_000
@@ -35,11 +37,11 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     """How long after we abandon rows they may still become readable."""
 
 
-def fence(*, settle_s: float, clock_skew_s: float, late_commit_margin_s: float, append_deadline_s: float) -> Fence:
-    """Derive the limits from these settings; nothing else does."""
-    stored_us = round((settle_s - clock_skew_s) * _US)
-    margin_us = round(late_commit_margin_s * _US)
-    in_time_us = round(append_deadline_s * _US) + _TIMERS_US
+def fence(store: StoreSettings) -> Fence:
+    """Derive the limits from the settings; nothing else does."""
+    stored_us = round((store.settle_s - store.clock_skew_s) * _US)
+    margin_us = round(store.late_commit_margin_s * _US)
+    in_time_us = round(store.append_deadline_s * _US) + _TIMERS_US
     return Fence(
         stored_us=max(stored_us, in_time_us),
         uncertain_us=max(stored_us - margin_us, in_time_us),

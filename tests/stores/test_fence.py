@@ -2,18 +2,20 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
+from app.settings.load import Settings
 from app.stores.query import Position
 from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
 from app.stores.stamping import AttemptStamp, LateCancellationError
 from sluice.testing.clock import FakeClock
 
-FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
+FENCE = fence(Settings().store)
 
 
 @given(deadline_s=st.floats(0.1, 50), margin_s=st.floats(0.1, 50), skew_s=st.floats(0.5, 5), spare_s=st.floats(0, 30))
@@ -22,7 +24,15 @@ def test_no_row_is_in_time_that_a_reader_may_have_passed(
 ) -> None:
     """And an attempt that just took all of its time is never late."""
     settle_s = deadline_s + margin_s + skew_s + spare_s
-    limits = fence(settle_s=settle_s, clock_skew_s=skew_s, late_commit_margin_s=margin_s, append_deadline_s=deadline_s)
+    limits = fence(
+        msgspec.structs.replace(
+            Settings().store,
+            settle_s=settle_s,
+            clock_skew_s=skew_s,
+            late_commit_margin_s=margin_s,
+            append_deadline_s=deadline_s,
+        )
+    )
     behind_a_reader_us = settle_s * MICROSECONDS
     assert limits.stored_us <= behind_a_reader_us + 1
     assert limits.uncertain_us + limits.margin_us <= behind_a_reader_us + 1

@@ -177,10 +177,8 @@ class Job:
         self._configuration = job_configuration(statement, place, settings)
         self._running: Mapping[str, Any] | None = None
         self._is_abandoned = False
-        self.has_begun = False
-        """Whether a thread has started it."""
         self.client: Client
-        """Set by that thread; it also cancels the job, since a new client may take seconds to make."""
+        """Set by the thread that runs it; it also cancels the job, since a new client may take seconds to make."""
 
     def rows(self) -> Answer:
         """Return the rows of the result, up to the `max_bytes` of the statement.

@@ -39,12 +39,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             clock,
             max_connections=most,
             monitor=monitor,
-            fence=fence(
-                settle_s=settings.store.settle_s,
-                clock_skew_s=settings.store.clock_skew_s,
-                late_commit_margin_s=settings.store.late_commit_margin_s,
-                append_deadline_s=settings.store.append_deadline_s,
-            ),
+            fence=fence(settings.store),
             trace_id=trace_id,
             announcing=announcing,
         )

@@ -47,7 +47,6 @@ from app.stores.source import (
     QueryTimeoutError,
     ReadProfile,
     Row,
-    StoreBusyError,
     StoreUnavailableError,
     streamed_bytes,
 )
@@ -207,15 +206,12 @@ class BigQueryRunner:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.wrap_future(work)
         except TimeoutError:
-            if not job.has_begun:
-                raise StoreBusyError(f"all {QUERY_THREADS} query threads were busy for {timeout_s:g} s") from None
             raise QueryTimeoutError(timeout_s) from None
         finally:
             if job.abandon():  # not in the pool, all of whose threads may be waiting
                 threading.Thread(target=job.cancel, name="bigquery-cancel", daemon=True).start()
 
     def _in_thread(self, how: Callable[[Job], _Result], job: Job) -> _Result:
-        job.has_begun = True  # before loading credentials, which may take longer than the query's timeout
         try:
             job.client = self._access.client()
             return how(job)

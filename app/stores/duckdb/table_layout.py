@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -292,21 +292,12 @@ def fit(table: Table, columns: Iterable[FileColumn]) -> Fit:
     return found
 
 
-def _renames(surplus: Iterable[FileColumn], lacked: Sequence[FileColumn]) -> list[tuple[str, str]]:
-    """Return each undeclared column with the one of its type that is lacking and whose name is most similar."""
-    pairs = sorted(
-        (
-            (SequenceMatcher(None, old.name, new.name).ratio(), old.name, new.name)
-            for old in surplus
-            for new in lacked
-            if old.type_text == new.type_text
-        ),
-        reverse=True,
-    )
+def _renames(surplus: Sequence[FileColumn], lacked: Iterable[FileColumn]) -> list[tuple[str, str]]:
+    """Return each column that is lacking with the undeclared one of its type whose name is most similar."""
     renames = dict[str, str]()
-    for _, old, new in pairs:
-        if old not in renames and new not in renames.values():
-            renames[old] = new
+    for new in lacked:
+        same = [old.name for old in surplus if old.type_text == new.type_text and old.name not in renames]
+        renames |= dict.fromkeys(get_close_matches(new.name, same, n=1, cutoff=0), new.name)
     return list(renames.items())
 
 

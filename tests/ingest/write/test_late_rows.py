@@ -8,6 +8,7 @@ import pytest
 
 from app.ingest.verdict import Durable, Throttled, Unavailable
 from app.ingest.write.retry_policy import RETRY_MAX_S
+from app.settings.load import Settings
 from app.stores.sink import (
     Outcome,
     QuotaExceeded,
@@ -21,7 +22,7 @@ from app.stores.stamping import LateCancellationError
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import Reply, ScriptedAppender, reply_later, turns
 
-FENCE = fence(settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=10.0)
+FENCE = fence(Settings().store)
 LATE = Stored(late=True)
 GONE, LONG_GONE = Uncertain("gone"), Uncertain("gone", late=True)
 

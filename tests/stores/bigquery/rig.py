@@ -74,9 +74,7 @@ class Rig:
             clock,
             max_connections=max_connections,
             monitor=TableMonitor(table, self._look, clock),
-            fence=fence(
-                settle_s=30.0, clock_skew_s=2.0, late_commit_margin_s=10.0, append_deadline_s=APPEND_DEADLINE_S
-            ),
+            fence=fence(Settings().store),
         )
         settings = Settings().replace(max_batch_rows=limits.max_rows, max_batch_bytes=limits.max_bytes)
         self.writer = TableWriter(self.appender, environment_of(clock, settings), table="records", jitter=lambda: 1.0)

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.stores.bigquery import source as module
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.watermarks import INSTANCES
-from app.stores.source import QueryTimeoutError, StoreBusyError
+from app.stores.source import QueryTimeoutError
 from tests.stores.bigquery.rest_server import (
     DATASET,
     LOCATION,
@@ -103,19 +102,13 @@ async def test_a_query_given_up_before_it_is_a_job_is_cancelled_when_it_becomes_
     assert bigquery.seen() == ["jobs.query", "jobs.cancel"]
 
 
-async def test_a_query_that_found_no_thread_says_so(
-    bigquery: RestServer, held: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It never reached BigQuery: there are too many, and it did not take too long."""
+async def test_a_query_that_takes_too_long_is_cancelled(bigquery: RestServer, held: Held) -> None:
+    """Its caller is told so."""
     bigquery.script = held
-    monkeypatch.setattr(module, "QUERY_THREADS", 1)
     runner = bigquery.runner(query_timeout_s=0.3)
-    first = asyncio.create_task(runner.rows(QUERY))
-    await came(bigquery, "jobs.query")
-    with pytest.raises(StoreBusyError, match="threads"):
+    with pytest.raises(QueryTimeoutError):
         await runner.rows(QUERY)
-    await asyncio.wait([first])
-    assert isinstance(first.exception(), QueryTimeoutError)
+    await came(bigquery, "jobs.cancel")
     runner.close()
 
 
