@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from datetime import date, time
 from typing import Any, Protocol
 
 import msgspec
@@ -33,27 +32,14 @@ streamed_bytes: ContextVar[list[int] | None] = ContextVar("streamed_bytes", defa
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a store would run: a text, and the parameters that it names, each in a form that JSON can hold.
+    """What a store would run: a text, and the parameters that it names.
 
     `estimated_bytes` is how many bytes the store would read, at most; None if it cannot estimate it.
     """
 
     text: str
-    parameters: Mapping[str, str | int | float | bool]
+    parameters: Mapping[str, Scalar]
     estimated_bytes: int | None = None
-
-
-def shown_value(value: Scalar) -> str | int | float | bool:
-    """Return a value of a query in a form that JSON can hold."""
-    match value:
-        case bool() | int() | float() | str():
-            return value
-        case bytes():
-            return value.hex()
-        case date() | time():
-            return value.isoformat()
-        case _:
-            return str(value)
 
 
 class QueryError(Exception):

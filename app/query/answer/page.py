@@ -48,7 +48,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     window: Window
     sql: str
-    parameters: dict[str, str | int | float | bool]
+    parameters: dict[str, Any]
     estimated_bytes: int | None
     max_bytes: int | None
 

@@ -32,7 +32,7 @@ from app.stores.query import (
     Selection,
     Statistics,
 )
-from app.stores.source import Plan, shown_value
+from app.stores.source import Plan
 
 TARGET = "target"
 """The name of a DELETE's table where its current row is a query (app.stores.sql.projection)."""
@@ -57,13 +57,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
     def plan(self, estimated_bytes: int | None = None) -> Plan:
         """Return the statement as a Plan, in which instants are texts."""
-        return Plan(self.sql, {name: _shown(name, each) for name, each in self.parameters.items()}, estimated_bytes)
-
-
-def _shown(name: str, value: Scalar) -> str | int | float | bool:
-    if name.endswith("_us") and isinstance(value, int) and not isinstance(value, bool):
-        return to_text(value)
-    return shown_value(value)
+        shown = {
+            name: to_text(value) if name.endswith("_us") and type(value) is int else value
+            for name, value in self.parameters.items()
+        }
+        return Plan(self.sql, shown, estimated_bytes)
 
 
 def render(query: Query | Deletion, source: str = "") -> Statement:

@@ -28,7 +28,7 @@ from app.settings.load import Settings
 from app.stores import query as q
 from app.stores.backend import Backend
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
-from app.stores.source import Answer, LearnHorizon, Plan, ReadProfile, Row, StoreUnavailableError, shown_value
+from app.stores.source import Answer, LearnHorizon, Plan, ReadProfile, Row, StoreUnavailableError
 from tests.stores.promoted import promoted
 
 _COMPARE: dict[str, Any] = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "prefix": str.startswith}
@@ -61,7 +61,7 @@ class MemoryStore:
 
     async def explain(self, query: q.Query) -> Plan:
         values = [each for condition in getattr(query, "conditions", ()) for each in condition.values]
-        return Plan(repr(query), {f"value_{number}": shown_value(each) for number, each in enumerate(values)})
+        return Plan(repr(query), {f"value_{number}": each for number, each in enumerate(values)})
 
     async def rows(self, query: q.Query) -> Answer:
         if query.table not in self.tables:
