@@ -1,4 +1,4 @@
-"""The composition: what is served under which roles, health, OpenAPI, and the short way of pushes."""
+"""The composition: the short way of pushes, readiness, and whose tokens are good for what."""
 
 import httpx
 import msgspec
@@ -22,24 +22,6 @@ async def test_the_route_of_the_framework_answers_as_the_short_way(headers: dict
         assert long.content == short.content
         assert long.headers.get("content-type") == short.headers.get("content-type")
         assert long.headers.get("www-authenticate") == short.headers.get("www-authenticate")
-
-
-@pytest.mark.parametrize(
-    ("roles", "served"),
-    [(("ingest",), {"push": 401, "post": 201, "get": 405}), (("query",), {"push": 404, "post": 405, "get": 200})],
-    ids=["ingest", "query"],
-)
-async def test_an_instance_serves_its_roles_only(roles: tuple[str, ...], served: dict[str, int]) -> None:
-    """One image runs as one service or as two."""
-    settings = SETTINGS.replace(roles=roles)
-    async with running(settings) as service:
-        found = {
-            "push": (await service.client.post("/pubsub/push")).status_code,
-            "post": (await service.client.post("/v1/records", json=GOOD)).status_code,
-            "get": (await service.client.get("/v1/records")).status_code,
-        }
-        assert found == served
-        assert (await service.client.get("/health/live")).text == "live\n"
 
 
 async def test_ready_needs_a_key_set() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -62,21 +61,9 @@ async def pushing(
         assert task.cancelled(), "the pusher never ends by itself"
 
 
-def publish(broker: Broker, count: int) -> list[str]:
-    """Publish numbered messages and return their ids."""
-    return broker.publish(TOPIC, [Draft(b"%d" % number) for number in range(count)])
-
-
-async def test_every_message_is_pushed_once_with_the_token(push_broker: Broker, endpoint: Endpoint) -> None:
-    """A thousand messages arrive once each, authenticated, and leave no backlog."""
-    async with pushing(push_broker, endpoint.url):
-        ids = publish(push_broker, 1000)
-        pushes = await endpoint.received(1000)
-        await eventually(lambda: push_broker.subscription(NAME).backlog == 0)
-    assert Counter(push.message_id for push in pushes) == Counter(ids)
-    assert {push.headers["Authorization"] for push in pushes} == {"Bearer the-token"}
-    assert {push.headers["Content-Type"] for push in pushes} == {"application/json"}
-    assert {push.envelope["deliveryAttempt"] for push in pushes} == {1}
+def publish(broker: Broker, count: int) -> None:
+    """Publish numbered messages."""
+    broker.publish(TOPIC, [Draft(b"%d" % number) for number in range(count)])
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 203, 307, 401, 429, 503])

@@ -43,10 +43,7 @@ MODULES = {
         "app/ingest/decode/envelope.py", ("tests/ingest/decode/test_envelope.py", "tests/auth/test_signatures.py")
     ),
     "cursor": Module("app/query/request/cursor.py", ("tests/query/test_cursor.py",)),
-    "scan": Module(
-        "app/query/request/scan.py",
-        ("tests/query/test_scan.py", "tests/query/test_params.py", "tests/contract/test_freshness.py"),
-    ),
+    "scan": Module("app/query/request/scan.py", ("tests/query/test_scan.py", "tests/query/test_params.py")),
     "feed": Module("app/query/read/feed.py", ("tests/query/test_feed.py", "tests/contract/test_feed_laws.py")),
     "tokens": Module("app/auth/tokens.py", ("tests/auth/tokens/test_*.py",)),
     "sink-health": Module(
