@@ -59,9 +59,7 @@ class Feed:
     def __init__(self, runner: QueryRunner, table: Table, environment: Environment) -> None:
         self.runner, self.table, self.environment = runner, table, environment
         self._names = tuple(column.name for column in table.columns)
-        self._profile = profile = runner.profile
-        self._density = Density(profile.partition_us)
-        self._unit_us = max(profile.partition_us, profile.first_slice_us)  # the shortest range worth its own query
+        self._profile, self._density = runner.profile, Density(runner.profile.partition_us)
 
     def horizon_us(self) -> int:
         """Return the settled horizon: no row with an earlier timestamp can still appear."""
@@ -182,10 +180,11 @@ class Feed:
         if scan.limit is not None and not scan.is_resumed:
             scan = msgspec.structs.replace(scan, after=None)
         window, total = scan.window if scan.limit is not None else scan.remaining, 0
+        profile = self._profile
         # A count reads next to nothing, so less than a partition is not worth a query.
-        first_us = self._unit_us if cap is not None else max(window.length_us, 1)
+        first_us = max(profile.partition_us, profile.first_slice_us) if cap is not None else max(window.length_us, 1)
         slices = feed_slices(
-            window, descending=True, first_us=first_us, partition_us=self._profile.partition_us, longest_us=None
+            window, descending=True, first_us=first_us, partition_us=profile.partition_us, longest_us=None
         )
         for part in slices:
             answer = await self.runner.rows(self._rows(scan, part).count)

@@ -4,11 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import msgspec
+import pytest
 
 from app.query.answer.arrow import rows_of_arrow
 from app.runtime.instants import HOUR_US, SECOND_US, TimeRange
@@ -75,58 +76,63 @@ def metered(rest_url: str) -> Iterator[tuple[str, Meter]]:
         yield url, meter
 
 
-def test_what_the_window_holds_costs_no_query(local_bigquery: Double) -> None:
-    """A page pays for one query; later pages, filters, counts, facets and exports of the same time pay for none."""
+class Stage(NamedTuple):
+    """A metered store of thirty rows, a second apart, and what reads it through a window."""
+
+    shelf: Shelf
+    reader: QueryRunner
+    meter: Meter
+
+
+@pytest.fixture
+def stage(local_bigquery: Double) -> Iterator[Stage]:
+    """Give a stage whose rows are settled."""
     with metered(local_bigquery.place.rest_url) as (url, meter):
         engine = BigQueryEngine(Double(msgspec.structs.replace(local_bigquery.place, rest_url=url)))
         store = engine.loop.run(engine.open([RECORDS]))
         shelf = Shelf(engine, store)
         shelf.put(Put(T0_US + number * SECOND_US, f"k{number}", f"id{number % 3}") for number in range(30))
-        shelf.clock.advance_to(T0_US + HOUR_US)
-        reader = engine.loop.run(_reader(store._backend))
-        feed, window = shelf.make_feed(reader), TimeRange(T0_US, T0_US + 60 * SECOND_US)
-        selection: dict[str, Any] = {"table": "records", "within": window, "lookback_us": LOOKBACK_US}
-        meter.read()
-        first = shelf.page(window=window, feed=feed, limit=10)
-        assert (len(first.rows), *meter.read()) == (10, 1, LEAST_BYTES)
-        assert len(shelf.page(window=window, feed=feed, limit=100).rows) == 30
-        assert len(shelf.page(window=window, feed=feed, limit=100, filters=[("id", "id1")]).rows) == 10
-        only = (Condition("id", (), "eq", Kind.STRING, ("id1",)),)
-        assert shelf.run(reader.rows(Count(**selection, conditions=only))).rows == [{"records": 10}]
-        facet = Statistics(
-            **selection, by="id", metrics=(Metric("count", "count"),), first_us=T0_US, bucket_us=HOUR_US, max_groups=9
-        )
-        assert {row["group_key"]: row["records"] for row in shelf.run(reader.rows(facet)).rows} == dict.fromkeys(
-            ("id0", "id1", "id2"), 10
-        )
-        assert shelf.run(_exported(reader, Rows(**selection, columns=("id", "delivery_key")))) == 30
-        assert meter.read() == (0, 0)
-        shelf.run(store.close())
-    engine.loop.close()
-
-
-def test_a_dashboard_of_statistics_pays_once_for_each_bucket(local_bigquery: Double) -> None:
-    """Of looks every five seconds, only the first one after a bucket is over asks BigQuery."""
-    with metered(local_bigquery.place.rest_url) as (url, meter):
-        engine = BigQueryEngine(Double(msgspec.structs.replace(local_bigquery.place, rest_url=url)))
-        store = engine.loop.run(engine.open([RECORDS]))
-        shelf = Shelf(engine, store)
-        shelf.put(Put(T0_US + number * SECOND_US, f"k{number}") for number in range(30))
         shelf.clock.advance_to(T0_US + HOUR_US // 2)
         reader = engine.loop.run(_reader(store._backend))
-        client = Client(engine, application(query_application(reader, shelf.clock, Settings()).routes))
-        assert isinstance(shelf.clock, FakeClock)
         meter.read()
-        paid = []
-        for look in range(25):
-            answer = client.get("/v1/records/stats?bucket=PT1M").json()
-            assert sum(answer["series"][0]["values"]["count"]) == 30, look
-            paid.append(meter.read()[0])
-            shelf.run(shelf.clock.advance(5))
-        assert [number for number, queries in enumerate(paid) if queries] == [0, 12, 24]
-        assert max(paid) <= 2  # the watermarks, and what has settled since the last look
+        yield Stage(shelf, reader, meter)
         shelf.run(store.close())
     engine.loop.close()
+
+
+def test_what_the_window_holds_costs_no_query(stage: Stage) -> None:
+    """A page pays for one query; later pages, filters, counts, facets and exports of the same time pay for none."""
+    shelf, reader, meter = stage
+    feed, window = shelf.make_feed(reader), TimeRange(T0_US, T0_US + 60 * SECOND_US)
+    selection: dict[str, Any] = {"table": "records", "within": window, "lookback_us": LOOKBACK_US}
+    first = shelf.page(window=window, feed=feed, limit=10)
+    assert (len(first.rows), *meter.read()) == (10, 1, LEAST_BYTES)
+    assert len(shelf.page(window=window, feed=feed, limit=100).rows) == 30
+    assert len(shelf.page(window=window, feed=feed, limit=100, filters=[("id", "id1")]).rows) == 10
+    only = (Condition("id", (), "eq", Kind.STRING, ("id1",)),)
+    assert shelf.run(reader.rows(Count(**selection, conditions=only))).rows == [{"records": 10}]
+    facet = Statistics(
+        **selection, by="id", metrics=(Metric("count", "count"),), first_us=T0_US, bucket_us=HOUR_US, max_groups=9
+    )
+    groups = {row["group_key"]: row["records"] for row in shelf.run(reader.rows(facet)).rows}
+    assert groups == dict.fromkeys(("id0", "id1", "id2"), 10)
+    assert shelf.run(_exported(reader, Rows(**selection, columns=("id", "delivery_key")))) == 30
+    assert meter.read() == (0, 0)
+
+
+def test_a_dashboard_of_statistics_pays_once_for_each_bucket(stage: Stage) -> None:
+    """Of looks every five seconds, only the first one after a bucket is over asks BigQuery."""
+    shelf, reader, meter = stage
+    client = Client(shelf.engine, application(query_application(reader, shelf.clock, Settings()).routes))
+    assert isinstance(shelf.clock, FakeClock)
+    paid = []
+    for look in range(25):
+        answer = client.get("/v1/records/stats?bucket=PT1M").json()
+        assert sum(answer["series"][0]["values"]["count"]) == 30, look
+        paid.append(meter.read()[0])
+        shelf.run(shelf.clock.advance(5))
+    assert [number for number, queries in enumerate(paid) if queries] == [0, 12, 24]
+    assert max(paid) <= 2  # the watermarks, and what has settled since the last look
 
 
 async def _reader(backend: Backend) -> QueryRunner:
