@@ -40,13 +40,7 @@ def rows(target: dict[str, Any], told: dict[str, Any]) -> list[dict[str, Any]]:
     return [{each["text"]: row.get(each["selector"]) for each in target["columns"]} for row in selected]
 
 
-@pytest.fixture(params=range(len(TARGETS)), ids=[panel["title"] for panel in BOARD["panels"]])
-def target(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Each query of the dashboard."""
-    found: dict[str, Any] = TARGETS[request.param]
-    return found
-
-
+@pytest.mark.parametrize("target", TARGETS, ids=[panel["title"] for panel in BOARD["panels"]])
 async def test_each_value_of_the_statistics_becomes_a_row(target: dict[str, Any]) -> None:
     """Nothing is lost, doubled or shifted between the answer and what is plotted."""
     async with shop() as service:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from sluice.testing.service import GOOD, authorization, envelope
@@ -13,30 +12,19 @@ from tests.telemetry.watched_service import EXPORTING, caller
 pytestmark = EXPORTING
 
 
-SETTINGS = {"bigquery_project": "p", "traces": "cloud", "trace_ratio": "0", "metrics": "cloud"}
-
-
-def numbers(cloud: CloudServer) -> dict[str, float | str]:
-    """Have a process send all it can to `cloud`, metrics at its end only."""
-    return {
+async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: CloudServer, tmp_path: Path) -> None:
+    """One push, then SIGTERM at once: its spans and the last numbers have arrived."""
+    variables = {"bigquery_project": "p", "traces": "cloud", "trace_ratio": "0", "metrics": "cloud"}
+    fields: dict[str, float | str] = {
         "cloud_trace_url": cloud.url,
         "cloud_telemetry_url": cloud.otlp.url,
         "telemetry_location": "europe-west1",
         "metrics_interval_s": 3_600.0,
         "shutdown_grace_s": 3.0,
     }
-
-
-async def push(client: httpx.AsyncClient) -> int:
-    """Push a record whose publication is traced; return the status."""
-    body = envelope(msgspec.json.encode(GOOD), "1", caller().attributes)
-    return (await client.post("/pubsub/push", content=body, headers=authorization())).status_code
-
-
-async def test_what_was_seen_is_handed_over_before_the_process_ends(cloud: CloudServer, tmp_path: Path) -> None:
-    """One push, then SIGTERM at once: its spans and the last numbers have arrived."""
-    async with serving(tmp_path / "data.duckdb", numbers(cloud), **SETTINGS) as (process, client):
-        assert await push(client) == 204
+    async with serving(tmp_path / "data.duckdb", fields, **variables) as (process, client):
+        body = envelope(msgspec.json.encode(GOOD), "1", caller().attributes)
+        assert (await client.post("/pubsub/push", content=body, headers=authorization())).status_code == 204
         assert await process.terminate() == 0
     assert {span.name for span in cloud.spans} == {"process s", "append records"}
     assert cloud.rules.refused == []
