@@ -1,6 +1,6 @@
 """The query side: records in the order they became durable, each once, from any moment on.
 
-A page, from its route to the store:
+A page, from its route to the store: five calls, six where a window stands before BigQuery.
 
 app.http.endpoint           the request; read.reads.Reads ends it with its client, or with the service
 answer.page.PageEndpoint    text -> one Scan; the page as bytes
@@ -14,5 +14,6 @@ read/      Scan -> rows; the reads in progress
 answer/    rows -> bytes: a module for each route but stats and erase, the formats, and the cache of answers
 stats      numbers by bucket and group
 erase      DELETE /v1/records/{id}
+parts      what the endpoints of a stream are made of
 setup      wires it together
 """
