@@ -101,12 +101,6 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The query would read too much",
         "Query a shorter or more recent window; the operator can raise the limit.",
     ),
-    "look_up_too_expensive": ProblemKind(
-        422,
-        "The record was not found within the read limit of one look-up",
-        "The record may be older, or may not exist: read the records of the time when it was sent. The operator "
-        "can raise the limit.",
-    ),
     "query_timeout": ProblemKind(504, "The query timed out", "Try again, with a shorter window or a smaller `limit`."),
     "store_busy": ProblemKind(503, "The store is not accepting more queries", "Try again after `Retry-After` seconds."),
     "store_unavailable": ProblemKind(

@@ -244,8 +244,7 @@ _SOURCES: dict[str, frozenset[str]] = {
         "idempotency_conflict": "createRecords putRecord",
         "busy": "ingest listRecords listRejects readStats tailRecords",
         "unavailable": "ingest query erase",
-        "query_too_expensive": "?since erase",
-        "look_up_too_expensive": "getRecord",
+        "query_too_expensive": "?since getRecord erase",
         "store_busy": "query erase",
         "store_unavailable": "query erase",
     }.items()
@@ -265,7 +264,7 @@ _DETAILS: dict[str, str] = {
     "not_found": "there is no record with the id 'order-1042'",
     "too_large": "the body is larger than 14680064 bytes",
     "query_timeout": "the query timed out after 30 seconds",
-    "query_too_expensive": "the query would read 53687091200 bytes; the limit is 10737418240",
+    "query_too_expensive": "the query would read 53687091200 bytes; the limit is 10737418240 bytes",
     "rejected": "every record of the request was rejected; read /v1/rejects for the reasons",
 }
 _ERRORS: dict[str, tuple[FieldError, ...]] = {

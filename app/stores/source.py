@@ -55,17 +55,6 @@ class QueryTooExpensiveError(QueryError):
         self.limit_bytes, self.needed_bytes = limit_bytes, needed_bytes
 
 
-class LookUpTooExpensiveError(QueryTooExpensiveError):
-    """A look-up by id did not complete within the time range read so far, and the next range is too large to read.
-
-    `row_count` is how many rows it had found, all of those stamped since `since_us`.
-    """
-
-    def __init__(self, limit_bytes: int, needed_bytes: int | None, row_count: int, since_us: int) -> None:
-        super().__init__(limit_bytes, needed_bytes)
-        self.row_count, self.since_us = row_count, since_us
-
-
 class QueryTimeoutError(QueryError):
     """The query took longer than allowed and was cancelled."""
 

@@ -18,7 +18,7 @@ from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TimeRang
 from app.schema.table import records_table
 from app.settings.load import Settings
 from app.stores.duckdb.table_layout import quote
-from app.stores.source import LookUpTooExpensiveError, QueryTooExpensiveError
+from app.stores.source import QueryTooExpensiveError
 from app.stores.window.database import Database, keys_of
 from app.stores.window.loader import Loader
 from app.stores.window.source import Window
@@ -205,7 +205,7 @@ async def look_up(way: Way, rows_per_s: int, at_us: int) -> Price:
     window = TimeRange(NOON_US - 31 * DAY_US, NOON_US)
     try:
         found = await stage.feed.versions(f"order-{at_us // step_us * step_us}", window, (), 1)
-    except LookUpTooExpensiveError:
+    except QueryTooExpensiveError:
         return REFUSED
     stage.read = max(len(found), 1)
     return stage.price()

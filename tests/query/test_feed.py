@@ -9,7 +9,7 @@ from app.query.read import feed as feeds
 from app.query.request.scan import Count
 from app.runtime.instants import DAY_US, HOUR_US, MINUTE_US, TimeRange
 from app.stores.query import Query
-from app.stores.source import Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, ReadProfile
+from app.stores.source import Answer, QueryRunner, QueryTooExpensiveError, ReadProfile
 from tests.contract.memory import MemoryEngine
 from tests.contract.shelf import Put, Shelf, places
 from tests.contract.stores import RECORDS, REJECTS, T0_US
@@ -85,7 +85,7 @@ def test_who_polls_what_nothing_meets_asks_once(shelf: Shelf) -> None:
     assert runner.read == [1, 1, 2, 2]
 
 
-def test_a_look_up_asks_twice_and_says_how_far_it_came(shelf: Shelf) -> None:
+def test_a_look_up_asks_twice(shelf: Shelf) -> None:
     """The newest range is read first, then all before it, unless that is too large."""
     window = _one_an_hour(shelf)
     runner = _Hourly(shelf.store.runner, None)
@@ -93,9 +93,8 @@ def test_a_look_up_asks_twice_and_says_how_far_it_came(shelf: Shelf) -> None:
     newest_us = window.to_us - HOUR_US
     assert [*map(bounds, runner.queries)] == [(newest_us, window.to_us), (window.from_us, newest_us)]
     refusing = shelf.make_feed(_Hourly(shelf.store.runner, _BEGIN_US))
-    with pytest.raises(LookUpTooExpensiveError) as raised:
+    with pytest.raises(QueryTooExpensiveError):
         shelf.run(refusing.versions("x", window, (), 9))
-    assert (raised.value.row_count, raised.value.since_us) == (1, newest_us)
 
 
 def test_a_capped_count_reads_no_partition_beyond_its_cap(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from app.runtime.instants import TimeRange
 from app.settings.load import Settings
 from app.stores.query import LookUp, Rows
 from app.stores.source import (
-    LookUpTooExpensiveError,
     QueryError,
     QueryTimeoutError,
     QueryTooExpensiveError,
@@ -57,7 +56,6 @@ class Stage:
     ("error", "outcome", "state"),
     [
         (QueryTooExpensiveError(1, 2), "too_expensive", "ACTIVE"),
-        (LookUpTooExpensiveError(1, 2, 3, 4), "too_expensive", "ACTIVE"),
         (QueryTimeoutError(1.0), "timeout", "ACTIVE"),
         (StoreBusyError("wait"), "busy", "BUSY"),
         (StoreUnavailableError("away"), "unavailable", "UNREACHABLE"),

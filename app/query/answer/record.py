@@ -20,7 +20,7 @@ from app.schema.values import read_id
 
 _PROBLEMS = READ_PROBLEMS | {
     404: "No record has this id.",
-    422: "The record was not found within the read limit of one look-up.",
+    422: "The look-up would read too much.",
 }
 
 

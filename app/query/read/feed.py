@@ -16,7 +16,7 @@ from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import SECOND_US, TimeRange
 from app.schema.table import Table
 from app.stores.query import Condition, LookUp, Position, Rows, beyond
-from app.stores.source import END_OF_STREAM, Answer, LookUpTooExpensiveError, QueryRunner, QueryTooExpensiveError, Row
+from app.stores.source import END_OF_STREAM, Answer, QueryRunner, QueryTooExpensiveError, Row
 
 _FIRST_ROWS = 100  # of one query of an export, so that the first byte arrives soon
 _GROWTH = 4
@@ -142,7 +142,7 @@ class Feed:
         redelivery of an old version does not replace a newer one. The newest rows are searched first, then all others.
 
         Raises:
-            LookUpTooExpensiveError: there are too few versions in as much of the window as one query can read.
+            QueryTooExpensiveError: there are too few versions in as much of the window as one query can read.
         """
         rows: list[Row] = []
         edge_us = max(window.from_us, window.to_us - self._profile.first_look_up_us)
@@ -159,10 +159,7 @@ class Feed:
                 record_id=record_id,
                 limit=limit - len(rows),
             )
-            try:
-                rows += (await self.runner.rows(query)).rows
-            except QueryTooExpensiveError as error:
-                raise LookUpTooExpensiveError(error.limit_bytes, error.needed_bytes, len(rows), part.to_us) from error
+            rows += (await self.runner.rows(query)).rows
         return rows
 
     async def count(self, scan: Scan, budget: Budget) -> Count | None:

@@ -14,9 +14,7 @@ from app.http.bodies import CLIENT_LEFT, STOPPING, cut_short, disconnected
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
-from app.runtime.instants import to_text
 from app.stores.source import (
-    LookUpTooExpensiveError,
     QueryError,
     QueryTimeoutError,
     QueryTooExpensiveError,
@@ -199,15 +197,11 @@ def problem_of(error: QueryError) -> ProblemError:
     It contains neither SQL nor the store's own messages, which name projects, tables and accounts. Those are logged.
     """
     match error:
-        case LookUpTooExpensiveError(limit_bytes=limit_bytes, row_count=row_count, since_us=since_us):
-            missed = "not every version of the record was found" if row_count else "the record was not found"
-            since = to_text(since_us)
-            detail = f"{missed} since {since}, and the read limit of one look-up is {limit_bytes} bytes"
-            return ProblemError(
-                "look_up_too_expensive", detail, members={"limit_bytes": limit_bytes, "searched_since": since}
-            )
-        case QueryTooExpensiveError():
-            return _too_expensive(error)
+        case QueryTooExpensiveError(limit_bytes=limit_bytes, needed_bytes=needed_bytes):
+            needed = "more than the limit of" if needed_bytes is None else f"{needed_bytes} bytes; the limit is"
+            members = {"limit_bytes": limit_bytes} | ({} if needed_bytes is None else {"needed_bytes": needed_bytes})
+            detail = f"the query would read {needed} {limit_bytes} bytes"
+            return ProblemError("query_too_expensive", detail, members=members)
         case QueryTimeoutError(timeout_s=timeout_s):
             detail = f"the query timed out after {timeout_s:g} seconds"
             return ProblemError("query_timeout", detail, members={"timeout_s": timeout_s})
@@ -217,16 +211,6 @@ def problem_of(error: QueryError) -> ProblemError:
         case _:
             detail = f"the store is unavailable; try again in {_UNAVAILABLE_RETRY_S} seconds"
             return _later("store_unavailable", detail, _UNAVAILABLE_RETRY_S)
-
-
-def _too_expensive(error: QueryTooExpensiveError) -> ProblemError:
-    limit = error.limit_bytes
-    if error.needed_bytes is None:
-        detail = f"the query would read more than the limit of {limit} bytes"
-        return ProblemError("query_too_expensive", detail, members={"limit_bytes": limit})
-    detail = f"the query would read {error.needed_bytes} bytes; the limit is {limit}"
-    members = {"limit_bytes": limit, "needed_bytes": error.needed_bytes}
-    return ProblemError("query_too_expensive", detail, members=members)
 
 
 def _later(code: str, detail: str, retry_s: int) -> ProblemError:
