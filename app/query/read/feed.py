@@ -20,7 +20,7 @@ from app.stores.source import END_OF_STREAM, Answer, QueryRunner, QueryTooExpens
 
 _FIRST_ROWS = 100  # of one query of an export, so that the first byte arrives soon
 _GROWTH = 4
-_PART_BYTES = 4_000_000  # several times as much is in memory at once: read, written, sent
+_PART_BYTES = 5_000_000  # several times as much is in memory at once: read, written, sent
 
 
 class Budget:
@@ -211,7 +211,8 @@ class Feed:
                 rows = (await self.runner.rows(query.count)).rows[0]["records"]
                 if rows == 0:
                     continue
-                if rows > most_rows and (pieces := cut(part, descending=descending, unit_us=1)):
+                most = min(6, 1 + rows * 5 // (most_rows * 4))  # a fifth less than memory has room for
+                if rows > most_rows and (pieces := cut(part, descending=descending, unit_us=1, most=most)):
                     waiting.extendleft(reversed(pieces))
                     continue
             size_bytes = 0

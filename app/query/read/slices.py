@@ -47,14 +47,14 @@ def feed_slices(
             length_us = min(length_us, longest_us)
 
 
-def cut(part: TimeRange, *, descending: bool, unit_us: int) -> list[TimeRange]:
+def cut(part: TimeRange, *, descending: bool, unit_us: int, most: int = _GROWTH) -> list[TimeRange]:
     """Return the pieces of a slice that is too large for one query, in reading order.
 
-    Cuts are at multiples of `unit_us` only: a partition, or the length worth a query. There are up to six pieces, all
-    of the same number of units except the last. A slice within one unit has none.
+    Cuts are at multiples of `unit_us` only: a partition, or the length worth a query. There are at most `most` pieces,
+    all of the same number of units except the last. A slice within one unit has none.
     """
     first, beyond = part.from_us // unit_us, -(-part.to_us // unit_us)
-    count = max(-(-(beyond - first) // _GROWTH), 1)
+    count = max(-(-(beyond - first) // most), 1)
     if descending:
         inner = [number * unit_us for number in range(beyond - count, first, -count)][::-1]
     else:
