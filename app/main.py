@@ -138,7 +138,7 @@ def _background(
     base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None
 ) -> list[Coroutine[Any, Any, None]]:
     return [
-        *base.backend.upkeep(base.environment.metrics.expired),
+        *base.backend.upkeep(),
         *(ingest.background() if ingest is not None else []),
         *([canaries.run()] if canaries is not None else []),
     ]

@@ -51,10 +51,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` identifies the data: it is the same for all instances that share them. `system` is the kind of store, as
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
-    the store's background tasks; its argument is called with a table's name and the number of expired rows deleted.
-    `reader` returns what reads through a runner of this store, such as `runner`, with what
-    it keeps in memory; it counts in its second argument.
-    `obstacle` returns what bars every table as far as a glance shows; it must not block.
+    the store's background tasks. `reader` returns what reads through a runner of this store, such as `runner`, with
+    what it keeps in memory; it counts in its second argument. `obstacle` returns what bars every table as far as a
+    glance shows; it must not block.
     """
 
     name: str
@@ -62,7 +61,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     appender: Callable[[Table], Appender]
     runner: QueryRunner
     eraser: Eraser
-    upkeep: Callable[[Callable[[str, int], None]], list[Coroutine[Any, Any, None]]]
+    upkeep: Callable[[], list[Coroutine[Any, Any, None]]]
     close: Callable[[], Awaitable[None]]
     connections: Callable[[], Mapping[str, int]]
     obstacle: Callable[[], SetupError | None] = lambda: None

@@ -82,13 +82,6 @@ MEMBERS_UNDECLARED = Instrument(
     meaning="`outcome` is kept (in the record type's rest) or dropped. Rejects name those of a rejected record.",
     attributes=("outcome", "stream"),
 )
-ROWS_EXPIRED = Instrument(
-    name="sluice_row_expired_total",
-    noun="row",
-    description="Rows deleted after the retention, by table",
-    meaning="The embedded store deletes them every hour. BigQuery expires partitions itself, which is not counted.",
-    attributes=("table",),
-)
 MESSAGES_DUPLICATE = Instrument(
     name="sluice_message_duplicate_total",
     noun="message",

@@ -74,7 +74,6 @@ class Metrics:
         """By reason and stream; NO_STREAM where no stream takes the message."""
         self.late_rows: Counter[str] = Counter()
         """By table."""
-        self.expired_rows: Counter[str] = Counter()
         """By table."""
         self.query_bytes: Counter[str] = Counter()
         """By purpose."""
@@ -92,10 +91,6 @@ class Metrics:
         self.query_duration = Histogram(instruments.QUERY_DURATION)
         self.canary_delay = Histogram(instruments.CANARY_DELAY)
         self.gauges: dict[Instrument, Callable[[], Values]] = {}
-
-    def expired(self, table: str, rows: int) -> None:
-        """Count rows of `table` that were deleted because they were older than the retention."""
-        self.expired_rows[table] += rows
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -115,7 +110,6 @@ class Metrics:
                 for (outcome, stream), count in [*self.undeclared_members.items()]
             ],
             instruments.MESSAGES_UNPROVED: lambda: _one(self.unproved_messages),
-            instruments.ROWS_EXPIRED: lambda: _each(self.expired_rows, "table"),
             instruments.MESSAGES_DUPLICATE: lambda: _each(self.duplicate_messages, "stream"),
             instruments.ROWS_LATE: lambda: _each(self.late_rows, "table"),
             instruments.QUERY_BYTES: lambda: _each(self.query_bytes, "purpose"),

@@ -11,8 +11,8 @@ from tests.telemetry.cloud_servers import CloudServer
 from tests.telemetry.scripted_runner import metered
 from tests.telemetry.watched_service import measured, traced
 
-NOT_YET = {"sluice_row_expired_total", "sluice_member_undeclared_total"}
-"""Metrics without a value until rows expired, or a record had a member that its type does not declare."""
+NOT_YET = {"sluice_member_undeclared_total"}
+"""Metrics without a value until a record had a member that its type does not declare."""
 
 
 async def use(service: Service) -> None:

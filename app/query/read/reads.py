@@ -187,8 +187,7 @@ class _Streamed(ASGIResponse):
 
 
 def _stopping() -> ProblemError:
-    members, headers = {"retry_after_s": 1}, {"Retry-After": "1"}
-    return ProblemError("unavailable", "the instance is shutting down", members=members, headers=headers)
+    return _later("unavailable", "the instance is shutting down", 1)
 
 
 def problem_of(error: QueryError) -> ProblemError:

@@ -48,7 +48,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     runner = BigQueryRunner(access, settings, clock, monitors)
     eraser = BigQueryEraser(runner, access, tables[0].name, clock)
 
-    def upkeep(_: object) -> list[Coroutine[Any, Any, None]]:
+    def upkeep() -> list[Coroutine[Any, Any, None]]:
         """Return the background tasks; partitions expire by themselves."""
         roles = settings.server.roles
         return [

@@ -1,7 +1,7 @@
 """Erasure and retention in the embedded store: deletes run between appends, in pieces too small to delay them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import duckdb
@@ -21,8 +21,6 @@ _GENERATION = "erasures"
 _EVERY_S = 3_600.0
 _PIECE_ROWS = 10_000  # deleted in 5 to 20 ms (docs/retention.md)
 _BREATH_S = 0.05  # between two pieces, so that appends can run
-Deleted = Callable[[str, int], None]
-"""Called with the name of a table and the number of its expired rows that were deleted."""
 _log = logging.getLogger("sluice.store")
 
 
@@ -86,21 +84,13 @@ def _advanced(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 class Retention:
-    """Deletes rows older than their table's retention, by `ingest_time`, and reports their number to `deleted`.
+    """Deletes rows older than their table's retention, by `ingest_time`.
 
     A table without a retention of its own keeps them for `days` days, that of the rejects for REJECT_DAYS at most.
     """
 
-    def __init__(
-        self,
-        store: EmbeddedStore,
-        tables: Sequence[Table],
-        clock: Clock,
-        days: int,
-        deleted: Deleted,
-    ) -> None:
-        self._store, self._tables, self._clock = store, tables, clock
-        self._days, self._deleted = days, deleted
+    def __init__(self, store: EmbeddedStore, tables: Sequence[Table], clock: Clock, days: int) -> None:
+        self._store, self._tables, self._clock, self._days = store, tables, clock, days
 
     async def run(self) -> None:
         """Sweep now and every hour, until cancelled."""
@@ -128,7 +118,6 @@ class Retention:
                 count += await delete_rows(self._store, expired)
                 await self._clock.sleep(_BREATH_S)
             if count:
-                self._deleted(table.name, count)
                 _log.info("table %s: deleted %d rows older than the retention", table.name, count)
             total += count
         if total:

@@ -43,7 +43,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         appender=cache(store.appender),
         runner=store,
         eraser=EmbeddedEraser(store),
-        upkeep=lambda deleted: [Retention(store, tables, clock, settings.store.retention_days, deleted).run()],
+        upkeep=lambda: [Retention(store, tables, clock, settings.store.retention_days).run()],
         close=close,
         system="duckdb",
         connections=dict,  # none: the store is a part of this process

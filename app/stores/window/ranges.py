@@ -29,10 +29,6 @@ class Ranges:
         """By table and first instant, least recently used first."""
         self._starts: defaultdict[str, list[int]] = defaultdict(list)
 
-    def __len__(self) -> int:
-        """Return how many ranges there are."""
-        return len(self._loaded)
-
     def find(self, table: str, at_us: int) -> Loaded | None:
         """Return the range that holds an instant, and mark it as used."""
         starts = self._starts[table]
