@@ -8,7 +8,7 @@ import pytest
 from app.ingest.verdict import Durable, Throttled, Unavailable, Verdict
 from app.ingest.write.batching import Pending
 from app.ingest.write.table_writer import Group
-from app.stores.sink import RowError, RowsRefused, Stored
+from app.stores.sink import RowError, RowsRefused, SinkState, Stored
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import reply_later, turns
 
@@ -130,3 +130,33 @@ async def test_the_oldest_wait_is_the_first_waiters() -> None:
     await bench.clock.advance(3)
     assert bench.writer.oldest_wait_s == pytest.approx(3, abs=0.01)
     waiting.cancel()
+
+
+async def test_each_append_is_measured_by_its_outcome() -> None:
+    """How long it took and how it ended, its rows and their bytes; one without an answer is an outcome, too."""
+    late = reply_later()
+    bench = Bench(RuntimeError("x"), late, RuntimeError("a defect"), Stored())
+    metrics, waiting = bench.writer._metrics, bench.submit(b"ab", b"c", budget_s=60.0)
+    await turns()
+    assert bench.writer.oldest_wait_s == 0.0
+    await bench.clock.advance(0.1)
+    assert bench.state() is SinkState.ACTIVE
+    await bench.clock.advance(10)
+    assert (bench.state(), bench.writer.health.detail) == (
+        SinkState.UNREACHABLE,
+        "the store did not answer within 10 s",
+    )
+    await bench.clock.advance(0.2)
+    assert bench.writer.health.detail == "RuntimeError: a defect"
+    await bench.clock.advance(0.4)
+    assert await waiting == Durable()
+    found = {
+        name: [(*attributes.values(), sum(point.counts), point.total) for attributes, point in histogram.points()]
+        for name, histogram in (("rows", metrics.append_rows), ("size", metrics.append_size))
+    }
+    assert found == {"rows": [("records", 4, 8.0)], "size": [("records", 4, 12.0)]}
+    took = {(*attributes.values(),): sum(point.counts) for attributes, point in metrics.append_duration.points()}
+    assert {key: count for key, count in took.items() if count} == {
+        ("records", "uncertain"): 3,
+        ("records", "stored"): 1,
+    }
