@@ -11,6 +11,7 @@ cost of a bare ASGI answer, which is 20 µs on the machine that the limits are s
 import argparse
 import asyncio
 import gc
+import re
 import resource
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from bench.ingest.rounds import load, order_of
 from tests.support.unwatched import environment_of
 
 _AT_ONCE = 10
+_PEAK = re.compile(r"VmHWM:\s*(\d+)")  # absent of a process that has ended
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -169,11 +171,11 @@ def _peak_mib() -> float:
 
 
 def _worker_peak_mib() -> float:
-    """Return the peak memory of the worker process; 0 if there is none."""
+    """Return the peak memory of the worker process; 0 if there is none, or it has just ended."""
     tasks = Path("/proc/self/task").glob("*/children")
     children = [pid for task in tasks for pid in task.read_text(encoding="ascii").split()]
     texts = [Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in children]
-    return max((int(text.partition("VmHWM:")[2].split()[0]) / 1024 for text in texts), default=0.0)
+    return max((int(each[1]) / 1024 for text in texts if (each := _PEAK.search(text))), default=0.0)
 
 
 async def _pace_us() -> float:
