@@ -47,7 +47,8 @@ from app.stores.sink import RowEncode
 MAX_JSON_DEPTH = 500  # https://cloud.google.com/bigquery/docs/json-data (limitations)
 # Records of a light message that are read one by one, each in 5 µs, and rejects among them, each in 50 µs.
 _MOST_RECORDS_OF_LIGHT, _MOST_REJECTS_OF_LIGHT = 2_000, 100
-_SHALLOW = 2 * MAX_JSON_DEPTH  # bytes of a row beside its delivery key: each level needs two
+_SHALLOW = 2 * MAX_JSON_DEPTH  # bytes of a row beside what it has of the envelope: each level needs two
+_ENCODED_AT_ONCE = 128  # rows: a call for each would cost an array of 100 a hundredth
 _TOO_DEEP = f"nested too deeply: expected at most {MAX_JSON_DEPTH} levels"
 _FIRST: Sequence[int] = (0,)
 
@@ -246,22 +247,25 @@ class RecordReader:
         if encoded is None or len(encoded) > limits.max_records_per_message:
             return None
         key_bytes = min(len(message.delivery or message.key), len(message.delivery_key(0)))
-        is_shallow = self._stores_all and max(map(len, encoded), default=0) - key_bytes <= _SHALLOW
+        shared_bytes = key_bytes + len(message.message_id or "") + len(message.subscription_name or "")
+        is_shallow = self._stores_all and max(map(len, encoded), default=0) - shared_bytes <= _SHALLOW
         if not is_shallow and is_deeper(text, MAX_JSON_DEPTH):  # counts the array too: one by one
             return None
         ids: list[RecordId] = [*map(attrgetter(self._id), records)] if self._id else [None] * len(records)
         return Decoded(Rows(encoded, ids, range(len(records))), (), undeclared)
 
     def _encode_all(self, message: Message, records: Sequence[msgspec.Struct]) -> list[bytes] | None:
-        """Return the rows; None as soon as they are too large, since each row repeats the whole envelope."""
+        """Return the rows; None as soon as a part of them is too large, since each repeats the whole envelope."""
         encode, key = self._encoder(message.envelope()), message.delivery or message.key
         encoded, left = list[bytes](), min(self._limits.max_batch_bytes, self._limits.max_message_bytes)
-        for index, record in enumerate(records):
-            row = encode(record, index, f"{key}:{index}" if index else message.delivery_key(0))
-            left -= len(row)
+        keys = [message.delivery_key(0), *(f"{key}:{index}" for index in range(1, len(records)))]
+        for start in range(0, len(records), _ENCODED_AT_ONCE):
+            indexes = range(start, min(start + _ENCODED_AT_ONCE, len(records)))
+            rows = [*map(encode, records[start : indexes.stop], indexes, keys[start : indexes.stop])]
+            left -= sum(map(len, rows))
             if left < 0:
                 return None
-            encoded.append(row)
+            encoded += rows
         return encoded
 
     def _may_be_too_many(self, payload: bytes) -> bool:
