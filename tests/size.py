@@ -16,14 +16,14 @@ from app.settings.load import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 CEILINGS = {
-    "app": 18_000,
-    "modules of app": 170,
-    "sluice": 6_500,
-    "client": 2_350,
+    "app": 18_700,
+    "modules of app": 176,
+    "sluice": 7_000,
+    "client": 2_800,
     "bench": 2_990,
-    "tests": 34_500,
-    "words of Markdown": 49_950,
-    "settings": 50,
+    "tests": 34_900,
+    "words of Markdown": 50_000,
+    "settings": 52,
 }
 _PARTS = {
     "app": ("app",),
