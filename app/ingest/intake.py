@@ -19,7 +19,7 @@ from litestar.types import Receive
 from app.http.problems import ProblemError
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import Deadlines, TimeLimit
-from app.runtime.ledger import Holding, Ledger
+from app.runtime.ledger import Ledger, Reservation
 
 MESSAGE_BYTES = 48 * 1024
 """What a message in flight counts at least: its request, its tasks and its rows take memory however small it is."""
@@ -29,17 +29,17 @@ _LOOK_AGAIN_S = 0.02
 
 
 class Allowance(NamedTuple):
-    """What a message may use: time, up to `deadline_us` on the clock's `elapsed_us`, and memory, charged to `holding`.
+    """What a message may use: time, up to `deadline_us` on the clock's `elapsed_us`, and memory.
 
-    The caller releases the holding. Without one, memory is not charged.
+    Memory is charged to `reservation`, which the caller releases. Without one, it is not charged.
     """
 
     deadline_us: int
-    holding: Holding | None = None
+    reservation: Reservation | None = None
 
     def has_room(self, size: int) -> bool:
         """Charge `size` more bytes; return False, and charge nothing, if they do not fit."""
-        return self.holding is None or self.holding.grow(size)
+        return self.reservation is None or self.reservation.grow(size)
 
 
 class StreamShares:
@@ -69,7 +69,7 @@ class StreamShares:
 class Intake:
     """Admits requests within the limit of one ledger, for everything made from them too, and reads their bodies.
 
-    `admitted` counts them; once it is `draining`, it admits no more. The caller releases the holding of each.
+    `admitted` counts them; once it is `draining`, it admits no more. The caller releases the reservation of each.
     """
 
     def __init__(self, clock: Clock, *, max_bytes: int, max_body_bytes: int, read_deadline_s: float) -> None:
@@ -82,8 +82,8 @@ class Intake:
 
     async def read(
         self, headers: Mapping[bytes, bytes], receive: Receive, caller: str, begun_us: int = 0
-    ) -> tuple[bytes, Holding]:
-        """Return the body of a request of `caller`, and its holding, which the caller releases.
+    ) -> tuple[bytes, Reservation]:
+        """Return the body of a request of `caller`, and its reservation, which the caller releases.
 
         `headers` are by name. `begun_us` (the clock's `elapsed_us`) is when the request began, by default now.
 
@@ -98,8 +98,8 @@ class Intake:
         deadline_us = self._crowded_deadline_us if crowded else self._read_deadline_us
         if self.draining:
             raise _draining()
-        holding = self.ledger.open(caller, declared)  # what is declared is checked, and charged on arrival
-        if holding is None:
+        reservation = self.ledger.open(caller, declared)  # what is declared is checked, and charged on arrival
+        if reservation is None:
             raise _busy()
         self.admitted += 1
         try:
@@ -108,18 +108,18 @@ class Intake:
                 body: bytes = event.get("body", b"")
                 # The first event nearly always has the whole body, which the server says only in the next one.
                 if not declared or len(body) != declared:
-                    body = await self._rest(event, receive, holding)
-                elif not holding.grow(declared):
+                    body = await self._rest(event, receive, reservation)
+                elif not reservation.grow(declared):
                     raise _busy()  # noqa: TRY301 - every push passes here
         except BaseException as error:
-            holding.release()
+            reservation.release()
             if isinstance(error, TimeoutError):
                 if self.draining:
                     raise _draining() from None
                 detail = f"the body was not complete after {deadline_us / MICROSECONDS:g} s"
                 raise ProblemError("slow_body", detail, headers={"Connection": "close"}) from None
             raise
-        return body, holding
+        return body, reservation
 
     async def drain(self, grace_s: float) -> None:
         """Admit no more, and wait until all are answered, at most `grace_s` seconds.
@@ -134,16 +134,16 @@ class Intake:
                     limit.overdue()
             await self._clock.sleep(_LOOK_AGAIN_S)
 
-    async def _rest(self, event: Any, receive: Receive, holding: Holding) -> bytes:
+    async def _rest(self, event: Any, receive: Receive, reservation: Reservation) -> bytes:
         """Return the whole body; `event` holds its beginning."""
         chunks = list[bytes]()
         while True:
             if event["type"] != "http.request":
                 raise ProblemError("incomplete_body", "the request ended before its body was complete")
             chunk = event.get("body", b"")
-            if holding.size + len(chunk) > self._max_body_bytes:
+            if reservation.size + len(chunk) > self._max_body_bytes:
                 raise self._too_large()
-            if not holding.grow(len(chunk)):
+            if not reservation.grow(len(chunk)):
                 raise _busy()
             chunks.append(chunk)
             if not event.get("more_body"):

@@ -27,7 +27,7 @@ from app.ingest.write.batching import SharedTarget
 from app.ingest.write.dedupe import Dedupe, EarlierCopies, not_looked_up
 from app.ingest.write.table_writer import TableWriter
 from app.runtime.clock import MICROSECONDS
-from app.runtime.ledger import Holding
+from app.runtime.ledger import Reservation
 from app.schema.protection import hasher_of
 from app.schema.table import REJECTS, Table
 from app.settings.ingest import ENVELOPE_BYTES
@@ -138,15 +138,15 @@ class Pipeline:
         self.max_part_bytes = max((settings.ingest.max_batch_bytes - ENVELOPE_BYTES) * 3 // 4, 1)
         """The most bytes of a reject in one row."""
 
-    def allowance(self, holding: Holding | None = None, begun_us: int = 0) -> Allowance:
+    def allowance(self, reservation: Reservation | None = None, begun_us: int = 0) -> Allowance:
         """Return what a message may use from `begun_us` on (the clock's `elapsed_us`; by default now).
 
-        What is made from it is charged to `holding`.
+        What is made from it is charged to `reservation`.
 
         A message that is read at once is not charged: its rows are about as large as its body, and the writer limits
         the bytes of all rows.
         """
-        return Allowance((begun_us or self._clock.elapsed_us()) + self._budget_us, holding)
+        return Allowance((begun_us or self._clock.elapsed_us()) + self._budget_us, reservation)
 
     def digest(self, key: str) -> str | None:
         """Return the digest of the message with this `key`; None if this instance knows of none."""
@@ -232,7 +232,7 @@ class Pipeline:
         message: Message,
         *,
         digest: str = "",
-        holding: Holding | None = None,
+        reservation: Reservation | None = None,
         check: Callable[[Decoded], None] | None = None,
     ) -> Receipt:
         """Make `message` durable, and return the result for each record; `check` may raise an error that ends it.
@@ -246,7 +246,7 @@ class Pipeline:
             return receipt
         receipt = ABANDONED
         try:
-            allowance = self.allowance(holding)
+            allowance = self.allowance(reservation)
             decoded = read = self.decode_light(message) or await self.decode_heavy(message, allowance)
             if check is not None:
                 check(decoded)

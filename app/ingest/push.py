@@ -97,7 +97,7 @@ class PushEndpoint:
         if caller is None:  # also if a header occurs twice
             caller = await self._verifier.principal(headers)
         # 2. Admit: read the body, within the bytes that may be in flight.
-        body, holding = await self._intake.read(named, receive, caller, begun_us)
+        body, reservation = await self._intake.read(named, receive, caller, begun_us)
         try:
             # 3. Open the envelope.
             message = self._opened(named, body)
@@ -113,7 +113,7 @@ class PushEndpoint:
                     receipt = ABANDONED
                     try:
                         # 6. Decode: on the event loop if the message is light.
-                        allowance = stream.allowance(holding, begun_us)
+                        allowance = stream.allowance(reservation, begun_us)
                         decoded = stream.decode_light(message) or await stream.decode_heavy(message, allowance)
                         if stream.earlier is not None:  # a seek is declared
                             decoded = await stream.without_stored(message, decoded)
@@ -134,7 +134,7 @@ class PushEndpoint:
                 if receipt is not STORED:
                     require_durable(receipt.verdict)
         finally:
-            holding.release()
+            reservation.release()
 
     def _opened(self, headers: Mapping[bytes, bytes], body: bytes) -> Message:
         try:

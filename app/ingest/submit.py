@@ -107,7 +107,7 @@ class Submission:
             ProblemError: nothing was stored, or it is not known whether.
         """
         caller = request.state.principal.name
-        body, holding = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
+        body, reservation = await self._intake.read(dict(request.scope["headers"]), request.receive, caller)
         try:
             message, digest = _message(request, body, self._version_attribute, self._hasher)
             known = self._pipeline.digest(message.key)
@@ -115,9 +115,9 @@ class Submission:
                 detail = "this Idempotency-Key was already used with another body; the first request counts"
                 raise ProblemError("idempotency_conflict", detail)
             check = None if only is None else only.check
-            receipt = await self._pipeline.process(message, digest=digest, holding=holding, check=check)
+            receipt = await self._pipeline.process(message, digest=digest, reservation=reservation, check=check)
         finally:
-            holding.release()
+            reservation.release()
         return _answer(message, receipt, created=only is None)
 
 

@@ -1,8 +1,8 @@
 """Account for the bytes that each caller holds, within a total limit and a share per caller. Pure.
 
 Bytes are charged when they are allocated: a body while it arrives, then its decompressed text, its rows and rejects.
-A declared length is not charged: it costs nothing until the bytes arrive. A holding costs `least_bytes` in any case, so
-the limit bounds how many there are too.
+A declared length is not charged: it costs nothing until the bytes arrive. A reservation costs `least_bytes` in any
+case, so the limit bounds how many there are too.
 """
 
 _KEPT_FOR_OTHERS = 4  # one part in so many of a limit is unavailable to any single caller
@@ -22,7 +22,7 @@ class _Account:
         self.caller, self.bytes, self.holdings = caller, 0, 0
 
 
-class Holding:
+class Reservation:
     """What one request holds. It grows while the request does, and is released once, as a whole."""
 
     __slots__ = ("_account", "_ledger", "size")
@@ -71,8 +71,8 @@ class Ledger:
         self._accounts: dict[str, _Account] = {}
         self.bytes = self.holdings = 0
 
-    def open(self, caller: str, expected: int = 0) -> Holding | None:
-        """Return a new holding of `caller`, or None if there is no room for `expected` bytes.
+    def open(self, caller: str, expected: int = 0) -> Reservation | None:
+        """Return a new reservation of `caller`, or None if there is no room for `expected` bytes.
 
         The expected bytes are checked but not charged: they may never arrive.
         """
@@ -87,18 +87,18 @@ class Ledger:
         self.holdings += 1
         account.bytes += self.least_bytes
         self.bytes += self.least_bytes
-        return Holding(self, account)
+        return Reservation(self, account)
 
-    def hold(self, caller: str, size: int) -> Holding | None:
-        """Return a new holding of `caller` with `size` bytes charged, or None if they do not fit."""
-        holding = self.open(caller, size)
-        if holding is not None and not holding.grow(size):
-            holding.release()
+    def hold(self, caller: str, size: int) -> Reservation | None:
+        """Return a new reservation of `caller` with `size` bytes charged, or None if they do not fit."""
+        reservation = self.open(caller, size)
+        if reservation is not None and not reservation.grow(size):
+            reservation.release()
             return None
-        return holding
+        return reservation
 
     def close(self, account: _Account) -> None:
-        """Drop a holding of `account`, and the account with its last one."""
+        """Drop a reservation of `account`, and the account with its last one."""
         account.holdings -= 1
         self.holdings -= 1
         account.bytes -= self.least_bytes

@@ -17,7 +17,7 @@ _US = 1_000_000
 _LATENESS = re.compile(r"~late[0-9]+\Z")
 
 
-class Fence(msgspec.Struct, frozen=True, kw_only=True):
+class LatenessLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long after its stamp, in microseconds, an append may end before readers may have passed its rows.
 
     A reader stops at its settled horizon, `settle` behind its clock, which may be `skew` ahead of ours. So a row that
@@ -37,12 +37,12 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     """How long after we abandon rows they may still become readable."""
 
 
-def fence(store: StoreSettings) -> Fence:
+def lateness_limits(store: StoreSettings) -> LatenessLimits:
     """Derive the limits from the settings; nothing else does."""
     stored_us = round((store.settle_s - store.clock_skew_s) * _US)
     margin_us = round(store.late_commit_margin_s * _US)
     in_time_us = round(store.append_deadline_s * _US) + _TIMERS_US
-    return Fence(
+    return LatenessLimits(
         stored_us=max(stored_us, in_time_us),
         uncertain_us=max(stored_us - margin_us, in_time_us),
         margin_us=margin_us,
@@ -187,15 +187,15 @@ class Appender(Protocol):
     that a store can cause; if it is cancelled, the rows may still be stored. Up to `max_in_flight` appends may be in
     flight. Batches that are not full go out up to `target_in_flight` in flight, spaced out (app.ingest.write.batching).
 
-    `fence` says when rows are late (app.stores.sink), which the outcome reports as `late`. It is None if rows cannot
-    be late: the embedded store's horizon waits for its oldest stamp in flight.
+    `lateness_limits` say when rows are late, which the outcome reports as `late`. They are None if rows cannot be late:
+    the embedded store's horizon waits for its oldest stamp in flight.
     """
 
     max_in_flight: int
     target_in_flight: int
 
     @property
-    def fence(self) -> Fence | None:
+    def lateness_limits(self) -> LatenessLimits | None:
         """The limits beyond which rows are late."""
         ...
 
@@ -208,7 +208,7 @@ class Appender(Protocol):
         ...
 
     def rekeyed(self, row: bytes, lateness: int) -> bytes:
-        """Return `row` under the key of a late row (app.stores.sink). Called only if there is a `fence`."""
+        """Return `row` under the key of a late row (app.stores.sink). Called only if there are `lateness_limits`."""
         ...
 
     async def check(self) -> TableCheck:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from app.runtime.clock import Clock, Moment
-from app.stores.sink import STALE_US, Fence, Outcome, Stored, Uncertain
+from app.stores.sink import STALE_US, LatenessLimits, Outcome, Stored, Uncertain
 
 
 class LateCancellationError(asyncio.CancelledError):
@@ -23,16 +23,16 @@ class AttemptStamp:
     `announce` returns the stamp of an attempt of an announced instance; by default it is the time.
     """
 
-    __slots__ = ("_announce", "_clock", "_encode", "_fence", "_taken_at")
+    __slots__ = ("_announce", "_clock", "_encode", "_lateness_limits", "_taken_at")
 
     def __init__(
         self,
         clock: Clock,
-        fence: Fence,
+        lateness_limits: LatenessLimits,
         encode: Callable[[int], bytes],
         announce: Callable[["AttemptStamp"], int] | None = None,
     ) -> None:
-        self._clock, self._fence, self._encode, self._announce = clock, fence, encode, announce
+        self._clock, self._lateness_limits, self._encode, self._announce = clock, lateness_limits, encode, announce
         self._taken_at: Moment | None = None
 
     def take(self) -> bytes:
@@ -54,14 +54,14 @@ class AttemptStamp:
     def judge(self, outcome: Outcome) -> Outcome:
         """Return `outcome`, marked as late if it came too long after the stamp."""
         if isinstance(outcome, Stored):
-            return _STORED_LATE if self._age_us() > self._fence.stored_us else outcome
-        if isinstance(outcome, Uncertain) and self._age_us() > self._fence.uncertain_us:
+            return _STORED_LATE if self._age_us() > self._lateness_limits.stored_us else outcome
+        if isinstance(outcome, Uncertain) and self._age_us() > self._lateness_limits.uncertain_us:
             return msgspec.structs.replace(outcome, late=True)
         return outcome
 
     def cancelled(self, error: asyncio.CancelledError) -> asyncio.CancelledError:
         """Return the exception to raise if the attempt is cancelled now."""
-        return LateCancellationError() if self._age_us() > self._fence.uncertain_us else error
+        return LateCancellationError() if self._age_us() > self._lateness_limits.uncertain_us else error
 
     def _age_us(self) -> int:
         """Return the age of the stamp; 0 if none was taken, since nothing was sent then."""

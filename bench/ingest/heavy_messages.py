@@ -63,7 +63,7 @@ class NullAppender:
     """Encodes rows for BigQuery, and acknowledges them at once."""
 
     max_in_flight = target_in_flight = 4
-    fence = None
+    lateness_limits = None
 
     def __init__(self, table: Table) -> None:
         self._encoder = ProtoRowEncoder(table)
@@ -93,15 +93,15 @@ class NullAppender:
 
 async def _processed(pipeline: Pipeline, ledger: Ledger, message: Message) -> Verdict:
     """Process a message that came from a caller, as a request does."""
-    holding = ledger.hold("caller", len(message.data))
-    if holding is None:
+    reservation = ledger.hold("caller", len(message.data))
+    if reservation is None:
         return Throttled("busy", 1.0)
     try:
-        return (await pipeline.process(message, holding=holding)).verdict
+        return (await pipeline.process(message, reservation=reservation)).verdict
     except NotDurableError as error:
         return error.verdict
     finally:
-        holding.release()
+        reservation.release()
 
 
 async def _longest_stretch(ended: asyncio.Event) -> float:

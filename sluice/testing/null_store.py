@@ -12,7 +12,7 @@ class NullAppender:
     """
 
     max_in_flight = target_in_flight = 4
-    fence = None
+    lateness_limits = None
 
     def __init__(self, behind: Appender) -> None:
         self._behind = behind

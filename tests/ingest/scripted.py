@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.stores.sink import Fence, Outcome, RowEncode, SetupError, Stored
+from app.stores.sink import LatenessLimits, Outcome, RowEncode, SetupError, Stored
 
 Reply = Outcome | asyncio.Future[Outcome] | Exception
 
@@ -15,7 +15,7 @@ class ScriptedAppender:
     """Answers each append with the next reply of the script, then as `decide` says. A future makes it wait."""
 
     max_in_flight = target_in_flight = 1
-    fence: Fence | None = None
+    lateness_limits: LatenessLimits | None = None
 
     def __init__(self, *replies: Reply, name: str = "records", actions: list[str] | None = None) -> None:
         self.replies = list(replies)

@@ -8,7 +8,7 @@ import pytest
 
 from app.http.problems import ProblemError
 from app.ingest.intake import Intake
-from app.runtime.ledger import Holding, Ledger
+from app.runtime.ledger import Ledger, Reservation
 from sluice.testing.clock import FakeClock
 from tests.ingest.scripted import turns
 
@@ -25,7 +25,9 @@ class Door:
         self.intake = Intake(self.clock, max_bytes=1_000, max_body_bytes=100, read_deadline_s=DEADLINE_S)
         self.intake.ledger = Ledger(max_bytes=1_000, least_bytes=message_bytes)
 
-    def reading(self, receive: Receiving, declared: int = 0, caller: str = "a") -> asyncio.Task[tuple[bytes, Holding]]:
+    def reading(
+        self, receive: Receiving, declared: int = 0, caller: str = "a"
+    ) -> asyncio.Task[tuple[bytes, Reservation]]:
         """Begin to read the body of a request that says it is of `declared` bytes."""
         return asyncio.create_task(self.intake.read({b"content-length": b"%d" % declared}, receive, caller))
 
@@ -95,9 +97,9 @@ async def test_what_counts_is_what_came(
             await door.intake.read(dict(headers), receive, "a")
         assert raised.value.code == code
     else:
-        body, holding = await door.intake.read(dict(headers), receive, "a")
+        body, reservation = await door.intake.read(dict(headers), receive, "a")
         assert (len(body), door.held) == (size, (1, size, 0))
-        holding.release()
+        reservation.release()
     assert door.held == (0, 0, 0)
 
 
@@ -114,10 +116,10 @@ async def test_what_counts_is_what_came(
 )
 async def test_a_body_comes_in_one_event_or_in_many(door: Door, made: list[dict[str, Any]], body: bytes) -> None:
     """Its parts are joined in order; an event may say neither what it has nor that more follows."""
-    read, holding = await door.reading(events(*made))
+    read, reservation = await door.reading(events(*made))
     assert read == body
     assert door.held == (1, len(body), 0)
-    holding.release()
+    reservation.release()
     assert door.held == (0, 0, 0)
 
 

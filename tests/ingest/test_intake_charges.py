@@ -51,9 +51,9 @@ async def test_announced_bodies_that_do_not_come_leave_room_for_those_of_others(
     await turns()
     assert door.held == (20, 0, 20)
     for _ in range(20):
-        body, holding = await door.reading(events(chunk(b"x" * 100, more=False)), declared=100, caller="modest")
+        body, reservation = await door.reading(events(chunk(b"x" * 100, more=False)), declared=100, caller="modest")
         assert len(body) == 100
-        holding.release()
+        reservation.release()
     for each in silent:
         each.cancel()
 
@@ -87,12 +87,12 @@ async def test_a_body_that_is_arriving_when_the_service_stops_may_still_arrive()
     with pytest.raises(ProblemError, match="shutting down"):
         await door.reading(events())
     rest.set()
-    body, holding = await arriving
+    body, reservation = await arriving
     assert (body, stalled.done()) == (b"x", False)
     await door.clock.advance(1.1)
     with pytest.raises(ProblemError, match="shutting down"):
         await stalled
     assert not stopping.done(), "a message that is here may be answered until the end of the grace"
-    holding.release()
+    reservation.release()
     await door.clock.advance(0.1)
     assert stopping.done()

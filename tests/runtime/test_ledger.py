@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.ledger import Holding, Ledger
+from app.runtime.ledger import Ledger, Reservation
 
 _CALLERS = st.sampled_from(["a", "b", "c"])
 
 
-def _opened(ledger: Ledger, caller: str, size: int = 0) -> Holding:
-    holding = ledger.open(caller, size)
-    assert holding is not None
-    assert holding.grow(size)
-    return holding
+def _opened(ledger: Ledger, caller: str, size: int = 0) -> Reservation:
+    reservation = ledger.open(caller, size)
+    assert reservation is not None
+    assert reservation.grow(size)
+    return reservation
 
 
 def test_a_caller_has_at_most_three_quarters_of_the_bytes() -> None:
@@ -50,9 +50,9 @@ def test_a_declared_length_is_no_charge() -> None:
 def test_a_request_that_is_alone_always_fits() -> None:
     """One over the limit could otherwise never be served."""
     ledger = Ledger(max_bytes=10)
-    holding = _opened(ledger, "a", 1_000)
+    reservation = _opened(ledger, "a", 1_000)
     assert ledger.open("b") is None
-    holding.release()
+    reservation.release()
     assert ledger.open("b", 1) is not None
 
 
@@ -62,16 +62,16 @@ def test_nothing_is_left_behind(requests: list[tuple[str, int, int]], order: obj
     ledger = Ledger(max_bytes=100, least_bytes=15)
     open_ = []
     for caller, first, more in requests:
-        holding = ledger.open(caller, first)
-        if holding is None:
+        reservation = ledger.open(caller, first)
+        if reservation is None:
             continue
-        holding.grow(first)
-        holding.grow(more)
-        open_.append(holding)
+        reservation.grow(first)
+        reservation.grow(more)
+        open_.append(reservation)
         assert ledger.holdings == 1 or ledger.bytes <= max(100, *(each.size for each in open_))
         assert ledger.bytes == sum(max(each.size, 15) for each in open_)
     order.shuffle(open_)  # type: ignore[attr-defined] # a random.Random
-    for holding in open_:
-        holding.release()
+    for reservation in open_:
+        reservation.release()
     assert (ledger.bytes, ledger.holdings) == (0, 0)
     assert not ledger._accounts

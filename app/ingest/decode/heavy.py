@@ -47,7 +47,7 @@ class HeavyReads:
     ) -> Decoded | Unavailable | Throttled:
         """Return what `reader.read` does, or the reject of a message that takes too much."""
         left_s = (allowance.deadline_us - self._clock.elapsed_us()) / MICROSECONDS
-        caller = allowance.holding.caller if allowance.holding is not None else ""
+        caller = allowance.reservation.caller if allowance.reservation is not None else ""
         try:
             async with asyncio.timeout(left_s), self._own_queues[reader.stream, caller], self._one_at_a_time:
                 return await self._read(reader, message, allowance)

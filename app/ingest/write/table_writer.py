@@ -541,11 +541,11 @@ class TableWriter:
 
         An abandoned request may still be queued in this process, if others wait for the same connection.
         """
-        begun, fence = self._clock.moment(), self._appender.fence
+        begun, limits = self._clock.moment(), self._appender.lateness_limits
         await self._clock.sleep(delay_s)
-        if fence is None:
+        if limits is None:
             return False
-        return begun.until_us(self._clock.moment()) > delay_s * MICROSECONDS + fence.margin_us
+        return begun.until_us(self._clock.moment()) > delay_s * MICROSECONDS + limits.margin_us
 
 
 async def _reject_rows(message: Pending, reject: OnRefused, rows: Mapping[int, RowError]) -> None:

@@ -16,7 +16,7 @@ from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryEraser, BigQueryRunner
 from app.stores.bigquery.table_check import TableMonitor, check_table, warn_of_undeclared_tables
 from app.stores.bigquery.watermarks import INSTANCES, Limits, instances_table
-from app.stores.sink import fence
+from app.stores.sink import lateness_limits
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
 
@@ -24,7 +24,7 @@ _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less t
 def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
     """Return the store of `tables`. BigQuery is not contacted yet: a fault there shows as a sink state."""
     access = BigQueryClients(TableAddress.of(settings.store))
-    trace_id, limits = f"sluice:{secrets.token_hex(4)}", fence(settings.store)
+    trace_id, limits = f"sluice:{secrets.token_hex(4)}", lateness_limits(settings.store)
 
     def monitor_of(table: Table) -> TableMonitor:
         return TableMonitor(table, partial(check_table, access, table, timeout_s=_LOOK_TIMEOUT_S), clock)
@@ -36,7 +36,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
             clock,
             max_connections=most,
             monitor=monitor,
-            fence=limits,
+            lateness_limits=limits,
             trace_id=trace_id,
             announcing=announcing,
         )

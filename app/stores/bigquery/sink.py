@@ -29,7 +29,7 @@ from app.stores.bigquery.proto_rows import ProtoRowEncoder, protobuf_descriptor
 from app.stores.bigquery.table_check import TableMonitor
 from app.stores.sink import (
     ColumnsPending,
-    Fence,
+    LatenessLimits,
     Outcome,
     RowEncode,
     RowsHeld,
@@ -51,14 +51,14 @@ _CHECK_HOLDS_US = 10 * MICROSECONDS  # while rows are bisected, the table is not
 class StorageWriteAppender:
     """The Appender of one table in BigQuery.
 
-    `monitor` checks the live table, `fence` says when rows are late, and `trace_id` identifies this service and
-    instance to BigQuery's support. `announcing` announces what this instance stamps; None: readers count on the settle
-    time alone.
+    `monitor` checks the live table, `lateness_limits` say when rows are late, and `trace_id` identifies this service
+    and instance to BigQuery's support. `announcing` announces what this instance stamps; None: readers count on the
+    settle time alone.
 
     BigQuery refuses a writer schema with a field that the table lacks. So connections leave out the columns that the
     monitor finds missing. Rows that use one are held, or have its value moved into their rest if it is promoted.
     BigQuery's append servers learn of a new column minutes after its REST API shows it: a column that they refuse is
-    *unready*, and is left out until the next check of the table.
+    left out until the next check of the table.
     """
 
     target_in_flight = MAX_REQUESTS
@@ -71,21 +71,21 @@ class StorageWriteAppender:
         *,
         max_connections: int,
         monitor: TableMonitor,
-        fence: Fence,
+        lateness_limits: LatenessLimits,
         trace_id: str = "sluice:local",
         announcing: Announcing | None = None,
     ) -> None:
-        self.fence = fence
+        self.lateness_limits = lateness_limits
         self.max_in_flight = max_connections * MAX_REQUESTS
         self._access, self._clock, self._monitor, self._trace_id = access, clock, monitor, trace_id
         self._table, self._announcing = table, announcing
         self._stream = f"{access.place.table_path(table.name)}/streams/_default"
         self._rows = ProtoRowEncoder(table)
-        self._channel_options = channel_options(fence.margin_us / MICROSECONDS)
+        self._channel_options = channel_options(lateness_limits.margin_us / MICROSECONDS)
         self._connections = Connections(self._open_connection, clock, max_connections)
         self._lacking: frozenset[str] = frozenset()
         """What new connections leave out."""
-        self._last_lacking = self._unready = self._lacking
+        self._last_lacking = self._unknown = self._lacking
         self._descriptor = self._rows.descriptor
 
     @property
@@ -106,7 +106,7 @@ class StorageWriteAppender:
         self._adapt()
         begun_us = self._clock.elapsed_us()
         announce = None if self._announcing is None else self._announcing.stamp
-        stamp, outcome = AttemptStamp(self._clock, self.fence, self._rows.stamp, announce), None
+        stamp, outcome = AttemptStamp(self._clock, self.lateness_limits, self._rows.stamp, announce), None
         try:
             if not self._access.is_loaded:
                 await run_in_daemon_thread(self._access.load, "credentials")
@@ -146,9 +146,9 @@ class StorageWriteAppender:
             unannounced = await self._announcing.obstacle()
             if isinstance(unannounced, SetupError):
                 return unannounced
-        unready, self._unready = self._unready, frozenset()  # the next append tries with them
-        if table_check is None and unready:
-            return ColumnsPending(unready, f"{_lack(unready)}, as far as BigQuery's append servers know")
+        unknown, self._unknown = self._unknown, frozenset()  # the next append tries with them
+        if table_check is None and unknown:
+            return ColumnsPending(unknown, f"{_lack(unknown)}, as far as BigQuery's append servers know")
         return table_check
 
     async def close(self) -> None:
@@ -158,7 +158,7 @@ class StorageWriteAppender:
 
     def _adapt(self) -> None:
         """Leave out of new connections what the table lacks now; a changed schema needs a fresh connection."""
-        lacking = self._monitor.missing | self._unready
+        lacking = self._monitor.missing | self._unknown
         if lacking != self._lacking:
             _log.info("%s", _lack(lacking) if lacking else "the table has every declared column")
             self._lacking, self._last_lacking = lacking, lacking or self._last_lacking
@@ -179,7 +179,7 @@ class StorageWriteAppender:
     async def _second_thought(
         self, outcome: RowsRefused | SetupError, lacking: frozenset[str], begun_us: int
     ) -> Outcome:
-        """Check the table before blaming the rows or the set-up.
+        """Check the table before the rows or the set-up are named as the cause.
 
         `lacking` is what the connection left out, and `begun_us` when the append began. A row that is refused for a
         column that the table lacks is not at fault, whether the store names the schema or the row.
@@ -203,8 +203,8 @@ class StorageWriteAppender:
         if missing - lacking and (isinstance(outcome, RowsRefused) or (is_mismatch and is_checked)):
             return _sent_again()
         if unknown or (is_mismatch and is_checked):  # the REST API shows columns that the append servers do not know
-            self._unready = (unknown | self._unready if unknown else self._last_lacking) - missing
-            if self._unready - lacking:
+            self._unknown = (unknown | self._unknown if unknown else self._last_lacking) - missing
+            if self._unknown - lacking:
                 return _sent_again()
         return outcome
 

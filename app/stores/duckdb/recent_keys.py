@@ -70,10 +70,10 @@ class RecentKeys:
             duckdb.Error: the file cannot be read.
         """
         digests = [digest_of(key) for key in keys]
-        suspects = [key for key, digest in zip(keys, digests, strict=True) if self._filter.may_have(digest)]
+        candidates = [key for key, digest in zip(keys, digests, strict=True) if self._filter.may_have(digest)]
         for digest in digests:
             self._filter.add(digest, stamp_us)
-        if not suspects:
+        if not candidates:
             return []
         recent = "ingest_time >= make_timestamp($from_us::BIGINT)"
         sql = f"""\
@@ -82,7 +82,7 @@ UNION
 SELECT key
 FROM (SELECT unnest($keys) AS key)
 WHERE {digest_sql("key")} IN (SELECT digest FROM {RECENT_KEYS} WHERE table_name = $table AND {recent})"""  # noqa: S608 - quoted, constants
-        parameters = {"keys": suspects, "table": self._table, "from_us": stamp_us - self._lookback_us}
+        parameters = {"keys": candidates, "table": self._table, "from_us": stamp_us - self._lookback_us}
         return [key for (key,) in connection.execute(sql, parameters).fetchall()]
 
     def refresh(self, connection: duckdb.DuckDBPyConnection, keys: Sequence[str], stamp_us: int) -> None:

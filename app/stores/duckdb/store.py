@@ -370,7 +370,8 @@ class EmbeddedAppender:
     """The Appender of one table of an EmbeddedStore."""
 
     max_in_flight = target_in_flight = 1  # a second batch would only wait for the same thread
-    fence = None  # no row is late: the horizon waits for the oldest stamp in flight, and stops when the process does
+    # No row is late: the horizon waits for the oldest stamp in flight, and stops when the process does.
+    lateness_limits = None
 
     def __init__(self, store: "EmbeddedStore", table: Table) -> None:
         self._store, self._table, self._insert_sql = store, table.name, duckdb_insert(table)

@@ -48,9 +48,9 @@ class Stage:
         self, message: Message, stream: str = "slow", *, within_s: float = 60.0, caller: str = "a"
     ) -> Decoded | Unavailable | Throttled:
         """Read a message in the worker."""
-        holding = Ledger(max_bytes=10**9).hold(caller, 1)
+        reservation = Ledger(max_bytes=10**9).hold(caller, 1)
         deadline_us = self.clock.elapsed_us() + round(patience_s(within_s) * MICROSECONDS)
-        return await self.heavy.read(self.readers[stream], message, Allowance(deadline_us, holding))
+        return await self.heavy.read(self.readers[stream], message, Allowance(deadline_us, reservation))
 
     async def reasons(self, message: Message, stream: str = "slow") -> list[tuple[str, str]]:
         """Return the reasons and details of a message's rejects."""
@@ -160,13 +160,13 @@ async def test_streams_and_callers_take_turns(stage: Stage) -> None:
 async def test_a_result_without_room_is_throttled(stage: Stage) -> None:
     """It is charged as it arrives; the process goes on."""
     ledger = Ledger(max_bytes=100_000)
-    holding, other = ledger.open("a"), ledger.open("b")
-    assert holding is not None
+    reservation, other = ledger.open("a"), ledger.open("b")
+    assert reservation is not None
     assert other is not None
-    allowance = Allowance(stage.clock.elapsed_us() + 10**8, holding)
+    allowance = Allowance(stage.clock.elapsed_us() + 10**8, reservation)
     large = message(*[slow(data="x" * 1_000)] * 1_000)
     assert isinstance(await stage.heavy.read(stage.readers["slow"], large, allowance), Throttled)
-    assert holding.size < 100_000
+    assert reservation.size < 100_000
     worker = stage.heavy._worker
     assert await stage.reasons(message(slow())) == []
     assert stage.heavy._worker is worker

@@ -16,28 +16,28 @@ from app.stores.sink import (
     SinkState,
     Stored,
     Uncertain,
-    fence,
+    lateness_limits,
 )
 from app.stores.stamping import LateCancellationError
 from tests.ingest.bench import Bench
 from tests.ingest.scripted import Reply, ScriptedAppender, reply_later, turns
 
-FENCE = fence(Settings().store)
+LIMITS = lateness_limits(Settings().store)
 LATE = Stored(late=True)
 GONE, LONG_GONE = Uncertain("gone"), Uncertain("gone", late=True)
 
 
-def fenced(*replies: Reply) -> Bench:
+def late_bench(*replies: Reply) -> Bench:
     """Return a writer over a store with a horizon of its own."""
     bench = Bench(*replies)
-    bench.appender.fence = FENCE
+    bench.appender.lateness_limits = LIMITS
     return bench
 
 
 async def test_a_late_batch_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Somebody should know that the process was held up; nothing of it is left when it is stored again."""
     caplog.set_level(logging.WARNING, "sluice.writer")
-    bench = fenced(LATE, Stored(), LATE)
+    bench = late_bench(LATE, Stored(), LATE)
     assert await asyncio.gather(*[bench.submit(b"a", b"b"), bench.submit(b"c")]) == [Durable()] * 2
     assert await bench.submit(b"d") == Durable()
     assert bench.writer._metrics.late_rows == {"records": 4}
@@ -63,7 +63,7 @@ async def test_a_retry_has_another_key_exactly_where_the_attempt_was_late(
     replies: list[Outcome], batches: list[list[bytes]]
 ) -> None:
     """A late copy may turn up behind readers, and would hide a retry under the same key; a copy in time counts."""
-    bench = fenced(*replies)
+    bench = late_bench(*replies)
     waiting = bench.submit(b"a")
     await bench.clock.advance(2)
     assert await waiting == Durable()
@@ -75,7 +75,7 @@ async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_a
     stopped_us: int, stored: bytes
 ) -> None:
     """What was given up may have left this process only now; the pause itself does not count."""
-    bench = fenced(GONE)
+    bench = late_bench(GONE)
     waiting = bench.submit(b"a")
     await turns()
     bench.clock._now_us += stopped_us  # the time of day shows it, and no timer has rung
@@ -86,7 +86,7 @@ async def test_a_process_stopped_during_a_pause_between_attempts_retries_under_a
 
 async def test_a_repair_that_lacks_a_column_waits_for_it() -> None:
     """No delivery repeats its key, so it is not given up."""
-    bench = fenced(LATE, RowsHeld(frozenset({0}), "it lacks x"))
+    bench = late_bench(LATE, RowsHeld(frozenset({0}), "it lacks x"))
     waiting = bench.submit(b"a")
     await bench.clock.advance(RETRY_MAX_S - 0.1)
     assert len(bench.appender.batches) == 2
@@ -97,7 +97,7 @@ async def test_a_repair_that_lacks_a_column_waits_for_it() -> None:
 
 async def test_a_repair_waits_for_a_pause_to_end() -> None:
     """It asks nothing of a store that was told to be left alone, and does not forget."""
-    bench = fenced(LATE, QuotaExceeded("rows"))
+    bench = late_bench(LATE, QuotaExceeded("rows"))
     waiting = bench.submit(b"a", budget_s=5.0)
     await bench.clock.advance(6)
     assert isinstance(await waiting, Unavailable)
@@ -124,9 +124,9 @@ class Slow(ScriptedAppender):
 
 async def test_an_attempt_that_was_cancelled_late_is_retried_under_another_key() -> None:
     """Its deadline rang when the process woke up."""
-    bench = fenced()
+    bench = late_bench()
     slow = Slow()
-    slow.fence = FENCE
+    slow.lateness_limits = LIMITS
     bench.writer = bench.over(slow)
     waiting = bench.submit(b"a")
     await bench.clock.advance(11)
@@ -136,7 +136,7 @@ async def test_an_attempt_that_was_cancelled_late_is_retried_under_another_key()
 
 async def test_what_a_repair_holds_counts_as_waiting_for_the_store() -> None:
     """Senders that gave up do not make room for others without end."""
-    bench = fenced(LATE, *[GONE] * 100)
+    bench = late_bench(LATE, *[GONE] * 100)
     large = bench.submit(b"x" * 90_000, budget_s=1.0)
     await bench.clock.advance(2)
     assert isinstance(await large, Unavailable)
@@ -146,7 +146,7 @@ async def test_what_a_repair_holds_counts_as_waiting_for_the_store() -> None:
 async def test_closing_the_writer_gives_a_repair_a_moment() -> None:
     """Nobody else will do it."""
     repaired = reply_later()
-    bench = fenced(LATE, repaired)
+    bench = late_bench(LATE, repaired)
     waiting = bench.submit(b"a", budget_s=1.0)
     await bench.clock.advance(2)
     closing = asyncio.create_task(bench.writer.close())
@@ -160,7 +160,7 @@ async def test_closing_the_writer_gives_a_repair_a_moment() -> None:
 
 async def test_a_repair_that_the_end_of_the_process_cuts_short_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """The rest of the promise is somebody's to keep."""
-    bench = fenced(LATE, reply_later())
+    bench = late_bench(LATE, reply_later())
     waiting = bench.submit(b"a")
     await turns()
     closing = asyncio.create_task(bench.writer.close())

@@ -20,7 +20,7 @@ from app.ingest.write.table_writer import TableWriter
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.sink import (
-    Fence,
+    LatenessLimits,
     Outcome,
     QuotaExceeded,
     RowEncode,
@@ -49,7 +49,7 @@ FAULTS = ("lost", "unsent", "late", "late and lost", "hang", "quota", "missing",
 class Sink:
     """The table: what it holds, in order, and the faults of the next appends."""
 
-    fence = Fence(stored_us=28_000_000, uncertain_us=18_000_000, margin_us=10_000_000)
+    lateness_limits = LatenessLimits(stored_us=28_000_000, uncertain_us=18_000_000, margin_us=10_000_000)
 
     def __init__(self, in_flight: int) -> None:
         self.max_in_flight = self.target_in_flight = in_flight

@@ -19,7 +19,7 @@ from app.settings.load import Settings
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.table_check import TableMonitor
-from app.stores.sink import ColumnsPending, RowError, SetupError, SinkState, fence
+from app.stores.sink import ColumnsPending, RowError, SetupError, SinkState, lateness_limits
 from sluice.testing.clock import FakeClock
 from sluice.testing.misbehaving.server import MisbehavingServer, misbehaving
 from sluice.testing.misbehaving.waiting import advance_until, until
@@ -74,7 +74,7 @@ class Rig:
             clock,
             max_connections=max_connections,
             monitor=TableMonitor(table, self._look, clock),
-            fence=fence(Settings().store),
+            lateness_limits=lateness_limits(Settings().store),
         )
         settings = Settings().replace(max_batch_rows=limits.max_rows, max_batch_bytes=limits.max_bytes)
         self.writer = TableWriter(self.appender, environment_of(clock, settings), table="records", jitter=lambda: 1.0)

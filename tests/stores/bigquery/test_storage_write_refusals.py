@@ -35,7 +35,7 @@ async def test_exactly_the_bad_rows_are_rejected(rig: Rig, listing: Listing) -> 
     assert rig.stands() is SinkState.ACTIVE
 
 
-async def test_before_rows_are_blamed_the_table_is_looked_at(rig: Rig) -> None:
+async def test_the_table_is_checked_before_rows_are_rejected(rig: Rig) -> None:
     """Every row is refused because the table was changed: nothing is rejected, and the state says why."""
     rig.table = SetupError(SinkState.SCHEMA_MISMATCH, "column x is missing")
     message = rig.send("a", "a1", "bad1")

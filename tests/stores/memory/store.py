@@ -93,7 +93,7 @@ class MemoryAppender:
     """The Appender of one table of a MemoryStore. A row is a pickle of its values by column."""
 
     max_in_flight = target_in_flight = 1
-    fence = None
+    lateness_limits = None
 
     def __init__(self, store: MemoryStore, table: Table) -> None:
         self._store, self._table = store, table

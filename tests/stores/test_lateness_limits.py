@@ -11,11 +11,11 @@ from app.query.request.cursor import Cursor, decode_cursor, encode_cursor
 from app.runtime.clock import MICROSECONDS
 from app.settings.load import Settings
 from app.stores.query import Position
-from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, fence, late_key
+from app.stores.sink import Outcome, QuotaExceeded, RowsRefused, Stored, Uncertain, late_key, lateness_limits
 from app.stores.stamping import AttemptStamp, LateCancellationError
 from sluice.testing.clock import FakeClock
 
-FENCE = fence(Settings().store)
+LIMITS = lateness_limits(Settings().store)
 
 
 @given(deadline_s=st.floats(0.1, 50), margin_s=st.floats(0.1, 50), skew_s=st.floats(0.5, 5), spare_s=st.floats(0, 30))
@@ -24,7 +24,7 @@ def test_no_row_is_in_time_that_a_reader_may_have_passed(
 ) -> None:
     """And an attempt that just took all of its time is never late."""
     settle_s = deadline_s + margin_s + skew_s + spare_s
-    limits = fence(
+    limits = lateness_limits(
         msgspec.structs.replace(
             Settings().store,
             settle_s=settle_s,
@@ -41,7 +41,7 @@ def test_no_row_is_in_time_that_a_reader_may_have_passed(
 
 def stamped(clock: FakeClock) -> AttemptStamp:
     """Return a stamp, not taken yet."""
-    return AttemptStamp(clock, FENCE, lambda us: b"%d" % us)
+    return AttemptStamp(clock, LIMITS, lambda us: b"%d" % us)
 
 
 @pytest.mark.parametrize(
