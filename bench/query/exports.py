@@ -15,7 +15,7 @@ from bench.places import ROOT
 from bench.query.constant import Constant
 from bench.query.export_client import Order
 from bench.query.keep_alive import KeepAlive, percentiles
-from bench.query.pages import ConcurrencyLimiter, instant, page
+from bench.query.pages import Places, instant, page
 from bench.query.rows import Rows
 from bench.query.served import Served, constant
 from bench.usage import Watch
@@ -101,7 +101,7 @@ def pages_meanwhile(served: Served, rows: Rows, count: int) -> dict[str, Any]:
     """Measure pages of 100 while an export of everything runs, one after the other; per format."""
     found = {}
     for seed, form in enumerate(FORMATS):
-        places = ConcurrencyLimiter(rows, seed)
+        places = Places(rows, seed)
         with (
             _exporting(Order(served=served, target=export_target(rows, 1.0, form), format=form)),
             KeepAlive(served) as client,

@@ -31,7 +31,7 @@ from app.runtime.instants import DAY_US, HOUR_US
 from bench.machine import machine
 from bench.places import RESULTS, ROOT
 from bench.query.constant import Constant
-from bench.query.pages import ConcurrencyLimiter, page
+from bench.query.pages import Places, page
 from bench.query.rows import Rows, build_rows
 from bench.query.served import Served, constant, service
 from bench.tables import write_tables
@@ -49,7 +49,7 @@ _STORED_AT_ONCE, _STORED_EACH_S = 5, 0.5
 
 def targets(rows: Rows) -> dict[str, list[str]]:
     """Return what the clients ask for, by the name that they know it by."""
-    places = ConcurrencyLimiter(rows, seed=len(SHARES))
+    places = Places(rows, seed=len(SHARES))
     return {
         "poll": [page(since="-PT1H", order="desc", limit=100)],
         # No two alike: the answers to equal cursors would be shared, and their readers stay in step from then on.

@@ -25,7 +25,7 @@ def page(**parameters: Any) -> str:
     return "/v1/records?" + urlencode({name.replace("_", ".", 1): value for name, value in parameters.items()})
 
 
-class ConcurrencyLimiter:
+class Places:
     """Random places in the rows, the same for the same seed."""
 
     def __init__(self, rows: Rows, seed: int) -> None:
@@ -51,7 +51,7 @@ class ConcurrencyLimiter:
         return self._random.choice(SOURCES)
 
 
-def shapes(places: ConcurrencyLimiter) -> dict[str, Callable[[], str]]:
+def shapes(places: Places) -> dict[str, Callable[[], str]]:
     """Return what is asked, by name; each call is another place, so that the cache has no answer."""
     return {
         "page of 100, a window of a day": lambda: page(**places.window(DAY_US), limit=100),
@@ -83,7 +83,7 @@ REVALIDATED = "304"
 
 def measure_pages(client: KeepAlive, rows: Rows, count: int) -> dict[str, dict[str, Any]]:
     """Ask for each shape `count` times, and return what it took."""
-    places = ConcurrencyLimiter(rows, seed=count)
+    places = Places(rows, seed=count)
     found = {
         name: _measured(client, (target() for _ in range(count + _WARM)), "bypass" if _is_fresh(name) else "miss")
         for name, target in shapes(places).items()
@@ -110,7 +110,7 @@ def _measured(client: KeepAlive, targets: Iterator[str], cache: str) -> dict[str
     return _summary(got[_WARM:])
 
 
-def _walked(client: KeepAlive, places: ConcurrencyLimiter, count: int) -> Iterator[str]:
+def _walked(client: KeepAlive, places: Places, count: int) -> Iterator[str]:
     """Yield the second pages of windows: their cursors come from first pages, which are not measured."""
     for _ in range(count):
         first = client.get(page(**places.window(DAY_US), limit=100))
