@@ -3,7 +3,8 @@
 The store may refuse an append without naming a row. Its messages are halved until one is alone, and that one is
 appended again after all others of its batch. Refused again, the message or the table may be at fault:
 
-- The message is, if another append was begun and stored since it was first refused: it is rejected whole.
+- The message is, if another append was begun and stored since it was first refused: it is rejected whole. Not before it
+  was refused alone twice: a store that names a row the second time leaves the others their place.
 - The table is, if different messages are refused alone and nothing is stored: it pauses, and nothing is rejected.
 - With nothing to compare with, the message is delivered again. After a few deliveries it is rejected whole, if a check
   of the table finds nothing wrong.
@@ -169,7 +170,7 @@ def _refused(outcome: RowsRefused, attempt: Attempt) -> Step:
         return RejectRows(known)
     if attempt.messages > 1:
         return Split()
-    if known or attempt.stored_since:
+    if known or (attempt.refusals and attempt.stored_since):
         return _reject_all(outcome, attempt)
     if attempt.table_refuses:
         detail = f"the store refuses every message, even alone: {_reason(outcome)}"

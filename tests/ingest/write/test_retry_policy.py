@@ -134,10 +134,11 @@ def whole(detail: str) -> RejectRows:
             refused(refusals=1, stored_since=True, table_refuses=True),
             whole("the store refused this message 2 times without naming a row: INVALID_ARGUMENT"),
         ),
+        (UNNAMED, refused(stored_since=True), Isolate()),
         (
             RowsRefused({}),
-            refused(stored_since=True),
-            whole("the store refused this message 1 times without naming a row: it gave no reason"),
+            refused(refusals=1, stored_since=True),
+            whole("the store refused this message 2 times without naming a row: it gave no reason"),
         ),
         (RowsRefused({1: BAD}, "no"), refused(refusals=MAX_REFUSALS - 1), RejectRows({1: BAD})),
         (
