@@ -86,6 +86,7 @@ class _Expected:
         self._answered = {answer.number for answer in evidence.answers}
         keys = {(a.number, each.index): each.delivery_key for a in evidence.answers for each in a.records}
         self._by_key: dict[str, tuple[Message, Item]] = {}
+        self._rejects = evidence.stored_rejects
         self._open_posts = False
         for message in evidence.messages:
             for item in message.items:
@@ -99,9 +100,10 @@ class _Expected:
     def lost(self, where: str, keys: Collection[str], *, rejects: bool) -> Iterator[str]:
         """Yield what was answered and is not among `keys`."""
         for key, (message, item) in self._by_key.items():
-            if message.number in self._answered and (item.reason is not None) is rejects and key not in keys:
+            is_due = message.number in self._answered and (self._reason(key) is not None) is rejects
+            if is_due and key not in keys:
                 name = f"record {item.index} of message {message.number}"
-                yield f"lost: {name} ({item.reason or 'good'}, {key}) was answered and is not in {where}"
+                yield f"lost: {name} ({self._reason(key) or 'good'}, {key}) was answered and is not in {where}"
 
     def content(self, where: str, rows: Sequence[Row], *, rejects: bool) -> Iterator[str]:
         """Yield the rows that nobody sent, or that are not as they were sent."""
@@ -112,13 +114,30 @@ class _Expected:
                     yield f"stranger: {where} have {key}, which nobody sent"
                 continue
             message, item = self._by_key[key]
-            name = f"record {item.index} of message {message.number}"
-            if (item.reason is not None) is not rejects:
+            name, reason = f"record {item.index} of message {message.number}", self._reason(key)
+            # Of two deliveries, one may have been stored and the other rejected.
+            if (reason is not None) is not rejects and (item.reason is not None or rejects):
                 yield f"misplaced: {where} have {name}, which is {item.reason or 'good'}"
                 continue
-            for field, wanted in (reject_fields(item) if rejects else record_fields(message, item)).items():
-                if _differs(field, row[field], wanted):
-                    yield f"altered: in {where} {name} has {field} {row[field]!r}, sent was {wanted!r}"
+            wanted = reject_fields(item, reason) if rejects else record_fields(message, item)
+            for field, value in wanted.items():
+                if _differs(field, row[field], value):
+                    yield f"altered: in {where} {name} has {field} {row[field]!r}, sent was {value!r}"
+
+    def _reason(self, key: str) -> str | None:
+        """Return why a record was rejected, or None.
+
+        A message that the store refused twice without naming a row is rejected whole, so its good records may be too
+        (docs/limits.md).
+        """
+        message, item = self._by_key[key]
+        is_whole = key in self._rejects and has_refused(message)
+        return "refused" if item.reason is None and is_whole else item.reason
+
+
+def has_refused(message: Message) -> bool:
+    """Return whether the store refuses a row of a message."""
+    return any(item.reason == "refused" for item in message.items)
 
 
 def record_fields(message: Message, item: Item) -> dict[str, Any]:
@@ -137,9 +156,9 @@ def record_fields(message: Message, item: Item) -> dict[str, Any]:
     }
 
 
-def reject_fields(item: Item) -> dict[str, Any]:
+def reject_fields(item: Item, reason: str | None = None) -> dict[str, Any]:
     """Return what a row of a reject has to have."""
-    return {"reason": item.reason, "payload": item.raw, "message_index": item.index, "part": 0, "parts": 1}
+    return {"reason": reason or item.reason, "payload": item.raw, "message_index": item.index, "part": 0, "parts": 1}
 
 
 def _differs(field: str, found: Any, wanted: Any) -> bool:
@@ -193,7 +212,8 @@ def _cross_answers(messages: Sequence[Message], answers: Sequence[Answer]) -> It
         for each, item in zip(answer.records, message.items, strict=True):
             place, name = (answer.number, each.index), f"record {each.index} of message {answer.number}"
             fate = ("rejected", item.reason, None) if item.record is None else ("stored", None, item.record["id"])
-            if (each.status, each.reason, each.id) != fate:
+            is_whole = has_refused(message) and (each.status, each.reason) == ("rejected", "refused")
+            if (each.status, each.reason, each.id) != fate and not is_whole:
                 yield f"cross-answer: {name} was answered {each.status, each.reason, each.id}, it is {fate}"
             if places.setdefault(each.delivery_key, place) != place:
                 yield f"cross-answer: {name} was answered the key of {places[each.delivery_key]}"

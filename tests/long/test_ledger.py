@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.long.ledger import Answer, Evidence, Reading, Row, record_fields, reject_fields, violations
@@ -58,3 +59,25 @@ def test_the_ledger_notices(kind: str) -> None:
     assert violations(evidence) == []
     SPOILT[kind](evidence)
     assert kind in {violation.partition(":")[0] for violation in violations(evidence)}
+
+
+def test_a_good_record_may_be_rejected_only_with_a_refused_one_of_its_message() -> None:
+    """A message that the store refused whole has all records among the rejects; any other good record is misplaced."""
+    refused = Item(1, b"{}", None, "refused")
+    message = next(each for each in MESSAGES if len(each.items) == 1 and each.items[0].record is not None)
+    for items, kinds in (((message.items[0], refused), set()), (message.items, {"lost", "misplaced"})):
+        sent = msgspec.structs.replace(message, items=items)
+        whole = [
+            row_of(sent, msgspec.structs.replace(item, record=None, reason="refused"), n)
+            for n, item in enumerate(items)
+        ]
+        reading = Reading([], whole)
+        evidence = Evidence(
+            messages=[sent],
+            answers=[Answer(sent.number, 204)],
+            followed=reading,
+            reread=reading,
+            stored={},
+            stored_rejects={row["delivery_key"]: 1 for row in whole},
+        )
+        assert {violation.partition(":")[0] for violation in violations(evidence)} == kinds
