@@ -10,7 +10,7 @@ query/               GET /v1/records and its relatives; DELETE of a record
 stores/              where rows live: the seams, DuckDB, BigQuery
 schema/              one declaration -> columns, checks, filters, examples
 auth/                who may do what, and how often
-http/                what all routes share: problems, headers, chunked responses, connections
+http/                what all routes share: problems, endpoints, headers, bodies
 openapi/, page/      the OpenAPI document and its page; the page for people
 health/, telemetry/  probes, gauges and the canary; metrics, traces and logs
 settings/, runtime/  the environment; clocks, deadlines, threads, memory, Valkey

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
-from app.auth.read_slots import leave
+from app.auth.read_slots import release_slot
 from app.health.probes import Health
 from app.http import paths
 from app.http.bodies import UnreadBodies, in_pieces
@@ -85,7 +85,7 @@ class Sluice:
         try:
             await self.litestar(scope, receive, in_pieces(scope, receive, send))
         finally:
-            leave(scope)
+            release_slot(scope)
 
 
 def lifespan(

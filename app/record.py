@@ -121,7 +121,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 CANARY_PREFIX = "heartbeat:"
-"""Prefix of the delivery keys of heartbeats: records that only measure, and that reads leave out."""
+"""Prefix of the delivery keys of canaries: records that only measure, and that reads leave out."""
 
 
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

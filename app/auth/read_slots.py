@@ -112,7 +112,7 @@ class Slot:
             self._slots.give_back(self._caller)
 
 
-def leave(scope: Any) -> None:
+def release_slot(scope: Any) -> None:
     """Give back the slot of a request that has ended, or only waits from now on; do nothing if it has none."""
     slot: Slot | None = scope.get("state", {}).get(_SLOT)
     if slot is not None:
@@ -120,13 +120,13 @@ def leave(scope: Any) -> None:
 
 
 @asynccontextmanager
-async def left(scope: Any) -> AsyncIterator[None]:
+async def slot_released(scope: Any) -> AsyncIterator[None]:
     """Give back the slot of a request while the block waits for new rows; take one again for the response.
 
     Raises:
         ProblemError: `busy`: no slot became free in time.
     """
-    leave(scope)
+    release_slot(scope)
     yield
     slot: Slot | None = scope.get("state", {}).get(_SLOT)
     if slot is not None:

@@ -7,5 +7,5 @@ paths                        paths that several packages use
 reading                      GET and HEAD: entity tags, and how long a client may reuse a response
 assets                       the pages and their static files
 headers                      headers of every request and response; which pages of other origins may call
-bodies                       large ones in pieces, the unread rest of others, and why one stops before its end
+bodies                       large bodies in pieces, the unread rest of requests, why a response was cut short
 """

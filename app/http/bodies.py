@@ -20,7 +20,7 @@ PIECE_BYTES = 8_192
 def in_pieces(scope: Any, receive: Receive, send: Send) -> Send:
     """Wrap the `send` of a request to hand over a body of any size in pieces; the rest is dropped if its client leaves.
 
-    Of a body that comes in several parts, whoever makes them watches the client.
+    If a body comes in several parts, whoever produces them watches for the disconnect.
     """
 
     async def sent(event: Any) -> None:
@@ -75,9 +75,9 @@ class UnreadBodies:
                 try:
                     while left > 0:
                         event = await receive()
-                        if event["type"] != "http.request" or not event["more_body"]:
+                        if event["type"] != "http.request" or not event.get("more_body", False):
                             break
-                        left -= len(event["body"])
+                        left -= len(event.get("body", b""))
                 finally:
                     self._limits.discard(limit)
 

@@ -8,7 +8,7 @@
     6 decode              decode              Message -> rows and rejects; after a seek, without what is stored
     7 store the rejects   pipeline            before the records: nothing is acknowledged without them
     8 append              write               over the Appender seam; rows that the store refuses become rejects
-    9 answer              push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP; 429 or 503 to come again
+    9 answer              push, submit        204 to Pub/Sub; 201, 207 or 422 over HTTP; 429 or 503 to retry
 
 `PushEndpoint.take` (push) calls them in this order. 5 to 8 are methods of `Pipeline`, whose `process` calls them for
 submissions and backfills. `setup` assembles it.

@@ -57,10 +57,10 @@ class PushEndpoint:
         auth = environment.settings.auth
         self._proofs = Proofs(auth.signing_secret, auth.heartbeat_signature)
 
-    async def __call__(self, headers: Headers, receive: Receive, send: Send, route: str = "") -> int:
-        """Answer one push with these headers, to the stream `route` if its path names one; return the status."""
+    async def __call__(self, headers: Headers, receive: Receive, send: Send, stream: str = "") -> int:
+        """Answer one push with these headers, to the `stream` that its path names, if any; return the status."""
         begun_us = self._clock.elapsed_us()
-        taken = self.take(headers, receive, route, begun_us)
+        taken = self.take(headers, receive, stream, begun_us)
         del headers  # see `take`
         try:
             await taken
@@ -78,10 +78,10 @@ class PushEndpoint:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return status
 
-    async def take(self, headers: Headers, receive: Receive, route: str = "", begun_us: int = 0) -> None:
+    async def take(self, headers: Headers, receive: Receive, stream: str = "", begun_us: int = 0) -> None:
         """Run the nine stages of a push; return when the message is durable.
 
-        `route` is the stream that the path names, empty if it names none. `begun_us` (the clock's `elapsed_us`) is when
+        `stream` is the one that the path names, empty if it names none. `begun_us` (the clock's `elapsed_us`) is when
         the request began, by default now.
 
         While it waits for the store, it keeps the message and nothing else of the request. Hundreds of pushes wait, and
@@ -103,31 +103,31 @@ class PushEndpoint:
             message = self._opened(named, body)
             del named, body
             # 4. Choose the stream.
-            stream, message = self._routed(message, route)
+            pipeline, message = self._routed(message, stream)
             if self._tracing.follows(message.parent):
                 message = self._traced(message, headers, begun_us)
             del headers
             with _NOT_TRACED if message.span is None else _inside(message.span):
                 # 5. Drop a known copy: it is answered as the first one.
-                if (receipt := stream.claim(message)) is None:
+                if (receipt := pipeline.claim(message)) is None:
                     receipt = ABANDONED
                     try:
                         # 6. Decode: on the event loop if the message is light.
-                        allowance = stream.allowance(reservation, begun_us)
-                        decoded = stream.decode_light(message) or await stream.decode_heavy(message, allowance)
-                        if stream.earlier is not None:  # a seek is declared
-                            decoded = await stream.without_stored(message, decoded)
+                        allowance = pipeline.allowance(reservation, begun_us)
+                        decoded = pipeline.decode_light(message) or await pipeline.decode_heavy(message, allowance)
+                        if pipeline.earlier is not None:  # a seek is declared
+                            decoded = await pipeline.without_stored(message, decoded)
                         # 7. Store the rejects. Nothing is acknowledged without them.
                         if decoded.rejects:
-                            await stream.reject(message, decoded, allowance)
+                            await pipeline.reject(message, decoded, allowance)
                         # 8. Append the rows, and wait until they are durable.
-                        refused = await stream.append(message, decoded.rows, allowance) if decoded.rows else ()
-                        stream.note(message, decoded, refused)
+                        refused = await pipeline.append(message, decoded.rows, allowance) if decoded.rows else ()
+                        pipeline.note(message, decoded, refused)
                         receipt = STORED
                     except NotDurableError as error:
                         receipt = Receipt(error.verdict)
                     finally:
-                        stream.settle(message, receipt)
+                        pipeline.settle(message, receipt)
                 elif isinstance(receipt, asyncio.Future):
                     receipt = await asyncio.shield(receipt)
                 # 9. Answer.

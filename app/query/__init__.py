@@ -1,13 +1,13 @@
 """The query side: records in the order they became durable, each once, from any moment on.
 
-A page, from its route to the store: five calls, six where a window stands before BigQuery.
+A page, from its route (app.http.endpoint) to the store:
 
-app.http.endpoint           the request; read.reads.Reads ends it with its client, or with the service
-answer.page.PageEndpoint    text -> one Scan; the page as bytes
-answer.cache.AnswerCache    304, or what an equal request was answered
+read.reads.Reads            ends the request with its client, or with the service
+answer.page.PageEndpoint    text -> one Scan, and the page as bytes; over BigQuery, it learns the horizon by a query
+answer.cache.AnswerCache    304, an answer that is kept, or one computation for all equal requests
 read.feed.Feed              slices of the window, until the page is full or its budget is used up
-app.stores.window           over BigQuery only: what is loaded is answered in memory
-read.instrumented_source    the query, measured; then the store's own runner (app.stores.source)
+app.stores.window           over BigQuery only: answers what is loaded, loads what is missing, or passes the query on
+read.instrumented_source    measures and bills the query; then the store's own runner (app.stores.source)
 
 request/   text -> values: parameters, filters, cursors, and the Scan of a window; or a helpful 400. Pure
 read/      Scan -> rows; the reads in progress

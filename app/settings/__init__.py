@@ -3,5 +3,4 @@
 load                                              Settings, by room, how they are read, and which disagree
 store, ingest, query, auth, telemetry, server     the rooms
 fields                                            their base, which masks secrets, and types of their values
-__main__                                          all settings as tables, for docs/settings.md
 """

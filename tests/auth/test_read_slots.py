@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.auth.read_slots import ReadSlots, leave, left
+from app.auth.read_slots import ReadSlots, release_slot, slot_released
 from app.http.problems import ProblemError
 from app.runtime.clock import SystemClock
 from sluice.testing.clock import FakeClock
@@ -47,11 +47,11 @@ async def test_a_request_waits_for_a_slot() -> None:
     given_up, waiting = asyncio.create_task(entered(slots, "b")), asyncio.create_task(entered(slots, "c"))
     await asyncio.sleep(0)
     given_up.cancel()
-    leave(first)
-    leave(first)  # once is enough, and twice is no more
+    release_slot(first)
+    release_slot(first)  # once is enough, and twice is no more
     (second,) = await waiting
     assert slots.taken == 1
-    leave(second)
+    release_slot(second)
     await entered(slots, "b")
 
 
@@ -59,14 +59,14 @@ async def test_a_request_that_waits_for_rows_has_no_slot() -> None:
     """It takes one again for its response."""
     slots = slots_of(1)
     (scope,) = await entered(slots, "a")
-    async with left(scope):
+    async with slot_released(scope):
         (other,) = await entered(slots, "b")
-        leave(other)
+        release_slot(other)
     assert slots.taken == 1
     with pytest.raises(ProblemError):
-        async with left(scope):
+        async with slot_released(scope):
             await entered(slots, "b")
-    leave(scope)
+    release_slot(scope)
 
 
 async def test_a_read_keeps_its_slot_until_its_response_is_sent() -> None:
@@ -90,10 +90,10 @@ async def test_a_stop_waits_for_responses_and_says_what_it_cuts_short(caplog: py
     quick, slow = await entered(slots, "a", 2)
     stopping = asyncio.create_task(slots.drain(0.2))
     await asyncio.sleep(0)
-    leave(quick)
+    release_slot(quick)
     await stopping
     assert "1 responses are cut short: their clients have not read them" in caplog.text
     caplog.clear()
-    leave(slow)
+    release_slot(slow)
     await slots.drain(0.2)
     assert not caplog.text

@@ -23,7 +23,7 @@ class ScriptedRunner:
         self.answer, self.error, self.now_us = Answer([*rows], bytes_processed), error, now_us
         self.asked: list[Query] = []
         self.learn_horizon: LearnHorizon | None = self._learn
-        self.pieces = (b"schema", b"rows", b"end")
+        self.pieces: tuple[bytes, ...] = (b"schema", b"rows", b"end")
 
     async def rows(self, query: Query) -> Answer:
         """Answer, or fail."""
@@ -37,7 +37,8 @@ class ScriptedRunner:
         self.asked.append(query)
         if self.answer.bytes_processed and (asked := streamed_bytes.get()) is not None:
             asked.append(self.answer.bytes_processed)
-        yield self.pieces[0]
+        for piece in self.pieces[:1]:
+            yield piece
         if self.error is not None:
             raise self.error
         for piece in self.pieces[1:]:

@@ -92,6 +92,15 @@ async def test_an_export_is_measured_from_its_first_piece_to_its_last() -> None:
     assert (whole.total, broken.total) == (0.0, 3.0)
 
 
+async def test_an_export_that_fails_before_its_first_piece_is_billed_all_the_same() -> None:
+    """The store had run its query."""
+    stage = Stage(bytes_processed=9, error=StoreUnavailableError("away"))
+    stage.scripted.pieces = ()
+    with pytest.raises(StoreUnavailableError):
+        await anext(stage.runner.arrow(EXPORT))
+    assert stage.charged == [9]
+
+
 def test_reading_is_slow_after_several_timeouts_and_well_after_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     """Each turn is logged once, with since when."""
     health = SourceHealth(FakeClock().now_us)

@@ -4,6 +4,5 @@ table_writer      one table: submit, append, and the one loop over what was not 
 batching          messages that wait, and group commit: when a batch goes out, and how much at once
 retry_policy      what follows each outcome of an append; pure
 health            the state of a table, by its appends and by checks; pauses; whether the store answers at all
-dedupe            copies of messages that this instance has stored
-earlier           copies of messages that the table has held for long
+dedupe            copies of messages: those that this instance has stored, and those that the table has held for long
 """

@@ -1,7 +1,7 @@
 """Send waiting messages in batches: when, how much at once, and how many at a time.
 
 This is group commit: while appends are in flight, the next batch fills. A full batch goes out while fewer than
-`max_in_flight` are in flight. Any other goes out while fewer than `target_in_flight` are, as `spacing` allows.
+`max_in_flight` are in flight. Any other goes out while fewer than `target_in_flight` are, as AppendSpacing allows.
 
 An append costs the same for ten tables as for one. So the tables of all streams share the target. It is reached once
 as many appends are in flight, or as many tables busy. A table with an append in flight then fills its next batch until

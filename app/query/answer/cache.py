@@ -1,4 +1,4 @@
-"""The cache of answers: 304 for who has one, one for equal requests at once, and those that are kept for a while.
+"""The cache of answers: 304 for callers that have one, one computation for equal requests, and answers that are kept.
 
 Answers are kept in bounded memory of this process, or encrypted in a Valkey that all instances share.
 """
@@ -45,12 +45,12 @@ KEY_BYTES = 64  # of `digest_of`
 
 
 class CachedAnswer(msgspec.Struct, frozen=True):
-    """A response with status 200; `is_final`: an equal request will always get the same response."""
+    """A response with status 200; `is_complete`: it did not end early for its budget, so it may be cached."""
 
     format: Format
     headers: dict[CachedHeader, str]
     body: bytes
-    is_final: bool = True
+    is_complete: bool = True
 
 
 class CacheKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +179,7 @@ class AnswerCache:
             return Response(b"", status_code=304, headers=keeping_headers(etag) | cost.headers("revalidated"))
         answer, state = (await make(), "bypass") if key.is_fresh else await self.shared(key.parts, key.ttl_s, make)
         self._count(state)
-        headers = keeping_headers(etag if answer.is_final else None) | cost.headers(state) | answer.headers
+        headers = keeping_headers(etag if answer.is_complete else None) | cost.headers(state) | answer.headers
         return read_response(request, answer.body, MEDIA_TYPES[answer.format], headers)
 
     async def shared(
@@ -214,7 +214,7 @@ class AnswerCache:
                 return _answers.decode(raw), "hit"
         answer = await make()
         entry = msgspec.msgpack.encode(answer)
-        if answer.is_final and len(entry) <= self._max_entry_bytes:
+        if answer.is_complete and len(entry) <= self._max_entry_bytes:
             await self._service.call(lambda: self._store.set(digest, entry, ttl_s))
         return answer, "miss"
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from litestar import Response
 
-from app.auth.read_slots import left
+from app.auth.read_slots import slot_released
 from app.http import paths
 from app.http.contract import OF_ALL, TEXT, TEXT_OR_NULL, Answer, Contract, Named, media, object_schema
 from app.http.endpoint import Ask, EndpointSpec
@@ -78,7 +78,7 @@ class PageEndpoint:
         async def make() -> CachedAnswer:
             return self._encoded(await self._page(scan, cost))
 
-        async with left(request.scope) if scan.wait_s else nullcontext():
+        async with slot_released(request.scope) if scan.wait_s else nullcontext():
             response = await self._parts.cache.response(request, self._cache_key(request, scan), cost, make)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
@@ -128,7 +128,7 @@ class PageEndpoint:
         if page.count is not None:
             headers["Sluice-Count"] = page.count.header
         body = page_body(page, math.ceil(self.feed.runner.profile.poll_s) if page.may_grow else 0)
-        return CachedAnswer(page.scan.format, headers, body, is_final=not page.is_short)
+        return CachedAnswer(page.scan.format, headers, body, is_complete=not page.is_short)
 
     def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
         words = request.scope["query_string"].decode("latin-1")

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response
 
 from app.auth.limits import context_of_the_payer
-from app.auth.read_slots import leave
+from app.auth.read_slots import release_slot
 from app.http.contract import Answer, Contract, media
 from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import ProblemError
@@ -162,7 +162,7 @@ class TailEndpoint:
         self._reads.check_open()
         if request.method == "HEAD":
             return StreamedResponse(_HEADERS, EVENTS, None)
-        leave(request.scope)  # tails have a limit of their own
+        release_slot(request.scope)  # tails have a limit of their own
         begins = scan.after or self._batches.start(Position(scan.window.from_us, ""))
         scan = msgspec.structs.replace(
             scan, conditions=in_order({repr(each): each for each in conditions}.values()), after=begins

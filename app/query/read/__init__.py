@@ -1,1 +1,1 @@
-"""Read what a scan asks for: slices of the table, each row once, and what was read before."""
+"""Read what a scan asks for: slices of the table, each row once; and measure the queries."""

@@ -110,13 +110,19 @@ class InstrumentedSource:
         asked, billed = streamed_bytes.get(), list[int]()
         with self._measured(query):
             streamed_bytes.set(billed)
-            async with aclosing(self._runner.arrow(query)) as pieces:
-                async for piece in pieces:
-                    while billed:
-                        self._bill(query.purpose, size_bytes := billed.pop())
-                        if asked is not None:
-                            asked.append(size_bytes)
-                    yield piece
+            try:
+                async with aclosing(self._runner.arrow(query)) as pieces:
+                    async for piece in pieces:
+                        self._bill_all(query.purpose, billed, asked)
+                        yield piece
+            finally:  # a query that was billed may fail before its first row
+                self._bill_all(query.purpose, billed, asked)
+
+    def _bill_all(self, purpose: str, billed: list[int], asked: list[int] | None) -> None:
+        while billed:
+            self._bill(purpose, size_bytes := billed.pop())
+            if asked is not None:
+                asked.append(size_bytes)
 
     def _bill(self, purpose: str, size_bytes: int) -> None:
         if size_bytes:

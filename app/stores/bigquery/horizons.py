@@ -58,13 +58,14 @@ class Horizons:
         asked_us, elapsed_us = self._clock.now_us(), self._clock.elapsed_us()
         try:
             answer = await self._read(newest_marks(asked_us, self._limits))
-        except QueryError as error:
+            marks = [*map(mark_of, answer.rows)]
+        except (QueryError, ValueError) as error:  # a newer release may write states that this one does not know
             if not self._has_failed:
                 _log.warning("the watermarks cannot be read, so readers wait for the settle time: %s", error)
             self._has_failed = True
             return 0
         self._has_failed = False
-        found_us = horizon_us(map(mark_of, answer.rows), asked_us, self._limits)
+        found_us = horizon_us(marks, asked_us, self._limits)
         if found_us > self._known_us:
             self._known_us, self.learned_us = found_us, elapsed_us
         return answer.bytes_processed or 0

@@ -172,7 +172,7 @@ class BigQueryRunner:
         return await self._with_columns(query, run)
 
     async def _with_columns(self, query: Query | Deletion, run: Callable[[str], Awaitable[_Result]]) -> _Result:
-        """Run what reads from a source with NULL for columns that the table lacks; again if BigQuery knows better."""
+        """Run a query with NULL for columns that the table lacks; once more if BigQuery reports others."""
         monitor = self._monitors.get(query.table)
         if monitor is None:
             return await run("")

@@ -135,7 +135,7 @@ class EmbeddedStore:
         return self.obstacle() or outcome
 
     def _insert(self, table: str, insert_sql: str, stamp_us: int, rows: Sequence[bytes]) -> Outcome:
-        positions: dict[str, int] = {}
+        positions, new = dict[str, int](), list[bytes]()
         for position, row in enumerate(rows):
             positions.setdefault(key_of(row), position)
         try:
@@ -152,6 +152,8 @@ class EmbeddedStore:
                 # A checkpoint has merged the write-ahead log, or it was deleted with acknowledged rows in it.
                 self._connection.execute("CHECKPOINT")
         except (duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException) as error:
+            if not new:  # it was no row that was refused
+                return self._failure(error, 0)
             number, reason = self._refused(insert_sql, stamp_us, new, error)
             return RowsRefused({[*positions.values()][number]: RowError(reason)}, first_line(error))
         except duckdb.CatalogException as error:

@@ -17,7 +17,7 @@ from app.runtime.instants import SECOND_US, TimeRange
 from app.runtime.single_flight import SingleFlight
 from app.schema.table import Table
 from app.stores.query import Rows
-from app.stores.source import END_OF_STREAM, QueryRunner, QueryTooExpensiveError, streamed_bytes
+from app.stores.source import END_OF_STREAM, QueryRunner, QueryTimeoutError, QueryTooExpensiveError, streamed_bytes
 from app.stores.window.database import KEY_BYTES, Database, Load, Staged
 from app.stores.window.ranges import Lengths, Loaded, Ranges
 from app.telemetry.redaction import first_line
@@ -27,6 +27,8 @@ TTL_US = 3_600 * SECOND_US
 _TYPICAL_ROW_BYTES = 1_000
 _OVERHEAD = 1.1  # bytes of memory for a byte of Arrow, as measured (docs/decisions/0020-the-window.md)
 _EXCESS = 1.25  # of the look-back; keys are deleted a few times in one, not at every load
+LONGEST_LOAD_S = 60.0
+"""A query has a limit of its own, and its rows follow in a second; but a dead connection says nothing."""
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
 _log = logging.getLogger("sluice.query")
@@ -35,8 +37,8 @@ _log = logging.getLogger("sluice.query")
 class LoadedTable:
     """What is known of a table: `keys` is the range of which every key is kept, up to the newest load.
 
-    `losses` counts how often keys or rows were lost, on which a load under way may rely, and `forgotten` how often
-    keys were dropped for newer ones, on which only a load relies that finds its copies by them.
+    `losses` counts losses of keys or rows: any load in progress must then be discarded. `forgotten` counts evictions
+    of old keys: only loads that detect copies by those keys must be discarded.
     """
 
     def __init__(self, table: Table, load_bytes: int) -> None:
@@ -165,7 +167,11 @@ class Loader:
         )
         billed = list[int]()
         streamed_bytes.set(billed)
-        staged, size = await self._stage(query, load, max_bytes)
+        try:
+            async with asyncio.timeout(LONGEST_LOAD_S):
+                staged, size = await self._stage(query, load, max_bytes)
+        except TimeoutError:
+            raise QueryTimeoutError(LONGEST_LOAD_S) from None
         within = span if staged.is_whole else _beside(span, staged, descending=descending)
         table.lengths.note(max(within.length_us, 1), size)
         if within.length_us <= 0 or (knows_copies and within.from_us != span.from_us):

@@ -120,7 +120,7 @@ class Window:
             used, part = self._part(query, left, wanted)
             if used:
                 answer = await self._loaded(page.rest(part), used)
-                if answer is None:  # dropped meanwhile
+                if answer is None:  # dropped meanwhile, or DuckDB could not answer
                     return await self._passed_on(page, left)
                 page.add(answer)
                 left = TimeRange(left.from_us, part.from_us) if descending else TimeRange(part.to_us, left.to_us)

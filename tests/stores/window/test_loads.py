@@ -14,7 +14,7 @@ from app.runtime.instants import SECOND_US, TimeRange
 from app.settings.load import Settings
 from app.stores import backend as backends
 from app.stores.query import ArrowQuery, Count, Query, Rows
-from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError, streamed_bytes
+from app.stores.source import Answer, QueryTimeoutError, QueryTooExpensiveError, StoreBusyError, streamed_bytes
 from app.stores.window.database import Database
 from app.stores.window.loader import Loader
 from app.stores.window.source import Window
@@ -141,6 +141,18 @@ async def test_a_failure_reaches_every_caller_and_is_not_kept(store: Slow) -> No
     store.answers.set()
     assert [type(each) for each in await asyncio.gather(*pages, return_exceptions=True)] == [StoreBusyError] * 2
     assert len(ids(await store.page(0, 5))) == 5
+
+
+async def test_a_load_that_the_store_never_answers_fails_after_a_minute(
+    store: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who wait for it are told so, and a dead connection is not waited for again."""
+    monkeypatch.setattr("app.stores.window.loader.LONGEST_LOAD_S", 0.01)
+    store.answers.clear()
+    with pytest.raises(QueryTimeoutError):
+        await store.page(0, 5)
+    store.answers.set()
+    assert ids(await store.page(0, 1)) == ["id0"]
 
 
 async def test_a_range_that_the_store_refuses_to_read_is_left_to_the_query_itself(store: Slow) -> None:
