@@ -116,7 +116,7 @@ class Pipeline:
     """The stages from the first look for copies to the last durable row, for the messages of one stream.
 
     They raise NotDurableError. `claim` and `settle` enclose all others. `PushEndpoint.take` calls them in order for a
-    push, and `process` for all other messages.
+    push, and `process` in the same order for all other messages: one more call would cost every push.
     """
 
     def __init__(self, shared: Pipelines, table: Table, *, is_default: bool) -> None:

@@ -38,11 +38,11 @@ _json = msgspec.json.Encoder()
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page would ask of the store.
+    """What a page would ask of the store, if nothing were kept in memory.
 
-    `sql` is the first query, in BigQuery's dialect; it is repeated, with other bounds, for slices of the window until
-    the page is full. `estimated_bytes` is what that query would read, at most, where the store says it, and `max_bytes`
-    what one may.
+    `sql` is the first query, in BigQuery's dialect; it is repeated, with other bounds, for slices of the time range
+    until the page is full. Over BigQuery, the window reads whole ranges instead, for all readers. `estimated_bytes` is
+    what that query would read, at most, where the store says it, and `max_bytes` what a long one may.
     """
 
     table: str
