@@ -10,6 +10,7 @@ from app.http.problems import ProblemError
 
 RECORDS = "/v1/records"
 REJECTS = "/v1/rejects"
+ERASURES = "/v1/erasures"
 PROBLEMS = "/v1/problems"
 STREAMS = "/v1/streams"
 STREAM = STREAMS + "/{stream:str}"

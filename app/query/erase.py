@@ -21,12 +21,14 @@ from app.http import paths
 from app.http.contract import JSON, TEXT, Answer, Contract, Parameter, media
 from app.http.endpoint import Ask, EndpointSpec
 from app.http.problems import ProblemError
+from app.query.answer.page import RECORD_PAGES, PageEndpoint
 from app.query.parts import StreamParts
 from app.query.request.parameters import Parameters
-from app.runtime.instants import DAY_US, epoch_us
+from app.runtime.instants import DAY_US, epoch_us, from_epoch_us
 from app.schema.table import Table
 from app.schema.values import read_id
 from app.stores.backend import Eraser
+from app.stores.erasures import ErasedRecord
 from app.stores.query import Condition, Deletion, Occurrences
 from app.stores.source import QueryRunner
 
@@ -65,6 +67,7 @@ class Erasure:
         Raises:
             QueryError: the store gave no answer; rows deleted by then are gone, and the call may be repeated.
         """
+        settled_us = self._runner.horizon_us(self._table)  # all that was stamped before is there, and goes
         count, first_us, last_us = await self._span(record_id)
         erased = remaining = 0
         if count:
@@ -73,7 +76,9 @@ class Erasure:
                 rows = Deletion(table=self._table, first_us=from_us, last_us=to_us, conditions=self._is(record_id))
                 erased += await self._eraser.delete(rows)
             remaining = await self.count(record_id)
-        await self._eraser.advance()  # always: an earlier attempt may have failed just before this call
+        until_us = max(last_us, settled_us - 1)  # an earlier attempt may have failed just before this call
+        erased_record = ErasedRecord(stream=self._table, digest=digest_of(record_id), until=from_epoch_us(until_us))
+        await self._eraser.advance(erased_record)
         return Erased(erased, remaining)
 
     async def _span(self, record_id: str | int) -> tuple[int, int, int]:
@@ -88,6 +93,7 @@ class Erasure:
         return (Condition(self.id.name, (), "eq", self.id.kind, (record_id,)),)
 
 
+_SHOWN_DIGITS = 16  # of a digest, in the log
 _AGAIN_S = 60  # a delivery in flight is stored by then
 _PROBLEMS = {
     400: "The id is missing, or not percent-encoded UTF-8.",
@@ -169,20 +175,24 @@ class EraseEndpoint:
         try:
             outcome = await self._erasure.erase(record_id)
         except Exception:
-            _log.warning("erasure of id sha256:%s by %s was aborted", name, caller)
+            _log.warning("erasure of id sha256:%s by %s was aborted", name[:_SHOWN_DIGITS], caller)
             raise
         _log.info("%s", line_of(outcome, name, caller))
         return outcome
 
 
 def digest_of(record_id: str | int) -> str:
-    """Return the digest that replaces the id in the log: only someone who knows the id can find the entry."""
-    return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """Return the digest that replaces the id: only someone who knows the id can find the entry.
+
+    It is the whole SHA-256, as mirrors erase by it: a part of it could be made to collide with that of another id.
+    """
+    return hashlib.sha256(str(record_id).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def line_of(outcome: Erased, digest: str, caller: str) -> str:
     """Return the log line of an erasure."""
-    return f"erasure of id sha256:{digest} by {caller}: {outcome.erased} records erased, {outcome.remaining} remain"
+    name, counts = digest[:_SHOWN_DIGITS], f"{outcome.erased} records erased, {outcome.remaining} remain"
+    return f"erasure of id sha256:{name} by {caller}: {counts}"
 
 
 def _erase(stream: StreamParts) -> EraseEndpoint | None:
@@ -204,7 +214,7 @@ _BY_PATH: EndpointSpec[StreamParts, EraseEndpoint] = EndpointSpec(
     methods=(HttpMethod.DELETE,),
     tag="erase",
 )
-ERASURES = (
+ERASE = (
     _BY_PATH,
     # An id may hold slashes, and the route above ends at the first one.
     msgspec.structs.replace(_BY_PATH, path=f"{_BY_PATH.path}/{{rest:path}}", name=""),
@@ -217,4 +227,29 @@ ERASURES = (
         summary="Erase a record, its id in the query",
         text="The same, for any id: `tail` and `stats` are other paths.",
     ),
+)
+
+
+async def _erasures(endpoint: PageEndpoint, request: Ask) -> Response[bytes]:
+    """Return a page of erasures.
+
+    Raises:
+        ProblemError: `forbidden`: the caller has fixed filters, and nothing says whether it could see those records.
+    """
+    if request.state.principal.filters:
+        detail = "an erasure does not say whose record it was, and this caller may see only some of them"
+        raise ProblemError("forbidden", detail)
+    return await endpoint.page(request)
+
+
+ERASURE_PAGES: EndpointSpec[StreamParts, PageEndpoint] = msgspec.structs.replace(
+    RECORD_PAGES,
+    path="/erasures",
+    make=lambda stream: None if stream.records.feed.table.id is None else PageEndpoint(stream.erasures),
+    respond=_erasures,
+    name="listErasures",
+    summary="Read erasures",
+    text="The erasures of records, oldest first, so that a mirror or a copy of yours can repeat them: a digest of the "
+    "id, and up to which `ingest_time` its versions were erased. Paged like `/v1/records`, but without filters. A "
+    "caller with fixed filters is answered 403.",
 )

@@ -32,3 +32,4 @@ class StreamParts(msgspec.Struct, frozen=True):
 
     records: TableParts
     rejects: TableParts
+    erasures: TableParts

@@ -17,7 +17,7 @@ from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route, streams_route
 from app.query.answer.tail import MOST_READS, TAIL
-from app.query.erase import ERASURES
+from app.query.erase import ERASE, ERASURE_PAGES
 from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Feed
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
@@ -27,13 +27,14 @@ from app.query.stats import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
 from app.schema.table import Table
 from app.stores.backend import Backend, Eraser
+from app.stores.erasures import served_table
 from app.stores.query import Condition
 from app.stores.source import QueryRunner
 from app.streams import Streams
 
 ENDPOINTS: tuple[EndpointSpec[StreamParts, Any], ...] = (
     *(RECORD_PAGES, REJECT_PAGES, RECORD_STATS, REJECT_STATS, TAIL, SCHEMA, ONE_RECORD, ONE_RECORD_WITH_SLASHES),
-    *ERASURES,
+    *(*ERASE, ERASURE_PAGES),
 )
 """The endpoints that each stream has."""
 _ENDING_S = 1.5
@@ -98,12 +99,19 @@ def query_routes(
         subject = queryable(table, limits.max_window_days)
         return msgspec.structs.replace(rejects, path=path, feed=Feed(runner, table, environment), subject=subject)
 
+    def erasures(stream: str, path: str) -> TableParts:
+        table = served_table()
+        known = queryable(table, limits.max_window_days, _is_of(stream))
+        subject = msgspec.structs.replace(known, fields={}, has_canaries=False)
+        return msgspec.structs.replace(rejects, path=path, feed=Feed(runner, table, environment), subject=subject)
+
     by_name = {}
     for name, stream in streams.by_name.items() if streams.are_named else ():
         root, subject = f"{paths.STREAMS}/{name}", queryable(streams.rejects, limits.max_window_days, _is_of(name))
         own = msgspec.structs.replace(rejects, path=f"{root}/rejects", subject=subject)
-        by_name[name] = StreamParts(records(stream.table, f"{root}/records"), own)
-    default = StreamParts(records(streams.default.table, paths.RECORDS), rejects)
+        by_name[name] = StreamParts(records(stream.table, f"{root}/records"), own, erasures(name, f"{root}/erasures"))
+    table = streams.default.table
+    default = StreamParts(records(table, paths.RECORDS), rejects, erasures(table.name, paths.ERASURES))
     routes = [problems_route(), *routes_of(ENDPOINTS, default, by_name, Serving(reads.run, limits))]
     return [*routes, streams_route(streams, environment.settings.store.retention_days)] if by_name else routes
 

@@ -11,6 +11,7 @@ from app.runtime.clock import Clock
 from app.runtime.imports import missing_package
 from app.schema.table import Table
 from app.settings.load import Settings
+from app.stores.erasures import ErasedRecord
 from app.stores.query import Deletion
 from app.stores.sink import Appender, RowEncode, SetupError, StoreError
 from app.stores.source import QueryRunner
@@ -37,8 +38,8 @@ class Eraser(Protocol):
         """
         ...
 
-    async def advance(self) -> None:
-        """Change `generation`: here at once, on other instances a little later.
+    async def advance(self, erased: ErasedRecord) -> None:
+        """Record an erasure, and change `generation`: here at once, on other instances a little later.
 
         Raises:
             QueryError: the store gave no answer.

@@ -175,6 +175,11 @@ TableCheck = SetupError | ColumnsPending | Stored | None
 """The result of a table check: the obstacle to appending, a lack of columns, a row that was stored, or nothing."""
 
 
+NO_MESSAGE: Mapping[str, Any] = {
+    **dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id")),
+    "attributes": {},
+}
+"""The shared envelope columns of a row that came in no message."""
 RowEncode = Callable[[msgspec.Struct, int, str], bytes]
 """Encodes a record, its `message_index` and its `delivery_key` as a row without `ingest_time`."""
 

@@ -27,6 +27,12 @@ locals {
         id             = []
         retention_days = 1
       }
+      _erasures = {
+        description    = "Erasures of records, for mirrors: a digest of the id, and up to when its versions were erased."
+        schema         = "${path.module}/erasures.schema.json"
+        id             = []
+        retention_days = max(values(local.streams)[*].retention_days...) # an older one concerns no record that is left
+      }
     },
   )
 }

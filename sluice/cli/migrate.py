@@ -31,6 +31,7 @@ from app.stores.duckdb.table_layout import (
     hash_sql,
     quote,
 )
+from app.stores.erasures import erasures_table
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
         if args.rename or args.drop:
             only_table(tables)  # a column that is named must be of one
         path = load_settings({"SLUICE_DATA_PATH": data_path} if data_path else {}).store.data_path
-        done = migrate(path, [*tables, rejects_table()], dict(args.rename), set(args.drop), dry_run=args.dry_run)
+        done = migrate(
+            path, [*tables, rejects_table(), erasures_table()], dict(args.rename), set(args.drop), dry_run=args.dry_run
+        )
     except (RecordTypeError, SettingsError) as error:
         print(f"migrate: {error}", file=sys.stderr)
         return WRONG

@@ -23,6 +23,7 @@ from app.settings.load import Settings, SettingsError, load_settings
 from app.stores.bigquery.table_layout import bigquery_schema, differences
 from app.stores.bigquery.watermarks import instances_table
 from app.stores.duckdb.table_layout import duckdb_ddl
+from app.stores.erasures import erasures_table
 from sluice.cli.declared_tables import add_type_arguments, only_table, tables_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,11 @@ def _dispatch(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match options.derivation:
         case "diff":
             rejects = rejects_table()
-            tables = [rejects] if options.rejects else [*tables_of(options, environ), rejects, instances_table()]
+            tables = (
+                [rejects]
+                if options.rejects
+                else [*tables_of(options, environ), rejects, instances_table(), erasures_table()]
+            )
             return _diff(tables, _settings(environ, project=options.project, dataset=options.dataset))
         case "index":
             settings = _settings(environ, project=options.project, dataset=options.dataset)

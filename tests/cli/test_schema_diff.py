@@ -9,6 +9,7 @@ import pytest
 from app.record import Record
 from app.schema.table import records_table, rejects_table
 from app.stores.bigquery.watermarks import instances_table
+from app.stores.erasures import erasures_table
 from sluice.local.flights.record import Flight
 from sluice.testing.pace import patience_s
 from tests.cli.schema_command import main
@@ -19,6 +20,7 @@ FITTING = {
     "records": found(resource_of(records_table(Record))),
     "records_rejected": found(resource_of(rejects_table())),
     "_instances": found(resource_of(instances_table())),
+    "_erasures": found(resource_of(erasures_table())),
 }
 
 
@@ -50,7 +52,7 @@ def test_tables_that_fit_are_said_to() -> None:
     with serving_tables(FITTING) as server:
         ran = _run(_environ(server, SLUICE_HOST="sluice.example", SLUICE_FUTURE="1", SLUICE_SETTLE_S="1"), "diff")
     assert (ran.returncode, ran.stderr) == (0, "")
-    tables = ("records", "records_rejected", "_instances")
+    tables = ("records", "records_rejected", "_instances", "_erasures")
     assert ran.stdout == "".join(f"my-project.events.{table}: fits\n" for table in tables)
 
 

@@ -17,6 +17,7 @@ from app.runtime.clock import Clock
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Eraser
+from app.stores.erasures import ErasedRecord
 from app.stores.query import Deletion
 from app.stores.source import QueryRunner
 from app.streams import of_table
@@ -72,7 +73,7 @@ class NoEraser:
     async def delete(self, query: Deletion) -> int:
         raise NotImplementedError
 
-    async def advance(self) -> None:
+    async def advance(self, erased: ErasedRecord) -> None:
         raise NotImplementedError
 
 

@@ -11,6 +11,7 @@ from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryRunner
 from app.stores.bigquery.watermarks import instances_table
+from app.stores.erasures import erasures_table
 from app.stores.sink import Stored
 from app.stores.source import QueryRunner
 from sluice.testing.clock import FakeClock
@@ -71,6 +72,7 @@ class BigQueryUnderTest:
 
     @property
     def eraser(self) -> Eraser:
+        self._changed.add(erasures_table())
         return self._backend.eraser
 
     def appender(self, table: Table) -> StorageWriteAppender:

@@ -17,6 +17,7 @@ from app.settings.load import Settings
 from app.stores.backend import Backend, Eraser, open_backend
 from app.stores.duckdb.recent_keys import RECENT_KEYS
 from app.stores.duckdb.store import EmbeddedAppender, EmbeddedStore
+from app.stores.erasures import erasures_table
 from app.stores.query import Condition, Rows
 from app.stores.sink import Appender, Stored
 from app.stores.source import QueryRunner
@@ -129,7 +130,7 @@ class EmbeddedUnderTest:
         self.runner._connection.execute(f"DROP TABLE {table.name}")
 
     async def clear(self) -> None:
-        for table in self._tables:
+        for table in (*self._tables, erasures_table()):
             self.runner._connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - a table of the declaration
         self.runner._connection.execute(f"DELETE FROM {RECENT_KEYS}")  # noqa: S608 - a constant
         set_back(self.clock)

@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import pytest
 
 from app.auth.grants import Principal
-from app.query.erase import Erased, Erasure
-from app.runtime.instants import DAY_US, SECOND_US
+from app.query.erase import Erased, Erasure, digest_of
+from app.runtime.instants import DAY_US, SECOND_US, from_epoch_us
+from app.stores.erasures import ErasedRecord
 from app.stores.query import Deletion
 from tests.contract.application import principal
-from tests.contract.service import WINDOW, Client, Service, default_record
+from tests.contract.service import SINCE, WINDOW, Client, Service, default_record
 from tests.contract.shelf import envelope
 from tests.contract.stores import RECORDS, T0_US, Engine, Store
 from tests.encoding import encoded
@@ -23,6 +25,11 @@ def ids(client: Client, **asked: str) -> list[str]:
     answer = client.get("/v1/records", params={**WINDOW, **asked})
     assert answer.status_code == 200, answer.text
     return [record["id"] for record in answer.json()["records"]]
+
+
+def erased(record_id: str, until_us: int) -> ErasedRecord:
+    """Return the erasure of a default record."""
+    return ErasedRecord(stream="records", digest=digest_of(record_id), until=from_epoch_us(until_us))
 
 
 @pytest.fixture
@@ -60,7 +67,7 @@ def test_what_was_answered_before_is_not_answered_again(orders: Service) -> None
         tag = {"If-None-Match": before.headers["etag"]}
         assert client.get(path, params=WINDOW).headers["sluice-cache"] == "hit"
         assert client.get(path, params=WINDOW, headers=tag).status_code == 304
-        orders.engine.loop.run(orders.store.eraser.advance())
+        orders.engine.loop.run(orders.store.eraser.advance(erased("anybody", T0_US)))
         after = client.get(path, params=WINDOW, headers=tag)
         assert (after.status_code, after.headers["sluice-cache"]) == (200, "miss")
         assert after.headers["etag"] != before.headers["etag"]
@@ -105,8 +112,8 @@ class Interrupted:
             await self._interrupt()
         return erased
 
-    async def advance(self) -> None:
-        await self._store.eraser.advance()
+    async def advance(self, erased: ErasedRecord) -> None:
+        await self._store.eraser.advance(erased)
 
 
 @pytest.mark.above_the_stores
@@ -123,3 +130,49 @@ def test_what_is_stored_meanwhile_is_said_to_remain(engine: Engine, store: Store
     assert engine.loop.run(erasure.count(GONE)) == 2
     assert engine.loop.run(erasure.erase(GONE)) == Erased(2, 1)
     assert engine.loop.run(erasure.erase(GONE)) == Erased(1, 0)
+
+
+def test_an_erasure_is_told_by_a_digest_and_an_instant(orders: Service) -> None:
+    """Oldest first, each from a cursor on; what is told has neither the id nor a part of the record."""
+    client, clock = orders.client(), orders.store.clock
+    begin = client.get("/v1/erasures", params={"since": SINCE})
+    assert (begin.status_code, begin.json()["records"]) == (200, [])
+    for record_id in (GONE, "unknown"):
+        assert client.request("DELETE", f"/v1/records/{record_id}").status_code == 200
+        orders.settle(clock.now_us() + SECOND_US)
+    page = client.get("/v1/erasures", params={"cursor": begin.json()["resume_cursor"], "limit": 1}).json()
+    (first,) = page["records"]
+    assert first.keys() == {"digest", "until", "ingest_time", "delivery_key"}
+    assert first["digest"] == digest_of(GONE)
+    assert datetime.fromisoformat(first["until"]) >= from_epoch_us(T0_US + 10)
+    (second,) = client.get("/v1/erasures", params={"cursor": page["resume_cursor"]}).json()["records"]
+    assert second["digest"] == digest_of("unknown")
+    assert second["ingest_time"] > first["ingest_time"]
+
+
+@pytest.mark.above_the_stores
+def test_an_erasure_that_failed_at_its_end_is_told_when_it_is_repeated(engine: Engine, store: Store) -> None:
+    """Its rows are gone, so nothing says how young they were: everything that is settled counts as erased."""
+    service = Service(engine, store)
+    service.put_record(T0_US, "k0", GONE)
+    engine.loop.run(store.eraser.delete(Deletion(table="records", first_us=0, last_us=T0_US, conditions=())))
+    assert engine.loop.run(Erasure(store.runner, store.eraser, RECORDS).erase(GONE)) == Erased(0, 0)
+    service.settle(store.clock.now_us() + SECOND_US)
+    (told,) = service.client().get("/v1/erasures", params={"since": SINCE}).json()["records"]
+    assert datetime.fromisoformat(told["until"]) >= from_epoch_us(T0_US)
+
+
+@pytest.mark.above_the_stores
+def test_erasures_are_kept_from_callers_that_see_a_part(orders: Service) -> None:
+    """Nothing says whether the caller could see the record."""
+    orders.principals["part"] = principal("part", source="a")
+    answer = orders.client().get("/v1/erasures", headers={"Authorization": "part"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "whose record" in answer.json()["detail"]
+
+
+@pytest.mark.above_the_stores
+def test_erasures_have_no_filters(orders: Service) -> None:
+    """A digest is looked for in what one has read."""
+    answer = orders.client().get("/v1/erasures", params={"digest": "a"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")

@@ -1,7 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from app.schema.table import Table
+from app.stores.bigquery.table_layout import bigquery_schema
+from app.stores.bigquery.watermarks import instances_table
+from app.stores.erasures import erasures_table
 from tests.cli.schema_command import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +34,13 @@ def test_a_committed_derivation_is_the_current_one(
     assert capsys.readouterr().out == file.read_text(encoding="utf-8"), (
         f"{file.relative_to(ROOT)}: {_REFRESH} {' '.join([*option, derivation])}`"
     )
+
+
+@pytest.mark.parametrize("table", [instances_table(), erasures_table()], ids=lambda table: table.name)
+def test_terraform_has_the_columns_of_the_services_own_tables(table: Table) -> None:
+    """Those that no record type declares."""
+    committed = ROOT / f"infra/terraform/{table.name.lstrip('_')}.schema.json"
+    assert json.loads(committed.read_text(encoding="utf-8")) == bigquery_schema(table)
 
 
 def test_every_golden_file_is_compared() -> None:

@@ -15,6 +15,7 @@ import msgspec
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.watermarks import instances_table
+from app.stores.erasures import erasures_table
 from sluice.local.bigquery.install import install
 from sluice.local.bigquery.process import LocalBigQuery
 from sluice.local.bigquery.provision import provision, tables_of
@@ -33,7 +34,7 @@ class Double(msgspec.Struct, frozen=True):
     def fresh(self, *tables: Table) -> TableAddress:
         """Make a dataset with these tables and that of watermarks; return its place. Blocks for tenths of a second."""
         place = msgspec.structs.replace(self.place, dataset=f"test_{uuid.uuid4().hex}")
-        provision(place, {table.name: table for table in (*tables, instances_table())}.values())
+        provision(place, {table.name: table for table in (*tables, instances_table(), erasures_table())}.values())
         return place
 
     def drop(self, place: TableAddress) -> None:

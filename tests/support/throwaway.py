@@ -14,6 +14,7 @@ from google.cloud import bigquery
 from app.schema.table import Table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.watermarks import instances_table
+from app.stores.erasures import erasures_table
 from sluice.local.bigquery.provision import provision
 from tests.support.local_bigquery import Double
 
@@ -44,7 +45,7 @@ class Throwaway(Double, frozen=True):
             access.client().create_dataset(dataset)
         finally:
             access.close()
-        provision(place, {table.name: table for table in (*tables, instances_table())}.values())
+        provision(place, {table.name: table for table in (*tables, instances_table(), erasures_table())}.values())
         return place
 
 

@@ -12,6 +12,7 @@ from app.runtime.clock import Clock
 from app.runtime.instants import TimeRange, to_text
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import REJECTS, Table
+from app.stores.erasures import ERASURES
 
 FRESH = {"Cache-Control": "private, no-store", "Vary": VARY}
 """The headers of a response that no cache may keep."""
@@ -101,7 +102,7 @@ def row_schema(table: Table) -> Named:
     Every column is present, null if it has no value. None is required, because `fields` may select fewer. Columns with
     fields of their own are components, too, named by their paths.
     """
-    return _row("RejectedRecord" if table.name == REJECTS else "StoredRecord", table.columns)
+    return _row({REJECTS: "RejectedRecord", ERASURES: "ErasedRecord"}.get(table.name, "StoredRecord"), table.columns)
 
 
 def _row(name: str, columns: tuple[Column, ...]) -> Named:

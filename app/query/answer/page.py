@@ -32,6 +32,7 @@ from app.query.request.scan import Count, Page, Scan, parse_scan
 from app.runtime.clock import MICROSECONDS
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
+from app.stores.erasures import ERASURES
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
@@ -191,7 +192,7 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
         "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T12:00:00Z"},
         "poll_after": 1,
     }
-    name = "RejectPage" if table.name == REJECTS else "RecordPage"
+    name = {REJECTS: "RejectPage", ERASURES: "ErasurePage"}.get(table.name, "RecordPage")
     contents = {
         "json": media({"anyOf": [Named(name, page), Explanation]}, example_page),
         "ndjson": media(row, example),

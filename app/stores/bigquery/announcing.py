@@ -5,8 +5,9 @@ import logging
 
 from app.runtime.clock import MICROSECONDS, Clock
 from app.runtime.deadlines import first_within, set_within
-from app.stores.bigquery.watermarks import ENVELOPE, Announcer, Limits, Mark, encode
+from app.stores.bigquery.watermarks import Announcer, Limits, Mark, encode
 from app.stores.sink import (
+    NO_MESSAGE,
     Appender,
     Outcome,
     RowsHeld,
@@ -33,7 +34,7 @@ class Announcing:
 
     def __init__(self, instance: str, limits: Limits, clock: Clock, appender: Appender) -> None:
         self._announcer, self._limits, self._clock = Announcer(instance, limits), limits, clock
-        self._appender, self._encoder = appender, appender.encoder(ENVELOPE)
+        self._appender, self._encoder = appender, appender.encoder(NO_MESSAGE)
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._tried_next = asyncio.Event()

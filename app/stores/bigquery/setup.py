@@ -16,6 +16,7 @@ from app.stores.bigquery.sink import StorageWriteAppender
 from app.stores.bigquery.source import BigQueryEraser, BigQueryRunner
 from app.stores.bigquery.table_check import TableMonitor, check_table, warn_of_undeclared_tables
 from app.stores.bigquery.watermarks import INSTANCES, Limits, instances_table
+from app.stores.erasures import ERASURES, erasures_table
 from app.stores.sink import lateness_limits
 
 _LOOK_TIMEOUT_S = 3.0  # for each request; a whole check of a table takes less time than an append may
@@ -46,13 +47,15 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     announcing = Announcing(secrets.token_hex(8), Limits.of(settings.store), clock, marks)
     appenders = {table.name: opened(table, monitors[table.name], MAX_CONNECTIONS, announcing) for table in tables}
     runner = BigQueryRunner(access, settings, clock, monitors)
-    eraser = BigQueryEraser(runner, access, tables[0].name, clock)
+    erased = erasures_table(tables, settings.store.retention_days)
+    appenders[ERASURES] = opened(erased, monitor_of(erased), 1, announcing)
+    eraser = BigQueryEraser(runner, access, tables[0].name, clock, appenders[ERASURES])
 
     def upkeep() -> list[Coroutine[Any, Any, None]]:
         """Return the background tasks; partitions expire by themselves."""
         roles = settings.server.roles
         return [
-            warn_of_undeclared_tables(access, {table.name for table in tables} | {INSTANCES}),
+            warn_of_undeclared_tables(access, {table.name for table in tables} | {INSTANCES, ERASURES}),
             *([eraser.learn()] if "query" in roles else []),
             # An instance joins before its first message, which need not wait then.
             *([announcing.join()] if "ingest" in roles else []),

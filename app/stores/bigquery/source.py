@@ -36,7 +36,9 @@ from app.stores.bigquery.failures import query_error
 from app.stores.bigquery.horizons import Horizons
 from app.stores.bigquery.jobs import Job
 from app.stores.bigquery.table_check import TableMonitor
+from app.stores.erasures import ErasedRecord, record_erasure
 from app.stores.query import ArrowQuery, Deletion, LookUp, Query
+from app.stores.sink import Appender
 from app.stores.source import (
     END_OF_STREAM,
     Answer,
@@ -238,8 +240,11 @@ class BigQueryEraser:
     (https://cloud.google.com/bigquery/docs/data-manipulation-language#limitations).
     """
 
-    def __init__(self, runner: BigQueryRunner, access: BigQueryClients, table: str, clock: Clock) -> None:
+    def __init__(
+        self, runner: BigQueryRunner, access: BigQueryClients, table: str, clock: Clock, appender: Appender
+    ) -> None:
         self._runner, self._access, self._table, self._clock = runner, access, table, clock
+        self._appender = appender
         self._generation = 0
 
     @property
@@ -255,12 +260,13 @@ class BigQueryEraser:
         """
         return await self._runner.delete(query)
 
-    async def advance(self) -> None:
-        """Record the erasure in the label of the table.
+    async def advance(self, erased: ErasedRecord) -> None:
+        """Record the erasure in its table and in the label of the records' table.
 
         Raises:
             StoreUnavailableError: that failed; other instances may give kept answers until it is repeated.
         """
+        await record_erasure(self._appender, erased)
         generation = max(self._clock.now_us(), self._generation + 1)
         self._generation = generation
         try:

@@ -197,15 +197,8 @@ def instances_table() -> Table:
     return records_table(InstanceMark, name=INSTANCES, retention_days=RETENTION_DAYS)
 
 
-ENVELOPE: dict[str, Any] = {
-    **dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key", "trace_id")),
-    "attributes": {},
-}
-"""The envelope of every mark: none has come in a message."""
-
-
 def encode(encoder: RowEncode, mark: Mark) -> bytes:
-    """Return the row of `mark`; `encoder` is that of ENVELOPE."""
+    """Return the row of `mark`; `encoder` is that of NO_MESSAGE."""
     row = InstanceMark(
         instance=mark.instance,
         state=mark.state,

@@ -13,6 +13,7 @@ from app.stores.duckdb.file import STATE
 from app.stores.duckdb.recent_keys import remember
 from app.stores.duckdb.source import bound, to_duckdb
 from app.stores.duckdb.store import EmbeddedStore
+from app.stores.erasures import ErasedRecord, record_erasure
 from app.stores.query import Deletion, Rows
 from app.stores.source import QueryError
 from app.stores.sql.statement import Statement
@@ -27,8 +28,8 @@ _log = logging.getLogger("sluice.store")
 class EmbeddedEraser:
     """The Eraser of an EmbeddedStore: the number of erasures is stored in the file."""
 
-    def __init__(self, store: EmbeddedStore) -> None:
-        self._store = store
+    def __init__(self, store: EmbeddedStore, erasures: Table) -> None:
+        self._store, self._appender = store, store.appender(erasures)
         self._generation = store.read_once(_generation)
 
     @property
@@ -40,11 +41,12 @@ class EmbeddedEraser:
         """Delete rows as one transaction; return how many were removed."""
         return await delete_rows(self._store, query)
 
-    async def advance(self) -> None:
-        """Count one more erasure in the file, and take the erased rows out of the write-ahead log.
+    async def advance(self, erased: ErasedRecord) -> None:
+        """Record an erasure in the file, count it, and take the erased rows out of the write-ahead log.
 
         Their bytes stay in the file, where no query finds them (docs/retention.md).
         """
+        await record_erasure(self._appender, erased)
         self._generation = await self._store.write(_advanced)
         await self._store.checkpoint()
 

@@ -15,7 +15,7 @@ import msgspec
 
 from app.runtime.clock import Clock
 from app.runtime.instants import MINUTE_US
-from app.schema.table import Table
+from app.schema.table import REJECTS, Table
 from app.stores.backend import MARKS, undeclared_table
 from app.stores.duckdb.recent_keys import RECENT_KEYS_DDL
 from app.stores.duckdb.table_layout import (
@@ -29,6 +29,7 @@ from app.stores.duckdb.table_layout import (
     hash_sql,
     quote,
 )
+from app.stores.erasures import ERASURES
 from app.stores.sink import StoreError
 from app.telemetry.redaction import first_line
 
@@ -89,7 +90,7 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
         connection.execute(_DDL_OF_STATE)
         connection.execute(RECENT_KEYS_DDL)
         _warn_of_undeclared_tables(connection, path, tables)
-        is_only = len(tables) <= 2  # the last are the rejects
+        is_only = sum(table.name not in {REJECTS, ERASURES} for table in tables) <= 1
         _add_columns(connection, path, [(table, _fit(connection, path, table, is_only=is_only)) for table in tables])
         for table in tables:
             _advance(connection, table, clock)

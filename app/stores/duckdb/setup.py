@@ -13,6 +13,7 @@ from app.stores.backend import Backend
 from app.stores.duckdb.eraser import EmbeddedEraser, Retention
 from app.stores.duckdb.file import EmbeddedLimits
 from app.stores.duckdb.store import EmbeddedStore
+from app.stores.erasures import erasures_table
 
 _MIN_MEMORY_BYTES, _MAX_MEMORY_BYTES = 256 * 1024**2, 1024**3
 
@@ -33,6 +34,8 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         memory_bytes=settings.store.embedded_memory_bytes or memory_share_bytes(container_memory_bytes()),
         lookback_us=round(settings.query.dedupe_lookback_s * SECOND_US),
     )
+    erasures = erasures_table(tables, settings.store.retention_days)
+    tables = (*tables, erasures)
     store = EmbeddedStore.open(settings.store.data_path, tables, clock, limits)
 
     async def close() -> None:
@@ -42,7 +45,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         name=f"embedded:{settings.store.data_path}",
         appender=cache(store.appender),
         runner=store,
-        eraser=EmbeddedEraser(store),
+        eraser=EmbeddedEraser(store, erasures),
         upkeep=lambda: [Retention(store, tables, clock, settings.store.retention_days).run()],
         close=close,
         system="duckdb",

@@ -40,6 +40,7 @@ run "the_service_may_do_what_it_does" {
 
   assert {
     condition = toset([for grant in google_bigquery_table_iam_member.service : "${grant.table_id} ${grant.role} ${grant.member}"]) == toset([
+      "_erasures roles/bigquery.dataEditor ${google_service_account.service["main"].member}",
       "_instances roles/bigquery.dataEditor ${google_service_account.service["main"].member}",
       "records roles/bigquery.dataEditor ${google_service_account.service["main"].member}",
       "records_rejected roles/bigquery.dataEditor ${google_service_account.service["main"].member}",

@@ -87,9 +87,11 @@ run "each_of_two_has_the_rights_of_its_role_only" {
 
   assert {
     condition = toset([for grant in google_bigquery_table_iam_member.service : "${grant.member} ${grant.table_id} ${grant.role}"]) == toset([
+      "${google_service_account.service["ingest"].member} _erasures roles/bigquery.dataEditor",
       "${google_service_account.service["ingest"].member} _instances roles/bigquery.dataEditor",
       "${google_service_account.service["ingest"].member} records roles/bigquery.dataEditor",
       "${google_service_account.service["ingest"].member} records_rejected roles/bigquery.dataEditor",
+      "${google_service_account.service["main"].member} _erasures roles/bigquery.dataViewer",
       "${google_service_account.service["main"].member} _instances roles/bigquery.dataViewer",
       "${google_service_account.service["main"].member} records roles/bigquery.dataViewer",
       "${google_service_account.service["main"].member} records_rejected roles/bigquery.dataViewer",
@@ -131,7 +133,7 @@ run "with_one_service_no_right_changes_its_place" {
   command = plan
 
   assert {
-    condition     = keys(google_bigquery_table_iam_member.service) == ["_instances", "records", "records_rejected"] && keys(google_project_iam_member.service_bigquery) == ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] && contains(keys(google_project_iam_member.service_telemetry), "roles/telemetry.metricsWriter")
+    condition     = keys(google_bigquery_table_iam_member.service) == ["_erasures", "_instances", "records", "records_rejected"] && keys(google_project_iam_member.service_bigquery) == ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"] && contains(keys(google_project_iam_member.service_telemetry), "roles/telemetry.metricsWriter")
     error_message = "Under another key Terraform would take the right away and give it again, while the service runs."
   }
 }

@@ -23,12 +23,12 @@ run "each_stream_has_a_table_of_its_own" {
   command = plan
 
   assert {
-    condition     = { for name, table in google_bigquery_table.main : name => table.clustering[0] } == { _instances = "ingest_time", records = "ingest_time", payments = "ingest_time", records_rejected = "ingest_time" }
+    condition     = { for name, table in google_bigquery_table.main : name => table.clustering[0] } == { _erasures = "ingest_time", _instances = "ingest_time", records = "ingest_time", payments = "ingest_time", records_rejected = "ingest_time" }
     error_message = "Each is named as its stream; there is one table of rejects."
   }
 
   assert {
-    condition     = { for name, table in google_bigquery_table.main : name => table.time_partitioning[0].expiration_ms / 86400000 } == { _instances = 1, records = 400, payments = 30, records_rejected = 30 }
+    condition     = { for name, table in google_bigquery_table.main : name => table.time_partitioning[0].expiration_ms / 86400000 } == { _erasures = 400, _instances = 1, records = 400, payments = 30, records_rejected = 30 }
     error_message = "Each is kept as long as it says, or else as a single type."
   }
 
@@ -208,7 +208,7 @@ run "the_service_may_append_to_each_table" {
   }
 
   assert {
-    condition = toset([for grant in google_bigquery_table_iam_member.service : "${grant.member} ${grant.table_id} ${grant.role}"]) == toset(flatten([for table in ["_instances", "records", "payments", "records_rejected"] : [
+    condition = toset([for grant in google_bigquery_table_iam_member.service : "${grant.member} ${grant.table_id} ${grant.role}"]) == toset(flatten([for table in ["_erasures", "_instances", "records", "payments", "records_rejected"] : [
       "${google_service_account.service["ingest"].member} ${table} roles/bigquery.dataEditor",
       "${google_service_account.service["main"].member} ${table} roles/bigquery.dataViewer",
     ]]))
@@ -288,7 +288,7 @@ run "streams_need_no_stream_called_records" {
   }
 
   assert {
-    condition     = keys(google_bigquery_table.main) == ["_instances", "payments", "records_rejected"] && keys(google_pubsub_topic.main) == ["payments"] && output.push_subscriptions == { payments = "projects/my-project/subscriptions/sluice-push.payments" } && keys(output.dead_letter_subscriptions) == ["payments"] && output.topic == output.topics["payments"]
+    condition     = keys(google_bigquery_table.main) == ["_erasures", "_instances", "payments", "records_rejected"] && keys(google_pubsub_topic.main) == ["payments"] && output.push_subscriptions == { payments = "projects/my-project/subscriptions/sluice-push.payments" } && keys(output.dead_letter_subscriptions) == ["payments"] && output.topic == output.topics["payments"]
     error_message = "A new system has its own names."
   }
 }

@@ -9,7 +9,7 @@ run "tables_are_protected" {
   command = plan
 
   assert {
-    condition     = toset(keys(google_bigquery_table.main)) == toset(["_instances", "records", "records_rejected"])
+    condition     = toset(keys(google_bigquery_table.main)) == toset(["_erasures", "_instances", "records", "records_rejected"])
     error_message = "The service knows three tables."
   }
 
@@ -112,7 +112,7 @@ run "watermarks_have_a_table" {
   command = plan
 
   assert {
-    condition     = keys(google_bigquery_table.main) == ["_instances", "records", "records_rejected"] && jsondecode(google_bigquery_table.main["_instances"].schema) == jsondecode(file("instances.schema.json"))
+    condition     = keys(google_bigquery_table.main) == ["_erasures", "_instances", "records", "records_rejected"] && jsondecode(google_bigquery_table.main["_instances"].schema) == jsondecode(file("instances.schema.json"))
     error_message = "Its columns are the service's own."
   }
 

@@ -11,6 +11,7 @@ from app.schema.table import Table, rejects_table
 from app.stores.bigquery.client import BigQueryClients, TableAddress
 from app.stores.bigquery.table_layout import LAYOUT, bigquery_schema, describe, differences
 from app.stores.bigquery.watermarks import instances_table
+from app.stores.erasures import erasures_table
 from sluice.local.bigquery.errors import ProvisionError
 from sluice.local.declared import Declared
 
@@ -24,7 +25,7 @@ def tables_of(declared: Declared) -> list[Table]:
         ProvisionError: there is no such declaration, or a type cannot be stored in a table.
     """
     try:
-        return [*declared.load().tables, rejects_table(), instances_table()]
+        return [*declared.load().tables, rejects_table(), instances_table(), erasures_table()]
     except RecordTypeError as error:
         raise ProvisionError(f"{'streams' if declared.streams else 'record type'} {declared}: {error}") from error
 

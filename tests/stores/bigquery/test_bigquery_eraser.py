@@ -1,11 +1,15 @@
 """How other instances learn of an erasure."""
 
 import asyncio
+from collections import defaultdict
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 from app.stores.bigquery.source import LABEL, LEARN_EVERY_S, BigQueryEraser
+from app.stores.erasures import ERASURES, ErasedRecord, erasures_table
 from sluice.testing.clock import FakeClock
+from tests.stores.memory.store import MemoryAppender, MemoryStore
 
 
 class Client:
@@ -22,18 +26,24 @@ class Client:
         self.labels = table.labels
 
 
+ERASED = ErasedRecord(stream="records", digest="d", until=datetime(2026, 1, 31, tzinfo=UTC))
+
+
 async def test_another_instance_learns_of_an_erasure() -> None:
     """From a label of the table, within a minute, and keeps the labels that others have set."""
+    stored = defaultdict[str, list[Any]](list)
     client, clock, runner = Client(), FakeClock(now_us=1_700_000_000_000_000), cast("Any", None)
     access = cast("Any", SimpleNamespace(place=SimpleNamespace(table_id=str), client=lambda: client))
-    one, other = (BigQueryEraser(runner, access, "records", clock) for _ in range(2))
+    appender = MemoryAppender(MemoryStore([], clock, stored), erasures_table())
+    one, other = (BigQueryEraser(runner, access, "records", clock, appender) for _ in range(2))
     learning = asyncio.create_task(other.learn())
-    await one.advance()
+    await one.advance(ERASED)
+    assert [row["digest"] for row in stored[ERASURES]] == ["d"]
     assert client.labels == {"team": "data", LABEL: str(one.generation)}
     async with asyncio.timeout(60):
         while other.generation != one.generation:
             await clock.advance(LEARN_EVERY_S)
     first = one.generation
-    await one.advance()
+    await one.advance(ERASED)
     assert one.generation > first
     learning.cancel()

@@ -12,7 +12,7 @@ from sluice.testing.service import SETTINGS, running
 from tests.table_server import Answer, found, refused, resource_of, serving_tables
 
 OLD = records_table(Record, name="old_orders")
-DECLARED = "records", "records_rejected", "_instances"
+DECLARED = "records", "records_rejected", "_instances", "_erasures"
 
 
 def listed(*others: str) -> Answer:

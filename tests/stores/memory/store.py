@@ -27,6 +27,7 @@ from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores import query as q
 from app.stores.backend import Backend
+from app.stores.erasures import ErasedRecord, erasures_table, record_erasure
 from app.stores.sink import Outcome, RowEncode, RowError, RowsRefused, SetupError, SinkState, Stored
 from app.stores.source import Answer, LearnHorizon, Plan, ReadProfile, Row, StoreUnavailableError
 from tests.stores.promoted import promoted
@@ -42,6 +43,7 @@ class MemoryStore:
     learn_horizon: LearnHorizon | None = None
 
     def __init__(self, tables: Sequence[Table], clock: Clock, stored: dict[str, list[Row]]) -> None:
+        tables = (*tables, erasures_table())
         self.clock, self.stored, self.generation, self._versions = clock, stored, 0, Counter[str]()
         self._declared = {table.name: table for table in tables}
         self.tables = {table.name: {column.name: column for column in table.columns} for table in tables}
@@ -85,7 +87,8 @@ class MemoryStore:
         self._versions[query.table] += 1
         return len(gone)
 
-    async def advance(self) -> None:
+    async def advance(self, erased: ErasedRecord) -> None:
+        await record_erasure(MemoryAppender(self, erasures_table()), erased)
         self.generation += 1
 
 
