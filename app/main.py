@@ -66,7 +66,7 @@ def create_app(
         requests=Requests(base.environment.metrics, base.environment.tracing, base.environment.clock),
         unread=UnreadBodies(2 * settings.server.max_body_bytes),
     )
-    background = partial(_background, base, ingest, canaries)
+    background = partial(_background, base, ingest, query, canaries)
     litestar = _Litestar(
         route_handlers=_routes(base, instance),
         exception_handlers=EXCEPTION_HANDLERS,
@@ -135,11 +135,12 @@ def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | No
 
 
 def _background(
-    base: _Base, ingest: IngestService | None, canaries: CanaryWatch | None
+    base: _Base, ingest: IngestService | None, query: QueryService | None, canaries: CanaryWatch | None
 ) -> list[Coroutine[Any, Any, None]]:
     return [
         *base.backend.upkeep(),
         *(ingest.background() if ingest is not None else []),
+        *([query.readers.share()] if query is not None else []),
         *([canaries.run()] if canaries is not None else []),
     ]
 

@@ -44,14 +44,15 @@ class AuthService:
         is_open = not auth.api_principals and not auth.grants_file
         self._grants = None if is_open else GrantsReloader(auth.grants_file, rules)
         shared_url = settings.query.cache_url if "query" in settings.server.roles else ""  # only reads are counted
-        self._shared: Valkey | None = connect(shared_url) if shared_url else None
+        self.shared: Valkey | None = connect(shared_url) if shared_url else None
+        """What instances share: request counts, and named readers; None: each has its own."""
         keys = KeySet(fetch_keys or key_fetcher(auth.token_keys_url), clock)
         self._pushes = "ingest" in settings.server.roles and bool(auth.push_principals)
         self.keys = keys if self._pushes or self._grants is not None else None
         """The keys that tokens are verified with; None if no token can be accepted."""
         self.push = _verifier(keys, auth, auth.push_audience, frozenset(auth.push_principals))
         verifier = _verifier(keys, auth, auth.api_audience, frozenset() if self._grants is None else self._grants)
-        limit = RateLimit(RequestCount(clock, self._shared), clock)
+        limit = RateLimit(RequestCount(clock, self.shared), clock)
         self.identify: Identify = Callers(verifier, self._grants, clock, auth.cors_origins).identify
         self.budget = ByteBudget(settings.query.bytes_billed_per_day, clock, environment.metrics.byte_budget_refusals)
         """What reads may cost, and have cost."""
@@ -82,8 +83,8 @@ class AuthService:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._shared is not None:
-                await self._shared.aclose()
+            if self.shared is not None:
+                await self.shared.aclose()
 
     async def _keep_keys(self, keys: KeySet) -> None:
         """Keep the keys fresh once tokens are accepted; a change of the file may add the first grant for an e-mail."""

@@ -29,7 +29,7 @@ EXPOSED = (
 """The response headers that a page may read; browsers hide any others."""
 _ACCEPTED = (
     *("Accept", "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key"),
-    *("If-None-Match", "Last-Event-ID", "Traceparent"),
+    *("If-None-Match", "Last-Event-ID", "Sluice-Reader", "Traceparent"),
 )
 _VARY = "Accept, Accept-Encoding, Authorization, Origin"
 

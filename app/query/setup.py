@@ -14,19 +14,21 @@ from app.http.endpoint import EndpointSpec, Serving, routes_of
 from app.query.answer.cache import AnswerCache, open_store
 from app.query.answer.export import Exports
 from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
+from app.query.answer.readers import readers_route
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route, streams_route
 from app.query.answer.tail import MOST_READS, TAIL
 from app.query.erase import ERASE, ERASURE_PAGES
-from app.query.parts import StreamParts, TableParts
+from app.query.parts import SharedParts, StreamParts, TableParts
 from app.query.read.feed import Feed
 from app.query.read.instrumented_source import InstrumentedSource, SourceHealth
 from app.query.read.reads import Reads
+from app.query.readers import Readers
 from app.query.request.scan import queryable
 from app.query.stats import RECORD_STATS, REJECT_STATS
 from app.schema.columns import Kind
 from app.schema.table import Table
-from app.stores.backend import Backend, Eraser
+from app.stores.backend import Backend
 from app.stores.erasures import served_table
 from app.stores.query import Condition
 from app.stores.source import QueryRunner
@@ -54,6 +56,7 @@ class QueryService:
         )
         self.runner = backend.reader(instrumented, environment.metrics.window_reads)
         self.reads = Reads(environment.clock)
+        self.readers = Readers(environment, self.runner, streams, auth.shared)
 
     def feed(self) -> Feed:
         """Return a feed of the records of the default stream."""
@@ -67,7 +70,8 @@ class QueryService:
             self.answers,
             lambda: f"{backend.name} {environment.lookback_us} {backend.eraser.generation}",
         )
-        return query_routes(self._streams, self.runner, cache, self.reads, backend.eraser)
+        shared = SharedParts(cache=cache, reads=self.reads, eraser=backend.eraser, readers=self.readers)
+        return query_routes(self._streams, self.runner, shared)
 
     async def drain(self, grace_s: float) -> None:
         """Wait until reads are answered, at most `grace_s` seconds minus the time to cancel one.
@@ -78,21 +82,17 @@ class QueryService:
         await asyncio.gather(self.reads.drain(grace_s), self._slots.drain(grace_s))
 
 
-def query_routes(
-    streams: Streams, runner: QueryRunner, cache: AnswerCache, reads: Reads, eraser: Eraser
-) -> list[HTTPRouteHandler]:
+def query_routes(streams: Streams, runner: QueryRunner, shared: SharedParts) -> list[HTTPRouteHandler]:
     """Return the routes: those of the default stream under `/v1`, and, if streams are named, those of every stream."""
-    environment, limits = cache.environment, cache.environment.settings.query
+    environment, limits = shared.cache.environment, shared.cache.environment.settings.query
     rejects = TableParts(
         path=paths.REJECTS,
         feed=Feed(runner, streams.rejects, environment),
         subject=queryable(streams.rejects, limits.max_window_days),
-        cache=cache,
-        reads=reads,
-        exports=Exports(environment, reads),
+        exports=Exports(environment, shared.reads),
         tail_slots=ReadSlots(limits.max_tails, environment.clock, patience_s=0, noun="tails"),
         tail_turn=asyncio.Semaphore(MOST_READS),
-        eraser=eraser,
+        **msgspec.structs.asdict(shared),
     )
 
     def records(table: Table, path: str) -> TableParts:
@@ -110,9 +110,9 @@ def query_routes(
         root, subject = f"{paths.STREAMS}/{name}", queryable(streams.rejects, limits.max_window_days, _is_of(name))
         own = msgspec.structs.replace(rejects, path=f"{root}/rejects", subject=subject)
         by_name[name] = StreamParts(records(stream.table, f"{root}/records"), own, erasures(name, f"{root}/erasures"))
-    table = streams.default.table
+    table, serving = streams.default.table, Serving(shared.reads.run, limits)
     default = StreamParts(records(table, paths.RECORDS), rejects, erasures(table.name, paths.ERASURES))
-    routes = [problems_route(), *routes_of(ENDPOINTS, default, by_name, Serving(reads.run, limits))]
+    routes = [problems_route(), readers_route(shared.readers), *routes_of(ENDPOINTS, default, by_name, serving)]
     return [*routes, streams_route(streams, environment.settings.store.retention_days)] if by_name else routes
 
 

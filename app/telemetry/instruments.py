@@ -205,6 +205,13 @@ CACHE_ANSWERS = Instrument(
     "cacheable).",
     attributes=("state",),
 )
+READER_LAG = Instrument(
+    name="sluice_reader_lag_seconds",
+    description="How far a named reader is behind the settled horizon, by table",
+    meaning="At most 100 readers, each until a week after its last request (docs/api.md). An instance that a reader "
+    "has left shows its old position: take the least over instances.",
+    attributes=("table", "reader"),
+)
 CANARY_DELAY = Instrument(
     name="sluice_heartbeat_delay_seconds",
     description="Time from a canary's publication until it is readable from the feed",

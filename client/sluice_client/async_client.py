@@ -41,6 +41,7 @@ class AsyncClient:
         url: str,
         *,
         token: Token = None,
+        name: str = "",
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -51,12 +52,13 @@ class AsyncClient:
         Args:
             url: of the service, without `/v1`.
             token: an API key or a Google ID token, or a function that returns one that is valid now.
+            name: of this reader, by which the service tells how far behind it is (up to 64 of A-Z, a-z, 0-9, `._-`).
             retry: how long to ask again. By default a follower and a tail do so without end, and the others for 300 s.
             on_retry: called with each pause after a failure, in seconds, and its reason.
             transport: how to reach the service, for proxies and tests.
             sleep: how to pause.
         """
-        self._settings = Settings(url.rstrip("/"), token, on_retry)
+        self._settings = Settings(url.rstrip("/"), token, on_retry, name)
         self._connection = AsyncConnection(self._settings, transport, sleep)
         self._retry, self._retry_forever = retry or RetryPolicy(), retry or FOREVER
 

@@ -21,11 +21,12 @@ USER_AGENT = "sluice-client/0.1.0"
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """How a client connects. `url` has no slash at its end."""
+    """How a client connects. `url` has no slash at its end; `name` is the reader's, by which `/v1/readers` lists it."""
 
     url: str
     token: Token = None
     on_retry: OnRetry | None = None
+    name: str = ""
 
     def headers(self, request: Request) -> dict[str, str]:
         """Return the headers of a request."""
@@ -33,7 +34,8 @@ class Settings(msgspec.Struct, frozen=True):
         if token and not (token.isascii() and token.isprintable()):
             raise ValueError("the token has a character that a header cannot carry")  # whose error would show the token
         authorization = {"Authorization": f"Bearer {token}"} if token else {}
-        return {"User-Agent": USER_AGENT, **request.headers, **authorization}
+        reader = {"Sluice-Reader": self.name} if self.name else {}
+        return {"User-Agent": USER_AGENT, **request.headers, **reader, **authorization}
 
     def tell(self, pause: Pause) -> None:
         """Tell of a pause that something went wrong before."""

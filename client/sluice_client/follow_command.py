@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end when there is nothing newer")
     parser.add_argument("--wait", type=int, default=WAIT_S, help="seconds that a request waits for a record (0 to 30)")
     parser.add_argument("--poll", type=float, default=0.0, help="seconds between requests while there is nothing newer")
+    parser.add_argument(
+        "--name", default="", help="of this reader, by which the service tells and alerts how far behind it is"
+    )
     add_token_option(parser)
     parser.add_argument("--moved", action="store_true", help="the service has a new URL; continue there")
     parser.add_argument("--rewind", action="store_true", help="forget the cursor and read again from --since")
@@ -58,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     line = ProgressLine(is_quiet=options.quiet)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Client(options.url, token=token_of(options), on_retry=_teller(line)) as client:
+        with Client(options.url, token=token_of(options), name=options.name, on_retry=_teller(line)) as client:
             progress = client.follow_into(
                 options.into,
                 since=options.since,

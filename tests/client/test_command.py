@@ -36,8 +36,10 @@ async def test_a_file_takes_the_feed_and_then_what_is_new(tmp_path: Path) -> Non
     async with serving(tmp_path / "s.duckdb") as (service, client):
         await store(client, 0, 2_500)
         words = ("follow", service.url, "--into", str(file))
-        ended = await run(*words, "--once")
+        ended = await run(*words, "--once", "--name", "orders-copy")
         assert (ended.status, stored(file)) == (0, 2_500)
+        (reader,) = (await client.get("/v1/readers")).json()["readers"]
+        assert reader["name"] == "orders-copy"
         assert "2,500 new records" in ended.said
         assert (await run(*words, "--once", "--quiet")).said == ""
         async with command(*words, "--wait", "1") as follower:

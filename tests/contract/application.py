@@ -11,7 +11,9 @@ from litestar.handlers import BaseRouteHandler
 from app.auth.grants import ALL_SCOPES, LOCAL_PRINCIPAL, Principal
 from app.http.problems import EXCEPTION_HANDLERS
 from app.query.answer.cache import AnswerCache, open_store
+from app.query.parts import SharedParts
 from app.query.read.reads import Reads
+from app.query.readers import Readers
 from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.schema.table import Table
@@ -20,7 +22,7 @@ from app.stores.backend import Eraser
 from app.stores.erasures import ErasedRecord
 from app.stores.query import Deletion
 from app.stores.source import QueryRunner
-from app.streams import of_table
+from app.streams import Streams, of_table
 from tests.contract.stores import RECORDS
 from tests.support.unwatched import environment_of
 
@@ -62,7 +64,13 @@ def query_application(
     """Return the way out over `runner`, with a cache of its own; with an `eraser`, records can be erased, too."""
     reads, erases = Reads(clock), eraser or NoEraser()
     cache = cache_of(clock, lambda: f"test {erases.generation}", settings)
-    return QueryApplication(query_routes(of_table(records), runner, cache, reads, erases), reads)
+    return QueryApplication(routes_over(runner, of_table(records), cache, reads, erases), reads)
+
+
+def routes_over(runner: QueryRunner, streams: Streams, cache: AnswerCache, reads: Reads, eraser: Eraser) -> list[Any]:
+    """Return the routes of the way out over `runner`."""
+    readers = Readers(cache.environment, runner, streams)
+    return query_routes(streams, runner, SharedParts(cache=cache, reads=reads, eraser=eraser, readers=readers))
 
 
 class NoEraser:

@@ -24,6 +24,9 @@ async def test_everything_that_is_stored_is_shown(tab: Page, tmp_path: Path, art
         assert "30 records, most of them where source is checkout." in plots[3]
         await tab.shows("#state", "Ready", whole=True)
         await tab.shows("#health", "Writing recordsACTIVE")
+        assert await tab.run("document.querySelector('#readers').hidden"), "nobody has named itself"
+        await client.get("/v1/records", headers={"Sluice-Reader": "billing-export"})
+        await tab.shows("#named-readers tbody", "billing-exportlocalrecords")
         await tab.screenshot(artefacts / "page-light.png")
         await tab.prefer(color_scheme="dark")
         await tab.until("getComputedStyle(document.body).backgroundColor === 'rgb(17, 20, 23)'")

@@ -89,6 +89,12 @@ def waiting(labels: dict[str, str], age_s: int, count: int, acked_a_minute: int 
     return [*given, growing(_ACKED, labels, acked_a_minute, 30)] if acked_a_minute else given
 
 
+def lag(instance: str, reader: str, seconds: int) -> dict[str, str]:
+    """Return the series of a named reader at an instance."""
+    labels = {"namespace": "sluice", "instance": instance, "table": "records", "reader": reader}
+    return constant("sluice_reader_lag_seconds", labels, seconds, 30)
+
+
 BY_HAND: dict[str, list[tuple[list[dict[str, str]], bool]]] = {
     "backlog": [
         (waiting(_PUSH, 121, 50), True),
@@ -109,8 +115,15 @@ BY_HAND: dict[str, list[tuple[list[dict[str, str]], bool]]] = {
         ([constant(_DEAD_LETTERED, _PUSH, 5, 30), constant(_UNDELIVERED, _DEAD, 0, 30)], False),
         ([constant(_UNDELIVERED, _PUSH, 9, 30)], False),
     ],
+    "reader-behind": [
+        ([lag("a", "billing", 3_601)], True),
+        ([lag("a", "billing", 3_599), lag("a", "search", 5)], False),
+        # The reader has moved from one instance to another.
+        ([lag("a", "billing", 90_000), lag("b", "billing", 5)], False),
+        ([lag("a", "billing", 90_000), lag("b", "search", 5)], True),
+    ],
 }
-"""By alert: series that only Google writes, and whether it fires."""
+"""By alert: series that only Google writes or only readers cause, and whether it fires."""
 
 ALERTS, PHASES = alerts(), record()
 

@@ -19,7 +19,7 @@ async def use(service: Service) -> None:
     """Do what most metrics are about."""
     assert (await service.push(GOOD)).status_code == 204
     assert (await service.push({"id": "bad"}, message_id="2")).status_code == 204
-    assert (await service.client.get("/v1/records")).status_code == 200
+    assert (await service.client.get("/v1/records", headers={"Sluice-Reader": "billing"})).status_code == 200
 
 
 async def test_every_metric_is_taken_as_it_is_sent(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:

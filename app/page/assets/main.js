@@ -14,6 +14,7 @@ import { showInstance } from "./instance.js";
 import { Overview } from "./overview.js";
 import { setUpTheme } from "./palette.js";
 import { period, setUpPeriod, showPeriod } from "./period.js";
+import { Readers } from "./readers.js";
 import { Records } from "./records.js";
 import { Refresher } from "./refresh.js";
 import { Rejects } from "./rejects.js";
@@ -30,8 +31,8 @@ const OF_STREAM = [
   ...["figures", "plots", "first-record", "search", "facets", "chips", "records", "stats", "stats-form", "reasons", "rejected"],
   ...["details-list", "details-actions"],
 ];
-const OF_SERVICE = ["health", "alarm"];
-const SECTIONS = ["overview", "records", "stats", "rejects"];
+const OF_SERVICE = ["health", "alarm", "named-readers"];
+const SECTIONS = ["overview", "records", "stats", "rejects", "readers"];
 const NOTHING_SEEN = { found: null, at: 0, problem: null };
 
 let welcome = null;
@@ -165,6 +166,7 @@ async function openBoard(signal) {
     records: new Records(records, filters, again, told),
     stats: new Stats(records, filters, again),
     rejects: new Rejects(rejects, again, welcome.roles.includes("ingest")),
+    readers: new Readers(),
   };
   board.facets = new Facets(records, filters);
   board.table = records.name;

@@ -23,6 +23,7 @@ from app.query.answer.arrow import ArrowRows
 from app.query.answer.encoders import RowEncoder, StreamFormat, row_encoder
 from app.query.read.feed import Budget, Feed
 from app.query.read.reads import Reads, SendPiece, Stream, StreamedResponse
+from app.query.readers import Note
 from app.query.request.parameters import MEDIA_TYPES
 from app.query.request.scan import Scan
 from app.runtime.instants import from_epoch_us
@@ -144,8 +145,10 @@ class Exports:
         )
         self._turn = asyncio.Lock()
 
-    async def response(self, request: Request[Any, Any, Any], scan: Scan, feed: Feed) -> StreamedResponse:
+    async def response(self, request: Request[Any, Any, Any], scan: Scan, feed: Feed, note: Note) -> StreamedResponse:
         """Return the export of `feed`. Its first piece is made already, so an immediate failure is an ordinary problem.
+
+        `note` gets the position behind an export in ascending order, once all of it is sent.
 
         Raises:
             ProblemError: the service is stopping, or too many exports are in progress.
@@ -171,6 +174,8 @@ class Exports:
             await send(first)
             async for piece in pieces:
                 await send(piece)
+            if not scan.descending:
+                note(headers["Sluice-Resume-Cursor"])
 
         stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
         return StreamedResponse(headers, media_type, stream)

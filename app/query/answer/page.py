@@ -27,6 +27,7 @@ from app.query.answer.contract import (
 from app.query.answer.encoders import page_body
 from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Budget
+from app.query.readers import READER, READER_PARAMETER
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
 from app.query.request.scan import Count, Page, Scan, parse_scan
 from app.runtime.clock import MICROSECONDS
@@ -69,18 +70,21 @@ class PageEndpoint:
             ProblemError: a parameter or the cursor is not valid.
             QueryError: the store gave no answer.
         """
+        note = self._parts.readers.named_in(request, self.feed.table.name)
         cost, scan = Cost(self._clock), await self._scan(request)
         request.scope["state"][paths.WAITS] = bool(scan.wait_s)
         if scan.explain:
             return await self._explain(request, scan, cost)
         if scan.limit is None:
-            return await self._parts.exports.response(request, scan, self.feed)
+            return await self._parts.exports.response(request, scan, self.feed, note)
 
         async def make() -> CachedAnswer:
             return self._encoded(await self._page(scan, cost))
 
         async with slot_released(request.scope) if scan.wait_s else nullcontext():
             response = await self._parts.cache.response(request, self._cache_key(request, scan), cost, make)
+        if not scan.descending and (reached := response.headers.get("Sluice-Resume-Cursor")) is not None:
+            note(reached)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
         return response
@@ -205,7 +209,7 @@ def page_contract(endpoint: PageEndpoint) -> Contract:
         HEADERS,
     )
     return Contract(
-        parameters=endpoint.subject.documented(PAGE_PARAMETERS),
+        parameters={**endpoint.subject.documented(PAGE_PARAMETERS), READER: READER_PARAMETER},
         answers={200: described, 304: NOT_MODIFIED},
         problems=READ_PROBLEMS,
     )

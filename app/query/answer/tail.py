@@ -20,6 +20,7 @@ from app.query.answer.encoders import RECORD, ending, event, events_of, failure,
 from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Budget, Feed
 from app.query.read.reads import SendPiece, Stream, StreamedResponse, problem_of
+from app.query.readers import READER, READER_PARAMETER
 from app.query.request.cursor import position_in, resume_cursor
 from app.query.request.filters import in_order
 from app.query.request.parameters import LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, MAX_LIMIT, TAIL_PARAMETERS
@@ -100,6 +101,16 @@ class TailBatches:
         answer, _ = await self._cache.shared(parts, _KEPT_S, lambda: self._read(scan), context_of_the_payer())
         return answer
 
+    def reached_us(self, scan: Scan, cursor: str) -> int:
+        """Return the instant up to which a tail at `cursor` has everything: the horizon, if nothing new lies before it.
+
+        A store that knows its version is not read, and cursors do not move, while it has no new rows.
+        """
+        reached_us = position_in(cursor, table=scan.table, fingerprint=scan.fingerprint).ingest_us
+        horizon_us = self.feed.horizon_us()  # before the version: a row in between changes it
+        is_newest = self._version is not None and self._version == self.feed.version()
+        return max(reached_us, horizon_us) if is_newest and reached_us >= self._horizon_us else reached_us
+
     def start(self, begins: Position) -> Position:
         """Return where a tail that is to begin at `begins` may begin: at an earlier horizon if nothing is in between.
 
@@ -147,7 +158,7 @@ class TailEndpoint:
 
     def __init__(self, parts: TableParts) -> None:
         self._feed, self.subject, self._reads, self._slots = parts.feed, parts.subject, parts.reads, parts.tail_slots
-        self.table, self._environment = parts.feed.table, parts.feed.environment
+        self.table, self._environment, self._readers = parts.feed.table, parts.feed.environment, parts.readers
         self._batches = TailBatches(parts.feed, parts.cache, parts.tail_turn)
 
     async def stream(self, request: Ask) -> Response[bytes]:
@@ -157,6 +168,7 @@ class TailEndpoint:
             ProblemError: a parameter or a cursor is not valid, or there are too many streams.
         """
         query = request.scope["query_string"].decode("latin-1")
+        note = self._readers.named_in(request, self.table.name)
         scan = parse_tail(query, request.headers.get(LAST_EVENT_ID), self.subject, self._feed.now())
         conditions = self.subject.restricted(scan.conditions, request.state.principal)
         self._reads.check_open()
@@ -172,10 +184,17 @@ class TailEndpoint:
         max_s = self._environment.settings.query.tail_max_s
         tail = Tail(scan, self._batches.after, self._environment.clock, max_s, self._reads.stopping)
 
+        async def run(send: SendPiece) -> None:
+            async def send_noting(piece: bytes) -> None:
+                await send(piece)
+                note(self._batches.reached_us(scan, tail.reached))
+
+            await tail.run(send_noting)
+
         async def close() -> None:
             self._slots.give_back(caller)
 
-        stream = Stream(reads=self._reads, send_pieces=tail.run, close=close)
+        stream = Stream(reads=self._reads, send_pieces=run, close=close)
         return StreamedResponse(_HEADERS, EVENTS, stream)
 
 
@@ -243,7 +262,7 @@ def tail_contract(endpoint: TailEndpoint) -> Contract:
     # A schema without a type: the reader chooses how to represent events, as text or as one object per event.
     events = media({"description": "Server-sent events."}, _example_stream(endpoint.table))
     return Contract(
-        parameters={**parameters, LAST_EVENT_ID: LAST_EVENT_ID_PARAMETER},
+        parameters={**parameters, LAST_EVENT_ID: LAST_EVENT_ID_PARAMETER, READER: READER_PARAMETER},
         answers={200: Answer("The events, as described above.", {EVENTS: events}, headers_of("Cache-Control", "Vary"))},
         problems=_PROBLEMS,
     )

@@ -95,6 +95,16 @@ def position_in(text: str, *, table: str, fingerprint: str) -> Position:
     return cursor.after or Position(cursor.since_us, "")
 
 
+def instant_of(text: str) -> int:
+    """Return the instant up to which a reader with this resume cursor has everything, whatever its table and filters.
+
+    Raises:
+        ProblemError: `invalid_cursor`: it is no cursor.
+    """
+    cursor = _open(text)
+    return cursor.after.ingest_us if cursor.after else cursor.since_us
+
+
 def _checksum(payload: bytes) -> bytes:
     return zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "big")
 

@@ -7,7 +7,6 @@ import httpx
 
 from app.query.answer.cache import AnswerCache, BoundedMemoryStore
 from app.query.read.reads import Reads
-from app.query.setup import query_routes
 from app.runtime.clock import Clock
 from app.settings.fields import MIB
 from app.settings.load import Settings
@@ -16,7 +15,7 @@ from app.stores.bigquery.source import BigQueryRunner
 from app.stores.query import Query
 from app.stores.source import Answer, QueryRunner
 from app.streams import of_table
-from tests.contract.application import NoEraser, application
+from tests.contract.application import NoEraser, application, routes_over
 from tests.contract.bigquery import BigQueryUnderTest
 from tests.contract.follower.clocks import SETTINGS
 from tests.contract.stores import RECORDS, Store
@@ -58,6 +57,6 @@ class Instances:
 
     def _client(self, runner: QueryRunner, clock: Clock, settings: Settings) -> httpx.AsyncClient:
         cache = AnswerCache(environment_of(clock, settings), self._kept, lambda: "test")
-        routes = query_routes(of_table(RECORDS), runner, cache, Reads(clock), NoEraser())
+        routes = routes_over(runner, of_table(RECORDS), cache, Reads(clock), NoEraser())
         transport = httpx.ASGITransport(app=application(routes))  # type: ignore[arg-type] # httpx knows dicts only
         return httpx.AsyncClient(transport=transport, base_url="http://localhost")
