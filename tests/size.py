@@ -18,10 +18,10 @@ ROOT = Path(__file__).parent.parent
 CEILINGS = {
     "app": 18_700,
     "modules of app": 176,
-    "sluice": 7_000,
-    "client": 2_800,
+    "sluice": 7_200,
+    "client": 2_900,
     "bench": 2_990,
-    "tests": 34_900,
+    "tests": 35_000,
     "words of Markdown": 50_000,
     "settings": 52,
 }
