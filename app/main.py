@@ -126,10 +126,9 @@ def _ingest(base: _Base, wrap_appender: WrapAppender, canaries: CanaryWatch | No
     return IngestService(
         base.environment,
         base.streams,
+        base.backend,
         {table.name: wrap_appender(table, base.backend.appender(table)) for table in tables},
-        runner=base.backend.runner,
         verifier=base.auth.push,
-        system=base.backend.system,
         on_canary=canaries.stored if canaries is not None else None,
     )
 

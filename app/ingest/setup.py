@@ -13,27 +13,25 @@ from app.ingest.push import PushEndpoint
 from app.ingest.submit import SUBMISSIONS, Submission
 from app.ingest.write.dedupe import copies_after_seek
 from app.runtime.memory import trim_when_idle, trimmer
+from app.stores.backend import Backend
 from app.stores.sink import Appender
-from app.stores.source import QueryRunner
 from app.streams import RoutingTable, Streams
 
 
 class IngestService:
     """Makes pushed messages and submitted records durable.
 
-    `appenders` are keyed by the table's name. `runner` looks up the messages of a declared seek. `system` and
-    `on_canary` are those of Pipelines.
+    `appenders` are keyed by the table's name, and `on_canary` is that of Pipelines.
     """
 
     def __init__(  # noqa: PLR0913 - the dependencies of all of ingest
         self,
         environment: Environment,
         streams: Streams,
+        backend: Backend,
         appenders: Mapping[str, Appender],
         *,
-        runner: QueryRunner,
         verifier: TokenVerifier,
-        system: str,
         on_canary: Callable[[str, int], None] | None,
     ) -> None:
         settings, clock = environment.settings, environment.clock
@@ -49,9 +47,9 @@ class IngestService:
             environment,
             streams,
             appenders,
-            system=system,
+            system=backend.system,
             heavy=HeavyReads(settings.store, settings.ingest, clock),
-            earlier=copies_after_seek(settings, runner, clock),
+            earlier=copies_after_seek(settings, backend.runner, clock),
             # One account pushes the messages of all streams, so they share what a single caller may have.
             shares=StreamShares(self.in_flight.max_bytes_of_one) if streams.are_named else None,
             on_canary=on_canary,
@@ -69,8 +67,7 @@ class IngestService:
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background work."""
-        intake = self._intake
-        trim = trim_when_idle(lambda: intake.ledger.holdings, lambda: intake.admitted, self._clock, trimmer())
+        trim = trim_when_idle(lambda: self.in_flight.holdings, lambda: self._intake.admitted, self._clock, trimmer())
         return [*(writer.watch() for writer in self.pipelines.writers.values()), trim]
 
     async def drain(self, grace_s: float) -> None:

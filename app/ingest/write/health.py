@@ -67,8 +67,7 @@ class SinkHealth:
 
         During a pause another trip changes nothing, since all appends in flight run into the same trouble.
         """
-        running = self.pause()
-        if running is not None:
+        if (running := self.pause()) is not None:
             return running
         self.trouble(trip.state, trip.detail)
         self.circuit.trip(trip.verdict.retry_after_s)
