@@ -9,19 +9,21 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
 from litestar.enums import HttpMethod
+from msgspec import Meta
 
 from app.environment import Environment
 from app.http.contract import Parameter
 from app.http.endpoint import Ask
 from app.http.problems import FieldError, ProblemError
+from app.query.answer.contract import Instant
 from app.query.request.cursor import instant_of
 from app.runtime.clock import MICROSECONDS
 from app.runtime.deadlines import BestEffort
-from app.runtime.instants import DAY_US
+from app.runtime.instants import DAY_US, to_text
 from app.stores.source import QueryRunner
 from app.streams import Streams
 from app.telemetry import instruments
@@ -44,9 +46,11 @@ SHARE_EVERY_S = 10.0
 _ANSWER_WITHIN_S = 1.0  # of Valkey; nobody waits for it
 _NAME = re.compile(READER_PARAMETER.schema["pattern"])
 _log = logging.getLogger("sluice.query")
+Note = Callable[[str | int], None]
+"""Notes a reader's position: a resume cursor, or an instant (microseconds since the epoch)."""
 
 
-class ReaderKey(NamedTuple):
+class Key(NamedTuple):
     """Which reader: whose, of which table, and its name."""
 
     principal: str
@@ -54,46 +58,33 @@ class ReaderKey(NamedTuple):
     name: str
 
 
-class Seen(msgspec.Struct, frozen=True, array_like=True):
-    """Where a reader is, by a resume cursor or an instant, and when it was there (microseconds since the epoch)."""
+class Seen(NamedTuple):
+    """Where a reader was, as in `Note`, and when (microseconds since the epoch)."""
 
     position: str | int
     seen_us: int
 
-    @property
-    def position_us(self) -> int:
-        """The instant up to which it has read."""
-        return instant_of(self.position) if isinstance(self.position, str) else self.position
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader: it has every record before `position`."""
+
+    name: str
+    principal: Annotated[str, Meta(description="Whose reader it is.")]
+    stream: Annotated[str, Meta(description="The stream that it reads, or `records_rejected`.")]
+    position: Instant
+    lag_s: Annotated[float, Meta(description="Seconds from `position` to the settled horizon.")]
+    last_seen: Instant
 
 
-class Reader(NamedTuple):
-    """A reader, with its lag behind the settled horizon of its table."""
-
-    key: ReaderKey
-    position_us: int
-    seen_us: int
-    lag_us: int
-
-
-def kept(seen: Mapping[ReaderKey, Seen], now_us: int) -> dict[ReaderKey, Seen]:
+def kept(seen: Mapping[Key, Seen], now_us: int) -> dict[Key, Seen]:
     """Return those that are remembered at `now_us`, the most recently seen first."""
-    newest = sorted(seen.items(), key=lambda item: item[1].seen_us, reverse=True)
-    found, by_caller = dict[ReaderKey, Seen](), Counter[str]()
-    for key, each in newest:
-        if now_us - each.seen_us < FORGOTTEN_AFTER_US and by_caller[key.principal] < MOST_OF_ONE:
+    found, by_caller = dict[Key, Seen](), Counter[str]()
+    for key, each in sorted(seen.items(), key=lambda item: -item[1].seen_us):
+        is_fresh = now_us - each.seen_us < FORGOTTEN_AFTER_US
+        if is_fresh and by_caller[key.principal] < MOST_OF_ONE and len(found) < MOST_READERS:
             by_caller[key.principal] += 1
             found[key] = each
-            if len(found) == MOST_READERS:
-                break
     return found
-
-
-Note = Callable[[str | int], None]
-"""Notes a reader's position: a resume cursor, or an instant (microseconds since the epoch)."""
-
-
-def _nothing(_: str | int) -> None:
-    return
 
 
 class Readers:
@@ -104,8 +95,8 @@ class Readers:
     ) -> None:
         self._clock, self._runner, self._shared = environment.clock, runner, shared
         self._tables = {table.name for table in (*streams.tables, streams.rejects)}
-        self._own, self._others = dict[ReaderKey, Seen](), dict[ReaderKey, Seen]()
-        self._name = f"sluice:readers:{environment.settings.telemetry.system}"
+        self._own, self._others = dict[Key, Seen](), dict[Key, Seen]()
+        self._hash = f"sluice:readers:{environment.settings.telemetry.system}"
         self._service = BestEffort(environment.clock, deadline_s=_ANSWER_WITHIN_S, pause_s=SHARE_EVERY_S, warn=_warn)
         environment.metrics.gauges[instruments.READER_LAG] = self._lags
 
@@ -126,10 +117,10 @@ class Readers:
             error = FieldError(name=READER, message=message, example=READER_PARAMETER.example)
             raise ProblemError("invalid_parameter", f"{READER}: {message}", errors=(error,))
         if name is None or request.method == HttpMethod.HEAD or table not in self._tables:
-            return _nothing
-        return partial(self.note, ReaderKey(request.state.principal.name, table, name))
+            return lambda _: None
+        return partial(self.note, Key(request.state.principal.name, table, name))
 
-    def note(self, key: ReaderKey, position: str | int) -> None:
+    def note(self, key: Key, position: str | int) -> None:
         """Remember how far a reader has come."""
         seen = Seen(position, self._clock.now_us())
         if key in self._own:
@@ -141,13 +132,25 @@ class Readers:
         """Return the readers, the most recently seen first."""
         newest = {**self._others, **self._own}
         newest |= {key: each for key, each in self._others.items() if each.seen_us > newest[key].seen_us}
-        readers = []
-        for key, each in kept(newest, self._clock.now_us()).items():
-            if key.table in self._tables:  # another instance may have more
-                position_us = each.position_us
-                lag_us = max(self._runner.horizon_us(key.table) - position_us, 0)
-                readers.append(Reader(key, position_us, each.seen_us, lag_us))
-        return readers
+        remembered = kept(newest, self._clock.now_us()).items()
+        return [self._reader(key, each) for key, each in remembered if key.table in self._tables]
+
+    def _reader(self, key: Key, seen: Seen) -> Reader:
+        position_us = _instant(seen.position)
+        return Reader(
+            name=key.name,
+            principal=key.principal,
+            stream=key.table,
+            position=to_text(position_us),
+            lag_s=round(max(self._runner.horizon_us(key.table) - position_us, 0) / MICROSECONDS, 3),
+            last_seen=to_text(seen.seen_us),
+        )
+
+    def _lags(self) -> Values:
+        """Return the lag of each name and table: callers, whose names may be addresses, are no label."""
+        shortest_first = sorted(self.all(), key=lambda each: each.lag_s)
+        lag_s = {(each.stream, each.name): each.lag_s for each in shortest_first}  # the longest replaces others
+        return [(seconds, {"table": table, "reader": name}) for (table, name), seconds in lag_s.items()]
 
     async def share(self) -> None:
         """Exchange readers with the other instances for ever, if there is a way."""
@@ -156,41 +159,30 @@ class Readers:
             await self._service.call(partial(self._exchange, self._shared))
 
     async def _exchange(self, shared: "Valkey") -> None:
-        now_us = self._clock.now_us()
-        found: Mapping[bytes, bytes] = await cast("Awaitable[Any]", shared.hgetall(self._name))
-        stored = {_key(name): msgspec.json.decode(seen, type=Seen) for name, seen in found.items()}
+        found: Mapping[bytes, bytes] = await cast("Awaitable[Any]", shared.hgetall(self._hash))
+        decode = msgspec.json.decode
+        stored = {decode(key, type=Key): decode(seen, type=Seen) for key, seen in found.items()}
         newer = {
-            key: Seen(each.position_us, each.seen_us)
+            key: Seen(_instant(each.position), each.seen_us)
             for key, each in [*self._own.items()]
             if key not in stored or stored[key].seen_us < each.seen_us
         }
-        self._others = kept(stored | newer, now_us)
+        self._others = kept(stored | newer, self._clock.now_us())
         async with shared.pipeline(transaction=True) as pipeline:
-            for key, each in newer.items():
-                if key in self._others:
-                    pipeline.hset(self._name, _text(key), _text(each))
+            for key in self._others.keys() & newer.keys():
+                pipeline.hset(self._hash, _text(key), _text(newer[key]))
             for key in stored.keys() - self._others.keys():
-                pipeline.hdel(self._name, _text(key))
-            pipeline.expire(self._name, FORGOTTEN_AFTER_US // MICROSECONDS)
+                pipeline.hdel(self._hash, _text(key))
+            pipeline.expire(self._hash, FORGOTTEN_AFTER_US // MICROSECONDS)
             await pipeline.execute()
 
-    def _lags(self) -> Values:
-        """Return the lag of each name and table: callers, whose names may be addresses, are no label."""
-        longest_us = Counter[tuple[str, str]]()
-        for reader in self.all():
-            label = (reader.key.table, reader.key.name)
-            longest_us[label] = max(longest_us[label], reader.lag_us)
-        return [
-            (lag_us / MICROSECONDS, {"table": table, "reader": name}) for (table, name), lag_us in longest_us.items()
-        ]
+
+def _instant(position: str | int) -> int:
+    return position if isinstance(position, int) else instant_of(position)
 
 
-def _text(value: ReaderKey | Seen) -> str:
+def _text(value: Key | Seen) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _key(text: bytes) -> ReaderKey:
-    return msgspec.json.decode(text, type=ReaderKey)
 
 
 def _warn(error: Exception) -> None:

@@ -13,7 +13,7 @@ from app.query.readers import (
     MOST_OF_ONE,
     MOST_READERS,
     SHARE_EVERY_S,
-    ReaderKey,
+    Key,
     Readers,
     Seen,
     kept,
@@ -134,16 +134,14 @@ async def test_a_caller_sees_its_own_readers_and_an_operator_all(engine: Embedde
 
 
 SEEN = st.dictionaries(
-    st.tuples(st.sampled_from("abcdefg"), st.just("records"), st.integers(0, 40).map(str)).map(
-        lambda key: ReaderKey(*key)
-    ),
+    st.tuples(st.sampled_from("abcdefg"), st.just("records"), st.integers(0, 40).map(str)).map(lambda key: Key(*key)),
     st.integers(0, 3 * FORGOTTEN_AFTER_US).map(lambda seen_us: Seen(0, seen_us)),
     max_size=250,
 )
 
 
 @given(SEEN)
-def test_those_seen_last_are_remembered(seen: dict[ReaderKey, Seen]) -> None:
+def test_those_seen_last_are_remembered(seen: dict[Key, Seen]) -> None:
     """At most so many in all and of one caller, none for longer than a week, and none in place of one seen later."""
     now_us = 3 * FORGOTTEN_AFTER_US
     found = kept(seen, now_us)
@@ -163,7 +161,7 @@ async def test_a_caller_with_many_names_takes_the_place_of_its_own() -> None:
         query = service.app.instance.query
         assert query is not None
         readers: Readers = query.readers
-        readers.note(ReaderKey("other", "records", "theirs"), 0)
+        readers.note(Key("other", "records", "theirs"), 0)
         for number in range(2 * MOST_OF_ONE):
             await service.client.get("/v1/records", headers={"Sluice-Reader": f"r{number}"})
         names = set(await lags(service.client))

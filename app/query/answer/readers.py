@@ -11,22 +11,9 @@ from app.http import paths
 from app.http.contract import CONTRACT, JSON, Answer, Contract, media
 from app.http.endpoint import Ask
 from app.http.reading import METHODS, read_response
-from app.query.answer.contract import FRESH, Instant
-from app.query.readers import READER, Readers
+from app.query.answer.contract import FRESH
+from app.query.readers import READER, Reader, Readers
 from app.query.request.parameters import Parameters
-from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import to_text
-
-
-class ReaderEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A reader: it has every record before `position`."""
-
-    name: str
-    principal: Annotated[str, Meta(description="Whose reader it is.")]
-    stream: Annotated[str, Meta(description="The stream that it reads, or `records_rejected`.")]
-    position: Instant
-    lag_s: Annotated[float, Meta(description="Seconds from `position` to the settled horizon.")]
-    last_seen: Instant
 
 
 class ReaderList(msgspec.Struct, frozen=True):
@@ -36,24 +23,11 @@ class ReaderList(msgspec.Struct, frozen=True):
         Literal["all", "this"],
         Meta(description="Whose readers: of all instances, or only of the one that answers (no `SLUICE_CACHE_URL`)."),
     ]
-    readers: list[ReaderEntry]
+    readers: list[Reader]
 
 
-_EXAMPLE = {
-    "instances": "this",
-    "readers": [
-        {
-            "name": "billing-export",
-            "principal": "partner-a",
-            "stream": "records",
-            "position": "2026-01-31T11:59:58Z",
-            "lag_s": 2.0,
-            "last_seen": "2026-01-31T12:00:00Z",
-        }
-    ],
-}
 _CONTRACT = Contract(
-    answers={200: Answer("The readers.", {JSON: media(ReaderList, _EXAMPLE)})},
+    answers={200: Answer("The readers.", {JSON: media(ReaderList)})},
     problems={400: "The endpoint has no parameters.", 401: "The token or API key is missing or not valid."},
 )
 
@@ -74,19 +48,8 @@ def readers_route(readers: Readers) -> HTTPRouteHandler:
     async def read(request: Ask) -> Response[Any]:
         Parameters(request.scope["query_string"].decode("latin-1"), {}).check()
         caller = request.state.principal
-        entries = [
-            ReaderEntry(
-                name=each.key.name,
-                principal=each.key.principal,
-                stream=each.key.table,
-                position=to_text(each.position_us),
-                lag_s=round(each.lag_us / MICROSECONDS, 3),
-                last_seen=to_text(each.seen_us),
-            )
-            for each in readers.all()
-            if "metrics" in caller.scopes or each.key.principal == caller.name
-        ]
-        answer = ReaderList("all" if readers.are_shared else "this", entries)
+        seen = [each for each in readers.all() if "metrics" in caller.scopes or each.principal == caller.name]
+        answer = ReaderList("all" if readers.are_shared else "this", seen)
         return read_response(request, msgspec.json.encode(answer), JSON, FRESH)
 
     return read
