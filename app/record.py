@@ -2,8 +2,9 @@
 
 To store a record of your own, declare a `msgspec.Struct` and name it in `SLUICE_RECORD=package.module:Type`;
 everything else (validation, table, wire format, filters, OpenAPI) is derived from it. `Meta(extra={"sluice":
-[...]})` gives a field a role: `id` (looked up at `/v1/records/{id}`), `filter`, `aggregate`, `rest` (keeps undeclared
-members), `promoted` (was one of them); for personal data `pii:hash`, `pii:redact` or `pii:drop` (docs/record-types.md).
+[...]})` gives a field a role: `id` (looked up at `/v1/records/{id}`), `deleted` and `sequence` (say which version of it
+is the latest), `filter`, `aggregate`, `rest` (keeps undeclared members), `promoted` (was one of them); for personal
+data `pii:hash`, `pii:redact` or `pii:drop` (docs/record-types.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,13 @@ import pytest
 from app.http.contract import Parameter
 from app.http.problems import CATALOGUE
 from app.query.answer.contract import HEADERS
-from app.query.request.parameters import LAST_EVENT_ID, PAGE_PARAMETERS, RECORD_PARAMETERS, TAIL_PARAMETERS
+from app.query.request.parameters import (
+    LAST_EVENT_ID,
+    PAGE_PARAMETERS,
+    RECORD_PARAMETERS,
+    STATE_PARAMETERS,
+    TAIL_PARAMETERS,
+)
 from app.query.request.stats import STATS_PARAMETERS
 from tests.shop import DOCUMENT
 
@@ -28,7 +34,9 @@ def quoted(text: str) -> list[str]:
     return re.findall("`([^`]+)`", text)
 
 
-@pytest.mark.parametrize("known", [PAGE_PARAMETERS, RECORD_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS])
+@pytest.mark.parametrize(
+    "known", [PAGE_PARAMETERS, RECORD_PARAMETERS, STATE_PARAMETERS, STATS_PARAMETERS, TAIL_PARAMETERS]
+)
 def test_every_parameter_is_named(known: Mapping[str, Parameter]) -> None:
     """Each stands in backticks, alone or with a value; and so do the values it may have."""
     for name, parameter in known.items():

@@ -242,9 +242,9 @@ _SOURCES: dict[str, frozenset[str]] = {
         "id_mismatch": "putRecord",
         "rejected": "createRecords putRecord",
         "idempotency_conflict": "createRecords putRecord",
-        "busy": "ingest listRecords listRejects readStats tailRecords",
+        "busy": "ingest listRecords listRejects readState readStats tailRecords",
         "unavailable": "ingest query erase",
-        "query_too_expensive": "?since getRecord erase",
+        "query_too_expensive": "?since readState getRecord erase",
         "store_busy": "query erase",
         "store_unavailable": "query erase",
     }.items()

@@ -17,6 +17,7 @@ from app.query.answer.page import RECORD_PAGES, REJECT_PAGES
 from app.query.answer.readers import readers_route
 from app.query.answer.record import ONE_RECORD, ONE_RECORD_WITH_SLASHES
 from app.query.answer.schema import SCHEMA, problems_route, streams_route
+from app.query.answer.state import STATE
 from app.query.answer.tail import MOST_READS, TAIL
 from app.query.erase import ERASE, ERASURE_PAGES
 from app.query.parts import SharedParts, StreamParts, TableParts
@@ -35,8 +36,8 @@ from app.stores.source import QueryRunner
 from app.streams import Streams
 
 ENDPOINTS: tuple[EndpointSpec[StreamParts, Any], ...] = (
-    *(RECORD_PAGES, REJECT_PAGES, RECORD_STATS, REJECT_STATS, TAIL, SCHEMA, ONE_RECORD, ONE_RECORD_WITH_SLASHES),
-    *(*ERASE, ERASURE_PAGES),
+    *(RECORD_PAGES, REJECT_PAGES, STATE, RECORD_STATS, REJECT_STATS, TAIL, SCHEMA),
+    *(ONE_RECORD, ONE_RECORD_WITH_SLASHES, *ERASE, ERASURE_PAGES),
 )
 """The endpoints that each stream has."""
 _ENDING_S = 1.5

@@ -59,6 +59,8 @@ class Role(enum.Enum):
     """What a field may be used for, as declared in `Meta(extra={"sluice": [...]})`."""
 
     ID = "id"
+    DELETED = "deleted"
+    SEQUENCE = "sequence"
     FILTER = "filter"
     AGGREGATE = "aggregate"
     REST = "rest"

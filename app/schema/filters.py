@@ -42,7 +42,7 @@ PARAMETERS = frozenset(
         "format",
         "explain",
     }
-    | {"versions", "bucket", "by", "metric", "end", "csv_guard", "heartbeat"}
+    | {"versions", "bucket", "by", "metric", "end", "csv_guard", "heartbeat", "as_of", "tombstones"}
 )
 
 

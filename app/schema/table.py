@@ -45,6 +45,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return next((column for column in self.record if Role.REST in column.roles), None)
 
     @property
+    def deleted(self) -> Column | None:
+        """The column that marks tombstones, None if no version is one."""
+        return next((column for column in self.record if Role.DELETED in column.roles), None)
+
+    @property
+    def sequence(self) -> Column | None:
+        """The column that ranks the versions of an id, None if the order of the feed does."""
+        return next((column for column in self.record if Role.SEQUENCE in column.roles), None)
+
+    @property
     def promoted(self) -> tuple[Column, ...]:
         """The columns that read the rest's member of their name where they have no value."""
         return tuple(column for column in self.record if Role.PROMOTED in column.roles)
@@ -75,7 +85,7 @@ def records_table(
         record_type=newest,
         record=columns,
         envelope=envelope,
-        id=_id_column(newest.__name__, columns),
+        id=_id_of(newest.__name__, columns),
         retention_days=retention_days,
         versions=versions,
         hasher=hasher,
@@ -94,16 +104,44 @@ def rejects_table() -> Table:
     return msgspec.structs.replace(records_table(RejectedRecord, name=REJECTS), may_omit=True)
 
 
-def _id_column(type_name: str, columns: tuple[Column, ...]) -> Column | None:
-    marked = [(path, column) for path, column in flat(columns) if Role.ID in column.roles]
+_SINGLE: dict[Role, tuple[set[Kind], set[Mode], str]] = {
+    Role.ID: ({Kind.STRING, Kind.INT64}, {Mode.REQUIRED}, "the id must be a required str, UUID or int"),
+    Role.DELETED: ({Kind.BOOL}, {Mode.REQUIRED, Mode.NULLABLE}, "the mark of tombstones must be a bool"),
+    Role.SEQUENCE: (
+        {Kind.INT64, Kind.TIMESTAMP},
+        {Mode.REQUIRED, Mode.NULLABLE},
+        "the sequence must be an int or datetime",
+    ),
+}
+"""The roles that one field at the top level may have, by its kinds and modes."""
+
+
+def _id_of(type_name: str, columns: tuple[Column, ...]) -> Column | None:
+    """Return the id, and check the roles that depend on it.
+
+    Raises:
+        RecordTypeError: a field cannot have its role, or two have it, or `deleted` or `sequence` lacks an id.
+    """
+    found = {role: _single(type_name, columns, role) for role in _SINGLE}
+    record_id = found[Role.ID]
+    for role in (Role.DELETED, Role.SEQUENCE):
+        if record_id is None and (column := found[role]) is not None:
+            reason = f"without an id there are no versions; give one field the role id, or remove the role {role.value}"
+            raise refuse(f"{type_name}.{column.name}", reason)
+    return record_id
+
+
+def _single(type_name: str, columns: tuple[Column, ...], role: Role) -> Column | None:
+    marked = [(path, column) for path, column in flat(columns) if role in column.roles]
     if not marked:
         return None
     if len(marked) > 1:
         paths = ", ".join(path for path, _ in marked)
-        raise refuse(type_name, f"at most one field may be the id, not {len(marked)} ({paths})")
+        raise refuse(type_name, f"at most one field may have the role {role.value}, not {len(marked)} ({paths})")
     path, column = marked[0]
-    if column not in columns or column.mode is not Mode.REQUIRED or column.kind not in {Kind.STRING, Kind.INT64}:
-        raise refuse(f"{type_name}.{path}", "the id must be a required str, UUID or int at the top level")
+    kinds, modes, expected = _SINGLE[role]
+    if "." in path or column.mode not in modes or column.kind not in kinds:
+        raise refuse(f"{type_name}.{path}", f"{expected} at the top level")
     return column
 
 

@@ -122,6 +122,28 @@ class Rows(Originals, frozen=True, kw_only=True):
         return Count(**{name: getattr(self, name) for name in Count.__struct_fields__})
 
 
+class State(Rows, frozen=True, kw_only=True):
+    """Those of `Rows` that are the latest version of their id, and no tombstone.
+
+    Versions are the originals stamped in `folded` that match `counted`; of those at its last instant, the ones up to
+    `last_key`, unless that is "". The latest of an id is the one with the greatest value in the column `sequence` (an
+    INT64 or a TIMESTAMP; NULL is less than any), and of several the last in the order of the feed, as it is without
+    that column (""). It is a tombstone if the column `deleted` is true. `folded` includes `within`.
+    """
+
+    id_column: str
+    sequence: str = ""
+    deleted: str = ""
+    counted: tuple[Condition, ...] = ()
+    folded: TimeRange
+    last_key: str = ""
+
+    @property
+    def count(self) -> "Count":
+        """The query of the number of versions among these rows, the latest or not, without a limit."""
+        return msgspec.structs.replace(super().count, conditions=(*self.conditions, *self.counted))
+
+
 class LookUp(Originals, frozen=True, kw_only=True):
     """The newest `limit` rows whose `id_column` is `record_id`, newest first. A copy has the id of its original."""
 

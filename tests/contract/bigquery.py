@@ -65,6 +65,7 @@ class BigQueryUnderTest:
         self._backend: Backend = open_backend(_settings(self._place), tables, clock)
         self._access = BigQueryClients(self._place)
         self._changed: set[Table] = set()
+        self._cleared = 0
 
     @property
     def runner(self) -> QueryRunner:
@@ -116,6 +117,9 @@ class BigQueryUnderTest:
         horizons._known_us = 0
         if is_announced:
             self._backend = open_backend(_settings(self._place), self._tables, self.clock)
+        self._cleared = max(self._cleared, self._backend.eraser.generation) + 1
+        assert isinstance(self.runner, BigQueryRunner)
+        self.runner.erasures = self._cleared  # or results of the same statements from before would be read again
 
     async def close(self) -> None:
         await self._backend.close()

@@ -1,4 +1,5 @@
 import uuid
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,6 +12,8 @@ from app.schema.filters import FilterField, filter_table
 from app.schema.table import records_table
 
 _ID = Meta(extra={"sluice": ["id"]})
+_DELETED = Meta(extra={"sluice": ["deleted"]})
+_SEQUENCE = Meta(extra={"sluice": ["sequence"]})
 _FILTER = Meta(extra={"sluice": ["filter"]})
 _AGGREGATE = Meta(extra={"sluice": ["aggregate"]})
 
@@ -53,8 +56,38 @@ def test_an_id_that_cannot_be_looked_up_is_refused(fields: list[Any], path: str)
 
 def test_two_ids_are_refused() -> None:
     """A record has one id, and both candidates are named."""
-    with pytest.raises(RecordTypeError, match=r"^Type: at most one field may be the id, not 2 \(a, inner\.key\)"):
+    with pytest.raises(
+        RecordTypeError, match=r"^Type: at most one field may have the role id, not 2 \(a, inner\.key\)"
+    ):
         records_table(_declare(("a", Annotated[int, _ID]), ("inner", _Nested)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ([("id", Annotated[str, _ID]), ("a", Annotated[str, _DELETED])], "a: the mark of tombstones must be a bool"),
+        (
+            [("id", Annotated[str, _ID]), ("a", Annotated[list[bool], _DELETED])],
+            "a: the mark of tombstones must be a bool",
+        ),
+        ([("id", Annotated[str, _ID]), ("a", Annotated[float, _SEQUENCE])], "a: the sequence must be an int or"),
+        ([("a", Annotated[bool | None, _DELETED])], "a: without an id there are no versions; give one field"),
+        ([("a", Annotated[int, _SEQUENCE])], "a: without an id there are no versions; give one field"),
+    ],
+)
+def test_a_role_of_versions_that_cannot_be_played_is_refused(fields: list[Any], reason: str) -> None:
+    """By the field's path, with what would be right."""
+    with pytest.raises(RecordTypeError, match=rf"^Type\.{reason}"):
+        records_table(_declare(*fields))
+
+
+def test_the_roles_of_versions_are_found() -> None:
+    """An optional flag marks tombstones, an int or an instant ranks versions."""
+    flag = ("gone", Annotated[bool | None, _DELETED])
+    found = records_table(_declare(("id", Annotated[str, _ID]), flag, ("at", Annotated[datetime | None, _SEQUENCE])))
+    assert found.deleted is not None
+    assert found.sequence is not None
+    assert (found.deleted.name, found.sequence.name) == ("gone", "at")
 
 
 @pytest.mark.parametrize(

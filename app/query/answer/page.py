@@ -137,7 +137,7 @@ class PageEndpoint:
 
     def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
         words = request.scope["query_string"].decode("latin-1")
-        parts = (self._parts.path, self._version, scan.format, repr(scan.conditions), words)
+        parts = (self._parts.path, self._version, scan.format, repr((scan.conditions, scan.fold)), words)
         if scan.is_fixed:
             return CacheKey(parts=parts, ttl_s=CLOSED_TTL_S, tag=strong_etag)
         ttl_s = 0.0 if scan.wait_s else self.feed.runner.profile.open_ttl_s

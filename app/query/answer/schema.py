@@ -101,13 +101,16 @@ class UndeclaredEntry(msgspec.Struct, frozen=True, kw_only=True):
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A table: where its rows are read, its columns, and the JSON Schema of its records.
 
-    `schema_version` changes when, and only when, rows would look different.
+    `schema_version` changes when, and only when, rows would look different. `deleted` and `sequence` are fields with
+    these roles.
     """
 
     name: str
     path: str
     schema_version: str
     id: str | None
+    deleted: str | None
+    sequence: str | None
     columns: list[ColumnEntry]
     json_schema: dict[str, Any]
     undeclared_members: UndeclaredEntry
@@ -159,6 +162,8 @@ def table_entry(table: Table, path: str) -> TableEntry:
         path=path,
         schema_version=schema_version(table),
         id=table.id.name if table.id else None,
+        deleted=table.deleted.name if table.deleted else None,
+        sequence=table.sequence.name if table.sequence else None,
         columns=_columns(table),
         json_schema=record_schema(table.record_type, table.versions),
         undeclared_members=UndeclaredEntry(

@@ -10,16 +10,18 @@ from app.environment import Environment
 from app.query.read.slices import Density, cut, feed_slices
 from app.query.request.filters import fingerprint
 from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
-from app.query.request.scan import WITHOUT_CANARIES, Count, Now, Page, Scan, position_of
+from app.query.request.scan import WITHOUT_CANARIES, Count, Fold, Now, Page, Scan, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS
 from app.runtime.instants import SECOND_US, TimeRange
 from app.schema.table import Table
-from app.stores.query import Condition, LookUp, Position, Rows, beyond
+from app.stores.query import Condition, LookUp, Position, Rows, State, beyond
 from app.stores.source import END_OF_STREAM, Answer, QueryRunner, QueryTooExpensiveError, Row
 
 _FIRST_ROWS = 100  # of one query of an export, so that the first byte arrives soon
 _GROWTH = 4
+_MOST_PIECES = 100
+_FIRST_VERSIONS = 10_000  # of a slice of a state
 _PART_BYTES = 5_000_000  # several times as much is in memory at once: read, written, sent
 
 
@@ -102,6 +104,8 @@ class Feed:
 
     def _slices(self, search: "_Search") -> Iterator[TimeRange]:
         profile, scan = self._profile, search.scan
+        if self._is_one_result(scan):
+            return iter([scan.remaining])
         return feed_slices(
             scan.remaining,
             descending=scan.descending,
@@ -110,16 +114,30 @@ class Feed:
             longest_us=profile.longest_slice_us,
         )
 
+    def _is_one_result(self, scan: Scan) -> bool:
+        """Return whether the store makes a result once, of which all pages of a scan are."""
+        return scan.fold is not None and self._profile.materializes
+
+    def _smaller(self, part: TimeRange, scan: Scan) -> list[TimeRange]:
+        """Return the pieces of a slice that the store refuses to read as a whole."""
+        if self._is_one_result(scan):
+            return []
+        return cut(part, descending=scan.descending, unit_us=self._profile.first_slice_us)
+
     async def _read(self, search: "_Search", budget: Budget) -> Page:
         planned, descending = self._slices(search), search.scan.descending
         waiting = deque[TimeRange]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
                 return search.so_far(_edge(part, descending=descending))
+            query = search.query(part, max(budget.page_bytes_left, 1))
+            if (pieces := await self._pieces(search, query)) is not None:
+                waiting.extendleft(reversed(pieces))
+                continue
             try:
-                answer = await self.runner.rows(search.query(part, max(budget.page_bytes_left, 1)))
+                answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                pieces = cut(part, descending=descending, unit_us=self._profile.first_slice_us)
+                pieces = self._smaller(part, search.scan)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
@@ -132,6 +150,22 @@ class Feed:
             if search.left_off is not None:  # the query stopped before the end of the slice
                 waiting.appendleft(beyond(part, search.left_off, descending=descending))
         return Page(scan=search.scan, rows=search.rows)
+
+    async def _pieces(self, search: "_Search", query: Rows) -> list[TimeRange] | None:
+        """Return the pieces of a slice of a state that has too many versions for one query, none if it has no version.
+
+        None: the slice is to be read.
+        """
+        if not isinstance(query, State) or self._is_one_result(search.scan):
+            return None
+        versions, most = (await self.runner.rows(query.count)).rows[0]["records"], search.most_versions
+        if versions == 0:
+            search.begun = True
+            return []
+        if versions <= most:
+            return None
+        count = min(1 + versions * 5 // (most * 4), _MOST_PIECES)
+        return cut(query.within, descending=query.descending, unit_us=1, most=count) or None
 
     async def versions(
         self, record_id: str | int, window: TimeRange, conditions: tuple[Condition, ...], limit: int
@@ -237,7 +271,7 @@ class Feed:
 
     def _rows(self, scan: Scan, within: TimeRange) -> Rows:
         """Return the query of the rows that a scan has left in a range."""
-        return Rows(
+        rows = Rows(
             purpose="export" if scan.limit is None else "page",
             table=self.table.name,
             within=within,
@@ -246,6 +280,21 @@ class Feed:
             columns=tuple(column.name for column in scan.columns),
             descending=scan.descending,
             after=scan.after,
+        )
+        return rows if scan.fold is None else self._state(rows, scan.fold, scan.window)
+
+    def _state(self, rows: Rows, fold: Fold, window: TimeRange) -> State:
+        record_id, sequence, deleted = (
+            column.name if column else "" for column in (self.table.id, self.table.sequence, self.table.deleted)
+        )
+        return State(
+            **msgspec.structs.asdict(rows),
+            id_column=record_id,
+            sequence=sequence,
+            deleted="" if fold.tombstones else deleted,
+            counted=fold.conditions,
+            folded=window,
+            last_key=fold.up_to.delivery_key,
         )
 
     def _search(self, scan: Scan) -> "_Search":
@@ -268,6 +317,8 @@ class _Search:
         self.after = scan.after
         self.left_off: Position | None = None
         self.begun = False
+        self.most_versions = _FIRST_VERSIONS
+        """How many versions the next slice of a state may have: more, the fewer of them are the latest."""
 
     @property
     def missing(self) -> int:
@@ -284,6 +335,7 @@ class _Search:
         """Add the rows of a query; return whether the page is full. Sets `left_off` if the query ended too early."""
         self.begun = True
         self.left_off = None
+        self.most_versions *= _GROWTH
         if cut or len(rows) == self.missing:  # there may be more
             self.after = self.left_off = position_of(rows[-1])
         self.rows.extend(row for row in rows if not self._is_dropped(row))

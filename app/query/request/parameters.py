@@ -311,6 +311,29 @@ PAGE_PARAMETERS: dict[str, Parameter] = {
         "`true` returns the query and its cost instead of records.",
     ),
 }
+STATE_PARAMETERS: dict[str, Parameter] = {
+    "as_of": Parameter(
+        "The moment of the state: an instant or a duration, in the format of `since`, or a `resume_cursor` of the feed "
+        "with the same filters, up to whose position versions count. The default and maximum is the settled horizon.",
+        "2026-01-31T12:00:00Z",
+        TEXT,
+    ),
+    "cursor": Parameter(
+        "Where to continue: the `next_cursor` of the page before, which contains the moment, so omit `as_of`; repeat "
+        "the filters. Other parameters may change.",
+        "the next_cursor of the previous page",
+        TEXT,
+    ),
+    "tombstones": one_of(
+        "`include` adds the ids whose latest version is a tombstone. A copy of the state that follows the feed needs "
+        "them, because a version with a lower `sequence` may still arrive.",
+        "exclude",
+        "include",
+        example="include",
+        default="exclude",
+    ),
+    **{name: PAGE_PARAMETERS[name] for name in ("limit", "fields", "format", "csv_guard", "end", "explain")},
+}
 RECORD_PARAMETERS: dict[str, Parameter] = {
     "versions": one_of(
         "`latest`, one record, or `all`, every version, newest first.",

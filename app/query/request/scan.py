@@ -6,7 +6,7 @@ so rows that arrive in the meantime neither shift nor repeat it.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,13 +21,24 @@ from app.query.request.parameters import (
     LAST_EVENT_ID,
     MAX_LIMIT,
     PAGE_PARAMETERS,
+    STATE_PARAMETERS,
     TAIL_PARAMETERS,
     Format,
     Parameters,
     choose_format,
 )
 from app.record import CANARY_PREFIX
-from app.runtime.instants import DAY_US, MAX_US, TimeRange, clamp, epoch_us, parse_instant, to_text
+from app.runtime.instants import (
+    DAY_US,
+    HOUR_US,
+    MAX_US,
+    InstantError,
+    TimeRange,
+    clamp,
+    epoch_us,
+    parse_instant,
+    to_text,
+)
 from app.schema.columns import Column, Kind, Mode, Role, flat
 from app.schema.filters import FilterField, filter_table
 from app.schema.table import REJECTS, Table
@@ -36,6 +47,7 @@ from app.stores.source import Row
 
 CountMode = Literal["none", "capped", "exact"]
 _RELATIVE = re.compile(r"now|[+-]?[Pp].*")
+_LIKE_A_CURSOR = re.compile(r"[A-Za-z0-9_-]{25,}")
 _MAX_FIELDS = 200
 
 
@@ -132,6 +144,19 @@ def queryable(table: Table, max_window_days: int, only: tuple[Condition, ...] = 
     )
 
 
+class Fold(msgspec.Struct, frozen=True):
+    """What a state is made of: the versions before `up_to` (of a row, with it) that match `conditions`."""
+
+    up_to: Position
+    tombstones: bool
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def ends_us(self) -> int:
+        """The end of the window in which they are."""
+        return self.up_to.ingest_us + bool(self.up_to.delivery_key)
+
+
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """A scan of a `window` of `table`: its rows after the position `after` that match `conditions`, at most `limit`.
 
@@ -139,7 +164,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     the latest; one that a cursor has closed has no `last_us`. `fixed_until_us` is the end of a window that the same
     request will always mean. `is_resumed`: it continues from a resume cursor, so `after` is settled, whatever this
     instance's clock says. `settled` is how far the rows read by this scan so far were final, by the clock of the
-    instance that read them. A `limit` of None means everything.
+    instance that read them. A `limit` of None means everything. With `fold`, the rows are those of a state: its `up_to`
+    is `settled` in cursors.
     """
 
     table: str
@@ -154,6 +180,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     is_resumed: bool = False
     last_us: int | None = None
     fixed_until_us: int | None = None
+    fold: Fold | None = None
     limit: int | None = DEFAULT_LIMIT
     latest: bool = False
     wait_s: float = 0.0
@@ -171,7 +198,12 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_grow(self) -> bool:
         """Whether the window may reach further a moment later."""
-        return not self.is_fixed and self.window.to_us >= self.horizon_us
+        return self.fold is None and not self.is_fixed and self.window.to_us >= self.horizon_us
+
+    @property
+    def read(self) -> str:
+        """What is read, as cursors name it: a table, or its state."""
+        return self.table if self.fold is None else f"{self.table}/state"
 
     @property
     def remaining(self) -> TimeRange:
@@ -187,11 +219,16 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
             window = TimeRange(window.from_us, max(window.from_us, min(edge_us, self.last_us)))
         return msgspec.structs.replace(self, window=window, horizon_us=now.horizon_us)
 
+    def counting(self, conditions: tuple[Condition, ...]) -> "Scan":
+        """Return the scan of a state that is made of the versions that match `conditions`."""
+        fold = self.fold and msgspec.structs.replace(self.fold, conditions=conditions)
+        return msgspec.structs.replace(self, fold=fold)
+
     def next_cursor(self, stopped_at: Position) -> str:
         """Return the cursor that continues the window from `stopped_at`."""
         return encode_cursor(
             Cursor(
-                table=self.table,
+                table=self.read,
                 descending=self.descending,
                 since_us=self.window.from_us,
                 until_us=self.window.to_us,
@@ -204,8 +241,11 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     def resume_cursor(self, stopped_at: Position | None) -> str:
         """Return the cursor after `stopped_at`, or after the whole window if it was read (or read backwards).
 
-        It never passes the settled horizon: beyond it, new rows may still appear before existing ones.
+        It never passes the settled horizon: beyond it, new rows may still appear before existing ones. That of a state
+        is the feed's at the moment of the state.
         """
+        if self.fold is not None:
+            return resume_cursor(self.table, self.fold.up_to, self.fingerprint)
         end = Position(self.window.to_us, "")
         if self.after is not None:  # by this instance's clock, the window may end before it
             end = max(end, self.after)
@@ -218,6 +258,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         Rows that an earlier page knew to be final stay final, even if this instance's clock is behind. A page that read
         beyond them (freshness=latest) may have missed rows that have appeared since, so `settled` does not advance.
         """
+        if self.fold is not None:
+            return self.fold.up_to
         begin = Position(self.window.from_us, "")
         known = self.settled or (self.after if self.is_resumed and self.after else begin)
         end = Position(self.window.to_us, "")
@@ -288,20 +330,79 @@ def parse_scan(query: str, subject: QueryableTable, now: Now, accept: str = "") 
         descending=given.value("order") == "desc",
         last_us=min(MAX_US if until_us is None else until_us, since_us + longest_us),
         fixed_until_us=until_us if is_instant(given.text("since")) and is_instant(given.text("until")) else None,
-        limit=given.value("limit"),
         latest=latest,
         wait_s=given.value("wait"),
         count=given.value("count"),
-        format=choose_format(given.value("format"), accept),
-        csv_guard=given.value("csv_guard"),
-        end=given.value("end"),
-        explain=given.value("explain"),
+        **_form(given, accept),
     )
-    if scan.limit is None and given.text("format") == "json" and not scan.explain:
-        given.refuse("format", "limit=all is a stream, which cannot be one JSON document", "ndjson")
     given.check()
     text, order = given.text("cursor"), given.text("order")
     return (scan if text is None else continued(scan, text, order, longest_us)).at(now)
+
+
+def _form(given: Parameters, accept: str) -> dict[str, Any]:
+    """Return the members of a scan that say how much is answered, and how."""
+    form = {name: given.value(name) for name in ("limit", "csv_guard", "end", "explain")}
+    if form["limit"] is None and given.text("format") == "json" and not form["explain"]:
+        given.refuse("format", "limit=all is a stream, which cannot be one JSON document", "ndjson")
+    return form | {"format": choose_format(given.value("format"), accept)}
+
+
+def parse_state(query: str, subject: QueryableTable, now: Now, retention_us: int, accept: str = "") -> Scan:
+    """Return the scan of a state that a query string asks for, and the header Accept.
+
+    Its window begins with the first whole hour that is kept, since a store may delete whole hours.
+
+    Raises:
+        ProblemError: `invalid_parameter`, naming every parameter that is wrong, or `invalid_cursor`.
+    """
+    given = Parameters(query, STATE_PARAMETERS, subject.fields, subject.unfiltered)
+    since_us = clamp(-((retention_us - now.now_us) // HOUR_US) * HOUR_US)
+    conditions, mark = subject.conditions(given)
+    fold = Fold(Position(now.horizon_us, ""), given.value("tombstones") == "include")
+    scan = Scan(
+        table=subject.name,
+        window=TimeRange(since_us, since_us),
+        horizon_us=now.horizon_us,
+        columns=read_fields(given, subject.columns),
+        conditions=conditions,
+        fingerprint=mark,
+        fold=fold,
+        **_form(given, accept),
+    )
+    text, up_to = given.text("cursor"), given.value("as_of", lambda text: _read_as_of(text, scan, now)) or fold.up_to
+    if text is not None and given.text("as_of") is not None:
+        given.refuse("as_of", "the cursor already contains the moment; omit this parameter, or the cursor")
+    elif up_to.ingest_us < since_us:
+        given.refuse("as_of", f"earlier than the records that are kept, which begin at {to_text(since_us)}")
+    given.check()
+    if text is not None:
+        scan = continued(scan, text, None, retention_us + HOUR_US)
+        up_to = scan.settled or Position(scan.window.from_us, "")
+    fold = msgspec.structs.replace(fold, up_to=up_to)
+    if text is None:
+        scan = msgspec.structs.replace(scan, window=TimeRange(since_us, fold.ends_us))
+    elif scan.is_resumed or fold.ends_us != scan.window.to_us:
+        raise ProblemError("invalid_cursor", "the cursor is not a next_cursor of a state")
+    return msgspec.structs.replace(scan, fold=fold)
+
+
+def _read_as_of(text: str, scan: Scan, now: Now) -> Position:
+    """Return the position up to which versions count.
+
+    Raises:
+        ValueError: the text is neither an instant nor a cursor, or the instant is not settled.
+        ProblemError: `invalid_cursor`.
+    """
+    if _LIKE_A_CURSOR.fullmatch(text):
+        try:
+            return position_in(text, table=scan.table, fingerprint=scan.fingerprint)
+        except ProblemError as error:
+            raise ProblemError(error.code, f"as_of: {error.detail}") from None
+    at_us = parse_instant(text, now.now_us)
+    if at_us > now.horizon_us:
+        raise InstantError(f"later than the settled horizon, {to_text(now.horizon_us)}")
+    return Position(at_us, "")
 
 
 def continued(scan: Scan, text: str, order: str | None, longest_us: int) -> Scan:
@@ -310,7 +411,7 @@ def continued(scan: Scan, text: str, order: str | None, longest_us: int) -> Scan
     Raises:
         ProblemError: `invalid_cursor`, or `invalid_parameter` for an order that is not the cursor's.
     """
-    cursor = decode_cursor(text, table=scan.table, fingerprint=scan.fingerprint)
+    cursor = decode_cursor(text, table=scan.read, fingerprint=scan.fingerprint)
     if order is not None and scan.descending != cursor.descending:
         own = "desc" if cursor.descending else "asc"
         message = f"the cursor continues in order {own}; omit order"

@@ -10,9 +10,11 @@ https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs/query
 import logging
 import uuid
 from base64 import b64decode, b64encode
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any, TypeGuard
 
 import msgspec
@@ -22,11 +24,11 @@ from google.cloud.bigquery import Client
 from requests.exceptions import ChunkedEncodingError, ConnectionError  # noqa: A004 - requests' own
 
 from app.runtime.clock import Clock
-from app.runtime.instants import HOUR_US, MINUTE_US, from_epoch_us
+from app.runtime.instants import HOUR_US, MINUTE_US, epoch_us, from_epoch_us
 from app.settings.load import Settings
 from app.stores.bigquery.client import TableAddress
 from app.stores.bigquery.failures import reason_of
-from app.stores.query import Count, Deletion, LookUp, Purpose, Query, Rows, Scalar
+from app.stores.query import Count, Deletion, LookUp, Position, Purpose, Query, Rows, Scalar, State
 from app.stores.source import Answer, Row
 from app.stores.sql.statement import Statement
 from app.telemetry.redaction import first_line
@@ -54,6 +56,8 @@ _DISTRUST_US = HOUR_US
 def is_short(query: Query | Deletion) -> TypeGuard[Cheap]:
     """Return whether a query reads so little time that it should read little, on a table clustered by time."""
     match query:
+        case State():
+            return False
         case Rows() | Count() if query.purpose == "page":
             return query.within.length_us <= _SHORT_US
         case _:
@@ -159,6 +163,8 @@ _FIRST_ANSWER_MS = 2_000
 _HTTP_TIMEOUT_S = 20.0  # of one call; jobs.getQueryResults waits 10 s by itself
 _RETRY_S = 5.0
 _CANCEL_TIMEOUT_S = 5.0
+_KEPT_ATTEMPTS = 3
+_json = msgspec.json.Encoder()
 _log = logging.getLogger("sluice.query")
 
 
@@ -186,7 +192,46 @@ class Job:
         If the first call breaks off, its outcome is unknown; it is repeated, so at worst the query is read twice.
         """
         answer = self._finished(self._call("POST", "queries", self._request()))
-        decode, first = row_decoder(answer["schema"].get("fields", ())), answer
+        return self._decoded(answer, _bytes_processed(answer))
+
+    def kept_rows(self, version: int, after: Position | None, limit: int | None, guess: int) -> tuple[Answer, int]:
+        """Return the next rows `after` a position in a result that is kept for a day, and the index of the first.
+
+        The result is that of one job for all callers of the same statement and `version`. `guess`: the index that was
+        returned, plus the number of rows up to `after`.
+        """
+        for attempt in range(_KEPT_ATTEMPTS):
+            reference, is_new = self._insert(f"{self._kept_name(version)}_{attempt}")
+            try:
+                result = self._finished({"jobReference": reference}, maxResults=0)
+                start = 0 if after is None else self._index_after(after, reference, int(result["totalRows"]), guess)
+                answer = self._results(reference, startIndex=start, maxResults=limit)
+            except GoogleAPICallError:  # one from before may have failed, been cancelled, or have lost its result
+                if is_new or attempt + 1 == _KEPT_ATTEMPTS:
+                    raise
+            else:
+                break
+        return self._decoded(answer, _bytes_processed(result) if is_new else 0, limit), start
+
+    def _index_after(self, position: Position, job: Mapping[str, Any], total: int, guess: int) -> int:
+        """Return how many rows of a result there are up to `position`: `guess`, if that is right."""
+
+        def position_at(index: int) -> Position:
+            answer = self._results(job, startIndex=index, maxResults=1)
+            row = row_decoder(answer["schema"]["fields"])(answer["rows"][0])
+            return Position(epoch_us(row["ingest_time"]), row["delivery_key"])
+
+        is_right = 0 < guess <= total and position_at(guess - 1) == position
+        return guess if is_right else bisect_right(range(total), position, key=position_at)
+
+    def _kept_name(self, version: int) -> str:
+        """Return a name for the job that differs if anything does on which its result depends."""
+        text = _json.encode((version, self._place.dataset, self._configuration))
+        return f"sluice_{self.statement.purpose}_{sha256(text).hexdigest()}"
+
+    def _decoded(self, answer: dict[str, Any], processed: int | None, limit: int | None = None) -> Answer:
+        """Return the rows of a result from `answer` on, up to a number and the `max_bytes` of the statement."""
+        decode, reference = row_decoder(answer["schema"].get("fields", ())), answer.get("jobReference", {})
         rows: list[Row] = []
         total_bytes, max_bytes, is_cut = 0, self.statement.max_bytes, False
         while True:  # a page has 10 MB at most
@@ -197,9 +242,10 @@ class Job:
                         break
                     total_bytes += row_bytes
                 rows.append(decode(row))
-            if is_cut or not answer.get("pageToken"):
-                return Answer(rows, _bytes_processed(first), total_bytes, is_cut)
-            answer = self._results(first["jobReference"], pageToken=answer["pageToken"])
+            if is_cut or len(rows) == limit or not answer.get("pageToken"):
+                return Answer(rows, processed, total_bytes, is_cut)
+            most = None if limit is None else limit - len(rows)
+            answer = self._results(reference, pageToken=answer["pageToken"], maxResults=most)
 
     def estimated_bytes(self) -> int | None:
         """Return how many bytes the query would read, at most."""
@@ -247,15 +293,22 @@ class Job:
 
     def _inserted(self) -> dict[str, Any]:
         """Run the statement to its end, as a job named by us, which never runs twice."""
-        job_id = f"sluice_{self.statement.purpose}_{uuid.uuid4()}"
+        reference, _ = self._insert(f"sluice_{self.statement.purpose}_{uuid.uuid4()}")
+        return self._finished({"jobReference": reference}, maxResults=0)
+
+    def _insert(self, job_id: str) -> tuple[Mapping[str, Any], bool]:
+        """Start the job, unless there is one of this name; return its reference, and whether it is new."""
         reference = {"projectId": self._place.project, "jobId": job_id, "location": self._place.location}
         self._running = reference
         body = {"jobReference": reference, "configuration": self._configuration}
         try:
             self._running = reference = self._call("POST", "jobs", body)["jobReference"]  # says where it runs
-        except Conflict:  # an attempt whose answer was lost has started it
+        except Conflict:  # an attempt whose answer was lost has started it, or another caller
             _log.debug("the job %s was started before", job_id)
-        return self._finished({"jobReference": reference}, maxResults=0)
+            if self._place.location is None:  # a job cannot be found without it
+                reference["location"] = self._call("GET", f"datasets/{self._place.dataset}")["location"]
+            return reference, False
+        return reference, True
 
     def _finished(self, answer: dict[str, Any], **parameters: Any) -> dict[str, Any]:
         while not answer.get("jobComplete"):

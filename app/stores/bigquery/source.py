@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
+from cachetools import LRUCache
 from google.api_core.exceptions import InternalServerError, ServiceUnavailable
 from google.cloud.bigquery_storage_v1 import types
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadAsyncClient
@@ -37,7 +38,7 @@ from app.stores.bigquery.horizons import Horizons
 from app.stores.bigquery.jobs import Job
 from app.stores.bigquery.table_check import TableMonitor
 from app.stores.erasures import ErasedRecord, record_erasure
-from app.stores.query import ArrowQuery, Deletion, LookUp, Query
+from app.stores.query import ArrowQuery, Deletion, LookUp, Position, Query, State
 from app.stores.sink import Appender
 from app.stores.source import (
     END_OF_STREAM,
@@ -63,6 +64,7 @@ _ATTEMPTS = 3  # in a row without a single batch
 _PAUSE_S = 0.1
 _CHECK_WAIT_S = 3.0
 _FEW = 100  # instants, each with a block of its own, which has tens of megabytes
+_KEPT_PLACES = 1_000
 
 
 LABEL = "sluice_erased"
@@ -99,12 +101,18 @@ class BigQueryRunner:
         self.learn_horizon: LearnHorizon | None = self._horizons.learn
         self._trust = jobs.Trust(partial(jobs.max_bytes_billed, settings=settings), clock)
         self._settle_us = round(settings.store.settle_s * SECOND_US)
+        self.erasures = 0
+        """The number of the latest erasure, as the eraser knows it: results from before are not read again."""
+        self._places = LRUCache[tuple[State, Position], int](_KEPT_PLACES)
+        """How many rows of a state there are up to a position at which a page has ended."""
         self._threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="bigquery-query")
 
     async def rows(self, query: Query) -> Answer:
         """Return the rows of `query`, in its order."""
         if isinstance(query, LookUp):
             return await self._look_up(query)
+        if isinstance(query, State):
+            return await self._state(query)
         answer = await self._over_live_columns(query, Job.rows)
         if jobs.is_short(query):
             self._trust.note(query, answer.bytes_processed)
@@ -118,12 +126,24 @@ class BigQueryRunner:
         self._trust.note(query, answer.bytes_processed)
         return answer
 
+    async def _state(self, query: State) -> Answer:
+        """Return rows of the whole state, which one query makes for all pages, in whatever instance."""
+        whole, after = _whole(query), query.after
+        guess = self._places.get((whole, after), 0) if after else 0
+        answer, start = await self._over_live_columns(
+            whole, lambda job: job.kept_rows(self.erasures, after, query.limit, guess)
+        )
+        for index, row in [*enumerate(answer.rows, start + 1)][-2:]:  # the last may only show that there are more
+            self._places[whole, Position(epoch_us(row["ingest_time"]), row["delivery_key"])] = index
+        return answer
+
     async def read(self, statement: Statement) -> Answer:
         """Return the rows of a statement, in its order."""
         return await self._run(statement, Job.rows)
 
     async def explain(self, query: Query) -> Plan:
         """Return the statement, and how many bytes it would read, at most, by a dry run, which is free."""
+        query = _whole(query) if isinstance(query, State) else query
         estimated_bytes = await self._over_live_columns(query, Job.estimated_bytes)
         return self._statement(query).plan(estimated_bytes)
 
@@ -245,12 +265,11 @@ class BigQueryEraser:
     ) -> None:
         self._runner, self._access, self._table, self._clock = runner, access, table, clock
         self._appender = appender
-        self._generation = 0
 
     @property
     def generation(self) -> int:
         """The time of the last erasure, as far as this instance knows; 0: never."""
-        return self._generation
+        return self._runner.erasures
 
     async def delete(self, query: Deletion) -> int:
         """Delete rows; return how many were removed.
@@ -267,8 +286,8 @@ class BigQueryEraser:
             StoreUnavailableError: that failed; other instances may give kept answers until it is repeated.
         """
         await record_erasure(self._appender, erased)
-        generation = max(self._clock.now_us(), self._generation + 1)
-        self._generation = generation
+        generation = max(self._clock.now_us(), self.generation + 1)
+        self._runner.erasures = generation
         try:
             await run_in_daemon_thread(lambda: self._label(generation), "erasure-label")
         except Exception as error:  # anything that the client raises
@@ -281,7 +300,7 @@ class BigQueryEraser:
             try:
                 async with asyncio.timeout(3 * _LABEL_TIMEOUT_S):
                     generation = await run_in_daemon_thread(self._labelled, "erasure-label")
-                self._generation = max(generation, self._generation)
+                self._runner.erasures = max(generation, self.generation)
             except Exception as error:  # the next read may succeed; the sink states show the fault
                 _log.debug("the label of %s could not be read: %s", self._table, first_line(error))
             await self._clock.sleep(LEARN_EVERY_S)
@@ -296,6 +315,11 @@ class BigQueryEraser:
         table = self._access.client().get_table(self._access.place.table_id(self._table), timeout=_LABEL_TIMEOUT_S)
         text = table.labels.get(LABEL, "0")
         return int(text) if text.isdecimal() else 0
+
+
+def _whole(query: State) -> State:
+    """Return the query of all pages of a state."""
+    return msgspec.structs.replace(query, within=query.folded, after=None, limit=None)
 
 
 async def look_up(

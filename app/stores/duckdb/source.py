@@ -21,10 +21,10 @@ import msgspec
 
 from app.schema.table import Table
 from app.stores.duckdb.table_layout import NUMERIC, converter, hash_column, id_hash
-from app.stores.query import Deletion, LookUp, Originals, Query, Scalar
+from app.stores.query import Deletion, LookUp, Originals, Query, Scalar, State
 from app.stores.source import Answer, QueryError, StoreBusyError, StoreUnavailableError
 from app.stores.sql.projection import source_of
-from app.stores.sql.statement import Statement, render
+from app.stores.sql.statement import Statement, render, render_state
 from app.telemetry.redaction import first_line
 
 DISCONNECTED = "the database is being reopened"
@@ -97,6 +97,8 @@ def statement_of(query: Query | Deletion, table: Table) -> Statement:
     source = source_of(query, table)
     if isinstance(query, Originals):
         query = msgspec.structs.replace(query, lookback_us=0)
+    if isinstance(query, State):
+        return render_state(query, source, hash_column(table))
     if not isinstance(query, LookUp):
         return render(query, source)
     narrowed = f"(SELECT * FROM {source} WHERE `{hash_column(table)}` = @id_hash)"  # noqa: S608 - names of a declaration

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from app.schema.columns import Column, Kind, Mode
 from app.schema.table import Table
-from app.stores.query import Deletion, LookUp, Query, Statistics
+from app.stores.query import Deletion, LookUp, Query, State, Statistics
 from app.stores.sql.statement import TARGET
 
 
@@ -38,6 +38,8 @@ def _used_columns(query: Query | Deletion) -> frozenset[str]:
     match query:
         case LookUp():
             paths.append(query.id_column)
+        case State():
+            paths += [query.id_column, query.sequence, query.deleted, *(each.path for each in query.counted)]
         case Statistics():
             paths += [query.by or "", *(metric.path for metric in query.metrics)]
         case _:

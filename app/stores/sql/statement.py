@@ -30,6 +30,7 @@ from app.stores.query import (
     Rows,
     Scalar,
     Selection,
+    State,
     Statistics,
 )
 from app.stores.source import Plan
@@ -77,7 +78,7 @@ def render(query: Query | Deletion, source: str = "") -> Statement:
 def _text(query: Query, source: str) -> str:
     match query:
         case Rows():
-            return _rows(query, source)
+            return _state(query, source, source) if isinstance(query, State) else _rows(query, source)
         case LookUp():
             return _look_up(query, source)
         case Count():
@@ -92,6 +93,17 @@ def _text(query: Query, source: str) -> str:
             assert_never(query)
 
 
+def render_state(query: State, source: str, key_column: str) -> Statement:
+    """Return the statement of `query`, which looks only at versions that share a value of `key_column` with its rows.
+
+    All versions of an id have the same value there.
+    """
+    keys = f"SELECT original.`{key_column}`\n{_selected(query, source)}"
+    versions = f"(SELECT * FROM {source} WHERE `{key_column}` IN ({keys}))"  # noqa: S608 - names of a declaration
+    text = _state(query, source, versions)
+    return Statement(sql=text, parameters=_parameters(query), purpose=query.purpose, max_bytes=query.max_bytes)
+
+
 def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
     found = condition_parameters(query.conditions)
     match query:
@@ -104,8 +116,13 @@ def _parameters(query: Query | Deletion) -> dict[str, Scalar]:
         case _:
             assert_never(query)
     if isinstance(query, Originals) and query.lookback_us:
-        lookback_from_us = clamp(query.within.from_us - query.lookback_us)
+        read = query.folded if isinstance(query, State) else query.within
+        lookback_from_us = clamp(read.from_us - query.lookback_us)
         found |= {"lookback_from_us": lookback_from_us, "lookback_micros": query.lookback_us}
+    if isinstance(query, State):
+        found |= {"folded_from_us": query.folded.from_us, "folded_to_us": query.folded.to_us}
+        found |= {"last_key": query.last_key} if query.last_key else {}
+        found |= condition_parameters(query.counted, len(query.conditions))
     if isinstance(query, Rows | Count) and query.after is not None:
         found |= {"after_us": query.after.ingest_us, "after_key": query.after.delivery_key}
     if isinstance(query, Rows | LookUp) and query.limit is not None:
@@ -127,6 +144,40 @@ def _rows(query: Rows, source: str) -> str:
 {selected}
 ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{limit}
 """
+
+
+def _state(query: State, source: str, versions: str) -> str:
+    """Return the query of the rows that are the latest of the `versions` of their id."""
+    direction = " DESC" if query.descending else ""
+    limit = "" if query.limit is None else "\nLIMIT @row_limit"
+    rank = [each for each in (query.sequence, "ingest_time", "delivery_key") if each]
+    tops = (query.id_column, *rank, *(each.path.partition(".")[0] for each in query.counted))
+    originals = _originals_from_lookback(query, versions, [*dict.fromkeys(tops)], folded="folded_")
+    is_last = "version.`ingest_time` < TIMESTAMP_SUB(@folded_to_us, INTERVAL 1 MICROSECOND)"
+    last = f"{_AND}({is_last} OR version.`delivery_key` <= @last_key)" if query.last_key else ""
+    same = "latest.`ingest_time` = original.`ingest_time` AND latest.`delivery_key` = original.`delivery_key`"
+    joined = f"\nJOIN latest ON {same}"
+    deleted = f"original.`{query.deleted}`"
+    alive = f"{_AND}({deleted} IS NULL OR NOT {deleted})" if query.deleted else ""
+    once = f"\n{_ONCE}" if query.lookback_us else ""
+    return f"""\
+WITH latest AS (
+  SELECT version.`ingest_time`, version.`delivery_key`
+  FROM (
+{originals}
+  ) AS version
+  WHERE version.`ingest_time` >= @folded_from_us{last}{where_clause(query.counted, "version.", len(query.conditions))}
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY version.`{query.id_column}` ORDER BY {", ".join(f"version.`{each}` DESC" for each in rank)}
+  ) = 1
+)
+SELECT {_columns(query.columns, "original.")}
+{_selected(query, source, joined)}{alive}{once}
+ORDER BY original.`ingest_time`{direction}, original.`delivery_key`{direction}{limit}
+"""  # noqa: S608 - names of a declaration
+
+
+_ONCE = "QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1"
 
 
 def _marked(query: Rows, source: str) -> tuple[str, str, str]:
@@ -202,7 +253,7 @@ def _originals(query: Rows | Count, source: str) -> str:
         AND earlier.`ingest_time` < original.`ingest_time`
         AND earlier.`ingest_time` >= TIMESTAMP_SUB(original.`ingest_time`, INTERVAL @lookback_micros MICROSECOND)
     )
-QUALIFY ROW_NUMBER() OVER (PARTITION BY original.`ingest_time`, original.`delivery_key`) = 1"""  # noqa: S608 - names of a declaration
+{_ONCE}"""  # noqa: S608 - names of a declaration
 
 
 def _occurrences(query: Occurrences, source: str) -> str:
@@ -284,13 +335,16 @@ LIMIT @row_limit
 """  # noqa: S608 - names of a declaration
 
 
-def _originals_from_lookback(query: Originals, source: str, columns: Sequence[str], inside: str = "") -> str:
+def _originals_from_lookback(
+    query: Originals, source: str, columns: Sequence[str], inside: str = "", *, folded: str = ""
+) -> str:
     """Return a query of the rows that are not copies, from the look-back before a range to the end of the range.
 
     `columns` must include `ingest_time`. `inside` is a condition that a row and its copies share, to read less. The
-    result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us.
+    result includes the rows of the look-back: the caller excludes them by `ingest_time` >= @from_us. The names of the
+    range's parameters begin with `folded`.
     """
-    from_us, only = "@from_us", ""
+    from_us, only = f"@{folded}from_us", ""
     if query.lookback_us:
         previous = "LAG(`ingest_time`) OVER (PARTITION BY `delivery_key` ORDER BY `ingest_time`)"
         from_us = "@lookback_from_us"
@@ -301,7 +355,7 @@ def _originals_from_lookback(query: Originals, source: str, columns: Sequence[st
   SELECT {_columns(columns)}
   FROM {source}
   WHERE `ingest_time` >= {from_us}
-    AND `ingest_time` < @to_us{inside}{only}"""  # noqa: S608 - names of a declaration
+    AND `ingest_time` < @{folded}to_us{inside}{only}"""  # noqa: S608 - names of a declaration
 
 
 _PERCENTILES = {"p50": 50, "p95": 95}
@@ -409,16 +463,19 @@ def _columns(names: Sequence[str], prefix: str = "") -> str:
 _COMPARED = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 
-def where_clause(conditions: Sequence[Condition], prefix: str = "") -> str:
-    """Return the lines `AND …` that keep the rows matching all `conditions`; column names begin with `prefix`."""
-    return "".join(f"\n    AND {_test(index, each, prefix)}" for index, each in enumerate(conditions))
+def where_clause(conditions: Sequence[Condition], prefix: str = "", first: int = 0) -> str:
+    """Return the lines `AND …` that keep the rows matching all `conditions`; column names begin with `prefix`.
+
+    Parameters are numbered from `first` on.
+    """
+    return "".join(f"\n    AND {_test(index, each, prefix)}" for index, each in enumerate(conditions, first))
 
 
-def condition_parameters(conditions: Sequence[Condition]) -> dict[str, Scalar]:
-    """Return the parameters that `where_clause` of the same conditions names."""
+def condition_parameters(conditions: Sequence[Condition], first: int = 0) -> dict[str, Scalar]:
+    """Return the parameters that `where_clause` of the same arguments names."""
     return {
         name: value
-        for index, each in enumerate(conditions)
+        for index, each in enumerate(conditions, first)
         if each.operator != "isnull"
         for name, value in zip(_names(index, each), each.values, strict=True)
     }

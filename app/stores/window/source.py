@@ -13,7 +13,7 @@ from app.runtime.threads import run_in_daemon_thread
 from app.schema.table import Table
 from app.settings.load import Settings
 from app.stores.backend import Backend
-from app.stores.query import ArrowQuery, Count, Query, Rows, Statistics, beyond
+from app.stores.query import ArrowQuery, Count, Query, Rows, State, Statistics, beyond
 from app.stores.source import Answer, LearnHorizon, Plan, QueryError, QueryRunner, Row
 from app.stores.window.database import Database, statement_of
 from app.stores.window.loader import Loader
@@ -48,6 +48,8 @@ class Window:
         """Return the rows of `query`, in its order."""
         answer = None
         match query:
+            case State():  # reaches back to the begin of the retention
+                pass
             case Rows(limit=int(limit)) if self._suits(query):
                 return await self._page(query, limit)
             case Count() | Statistics() if (used := self._covering(query)) is not None:
@@ -58,7 +60,7 @@ class Window:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        if isinstance(query, Rows) and (used := self._covering(query)) is not None:
+        if isinstance(query, Rows) and not isinstance(query, State) and (used := self._covering(query)) is not None:
             async with aclosing(self._database.queries.arrow(statement_of(query))) as pieces:
                 schema = await anext(pieces)
                 if self.loader.are_loaded(used):  # what is deleted from now on is still in the query's snapshot

@@ -32,10 +32,11 @@ ERASED = ErasedRecord(stream="records", digest="d", until=datetime(2026, 1, 31, 
 async def test_another_instance_learns_of_an_erasure() -> None:
     """From a label of the table, within a minute, and keeps the labels that others have set."""
     stored = defaultdict[str, list[Any]](list)
-    client, clock, runner = Client(), FakeClock(now_us=1_700_000_000_000_000), cast("Any", None)
+    client, clock = Client(), FakeClock(now_us=1_700_000_000_000_000)
+    runners = (cast("Any", SimpleNamespace(erasures=0)) for _ in range(2))
     access = cast("Any", SimpleNamespace(place=SimpleNamespace(table_id=str), client=lambda: client))
     appender = MemoryAppender(MemoryStore([], clock, stored), erasures_table())
-    one, other = (BigQueryEraser(runner, access, "records", clock, appender) for _ in range(2))
+    one, other = (BigQueryEraser(runner, access, "records", clock, appender) for runner in runners)
     learning = asyncio.create_task(other.learn())
     await one.advance(ERASED)
     assert [row["digest"] for row in stored[ERASURES]] == ["d"]

@@ -180,6 +180,8 @@ def _value(column: Column, value: Any) -> Any:
 
 def _answer(query: q.Query, stored: list[Row]) -> Answer:
     match query:
+        case q.State():
+            return _next(query, _latest(query, stored))
         case q.Rows():
             return _next(query, stored)
         case q.LookUp():
@@ -221,6 +223,23 @@ def _copies(query: q.Originals, stored: list[Row]) -> set[int]:
             copies.add(id(row))
         previous_us[at.delivery_key] = at.ingest_us
     return copies
+
+
+def _latest(query: q.State, stored: list[Row]) -> list[Row]:
+    """Return of each id the version that supersedes the others, unless it is a tombstone."""
+    copies, heads = _copies(query, stored), dict[Any, tuple[tuple[Any, ...], Row]]()
+    for row in stored:
+        at = position_of(row)
+        is_in = at.ingest_us in range(query.folded.from_us, query.folded.to_us)
+        is_beyond = query.last_key and at > q.Position(query.folded.to_us - 1, query.last_key)
+        if id(row) in copies or not is_in or is_beyond or not _matches_all(row, query.counted):
+            continue
+        value = row[query.sequence] if query.sequence else None
+        rank = (value is not None, value or 0, at)
+        if rank >= heads.get(row[query.id_column], (rank,))[0]:
+            heads[row[query.id_column]] = rank, row
+    latest = [row for _, row in heads.values() if not (query.deleted and row[query.deleted])]
+    return sorted(latest, key=position_of)
 
 
 def _next(query: q.Rows, stored: list[Row]) -> Answer:
@@ -274,7 +293,11 @@ def _field(value: Any, path: str) -> Any:
 
 
 def _matches(row: Row, query: q.Selection | q.Occurrences | q.Deletion) -> bool:
-    return all(_meets(each, _compared(each, row)) for each in query.conditions)
+    return _matches_all(row, query.conditions)
+
+
+def _matches_all(row: Row, conditions: Iterable[q.Condition]) -> bool:
+    return all(_meets(each, _compared(each, row)) for each in conditions)
 
 
 def _meets(condition: q.Condition, value: Any) -> bool:
