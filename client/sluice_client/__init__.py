@@ -4,7 +4,7 @@
         for record in client.walk("-PT1H"): ...
         client.follow_into("orders.duckdb")
 
-client, async_client    `Client` and `AsyncClient`: walk, follow, tail, export, publish
+client, async_client    `Client` and `AsyncClient`: walk, state, follow, tail, export, publish
 protocol                what is sent, and what an answer means; without input and output
 connection              performs what a protocol asks for
 cursors                 where a follower keeps its cursor

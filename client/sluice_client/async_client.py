@@ -13,7 +13,7 @@ from sluice_client.connection import AsyncConnection, OnRetry, Settings, Token
 from sluice_client.cursors import CursorStore
 from sluice_client.files import Draft
 from sluice_client.loading import Loading, OnProgress, Progress
-from sluice_client.protocol import exports, pages, publishing, tails
+from sluice_client.protocol import exports, pages, publishing, states, tails
 from sluice_client.protocol.effects import T
 from sluice_client.protocol.exports import Exported, ExportFormat
 from sluice_client.protocol.pages import Page
@@ -89,6 +89,15 @@ class AsyncClient:
         async for page in self.pages(since, until, feed=feed, fields=fields, order=order):
             for record in page.records:
                 yield record
+
+    async def state(self, as_of: str = "", *, feed: Feed = RECORDS, fields: Sequence[str] = ()) -> AsyncIterator[Page]:
+        """Yield the pages of a state: of each id the latest version, unless it is a tombstone.
+
+        `as_of`: an instant, a duration or a `resume_cursor` of the same feed; by default the settled horizon. The
+        `resume_cursor` of each page continues with the feed behind the state.
+        """
+        async for raw in self._connection.run(states.read(feed, as_of, self._retry, fields=fields)):
+            yield pages.decode(raw)
 
     async def follow(
         self,

@@ -13,7 +13,7 @@ from sluice_client.connection import Connection, OnRetry, Settings, Token
 from sluice_client.cursors import CursorStore
 from sluice_client.files import Draft
 from sluice_client.loading import Loading, OnProgress, Progress
-from sluice_client.protocol import exports, pages, publishing, tails
+from sluice_client.protocol import exports, pages, publishing, states, tails
 from sluice_client.protocol.exports import Exported, ExportFormat
 from sluice_client.protocol.pages import Page
 from sluice_client.protocol.publishing import Published
@@ -86,6 +86,14 @@ class Client:
         """Yield the records of a window, each once."""
         all_pages = self.pages(since, until, feed=feed, fields=fields, order=order)
         return itertools.chain.from_iterable(page.records for page in all_pages)
+
+    def state(self, as_of: str = "", *, feed: Feed = RECORDS, fields: Sequence[str] = ()) -> Iterator[Page]:
+        """Yield the pages of a state: of each id the latest version, unless it is a tombstone.
+
+        `as_of`: an instant, a duration or a `resume_cursor` of the same feed; by default the settled horizon. The
+        `resume_cursor` of each page continues with the feed behind the state.
+        """
+        return (pages.decode(raw) for raw in self._connection.run(states.read(feed, as_of, self._retry, fields=fields)))
 
     def follow(
         self,

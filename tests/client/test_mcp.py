@@ -15,7 +15,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client import Transport
 from mcp_types import CallToolResult
 
-from app.query.request.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, TAIL_PARAMETERS
+from app.query.request.parameters import PAGE_PARAMETERS, RECORD_PARAMETERS, STATE_PARAMETERS, TAIL_PARAMETERS
 from app.query.request.stats import STATS_PARAMETERS
 from app.settings.load import Settings
 from sluice.testing.pace import patience_s
@@ -107,6 +107,13 @@ async def test_an_agent_finds_its_way_on_stdio(tmp_path: Path) -> None:
         assert [record["id"] for record in first["records"] + rest["records"]] == ["r0", "r1", "r2"]
         (one,) = await call(client, "get_record", id="r2")
         assert msgspec.json.decode(one) == (await http.get("/v1/records/r2")).json()
+        await post(http, {"id": "r2", "source": "shop"})
+        state = await until(client, lambda page: page["records"][-1]["source"] == "shop", "query_state")
+        assert [record["id"] for record in state["records"]] == ["r0", "r1", "r2"]
+        asked = {"filters": {"source": "bank"}, "fields": "id"}
+        assert (await until(client, has(0), "query_state", **asked))["next_cursor"] is None
+        past = await until(client, has(1), "query_state", as_of=rest["window"]["until"], **asked)
+        assert past["records"] == [{"id": "r2"}]
         counted = msgspec.json.decode((await call(client, "get_statistics", by="source", bucket="P1D"))[0])
         direct = (await http.get("/v1/records/stats?by=source&bucket=P1D")).json()
         assert counted["series"] == direct["series"] != []
@@ -230,7 +237,7 @@ async def test_what_cannot_be_asked_is_refused() -> None:
 
 def test_every_parameter_of_the_api_is_an_argument_or_no_filter() -> None:
     """So that a filter can override none, also of those that the API gets later."""
-    parameters = {*PAGE_PARAMETERS, *RECORD_PARAMETERS, *STATS_PARAMETERS, *TAIL_PARAMETERS}
+    parameters = {*PAGE_PARAMETERS, *RECORD_PARAMETERS, *STATE_PARAMETERS, *STATS_PARAMETERS, *TAIL_PARAMETERS}
     assert parameters == PARAMETERS
     for tool in TOOLS:
         jsonschema.Draft202012Validator.check_schema(tool.schema())

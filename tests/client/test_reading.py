@@ -46,6 +46,19 @@ def test_a_window_beyond_the_longest_is_walked_in_parts() -> None:
     ]
 
 
+def test_a_state_is_read_to_its_end() -> None:
+    """Only the first request has the moment; filters and fields are repeated."""
+    client, script = scripted(page("a", next_cursor="1"), page("b", resume="r"))
+    pages = list(client.state("-PT1H", feed=Feed("payments", filters={"source": "a"}), fields=["id"]))
+    assert [(len(each.records), each.resume_cursor) for each in pages] == [(1, "r"), (1, "r")]
+    assert [request.url.path for request in script.requests] == ["/v1/streams/payments/state"] * 2
+    assert [dict(request.url.params) for request in script.requests] == [
+        {"source": "a", "fields": "id", "limit": "1000", **where} for where in ({"as_of": "-PT1H"}, {"cursor": "1"})
+    ]
+    with pytest.raises(ValueError, match="rejected records have no state"):
+        client.state(feed=Feed(rejects=True))
+
+
 def test_a_follower_waits_as_the_service_says() -> None:
     """It asks at once while there is more, and pauses when there is not; it never asks for a window again."""
     client, script = scripted(page("a", resume="1"), page(resume="2", poll_after=5), page("b", resume="3"))

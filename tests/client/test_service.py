@@ -33,6 +33,7 @@ async def everything(client: Any, folder: Path) -> dict[str, Any]:
     published = await value(client.publish(rows, idempotency_key="flights"))
     bad = await value(client.publish([{"id": "bad"}, rows[0]], idempotency_key="bad"))
     walked = await items(client.walk("-PT1H"))
+    pages = await items(client.state())
     first, again = [await items(client.follow(state=state, until_caught_up=True)) for _ in range(2)]
     loaded = await value(client.follow_into(str(folder / "f.duckdb"), until_caught_up=True))
     exported = await value(client.export(folder / "f.csv", "-PT1H", file_format="csv"))
@@ -44,6 +45,7 @@ async def everything(client: Any, folder: Path) -> dict[str, Any]:
         await items(client.walk(feed=Feed("nothing")))
     return {
         "published": [(result.index, result.status) for result in [*published, *bad]],
+        "state": [record["id"] for page in pages for record in page.records],
         "walked": [record["id"] for record in walked],
         "pages": tuple(sum(len(page.records) for page in pages) for pages in (first, again)),
         "loaded": loaded.stored,
@@ -82,6 +84,7 @@ async def test_both_clients_do_the_same(flights: str, tmp_path: Path) -> None:
             found = await everything(blocking, folders[0])
         assert len(found["walked"]) == _FLIGHTS + 1
         assert found["walked"] == found["streamed"]
+        assert found["state"] == [*dict.fromkeys(reversed(found["walked"]))][::-1]
         assert found["pages"] == (_FLIGHTS + 1, 0)
         assert (found["loaded"], found["exported"]) == (_FLIGHTS + 1, _FLIGHTS + 1)
         assert found["rejects"] == ["invalid"]

@@ -12,12 +12,13 @@ from sluice_client.protocol.effects import Broken, Read, Request, Steps
 from sluice_client.protocol.requests import OWN, Feed
 from sluice_client.protocol.retry import Attempts, RetryPolicy, open_stream
 from sluice_client.protocol.schema import read_id
+from sluice_client.protocol.states import state_of
 
 MAX_RESULT_BYTES = 128 * 1024
 """The largest result of a call: some 30,000 tokens."""
 DEFAULT_LIMIT, MAX_LIMIT = 20, 200
 """Records of a page. An agent reads every one, so they are few; `cursor` continues."""
-PARAMETERS = OWN | {"bucket", "by", "freshness", "heartbeat", "metric", "versions"}
+PARAMETERS = OWN | {"as_of", "bucket", "by", "freshness", "heartbeat", "metric", "tombstones", "versions"}
 """Parameters of the API that are no filters, so `filters` must not contain them."""
 _POLICY = RetryPolicy(patience_s=5.0)
 _KIB = MAX_RESULT_BYTES // 1024
@@ -56,7 +57,11 @@ def _get_schema(given: Arguments) -> Texts:
 
 
 def _query(given: Arguments, *, rejects: bool = False) -> Texts:
-    return _page(Feed(given.get("stream", ""), rejects), _params(given), int(given.get("limit", DEFAULT_LIMIT)))
+    return _page(Feed(given.get("stream", ""), rejects).path, _params(given), int(given.get("limit", DEFAULT_LIMIT)))
+
+
+def _query_state(given: Arguments) -> Texts:
+    return _page(state_of(_feed(given)).path, _params(given), int(given.get("limit", DEFAULT_LIMIT)))
 
 
 def _get_statistics(given: Arguments) -> Texts:
@@ -83,7 +88,7 @@ def _versions(feed: Feed, given: Arguments) -> Texts:
     days, texts = _LOOK_BACK_DAYS, list[str]()
     while not texts:
         try:
-            texts = yield from _page(feed, (("since", f"-P{days}D"), *params), limit)
+            texts = yield from _page(feed.path, (("since", f"-P{days}D"), *params), limit)
         except ProblemError as error:
             longest_days = error.problem.members.get("max_window_days", 0)
             if not 1 < longest_days <= days:
@@ -114,10 +119,10 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _page(feed: Feed, params: tuple[tuple[str, str], ...], limit: int) -> Texts:
+def _page(path: str, params: tuple[tuple[str, str], ...], limit: int) -> Texts:
     """Read a page; one that is too large is read again with fewer records, so that its cursor continues exactly."""
     fewer = limit
-    while (text := (yield from _bounded(feed.path, (*params, ("limit", str(fewer)))))) is None:
+    while (text := (yield from _bounded(path, (*params, ("limit", str(fewer)))))) is None:
         if fewer == 1:
             raise ResultTooLargeError(f"one record has more than {_KIB} KiB: name fewer `fields`")
         fewer = max(1, fewer // 4)
@@ -168,6 +173,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     ),
     "until": _string("End of the window, in the format of `since`; by default the newest record that is settled."),
     "cursor": _string("A `next_cursor` or `resume_cursor`, without `since` and `until`; repeat the filters."),
+    "as_of": _string("The moment of the state, in the format of `since`; by default now, as far as it is settled."),
     "order": _string("Oldest first, which is the default, or newest first.", "asc", "desc"),
     "fields": _string("The fields to return, separated by commas. Fewer cost less. By default all."),
     "count": _string("Whether to count all records of the window that match.", "none", "capped", "exact"),
@@ -204,6 +210,12 @@ TOOLS = (
         "later records.",
         _PAGE,
         _query,
+    ),
+    Tool(
+        "query_state",
+        "Return records as they are now, or were at a moment: of each id the latest version, unless it was deleted.",
+        ("stream", "as_of", "cursor", "fields", "limit", "filters"),
+        _query_state,
     ),
     Tool(
         "get_record",

@@ -21,12 +21,14 @@ OWN = frozenset(
 class Feed(msgspec.Struct, frozen=True):
     """Which records: of the default stream, of another one, or its rejected records; and only those that match.
 
-    `filters` are parameters of the API: `{"source": "checkout", "data.total.gte": "10"}`.
+    `filters` are parameters of the API: `{"source": "checkout", "data.total.gte": "10"}`. `state`:
+    their latest versions, which the client itself asks for.
     """
 
     stream: str = ""
     rejects: bool = False
     filters: Mapping[str, str] = {}
+    state: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would contradict the parameters that the client sends itself."""
@@ -41,7 +43,8 @@ class Feed(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         """The path of the feed."""
-        return f"{self.below}/{'rejects' if self.rejects else 'records'}"
+        choice = {"rejects": self.rejects, "state": self.state}
+        return f"{self.below}/{next((name for name, is_chosen in choice.items() if is_chosen), 'records')}"
 
     @property
     def table(self) -> str:
@@ -57,17 +60,19 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Where to read: from a cursor, or a window of `ingest_time` in the forms that the API accepts."""
+    """Where to read: from a cursor, or a window of `ingest_time` or the moment of a state, in the API's forms."""
 
     since: str = ""
     until: str = ""
     cursor: str = ""
+    as_of: str = ""
 
     def params(self) -> list[tuple[str, str]]:
-        """Return the parameters: a cursor already contains the window."""
+        """Return the parameters: a cursor already contains the others."""
         if self.cursor:
             return [("cursor", self.cursor)]
-        return [(name, value) for name, value in (("since", self.since), ("until", self.until)) if value]
+        given = {"since": self.since, "until": self.until, "as_of": self.as_of}
+        return [(name, value) for name, value in given.items() if value]
 
 
 def _params(
