@@ -23,20 +23,24 @@ def memory_share_bytes(container_bytes: int) -> int:
     return min(max(container_bytes // 4, _MIN_MEMORY_BYTES), _MAX_MEMORY_BYTES)
 
 
+def limits_of(settings: Settings) -> EmbeddedLimits:
+    """Return what the store may use."""
+    return EmbeddedLimits(
+        min_free_bytes=settings.store.min_free_disk_bytes,
+        memory_bytes=settings.store.embedded_memory_bytes or memory_share_bytes(container_memory_bytes()),
+        lookback_us=round(settings.query.dedupe_lookback_s * SECOND_US),
+    )
+
+
 def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> Backend:
     """Open the file of `settings`, with `tables`.
 
     Raises:
         StoreError: the file cannot be opened, or its tables are not the declared ones.
     """
-    limits = EmbeddedLimits(
-        min_free_bytes=settings.store.min_free_disk_bytes,
-        memory_bytes=settings.store.embedded_memory_bytes or memory_share_bytes(container_memory_bytes()),
-        lookback_us=round(settings.query.dedupe_lookback_s * SECOND_US),
-    )
     erasures = erasures_table(tables, settings.store.retention_days)
     tables = (*tables, erasures)
-    store = EmbeddedStore.open(settings.store.data_path, tables, clock, limits)
+    store = EmbeddedStore.open(settings.store.data_path, tables, clock, limits_of(settings))
 
     async def close() -> None:
         await run_in_daemon_thread(store.close, "duckdb-close")

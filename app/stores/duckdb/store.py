@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import duckdb
 import msgspec
@@ -91,9 +91,7 @@ class EmbeddedStore:
         self._failed_bytes = MIN_PROBE_BYTES
 
     @classmethod
-    def open(
-        cls, path: str, tables: Sequence[Table], clock: Clock, limits: EmbeddedLimits = DEFAULT_LIMITS
-    ) -> "EmbeddedStore":
+    def open(cls, path: str, tables: Sequence[Table], clock: Clock, limits: EmbeddedLimits = DEFAULT_LIMITS) -> Self:
         """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
 
         Raises:
@@ -355,7 +353,7 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except duckdb.Error:
+    except BaseException:
         with suppress(duckdb.Error):
             connection.execute("ROLLBACK")
         raise

@@ -4,7 +4,6 @@ A copy is a row whose key another row has within the look-back before it. The ke
 128 bits of their MD5 hash: among a million keys, two are taken for one with a chance of 1e-27.
 """
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +13,7 @@ import msgspec
 
 from app.runtime.instants import TimeRange
 from app.schema.table import Table
+from app.stores.duckdb.loading import columns_of_arrow, load
 from app.stores.duckdb.source import Queries
 from app.stores.duckdb.table_layout import duckdb_type, quote
 from app.stores.query import IS_COPY, Originals
@@ -51,10 +51,9 @@ class Load:
     def __init__(self, cursor: duckdb.DuckDBPyConnection, table: Table) -> None:
         self._cursor, self._begun = cursor, False
         self._table, self._keys = quote(table.name), quote(keys_of(table.name))
-        values = ", ".join(f"{quote(each.name)}::{duckdb_type(each)}" for each in table.columns)
         self._inserts = (
             f"INSERT INTO {_STAGE} SELECT md5_number(delivery_key), ingest_time, {IS_COPY} FROM rows",
-            f"INSERT INTO {self._table} SELECT {values} FROM rows WHERE NOT {IS_COPY}",
+            f"INSERT INTO {self._table} SELECT {columns_of_arrow(table)} FROM rows WHERE NOT {IS_COPY}",
         )
         self._cursor.execute(f"CREATE TEMP TABLE {_STAGE} (hash UHUGEINT, stamp TIMESTAMP, is_copy BOOLEAN)")
 
@@ -64,18 +63,8 @@ class Load:
         Raises:
             duckdb.Error, ValueError, RuntimeError: a column has a type that is not the declared one.
         """
-        import nanoarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - only loads need it
-        from nanoarrow.ipc import InputStream  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
-
         self._begin()
-        count = 0
-        piece = io.BytesIO(schema + batch + END_OF_STREAM)
-        with InputStream.from_readable(piece) as source, nanoarrow.c_array_stream(source) as stream:
-            for rows in stream:  # the statements read it by this name
-                for statement in self._inserts:
-                    self._cursor.execute(statement)
-                count += len(rows)
-        return count
+        return load(self._cursor, schema + batch + END_OF_STREAM, self._inserts)
 
     def staged(self, *, is_whole: bool) -> Staged:
         """Return what has been staged."""
