@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,9 +15,10 @@ from sluice_client.cursors import CursorStore
 from sluice_client.files import Draft
 from sluice_client.loading import Loading, OnProgress, Progress
 from sluice_client.protocol import exports, pages, publishing, states, tails
+from sluice_client.protocol.arrow import Messages
 from sluice_client.protocol.effects import T
 from sluice_client.protocol.exports import Exported, ExportFormat
-from sluice_client.protocol.pages import Page
+from sluice_client.protocol.pages import ArrowPage, Page
 from sluice_client.protocol.publishing import Published
 from sluice_client.protocol.requests import Feed, Range
 from sluice_client.protocol.retry import FOREVER, RetryPolicy
@@ -170,6 +172,30 @@ class AsyncClient:
                 if on_progress is not None:
                     on_progress(loading.progress)
         return loading.progress
+
+    async def arrow_page(self, cursor: str, *, feed: Feed = RECORDS, wait_s: int = 0) -> ArrowPage:
+        """Return the page behind a cursor as Arrow; ask again without end while the service is away."""
+        steps = pages.arrow(feed, Range(cursor=cursor), self._retry_forever, wait_s=wait_s)
+        return await self._connection.value(steps)
+
+    async def arrow_messages(
+        self, cursor: str, *, feed: Feed = RECORDS, on_end: Callable[[Exported], None]
+    ) -> AsyncIterator[bytes]:
+        """Yield the messages of everything behind a cursor as Arrow, the schema first.
+
+        `on_end` is called if that is complete. Where it breaks off, this ends without it, after a pause.
+        """
+        steps, messages = exports.download(feed, Range(cursor=cursor), "arrow", self._retry_forever), Messages()
+        begun = False
+        async with aclosing(self._connection.run(steps, on_end)) as parts:
+            async for part in parts:
+                if isinstance(part, exports.Begin):
+                    if begun:
+                        return
+                    begun = True
+                    continue
+                for message in messages.feed(part):
+                    yield message
 
     def tail(
         self, since: str = "", *, cursor: str = "", feed: Feed = RECORDS, fields: Sequence[str] = ()

@@ -19,7 +19,7 @@ from sluice_client.protocol.pages import Page
 from sluice_client.protocol.publishing import Published
 from sluice_client.protocol.requests import Feed, Range
 from sluice_client.protocol.retry import FOREVER, RetryPolicy
-from sluice_client.protocol.schema import Column, read_columns
+from sluice_client.protocol.schema import Column, read_columns, read_roles
 from sluice_client.protocol.tails import TailRecord
 from sluice_client.sinks.sink import Sink
 
@@ -217,6 +217,10 @@ class Client:
     def columns(self, feed: Feed = RECORDS) -> tuple[Column, ...]:
         """Return the columns of the feed's records, each object before its fields."""
         return self._connection.value(read_columns(feed, self._retry))
+
+    def roles(self, feed: Feed = RECORDS) -> dict[str, str | None]:
+        """Return the fields that are `id`, `deleted` and `sequence` of the records; None if there is no such."""
+        return self._connection.value(read_roles(feed, self._retry))
 
     def _columns(self, feed: Feed, attempt: int = 0) -> tuple[Column, ...]:
         return self._connection.value(read_columns(feed, self._retry_forever, attempt))

@@ -11,7 +11,7 @@ from sluice_client.errors import ProblemError, SluiceError
 from sluice_client.protocol.effects import Broken, Read, Request, Steps
 from sluice_client.protocol.requests import OWN, Feed
 from sluice_client.protocol.retry import Attempts, RetryPolicy, open_stream
-from sluice_client.protocol.schema import read_id
+from sluice_client.protocol.schema import read_roles
 from sluice_client.protocol.states import state_of
 
 MAX_RESULT_BYTES = 128 * 1024
@@ -79,7 +79,7 @@ def _get_record(given: Arguments) -> Texts:
 
 def _versions(feed: Feed, given: Arguments) -> Texts:
     """Read a record by a filter, because its id in a path is another endpoint, or is normalized away."""
-    name = yield from read_id(feed, _POLICY)
+    name = (yield from read_roles(feed, _POLICY))["id"]
     if name is None:
         raise ValueError("the records of this stream have no id")
     limit = DEFAULT_LIMIT if given.get("versions") == "all" else 1

@@ -1,7 +1,7 @@
 """Pages: through a window to its end, and along the feed without end."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import msgspec
 
@@ -42,6 +42,14 @@ class Page(msgspec.Struct, frozen=True):
     resume_cursor: str
     window: Window
     poll_after: float
+
+
+class ArrowPage(msgspec.Struct, frozen=True):
+    """A page as an Arrow IPC stream, the cursor behind it, and whether there is more already."""
+
+    content: bytes
+    resume_cursor: str
+    has_more: bool
 
 
 _RECORDS = msgspec.json.Decoder(list[dict[str, Any]])
@@ -119,6 +127,18 @@ def follow(
             return
         position = Range(cursor=page.resume_cursor)
         yield from _keep_to_quota(reply, max(page.poll_after, poll_s) if page.poll_after > 0 else 0.0)
+
+
+def arrow(feed: Feed, where: Range, policy: RetryPolicy, *, wait_s: int = 0) -> Steps[Never, ArrowPage]:
+    """Ask for one page as Arrow.
+
+    Raises:
+        ProblemError, UnreachableError: as `ask`.
+    """
+    reply: Reply = yield from ask(page_request(feed, where, wait_s=wait_s, format_name="arrow"), policy)
+    yield from _keep_to_quota(reply, 0.0)
+    headers = reply.headers
+    return ArrowPage(reply.content, headers.get("sluice-resume-cursor", ""), "sluice-next-cursor" in headers)
 
 
 def latest_end(problem: Problem) -> str:

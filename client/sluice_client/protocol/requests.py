@@ -22,13 +22,14 @@ class Feed(msgspec.Struct, frozen=True):
     """Which records: of the default stream, of another one, or its rejected records; and only those that match.
 
     `filters` are parameters of the API: `{"source": "checkout", "data.total.gte": "10"}`. `state`:
-    their latest versions, which the client itself asks for.
+    their latest versions, which the client itself asks for. `erasures`: which records were erased, instead of any.
     """
 
     stream: str = ""
     rejects: bool = False
     filters: Mapping[str, str] = {}
     state: bool = False
+    erasures: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would contradict the parameters that the client sends itself."""
@@ -43,7 +44,7 @@ class Feed(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         """The path of the feed."""
-        choice = {"rejects": self.rejects, "state": self.state}
+        choice = {"rejects": self.rejects, "state": self.state, "erasures": self.erasures}
         return f"{self.below}/{next((name for name, is_chosen in choice.items() if is_chosen), 'records')}"
 
     @property
@@ -82,11 +83,14 @@ def _params(
     return (*feed.filters.items(), *where.params(), *chosen, *more)
 
 
-def page_request(feed: Feed, where: Range, *, fields: Sequence[str] = (), wait_s: int = 0, order: str = "") -> Request:
+def page_request(
+    feed: Feed, where: Range, *, fields: Sequence[str] = (), wait_s: int = 0, order: str = "", format_name: str = ""
+) -> Request:
     """Return the request for a page, which waits up to `wait_s` for a first record."""
     more = [("limit", str(PAGE_RECORDS))]
     more += [("wait", str(wait_s))] if wait_s else []
     more += [("order", order)] if order and not where.cursor else []
+    more += [("format", format_name)] if format_name else []
     params = _params(feed, where, fields, more)
     return Request("GET", feed.path, params, {"Accept": "application/json"}, read_timeout_s=_SLOWEST_PAGE_S + wait_s)
 

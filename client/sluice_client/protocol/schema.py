@@ -39,6 +39,8 @@ class _Table(msgspec.Struct):
     path: str
     columns: tuple[Column, ...]
     id: str | None = None
+    deleted: str | None = None
+    sequence: str | None = None
 
 
 class _Schema(msgspec.Struct):
@@ -76,10 +78,11 @@ def read_columns(feed: Feed, policy: RetryPolicy, attempt: int = 0) -> Steps[Nev
     return _table(feed, reply).columns
 
 
-def read_id(feed: Feed, policy: RetryPolicy) -> Steps[Never, str | None]:
-    """Ask for the name of the id's column, None if records have no id; raises as `read_columns`."""
+def read_roles(feed: Feed, policy: RetryPolicy) -> Steps[Never, dict[str, str | None]]:
+    """Ask for the columns with a role, by role: None if records have no such; raises as `read_columns`."""
     reply: Reply = yield from ask(schema_request(feed), policy)
-    return _table(feed, reply).id
+    table = _table(feed, reply)
+    return {"id": table.id, "deleted": table.deleted, "sequence": table.sequence}
 
 
 class Layout:
