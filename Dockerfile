@@ -46,6 +46,9 @@ COPY app/ app/
 # What declarations import (`from sluice import Stream, Versions`), and the command that makes keys.
 COPY sluice/__init__.py sluice/
 COPY sluice/cli/__init__.py sluice/cli/key.py sluice/cli/
+# A mirror, which reads its source by the client.
+COPY sluice/mirror/ sluice/mirror/
+COPY client/sluice_client/ sluice_client/
 RUN python -m compileall -q .
 
 

@@ -18,7 +18,7 @@ from app.environment import Environment
 from app.health.canary import CanaryWatch
 from app.health.probes import Health, health_routes
 from app.http.bodies import UnreadBodies
-from app.http.headers import cors_config, keep_vary
+from app.http.headers import add_lag, cors_config, keep_vary
 from app.http.problems import EXCEPTION_HANDLERS
 from app.ingest.push import push_route
 from app.ingest.setup import IngestService
@@ -32,6 +32,7 @@ from app.settings.load import Settings
 from app.stores.backend import Backend, open_backend
 from app.stores.sink import Appender
 from app.streams import Streams, load_streams
+from app.telemetry import instruments
 from app.telemetry.metrics import Metrics
 from app.telemetry.providers import Telemetry
 from app.telemetry.requests import Requests
@@ -70,7 +71,11 @@ def create_app(
     litestar = _Litestar(
         route_handlers=_routes(base, instance),
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[add_rate_limit_headers, *([keep_vary] if settings.auth.cors_origins else [])],
+        before_send=[
+            add_rate_limit_headers,
+            *([keep_vary] if settings.auth.cors_origins else []),
+            *([add_lag(base.backend.lag_s)] if base.backend.lag_s is not None else []),
+        ],
         cors_config=cors_config(settings.auth.cors_origins),
         # The first to start is the last to stop.
         lifespan=[
@@ -154,7 +159,10 @@ def _health(base: _Base, ingest: IngestService | None, query: QueryService | Non
         reads=query.health if query is not None else None,
         connections=base.backend.connections,
         obstacle=base.backend.obstacle,
+        lag_s=base.backend.lag_s,
     )
+    lag_s = base.backend.lag_s
+    base.environment.metrics.gauges |= {instruments.MIRROR_LAG: lambda: [] if lag_s is None else [(lag_s(), {})]}
     if ingest is not None:
         base.environment.metrics.gauges |= health.gauges(ingest.in_flight)
     return health

@@ -22,6 +22,19 @@ def test_compose_sets_what_exists() -> None:
     assert float(service["stop_grace_period"].removesuffix("s")) > settings.server.shutdown_grace_s + 2
 
 
+def test_the_mirror_of_compose_is_one() -> None:
+    """Its settings are good ones, its file is on the volume beside the source's, and the image has what it runs."""
+    service = COMPOSE["services"]["mirror"]
+    environ = {
+        name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(value)) for name, value in service["environment"].items() if value
+    }
+    settings = load_settings(environ)
+    assert (settings.store.backend, settings.store.mirror_url) == ("mirror", "http://sluice:8080")
+    assert settings.store.data_path.startswith("/data/")
+    assert settings.store.data_path != "/data/sluice.duckdb"
+    assert "COPY sluice/mirror/ sluice/mirror/" in (ROOT / "Dockerfile").read_text()
+
+
 def test_the_image_lets_nobody_in() -> None:
     """Its file of grants is empty until somebody mounts another."""
     assert "printf '{\"grants\": []}\\n' >/etc/sluice/grants.json" in (ROOT / "Dockerfile").read_text()

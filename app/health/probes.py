@@ -64,6 +64,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     reads: Reads | None
+    lag_s: Annotated[float | None, Meta(description="How far a mirror is behind its source; null if it is none.")]
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +101,7 @@ class Health(msgspec.Struct, kw_only=True):
 
     `keys_are_ready` tells whether the tokens of callers can be verified. `in_flight` is None and `sinks` is empty if
     the instance does not ingest; `reads` is None if it does not query. `sinks` and `connections` are keyed by table.
-    `obstacle` is that of the Backend.
+    `obstacle` and `lag_s` are those of the Backend.
     """
 
     environment: Environment
@@ -111,6 +112,7 @@ class Health(msgspec.Struct, kw_only=True):
     reads: SourceHealth | None
     connections: Callable[[], Mapping[str, int]]
     obstacle: Callable[[], SetupError | None]
+    lag_s: Callable[[], float] | None = None
     begun_us: int = 0
     is_draining: bool = False
 
@@ -142,7 +144,11 @@ class Health(msgspec.Struct, kw_only=True):
                 table: _sink(writer, connections.get(table, 0), detailed=detailed)
                 for table, writer in self.sinks.items()
             },
-            store=Store(kind=settings.store.backend, reads=_reads(self.reads, detailed=detailed)),
+            store=Store(
+                kind=settings.store.backend,
+                reads=_reads(self.reads, detailed=detailed),
+                lag_s=None if self.lag_s is None else round(self.lag_s(), 1),
+            ),
         )
 
     def gauges(self, in_flight: Ledger) -> dict[Instrument, Callable[[], Values]]:

@@ -1,5 +1,6 @@
 """Headers of every response: `nosniff`, and CORS for the pages of other origins."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar.config.cors import CORSConfig
@@ -24,7 +25,7 @@ def with_nosniff(send: Send) -> Send:
 EXPOSED = (
     *("Link", "ETag", "Retry-After", "Server-Timing", "RateLimit", "RateLimit-Policy"),
     *("Sluice-Resume-Cursor", "Sluice-Next-Cursor", "Sluice-Count", "Sluice-Cache"),
-    "Sluice-Bytes-Processed",
+    *("Sluice-Bytes-Processed", "Sluice-Lag"),
 )
 """The response headers that a page may read; browsers hide any others."""
 _ACCEPTED = (
@@ -44,6 +45,16 @@ def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
         allow_headers=list(_ACCEPTED),
         expose_headers=list(EXPOSED),
     )
+
+
+def add_lag(lag_s: Callable[[], float]) -> Callable[[Message, Scope], Awaitable[None]]:
+    """Return what adds `Sluice-Lag` to every response of the API: how many seconds a mirror is behind its source."""
+
+    async def add(message: Message, scope: Scope) -> None:
+        if message["type"] == "http.response.start" and scope["path"].startswith("/v1/"):
+            MutableScopeHeaders.from_message(message)["Sluice-Lag"] = f"{lag_s():.1f}"
+
+    return add
 
 
 async def keep_vary(message: Message, _: Scope) -> None:

@@ -102,13 +102,13 @@ def query_routes(streams: Streams, runner: QueryRunner, shared: SharedParts) -> 
 
     def erasures(stream: str, path: str) -> TableParts:
         table = served_table()
-        known = queryable(table, limits.max_window_days, _is_of(stream))
+        known = queryable(table, limits.max_window_days, is_of(stream))
         subject = msgspec.structs.replace(known, fields={}, has_canaries=False)
         return msgspec.structs.replace(rejects, path=path, feed=Feed(runner, table, environment), subject=subject)
 
     by_name = {}
     for name, stream in streams.by_name.items() if streams.are_named else ():
-        root, subject = f"{paths.STREAMS}/{name}", queryable(streams.rejects, limits.max_window_days, _is_of(name))
+        root, subject = f"{paths.STREAMS}/{name}", queryable(streams.rejects, limits.max_window_days, is_of(name))
         own = msgspec.structs.replace(rejects, path=f"{root}/rejects", subject=subject)
         by_name[name] = StreamParts(records(stream.table, f"{root}/records"), own, erasures(name, f"{root}/erasures"))
     table, serving = streams.default.table, Serving(shared.reads.run, limits)
@@ -117,5 +117,6 @@ def query_routes(streams: Streams, runner: QueryRunner, shared: SharedParts) -> 
     return [*routes, streams_route(streams, environment.settings.store.retention_days)] if by_name else routes
 
 
-def _is_of(stream: str) -> tuple[Condition, ...]:
+def is_of(stream: str) -> tuple[Condition, ...]:
+    """Return the condition of the rows of a stream, in a table of all streams."""
     return (Condition("stream", (), "eq", Kind.STRING, (stream,)),)

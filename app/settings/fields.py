@@ -9,7 +9,7 @@ MIB, GIB, TIB = 1024**2, 1024**3, 1024**4
 Seconds = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 Count = Annotated[int, Meta(gt=0)]
 # A URL may contain a password.
-SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cache_url", "cache_secret"})
+SECRET = frozenset({"pii_secret", "signing_secret", "heartbeat_signature", "cache_url", "cache_secret", "mirror_token"})
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

@@ -202,6 +202,16 @@ def _store_problems(s: Settings) -> list[str]:
         ]
     elif not s.project and ("cloud" in s.telemetry.metrics or s.telemetry.traces in {"cloud", "cloud-otlp"}):
         problems.append("SLUICE_BIGQUERY_PROJECT must name the project that receives traces and metrics")
+    if s.store.backend == "mirror":
+        rules = {
+            "SLUICE_MIRROR_URL must be set when SLUICE_BACKEND is mirror: the URL of the service to follow": bool(
+                s.store.mirror_url
+            ),
+            "SLUICE_ROLES must be query when SLUICE_BACKEND is mirror: send records to its source": (
+                s.server.roles == ("query",)
+            ),
+        }
+        problems += [problem for problem, holds in rules.items() if not holds]
     if s.query.cache_url and not s.query.cache_secret:
         problems.append(
             "SLUICE_CACHE_URL needs SLUICE_CACHE_SECRET, the key that encrypts what instances share: at least 32 "

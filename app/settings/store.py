@@ -34,12 +34,26 @@ class StoreSettings(Room, frozen=True, kw_only=True):
         ),
     ] = ""
     backend: Annotated[
-        Literal["embedded", "bigquery"],
-        Meta(description="The store: `embedded`, a DuckDB file of this process, or `bigquery`."),
+        Literal["embedded", "bigquery", "mirror"],
+        Meta(
+            description="The store: `embedded`, a DuckDB file of this process; `bigquery`; or `mirror`, such a file "
+            "that follows another Sluice (the roles are `query` then)."
+        ),
     ] = "embedded"
     data_path: Annotated[str, Meta(description="The file of the embedded store; a missing folder is created.")] = (
         "data/sluice.duckdb"
     )
+    mirror_url: Annotated[
+        str,
+        Meta(pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$", description="The service that a [mirror](mirror.md) follows."),
+    ] = ""
+    mirror_token: Annotated[
+        str,
+        Meta(
+            description="The API key or ID token of a mirror at its source, with the scope `read`; or the path of a "
+            "file with it, which begins with `/` and is read for each request."
+        ),
+    ] = ""
     retention_days: Annotated[
         int,
         Meta(

@@ -54,7 +54,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     traces name it. `connections` returns the number of open append connections by the table's name. `upkeep` returns
     the store's background tasks. `reader` returns what reads through a runner of this store, such as `runner`, with
     what it keeps in memory; it counts in its second argument. `obstacle` returns what bars every table as far as a
-    glance shows; it must not block.
+    glance shows; it must not block. `lag_s` returns how many seconds a mirror is behind its source; None: it is none.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     close: Callable[[], Awaitable[None]]
     connections: Callable[[], Mapping[str, int]]
     obstacle: Callable[[], SetupError | None] = lambda: None
+    lag_s: Callable[[], float] | None = None
     reader: Callable[[QueryRunner, Counter[str]], QueryRunner] = lambda runner, _: runner
 
 
@@ -83,7 +84,11 @@ def undeclared_table(place: str, name: str, rows: int) -> str:
 
 _ENCODERS = {"embedded": "app.stores.duckdb.table_layout", "bigquery": "app.stores.bigquery.proto_rows"}
 """The module whose `row_encoder` encodes rows for a store, without the store's client."""
-OPENERS = {"embedded": "app.stores.duckdb.setup", "bigquery": "app.stores.bigquery.setup"}
+OPENERS = {
+    "embedded": "app.stores.duckdb.setup",
+    "bigquery": "app.stores.bigquery.setup",
+    "mirror": "sluice.mirror.backend",
+}
 """The module whose `open_backend` opens a store."""
 _WINDOW = "app.stores.window.source"
 

@@ -90,6 +90,8 @@ class ReadProfile(msgspec.Struct, frozen=True, kw_only=True):
     """How often to look for new rows."""
     open_ttl_s: float = 1.0
     """How long the answer for a window that is still open may be cached."""
+    lags: bool = False
+    """Whether rows may be missing that another instance has shown, as in a mirror; never before the horizon."""
     materializes: bool = False
     """Whether the result of a query is a table, which is then read as a stream: an export is one query."""
 

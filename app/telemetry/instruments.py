@@ -212,6 +212,11 @@ READER_LAG = Instrument(
     "has left shows its old position: take the least over instances.",
     attributes=("table", "reader"),
 )
+MIRROR_LAG = Instrument(
+    name="sluice_mirror_lag_seconds",
+    description="Time for which a mirror has not read its source",
+    meaning="It grows while the source is away, and while the mirror catches up; reads go on.",
+)
 CANARY_DELAY = Instrument(
     name="sluice_heartbeat_delay_seconds",
     description="Time from a canary's publication until it is readable from the feed",

@@ -63,6 +63,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = MappingProxyType(
             "migrate": Command("sluice.cli.migrate", "fit the embedded store's file to a changed type"),
         },
         "the service": {
+            "mirror": Command("sluice.cli.mirror", "serve a copy of another service's records, kept current"),
             "serve": Command("sluice.cli.serve", "run the service alone, with the settings of the environment"),
             "settings": Command("sluice.cli.settings", "print every setting, with its default"),
             "metrics": Command("sluice.cli.metrics", "print every metric"),

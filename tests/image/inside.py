@@ -16,10 +16,12 @@ BUILD_TOOLS = ("uv", "uvx", "pip", "pip3", "cc", "gcc", "c++", "ld", "make", "gi
 OUR_TOOLS = ("bench", "tests")
 OF_LAPTOPS = ("aiohttp", "google.cloud.pubsub_v1", "shtab")
 NEVER = ("pip", "ensurepip", "setuptools", "pytest", "mypy", "ruff", "pyarrow", "mcp", *OUR_TOOLS, *OF_LAPTOPS)
-WANTED = ("duckdb", "google.cloud.bigquery", "grpc", "sqlglot", "valkey", "opentelemetry.exporter.otlp")
+WANTED = ("duckdb", "google.cloud.bigquery", "grpc", "httpx", "sqlglot", "valkey", "opentelemetry.exporter.otlp")
 FILES = (
     "LICENSE",
     "sluice/__init__.py",
+    "sluice/mirror/backend.py",
+    "sluice_client/async_client.py",
     "app/openapi/page.html",
     "app/openapi/vendor/swagger-ui.js",
     "app/page/page.html",

@@ -22,6 +22,8 @@ from tests.long.fuzz.requests import AREAS
 from tests.long.fuzz.run import fuzz, keep
 from tests.long.fuzz.target import Target, target
 from tests.long.messages import Plan, make_plan
+from tests.long.mirror import Conditions as MirrorConditions
+from tests.long.mirror import mirrored
 from tests.long.result import Result
 from tests.long.soak import Conditions as SoakConditions
 from tests.long.soak import soak
@@ -47,6 +49,10 @@ def main() -> int:
     long = plans.add_parser("soak", parents=[seeds], help="let a service work, and look for anything that grows")
     long.add_argument("--minutes", type=float, default=30.0, help="how long (default: %(default)s)")
     long.add_argument("--kill-every", type=float, metavar="SECONDS", help="kill it that often instead of pausing it")
+    mirror = plans.add_parser("mirror", parents=[seeds], help="kill a mirror, a mirror of it, and their source")
+    mirror.add_argument("--mirror-kills", type=int, default=20, help="of either mirror (default: %(default)s)")
+    mirror.add_argument("--source-kills", type=int, default=5, help="of the source (default: %(default)s)")
+    mirror.add_argument("--records", type=int, default=200_000, help="before the mirrors start (default: %(default)s)")
     fuzzing = plans.add_parser("fuzz", parents=[seeds], help="send a service unexpected requests")
     fuzzing.add_argument("--minutes", type=float, default=10.0, help="how long at least (default: %(default)s)")
     fuzzing.add_argument("--area", action="append", choices=list(AREAS), help="only this one (may be repeated)")
@@ -59,6 +65,7 @@ def main() -> int:
         "chaos": _chaos,
         "soak": _soak,
         "fuzz": _fuzz,
+        "mirror": _mirror,
     }
     try:
         return runs[args.plan](args)
@@ -104,6 +111,16 @@ def _soak(args: argparse.Namespace) -> int:
     conditions = SoakConditions(seed=args.seed, seconds=args.minutes * 60, kill_every_s=args.kill_every)
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         result = asyncio.run(soak(conditions, Path(folder)))
+    _print(result.text())
+    return 1 if result.wrong else 0
+
+
+def _mirror(args: argparse.Namespace) -> int:
+    conditions = MirrorConditions(
+        seed=args.seed, mirror_kills=args.mirror_kills, source_kills=args.source_kills, records_before=args.records
+    )
+    with tempfile.TemporaryDirectory(prefix="mirror-") as folder:
+        result = asyncio.run(mirrored(conditions, Path(folder)))
     _print(result.text())
     return 1 if result.wrong else 0
 

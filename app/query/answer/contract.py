@@ -43,6 +43,7 @@ HEADERS: dict[str, str] = {
         "`hit`, `miss`, `joined` (shares the response to an equal request), `bypass`, or `revalidated` (a 304)."
     ),
     "Sluice-Bytes-Processed": "The bytes that the query read, if the store reports them.",
+    "Sluice-Lag": "How many seconds a mirror is behind its source; of no other service.",
     "Server-Timing": "The use of the cache, and the time that the response took.",
 }
 READ_PROBLEMS = {

@@ -27,6 +27,7 @@ from app.query.answer.contract import (
 from app.query.answer.encoders import page_body
 from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Budget
+from app.query.read.reads import later
 from app.query.readers import READER, READER_PARAMETER
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
 from app.query.request.scan import Count, Page, Scan, parse_scan
@@ -34,6 +35,7 @@ from app.runtime.clock import MICROSECONDS
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
 from app.stores.erasures import ERASURES
+from app.stores.query import Position
 
 _NEXT_CURSOR: Final = "Sluice-Next-Cursor"
 _json = msgspec.json.Encoder()
@@ -67,11 +69,14 @@ class PageEndpoint:
         """Return the page, the export or the explanation that `request` asks for.
 
         Raises:
-            ProblemError: a parameter or the cursor is not valid.
+            ProblemError: a parameter or the cursor is not valid, or this mirror has not read as far.
             QueryError: the store gave no answer.
         """
         note = self._parts.readers.named_in(request, self.feed.table.name)
         cost, scan = Cost(self._clock), await self._scan(request)
+        needed = scan.settled if scan.fold is None else scan.fold.up_to
+        if self.feed.runner.profile.lags and needed is not None and needed > Position(scan.horizon_us, ""):
+            raise later("store_unavailable", "the cursor is of a service that has read further than this mirror", 1)
         request.scope["state"][paths.WAITS] = bool(scan.wait_s)
         if scan.explain:
             return await self._explain(request, scan, cost)
@@ -90,7 +95,11 @@ class PageEndpoint:
         return response
 
     async def _scan(self, request: Ask) -> Scan:
-        """Return what `request` asks for, of the rows that its caller may see."""
+        """Return what `request` asks for, of the rows that its caller may see.
+
+        Raises:
+            ProblemError: a parameter or the cursor is not valid.
+        """
         query = request.scope["query_string"].decode("latin-1")
         accept = ",".join(request.headers.getall("accept", []))
         scan = parse_scan(query, self.subject, self.feed.now(), accept)

@@ -187,7 +187,7 @@ class _Streamed(ASGIResponse):
 
 
 def _stopping() -> ProblemError:
-    return _later("unavailable", "the instance is shutting down", 1)
+    return later("unavailable", "the instance is shutting down", 1)
 
 
 def problem_of(error: QueryError) -> ProblemError:
@@ -206,11 +206,12 @@ def problem_of(error: QueryError) -> ProblemError:
             return ProblemError("query_timeout", detail, members={"timeout_s": timeout_s})
         case StoreBusyError():
             detail = f"the store is overloaded; try again in {_BUSY_RETRY_S} seconds"
-            return _later("store_busy", detail, _BUSY_RETRY_S)
+            return later("store_busy", detail, _BUSY_RETRY_S)
         case _:
             detail = f"the store is unavailable; try again in {_UNAVAILABLE_RETRY_S} seconds"
-            return _later("store_unavailable", detail, _UNAVAILABLE_RETRY_S)
+            return later("store_unavailable", detail, _UNAVAILABLE_RETRY_S)
 
 
-def _later(code: str, detail: str, retry_s: int) -> ProblemError:
+def later(code: str, detail: str, retry_s: int) -> ProblemError:
+    """Return a problem that passes: its response says when to ask again."""
     return ProblemError(code, detail, members={"retry_after_s": retry_s}, headers={"Retry-After": str(retry_s)})
