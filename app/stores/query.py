@@ -128,7 +128,8 @@ class State(Rows, frozen=True, kw_only=True):
     Versions are the originals stamped in `folded` that match `counted`; of those at its last instant, the ones up to
     `last_key`, unless that is "". The latest of an id is the one with the greatest value in the column `sequence` (an
     INT64 or a TIMESTAMP; NULL is less than any), and of several the last in the order of the feed, as it is without
-    that column (""). It is a tombstone if the column `deleted` is true. `folded` includes `within`.
+    that column (""). It is a tombstone if the column `deleted` is true. `folded` includes `within`. `most`: no more
+    rows than that are to be tested, as `count` has said; None if nobody has counted them.
     """
 
     id_column: str
@@ -137,6 +138,7 @@ class State(Rows, frozen=True, kw_only=True):
     counted: tuple[Condition, ...] = ()
     folded: TimeRange
     last_key: str = ""
+    most: int | None = None
 
     @property
     def count(self) -> "Count":

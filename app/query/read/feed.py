@@ -13,15 +13,15 @@ from app.query.request.parameters import COUNT_CAP, MAX_LIMIT
 from app.query.request.scan import WITHOUT_CANARIES, Count, Fold, Now, Page, Scan, position_of
 from app.record import CANARY_PREFIX
 from app.runtime.clock import MICROSECONDS
-from app.runtime.instants import SECOND_US, TimeRange
+from app.runtime.instants import SECOND_US, TimeRange, epoch_us
 from app.schema.table import Table
-from app.stores.query import Condition, LookUp, Position, Rows, State, beyond
+from app.stores.query import Condition, LookUp, Occurrences, Position, Rows, State, beyond
 from app.stores.source import END_OF_STREAM, Answer, QueryRunner, QueryTooExpensiveError, Row
 
 _FIRST_ROWS = 100  # of one query of an export, so that the first byte arrives soon
 _GROWTH = 4
 _MOST_PIECES = 100
-_FIRST_VERSIONS = 10_000  # of a slice of a state
+_FIRST_VERSIONS, _MOST_VERSIONS = 10_000, 160_000  # of a query of a state: more would take hundreds of megabytes
 _PART_BYTES = 5_000_000  # several times as much is in memory at once: read, written, sent
 
 
@@ -92,8 +92,9 @@ class Feed:
         Raises:
             QueryError: the store gave no answer, not even to the first query.
         """
-        page = await self._read(self._search(scan), budget)
-        stopped_at, remaining = page.stopped_at, scan.remaining
+        remaining = await self._from_first_row(scan)
+        page = await self._read(self._search(scan), remaining, budget)
+        stopped_at = page.stopped_at
         edge_us = (
             (remaining.from_us if scan.descending else remaining.to_us) if stopped_at is None else stopped_at.ingest_us
         )
@@ -102,12 +103,21 @@ class Feed:
             self._density.note(fingerprint(scan.conditions), covered_us, len(page.rows))
         return page
 
-    def _slices(self, search: "_Search") -> Iterator[TimeRange]:
+    async def _from_first_row(self, scan: Scan) -> TimeRange:
+        """Return the range that a scan has left, for a state without the time before the table's first row."""
+        remaining = scan.remaining
+        if scan.fold is None or scan.after is not None or self._is_one_result(scan):
+            return remaining
+        first = (await self.runner.rows(Occurrences(table=self.table.name, conditions=()))).rows[0]["first"]
+        from_us = remaining.to_us if first is None else max(epoch_us(first), remaining.from_us)
+        return TimeRange(min(from_us, remaining.to_us), remaining.to_us)
+
+    def _slices(self, search: "_Search", remaining: TimeRange) -> Iterator[TimeRange]:
         profile, scan = self._profile, search.scan
         if self._is_one_result(scan):
-            return iter([scan.remaining])
+            return iter([remaining])
         return feed_slices(
-            scan.remaining,
+            remaining,
             descending=scan.descending,
             first_us=self._density.slice_us(fingerprint(scan.conditions), search.missing, profile.first_slice_us),
             partition_us=profile.partition_us,
@@ -118,26 +128,21 @@ class Feed:
         """Return whether the store makes a result once, of which all pages of a scan are."""
         return scan.fold is not None and self._profile.materializes
 
-    def _smaller(self, part: TimeRange, scan: Scan) -> list[TimeRange]:
-        """Return the pieces of a slice that the store refuses to read as a whole."""
-        if self._is_one_result(scan):
-            return []
-        return cut(part, descending=scan.descending, unit_us=self._profile.first_slice_us)
-
-    async def _read(self, search: "_Search", budget: Budget) -> Page:
-        planned, descending = self._slices(search), search.scan.descending
+    async def _read(self, search: "_Search", remaining: TimeRange, budget: Budget) -> Page:
+        planned, descending = self._slices(search, remaining), search.scan.descending
         waiting = deque[TimeRange]()  # the rest of a slice that one query did not finish
         while part := waiting.popleft() if waiting else next(planned, None):
             if search.begun and budget.is_used_up:
                 return search.so_far(_edge(part, descending=descending))
-            query = search.query(part, max(budget.page_bytes_left, 1))
-            if (pieces := await self._pieces(search, query)) is not None:
-                waiting.extendleft(reversed(pieces))
+            query = await self._planned(search, part, max(budget.page_bytes_left, 1))
+            if isinstance(query, list):
+                waiting.extendleft(reversed(query))
                 continue
             try:
                 answer = await self.runner.rows(query)
             except QueryTooExpensiveError:
-                pieces = self._smaller(part, search.scan)
+                is_whole = self._is_one_result(search.scan)
+                pieces = [] if is_whole else cut(part, descending=descending, unit_us=self._profile.first_slice_us)
                 if not pieces and not search.begun:
                     raise
                 if not pieces:
@@ -151,21 +156,16 @@ class Feed:
                 waiting.appendleft(beyond(part, search.left_off, descending=descending))
         return Page(scan=search.scan, rows=search.rows)
 
-    async def _pieces(self, search: "_Search", query: Rows) -> list[TimeRange] | None:
-        """Return the pieces of a slice of a state that has too many versions for one query, none if it has no version.
-
-        None: the slice is to be read.
-        """
+    async def _planned(self, search: "_Search", part: TimeRange, max_bytes: int) -> Rows | list[TimeRange]:
+        """Return the query of a slice, or pieces to read instead: of a state, versions have to be few, and some."""
+        query = search.query(part, max_bytes)
         if not isinstance(query, State) or self._is_one_result(search.scan):
-            return None
-        versions, most = (await self.runner.rows(query.count)).rows[0]["records"], search.most_versions
+            return query
+        versions = (await self.runner.rows(query.count)).rows[0]["records"]
         if versions == 0:
             search.begun = True
             return []
-        if versions <= most:
-            return None
-        count = min(1 + versions * 5 // (most * 4), _MOST_PIECES)
-        return cut(query.within, descending=query.descending, unit_us=1, most=count) or None
+        return _smaller(query, versions, search.most_versions) or _counted(query, versions)
 
     async def versions(
         self, record_id: str | int, window: TimeRange, conditions: tuple[Condition, ...], limit: int
@@ -250,7 +250,7 @@ class Feed:
                     waiting.extendleft(reversed(pieces))
                     continue
             size_bytes = 0
-            async with aclosing(self.runner.arrow(query)) as batches:
+            async with aclosing(self.runner.arrow(_counted(query, rows))) as batches:
                 schema = await anext(batches)
                 if not is_begun:
                     yield schema
@@ -260,14 +260,14 @@ class Feed:
                         size_bytes += len(piece)
                         yield piece
             if rows:
-                most_rows = max(min(_PART_BYTES * rows // max(size_bytes, 1), most_rows * _GROWTH), 1)
+                most_rows = max(min(_PART_BYTES * rows // max(size_bytes, 1), most_rows * _GROWTH, _MOST_VERSIONS), 1)
 
     def explained(self, scan: Scan) -> Rows:
         """Return the first query of a page, or that of a whole export; a store may need more of them."""
         if scan.limit is None:
             return self._rows(scan, scan.remaining)
         search = self._search(scan)
-        return search.query(next(self._slices(search), scan.remaining))
+        return search.query(next(self._slices(search, scan.remaining), scan.remaining))
 
     def _rows(self, scan: Scan, within: TimeRange) -> Rows:
         """Return the query of the rows that a scan has left in a range."""
@@ -335,7 +335,7 @@ class _Search:
         """Add the rows of a query; return whether the page is full. Sets `left_off` if the query ended too early."""
         self.begun = True
         self.left_off = None
-        self.most_versions *= _GROWTH
+        self.most_versions = min(self.most_versions * _GROWTH, _MOST_VERSIONS)
         if cut or len(rows) == self.missing:  # there may be more
             self.after = self.left_off = position_of(rows[-1])
         self.rows.extend(row for row in rows if not self._is_dropped(row))
@@ -355,6 +355,19 @@ class _Search:
     def so_far(self, edge: Position) -> Page:
         """Return the rows before `edge`, where the next slice would begin, or before the position reached in it."""
         return Page(scan=self.scan, rows=self.rows, stopped_at=self.left_off or edge)
+
+
+def _smaller(query: State, versions: int, most: int) -> list[TimeRange]:
+    """Return the pieces of a slice that has more versions than one query should test; none of another."""
+    if versions <= most:
+        return []
+    count = min(1 + versions * 5 // (most * 4), _MOST_PIECES)
+    return cut(query.within, descending=query.descending, unit_us=1, most=count)
+
+
+def _counted(query: Rows, rows: int | None) -> Rows:
+    """Return the query of a slice that has so many rows; None: nobody has counted them."""
+    return msgspec.structs.replace(query, most=rows) if isinstance(query, State) else query
 
 
 def _edge(part: TimeRange, *, descending: bool) -> Position:

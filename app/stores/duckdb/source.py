@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
+from app.runtime.instants import TimeRange
 from app.schema.table import Table
 from app.stores.duckdb.table_layout import NUMERIC, converter, hash_column, id_hash
 from app.stores.query import Deletion, LookUp, Originals, Query, Scalar, State
@@ -98,6 +99,8 @@ def statement_of(query: Query | Deletion, table: Table) -> Statement:
     if isinstance(query, Originals):
         query = msgspec.structs.replace(query, lookback_us=0)
     if isinstance(query, State):
+        if not query.sequence:  # what was stored before these rows replaces none of them
+            query = msgspec.structs.replace(query, folded=TimeRange(query.within.from_us, query.folded.to_us))
         return render_state(query, source, hash_column(table))
     if not isinstance(query, LookUp):
         return render(query, source)

@@ -96,9 +96,11 @@ def _text(query: Query, source: str) -> str:
 def render_state(query: State, source: str, key_column: str) -> Statement:
     """Return the statement of `query`, which looks only at versions that share a value of `key_column` with its rows.
 
-    All versions of an id have the same value there.
+    All versions of an id have the same value there. The limit excludes nothing: by it DuckDB knows that the rows are
+    fewer than the versions, and so which of them to hash.
     """
-    keys = f"SELECT original.`{key_column}`\n{_selected(query, source)}"
+    limit = "" if query.most is None else f"\nLIMIT {1 << query.most.bit_length()}"  # few different texts
+    keys = f"SELECT original.`{key_column}`\n{_selected(query.count, source)}{limit}"
     versions = f"(SELECT * FROM {source} WHERE `{key_column}` IN ({keys}))"  # noqa: S608 - names of a declaration
     text = _state(query, source, versions)
     return Statement(sql=text, parameters=_parameters(query), purpose=query.purpose, max_bytes=query.max_bytes)
