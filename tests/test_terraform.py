@@ -140,6 +140,36 @@ def test_the_table_function_returns_each_delivery_once() -> None:
     assert found == [("a", 100), ("a", 2000), ("c", 120)]
 
 
+def test_the_state_function_returns_the_latest_versions() -> None:
+    """By sequence, then by arrival, of the rows before its moment; without copies, canaries and tombstones."""
+    import duckdb  # noqa: PLC0415 - the embedded store's, and slow to import
+
+    rows = [
+        *[("a", 2, None, "k1", 10), ("a", 1, True, "k2", 20), ("a", None, None, "k3", 30)],
+        *[("b", 1, None, "k4", 10), ("b", 1, False, "k5", 20), ("b", 1, None, "k4", 30), ("b", 9, None, "k6", 1000)],
+        *[("c", 1, None, "k7", 10), ("c", 2, True, "k8", 20), ("d", 1, None, "k9", 10)],
+        *[("d", 2, None, "heartbeat:x", 20), ("e", 1, None, "k10", -5000)],
+    ]
+    start = "TIMESTAMPTZ '2026-01-01T00:00:00Z'"
+    within = text_of("records_between.sql").replace("${table}", "records").replace("${look_back_s}", "900")
+    within = within.replace("${since}", "since").replace("${until}", "as_of")
+    rank, alive = "`number` DESC, `ingest_time` DESC, `delivery_key` DESC", "`gone` IS NOT TRUE"
+    sql = text_of("records_state.sql").replace("${records}", within).replace("${id}", "id")
+    (query,) = sqlglot.transpile(
+        sql.replace("${rank}", rank).replace("${alive}", alive), read="bigquery", write="duckdb"
+    )
+    for name, second in (("since", 0), ("as_of", 1000)):
+        query = re.sub(rf"\b{name}\b", f"({start} + to_seconds({second}))", query)
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE records (id VARCHAR, number INT, gone BOOL, delivery_key VARCHAR, ingest_time TIMESTAMPTZ)"
+        )
+        for row in rows:
+            connection.execute(f"INSERT INTO records VALUES (?, ?, ?, ?, {start} + to_seconds(?))", row)  # noqa: S608 - ours
+        found = connection.execute(f"SELECT id, delivery_key FROM ({query}) ORDER BY ALL").fetchall()  # noqa: S608 - ours
+    assert found == [("a", "k1"), ("b", "k5"), ("d", "k9")]
+
+
 def test_no_key_is_ever_made() -> None:
     """Nothing in the configuration makes a key of a service account, or puts a secret's value into the state."""
     for path in FOLDER.rglob("*.tf"):

@@ -1,4 +1,4 @@
-# The dataset, its tables, and for each stream the table function that reads its table as the API does.
+# The dataset, its tables, and for each stream the table functions that read its table as the API does.
 
 locals {
   # Partitions are hours of it, and blocks within them shorter still, as a poll reads minutes.
@@ -72,9 +72,9 @@ resource "google_bigquery_table" "main" {
   lifecycle {
     # BigQuery would refuse other columns too, but only in the middle of an apply.
     precondition {
-      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], each.value.id), jsondecode(file(each.value.schema))[*].name)) == 0, false)
+      condition = try(length(setsubtract(concat([local.partition_column, "delivery_key"], each.value.id, compact([try(local.streams[each.key].deleted, ""), try(local.streams[each.key].sequence, "")])), jsondecode(file(each.value.schema))[*].name)) == 0, false)
       error_message = (fileexists(each.value.schema)
-        ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what sluice schema bigquery prints, with the column that record_id names (\"\" if the type has no id)."
+        ? "${each.value.schema} lacks columns of the table ${each.key}: it must be what sluice schema bigquery prints, with the columns that record_id, record_deleted and record_sequence name (\"\" if the type has none)."
         : "There is no ${each.value.schema}: write to it what sluice schema --stream ${each.key} bigquery prints, or name another schema_file."
       )
     }
@@ -108,6 +108,32 @@ resource "google_bigquery_routine" "between" {
 
   arguments {
     name      = "until"
+    data_type = jsonencode({ typeKind = "TIMESTAMP" })
+  }
+}
+
+#   SELECT * FROM sluice.records_state(CURRENT_TIMESTAMP())
+resource "google_bigquery_routine" "state" {
+  for_each = { for name, stream in local.streams : name => stream if stream.record_id != "" }
+
+  dataset_id   = google_bigquery_dataset.main.dataset_id
+  routine_id   = "${each.key}_state"
+  routine_type = "TABLE_VALUED_FUNCTION"
+  language     = "SQL"
+  description  = "The latest version of each record, of those that came in before `as_of`, without tombstones, as GET /v1/state. It reads all that is kept."
+
+  definition_body = templatefile("${path.module}/records_state.sql", {
+    id    = each.value.record_id
+    rank  = join(", ", [for column in compact([each.value.sequence, local.partition_column, "delivery_key"]) : "`${column}` DESC"])
+    alive = each.value.deleted == "" ? "TRUE" : "`${each.value.deleted}` IS NOT TRUE"
+    records = templatefile("${path.module}/records_between.sql", merge(local.sql[each.key], {
+      since = "TIMESTAMP_TRUNC(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL ${each.value.retention_days * 24 - 1} HOUR), HOUR)" # what a partition that expires may still have does not count
+      until = "as_of"
+    }))
+  })
+
+  arguments {
+    name      = "as_of"
     data_type = jsonencode({ typeKind = "TIMESTAMP" })
   }
 }

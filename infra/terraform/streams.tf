@@ -11,6 +11,8 @@ locals {
     prefix         = name == "records" ? "" : "${name} "
     schema         = try(coalesce(var.streams[name].schema_file), name == "records" ? "table.schema.json" : "streams/${name}.schema.json")
     record_id      = try(var.streams[name].record_id, null) == null ? var.record_id : var.streams[name].record_id
+    deleted        = try(var.streams[name].record_deleted, null) == null ? var.record_deleted : var.streams[name].record_deleted
+    sequence       = try(var.streams[name].record_sequence, null) == null ? var.record_sequence : var.streams[name].record_sequence
     retention_days = try(coalesce(var.streams[name].retention_days), local.clocks.retention_days)
     topic          = try(coalesce(var.streams[name].topic), name) # a stream that has a topic of its own, or projects/…
     filter         = try(var.streams[name].filter, null)

@@ -52,6 +52,18 @@ variable "record_id" {
   default     = "id"
 }
 
+variable "record_deleted" {
+  description = "The column with the role deleted, which marks tombstones; with streams, of those that name none. Empty: the type has none."
+  type        = string
+  default     = ""
+}
+
+variable "record_sequence" {
+  description = "The column with the role sequence, which ranks the versions of an id; with streams, of those that name none. Empty: the type has none."
+  type        = string
+  default     = ""
+}
+
 variable "id_index" {
   description = "Whether the service relies on a search index on the id of each table of records, by which GET /v1/records/{id} finds an id of any age. `sluice schema index --apply` makes the indexes, and the deploy workflow runs it. Without them a look-up reads two columns as far back as ten times SLUICE_QUERY_MAX_BYTES_BILLED allows."
   type        = bool

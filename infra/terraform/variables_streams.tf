@@ -3,13 +3,15 @@
 variable "streams" {
   description = "Several record types in one deployment (README.md, \"Several streams\"), by their names in SLUICE_STREAMS. What a stream leaves out is as for a single type. Empty: the one type of record_type."
   type = map(object({
-    schema_file    = optional(string)      # in this folder; else streams/NAME.schema.json, and table.schema.json for records
-    record_id      = optional(string)      # the column that is the record's id; "": the type has none
-    retention_days = optional(number)      # as in SLUICE_STREAMS
-    topic          = optional(string)      # the stream whose topic it shares, or projects/…/topics/…; else one of its own
-    filter         = optional(string)      # which messages of a shared topic are its own, by their attributes
-    publishers     = optional(set(string)) # of its own topic
-    pushes         = optional(bool, true)  # false until the image that runs declares the stream
+    schema_file     = optional(string)      # in this folder; else streams/NAME.schema.json, and table.schema.json for records
+    record_id       = optional(string)      # the column that is the record's id; "": the type has none
+    record_deleted  = optional(string)      # the column that marks tombstones; "": the type has none
+    record_sequence = optional(string)      # the column that ranks the versions of an id; "": the type has none
+    retention_days  = optional(number)      # as in SLUICE_STREAMS
+    topic           = optional(string)      # the stream whose topic it shares, or projects/…/topics/…; else one of its own
+    filter          = optional(string)      # which messages of a shared topic are its own, by their attributes
+    publishers      = optional(set(string)) # of its own topic
+    pushes          = optional(bool, true)  # false until the image that runs declares the stream
     topic_schema = optional(object({
       type       = string
       definition = string

@@ -56,8 +56,8 @@ run "a_stream_may_have_no_id" {
   }
 
   assert {
-    condition     = keys(google_bigquery_table_iam_member.deploy_index) == ["records", "visits"]
-    error_message = "There is nothing to look up by, and nothing to index."
+    condition     = keys(google_bigquery_table_iam_member.deploy_index) == ["records", "visits"] && keys(google_bigquery_routine.state) == ["records", "visits"]
+    error_message = "There is nothing to look up by, nothing to index, and no state."
   }
 }
 

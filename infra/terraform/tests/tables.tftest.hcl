@@ -146,6 +146,39 @@ run "the_function_reads_each_delivery_once" {
   }
 }
 
+run "the_state_is_the_latest_version_of_each_record" {
+  command = plan
+
+  variables {
+    record_sequence = "message_index"
+    record_deleted  = "source"
+  }
+
+  assert {
+    condition     = google_bigquery_routine.state["records"].routine_id == "records_state" && google_bigquery_routine.state["records"].routine_type == "TABLE_VALUED_FUNCTION" && google_bigquery_routine.state["records"].arguments[*].name == tolist(["as_of"])
+    error_message = "records_state(as_of) is a table function."
+  }
+
+  assert {
+    condition     = strcontains(google_bigquery_routine.state["records"].definition_body, "PARTITION BY `id` ORDER BY `message_index` DESC, `ingest_time` DESC, `delivery_key` DESC") && strcontains(google_bigquery_routine.state["records"].definition_body, "WHERE `source` IS NOT TRUE")
+    error_message = "The columns with the roles say which version is the latest, and whether it is a tombstone."
+  }
+
+  assert {
+    condition     = strcontains(google_bigquery_routine.state["records"].definition_body, "FROM `my-project.sluice.records`") && strcontains(google_bigquery_routine.state["records"].definition_body, "INTERVAL ${google_bigquery_table.main["records"].time_partitioning[0].expiration_ms / 3600000 - 1} HOUR")
+    error_message = "It reads whatever its table keeps."
+  }
+}
+
+run "columns_with_roles_are_there" {
+  command         = plan
+  expect_failures = [google_bigquery_table.main["records"]]
+
+  variables {
+    record_sequence = "version"
+  }
+}
+
 run "everything_of_the_last_week_can_be_selected" {
   command = plan
 
