@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.page.outages import intercept
-from tests.page.visits import FIRST, QUERY, ROWS, SHOWN, check_quiet, choose, fill, post, press, visit
+from tests.page.visits import CATCH_COPIES, FIRST, QUERY, ROWS, SHOWN, check_quiet, choose, fill, post, press, visit
 from tests.support.chromium.driver import Page
 from tests.support.process import serving
 
@@ -118,4 +118,24 @@ async def test_a_record_shows_its_versions_and_its_trace(tab: Page, tmp_path: Pa
         assert await tab.run("document.querySelector('#search input[type=search]').value") == "a"
         await tab.run("history.back()")
         await tab.until(f"{ROWS} === 3")
+        check_quiet(tab, process)
+
+
+async def test_the_latest_versions_are_shown_alone(tab: Page, tmp_path: Path) -> None:
+    """Whatever the time; commands and downloads are of them, and the address says so."""
+    async with serving(tmp_path / "data.duckdb") as (process, client):
+        await fill(client)
+        await post(client, {"id": "order-1000", "source": "again"}, {"id": "order-1001", "source": "again"})
+        await tab.open(f"{process.url}/?rows=100")
+        await tab.until(f"{SHOWN} && {ROWS} === 32")
+        await tab.run("document.querySelector('#records input[value=latest]').click()")
+        await tab.until(f"{ROWS} === 30 && {FIRST} === 'order-1002'")
+        assert "versions=latest" in await tab.run(QUERY)
+        assert await tab.run("document.querySelector('#records th[aria-sort=ascending]')?.textContent") == "Stored ↑"
+        await tab.run(CATCH_COPIES)
+        await press(tab, "Copy as curl")
+        await tab.until("window.copied !== undefined")
+        assert await tab.run("window.copied") == f"curl --fail-with-body '{process.url}/v1/state'"
+        await tab.run("document.querySelector('#records input[name=versions]').click()")
+        await tab.until(f"{ROWS} === 32 && {QUERY} === '?rows=100'")
         check_quiet(tab, process)

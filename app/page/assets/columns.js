@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { moment, value } from "./format.js";
-import { changeView, correctView, view } from "./view.js";
+import { changeView, correctView, showsLatest, view } from "./view.js";
 
 const STORED = "ingest_time"; // by which the service itself sorts
 const MOST = 3; // of the record's own that are shown if nobody chose, besides its id and the time of the event
@@ -34,9 +34,9 @@ export class Columns {
     return this.#schema.id ?? STORED;
   }
 
-  // Return how the service is to sort.
+  // Return how the service is to sort, which has one order for latest versions.
   get order() {
-    return view().sort === STORED ? "asc" : "desc";
+    return showsLatest() || view().sort === STORED ? "asc" : "desc";
   }
 
   // Return by which column the records of a page are sorted among themselves, or "": as the service sorts them.
@@ -119,7 +119,7 @@ export class Columns {
   }
 
   #head(path) {
-    const sort = view().sort ?? `-${STORED}`;
+    const sort = view().sort ?? (showsLatest() ? STORED : `-${STORED}`);
     const isBy = sort.replace(/^-/, "") === path;
     const state = isBy ? (sort.startsWith("-") ? "descending" : "ascending") : "none";
     return { head: path === STORED ? "Stored" : path, sort: state, onSort: () => this.#sortBy(path, state) };

@@ -5,6 +5,7 @@ import { announce, copyText, make, showTrouble } from "./dom.js";
 import { count } from "./format.js";
 import { inPeriod, period } from "./period.js";
 import { inStream, streamName } from "./streams.js";
+import { showsLatest } from "./view.js";
 
 const FORMATS = { csv: "CSV", ndjson: "NDJSON", arrow: "Arrow" };
 const EXTENSIONS = { csv: "csv", ndjson: "ndjson", arrow: "arrows" }; // the last one is of streams
@@ -42,18 +43,19 @@ export class Copies {
   // Return the view as parameters of a request; columns only where somebody chose some.
   #parameters() {
     const { chosen } = this.#columns;
-    return [...inPeriod(period()), ...(chosen ? [["fields", chosen.join(",")]] : []), ...this.#filters.parameters()];
+    return [...(showsLatest() ? [] : inPeriod(period())), ...(chosen ? [["fields", chosen.join(",")]] : []), ...this.#filters.parameters()];
   }
 
   #address(parameters) {
     const isOne = this.#id !== "";
-    const url = new URL(addressOf(inStream(isOne ? `records/${encodeURIComponent(this.#id)}` : "records")));
+    const all = showsLatest() ? "state" : "records";
+    const url = new URL(addressOf(inStream(isOne ? `records/${encodeURIComponent(this.#id)}` : all)));
     for (const [name, text] of isOne ? [["versions", "all"]] : parameters) url.searchParams.append(name, text);
     return url.href;
   }
 
   #command() {
-    const order = [["order", this.#columns.order]];
+    const order = showsLatest() ? [] : [["order", this.#columns.order]];
     const key = hasKey() ? ' -H "Authorization: Bearer $KEY"' : "";
     return `curl --fail-with-body${key} '${this.#address([...this.#parameters(), ...order]).replaceAll("'", "%27")}'`;
   }
@@ -64,19 +66,19 @@ export class Copies {
     const [stream, filters] = [streamName(), Object.fromEntries(this.#filters.parameters())];
     const feed = [...(stream ? [JSON.stringify(stream)] : []), ...(Object.keys(filters).length ? [`filters=${JSON.stringify(filters)}`] : [])];
     const how = [
-      ...[since, ...(until ? [until] : [])].map((each) => JSON.stringify(each)),
+      ...(showsLatest() ? [] : [since, ...(until ? [until] : [])]).map((each) => JSON.stringify(each)),
       ...(feed.length ? [`feed=Feed(${feed.join(", ")})`] : []),
       ...(chosen ? [`fields=${JSON.stringify(chosen)}`] : []),
       ...(this.#columns.order === "desc" ? ['order="desc"'] : []),
     ];
+    const walk = showsLatest() ? [`    for page in client.state(${how.join(", ")}):`, "        print(*page.records, sep='\\n')"] : [`    for record in client.walk(${how.join(", ")}):`, "        print(record)"];
     const base = JSON.stringify(addressOf("").replace(/\/$/, ""));
     return [
       ...(hasKey() ? ["import os", ""] : []),
       `from sluice_client import Client${feed.length ? ", Feed" : ""}`,
       "",
       `with Client(${base}${hasKey() ? ', token=os.environ["KEY"]' : ""}) as client:`,
-      `    for record in client.walk(${how.join(", ")}):`,
-      "        print(record)",
+      ...walk,
       "",
     ].join("\n");
   }

@@ -8,7 +8,7 @@ import { byId, endWaiting, make, say, showTrouble, showWaiting, table } from "./
 import { count } from "./format.js";
 import { inPeriod, period } from "./period.js";
 import { inStream } from "./streams.js";
-import { changeView, view } from "./view.js";
+import { changeView, correctView, showsLatest, view } from "./view.js";
 
 const ROWS = ["20", "100", "500"];
 const PATHS = new Set(["stats", "tail"]); // ids that cannot stand in the path, where other answers are
@@ -35,6 +35,7 @@ export class Records {
     this.#trace = trace;
     this.#filters = filters;
     this.#again = again;
+    if (schema.id === null || !showsLatest()) correctView({ versions: null });
     this.#columns = new Columns(schema, (isOtherOrder) => this.#show(isOtherOrder));
     this.#copies = new Copies(schema, filters, this.#columns);
     this.#parts = {
@@ -48,7 +49,7 @@ export class Records {
     rows.value = this.#rows;
     const chooser = make("details", { id: "columns" }, make("summary", {}, "Columns"), this.#columns.chooser());
     const pages = make("div", { className: "pages" }, back, onward, make("label", {}, "Rows", rows), place);
-    byId("records").replaceChildren(make("div", { className: "tools" }, chooser, this.#copies.element), list, pages);
+    byId("records").replaceChildren(make("div", { className: "tools" }, chooser, ...(schema.id === null ? [] : [this.#versions()]), this.#copies.element), list, pages);
     this.reset();
     byId("search").replaceChildren(...(schema.id === null ? [] : [this.#findForm()]), filters.form());
   }
@@ -81,8 +82,8 @@ export class Records {
   // Ask for the page that is looked at, and show it; an older page stays as it is. Return how many seconds the service
   // wants to be left alone.
   async refresh(signal) {
-    const asked = JSON.stringify([period(), this.#filters.parameters(), this.#cursors, this.#id, this.#columns.order, this.#rows]);
-    if (this.#cursors.length && asked === this.#shown) return 0;
+    const asked = JSON.stringify([period(), this.#filters.parameters(), this.#cursors, this.#id, this.#columns.order, this.#rows, showsLatest()]);
+    if (this.#isKept && asked === this.#shown) return 0;
     const found = this.#id ? await this.#find(signal) : await this.#page(signal);
     this.#next = found.next_cursor ?? null;
     this.#records = found.records;
@@ -95,10 +96,16 @@ export class Records {
     return found.poll_after ?? 0;
   }
 
+  // Whether what is shown is not asked for again: an older page, and latest versions, which BigQuery finds at a price.
+  get #isKept() {
+    return this.#cursors.length > 0 || (showsLatest() && !this.#id);
+  }
+
   #page(signal) {
     const cursor = this.#cursors.at(-1);
-    const which = cursor ? [["cursor", cursor]] : [...inPeriod(period()), ["order", this.#columns.order]];
-    return this.#filters.ask(inStream("records"), [...which, ["limit", this.#rows], ...this.#filters.parameters()], { signal });
+    const first = showsLatest() ? [] : [...inPeriod(period()), ["order", this.#columns.order]];
+    const which = cursor ? [["cursor", cursor]] : first;
+    return this.#filters.ask(inStream(showsLatest() ? "state" : "records"), [...which, ["limit", this.#rows], ...this.#filters.parameters()], { signal });
   }
 
   // Look a record up by its id, whenever it was stored: all its versions, the newest first.
@@ -125,6 +132,20 @@ export class Records {
     });
     id.addEventListener("search", () => id.value === "" && this.#id !== "" && this.#look("")); // the cross in the box
     return form;
+  }
+
+  // Let choose between all versions of records and the latest ones alone.
+  #versions() {
+    const choice = (value, text) => {
+      const box = make("input", { type: "radio", name: "versions", value, checked: (view().versions ?? "") === value });
+      box.addEventListener("change", () => {
+        changeView({ versions: value || null });
+        this.reset();
+        this.#again();
+      });
+      return make("label", {}, box, make("span", {}, text));
+    };
+    return make("fieldset", { className: "segments" }, make("legend", { className: "unseen" }, "Which versions"), choice("", "History"), choice("latest", "Latest"));
   }
 
   #look(id) {
@@ -158,7 +179,7 @@ export class Records {
     back.disabled = this.#cursors.length === 0;
     onward.disabled = this.#next === null;
     this.#copies.show(this.#id);
-    say(place, this.#cursors.length ? `Page ${this.#cursors.length + 1}, which is not refreshed.` : "");
+    say(place, this.#isKept ? `Page ${this.#cursors.length + 1}, which is not refreshed.` : "");
     if (!this.#records.length) {
       list.replaceChildren(make("p", { className: "empty" }, this.#emptyText()));
       return;
@@ -169,7 +190,8 @@ export class Records {
     const found = this.#id && isOldestFirst ? this.#records.toReversed() : this.#records;
     const rows = this.#columns.sorted(found).map((record) => columns.map(({ cell }) => cell(record)));
     const by = this.#columns.sortedBy;
-    const which = this.#id ? "All versions of the record" : `${isOldestFirst ? "Oldest" : "Newest"} records first`;
+    const what = showsLatest() ? "latest versions" : "records";
+    const which = this.#id ? "All versions of the record" : `${isOldestFirst ? "Oldest" : "Newest"} ${what} first`;
     const caption = by ? `Sorted by ${by} within this page of ${count(rows.length)}` : which;
     replaceTable(list, table(caption, heads, rows, { hideCaption: !this.#id && !by }));
   }
@@ -195,6 +217,7 @@ export class Records {
 
   #emptyText() {
     if (this.#id) return `There is no record with the id ${this.#id}.`;
+    if (showsLatest()) return "There is no record whose latest version is shown with these filters, at any time.";
     if (this.#filters.parameters().length) return "No record in this time matches the filters. Look further back, or remove a filter.";
     return "No record was stored in this time. Look further back, or send one.";
   }

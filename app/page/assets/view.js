@@ -1,7 +1,7 @@
 // What is shown, as the address says it: a view can be shared, kept as a bookmark, and gone back to. A key never is part
 // of it.
 
-const KEYS = ["stream", "range", "since", "until", "id", "sort", "metric", "by", "rows", "reason"];
+const KEYS = ["stream", "range", "since", "until", "id", "sort", "metric", "by", "rows", "reason", "versions"];
 const NOTHING = { ...Object.fromEntries(KEYS.map((key) => [key, null])), columns: null, filters: [] };
 
 let current = read();
@@ -10,6 +10,11 @@ let current = read();
 // of a parameter and its value).
 export function view() {
   return current;
+}
+
+// Return whether of each record the latest version is shown alone.
+export function showsLatest() {
+  return current.versions === "latest";
 }
 
 // Show something else, as a step that the browser's Back undoes.
