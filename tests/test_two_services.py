@@ -10,7 +10,7 @@ from app.schema.table import records_table, rejects_table
 from app.settings.load import load_settings
 from sluice.testing.service import authorization, envelope
 from tests.smoking import smoke
-from tests.support.local_bigquery import Double
+from tests.support.local_bigquery import Double, settings_of
 from tests.support.process import serving
 from tests.test_terraform import FOLDER, environment
 
@@ -46,19 +46,7 @@ def test_each_of_two_starts_with_what_terraform_tells_it(role: str) -> None:
 async def test_what_one_stores_the_other_shows(local_bigquery: Double, tmp_path: Path) -> None:
     """The smoke test of a deployment passes over two processes; each refuses what is the other's business."""
     place = local_bigquery.fresh(*TABLES)
-    store = {
-        "backend": "bigquery",
-        "bigquery_project": place.project,
-        "bigquery_dataset": place.dataset,
-        "bigquery_rest_url": place.rest_url,
-        "bigquery_storage_url": place.storage_url,
-        # As soon as the rules between the clocks allow, so that nobody waits half a minute.
-        "append_deadline_s": "2",
-        "late_commit_margin_s": "1",
-        "clock_skew_s": "0.5",
-        "settle_s": "4",
-        "poll_s": "1",
-    }
+    store = settings_of(place)
     query = {name.removeprefix("SLUICE_").lower(): value for name, value in HALVES["query"].items()}
     try:
         async with (

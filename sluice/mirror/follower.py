@@ -46,11 +46,14 @@ class Follower:
     async def step(self) -> None:
         """Read the next page, or all that there is if that is far behind.
 
-        There is a page between two exports: it waits if the source has nothing more, whatever the clocks say.
+        An export ends with the longest window, or where the source is settled: then a page is next, which waits,
+        whatever the clocks say.
         """
         position, feed = self._store.read_to(self._stream), self._stream.records
         if self._is_behind and self._clock.now_us() - position.ingest_us > _FAR_US:
-            self._is_behind = not await self._export(position)
+            is_complete = await self._export(position)
+            moved_us = self._store.read_to(self._stream).ingest_us - position.ingest_us
+            self._is_behind = moved_us > _FAR_US or not is_complete
             return
         page = await self._client.arrow_page(feed.cursor(position), feed=feed.feed, wait_s=WAIT_S)
         await self._commit([page.content], feed.position(page.resume_cursor))

@@ -51,11 +51,11 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
         yield Trio((http, *others), instants)
 
 
-def wait_until_read(client: httpx.Client, instant: str) -> None:
+def wait_until_read(client: httpx.Client, instant: str, path: str = "/v1/records") -> None:
     """Wait until a mirror has read beyond an instant."""
     until_s = time.monotonic() + patience_s(60)
     while time.monotonic() < until_s:
-        if client.get("/v1/records", params={"limit": "1"}).json()["window"]["until"] > instant:
+        if client.get(path, params={"limit": "1"}).json()["window"]["until"] > instant:
             return
         time.sleep(0.05)
     raise AssertionError(f"{client.base_url} does not advance")

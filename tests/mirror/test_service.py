@@ -4,15 +4,21 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
+from app.record import Record
 from app.runtime.clock import SystemClock
 from app.runtime.instants import to_text
+from app.schema.table import records_table, rejects_table
 from sluice.testing.pace import patience_s
 from tests.mirror.conftest import mirror_of, wait_until_read
+from tests.streams.service import ORDER, PAYMENT, VISIT
 from tests.support.instance import Caller, Instance, instance
+from tests.support.local_bigquery import Double, settings_of
 from tests.support.process import ROOT, environment, free_port, program
 
+STREAMS = "tests.streams.market:STREAMS"
 NOTE = {"id": "a", "timestamp": "2026-01-31T12:00:00Z"}
 FEED = ("/v1/records", "/v1/records?format=csv", "/v1/records?limit=all", "/v1/records/a", "/v1/state")
 READS = (*FEED, "/v1/records/stats")
@@ -83,16 +89,58 @@ def test_a_key_that_is_not_told_everything_is_refused(caller: Caller, words: str
     assert source.keys[caller.name] not in log
 
 
-def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
-    """It is read for each request."""
-    with instance(tmp_path / "source", (Caller("mirror", ("read",)),)) as source:
+def test_all_streams_are_mirrored(tmp_path: Path) -> None:
+    """With a key in a file. An erasure is of one stream, whatever ids another one has; a stream may have no ids."""
+    callers = (Caller("mirror", ("read",)), Caller("writer", ("read", "write", "erase")))
+    sent = {"orders": ORDER | {"order_id": "7"}, "payments": PAYMENT, "visits": VISIT}
+    with instance(tmp_path / "source", callers, streams=STREAMS) as source:
         key = tmp_path / "key"
         key.write_text(source.keys["mirror"] + "\n")
+        own = mirror_of(source, mirror_token=str(key), streams=STREAMS)
         with (
-            instance(tmp_path / "mirror", **mirror_of(source, mirror_token=str(key))) as running,
+            instance(tmp_path / "mirror", **own) as running,
             httpx.Client(base_url=running.url) as http,
+            httpx.Client(base_url=source.url, headers={"Authorization": f"Bearer {source.keys['writer']}"}) as writer,
         ):
+            paths = [f"/v1/streams/{name}/records" for name in sent]
+            for path, record in zip(paths, sent.values(), strict=True):
+                writer.post(path, json=record).raise_for_status()
+            writer.delete("/v1/streams/payments/records/7").raise_for_status()
+            now = to_text(SystemClock().now_us())
+            for path, left in zip(paths, (1, 0, 1), strict=True):
+                wait_until_read(http, now, path)
+                found = [each.get(path).json()["records"] for each in (http, writer)]
+                assert (found[0], len(found[0])) == (found[1], left)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_bigquery_is_mirrored(local_bigquery: Double, tmp_path: Path) -> None:
+    """By an export and by pages, with an erasure in between: every closed window is equal."""
+    place = local_bigquery.fresh(records_table(Record), rejects_table())
+    try:
+        with (
+            instance(tmp_path / "source", **settings_of(place), retention_days="2") as source,
+            httpx.Client(base_url=source.url, timeout=patience_s(60)) as http,
+        ):
+            http.post("/v1/records", json=[NOTE | {"id": each} for each in "abc"]).raise_for_status()
             wait_until_read(http, to_text(SystemClock().now_us()))
+            with (
+                instance(tmp_path / "mirror", **mirror_of(source, retention_days="2")) as running,
+                httpx.Client(base_url=running.url) as mirror,
+            ):
+                wait_until_read(mirror, to_text(SystemClock().now_us()))
+                http.delete("/v1/records/b").raise_for_status()
+                http.post("/v1/records", json=NOTE | {"id": "d"}).raise_for_status()
+                now = to_text(SystemClock().now_us())
+                for each in (http, mirror):
+                    wait_until_read(each, now)
+                asked = {"since": "-PT1H", "until": now, "limit": "all", "format": "ndjson"}
+                texts = [each.get("/v1/records", params=asked).text for each in (http, mirror)]
+                assert texts[0] == texts[1]
+                assert [msgspec.json.decode(line)["id"] for line in texts[1].splitlines()] == ["a", "c", "d"]
+    finally:
+        local_bigquery.drop(place)
 
 
 def test_a_difference_of_the_declarations_is_named(tmp_path: Path) -> None:

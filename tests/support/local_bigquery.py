@@ -44,6 +44,22 @@ class Double(msgspec.Struct, frozen=True):
         access.close()
 
 
+def settings_of(place: TableAddress) -> dict[str, str]:
+    """Return the settings of a service over a dataset; its rows are final as soon as the clocks' rules allow."""
+    return {
+        "backend": "bigquery",
+        "bigquery_project": place.project,
+        "bigquery_dataset": place.dataset,
+        "bigquery_rest_url": place.rest_url,
+        "bigquery_storage_url": place.storage_url,
+        "append_deadline_s": "2",
+        "late_commit_margin_s": "1",
+        "clock_skew_s": "0.5",
+        "settle_s": "4",
+        "poll_s": "1",
+    }
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Double]:
     """Run it until the block ends; it ends by itself when this process is killed."""
