@@ -8,7 +8,7 @@ client, async_client    `Client` and `AsyncClient`: walk, state, follow, tail, e
 protocol                what is sent, and what an answer means; without input and output
 connection              performs what a protocol asks for
 cursors                 where a follower keeps its cursor
-loading, sinks          following into SQLite, DuckDB, Postgres or Parquet
+loading, sinks          following into SQLite, DuckDB, Postgres or Parquet: all versions, or the latest
 files                   a file that appears when it is complete
 errors                  what a caller may catch
 follow_command          `sluice-client follow URL --into TARGET`

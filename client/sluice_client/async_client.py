@@ -22,7 +22,7 @@ from sluice_client.protocol.pages import ArrowPage, Page
 from sluice_client.protocol.publishing import Published
 from sluice_client.protocol.requests import Feed, Range
 from sluice_client.protocol.retry import FOREVER, RetryPolicy
-from sluice_client.protocol.schema import Column, read_columns
+from sluice_client.protocol.schema import Column, read_columns, read_roles
 from sluice_client.protocol.tails import TailRecord
 from sluice_client.sinks.sink import Sink
 
@@ -145,19 +145,22 @@ class AsyncClient:
         until_caught_up: bool = False,
         moved: bool = False,
         rewind: bool = False,
+        state: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Progress:
         """Store the feed in a target, each record once, without end or until there is nothing newer.
 
         Rows and cursor are stored together, so this may be killed and started again at any moment. `target`:
         "orders.duckdb", "orders.sqlite", "postgresql://…", "folder/" of Parquet, or a sink. `since` counts only where
-        the target has no cursor yet, or with `rewind`. The target is written to in threads, one page after the other.
+        the target has no cursor yet, or with `rewind`. With `state` the table has the latest version of each id, also
+        if that is a tombstone. The target is written to in threads, one page after the other.
         """
-        with Loading(feed, target, table, fields) as loading:
-            key = feed.key(self._settings.url)
+        with Loading(feed, target, table, fields, state=state) as loading:
+            key = (states.state_of(feed) if state else feed).key(self._settings.url)
             columns = await self._columns(feed)
-            cursor = await _in_thread(loading.begin, key, columns, moved=moved, rewind=rewind)
-            steps = pages.follow(
+            roles = await self._connection.value(read_roles(feed, self._retry_forever)) if state else None
+            cursor = await _in_thread(loading.begin, key, columns, moved=moved, rewind=rewind, roles=roles)
+            steps = (states if state else pages).follow(
                 *(feed, Range(since=since, cursor=cursor), self._retry_forever),
                 fields=loading.fields,
                 wait_s=wait_s,

@@ -139,18 +139,21 @@ class Client:
         until_caught_up: bool = False,
         moved: bool = False,
         rewind: bool = False,
+        state: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Progress:
         """Store the feed in a target, each record once, without end or until there is nothing newer.
 
         Rows and cursor are stored together, so this may be killed and started again at any moment. `target`:
         "orders.duckdb", "orders.sqlite", "postgresql://…", "folder/" of Parquet, or a sink. `since` counts only where
-        the target has no cursor yet, or with `rewind`.
+        the target has no cursor yet, or with `rewind`. With `state` the table has the latest version of each id, also
+        if that is a tombstone.
         """
-        with Loading(feed, target, table, fields) as loading:
-            key = feed.key(self._settings.url)
-            cursor = loading.begin(key, self._columns(feed), moved=moved, rewind=rewind)
-            steps = pages.follow(
+        with Loading(feed, target, table, fields, state=state) as loading:
+            key = (states.state_of(feed) if state else feed).key(self._settings.url)
+            roles = self._connection.value(read_roles(feed, self._retry_forever)) if state else None
+            cursor = loading.begin(key, self._columns(feed), moved=moved, rewind=rewind, roles=roles)
+            steps = (states if state else pages).follow(
                 *(feed, Range(since=since, cursor=cursor), self._retry_forever),
                 fields=loading.fields,
                 wait_s=wait_s,

@@ -23,7 +23,8 @@ _VALUE_WITH_DASH = re.compile(r"-P[\dT]")
 _ADVICE = {
     "missing_token": f"Set {TOKEN}, or give --token-file.",
     "invalid_cursor": "The service does not accept the cursor in the target. If the problem above cannot be corrected, "
-    "--rewind --since TIME reads again from there; records that are stored stay single.",
+    "--rewind --since TIME reads again from there; records that are stored stay single. With --state, --rewind alone "
+    "empties the table and reads the state again.",
 }
 
 
@@ -34,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", help="of the service, such as https://sluice.example")
     parser.add_argument("--into", required=True, metavar="TARGET", help=FORMS)
     parser.add_argument("--stream", default="", help="the stream; the default one if it is not given")
+    parser.add_argument(
+        "--state", action="store_true", help="keep only the latest version of each record, also if it is deleted"
+    )
     parser.add_argument("--rejects", action="store_true", help="follow the rejected records")
     parser.add_argument("--table", default="", help="the table; by default it has the name of the stream, or `records`")
     parser.add_argument(
@@ -73,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
                 until_caught_up=options.once,
                 moved=options.moved,
                 rewind=options.rewind,
+                state=options.state,
                 on_progress=line.show,
             )
     except KeyboardInterrupt:

@@ -80,7 +80,7 @@ def walk(
             rest = Range(since=latest, until=where.until)
             position = Range(since=position.since, until=latest)
             continue
-        page = _page(reply)
+        page = decode_page(reply)
         yield Emit(page)
         if page.next_cursor is not None:
             position = Range(cursor=page.next_cursor)
@@ -88,7 +88,7 @@ def walk(
             position, rest = rest, None
         else:
             return
-        yield from _keep_to_quota(reply, 0.0)
+        yield from keep_to_quota(reply, 0.0)
 
 
 def follow(
@@ -121,12 +121,12 @@ def follow(
             # It begins longer ago than the longest window. A resume cursor has no such end, so only the first page has.
             position = Range(since=position.since, until=latest)
             continue
-        page = _page(reply)
+        page = decode_page(reply)
         yield Emit(page)
         if until_caught_up and page.poll_after > 0:
             return
         position = Range(cursor=page.resume_cursor)
-        yield from _keep_to_quota(reply, max(page.poll_after, poll_s) if page.poll_after > 0 else 0.0)
+        yield from keep_to_quota(reply, max(page.poll_after, poll_s) if page.poll_after > 0 else 0.0)
 
 
 def arrow(feed: Feed, where: Range, policy: RetryPolicy, *, wait_s: int = 0) -> Steps[Never, ArrowPage]:
@@ -136,7 +136,7 @@ def arrow(feed: Feed, where: Range, policy: RetryPolicy, *, wait_s: int = 0) -> 
         ProblemError, UnreachableError: as `ask`.
     """
     reply: Reply = yield from ask(page_request(feed, where, wait_s=wait_s, format_name="arrow"), policy)
-    yield from _keep_to_quota(reply, 0.0)
+    yield from keep_to_quota(reply, 0.0)
     headers = reply.headers
     return ArrowPage(reply.content, headers.get("sluice-resume-cursor", ""), "sluice-next-cursor" in headers)
 
@@ -148,15 +148,16 @@ def latest_end(problem: Problem) -> str:
     return next((str(fault.example) for fault in problem.errors if fault.name == "until" and fault.example), "")
 
 
-def _page(reply: Reply) -> RawPage:
+def decode_page(reply: Reply) -> RawPage:
+    """Return the page that a service answered; raises ResponseError if it is none."""
     try:
         return _RAW_PAGE.decode(reply.content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ResponseError(f"the response is not a page of records: {error}") from error
 
 
-def _keep_to_quota(reply: Reply, pause_s: float) -> Steps[T, None]:
-    """Pause, and until the caller's quota has something left."""
+def keep_to_quota(reply: Reply, pause_s: float) -> Steps[T, None]:
+    """Pause for `pause_s`, and until the caller's quota has something left."""
     pause_s = max(pause_s, exhausted_for_s(reply.headers))
     if pause_s > 0:
         yield Pause(pause_s)

@@ -16,6 +16,8 @@ from sluice_client.protocol.retry import RetryPolicy, ask
 
 KEY = "delivery_key"
 """The column that identifies a record of a feed; an id has versions."""
+INGESTED = "ingest_time"
+"""The column of the instant by which a feed is ordered."""
 _LONGEST_PAUSE_S = 30.0
 _JSON_TYPES: dict[str, Any] = {"BOOL": bool, "INT64": int, "FLOAT64": float}
 Row = tuple[Any, ...]
@@ -33,6 +35,13 @@ class Column(msgspec.Struct, frozen=True):
     def kind(self) -> str:
         """The type of its values in a flat table: that of a list is JSON."""
         return "JSON" if self.mode == "REPEATED" else self.type
+
+
+class Roles(msgspec.Struct, frozen=True):
+    """The fields that say which version of a record is the latest; without a sequence the order of the feed does."""
+
+    id: str
+    sequence: str | None = None
 
 
 class _Table(msgspec.Struct):

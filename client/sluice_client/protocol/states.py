@@ -1,13 +1,90 @@
-"""States: of each id the latest version."""
+"""States: of each id the latest version. Reading one, and keeping a copy of one current by the feed and erasures."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
-from sluice_client.protocol.effects import Steps
-from sluice_client.protocol.pages import RawPage, walk
-from sluice_client.protocol.requests import Feed, Range
-from sluice_client.protocol.retry import RetryPolicy
+from sluice_client.errors import ProblemError
+from sluice_client.protocol.effects import Emit, R, Reply, Request, Steps, T
+from sluice_client.protocol.pages import RawPage, decode_page, keep_to_quota, walk
+from sluice_client.protocol.requests import Feed, Range, page_request
+from sluice_client.protocol.retry import RetryPolicy, ask
+
+_OVERLAP = timedelta(minutes=5)  # for a minute, an instance may answer with what was erased at another one
+_log = logging.getLogger("sluice_client")
+
+
+class StatePage(RawPage, frozen=True):
+    """A page of the state or, behind it, of the feed; its `resume_cursor` says where the copy continues.
+
+    `erased` is applied before the records, and to them: by the digest of an id, the `ingest_time` of the last version
+    that was erased.
+    """
+
+    erased: Mapping[str, str]
+
+
+class _Erasure(msgspec.Struct, frozen=True):
+    digest: str
+    until: str
+    ingest_time: datetime
+
+
+class _Erasures(msgspec.Struct, frozen=True):
+    """Erasures in their order: those to `known_from` were known before, and those to `known_to` are now."""
+
+    known_from: datetime
+    known_to: datetime
+    entries: Sequence[_Erasure] = ()
+
+    @property
+    def new(self) -> Iterator[_Erasure]:
+        """Those that were not known."""
+        return (each for each in self.entries if each.ingest_time >= self.known_from)
+
+
+class _Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a copy continues: in the state or, once that is read, in the feed; and how far it knows erasures.
+
+    With `again`, it reads the feed from that instant instead of from the cursor.
+    """
+
+    cursor: str = ""
+    is_in_feed: bool = False
+    again: str = ""
+    known_to: datetime | None = None
+
+    def request(self, feed: Feed, fields: Sequence[str], wait_s: int) -> Request:
+        """Return the request for the next page."""
+        if not self.is_in_feed:
+            state = msgspec.structs.replace(feed, state=True, filters={"tombstones": "include"})
+            return page_request(state, Range(cursor=self.cursor), fields=fields)
+        begin = Range(since=self.again) if self.again else Range(cursor=self.cursor)
+        return page_request(feed, begin, fields=fields, wait_s=wait_s)
+
+    def behind(self, page: RawPage, erasures: "_Erasures") -> "_Position":
+        """Return the position behind a page and the erasures that were read after it.
+
+        A version may have been left out because an erased one has a higher `sequence`: by the copy before this page
+        or, in a state, by the service. So the feed is read again from the last version that was erased. Until the state
+        is read, its pages may be older than an erasure that is known.
+        """
+        first = _instant(page.window.since if self.is_in_feed else page.window.until)
+        again = [each.until for each in erasures.new if _instant(each.until) < first]
+        if not self.is_in_feed and page.next_cursor is not None:
+            return _Position(cursor=page.next_cursor, known_to=erasures.known_from)
+        return _Position(
+            cursor=page.resume_cursor,
+            is_in_feed=True,
+            again=min(again, key=_instant, default=""),
+            known_to=erasures.known_to,
+        )
+
+
+_POSITION = msgspec.json.Decoder(_Position)
+_ERASURES = msgspec.json.Decoder(list[_Erasure])
 
 
 def state_of(feed: Feed) -> Feed:
@@ -24,3 +101,75 @@ def state_of(feed: Feed) -> Feed:
 def read(feed: Feed, as_of: str, policy: RetryPolicy, *, fields: Sequence[str] = ()) -> Steps[RawPage, None]:
     """Emit the pages of a state; raises as `pages.walk` and `state_of`."""
     return walk(state_of(feed), Range(as_of=as_of), policy, fields=fields, order="")
+
+
+def follow(
+    feed: Feed,
+    where: Range,
+    policy: RetryPolicy,
+    *,
+    fields: Sequence[str] = (),
+    wait_s: int = 0,
+    poll_s: float = 0.0,
+    until_caught_up: bool = False,
+) -> Steps[StatePage, None]:
+    """Emit the pages of a state, tombstones included, and then those of the feed behind it, as `pages.follow` does.
+
+    Raises:
+        ProblemError, UnreachableError, ResponseError: as `ask`; not a page.
+        ValueError: a time to begin at was given.
+    """
+    if where.since:
+        raise ValueError("a state begins with what there is: omit the time to begin at")
+    position = _POSITION.decode(where.cursor) if where.cursor else _Position()
+    may_read_erasures = True
+    while True:
+        request = position.request(feed, fields, 0 if until_caught_up else wait_s)
+        reply: Reply = yield from ask(request, policy)
+        page = decode_page(reply)
+        known_from = position.known_to or _instant(page.window.until) - _OVERLAP
+        erasures = _Erasures(known_from, known_from)
+        if may_read_erasures:
+            try:
+                erasures = yield from _erasures(feed, known_from, policy)
+            except ProblemError as error:
+                if error.problem.status != 403:
+                    raise
+                may_read_erasures = False
+                _log.warning("what is erased at the service will stay in the table: %s", error)
+        may_be_last = position.is_in_feed and page.poll_after > 0
+        position = position.behind(page, erasures)
+        erased = {each.digest: each.until for each in erasures.entries}
+        cursor = msgspec.json.encode(position).decode()
+        yield Emit(StatePage(**msgspec.structs.asdict(page) | {"resume_cursor": cursor}, erased=erased))
+        is_last = may_be_last and not position.again
+        if until_caught_up and is_last:
+            return
+        yield from keep_to_quota(reply, max(page.poll_after, poll_s) if is_last else 0.0)
+
+
+def _erasures(feed: Feed, known_from: datetime, policy: RetryPolicy) -> Steps[T, _Erasures]:
+    """Ask for the erasures since shortly before `known_from`."""
+    since = (known_from - _OVERLAP).isoformat()
+    pages = yield from _emitted(walk(Feed(feed.stream, erasures=True), Range(since=since), policy))
+    entries = [each for page in pages for each in _ERASURES.decode(page.records)]
+    return _Erasures(known_from, max(known_from, _instant(pages[-1].window.until)), entries)
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _emitted(steps: Steps[R, None]) -> Steps[T, list[R]]:
+    """Return all that a protocol emits."""
+    found, outcome = list[R](), None
+    while True:
+        try:
+            effect = steps.send(outcome)
+        except StopIteration:
+            return found
+        if isinstance(effect, Emit):
+            found.append(effect.value)
+            outcome = None
+        else:
+            outcome = yield effect

@@ -1,6 +1,6 @@
 """A DuckDB file. Rows travel as one JSON parameter: row by row an insert would take fifty times as long."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -8,7 +8,6 @@ import msgspec
 
 from sluice_client.errors import TargetError
 from sluice_client.protocol.schema import Column, Row
-from sluice_client.sinks import sql
 from sluice_client.sinks.sql_sink import SqlSink
 from sluice_client.sinks.values import json_text
 
@@ -30,6 +29,7 @@ _ARRIVES = {"BYTES": "from_base64({})", "JSON": "{}::JSON"}
 
 class _Duckdb:
     types: Mapping[str, str] = _TYPES
+    digest = "sha256({}::VARCHAR)"
     errors: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def __init__(self, path: str) -> None:
@@ -45,7 +45,7 @@ class _Duckdb:
         query = "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
         return bool(self.execute(query, [table]))
 
-    def insert(self, table: str, columns: Sequence[Column], rows: Sequence[Row]) -> int:
+    def insert(self, columns: Sequence[Column], rows: Sequence[Row], into: Callable[[str], str]) -> int:
         names = [f"c{number}" for number in range(len(columns))]
         json = [number for number, column in enumerate(columns) if column.kind == "JSON"]
         objects = list[dict[str, Any]]()
@@ -59,7 +59,7 @@ class _Duckdb:
         structure = msgspec.json.encode([{name: _TRAVELS[column.kind] for name, column in pairs}]).decode()
         chosen = ", ".join(_ARRIVES.get(column.kind, "{}").format(f"r.{name}") for name, column in pairs)
         source = f"SELECT {chosen} FROM (SELECT unnest(from_json_strict(?::JSON, '{structure}')) AS r)"
-        ((count,),) = self.execute(sql.insert(table, columns, source), [msgspec.json.encode(objects).decode()])
+        ((count,),) = self.execute(into(source), [msgspec.json.encode(objects).decode()])
         return int(count)
 
     def begin(self) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -54,6 +54,7 @@ _CONVERSIONS: Mapping[str, Convert] = dict.fromkeys(_TYPES, lambda value: value)
 
 class _Postgres:
     types: Mapping[str, str] = _TYPES
+    digest = "encode(sha256(convert_to({}::text, 'UTF8')), 'hex')"
     errors: tuple[type[Exception], ...] = (psycopg.Error, ValueError)
 
     def __init__(self, url: str) -> None:
@@ -67,12 +68,12 @@ class _Postgres:
     def has_table(self, table: str) -> bool:
         return bool(self.execute("SELECT 1 WHERE to_regclass(?) IS NOT NULL", [sql.quoted(table)]))
 
-    def insert(self, table: str, columns: Sequence[Column], rows: Sequence[Row]) -> int:
+    def insert(self, columns: Sequence[Column], rows: Sequence[Row], into: Callable[[str], str]) -> int:
         converters = [converter(column, _CONVERSIONS) for column in columns]
         source = f"VALUES ({', '.join(f'?::{_TYPES[column.kind]}' for column in columns)})"
         values = [[convert(value) for convert, value in zip(converters, row, strict=True)] for row in rows]
         with self._connection.cursor() as cursor:
-            cursor.executemany(_placed(sql.insert(table, columns, source)), values)
+            cursor.executemany(_placed(into(source)), values)
             return cursor.rowcount
 
     def begin(self) -> None:

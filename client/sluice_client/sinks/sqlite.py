@@ -2,12 +2,12 @@
 
 import base64
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sluice_client.errors import TargetError
 from sluice_client.protocol.schema import Column, Row
-from sluice_client.sinks import sql
+from sluice_client.sinks.latest import digest_of
 from sluice_client.sinks.sql_sink import SqlSink
 from sluice_client.sinks.values import Convert, converter, json_text, six_digits
 
@@ -33,12 +33,14 @@ class _Sqlite:
         "FLOAT64": "REAL",
         "BYTES": "BLOB",
     }
+    digest = "sluice_sha256({})"
     errors: tuple[type[Exception], ...] = (sqlite3.Error, ValueError, OverflowError)
 
     def __init__(self, path: str) -> None:
         self.name = path
         # The async client writes from one thread after the other.
         self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        self._connection.create_function("sluice_sha256", 1, digest_of, deterministic=True)
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement, parameters).fetchall()
@@ -46,11 +48,11 @@ class _Sqlite:
     def has_table(self, table: str) -> bool:
         return bool(self.execute("SELECT 1 FROM sqlite_master WHERE lower(name) = lower(?)", [table]))
 
-    def insert(self, table: str, columns: Sequence[Column], rows: Sequence[Row]) -> int:
+    def insert(self, columns: Sequence[Column], rows: Sequence[Row], into: Callable[[str], str]) -> int:
         converters = [converter(column, _CONVERSIONS) for column in columns]
         source = f"VALUES ({', '.join('?' * len(columns))})"
         values = [[convert(value) for convert, value in zip(converters, row, strict=True)] for row in rows]
-        return self._connection.executemany(sql.insert(table, columns, source), values).rowcount
+        return self._connection.executemany(into(source), values).rowcount
 
     def begin(self) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
