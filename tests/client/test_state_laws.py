@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -139,7 +139,14 @@ class Followed:
             sink._database = Mortal(sink._database, self._step)
             client.follow_into(sink, state=True, until_caught_up=True, rewind=run.rewind)
 
-    def state(self, **asked: str) -> set[str]:
+    def check(self) -> None:
+        """The table is the state, with tombstones that are marked as such."""
+        rows = self.target.read("delivery_key", "is_gone")
+        assert len(rows) == len({key for key, _ in rows})
+        assert {key for key, is_gone in rows if not is_gone} == self._state()
+        assert {key for key, _ in rows} == self._state(tombstones="include")
+
+    def _state(self, **asked: str) -> set[str]:
         return {each["delivery_key"] for each in self.client.get("/v1/state", params=asked).json()["records"]}
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -155,14 +162,22 @@ class Followed:
             raise Killed
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
-def test_a_table_that_follows_has_the_state(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sequences, tombstones, late versions, slow erasures, and kills between any two steps."""
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Target], Followed]]:
+    """Give what makes an empty service, whose pages have two records."""
     monkeypatch.setattr(requests, "PAGE_RECORDS", 2)
-    make = {"sqlite": sqlite_target, "duckdb": duckdb_target}[kind]
-    targets = (make(tmp_path / f"{number}.{kind}") for number in itertools.count())
     engine = MemoryEngine()
     store = engine.loop.run(engine.open([VERSIONS, REJECTS]))
+    yield lambda target: Followed(engine, store, target)
+    engine.loop.run(store.close())
+    engine.loop.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_table_that_follows_has_the_state(kind: str, tmp_path: Path, empty: Callable[[Target], Followed]) -> None:
+    """Sequences, tombstones, late versions, slow erasures, and kills between any two steps."""
+    make = {"sqlite": sqlite_target, "duckdb": duckdb_target}[kind]
+    targets = (make(tmp_path / f"{number}.{kind}") for number in itertools.count())
 
     @settings(
         max_examples=examples(120),
@@ -172,16 +187,29 @@ def test_a_table_that_follows_has_the_state(kind: str, tmp_path: Path, monkeypat
     )
     @given(st.integers(0, 2**32))
     def law(seed: int) -> None:
-        followed = Followed(engine, store, next(targets))
-        rng = random.Random(seed)
+        followed, rng = empty(next(targets)), random.Random(seed)
         for _ in range(rng.randint(1, 5)):
             followed.follow(_run(rng))
         followed.follow(Run([None] * len(followed.store.steps), [], 0, rewind=False))
-        rows = followed.target.read("delivery_key", "is_gone")
-        assert {key for key, is_gone in rows if not is_gone} == followed.state()
-        assert {key for key, _ in rows} == followed.state(tombstones="include")
-        assert len(rows) == len({key for key, _ in rows})
+        followed.check()
 
     law()
-    engine.loop.run(store.close())
-    engine.loop.close()
+
+
+def test_an_erasure_while_the_state_is_read_hides_no_later_version(
+    tmp_path: Path, empty: Callable[[Target], Followed]
+) -> None:
+    """Here it is known behind the first page, which had the erased version in place of a later, lower one.
+
+    Nor does it hide a second erasure, behind the second page of the next run.
+    """
+    followed = empty(sqlite_target(tmp_path / "a.sqlite"))
+    high, low, *others = (Version(id=name, number=number) for name, number in [("a", 2), ("a", 1), ("b", 1), ("c", 1)])
+    quiet, told = list[Any](), [None, None]
+    followed.follow(Run([[high], "a", [low], *([each] for each in others)], [quiet] * 3 + [told], 0, rewind=False))
+    followed.check()
+    assert followed.target.read("id", "number") == [("a", 1), ("b", 1), ("c", 1)]
+    later = [[each] for each in (high, *others)]
+    followed.follow(Run(later, [quiet] * 5 + [["a", *told]], 0, rewind=False))
+    followed.check()
+    assert {name for (name,) in followed.target.read("id")} == {"b", "c"}
