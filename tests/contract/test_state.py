@@ -13,7 +13,7 @@ from app.stores.source import Answer, QueryTooExpensiveError
 from tests.contract.application import principal
 from tests.contract.service import Client, Nameless, Service, problem_of
 from tests.contract.stores import REJECTS, T0_US, Engine
-from tests.contract.test_state_laws import FLIGHTS, Flight
+from tests.contract.test_state_laws import FLIGHTS, Flight, Plain
 from tests.contract.watched import Watched
 
 pytestmark = pytest.mark.above_the_stores
@@ -128,6 +128,21 @@ def test_a_moment_is_given_once(client: Client) -> None:
     cursor = client.get("/v1/state", params={"limit": "1"}).json()["next_cursor"]
     problem = problem_of(client.get("/v1/state", params={"cursor": cursor, "as_of": "-PT1S"}))
     assert [error["name"] for error in problem["errors"]] == ["as_of"]
+
+
+@pytest.mark.parametrize("record_type", [Flight, Plain])
+def test_what_has_expired_does_not_count(engine: Engine, record_type: type[Flight | Plain]) -> None:
+    """Even while the store has it: an id leaves the state, and a lower sequence takes the place of a higher one."""
+    table = records_table(record_type)
+    store = engine.loop.run(engine.open([table, REJECTS]))
+    service = Service(engine, store, table)  # which keeps rows for a day
+    old_us = T0_US - 2 * DAY_US
+    of = [("k1", "gone", 1), ("k2", "back", 9), ("k3", "back", 1)]
+    rows = [(key, record_type(id=name, number=number, gate="x", airline="p")) for key, name, number in of]
+    service.put(table, [(T0_US if key == "k3" else old_us, key, record) for key, record in rows])
+    records = service.client().get("/v1/state").json()["records"]
+    assert [(record["id"], record["number"]) for record in records] == [("back", 1)]
+    engine.loop.run(store.close())
 
 
 class _Sparing(Watched):
