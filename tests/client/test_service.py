@@ -36,6 +36,7 @@ async def everything(client: Any, folder: Path) -> dict[str, Any]:
     pages = await items(client.state())
     first, again = [await items(client.follow(state=state, until_caught_up=True)) for _ in range(2)]
     loaded = await value(client.follow_into(str(folder / "f.duckdb"), until_caught_up=True))
+    latest = await value(client.follow_into(str(folder / "latest.sqlite"), state=True, until_caught_up=True))
     exported = await value(client.export(folder / "f.csv", "-PT1H", file_format="csv"))
     streamed = await items(client.export_records("-PT1H", fields=["id"]))
     tailed = await items(client.tail("-PT1H"), 3)
@@ -49,6 +50,7 @@ async def everything(client: Any, folder: Path) -> dict[str, Any]:
         "walked": [record["id"] for record in walked],
         "pages": tuple(sum(len(page.records) for page in pages) for pages in (first, again)),
         "loaded": loaded.stored,
+        "latest": latest.stored,
         "exported": exported.records,
         "streamed": [record["id"] for record in streamed],
         "tailed": [event.record["id"] for event in tailed],
@@ -86,6 +88,7 @@ async def test_both_clients_do_the_same(flights: str, tmp_path: Path) -> None:
         assert found["walked"] == found["streamed"]
         assert found["state"] == [*dict.fromkeys(reversed(found["walked"]))][::-1]
         assert found["pages"] == (_FLIGHTS + 1, 0)
+        assert found["latest"] == len(found["state"])
         assert (found["loaded"], found["exported"]) == (_FLIGHTS + 1, _FLIGHTS + 1)
         assert found["rejects"] == ["invalid"]
         assert found["published"][-2:] == [(0, "rejected"), (1, "stored")]
