@@ -103,7 +103,7 @@ class Session:
             written = self._here() / step.path
             written.parent.mkdir(parents=True, exist_ok=True)
             written.write_text(self._placed(step.text))
-        elif step.text.strip() in _SERVES:
+        elif _served(step) in _SERVES:
             self._serve(step)
         elif step.text.startswith(_ELSEWHERE):
             return
@@ -172,11 +172,11 @@ class Session:
         self._places[_PUBSUB] = pubsub[1]
 
     def _is_up(self, step: Step) -> bool:
-        command = step.text.strip()
+        command = _served(step)
         options = f"--port {self._port}{_FASTER.get(command, '')}"
         with self._log.open("wb") as log:
             self._serving = subprocess.Popen(
-                ["bash", "-c", f". {shlex.quote(str(self._state))}; exec {command} {options}"],
+                ["bash", "-c", f". {shlex.quote(str(self._state))}; exec {step.text.strip()} {options}"],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -190,6 +190,11 @@ class Session:
                 return False
             assert time.monotonic() < until, f"line {step.line}: the service does not start\n{self._log.read_text()}"
         return True
+
+
+def _served(step: Step) -> str:
+    """Return the command of a step, without its options."""
+    return " ".join(step.text.split()[:2])
 
 
 @contextmanager

@@ -147,10 +147,11 @@ async def test_a_load_that_the_store_never_answers_fails_after_a_minute(
     store: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those who wait for it are told so, and a dead connection is not waited for again."""
-    monkeypatch.setattr("app.stores.window.loader.LONGEST_LOAD_S", 0.01)
     store.answers.clear()
-    with pytest.raises(QueryTimeoutError):
-        await store.page(0, 5)
+    with monkeypatch.context() as patched:
+        patched.setattr("app.stores.window.loader.LONGEST_LOAD_S", 0.01)
+        with pytest.raises(QueryTimeoutError):
+            await store.page(0, 5)
     store.answers.set()
     assert ids(await store.page(0, 1)) == ["id0"]
 
