@@ -182,7 +182,7 @@ class EraseEndpoint:
 
 
 def digest_of(record_id: str | int) -> str:
-    """Return the digest that replaces the id: only someone who knows the id can find the entry.
+    """Return the digest that replaces the id: anyone who knows or guesses the id can find the entry.
 
     It is the whole SHA-256, as mirrors erase by it: a part of it could be made to collide with that of another id.
     """

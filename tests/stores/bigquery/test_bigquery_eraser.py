@@ -5,9 +5,14 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock, Mock
+
+import pytest
 
 from app.stores.bigquery.source import LABEL, LEARN_EVERY_S, BigQueryEraser
-from app.stores.erasures import ERASURES, ErasedRecord, erasures_table
+from app.stores.erasures import ERASURES, ErasedRecord, erasures_table, record_erasure
+from app.stores.sink import Stored
+from app.stores.source import StoreUnavailableError
 from sluice.testing.clock import FakeClock
 from tests.stores.memory.store import MemoryAppender, MemoryStore
 
@@ -48,3 +53,14 @@ async def test_another_instance_learns_of_an_erasure() -> None:
     await one.advance(ERASED)
     assert one.generation > first
     learning.cancel()
+
+
+async def test_an_erasure_that_readers_may_have_passed_is_stored_again() -> None:
+    """Under another key; one that comes too late again and again is not claimed."""
+    late = Stored(late=True)
+    appender = Mock(append=AsyncMock(side_effect=[late, Stored(), *[late] * 3]))
+    appender.encoder.return_value = lambda _record, _index, key: key
+    await record_erasure(appender, ERASED)
+    assert len({row for each in appender.append.await_args_list for row in each.args[0]}) == 2
+    with pytest.raises(StoreUnavailableError, match="too late"):
+        await record_erasure(appender, ERASED)
