@@ -46,10 +46,10 @@ def scripted(*answers: Answer, retry: RetryPolicy | None = None) -> tuple[Client
     return client, script
 
 
-def page(*ids: str, next_cursor: str | None = None, resume: str = "r", poll_after: int = 0, **headers: str) -> Answer:
-    """Return a page of records."""
+def page(*ids: Any, next_cursor: str | None = None, resume: str = "r", poll_after: int = 0, **headers: str) -> Answer:
+    """Return a page of records, each or its id."""
     body: dict[str, Any] = {
-        "records": [{"id": each} for each in ids],
+        "records": [{"id": each} if isinstance(each, str) else each for each in ids],
         "next_cursor": next_cursor,
         "resume_cursor": resume,
         "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T12:00:00Z"},
@@ -62,3 +62,10 @@ def problem(status: int, code: str, /, *, headers: dict[str, str] | None = None,
     """Return a refusal."""
     body = {"status": status, "code": code, "title": code, "detail": f"about {code}", **members}
     return httpx.Response(status, json=body, headers=headers)
+
+
+def too_long(latest: str) -> Answer:
+    """Return the refusal of a window that is longer than the service reads."""
+    return problem(
+        400, "invalid_parameter", max_window_days=31, errors=[{"name": "until", "message": "", "example": latest}]
+    )

@@ -7,14 +7,7 @@ import pytest
 from sluice_client import Feed, FileCursor, SqliteCursor
 from sluice_client.cursors import CursorStore
 from sluice_client.errors import CursorStoreError
-from tests.client.scripted import Answer, page, problem, scripted
-
-
-def too_long(latest: str) -> Answer:
-    """The refusal of a window that is longer than the service reads."""
-    return problem(
-        400, "invalid_parameter", max_window_days=31, errors=[{"name": "until", "message": "", "example": latest}]
-    )
+from tests.client.scripted import page, scripted, too_long
 
 
 def test_a_window_is_walked_to_its_end() -> None:

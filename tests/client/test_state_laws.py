@@ -18,7 +18,7 @@ from app.schema.table import records_table
 from app.stores.backend import Eraser
 from app.stores.erasures import ErasedRecord
 from app.stores.query import Deletion
-from sluice_client import Client
+from sluice_client import Client, TargetError
 from sluice_client.protocol import requests
 from sluice_client.sinks.sink import open_sink
 from tests.client.targets import Target, duckdb_target, sqlite_target
@@ -201,7 +201,8 @@ def test_an_erasure_while_the_state_is_read_hides_no_later_version(
 ) -> None:
     """Here it is known behind the first page, which had the erased version in place of a later, lower one.
 
-    Nor does it hide a second erasure, behind the second page of the next run.
+    Nor does it hide a second erasure, behind the second page of the next run. An absence longer than the
+    retention ends it.
     """
     followed = empty(sqlite_target(tmp_path / "a.sqlite"))
     high, low, *others = (Version(id=name, number=number) for name, number in [("a", 2), ("a", 1), ("b", 1), ("c", 1)])
@@ -213,3 +214,5 @@ def test_an_erasure_while_the_state_is_read_hides_no_later_version(
     followed.follow(Run(later, [quiet] * 5 + [["a", *told]], 0, rewind=False))
     followed.check()
     assert {name for (name,) in followed.target.read("id")} == {"b", "c"}
+    with pytest.raises(TargetError, match="rewind, to read the state again"):
+        followed.follow(Run([2 * 86_400], [], 0, rewind=False))

@@ -12,11 +12,13 @@ import pytest
 from sluice_client import Feed, TargetError
 from sluice_client.loading import Loading
 from sluice_client.protocol.pages import Window
+from sluice_client.protocol.requests import Range
+from sluice_client.protocol.retry import FOREVER
 from sluice_client.protocol.schema import Column
-from sluice_client.protocol.states import StatePage
+from sluice_client.protocol.states import StatePage, follow
 from sluice_client.sinks.latest import digest_of
 from tests.client.scripted import page as answered
-from tests.client.scripted import problem, scripted
+from tests.client.scripted import problem, scripted, too_long
 from tests.client.targets import Target
 
 ROLES = {"id": "id", "deleted": "is_gone", "sequence": "number"}
@@ -159,3 +161,14 @@ def test_a_caller_who_may_not_know_of_erasures_is_told_once(tmp_path: Path, capl
     client, _ = scripted(schema, schema, answered(), problem(400, "invalid_parameter"))
     with pytest.raises(Exception, match="400 invalid_parameter"):
         client.follow_into(str(tmp_path / "b.sqlite"), state=True)
+
+
+def test_an_erasure_may_be_longer_ago_than_the_longest_window() -> None:
+    """The feed is read again from there in windows that the service accepts; of several the last version counts."""
+    days = ("2026-01-30", "2026-01-29")
+    erased = [{"digest": "d", "until": f"{day}T00:00:00Z", "ingest_time": "2026-01-30T01:00:00Z"} for day in days]
+    client, script = scripted(too_long("T1"), answered(), answered(*erased))
+    cursor = '{"is_in_feed": true, "again": "T0", "known_to": "2026-01-31T12:00:00Z"}'
+    steps = follow(Feed(), Range(cursor=cursor), FOREVER)
+    assert next(client._connection.run(steps)).erased == {"d": "2026-01-30T00:00:00Z"}
+    assert script.params("until")[:2] == [None, "T1"]

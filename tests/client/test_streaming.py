@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_client.errors import UnreachableError
-from sluice_client.protocol.exports import Exported
-from sluice_client.protocol.retry import RetryPolicy
+from sluice_client.protocol.effects import Broken, Emit, Open, Pause, Read, Reply
+from sluice_client.protocol.exports import Exported, download
+from sluice_client.protocol.requests import Feed, Range
+from sluice_client.protocol.retry import FOREVER, RetryPolicy
 from sluice_client.protocol.tails import EventParser
 from tests.client.scripted import Answer, problem, scripted
 
@@ -132,3 +134,10 @@ def test_a_file_appears_when_it_is_complete(
     with pytest.raises(UnreachableError, match="closing mark"):
         client.export(tmp_path / "other", file_format=file_format)
     assert [each.name for each in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_new_attempt_is_announced_before_it_is_asked_for() -> None:
+    """So a caller who keeps what arrived asks for no export that is thrown away."""
+    steps = download(Feed(), Range(), "arrow", FOREVER)
+    outcomes = [None, None, Reply(200, {}), b"rows", None, Broken("cut"), None]
+    assert [type(steps.send(each)) for each in outcomes] == [Emit, Open, Read, Emit, Read, Pause, Emit]

@@ -51,8 +51,8 @@ def download(
     """
     request, attempts = export_request(feed, where, format_name, fields=fields), Attempts(policy)
     while True:
+        yield Emit(Begin())  # before the request: a caller who wants no second attempt ends here
         reply: Reply = yield from open_stream(request, attempts)
-        yield Emit(Begin())
         closing, last, chunk = Closing(), b"", (yield Read())
         while isinstance(chunk, bytes):
             if format_name == "arrow":

@@ -112,21 +112,29 @@ def follow(
     position = where
     wait_s = 0 if until_caught_up else wait_s
     while True:
-        try:
-            reply: Reply = yield from ask(page_request(feed, position, fields=fields, wait_s=wait_s), policy)
-        except ProblemError as error:
-            latest = latest_end(error.problem)
-            if not latest or position.until == latest:
-                raise
-            # It begins longer ago than the longest window. A resume cursor has no such end, so only the first page has.
-            position = Range(since=position.since, until=latest)
-            continue
+        reply: Reply = yield from ask_page(feed, position, policy, fields=fields, wait_s=wait_s)
         page = decode_page(reply)
         yield Emit(page)
         if until_caught_up and page.poll_after > 0:
             return
         position = Range(cursor=page.resume_cursor)
         yield from keep_to_quota(reply, max(page.poll_after, poll_s) if page.poll_after > 0 else 0.0)
+
+
+def ask_page(feed: Feed, where: Range, policy: RetryPolicy, *, fields: Sequence[str], wait_s: int) -> Steps[T, Reply]:
+    """Ask for a page; one that begins longer ago than the longest window ends earlier, but not its resume cursor.
+
+    Raises:
+        ProblemError, UnreachableError: as `ask`.
+    """
+    while True:
+        try:
+            return (yield from ask(page_request(feed, where, fields=fields, wait_s=wait_s), policy))
+        except ProblemError as error:
+            latest = latest_end(error.problem)
+            if not latest or where.until == latest:
+                raise
+            where = Range(since=where.since, until=latest)
 
 
 def arrow(feed: Feed, where: Range, policy: RetryPolicy, *, wait_s: int = 0) -> Steps[Never, ArrowPage]:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from sluice_client.errors import ProblemError
-from sluice_client.protocol.effects import Emit, R, Reply, Request, Steps, T
-from sluice_client.protocol.pages import RawPage, decode_page, keep_to_quota, walk
-from sluice_client.protocol.requests import Feed, Range, page_request
-from sluice_client.protocol.retry import RetryPolicy, ask
+from sluice_client.errors import ProblemError, TargetError
+from sluice_client.protocol.effects import Emit, R, Reply, Steps, T
+from sluice_client.protocol.pages import RawPage, ask_page, decode_page, keep_to_quota, walk
+from sluice_client.protocol.requests import Feed, Range
+from sluice_client.protocol.retry import RetryPolicy
 
 _OVERLAP = timedelta(minutes=5)  # for a minute, an instance may answer with what was erased at another one
 _log = logging.getLogger("sluice_client")
@@ -48,21 +48,21 @@ class _Erasures(msgspec.Struct, frozen=True):
 class _Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a copy continues: in the state or, once that is read, in the feed; and how far it knows erasures.
 
-    With `again`, it reads the feed from that instant instead of from the cursor.
+    With `again`, it reads the feed from that instant instead of from the cursor. `kept_days`: how long the service
+    keeps records, and erasures at least as long, as the window of the state showed.
     """
 
     cursor: str = ""
     is_in_feed: bool = False
     again: str = ""
     known_to: datetime | None = None
+    kept_days: int = 0
 
-    def request(self, feed: Feed, fields: Sequence[str], wait_s: int) -> Request:
-        """Return the request for the next page."""
+    def next_page(self, feed: Feed) -> tuple[Feed, Range]:
+        """Return what to ask for."""
         if not self.is_in_feed:
-            state = msgspec.structs.replace(feed, state=True, filters={"tombstones": "include"})
-            return page_request(state, Range(cursor=self.cursor), fields=fields)
-        begin = Range(since=self.again) if self.again else Range(cursor=self.cursor)
-        return page_request(feed, begin, fields=fields, wait_s=wait_s)
+            feed = msgspec.structs.replace(feed, state=True, filters={"tombstones": "include"})
+        return feed, Range(since=self.again) if self.again else Range(cursor=self.cursor)
 
     def behind(self, page: RawPage, erasures: "_Erasures") -> "_Position":
         """Return the position behind a page and the erasures that were read after it.
@@ -73,13 +73,16 @@ class _Position(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         first = _instant(page.window.since if self.is_in_feed else page.window.until)
         again = [each.until for each in erasures.new if _instant(each.until) < first]
+        window = timedelta() if self.is_in_feed else _instant(page.window.until) - _instant(page.window.since)
+        kept_days = self.kept_days or round(window / timedelta(days=1))
         if not self.is_in_feed and page.next_cursor is not None:
-            return _Position(cursor=page.next_cursor, known_to=erasures.known_from)
+            return _Position(cursor=page.next_cursor, known_to=erasures.known_from, kept_days=kept_days)
         return _Position(
             cursor=page.resume_cursor,
             is_in_feed=True,
             again=min(again, key=_instant, default=""),
             known_to=erasures.known_to,
+            kept_days=kept_days,
         )
 
 
@@ -117,6 +120,7 @@ def follow(
 
     Raises:
         ProblemError, UnreachableError, ResponseError: as `ask`; not a page.
+        TargetError: the copy was not continued for so long that the service may have forgotten erasures.
         ValueError: a time to begin at was given.
     """
     if where.since:
@@ -124,8 +128,9 @@ def follow(
     position = _POSITION.decode(where.cursor) if where.cursor else _Position()
     may_read_erasures = True
     while True:
-        request = position.request(feed, fields, 0 if until_caught_up else wait_s)
-        reply: Reply = yield from ask(request, policy)
+        may_wait = position.is_in_feed and not until_caught_up
+        asked, begin = position.next_page(feed)
+        reply: Reply = yield from ask_page(asked, begin, policy, fields=fields, wait_s=wait_s if may_wait else 0)
         page = decode_page(reply)
         known_from = position.known_to or _instant(page.window.until) - _OVERLAP
         erasures = _Erasures(known_from, known_from)
@@ -137,9 +142,11 @@ def follow(
                     raise
                 may_read_erasures = False
                 _log.warning("what is erased at the service will stay in the table: %s", error)
+        if position.kept_days and erasures.known_to - known_from > timedelta(days=position.kept_days):
+            raise TargetError(f"erasures since {known_from} may be forgotten: rewind, to read the state again")
         may_be_last = position.is_in_feed and page.poll_after > 0
         position = position.behind(page, erasures)
-        erased = {each.digest: each.until for each in erasures.entries}
+        erased = {each.digest: each.until for each in sorted(erasures.entries, key=lambda each: _instant(each.until))}
         cursor = msgspec.json.encode(position).decode()
         yield Emit(StatePage(**msgspec.structs.asdict(page) | {"resume_cursor": cursor}, erased=erased))
         is_last = may_be_last and not position.again
