@@ -269,10 +269,10 @@ def _imported(spec: str) -> Any:
 
 
 def _declared(name: Any, value: Any, default_retention_days: int, hasher: Hasher | None) -> DeclaredStream:
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == REJECTS:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == REJECTS or name.startswith("sluice_"):
         raise StreamsError(
-            "a name must be 1 to 63 characters of a-z, 0-9 and `_`, begin with a letter, and not be "
-            f"`{REJECTS}`: it is also the name of the table"
+            "a name must be 1 to 63 characters of a-z, 0-9 and `_`, begin with a letter but not with "
+            f"`sluice_`, and not be `{REJECTS}`: it is also the name of the table"
         )
     stream = value if isinstance(value, Stream) else Stream(record=value)
     if not is_record_type(stream.record):

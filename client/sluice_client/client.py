@@ -19,7 +19,7 @@ from sluice_client.protocol.pages import Page
 from sluice_client.protocol.publishing import Published
 from sluice_client.protocol.requests import Feed, Range
 from sluice_client.protocol.retry import FOREVER, RetryPolicy
-from sluice_client.protocol.schema import Column, read_columns, read_roles
+from sluice_client.protocol.schema import Column, TableSchema, read_columns, read_roles, read_schema
 from sluice_client.protocol.tails import TailRecord
 from sluice_client.sinks.sink import Sink
 
@@ -221,9 +221,9 @@ class Client:
         """Return the columns of the feed's records, each object before its fields."""
         return self._connection.value(read_columns(feed, self._retry))
 
-    def roles(self, feed: Feed = RECORDS) -> dict[str, str | None]:
-        """Return the fields that are `id`, `deleted` and `sequence` of the records; None if there is no such."""
-        return self._connection.value(read_roles(feed, self._retry))
+    def schema(self, feed: Feed = RECORDS) -> TableSchema:
+        """Return the table of the feed's records: its name, its columns, and which of them have a role."""
+        return self._connection.value(read_schema(feed, self._retry))
 
     def _columns(self, feed: Feed, attempt: int = 0) -> tuple[Column, ...]:
         return self._connection.value(read_columns(feed, self._retry_forever, attempt))

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,10 @@ class Mirror:
 
     def check(self) -> bool:
         """Compare the declarations with the source's; return False if it does not answer. Blocks, raises StoreError."""
-        return check_source(self._url, self._token, self._streams)
+        try:
+            return check_source(self._url, self._token, self._streams)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"SLUICE_MIRROR_TOKEN cannot be used: {error}") from error
 
     def lag_s(self) -> float:
         """Return how many seconds the stream that is furthest behind is behind."""
@@ -83,7 +87,7 @@ class Mirror:
             await self._clock.sleep(_CHECK_AGAIN_S)
             try:
                 is_checked = await run_in_daemon_thread(self.check, "mirror-check")
-            except StoreError as error:
+            except Exception as error:  # the source may have changed by the next attempt
                 _log.critical("%s", error)
         client = AsyncClient(self._url, token=self._token, on_retry=_tell)
         followers = [Follower(self._store, client, each, self._clock, self._note) for each in self._streams]
@@ -130,10 +134,12 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     store = MirrorStore.open(path, tables, clock, limits)
     days = erasures.retention_days or settings.store.retention_days
     if not store.begin(url, streams, days):
-        _log.warning("%s was away for longer than erasures are kept, so it is filled again", path)
         store.close()
-        for each in (path, f"{path}.wal"):
-            Path(each).unlink(missing_ok=True)
+        kept = f"{path}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        for each in ("", ".wal"):
+            if Path(path + each).exists():
+                Path(path + each).rename(kept + each)
+        _log.warning("%s was away for longer than erasures are kept, so it is filled again; remove %s", path, kept)
         store = MirrorStore.open(path, tables, clock, limits)
         store.begin(url, streams, days)
     mirror = Mirror(store, url, settings.store.mirror_token, streams, clock)

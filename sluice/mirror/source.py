@@ -1,6 +1,6 @@
 """The source of a mirror: its feeds, positions as cursors, and whether its records fit the declarations here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,10 +16,10 @@ from app.stores.query import Position
 from app.stores.sink import StoreError
 from sluice_client.client import Client
 from sluice_client.connection import Token
-from sluice_client.errors import ProblemError, UnreachableError
+from sluice_client.errors import ProblemError, ResponseError, UnreachableError
 from sluice_client.protocol.requests import Feed
 from sluice_client.protocol.retry import RetryPolicy
-from sluice_client.protocol.schema import Column
+from sluice_client.protocol.schema import Column, TableSchema
 
 
 class SourceFeed(msgspec.Struct, frozen=True):
@@ -81,10 +81,10 @@ def check_source(url: str, token: Token, streams: Sequence[SourceStream]) -> boo
         for stream in streams:
             feed = stream.records.feed
             try:
-                found = differences(stream.table, client.columns(feed), client.roles(feed))
+                found = differences(stream.table, client.schema(feed))
                 if stream.erasures is not None:
                     next(client.pages(feed=stream.erasures.feed))
-            except UnreachableError:
+            except (UnreachableError, ResponseError):  # a captive portal is no source
                 return False
             except ProblemError as error:
                 found = [f"{error}"]
@@ -97,16 +97,17 @@ def check_source(url: str, token: Token, streams: Sequence[SourceStream]) -> boo
     return True
 
 
-def differences(table: Table, columns: Sequence[Column], roles: Mapping[str, str | None]) -> list[str]:
-    """Return how the source's columns differ from those of `table` so that rows would not fit, as sentences.
+def differences(table: Table, there: TableSchema) -> list[str]:
+    """Return how the source's table differs from `table` so that rows or cursors would not fit, as sentences.
 
     The source may have more columns, but not below a declared one: those would be lost.
     """
-    found = [*_differing(table, columns)]
-    for role, column in {"id": table.id, "deleted": table.deleted, "sequence": table.sequence}.items():
-        own = column.name if column else None
-        if roles[role] != own:
-            found.append(f"{role} is {roles[role] or 'no field'} at the source, and {own or 'no field'} here")
+    found = [*_differing(table, there.columns)]
+    roles = {"id": table.id, "deleted": table.deleted, "sequence": table.sequence}
+    own = {role: column.name if column else None for role, column in roles.items()} | {"its name": table.name}
+    for what, other in (there.roles | {"its name": there.name}).items():
+        if other != own[what]:
+            found.append(f"{what} is {other or 'no field'} at the source, and {own[what] or 'no field'} here")
     return found
 
 

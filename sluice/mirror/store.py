@@ -21,7 +21,7 @@ _POSITIONS = "sluice_mirror"
 _SOURCE = ""  # its row has the URL of the source, and the generation
 _LOAD_ERASURES = (
     f"INSERT INTO {ERASURES} (stream, digest, until, ingest_time, delivery_key, message_index, attributes) "  # noqa: S608 - a constant
-    "SELECT $stream, digest, until::TIMESTAMP, ingest_time::TIMESTAMP, delivery_key, 0, '{}' FROM rows",
+    "SELECT $stream, digest, until::TIMESTAMP, ingest_time::TIMESTAMP, delivery_key, 0, '{}' FROM _rows",
 )
 
 
@@ -55,14 +55,14 @@ class MirrorStore(EmbeddedStore):
         False if erasures were missed: do not use the file then. Blocks.
 
         Raises:
-            StoreError: the file is a mirror of another source.
+            StoreError: the file is a mirror of another source, or none.
         """
         now_us, self._kept_us = self._clock.now_us(), days * DAY_US
         self._erasures = tuple(_erasures_of(each) for each in streams if each.erasures)
         begin = Position(now_us - self._kept_us, "")
         starts = {_SOURCE: Position(now_us, url)} | {stream.name: begin for stream in streams}
         starts |= dict.fromkeys(self._erasures, begin)
-        self._positions = self.read_once(partial(_begun, starts))
+        self._positions = self.read_once(partial(self._begun, starts))
         if (other := self._positions[_SOURCE].delivery_key) != url:
             raise StoreError(
                 f"{self._path} is a mirror of {other}, not of {url}: set another SLUICE_DATA_PATH, or move it away"
@@ -134,26 +134,32 @@ class MirrorStore(EmbeddedStore):
             _move(connection, feed, position)
         return rows, erasures, moved
 
+    def _begun(self, starts: dict[str, Position], connection: duckdb.DuckDBPyConnection) -> dict[str, Position]:
+        found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_POSITIONS])
+        if found.fetchone() is None and any(_has_rows(each.name, connection) for each in self._tables):
+            raise StoreError(f"{self._path} has records and is no mirror's file: set another SLUICE_DATA_PATH")
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {_POSITIONS} (feed VARCHAR, ingest_us BIGINT, delivery_key VARCHAR)"
+        )
+        known = _stored_positions(connection)
+        for feed in starts.keys() - known.keys():
+            _move(connection, feed, starts[feed])
+        return starts | known
+
     def _has_missed_erasures(self, stream: SourceStream, connection: duckdb.DuckDBPyConnection) -> bool:
         """Return whether there are records, and erasures were read so long ago that some may be forgotten since."""
         read_to = self._positions.get(_erasures_of(stream))
         if read_to is None or read_to.ingest_us >= self._clock.now_us() - self._kept_us:
             return False
-        return connection.execute(f"SELECT 1 FROM {quote(stream.name)} LIMIT 1").fetchone() is not None  # noqa: S608 - a quoted name
+        return _has_rows(stream.name, connection)
 
 
 def _erasures_of(stream: SourceStream) -> str:
     return f"{stream.name} {ERASURES}"
 
 
-def _begun(starts: dict[str, Position], connection: duckdb.DuckDBPyConnection) -> dict[str, Position]:
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {_POSITIONS} (feed VARCHAR, ingest_us BIGINT, delivery_key VARCHAR)"
-    )
-    known = _stored_positions(connection)
-    for feed in starts.keys() - known.keys():
-        _move(connection, feed, starts[feed])
-    return starts | known
+def _has_rows(table: str, connection: duckdb.DuckDBPyConnection) -> bool:
+    return connection.execute(f"SELECT 1 FROM {quote(table)} LIMIT 1").fetchone() is not None  # noqa: S608 - a quoted name
 
 
 def _stored_positions(connection: duckdb.DuckDBPyConnection) -> dict[str, Position]:
@@ -171,7 +177,7 @@ def _insert(table: Table) -> str:
     names, values = ", ".join(quote(each.name) for each in table.columns), columns_of_arrow(table)
     if table.id is not None:
         names, values = f"{names}, {quote(hash_column(table))}", f"{values}, {hash_sql(quote(table.id.name))}"
-    return f"INSERT INTO {quote(table.name)} ({names}) SELECT {values} FROM rows"  # noqa: S608 - quoted names
+    return f"INSERT INTO {quote(table.name)} ({names}) SELECT {values} FROM _rows"  # noqa: S608 - quoted names
 
 
 def _last(connection: duckdb.DuckDBPyConnection, table: Table, before: Position) -> Position:
@@ -189,7 +195,7 @@ def _delete_erased(table: Table) -> str:
     return f"""\
 DELETE FROM {name}
 WHERE ingest_time >= make_timestamp($from_us::BIGINT) AND EXISTS (
-  SELECT 1 FROM {ERASURES} AS erased
-  WHERE erased.stream = $stream AND erased.digest = sha256({name}.{record_id}::VARCHAR)
-    AND erased.until >= {name}.ingest_time
+  SELECT 1 FROM {ERASURES}
+  WHERE {ERASURES}.stream = $stream AND {ERASURES}.digest = sha256({name}.{record_id}::VARCHAR)
+    AND {ERASURES}.until >= {name}.ingest_time
 )"""  # noqa: S608 - quoted names

@@ -14,6 +14,7 @@ from app.schema.table import records_table, rejects_table
 from sluice.testing.pace import patience_s
 from tests.mirror.conftest import mirror_of, wait_until_read
 from tests.streams.service import ORDER, PAYMENT, VISIT
+from tests.support.http_server import Handler, serving_http
 from tests.support.instance import Caller, Instance, instance
 from tests.support.local_bigquery import Double, settings_of
 from tests.support.process import ROOT, environment, free_port, program
@@ -87,6 +88,19 @@ def test_a_key_that_is_not_told_everything_is_refused(caller: Caller, words: str
     assert "cannot be mirrored" in log
     assert words in log
     assert source.keys[caller.name] not in log
+
+
+def test_what_stands_between_and_the_token_are_told_apart(tmp_path: Path) -> None:
+    """A page for people is taken for a source that does not answer; without its token's file no mirror starts."""
+
+    class Portal(Handler):
+        def do_GET(self) -> None:
+            self.reply(b"<html>Log in</html>", "text/html")
+
+    own = {"backend": "mirror", "roles": "query"}
+    with serving_http(Portal) as url, instance(tmp_path / "mirror", **own, mirror_url=url) as running:
+        assert httpx.get(f"{running.url}/v1/records").status_code == 200
+        assert "SLUICE_MIRROR_TOKEN cannot be used" in refused(tmp_path, running, mirror_token=str(tmp_path / "none"))
 
 
 def test_all_streams_are_mirrored(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from msgspec import Meta
+from msgspec.structs import replace
 
 from app.query.answer.encoders import row_encoder
 from app.query.erase import digest_of
@@ -21,7 +22,7 @@ from sluice.mirror.backend import open_backend
 from sluice.mirror.source import differences, source_stream
 from sluice.mirror.store import Fetched, MirrorStore
 from sluice.testing.clock import FakeClock
-from sluice_client.protocol.schema import Column
+from sluice_client.protocol.schema import Column, TableSchema
 from tests.query.sample_rows import Everything, sample_row
 
 T0_US = 1_700_000_000 * SECOND_US
@@ -83,6 +84,11 @@ async def store() -> AsyncIterator[MirrorStore]:
     store = opened(":memory:", FakeClock(T0_US))
     yield store
     await asyncio.to_thread(store.close)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the names of the files there, without logs."""
+    return [each.name for each in folder.iterdir() if each.suffix != ".wal"]
 
 
 async def rows_in(store: MirrorStore, table: str = "records", columns: Sequence[str] = ("id",)) -> list[dict[str, Any]]:
@@ -196,8 +202,36 @@ async def test_a_mirror_that_was_away_too_long_begins_again(tmp_path: Path, capl
         page = [] if rows else [stream_of(TABLE, [row_of("a", clock.now_us() - 1, "k1")])]
         await store.commit(STREAM, Fetched(rows=page, read_to=now, erased_to=now))
         await backend.close()
+    assert len(files_in(tmp_path)) == 2, "the old file is not kept"
     assert generations[0] == generations[1] < generations[2]
     assert "away for longer than erasures are kept" in caplog.text
+
+
+async def test_the_file_of_another_service_is_left_alone(tmp_path: Path) -> None:
+    """It has records, but no positions: the mirror does not start."""
+    path, clock = str(tmp_path / "m.duckdb"), FakeClock(T0_US)
+    settings = Settings().replace(backend="mirror", roles=("query",), mirror_url="http://127.0.0.1:9", data_path=path)
+    store = opened(path, clock)
+    fetched = Fetched(rows=[stream_of(TABLE, [row_of("a", T0_US, "k1")])], read_to=None)
+    await store.commit(STREAM, fetched)
+    await store.write(lambda connection: connection.execute("DROP TABLE sluice_mirror"))
+    await asyncio.to_thread(store.close)
+    with pytest.raises(StoreError, match="no mirror's file"):
+        open_backend(settings, (TABLE, rejects_table()), clock)
+    assert files_in(tmp_path) == ["m.duckdb"]
+
+
+@pytest.mark.parametrize("name", ["rows", "erased"])
+async def test_a_stream_may_have_any_name(name: str) -> None:
+    """Also one that a statement might mean something else by."""
+    table = records_table(Whole, name=name)
+    stream = source_stream(table, is_named=True)
+    store = MirrorStore.open(":memory:", (table, *TABLES[1:]), FakeClock(T0_US))
+    assert store.begin("http://source", [stream], 400)
+    rows = [stream_of(table, [row_of(each, T0_US, each) for each in "ab"])]
+    await store.commit(stream, Fetched(rows=rows, read_to=None, erasures=[erasure("a", T0_US, T0_US + 1)]))
+    assert await rows_in(store, name) == [{"id": "b"}]
+    await asyncio.to_thread(store.close)
 
 
 async def test_a_mirror_whose_source_was_away_too_long_takes_no_more_records(store: MirrorStore) -> None:
@@ -218,20 +252,21 @@ async def test_a_mirror_whose_source_was_away_too_long_takes_no_more_records(sto
 
 def test_columns_that_only_the_source_has_do_no_harm() -> None:
     """A type that is stricter than the source's, another id, and what would be lost below a column do."""
-    there = [Column("id", "STRING", "REQUIRED"), Column("n", "INT64", "REQUIRED"), Column("more", "JSON")]
+    columns = (Column("id", "STRING", "REQUIRED"), Column("n", "INT64", "REQUIRED"), Column("more", "JSON"))
+    there = TableSchema("/v1/records", columns, "records", "id")
 
     class Small(msgspec.Struct, forbid_unknown_fields=True):
         id: Annotated[str, Meta(extra={"sluice": ["id"]})]
         n: int | None = None
 
-    declared = msgspec.structs.replace(records_table(Small), envelope=())
-    roles = {"id": "id", "deleted": None, "sequence": None}
-    assert differences(declared, there, roles) == []
-    assert differences(declared, there, roles | {"sequence": "n"}) == ["sequence is n at the source, and no field here"]
-    loose = [Column("id", "STRING"), Column("n", "STRING"), Column("id.part", "STRING")]
-    assert differences(declared, loose, roles) == [
+    declared = replace(records_table(Small), envelope=())
+    assert differences(declared, there) == []
+    assert differences(declared, replace(there, sequence="n")) == ["sequence is n at the source, and no field here"]
+    assert differences(declared, replace(there, name="n")) == ["its name is n at the source, and records here"]
+    loose = (Column("id", "STRING"), Column("n", "STRING"), Column("id.part", "STRING"))
+    assert differences(declared, replace(there, columns=loose)) == [
         "id is NULLABLE STRING at the source, and REQUIRED STRING here",
         "n is NULLABLE STRING at the source, and NULLABLE INT64 here",
         "id.part is not declared here",
     ]
-    assert differences(declared, there[:1], roles) == ["the source has no n"]
+    assert differences(declared, replace(there, columns=columns[:1])) == ["the source has no n"]

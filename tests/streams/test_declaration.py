@@ -44,6 +44,7 @@ def test_a_mapping_names_streams_tables_and_retentions() -> None:
 _MISTAKES: dict[str, tuple[Any, str]] = {
     "nothing": ({}, "expected a mapping of at least one stream"),
     "too many": ({f"s{number}": Order for number in range(MAX_STREAMS + 1)}, "expected at most 200"),
+    "reserved": ({"sluice_mirror": Order}, "stream 'sluice_mirror': a name must be 1 to 63 characters"),
     "capitals": ({"Orders": Order}, "stream 'Orders': a name must be 1 to 63 characters"),
     "the table of rejects": ({REJECTS: Order}, f"not be `{REJECTS}`"),
     "a number": ({7: Order}, "stream 7: a name must be"),

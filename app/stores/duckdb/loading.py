@@ -21,7 +21,7 @@ def load(
     statements: Iterable[str],
     parameters: Mapping[str, Any] | None = None,
 ) -> int:
-    """Run statements that read from `rows` over each batch of an Arrow IPC stream; return how many rows it has.
+    """Run statements that read from `_rows` over each batch of an Arrow IPC stream; return how many rows it has.
 
     Raises:
         duckdb.Error, ValueError, RuntimeError: a column is missing, or has a type that cannot be cast.
@@ -31,8 +31,8 @@ def load(
 
     count = 0
     with InputStream.from_readable(io.BytesIO(stream)) as source, nanoarrow.c_array_stream(source) as batches:
-        for rows in batches:  # the statements read it by this name
+        for _rows in batches:  # the statements read it by this name, which no stream can have
             for statement in statements:
                 connection.execute(statement, parameters)
-            count += len(rows)
+            count += len(_rows)
     return count

@@ -52,8 +52,8 @@ class Load:
         self._cursor, self._begun = cursor, False
         self._table, self._keys = quote(table.name), quote(keys_of(table.name))
         self._inserts = (
-            f"INSERT INTO {_STAGE} SELECT md5_number(delivery_key), ingest_time, {IS_COPY} FROM rows",
-            f"INSERT INTO {self._table} SELECT {columns_of_arrow(table)} FROM rows WHERE NOT {IS_COPY}",
+            f"INSERT INTO {_STAGE} SELECT md5_number(delivery_key), ingest_time, {IS_COPY} FROM _rows",
+            f"INSERT INTO {self._table} SELECT {columns_of_arrow(table)} FROM _rows WHERE NOT {IS_COPY}",
         )
         self._cursor.execute(f"CREATE TEMP TABLE {_STAGE} (hash UHUGEINT, stamp TIMESTAMP, is_copy BOOLEAN)")
 

@@ -44,23 +44,31 @@ class Roles(msgspec.Struct, frozen=True):
     sequence: str | None = None
 
 
-class _Table(msgspec.Struct):
+class TableSchema(msgspec.Struct):
+    """A table of the service; `id`, `deleted` and `sequence` are the names of the columns with these roles."""
+
     path: str
     columns: tuple[Column, ...]
+    name: str = ""
     id: str | None = None
     deleted: str | None = None
     sequence: str | None = None
 
+    @property
+    def roles(self) -> dict[str, str | None]:
+        """The columns with a role, by role; None if there is no such."""
+        return {"id": self.id, "deleted": self.deleted, "sequence": self.sequence}
+
 
 class _Schema(msgspec.Struct):
-    tables: tuple[_Table, ...]
+    tables: tuple[TableSchema, ...]
 
 
 class UnknownColumnError(Exception):
     """A record has a member that the layout does not: a column was added since."""
 
 
-def _table(feed: Feed, reply: Reply) -> _Table:
+def _table(feed: Feed, reply: Reply) -> TableSchema:
     try:
         schema = msgspec.json.decode(reply.content, type=_Schema)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -87,11 +95,16 @@ def read_columns(feed: Feed, policy: RetryPolicy, attempt: int = 0) -> Steps[Nev
     return _table(feed, reply).columns
 
 
+def read_schema(feed: Feed, policy: RetryPolicy) -> Steps[Never, TableSchema]:
+    """Ask for the table of a feed; raises as `read_columns`."""
+    reply: Reply = yield from ask(schema_request(feed), policy)
+    return _table(feed, reply)
+
+
 def read_roles(feed: Feed, policy: RetryPolicy) -> Steps[Never, dict[str, str | None]]:
     """Ask for the columns with a role, by role: None if records have no such; raises as `read_columns`."""
-    reply: Reply = yield from ask(schema_request(feed), policy)
-    table = _table(feed, reply)
-    return {"id": table.id, "deleted": table.deleted, "sequence": table.sequence}
+    table = yield from read_schema(feed, policy)
+    return table.roles
 
 
 class Layout:
