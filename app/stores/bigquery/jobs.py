@@ -163,7 +163,6 @@ _FIRST_ANSWER_MS = 2_000
 _HTTP_TIMEOUT_S = 20.0  # of one call; jobs.getQueryResults waits 10 s by itself
 _RETRY_S = 5.0
 _CANCEL_TIMEOUT_S = 5.0
-_KEPT_ATTEMPTS = 3
 _json = msgspec.json.Encoder()
 _log = logging.getLogger("sluice.query")
 
@@ -182,7 +181,7 @@ class Job:
         self.statement, self._place = statement, place
         self._configuration = job_configuration(statement, place, settings)
         self._running: Mapping[str, Any] | None = None
-        self._is_abandoned = False
+        self._is_abandoned = self._is_shared = False
         self.client: Client
         """Set by the thread that runs it; it also cancels the job, since a new client may take seconds to make."""
 
@@ -194,20 +193,24 @@ class Job:
         answer = self._finished(self._call("POST", "queries", self._request()))
         return self._decoded(answer, _bytes_processed(answer))
 
-    def kept_rows(self, version: int, after: Position | None, limit: int | None, guess: int) -> tuple[Answer, int]:
+    def kept_rows(
+        self, names: Sequence[str], after: Position | None, limit: int | None, guess: int
+    ) -> tuple[Answer, int]:
         """Return the next rows `after` a position in a result that is kept for a day, and the index of the first.
 
-        The result is that of one job for all callers of the same statement and `version`. `guess`: the index that was
-        returned, plus the number of rows up to `after`.
+        The result is that of one job for all callers of the same statement and the same of `names`, the first that was
+        not cancelled. `guess`: the index that was returned, plus the number of rows up to `after`.
         """
-        for attempt in range(_KEPT_ATTEMPTS):
-            reference, is_new = self._insert(f"{self._kept_name(version)}_{attempt}")
+        self._is_shared = True
+        for name in names:
+            reference, is_new = self._insert(self._kept_name(name))
             try:
                 result = self._finished({"jobReference": reference}, maxResults=0)
                 start = 0 if after is None else self._index_after(after, reference, int(result["totalRows"]), guess)
                 answer = self._results(reference, startIndex=start, maxResults=limit)
-            except GoogleAPICallError:  # one from before may have failed, been cancelled, or have lost its result
-                if is_new or attempt + 1 == _KEPT_ATTEMPTS:
+            except GoogleAPICallError as error:
+                is_lost = error.code == 404 and not is_new  # its result
+                if name == names[-1] or not (is_lost or _is_cancelled(error)):
                     raise
             else:
                 break
@@ -224,9 +227,9 @@ class Job:
         is_right = 0 < guess <= total and position_at(guess - 1) == position
         return guess if is_right else bisect_right(range(total), position, key=position_at)
 
-    def _kept_name(self, version: int) -> str:
+    def _kept_name(self, name: str) -> str:
         """Return a name for the job that differs if anything does on which its result depends."""
-        text = _json.encode((version, self._place.dataset, self._configuration))
+        text = _json.encode((name, self._place.dataset, self._configuration))
         return f"sluice_{self.statement.purpose}_{sha256(text).hexdigest()}"
 
     def _decoded(self, answer: dict[str, Any], processed: int | None, limit: int | None = None) -> Answer:
@@ -265,9 +268,9 @@ class Job:
         return int(self._inserted().get("numDmlAffectedRows") or 0)
 
     def abandon(self) -> bool:
-        """Prevent any further call; return whether there is a job to `cancel`."""
+        """Prevent any further call; return whether there is a job to `cancel`, which has no other callers."""
         self._is_abandoned = True
-        return self._running is not None
+        return self._running is not None and not self._is_shared
 
     def cancel(self) -> None:
         """Tell BigQuery to stop the job. A failure is only logged: the job has its own timeout."""
@@ -354,6 +357,11 @@ class Job:
 def _bytes_processed(answer: Mapping[str, Any]) -> int | None:
     text = answer.get("totalBytesProcessed")
     return None if text is None else int(text)
+
+
+def _is_cancelled(failure: GoogleAPICallError) -> bool:
+    """Return whether a job was cancelled, and not by its own timeout."""
+    return reason_of(failure) == "stopped" and "timed out" not in str(failure)
 
 
 def _is_transient(failure: BaseException) -> bool:

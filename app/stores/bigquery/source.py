@@ -13,6 +13,7 @@ the first reads the same two columns, so it costs little there too.
 import asyncio
 import logging
 import threading
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -101,8 +102,9 @@ class BigQueryRunner:
         self.learn_horizon: LearnHorizon | None = self._horizons.learn
         self._trust = jobs.Trust(partial(jobs.max_bytes_billed, settings=settings), clock)
         self._settle_us = round(settings.store.settle_s * SECOND_US)
-        self.erasures = 0
-        """The number of the latest erasure, as the eraser knows it: results from before are not read again."""
+        self.erasures: int | None = None
+        """The number of the latest erasure, once the eraser knows it: results from before are not read again."""
+        self._own = str(uuid.uuid4())
         self._places = LRUCache[tuple[State, Position], int](_KEPT_PLACES)
         """How many rows of a state there are up to a position at which a page has ended."""
         self._threads = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="bigquery-query")
@@ -130,8 +132,12 @@ class BigQueryRunner:
         """Return rows of the whole state, which one query makes for all pages, in whatever instance."""
         whole, after = _whole(query), query.after
         guess = self._places.get((whole, after), 0) if after else 0
+        # Of each day, since the results of the day before are lost one by one.
+        version = f"{self.erasures} {self._clock.now_us() // DAY_US}"
+        shared = [] if self.erasures is None else [f"{version} 0", f"{version} 1"]
+        names = [*shared, f"{version} {self._own}"]
         answer, start = await self._over_live_columns(
-            whole, lambda job: job.kept_rows(self.erasures, after, query.limit, guess)
+            whole, lambda job: job.kept_rows(names, after, query.limit, guess)
         )
         for index, row in [*enumerate(answer.rows, start + 1)][-2:]:  # the last may only show that there are more
             self._places[whole, Position(epoch_us(row["ingest_time"]), row["delivery_key"])] = index
@@ -269,7 +275,7 @@ class BigQueryEraser:
     @property
     def generation(self) -> int:
         """The time of the last erasure, as far as this instance knows; 0: never."""
-        return self._runner.erasures
+        return self._runner.erasures or 0
 
     async def delete(self, query: Deletion) -> int:
         """Delete rows; return how many were removed.
@@ -318,8 +324,8 @@ class BigQueryEraser:
 
 
 def _whole(query: State) -> State:
-    """Return the query of all pages of a state."""
-    return msgspec.structs.replace(query, within=query.folded, after=None, limit=None)
+    """Return the query of all pages of a state, which may take as long as an export."""
+    return msgspec.structs.replace(query, purpose="export", within=query.folded, after=None, limit=None)
 
 
 async def look_up(

@@ -1,5 +1,7 @@
 """All pages of a state over BigQuery come from one result, which is paid for once."""
 
+import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -7,7 +9,7 @@ import pytest
 
 from app.runtime.instants import SECOND_US, TimeRange, epoch_us
 from app.stores.query import Position, State
-from app.stores.source import Answer, QueryTooExpensiveError
+from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
 from tests.stores.bigquery import rest_server
 from tests.stores.bigquery.rest_server import Call, Refusal, RestServer
 
@@ -30,6 +32,7 @@ class Jobs:
 
     def __init__(self, *failures: Refusal) -> None:
         self._failures, self.known = list(failures), dict[str, Refusal | None]()
+        self.are_running = False
         self.probes = 0
         """How many rows were read to find a position."""
 
@@ -43,6 +46,8 @@ class Jobs:
         name = call.path.rpartition("/")[2]
         if (failure := self.known[name]) is not None:
             return failure
+        if self.are_running:
+            return {"jobComplete": False, "jobReference": {"jobId": name}}
         asked = {key: int(call.parameters[key][0]) for key in ("startIndex", "maxResults") if key in call.parameters}
         start, most = asked.get("startIndex", 0), asked["maxResults"]
         self.probes += most == 1
@@ -59,6 +64,7 @@ async def test_all_pages_of_a_state_are_of_one_job(bigquery: RestServer) -> None
     """In any instance; one that has not seen the page before looks for its end, one that has looks once."""
     bigquery.script = jobs = Jobs()
     one, other = bigquery.runner(), bigquery.runner()
+    one.erasures = other.erasures = 0
     first = await one.rows(STATE)
     assert (_places(first), first.bytes_processed, jobs.probes) == ([Position(*row) for row in ROWS[:4]], 1_234, 0)
     for runner, most in ((one, 1), (other, 6)):
@@ -73,20 +79,55 @@ async def test_all_pages_of_a_state_are_of_one_job(bigquery: RestServer) -> None
 
 
 async def test_an_erasure_makes_results_from_before_void(bigquery: RestServer) -> None:
-    """They may have what was erased."""
+    """They may have what was erased; who has not learned yet of erasures reads no other's results."""
     bigquery.script = jobs = Jobs()
+    one, other = bigquery.runner(), bigquery.runner()
+    for one.erasures in (0, 1, None):
+        await one.rows(STATE)
+        await one.rows(STATE)
+    await other.rows(STATE)
+    assert len(jobs.known) == 4
+    one.close()
+    other.close()
+
+
+async def test_a_caller_who_leaves_ends_no_query_of_others(bigquery: RestServer) -> None:
+    """They may wait for its result, or come back for it."""
+    bigquery.script = jobs = Jobs()
+    jobs.are_running = True
     runner = bigquery.runner()
-    await runner.rows(STATE)
-    runner.erasures += 1
-    await runner.rows(STATE)
-    assert len(jobs.known) == 2
+    leaving = asyncio.create_task(runner.rows(STATE))
+    call = await asyncio.to_thread(bigquery.wait_for, "jobs.insert")
+    assert call.body["configuration"]["jobTimeoutMs"] == "300000"
+    await asyncio.to_thread(bigquery.wait_for, "jobs.getQueryResults")
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    jobs.are_running = False
+    assert (await runner.rows(STATE)).bytes_processed == 0
+    assert "jobs.cancel" not in bigquery.seen()
     runner.close()
+
+
+async def test_what_was_cancelled_is_made_again_at_once(bigquery: RestServer) -> None:
+    """By other names, the last of this instance; any other failure stands, for all callers."""
+    cancelled = Refusal(499, "stopped", "Job execution was cancelled: User requested cancellation")
+    for failures, most in (([cancelled, cancelled], 3), ([Refusal(403, "quotaExceeded")], 1)):
+        bigquery.script = jobs = Jobs(*failures)
+        runner = bigquery.runner()
+        runner.erasures = 0
+        for _ in range(2):
+            with nullcontext() if most == 3 else pytest.raises(StoreBusyError):
+                await runner.rows(STATE)
+        assert len(jobs.known) == most
+        runner.close()
 
 
 async def test_a_result_that_is_lost_is_made_again(bigquery: RestServer) -> None:
     """As is one whose job has failed for another caller; a failure of one's own is told."""
     bigquery.script = jobs = Jobs(Refusal(404, "notFound", "Not found: Table of the result"))
     runner = bigquery.runner()
+    runner.erasures = 0
     with pytest.raises(Exception, match="Not found"):
         await runner.rows(STATE)
     assert (await runner.rows(STATE)).bytes_processed == 1_234
