@@ -196,7 +196,7 @@ class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
     The row is `found`, and `first` and `last`, the stamps of the oldest and the newest, None without any.
     """
 
-    purpose: ClassVar[Purpose] = "erase"
+    purpose: Purpose = "erase"
     table: str
     conditions: tuple[Condition, ...]
 

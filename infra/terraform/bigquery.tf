@@ -112,7 +112,8 @@ resource "google_bigquery_routine" "between" {
   }
 }
 
-#   SELECT * FROM sluice.records_state(CURRENT_TIMESTAMP())
+# Of settled rows (`SLUICE_SETTLE_S`):
+#   SELECT * FROM sluice.records_state(TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 SECOND))
 resource "google_bigquery_routine" "state" {
   for_each = { for name, stream in local.streams : name => stream if stream.record_id != "" }
 

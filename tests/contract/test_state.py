@@ -9,7 +9,7 @@ import pytest
 from app.runtime.instants import DAY_US, HOUR_US, SECOND_US, to_text
 from app.schema.table import records_table
 from app.stores.query import Query, State
-from app.stores.source import Answer, QueryTooExpensiveError
+from app.stores.source import Answer, QueryError, QueryTimeoutError, QueryTooExpensiveError
 from tests.contract.application import principal
 from tests.contract.service import Client, Nameless, Service, problem_of
 from tests.contract.stores import REJECTS, T0_US, Engine
@@ -123,6 +123,43 @@ def test_what_makes_no_sense_is_refused(client: Client, asked: dict[str, str], w
     assert word in msgspec.json.encode(problem["errors"]).decode()
 
 
+def test_a_moment_is_settled(flights: Service) -> None:
+    """A cursor may lie beyond: another instance knows more. Until then, rows may appear before it."""
+    client, ahead_us = flights.client(), flights.store.clock.now_us() + SECOND_US
+    cursors = [
+        client.get("/v1/records", params={"since": since}).json()["resume_cursor"]
+        for since in (to_text(ahead_us), "2099-01-01T00:00:00Z")
+    ]
+    early, never = (problem_of(client.get("/v1/state", params={"as_of": cursor})) for cursor in cursors)
+    assert (early["status"], early["retry_after_s"], never["code"]) == (503, 1, "invalid_parameter")
+    flights.put(FLIGHTS, [(ahead_us - 1, "k7", _flight("plain"))])
+    assert _ids(client, as_of=cursors[0])[-1] == "plain"
+
+
+def test_equal_requests_have_one_moment(flights: Service) -> None:
+    """For a second, as those of the feed; where a state is a query of everything, they have whole minutes."""
+    runner = Watched(flights.store.runner)
+    runner.profile = msgspec.structs.replace(runner.profile, materializes=True, open_ttl_s=0.0)
+    minutely = Service(flights.engine, flights.store, FLIGHTS, runner=runner).client()
+    client, untils = flights.client(), []
+    flights.settle(T0_US + 60 * SECOND_US)
+    for _ in range(2):
+        pages = [each.get("/v1/state").json() for each in (client, minutely)]
+        assert [page["poll_after"] for page in pages] == [1, 60]
+        untils.append([page["window"]["until"] for page in pages])
+        flights.settle(flights.store.clock.now_us() + SECOND_US // 2)
+    assert untils[0] == untils[1]
+    assert untils[0][1] == "2023-11-14T22:14:00Z"
+
+
+def test_a_state_is_no_position_of_a_reader(client: Client) -> None:
+    """What is behind its moment has not been read; its export is named for what it is."""
+    for limit in ("1000", "all"):
+        answer = client.get("/v1/state", params={"limit": limit}, headers={"Sluice-Reader": "copier"})
+    assert 'filename="records-state-' in answer.headers["content-disposition"]
+    assert client.get("/v1/readers").json()["readers"] == []
+
+
 def test_a_moment_is_given_once(client: Client) -> None:
     """The cursor of the page before has it."""
     cursor = client.get("/v1/state", params={"limit": "1"}).json()["next_cursor"]
@@ -148,9 +185,11 @@ def test_what_has_expired_does_not_count(engine: Engine, record_type: type[Fligh
 class _Sparing(Watched):
     """A runner that reads no state."""
 
+    failure: QueryError = QueryTooExpensiveError(1, 2)
+
     async def rows(self, query: Query) -> Answer:
         if isinstance(query, State):
-            raise QueryTooExpensiveError(1, 2)
+            raise self.failure
         return await super().rows(query)
 
 
@@ -158,9 +197,14 @@ def test_a_state_that_costs_too_much_names_the_cure(flights: Service) -> None:
     """There is no shorter window of it; a mirror has it for nothing."""
     runner = _Sparing(flights.store.runner)
     runner.profile = msgspec.structs.replace(runner.profile, materializes=True)
-    problem = problem_of(Service(flights.engine, flights.store, FLIGHTS, runner=runner).client().get("/v1/state"))
+    client = Service(flights.engine, flights.store, FLIGHTS, runner=runner).client()
+    problem = problem_of(client.get("/v1/state"))
     assert (problem["status"], problem["code"], problem["limit_bytes"]) == (422, "query_too_expensive", 1)
+    runner.failure = QueryTimeoutError(300)
+    late = problem_of(client.get("/v1/state"))
+    assert (late["status"], late["timeout_s"]) == (504, 300)
     assert "mirror" in problem["detail"]
+    assert "mirror" in late["detail"]
 
 
 def test_records_without_an_id_have_no_state(engine: Engine) -> None:

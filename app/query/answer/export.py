@@ -174,7 +174,7 @@ class Exports:
             await send(first)
             async for piece in pieces:
                 await send(piece)
-            if not scan.descending:
+            if scan.is_followed:
                 note(headers["Sluice-Resume-Cursor"])
 
         stream = Stream(reads=self._reads, send_pieces=send_pieces, close=pieces.aclose)
@@ -214,10 +214,10 @@ def format_of(scan: Scan) -> StreamFormat:
 
 
 def _file_name(scan: Scan) -> str:
-    """Return the name for the downloaded file: the table and its window, in ISO 8601's basic format."""
+    """Return the name for the downloaded file: what is read and its window, in ISO 8601's basic format."""
     window = scan.window
     since, until = (
         from_epoch_us(us).isoformat().replace("+00:00", "Z").replace("-", "").replace(":", "")
         for us in (window.from_us, window.to_us)
     )
-    return f"{scan.table}-{since}-{until}.{_EXTENSIONS[format_of(scan)]}"
+    return f"{scan.read.replace('/', '-')}-{since}-{until}.{_EXTENSIONS[format_of(scan)]}"

@@ -32,6 +32,7 @@ from app.query.readers import READER, READER_PARAMETER
 from app.query.request.parameters import MEDIA_TYPES, PAGE_PARAMETERS
 from app.query.request.scan import Count, Page, Scan, parse_scan
 from app.runtime.clock import MICROSECONDS
+from app.runtime.instants import to_text
 from app.schema.record_json import example_row
 from app.schema.table import REJECTS, schema_version
 from app.stores.erasures import ERASURES
@@ -63,20 +64,23 @@ class PageEndpoint:
     def __init__(self, parts: TableParts) -> None:
         self._parts, self.feed, self.subject = parts, parts.feed, parts.subject
         self._clock, self._settings = self.feed.environment.clock, self.feed.environment.settings.query
-        self._version = schema_version(self.feed.table)
+        self._version, self._poll_s = schema_version(self.feed.table), self.feed.runner.profile.poll_s
 
     async def page(self, request: Ask) -> Response[Any]:
         """Return the page, the export or the explanation that `request` asks for.
 
         Raises:
-            ProblemError: a parameter or the cursor is not valid, or this mirror has not read as far.
+            ProblemError: a parameter or the cursor is not valid, or this mirror has not read as far, or no state of
+                that moment can be read yet.
             QueryError: the store gave no answer.
         """
         note = self._parts.readers.named_in(request, self.feed.table.name)
         cost, scan = Cost(self._clock), await self._scan(request)
         needed = scan.settled if scan.fold is None else scan.fold.up_to
-        if self.feed.runner.profile.lags and needed is not None and needed > Position(scan.horizon_us, ""):
-            raise later("store_unavailable", "the cursor is of a service that has read further than this mirror", 1)
+        must_be_settled = self.feed.runner.profile.lags or scan.fold is not None
+        if must_be_settled and needed is not None and needed > Position(scan.horizon_us, ""):
+            horizon = to_text(scan.horizon_us)
+            raise later("store_unavailable", f"the cursor is of a moment beyond {horizon}, the horizon here", 1)
         request.scope["state"][paths.WAITS] = bool(scan.wait_s)
         if scan.explain:
             return await self._explain(request, scan, cost)
@@ -88,7 +92,7 @@ class PageEndpoint:
 
         async with slot_released(request.scope) if scan.wait_s else nullcontext():
             response = await self._parts.cache.response(request, self._cache_key(request, scan), cost, make)
-        if not scan.descending and (reached := response.headers.get("Sluice-Resume-Cursor")) is not None:
+        if scan.is_followed and (reached := response.headers.get("Sluice-Resume-Cursor")) is not None:
             note(reached)
         if (cursor := response.headers.get(_NEXT_CURSOR)) is not None:
             response.headers["Link"] = self._next_link(request, cursor)  # of its own: the response may be shared
@@ -141,12 +145,14 @@ class PageEndpoint:
             headers[_NEXT_CURSOR] = page.next_cursor
         if page.count is not None:
             headers["Sluice-Count"] = page.count.header
-        body = page_body(page, math.ceil(self.feed.runner.profile.poll_s) if page.may_grow else 0)
+        is_last = page.may_grow or (page.scan.fold is not None and page.stopped_at is None)
+        body = page_body(page, math.ceil(self._poll_s) if is_last else 0)
         return CachedAnswer(page.scan.format, headers, body, is_complete=not page.is_short)
 
     def _cache_key(self, request: Ask, scan: Scan) -> CacheKey:
         words = request.scope["query_string"].decode("latin-1")
-        parts = (self._parts.path, self._version, scan.format, repr((scan.conditions, scan.fold)), words)
+        fold = scan.fold and (scan.fold.tombstones, scan.fold.conditions)  # its moment is of the words and the version
+        parts = (self._parts.path, self._version, scan.format, repr((scan.conditions, fold)), words)
         if scan.is_fixed:
             return CacheKey(parts=parts, ttl_s=CLOSED_TTL_S, tag=strong_etag)
         ttl_s = 0.0 if scan.wait_s else self.feed.runner.profile.open_ttl_s

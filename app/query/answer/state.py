@@ -1,6 +1,7 @@
 """The route `/v1/state`: of each id the latest version, as pages of the feed that leave out all others."""
 
-from typing import Any
+from typing import Any, Final
+from urllib.parse import parse_qs
 
 import msgspec
 from litestar import Response
@@ -12,11 +13,15 @@ from app.query.answer.page import PageEndpoint, page_contract
 from app.query.parts import StreamParts, TableParts
 from app.query.read.feed import Feed
 from app.query.read.reads import problem_of
-from app.query.readers import READER, READER_PARAMETER
 from app.query.request.parameters import STATE_PARAMETERS
 from app.query.request.scan import WITHOUT_CANARIES, Scan, parse_state
-from app.runtime.instants import DAY_US
-from app.stores.source import QueryTooExpensiveError
+from app.runtime.clock import MICROSECONDS
+from app.runtime.instants import DAY_US, HOUR_US, TimeRange, clamp
+from app.stores.query import Position
+from app.stores.source import QueryTimeoutError, QueryTooExpensiveError
+
+_GRID_S: Final = 60
+"""How far apart the moments are of which states are read unless one is given, where each is a query of all records."""
 
 
 class StateEndpoint(PageEndpoint):
@@ -34,29 +39,38 @@ class StateEndpoint(PageEndpoint):
             )
         )
         days = feed.table.retention_days or feed.environment.settings.store.retention_days
-        self._retention_us = days * DAY_US
+        self._retention_us, self._grid_us = days * DAY_US, 1
+        if feed.runner.profile.materializes:
+            self._poll_s, self._grid_us = max(_GRID_S, self._poll_s), _GRID_S * MICROSECONDS
 
     async def page(self, request: Ask) -> Response[Any]:
         """Return the page, the export or the explanation that `request` asks for.
 
         Raises:
-            ProblemError: a parameter or the cursor is not valid, or the store would read too much: a state is of the
-                whole retention.
+            ProblemError: a parameter or the cursor is not valid, its moment is not settled yet, or the store would read
+                too much or for too long: a state is of the whole retention.
             QueryError: the store gave no answer.
         """
         try:
             return await super().page(request)
-        except QueryTooExpensiveError as error:
+        except (QueryTooExpensiveError, QueryTimeoutError) as error:
             problem = problem_of(error)
             detail = f"{problem.detail}, and a state needs all records that are kept: read it from a mirror"
             raise ProblemError(problem.code, detail, members=problem.members) from error
 
     async def _scan(self, request: Ask) -> Scan:
         """Return what `request` asks for, of the versions that its caller may see: others supersede nothing."""
-        await self.feed.learn_horizon()
         query = request.scope["query_string"].decode("latin-1")
-        accept = ",".join(request.headers.getall("accept", []))
-        scan = parse_state(query, self.subject, self.feed.now(), self._retention_us, accept)
+        if "cursor" not in parse_qs(query):
+            await self.feed.learn_horizon()
+        accept, now = ",".join(request.headers.getall("accept", [])), self.feed.now()
+        # The first whole hour that is kept, since a store may delete whole hours.
+        since_us = clamp(-((self._retention_us - now.now_us) // HOUR_US) * HOUR_US)
+        within = TimeRange(since_us, now.horizon_us - now.horizon_us % self._grid_us)
+        scan = parse_state(query, self.subject, now, within, accept)
+        if scan.fold is not None and scan.fold.up_to > Position(now.horizon_us, ""):  # as far as it is known here
+            await self.feed.learn_horizon()
+            scan = scan.at(self.feed.now())
         conditions = self.subject.restricted(scan.conditions, request.state.principal)
         return scan.counting((WITHOUT_CANARIES, *conditions[len(scan.conditions) :]))
 
@@ -66,7 +80,7 @@ def state_contract(endpoint: StateEndpoint) -> Contract:
     contract = page_contract(endpoint)
     return msgspec.structs.replace(
         contract,
-        parameters={**endpoint.subject.documented(STATE_PARAMETERS), READER: READER_PARAMETER},
+        parameters=endpoint.subject.documented(STATE_PARAMETERS),
         problems={**contract.problems, 422: "The query would read too much: read the state from a mirror."},
     )
 

@@ -108,7 +108,8 @@ class Feed:
         remaining = scan.remaining
         if scan.fold is None or scan.after is not None or self._is_one_result(scan):
             return remaining
-        first = (await self.runner.rows(Occurrences(table=self.table.name, conditions=()))).rows[0]["first"]
+        stamps = Occurrences(purpose="page", table=self.table.name, conditions=())
+        first = (await self.runner.rows(stamps)).rows[0]["first"]
         from_us = remaining.to_us if first is None else max(epoch_us(first), remaining.from_us)
         return TimeRange(min(from_us, remaining.to_us), remaining.to_us)
 

@@ -201,6 +201,11 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         return self.fold is None and not self.is_fixed and self.window.to_us >= self.horizon_us
 
     @property
+    def is_followed(self) -> bool:
+        """Whether a reader that goes on with its `resume_cursor` has read all records before."""
+        return self.fold is None and not self.descending
+
+    @property
     def read(self) -> str:
         """What is read, as cursors name it: a table, or its state."""
         return self.table if self.fold is None else f"{self.table}/state"
@@ -348,18 +353,19 @@ def _form(given: Parameters, accept: str) -> dict[str, Any]:
     return form | {"format": choose_format(given.value("format"), accept)}
 
 
-def parse_state(query: str, subject: QueryableTable, now: Now, retention_us: int, accept: str = "") -> Scan:
+def parse_state(query: str, subject: QueryableTable, now: Now, within: TimeRange, accept: str = "") -> Scan:
     """Return the scan of a state that a query string asks for, and the header Accept.
 
-    Its window begins with the first whole hour that is kept, since a store may delete whole hours.
+    `within` is when versions came in that count, unless a moment is given. A moment that is a cursor's may lie beyond
+    the horizon: another instance may know one that lies further on.
 
     Raises:
         ProblemError: `invalid_parameter`, naming every parameter that is wrong, or `invalid_cursor`.
     """
     given = Parameters(query, STATE_PARAMETERS, subject.fields, subject.unfiltered)
-    since_us = clamp(-((retention_us - now.now_us) // HOUR_US) * HOUR_US)
+    since_us = within.from_us
     conditions, mark = subject.conditions(given)
-    fold = Fold(Position(now.horizon_us, ""), given.value("tombstones") == "include")
+    fold = Fold(Position(within.to_us, ""), given.value("tombstones") == "include")
     scan = Scan(
         table=subject.name,
         window=TimeRange(since_us, since_us),
@@ -375,9 +381,11 @@ def parse_state(query: str, subject: QueryableTable, now: Now, retention_us: int
         given.refuse("as_of", "the cursor already contains the moment; omit this parameter, or the cursor")
     elif up_to.ingest_us < since_us:
         given.refuse("as_of", f"earlier than the records that are kept, which begin at {to_text(since_us)}")
+    elif up_to.ingest_us > now.latest_us:
+        given.refuse("as_of", "later than any record")
     given.check()
     if text is not None:
-        scan = continued(scan, text, None, retention_us + HOUR_US)
+        scan = continued(scan, text, None, within.length_us + 2 * HOUR_US)  # an earlier page began an hour earlier
         up_to = scan.settled or Position(scan.window.from_us, "")
     fold = msgspec.structs.replace(fold, up_to=up_to)
     if text is None:
