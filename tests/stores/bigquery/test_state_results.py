@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.runtime.instants import SECOND_US, TimeRange, epoch_us
+from app.runtime.instants import DAY_US, SECOND_US, TimeRange, epoch_us
 from app.stores.query import Position, State
 from app.stores.source import Answer, QueryTooExpensiveError, StoreBusyError
+from sluice.testing.clock import FakeClock
 from tests.stores.bigquery import rest_server
 from tests.stores.bigquery.rest_server import Call, Refusal, RestServer
 
@@ -79,14 +80,15 @@ async def test_all_pages_of_a_state_are_of_one_job(bigquery: RestServer) -> None
 
 
 async def test_an_erasure_makes_results_from_before_void(bigquery: RestServer) -> None:
-    """They may have what was erased; who has not learned yet of erasures reads no other's results."""
+    """They may have what was erased, or be lost after a day; who knows of no erasures reads no other's results."""
     bigquery.script = jobs = Jobs()
     one, other = bigquery.runner(), bigquery.runner()
-    for one.erasures in (0, 1, None):
+    for day, one.erasures in enumerate((0, 1, 1, None)):
+        one._clock = FakeClock(day * DAY_US)
         await one.rows(STATE)
         await one.rows(STATE)
     await other.rows(STATE)
-    assert len(jobs.known) == 4
+    assert len(jobs.known) == 5
     one.close()
     other.close()
 
