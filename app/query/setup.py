@@ -113,7 +113,9 @@ def query_routes(streams: Streams, runner: QueryRunner, shared: SharedParts) -> 
         by_name[name] = StreamParts(records(stream.table, f"{root}/records"), own, erasures(name, f"{root}/erasures"))
     table, serving = streams.default.table, Serving(shared.reads.run, limits)
     default = StreamParts(records(table, paths.RECORDS), rejects, erasures(table.name, paths.ERASURES))
-    routes = [problems_route(), readers_route(shared.readers), *routes_of(ENDPOINTS, default, by_name, serving)]
+    # A mirror has no rejects: an empty feed would take a follower past those of its source.
+    endpoints = [each for each in ENDPOINTS if not (runner.profile.lags and each in (REJECT_PAGES, REJECT_STATS))]
+    routes = [problems_route(), readers_route(shared.readers), *routes_of(endpoints, default, by_name, serving)]
     return [*routes, streams_route(streams, environment.settings.store.retention_days)] if by_name else routes
 
 

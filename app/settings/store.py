@@ -45,7 +45,9 @@ class StoreSettings(Room, frozen=True, kw_only=True):
     )
     mirror_url: Annotated[
         str,
-        Meta(pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$", description="The service that a [mirror](mirror.md) follows."),
+        Meta(
+            pattern=r"^(https?://[^/?#@]+(/[^?#]*)?)?$", description="The service that a [mirror](mirror.md) follows."
+        ),
     ] = ""
     mirror_token: Annotated[
         str,

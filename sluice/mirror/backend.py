@@ -1,6 +1,7 @@
 """Open a mirror: the embedded store of its file, and what fills it from SLUICE_MIRROR_URL."""
 
 import asyncio
+import itertools
 import logging
 import sys
 from collections.abc import Coroutine, Sequence
@@ -25,7 +26,7 @@ from app.stores.duckdb.setup import limits_of
 from app.stores.erasures import ErasedRecord, erasures_table
 from app.stores.query import Deletion
 from app.stores.sink import StoreError
-from sluice.mirror.follower import Follower
+from sluice.mirror.follower import CYCLE_S, Follower
 from sluice.mirror.source import SourceStream, check_source, source_stream, token_of
 from sluice.mirror.store import MirrorStore
 from sluice_client.async_client import AsyncClient
@@ -34,6 +35,8 @@ from sluice_client.progress import ProgressLine
 
 _CHECK_S = 5.0  # a start waits no longer for the source
 _CHECK_AGAIN_S = 30.0
+_CHECKS_AN_HOUR = 120
+_REQUESTS_A_SECOND = 8  # of all streams that have been caught up; a source allows ten by default
 _MEMORY_BYTES = 128 * MIB  # of DuckDB: the process stays below 400 MiB with ten million records
 _log = logging.getLogger("sluice.mirror")
 
@@ -84,17 +87,30 @@ class Mirror:
     async def run(self, *, is_checked: bool) -> None:
         """Follow all streams, once the source is known to fit, until cancelled."""
         while not is_checked:
-            await self._clock.sleep(_CHECK_AGAIN_S)
-            try:
-                is_checked = await run_in_daemon_thread(self.check, "mirror-check")
-            except Exception as error:  # the source may have changed by the next attempt
-                _log.critical("%s", error)
+            is_checked = await self._check_later()
         client = AsyncClient(self._url, token=self._token, on_retry=_tell)
+        cycle_s = max(CYCLE_S, 2 * len(self._streams) / _REQUESTS_A_SECOND)
         followers = [Follower(self._store, client, each, self._clock, self._note) for each in self._streams]
         try:
-            await asyncio.gather(*(each.run() for each in followers))
+            await asyncio.gather(self._keep_checking(followers), *(each.run(cycle_s) for each in followers))
         finally:
             await client.close()
+
+    async def _check_later(self) -> bool:
+        await self._clock.sleep(_CHECK_AGAIN_S)
+        try:
+            return await run_in_daemon_thread(self.check, "mirror-check")
+        except Exception as error:  # the source may have changed by the next attempt
+            _log.critical("%s", error)
+            return False
+
+    async def _keep_checking(self, followers: Sequence[Follower]) -> None:
+        """Check again every hour, and while a follower fails: the source, or the key there, may have changed."""
+        for number in itertools.count(1):
+            if number % _CHECKS_AN_HOUR and not any(each.has_failed for each in followers):
+                await self._clock.sleep(_CHECK_AGAIN_S)
+            else:
+                await self._check_later()
 
     def _note(self, rows: int) -> None:
         """Show the progress until it has caught up."""
@@ -122,17 +138,23 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         StoreError: the file cannot be opened, or is another source's; or the source differs, or refuses.
     """
     url, path = settings.store.mirror_url.rstrip("/"), settings.store.data_path
-    records = [table for table in tables if table.name != REJECTS]
+    default_days = settings.store.retention_days
+    records = [
+        msgspec.structs.replace(table, retention_days=table.retention_days or default_days)
+        for table in tables
+        if table.name != REJECTS
+    ]
     streams = [source_stream(table, is_named=bool(settings.store.streams)) for table in records]
-    erasures = erasures_table(records, settings.store.retention_days)
+    erasures = erasures_table(records)
     tables = (*tables, erasures)
     limits = msgspec.structs.replace(
         limits_of(settings),
         lookback_us=0,  # the feed of the source has no copies
         memory_bytes=settings.store.embedded_memory_bytes or _MEMORY_BYTES,
+        may_leave_null=False,
     )
     store = MirrorStore.open(path, tables, clock, limits)
-    days = erasures.retention_days or settings.store.retention_days
+    days = erasures.retention_days or default_days
     if not store.begin(url, streams, days):
         store.close()
         kept = f"{path}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
@@ -148,7 +170,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
         _log.warning("%s does not answer: reads are of %s, as of %.0f s ago", url, path, mirror.lag_s())
 
     def upkeep() -> list[Coroutine[Any, Any, None]]:
-        retention = Retention(store, tables, clock, settings.store.retention_days)
+        retention = Retention(store, tables, clock, default_days)
         return [retention.run(), mirror.run(is_checked=is_checked)]
 
     return Backend(

@@ -1,6 +1,7 @@
 """Read one stream of the source without end: by exports while far behind, then by pages."""
 
 import logging
+import os
 from collections.abc import Callable
 
 from app.runtime.clock import Clock
@@ -8,12 +9,14 @@ from app.runtime.instants import MINUTE_US, SECOND_US
 from app.stores.query import Position
 from app.stores.source import END_OF_STREAM
 from sluice.mirror.source import SourceStream
-from sluice.mirror.store import Fetched, MirrorStore
+from sluice.mirror.store import Fetched, MirrorStore, MissedErasuresError
 from sluice_client.async_client import AsyncClient
 from sluice_client.protocol.exports import Exported
 
+CYCLE_S = 1.0  # at least, unless more is there: a commit of a few records costs as much as one of many
 WAIT_S = 5  # the source holds a request that finds nothing; so long, at most, are erasures not asked for
 _FAR_US = 5 * MINUTE_US
+_ERASURE_PAGES = 10  # stored in one transaction
 _PIECE_BYTES = 4_000_000  # of an export, stored in one transaction
 _PAUSE_S = 30.0
 _log = logging.getLogger("sluice.mirror")
@@ -26,22 +29,31 @@ class Follower:
         self, store: MirrorStore, client: AsyncClient, stream: SourceStream, clock: Clock, note: Callable[[int], None]
     ) -> None:
         self._store, self._client, self._stream, self._clock, self._note = store, client, stream, clock, note
-        self._is_behind = True
+        self._is_behind, self.has_failed = True, False
         self._ask_us = 0
 
-    async def run(self) -> None:
-        """Follow until cancelled. The client waits for a source that is away; anything else is logged and retried."""
-        has_failed = False
+    async def run(self, cycle_s: float = CYCLE_S) -> None:
+        """Follow until cancelled; once it has caught up, read a page every `cycle_s` seconds at most.
+
+        The client waits for a source that is away; anything else is logged and retried.
+        """
         while True:
+            begun_us = self._clock.elapsed_us()
             try:
-                if has_failed:
+                if self.has_failed:
                     await self._store.reload()  # the last commit may have happened
                 await self.step()
-                has_failed = False
+                self.has_failed = False
+            except MissedErasuresError as error:
+                _log.critical("stream %s: the process ends, as only a new file helps: %s", self._stream.name, error)
+                os._exit(2)
             except Exception as error:  # the source or the disk may have recovered by the next attempt
                 _log.error("stream %s: not mirrored for now: %s", self._stream.name, error)
-                has_failed = True
+                self.has_failed = True
                 await self._clock.sleep(_PAUSE_S)
+            if not self._is_behind:
+                taken_s = (self._clock.elapsed_us() - begun_us) / SECOND_US
+                await self._clock.sleep(max(cycle_s - taken_s, 0))
 
     async def step(self) -> None:
         """Read the next page, or all that there is if that is far behind.
@@ -86,6 +98,10 @@ class Follower:
                 page = await self._client.arrow_page(feed.cursor(erased_to), feed=feed.feed)
                 erasures.append(page.content)
                 erased_to, has_more = feed.position(page.resume_cursor), page.has_more
+                if has_more and len(erasures) == _ERASURE_PAGES:
+                    fetched = Fetched(rows=[], read_to=None, erasures=erasures, erased_to=erased_to)
+                    await self._store.commit(self._stream, fetched)
+                    erasures = []
             self._ask_us = self._clock.elapsed_us() + WAIT_S * SECOND_US
         fetched = Fetched(rows=rows, read_to=read_to, erasures=erasures, erased_to=erased_to)
         self._note(await self._store.commit(self._stream, fetched))

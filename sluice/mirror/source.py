@@ -92,7 +92,8 @@ def check_source(url: str, token: Token, streams: Sequence[SourceStream]) -> boo
     if problems:
         raise StoreError(
             f"{url} cannot be mirrored: {'; '.join(problems)}. Declare what the source declares (SLUICE_STREAMS, "
-            "SLUICE_RECORD), and give SLUICE_MIRROR_TOKEN the scope `read` of these streams, without fixed filters"
+            "SLUICE_RECORD), keep records no longer (SLUICE_RETENTION_DAYS), and give SLUICE_MIRROR_TOKEN the scope "
+            "`read` of these streams, without fixed filters"
         )
     return True
 
@@ -108,6 +109,8 @@ def differences(table: Table, there: TableSchema) -> list[str]:
     for what, other in (there.roles | {"its name": there.name}).items():
         if other != own[what]:
             found.append(f"{what} is {other or 'no field'} at the source, and {own[what] or 'no field'} here")
+    if (days := table.retention_days or 0) > (there.retention_days or days):
+        found.append(f"its records are kept for {there.retention_days} days at the source, and {days} here")
     return found
 
 

@@ -15,6 +15,7 @@ from app.stores.duckdb.table_layout import hash_column, hash_sql, quote
 from app.stores.erasures import ERASURES
 from app.stores.query import Position
 from app.stores.sink import StoreError
+from app.stores.source import StoreUnavailableError
 from sluice.mirror.source import SourceStream
 
 _POSITIONS = "sluice_mirror"
@@ -23,6 +24,10 @@ _LOAD_ERASURES = (
     f"INSERT INTO {ERASURES} (stream, digest, until, ingest_time, delivery_key, message_index, attributes) "  # noqa: S608 - a constant
     "SELECT $stream, digest, until::TIMESTAMP, ingest_time::TIMESTAMP, delivery_key, 0, '{}' FROM _rows",
 )
+
+
+class MissedErasuresError(StoreError):
+    """Erasures may have been forgotten at the source before they were read."""
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +97,8 @@ class MirrorStore(EmbeddedStore):
         """Store rows, apply erasures and move the positions, as one transaction; return how many rows there are.
 
         Raises:
-            StoreUnavailableError: it may have happened or not: `reload` says.
-            StoreError: erasures were missed.
+            StoreUnavailableError: it may have happened or not, as without free space: `reload` says.
+            MissedErasuresError: it did not.
         """
         rows, erasures, moved = await self.write(partial(self._commit, stream, fetched))
         self._positions |= moved
@@ -114,19 +119,23 @@ class MirrorStore(EmbeddedStore):
         self, stream: SourceStream, fetched: Fetched, connection: duckdb.DuckDBPyConnection
     ) -> tuple[int, int, dict[str, Position]]:
         if self._has_missed_erasures(stream, connection):
-            raise StoreError(
+            raise MissedErasuresError(
                 "the source was away for longer than erasures are kept: restart the mirror, to fill it again"
             )
         before, table = self._positions[stream.name], stream.table
         rows = sum(load(connection, each, (_insert(table),)) for each in fetched.rows)
+        if rows and (shortage := self._disk.shortage()):
+            raise StoreUnavailableError(shortage)
         moved = {stream.name: fetched.read_to or _last(connection, table, before)}
         erasures = sum(load(connection, each, _LOAD_ERASURES, {"stream": stream.name}) for each in fetched.erasures)
         if fetched.erased_to is not None:
             moved[_erasures_of(stream)] = fetched.erased_to
         if stream.erasures is not None:
             # All that are known are applied to new rows: an export may be older than erasures that were read before.
-            from_us = 0 if erasures else before.ingest_us
-            connection.execute(_delete_erased(table), {"stream": stream.name, "from_us": from_us})
+            passes = [(before.ingest_us, 0), (0, self.erased_to(stream).ingest_us)]
+            for from_us, erased_us in passes if erasures else passes[:1]:
+                values = {"stream": stream.name, "from_us": from_us, "erased_us": erased_us}
+                connection.execute(_delete_erased(table), values)
         if erasures:
             source = self._positions[_SOURCE]
             moved[_SOURCE] = Position(max(self._clock.now_us(), source.ingest_us + 1), source.delivery_key)
@@ -196,6 +205,6 @@ def _delete_erased(table: Table) -> str:
 DELETE FROM {name}
 WHERE ingest_time >= make_timestamp($from_us::BIGINT) AND EXISTS (
   SELECT 1 FROM {ERASURES}
-  WHERE {ERASURES}.stream = $stream AND {ERASURES}.digest = sha256({name}.{record_id}::VARCHAR)
-    AND {ERASURES}.until >= {name}.ingest_time
+  WHERE {ERASURES}.ingest_time >= make_timestamp($erased_us::BIGINT) AND {ERASURES}.stream = $stream
+    AND {ERASURES}.digest = sha256({name}.{record_id}::VARCHAR) AND {ERASURES}.until >= {name}.ingest_time
 )"""  # noqa: S608 - quoted names

@@ -2,10 +2,12 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.query.answer.encoders import row_encoder
+from sluice_client.errors import ResponseError
 from sluice_client.protocol.arrow import Messages
 from tests.query.sample_rows import COLUMNS, sample_row
 
@@ -20,3 +22,10 @@ def test_a_stream_is_cut_into_its_messages(batches: list[int], cuts: list[int]) 
     messages = Messages()
     found = [each for begin, end in itertools.pairwise(places) for each in messages.feed(whole[begin:end])]
     assert found == expected
+
+
+@pytest.mark.parametrize("begin", [b"\xff\xff\xff\xff\xf8\xff\xff\xff", b"<!DOCTYPE html>"])
+def test_what_is_no_arrow_is_an_error(begin: bytes) -> None:
+    """A negative length, or a page for people."""
+    with pytest.raises(ResponseError, match="no stream of Arrow"):
+        [*Messages().feed(begin)]

@@ -28,14 +28,9 @@ READS = (*FEED, "/v1/records/stats")
 def refused(folder: Path, source: Instance, **settings: str) -> str:
     """Return the log of a mirror that does not start; its status says that it cannot."""
     own = mirror_of(source, port=str(free_port()), data_path=str(folder / "refused.duckdb")) | settings
+    env, timeout = environment(own), patience_s(60)
     done = subprocess.run(
-        program(None),
-        cwd=ROOT,
-        env=environment(own),
-        capture_output=True,
-        text=True,
-        timeout=patience_s(60),
-        check=False,
+        program(None), cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 2, done.stderr + done.stdout
     return done.stderr + done.stdout
@@ -51,6 +46,7 @@ def test_reads_go_on_while_the_source_is_away(tmp_path: Path) -> None:
             wait_until_read(http, stored)
             assert http.delete("/v1/records/a").json()["code"] == "forbidden"
             assert http.post("/v1/records", json=NOTE).status_code == 405
+            assert http.get("/v1/rejects").status_code == http.get("/v1/rejects/stats").status_code == 404
         httpx.post(f"{source.url}/v1/records", json=[NOTE, NOTE]).raise_for_status()
         further = httpx.get(f"{source.url}/v1/records", params={"limit": "2"}).json()
     for _ in range(2):
@@ -101,6 +97,7 @@ def test_what_stands_between_and_the_token_are_told_apart(tmp_path: Path) -> Non
     with serving_http(Portal) as url, instance(tmp_path / "mirror", **own, mirror_url=url) as running:
         assert httpx.get(f"{running.url}/v1/records").status_code == 200
         assert "SLUICE_MIRROR_TOKEN cannot be used" in refused(tmp_path, running, mirror_token=str(tmp_path / "none"))
+        assert "400 days at the source, and 401 here" in refused(tmp_path, running, retention_days="401")
 
 
 def test_all_streams_are_mirrored(tmp_path: Path) -> None:

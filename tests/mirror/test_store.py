@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -15,13 +16,18 @@ from app.query.erase import digest_of
 from app.runtime.instants import DAY_US, SECOND_US, TimeRange, from_epoch_us
 from app.schema.table import Table, records_table, rejects_table
 from app.settings.load import Settings
+from app.stores.duckdb.file import DiskSpace
 from app.stores.erasures import ERASURES, erasures_table, served_table
 from app.stores.query import LookUp, Position, Rows
 from app.stores.sink import StoreError
+from app.stores.source import StoreUnavailableError
 from sluice.mirror.backend import open_backend
+from sluice.mirror.follower import Follower
 from sluice.mirror.source import differences, source_stream
-from sluice.mirror.store import Fetched, MirrorStore
+from sluice.mirror.store import Fetched, MirrorStore, MissedErasuresError
 from sluice.testing.clock import FakeClock
+from sluice_client.protocol.pages import ArrowPage
+from sluice_client.protocol.requests import Feed
 from sluice_client.protocol.schema import Column, TableSchema
 from tests.query.sample_rows import Everything, sample_row
 
@@ -37,12 +43,8 @@ class Whole(Everything, forbid_unknown_fields=True):
 TABLE = records_table(Whole)
 TABLES = (TABLE, rejects_table(), erasures_table([TABLE], 400))
 STREAM = source_stream(TABLE, is_named=False)
-ENVELOPE = {
-    "subscription_name": None,
-    "message_id": None,
-    "publish_time": None,
+ENVELOPE = dict.fromkeys(("subscription_name", "message_id", "publish_time", "ordering_key")) | {
     "attributes": msgspec.Raw(b'{"a":"b"}'),
-    "ordering_key": None,
     "message_index": 0,
     "trace_id": "t",
 }
@@ -62,13 +64,8 @@ def stream_of(table: Table, rows: Sequence[dict[str, Any]]) -> bytes:
 
 def erasure(record_id: str, until_us: int, at_us: int) -> bytes:
     """Return an erasure as a page of Arrow."""
-    row = {
-        "digest": digest_of(record_id),
-        "until": from_epoch_us(until_us),
-        "ingest_time": from_epoch_us(at_us),
-        "delivery_key": record_id,
-    }
-    return stream_of(served_table(), [row])
+    instants = {"until": from_epoch_us(until_us), "ingest_time": from_epoch_us(at_us)}
+    return stream_of(served_table(), [{"digest": digest_of(record_id), "delivery_key": record_id} | instants])
 
 
 def opened(path: str, clock: FakeClock) -> MirrorStore:
@@ -91,6 +88,20 @@ def files_in(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir() if each.suffix != ".wal"]
 
 
+class Source:
+    """A source that has something new at each request, after many erasures; it fails once."""
+
+    asked = 0
+
+    async def arrow_page(self, _: str, *, feed: Feed, wait_s: int = 0) -> ArrowPage:
+        """Give an empty page."""
+        self.asked += 1
+        assert self.asked != 15
+        of: Any = STREAM.erasures if feed.erasures else STREAM.records
+        has_more = feed.erasures and self.asked < 25
+        return ArrowPage(stream_of(TABLE, []), of.cursor(Position(T0_US + self.asked, "")), has_more)
+
+
 async def rows_in(store: MirrorStore, table: str = "records", columns: Sequence[str] = ("id",)) -> list[dict[str, Any]]:
     """Return all rows."""
     query = Rows(table=table, within=TimeRange(0, 2 * T0_US), lookback_us=0, columns=tuple(columns))
@@ -105,14 +116,9 @@ async def test_every_kind_of_column_arrives_as_it_was(store: MirrorStore) -> Non
     assert await store.commit(STREAM, fetched) == 1
     (found,) = await rows_in(store, columns=[column.name for column in TABLE.columns])
     assert found == row
+    columns, within = ("id", "ingest_time", "delivery_key"), TimeRange(0, 2 * T0_US)
     look_up = LookUp(
-        table="records",
-        within=TimeRange(0, 2 * T0_US),
-        lookback_us=0,
-        columns=("id", "ingest_time", "delivery_key"),
-        id_column="id",
-        record_id="a",
-        limit=1,
+        table="records", within=within, lookback_us=0, columns=columns, id_column="id", record_id="a", limit=1
     )
     assert [each["id"] for each in (await store.rows(look_up)).rows] == ["a"]
     assert store.horizon_us("records") == T0_US + 1
@@ -134,13 +140,8 @@ async def test_an_erasure_takes_older_versions_and_those_that_come_later(store: 
     read_to = Position(T0_US + 11, "")
     await store.commit(STREAM, Fetched(rows=[stream_of(TABLE, rows)], read_to=read_to, erased_to=read_to))
     before = store.version("records"), store.generation
-    erased = Fetched(
-        rows=[],
-        read_to=Position(T0_US + 12, ""),
-        erasures=[erasure("a", T0_US + 5, T0_US + 11)],
-        erased_to=Position(T0_US + 12, ""),
-    )
-    await store.commit(STREAM, erased)
+    later, erasures = Position(T0_US + 12, ""), [erasure("a", T0_US + 5, T0_US + 11)]
+    await store.commit(STREAM, Fetched(rows=[], read_to=later, erasures=erasures, erased_to=later))
     assert await rows_in(store) == [{"id": "a"}, {"id": "b"}]
     assert store.version("records") > before[0]
     assert store.generation > before[1]
@@ -177,7 +178,12 @@ async def test_a_commit_that_fails_changes_nothing_and_is_repeated(tmp_path: Pat
         )
     await store.reload()
     assert (store.read_to(STREAM), await rows_in(store)) == (before, [])
-    await store.commit(STREAM, Fetched(rows=[page], read_to=read_to, erased_to=read_to))
+    good = Fetched(rows=[page], read_to=read_to, erased_to=read_to)
+    store._disk, disk = DiskSpace(str(tmp_path / "m.duckdb"), 2**62), store._disk
+    with pytest.raises(StoreUnavailableError, match="reserved"):
+        await store.commit(STREAM, good)
+    store._disk = disk
+    await store.commit(STREAM, good)
     await asyncio.to_thread(store.close)
     again = opened(str(tmp_path / "m.duckdb"), clock)
     assert (again.read_to(STREAM), await rows_in(again)) == (read_to, [{"id": "a"}])
@@ -208,7 +214,7 @@ async def test_a_mirror_that_was_away_too_long_begins_again(tmp_path: Path, capl
 
 
 async def test_the_file_of_another_service_is_left_alone(tmp_path: Path) -> None:
-    """It has records, but no positions: the mirror does not start."""
+    """It has records, but no positions, or not all columns: the mirror does not start."""
     path, clock = str(tmp_path / "m.duckdb"), FakeClock(T0_US)
     settings = Settings().replace(backend="mirror", roles=("query",), mirror_url="http://127.0.0.1:9", data_path=path)
     store = opened(path, clock)
@@ -216,8 +222,10 @@ async def test_the_file_of_another_service_is_left_alone(tmp_path: Path) -> None
     await store.commit(STREAM, fetched)
     await store.write(lambda connection: connection.execute("DROP TABLE sluice_mirror"))
     await asyncio.to_thread(store.close)
-    with pytest.raises(StoreError, match="no mirror's file"):
-        open_backend(settings, (TABLE, rejects_table()), clock)
+    later = msgspec.defstruct("Later", [("extra", str | None, None)], bases=(Whole,), forbid_unknown_fields=True)
+    for record_type, words in ((Whole, "no mirror's file"), (later, "without extra: move the file away")):
+        with pytest.raises(StoreError, match=words):
+            open_backend(settings, (records_table(record_type), rejects_table()), clock)
     assert files_in(tmp_path) == ["m.duckdb"]
 
 
@@ -250,6 +258,31 @@ async def test_a_mirror_whose_source_was_away_too_long_takes_no_more_records(sto
         await store.commit(STREAM, fetched[2])
 
 
+async def test_a_busy_source_is_asked_once_a_second(store: MirrorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many erasures are stored in pieces, so a failure loses few; one that missed some ends the process."""
+    source: Any = Source()
+    clock, commits, statuses = store._clock, list[int](), list[int]()
+    assert isinstance(clock, FakeClock)
+    await store.commit(STREAM, Fetched(rows=[], read_to=Position(T0_US, ""), erased_to=Position(T0_US, "")))
+    follower = Follower(store, source, STREAM, clock, commits.append)
+    with pytest.raises(AssertionError):
+        await follower.step()
+    assert store.erased_to(STREAM) == Position(T0_US + 11, "")
+    following = asyncio.create_task(follower.run())
+    for second in range(3):
+        while len(commits) <= second:
+            await clock.advance(0)
+        await asyncio.sleep(0.05)
+        assert len(commits) == second + 1
+        await clock.advance(1)
+    monkeypatch.setattr(store, "commit", Mock(side_effect=MissedErasuresError))
+    monkeypatch.setattr("os._exit", statuses.append)
+    while not statuses:
+        await clock.advance(1)
+    assert set(statuses) == {2}
+    following.cancel()
+
+
 def test_columns_that_only_the_source_has_do_no_harm() -> None:
     """A type that is stricter than the source's, another id, and what would be lost below a column do."""
     columns = (Column("id", "STRING", "REQUIRED"), Column("n", "INT64", "REQUIRED"), Column("more", "JSON"))
@@ -263,6 +296,7 @@ def test_columns_that_only_the_source_has_do_no_harm() -> None:
     assert differences(declared, there) == []
     assert differences(declared, replace(there, sequence="n")) == ["sequence is n at the source, and no field here"]
     assert differences(declared, replace(there, name="n")) == ["its name is n at the source, and records here"]
+    assert len(differences(replace(declared, retention_days=9), replace(there, retention_days=8))) == 1
     loose = (Column("id", "STRING"), Column("n", "STRING"), Column("id.part", "STRING"))
     assert differences(declared, replace(there, columns=loose)) == [
         "id is NULLABLE STRING at the source, and REQUIRED STRING here",

@@ -117,6 +117,8 @@ def test_bigquery_needs_to_be_told_where() -> None:
     assert _load(backend="bigquery", bigquery_project="p", bigquery_dataset="d").store.backend == "bigquery"
     with pytest.raises(SettingsError, match=r"^SLUICE_BIGQUERY_REST_URL: "):
         _load(bigquery_rest_url="bigquery.googleapis.com")
+    with pytest.raises(SettingsError, match=r"^SLUICE_MIRROR_URL: (?!.*secret)"):
+        _load(mirror_url="https://user:secret@sluice.example.com")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import { Figures } from "./figures.js";
 import { showFirstSteps } from "./first-steps.js";
 import { NONE, ago, count, durationS, moment, percent, rate, span } from "./format.js";
 import { inPeriod, period } from "./period.js";
+import { WHY_NO_REJECTS } from "./rejects.js";
 import { inStream, isDefaultStream } from "./streams.js";
 
 const RECENT_S = 60; // what "now" is, for a number
@@ -22,7 +23,7 @@ export class Overview {
   #rejects = null;
   #last = null; // between which times of the service the last record was stored
   #cause = "";
-  #mayReadRejects = true;
+  #whyNoRejects = "";
 
   #countedRejects;
 
@@ -132,16 +133,16 @@ export class Overview {
   }
 
   async #refreshRejected(asked, signal) {
-    if (this.#mayReadRejects) {
+    if (!this.#whyNoRejects) {
       try {
         this.#showRejected(await ask(inStream("rejects/stats"), [...asked, ["by", "reason"], ["part", "0"]], { signal }));
         return;
       } catch (problem) {
-        if (problem.code !== "insufficient_scope") throw problem;
-        this.#mayReadRejects = false; // until another key is entered, which makes the page anew
+        if (!(problem.code in WHY_NO_REJECTS)) throw problem;
+        this.#whyNoRejects = WHY_NO_REJECTS[problem.code]; // until another key is entered, which makes the page anew
       }
     }
-    this.#figures.tell("rejected", NONE, "", () => "Needs the scope rejects");
+    this.#figures.tell("rejected", NONE, "", () => this.#whyNoRejects);
     this.rejected.element.parentElement.hidden = true;
   }
 

@@ -13,6 +13,11 @@ const SHOWN = "10";
 const STATE = "sluice-payload"; // the attribute that says that the bytes are not those that came
 const MOST_KEY = 255; // characters of an Idempotency-Key
 const GZIP = [0x1f, 0x8b];
+// By the code of the answer.
+export const WHY_NO_REJECTS = {
+  insufficient_scope: "Rejected records require the scope rejects, which this key lacks",
+  not_found: "A mirror has no rejected records: its source does",
+};
 
 export class Rejects {
   #schema;
@@ -46,12 +51,11 @@ export class Rejects {
       this.#show(records);
       showTrouble("rejects", null);
     } catch (problem) {
-      if (problem.code !== "insufficient_scope") throw problem;
+      if (!(problem.code in WHY_NO_REJECTS)) throw problem;
       endWaiting(byId("rejected"));
       this.#isAllowed = false; // until another key is entered, which makes the page anew
       byId("reasons").hidden = true;
-      const text = "Rejected records require the scope rejects, which this key lacks.";
-      byId("rejected").replaceChildren(make("p", { className: "empty" }, text));
+      byId("rejected").replaceChildren(make("p", { className: "empty" }, `${WHY_NO_REJECTS[problem.code]}.`));
     }
   }
 

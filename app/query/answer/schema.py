@@ -23,7 +23,7 @@ from app.query.request.parameters import Parameters
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
-from app.schema.table import Table, schema_version
+from app.schema.table import REJECT_DAYS, REJECTS, Table, schema_version
 from app.schema.undeclared_members import record_policy
 from app.streams import Streams
 
@@ -111,6 +111,7 @@ class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     deleted: str | None
     sequence: str | None
+    retention_days: Annotated[int, Meta(description="How long its rows are kept.")]
     columns: list[ColumnEntry]
     json_schema: dict[str, Any]
     undeclared_members: UndeclaredEntry
@@ -134,7 +135,9 @@ def _contract(description: str, example: msgspec.Struct) -> Contract:
 
 
 def _schema(stream: StreamParts) -> SchemaAnswer:
-    return SchemaAnswer([table_entry(each.feed.table, each.path) for each in (stream.records, stream.rejects)])
+    days = stream.records.cache.environment.settings.store.retention_days
+    tables = [stream.records] if stream.records.feed.runner.profile.lags else [stream.records, stream.rejects]
+    return SchemaAnswer([table_entry(each.feed.table, each.path, days) for each in tables])
 
 
 SCHEMA = EndpointSpec(
@@ -151,8 +154,8 @@ SCHEMA = EndpointSpec(
 )
 
 
-def table_entry(table: Table, path: str) -> TableEntry:
-    """Return the description of `table`, whose rows are read at `path`.
+def table_entry(table: Table, path: str, default_days: int) -> TableEntry:
+    """Return the description of `table`, whose rows are read at `path`; `default_days` is SLUICE_RETENTION_DAYS.
 
     Columns are in the table's order; the fields of a STRUCT follow it. Types and modes are BigQuery's
     (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema).
@@ -164,6 +167,8 @@ def table_entry(table: Table, path: str) -> TableEntry:
         id=table.id.name if table.id else None,
         deleted=table.deleted.name if table.deleted else None,
         sequence=table.sequence.name if table.sequence else None,
+        retention_days=table.retention_days
+        or min(default_days, REJECT_DAYS if table.name == REJECTS else default_days),
         columns=_columns(table),
         json_schema=record_schema(table.record_type, table.versions),
         undeclared_members=UndeclaredEntry(

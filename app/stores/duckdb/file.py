@@ -61,18 +61,19 @@ class EmbeddedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     Appends that would leave less than `min_free_bytes` on the disk of the file are refused. DuckDB may use
     `memory_bytes`, and moves what a query needs beyond them to the disk. A row whose delivery was stored within
-    `lookback_us` is a copy.
+    `lookback_us` is a copy. `may_leave_null`: a new column is added also where older rows get no value in it.
     """
 
     min_free_bytes: int = 0
     memory_bytes: int = 512 * 1024**2
     lookback_us: int = 15 * MINUTE_US
+    may_leave_null: bool = True
 
 
 DEFAULT_LIMITS = EmbeddedLimits()
 
 
-def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: int) -> duckdb.DuckDBPyConnection:
+def open_file(path: str, tables: Sequence[Table], clock: Clock, limits: EmbeddedLimits) -> duckdb.DuckDBPyConnection:
     """Open the file at `path` (":memory:" for none), create what is missing, and advance the clock past its rows.
 
     Raises:
@@ -86,12 +87,13 @@ def open_file(path: str, tables: Sequence[Table], clock: Clock, memory_bytes: in
         raise StoreError(_not_opened(path, first_line(error))) from error
     try:
         connection.execute(_SET_UP)
-        connection.execute(f"SET GLOBAL memory_limit = '{memory_bytes}B'")
+        connection.execute(f"SET GLOBAL memory_limit = '{limits.memory_bytes}B'")
         connection.execute(_DDL_OF_STATE)
         connection.execute(RECENT_KEYS_DDL)
         _warn_of_undeclared_tables(connection, path, tables)
         is_only = sum(table.name not in {REJECTS, ERASURES} for table in tables) <= 1
-        _add_columns(connection, path, [(table, _fit(connection, path, table, is_only=is_only)) for table in tables])
+        fits = [(table, _fit(connection, path, table, is_only=is_only)) for table in tables]
+        _add_columns(connection, path, fits, limits)
         for table in tables:
             _advance(connection, table, clock)
             _add_hashes(connection, table)
@@ -133,8 +135,17 @@ def _fit(connection: duckdb.DuckDBPyConnection, path: str, table: Table, *, is_o
     return table_fit
 
 
-def _add_columns(connection: duckdb.DuckDBPyConnection, path: str, fits: Sequence[tuple[Table, Fit]]) -> None:
+def _add_columns(
+    connection: duckdb.DuckDBPyConnection, path: str, fits: Sequence[tuple[Table, Fit]], limits: EmbeddedLimits
+) -> None:
     """Add the missing columns of all tables as one transaction; no row is rewritten."""
+    for table, table_fit in fits:
+        rows = f"SELECT 1 FROM {quote(table.name)} LIMIT 1"  # noqa: S608 - a quoted name
+        if table_fit.additions and not limits.may_leave_null and connection.execute(rows).fetchone():
+            new = ", ".join(addition.path for addition in table_fit.additions)
+            raise StoreError(
+                f"{path} has rows of {table.name} without {new}: move the file away, and the mirror fills a new one"
+            )
     if any(table_fit.additions for _, table_fit in fits):
         connection.begin()
         for table, table_fit in fits:

@@ -97,7 +97,7 @@ class EmbeddedStore:
         Raises:
             StoreError: the file is in use, is not a DuckDB file, or its tables are not the declared ones.
         """
-        return cls(open_file(path, tables, clock, limits.memory_bytes), path, tables, clock, limits)
+        return cls(open_file(path, tables, clock, limits), path, tables, clock, limits)
 
     def appender(self, table: Table) -> "EmbeddedAppender":
         """Return the Appender of `table`."""
@@ -212,7 +212,7 @@ class EmbeddedStore:
             return False
         self._shut()
         try:
-            self._connection = open_file(self._path, self._tables, self._clock, self._limits.memory_bytes)
+            self._connection = open_file(self._path, self._tables, self._clock, self._limits)
         except StoreError as error:
             _log.warning("cannot reopen the database: %s", error)
             return False

@@ -6,7 +6,11 @@ https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format
 from collections.abc import Iterator
 from struct import unpack_from
 
+from sluice_client.errors import ResponseError
+
 _PREFIX_BYTES = 8  # a mark, and the length of the metadata
+_MARK = 0xFFFFFFFF
+_LONGEST_BYTES = 256 * 1024**2
 _BODY_LENGTH = 4 + 2 * 3  # where the table's layout has the place of its fourth field (format/Message.fbs)
 
 
@@ -18,7 +22,11 @@ class Messages:
         self._rest = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the messages that `chunk` completes, without the mark of the end."""
+        """Yield the messages that `chunk` completes, without the mark of the end.
+
+        Raises:
+            ResponseError: it is no Arrow.
+        """
         self._rest += chunk
         while (size := self._next_bytes()) <= len(self._rest):
             message = bytes(self._rest[:size])
@@ -31,12 +39,16 @@ class Messages:
         rest, unknown = self._rest, len(self._rest) + 1
         if len(rest) < _PREFIX_BYTES:
             return unknown
-        metadata_bytes: int = unpack_from("<i", rest, 4)[0]
-        if metadata_bytes == 0:
-            return _PREFIX_BYTES
+        metadata_bytes: int
+        mark, metadata_bytes = unpack_from("<II", rest)
+        body_bytes = 0
+        if 0 < metadata_bytes <= min(_LONGEST_BYTES, len(rest) - _PREFIX_BYTES):
+            body_bytes = _body_bytes(rest)
+        if mark != _MARK or not 0 <= metadata_bytes + body_bytes <= _LONGEST_BYTES:
+            raise ResponseError("the response is no stream of Arrow")
         if len(rest) < _PREFIX_BYTES + metadata_bytes:
             return unknown
-        return _PREFIX_BYTES + metadata_bytes + _body_bytes(rest)
+        return _PREFIX_BYTES + metadata_bytes + body_bytes
 
 
 def _body_bytes(message: bytearray) -> int:

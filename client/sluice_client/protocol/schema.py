@@ -53,6 +53,7 @@ class TableSchema(msgspec.Struct):
     id: str | None = None
     deleted: str | None = None
     sequence: str | None = None
+    retention_days: int | None = None
 
     @property
     def roles(self) -> dict[str, str | None]:
