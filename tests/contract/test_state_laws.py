@@ -97,6 +97,7 @@ class Stateful(RuleBasedStateMachine):
         rows = [(stamp_us, encoded(appender, record, envelope(key))) for key, record in records.items()]
         self.engine.loop.run(self.store.put(self.table, rows))
         self.service.settle(stamp_us + step_us + 1)
+        self.engine.loop.run(self.store.clock.advance(2))  # type: ignore[attr-defined] # longer than open pages are kept
 
     @rule(record_id=st.sampled_from("abcde"))
     @precondition(lambda self: not self.erased)
