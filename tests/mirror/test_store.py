@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from unittest.mock import Mock
 
 import msgspec
@@ -21,7 +21,7 @@ from app.stores.erasures import ERASURES, erasures_table, served_table
 from app.stores.query import LookUp, Position, Rows
 from app.stores.sink import StoreError
 from app.stores.source import StoreUnavailableError
-from sluice.mirror.backend import open_backend
+from sluice.mirror.backend import Mirror, open_backend
 from sluice.mirror.follower import Follower
 from sluice.mirror.source import differences, source_stream
 from sluice.mirror.store import Fetched, MirrorStore, MissedErasuresError
@@ -171,14 +171,11 @@ async def test_a_commit_that_fails_changes_nothing_and_is_repeated(tmp_path: Pat
     store = opened(str(tmp_path / "m.duckdb"), clock)
     page = stream_of(TABLE, [row_of("a", T0_US, "k1")])
     read_to = Position(T0_US + 1, "")
-    before = store.read_to(STREAM)
+    before, good = store.read_to(STREAM), Fetched(rows=[page], read_to=read_to, erased_to=read_to)
     with pytest.raises(Exception, match=r"Expected|Invalid|NANOARROW"):
-        await store.commit(
-            STREAM, Fetched(rows=[page], read_to=read_to, erasures=[b"no stream at all"], erased_to=read_to)
-        )
+        await store.commit(STREAM, replace(good, erasures=[b"no stream at all"]))
     await store.reload()
     assert (store.read_to(STREAM), await rows_in(store)) == (before, [])
-    good = Fetched(rows=[page], read_to=read_to, erased_to=read_to)
     store._disk, disk = DiskSpace(str(tmp_path / "m.duckdb"), 2**62), store._disk
     with pytest.raises(StoreUnavailableError, match="reserved"):
         await store.commit(STREAM, good)
@@ -244,8 +241,7 @@ async def test_a_stream_may_have_any_name(name: str) -> None:
 
 async def test_a_mirror_whose_source_was_away_too_long_takes_no_more_records(store: MirrorStore) -> None:
     """It may have missed erasures while it ran; one that is still empty has missed none."""
-    clock = store._clock
-    assert isinstance(clock, FakeClock)
+    clock = cast("FakeClock", store._clock)
     assert store.erased_to(STREAM).ingest_us < T0_US - 399 * DAY_US
     fetched = []
     for _ in range(3):
@@ -259,10 +255,11 @@ async def test_a_mirror_whose_source_was_away_too_long_takes_no_more_records(sto
 
 
 async def test_a_busy_source_is_asked_once_a_second(store: MirrorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many erasures are stored in pieces, so a failure loses few; one that missed some ends the process."""
-    source: Any = Source()
-    clock, commits, statuses = store._clock, list[int](), list[int]()
-    assert isinstance(clock, FakeClock)
+    """Many erasures are stored in pieces, so a failure loses few; one that missed some ends the process.
+
+    Whether the source still fits is asked again later.
+    """
+    source, clock, commits, statuses = cast("Any", Source()), cast("FakeClock", store._clock), list[int](), list[int]()
     await store.commit(STREAM, Fetched(rows=[], read_to=Position(T0_US, ""), erased_to=Position(T0_US, "")))
     follower = Follower(store, source, STREAM, clock, commits.append)
     with pytest.raises(AssertionError):
@@ -281,6 +278,11 @@ async def test_a_busy_source_is_asked_once_a_second(store: MirrorStore, monkeypa
         await clock.advance(1)
     assert set(statuses) == {2}
     following.cancel()
+    monkeypatch.setattr("sluice.mirror.backend.check_source", checked := Mock())
+    checking = asyncio.create_task(Mirror(store, "", "", [STREAM], clock)._keep_checking([follower]))
+    while not checked.called:  # for an hour
+        await clock.advance(30)
+    checking.cancel()
 
 
 def test_columns_that_only_the_source_has_do_no_harm() -> None:
