@@ -165,6 +165,10 @@ bench-gate: bench-setup ## Fail where a message or a record takes 5 % more proce
 bench-heavy: bench-setup ## Measure the cost of heavy messages: CPU time, the longest stretch of the loop, memory (docs/limits.md).
 	@$(BENCH) -m bench.ingest.heavy_messages $(ARGS)
 
+.PHONY: bench-mirror
+bench-mirror: bench-setup ## Measure a mirror and its states over three million records (ARGS="--rows 10000000"; docs/mirror.md).
+	@$(BENCH) -m bench.query.mirror $(ARGS)
+
 .PHONY: load
 load: bench-setup ## Load the API with 50, 200 and 500 clients at once (ARGS="--clients 50"; docs/performance.md).
 	@uv=$$(sh ./bootstrap.sh --uv) && UV_PROJECT_ENVIRONMENT=.cache/locust "$$uv" sync --quiet --locked --only-group load

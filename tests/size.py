@@ -20,7 +20,7 @@ CEILINGS = {
     "modules of app": 165,
     "sluice": 6_960,
     "client": 2_670,
-    "bench": 2_980,
+    "bench": 3_060,
     "tests": 35_000,
     "words of Markdown": 50_000,
     "settings": 52,

@@ -44,11 +44,12 @@ class Rows(msgspec.Struct, frozen=True):
     count: int
     start_us: int
     end_us: int
+    versions: int
 
     @property
     def ids(self) -> int:
-        """How many ids there are: each has five versions."""
-        return self.count // 5
+        """How many ids there are."""
+        return self.count // self.versions
 
     def id_of(self, number: int) -> str:
         """Return the id of the row of this number: as `_FILL` makes it."""
@@ -66,10 +67,10 @@ class Rows(msgspec.Struct, frozen=True):
         return last - first
 
 
-def build_rows(path: Path, count: int) -> Rows:
-    """Fill a file with `count` rows, in the order in which they would have arrived by now."""
+def build_rows(path: Path, count: int, versions: int = 5) -> Rows:
+    """Fill a file with `count` rows, `versions` of each id, in the order in which they would have arrived by now."""
     end_us = time.time_ns() // 1_000 - SECOND_US
-    rows = Rows(count, end_us - SPAN_US, end_us)
+    rows = Rows(count, end_us - SPAN_US, end_us, versions)
     values = {"start_us": rows.start_us, "span_us": SPAN_US, "rows": count}
     with duckdb.connect(str(path)) as connection:
         connection.execute(duckdb_ddl(_RECORDS))
