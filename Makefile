@@ -166,7 +166,7 @@ bench-heavy: bench-setup ## Measure the cost of heavy messages: CPU time, the lo
 	@$(BENCH) -m bench.ingest.heavy_messages $(ARGS)
 
 .PHONY: bench-mirror
-bench-mirror: bench-setup ## Measure a mirror and its states over three million records (ARGS="--rows 10000000"; docs/mirror.md).
+bench-mirror: bench-setup ## Measure a mirror and its states over three million records (docs/mirror.md).
 	@$(BENCH) -m bench.query.mirror $(ARGS)
 
 .PHONY: load
