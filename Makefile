@@ -25,10 +25,6 @@ demo: setup ## Publish 27,004 flights and read them back; then serve until Ctrl-
 up: setup ## Start the local Pub/Sub and the service, wired together, until Ctrl-C (BACKEND=bigquery, as for demo).
 	@$(PYTHON) -m sluice up $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
-.PHONY: quick
-quick: setup ## Run the pure tests of what changed since main, in seconds (WORD=cursor: those with this word instead).
-	@$(PYTHON) -m tests.quick $(WORD)
-
 .PHONY: test
 test: setup ## Run the short form of the tests in parallel (ARGS=tests/query/test_cursor.py: some, in one process).
 	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),$(PARALLEL))

@@ -1,7 +1,7 @@
 """The law of a state: it is the fold of the feed up to its moment, and the feed goes on from there."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -214,6 +214,16 @@ def test_a_state_is_the_fold_of_the_feed(
     engine: Engine, record_type: type[msgspec.Struct], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At any moment, for any caller, sequences, tombstones, copies, erasures and pages; and the feed goes on there."""
+    hold(engine, record_type, monkeypatch)
+
+
+def hold(
+    engine: Engine,
+    record_type: type[msgspec.Struct],
+    monkeypatch: pytest.MonkeyPatch,
+    machine: Callable[[Engine, Store, Table], Stateful] = Stateful,
+) -> None:
+    """Run the state machine over a store of the engine."""
     monkeypatch.setattr(feed, "_FIRST_VERSIONS", 2)
     monkeypatch.setattr(feed, "_MOST_VERSIONS", 5)
     table = records_table(record_type)
@@ -226,5 +236,5 @@ def test_a_state_is_the_fold_of_the_feed(
         suppress_health_check=[*HealthCheck],
         phases={Phase.explicit, Phase.reuse, Phase.generate},
     )
-    run_state_machine_as_test(lambda: Stateful(engine, store, table), settings=limits)  # type: ignore[arg-type] # any maker
+    run_state_machine_as_test(lambda: machine(engine, store, table), settings=limits)  # type: ignore[arg-type] # any maker
     engine.loop.run(store.close())
