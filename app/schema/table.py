@@ -39,6 +39,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """All columns in the table's order: the record's, then the envelope's."""
         return self.record + self.envelope
 
+    def kept_days(self, default_days: int) -> int:
+        """Return how many days its rows are kept; `default_days` is SLUICE_RETENTION_DAYS."""
+        days = self.retention_days or default_days
+        return min(days, REJECT_DAYS) if self.name == REJECTS else days
+
     @property
     def rest(self) -> Column | None:
         """The column that keeps undeclared members; None if the type does not keep them."""

@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -19,7 +18,7 @@ from app.record import RecordTypeError
 from app.schema.columns import Column, Mode
 from app.schema.table import Table, rejects_table
 from app.settings.load import SettingsError, load_settings
-from app.stores.duckdb.file import file_columns
+from app.stores.duckdb.file import file_columns, name_of_kept
 from app.stores.duckdb.table_layout import (
     STRUCT,
     FileColumn,
@@ -229,7 +228,7 @@ def migrate(
             migration = _planned(connection, tables, renames, drops)
             if dry_run or not migration.has_steps:
                 return migration
-            kept = f"{path}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+            kept = name_of_kept(path)
             _copy(connection, kept)
             _change(connection, migration.plans)
             return msgspec.structs.replace(migration, kept=kept)

@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from app.settings.fields import MIB
 from app.settings.load import Settings
 from app.stores.backend import Backend
 from app.stores.duckdb.eraser import Retention
+from app.stores.duckdb.file import name_of_kept
 from app.stores.duckdb.setup import limits_of
 from app.stores.erasures import ErasedRecord, erasures_table
 from app.stores.query import Deletion
@@ -140,7 +140,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     url, path = settings.store.mirror_url.rstrip("/"), settings.store.data_path
     default_days = settings.store.retention_days
     records = [
-        msgspec.structs.replace(table, retention_days=table.retention_days or default_days)
+        msgspec.structs.replace(table, retention_days=table.kept_days(default_days))
         for table in tables
         if table.name != REJECTS
     ]
@@ -157,7 +157,7 @@ def open_backend(settings: Settings, tables: Sequence[Table], clock: Clock) -> B
     days = erasures.retention_days or default_days
     if not store.begin(url, streams, days):
         store.close()
-        kept = f"{path}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        kept = name_of_kept(path)
         for each in ("", ".wal"):
             if Path(path + each).exists():
                 Path(path + each).rename(kept + each)

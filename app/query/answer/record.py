@@ -31,7 +31,7 @@ class RecordEndpoint:
         self._feed, self._subject, self._id = parts.feed, parts.subject, id_column
         self.table, environment = parts.feed.table, parts.feed.environment
         self._clock = environment.clock
-        self._retention_us = (self.table.retention_days or environment.settings.store.retention_days) * DAY_US
+        self._retention_us = self.table.kept_days(environment.settings.store.retention_days) * DAY_US
 
     async def record(self, request: Ask) -> Response[bytes]:
         """Return the record whose id is in the path: freshly read, including rows that are not settled yet.

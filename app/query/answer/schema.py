@@ -23,7 +23,7 @@ from app.query.request.parameters import Parameters
 from app.schema.columns import flat
 from app.schema.filters import filter_table
 from app.schema.record_json import record_schema
-from app.schema.table import REJECT_DAYS, REJECTS, Table, schema_version
+from app.schema.table import Table, schema_version
 from app.schema.undeclared_members import record_policy
 from app.streams import Streams
 
@@ -167,8 +167,7 @@ def table_entry(table: Table, path: str, default_days: int) -> TableEntry:
         id=table.id.name if table.id else None,
         deleted=table.deleted.name if table.deleted else None,
         sequence=table.sequence.name if table.sequence else None,
-        retention_days=table.retention_days
-        or min(default_days, REJECT_DAYS if table.name == REJECTS else default_days),
+        retention_days=table.kept_days(default_days),
         columns=_columns(table),
         json_schema=record_schema(table.record_type, table.versions),
         undeclared_members=UndeclaredEntry(
@@ -258,7 +257,7 @@ def streams_route(streams: Streams, retention_days: int) -> HTTPRouteHandler:
             is_default=stream is streams.default,
             id=stream.table.id.name if stream.table.id else None,
             schema_version=schema_version(stream.table),
-            retention_days=stream.table.retention_days or retention_days,
+            retention_days=stream.table.kept_days(retention_days),
         )
         for name, stream in streams.by_name.items()
     ]

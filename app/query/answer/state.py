@@ -38,7 +38,7 @@ class StateEndpoint(PageEndpoint):
                 subject=msgspec.structs.replace(records.subject, has_canaries=False),
             )
         )
-        days = feed.table.retention_days or feed.environment.settings.store.retention_days
+        days = feed.table.kept_days(feed.environment.settings.store.retention_days)
         self._retention_us, self._grid_us = days * DAY_US, 1
         if feed.runner.profile.materializes:
             self._poll_s, self._grid_us = max(_GRID_S, self._poll_s), _GRID_S * MICROSECONDS

@@ -324,14 +324,10 @@ def parse_scan(query: str, subject: QueryableTable, now: Now, accept: str = "") 
     edge_us = now.latest_us if latest else now.horizon_us
     since_us, until_us = read_ends(given, now, edge_us=edge_us, max_window_days=subject.max_window_days)
     longest_us = subject.max_window_days * DAY_US
-    conditions, mark = subject.conditions(given)
     scan = Scan(
-        table=subject.name,
+        **_rows(given, subject),
         window=TimeRange(since_us, since_us),
         horizon_us=now.horizon_us,
-        columns=read_fields(given, subject.columns),
-        conditions=conditions,
-        fingerprint=mark,
         descending=given.value("order") == "desc",
         last_us=min(MAX_US if until_us is None else until_us, since_us + longest_us),
         fixed_until_us=until_us if is_instant(given.text("since")) and is_instant(given.text("until")) else None,
@@ -343,6 +339,13 @@ def parse_scan(query: str, subject: QueryableTable, now: Now, accept: str = "") 
     given.check()
     text, order = given.text("cursor"), given.text("order")
     return (scan if text is None else continued(scan, text, order, longest_us)).at(now)
+
+
+def _rows(given: Parameters, subject: QueryableTable) -> dict[str, Any]:
+    """Return the members of a scan that say which rows match, and which of their columns are read."""
+    conditions, mark = subject.conditions(given)
+    columns = read_fields(given, subject.columns)
+    return {"table": subject.name, "conditions": conditions, "fingerprint": mark, "columns": columns}
 
 
 def _form(given: Parameters, accept: str) -> dict[str, Any]:
@@ -364,15 +367,11 @@ def parse_state(query: str, subject: QueryableTable, now: Now, within: TimeRange
     """
     given = Parameters(query, STATE_PARAMETERS, subject.fields, subject.unfiltered)
     since_us = within.from_us
-    conditions, mark = subject.conditions(given)
     fold = Fold(Position(within.to_us, ""), given.value("tombstones") == "include")
     scan = Scan(
-        table=subject.name,
+        **_rows(given, subject),
         window=TimeRange(since_us, since_us),
         horizon_us=now.horizon_us,
-        columns=read_fields(given, subject.columns),
-        conditions=conditions,
-        fingerprint=mark,
         fold=fold,
         **_form(given, accept),
     )
@@ -403,14 +402,23 @@ def _read_as_of(text: str, scan: Scan, now: Now) -> Position:
         ProblemError: `invalid_cursor`.
     """
     if _LIKE_A_CURSOR.fullmatch(text):
-        try:
-            return position_in(text, table=scan.table, fingerprint=scan.fingerprint)
-        except ProblemError as error:
-            raise ProblemError(error.code, f"as_of: {error.detail}") from None
+        return _position_at("as_of", text, scan)
     at_us = parse_instant(text, now.now_us)
     if at_us > now.horizon_us:
         raise InstantError(f"later than the settled horizon, {to_text(now.horizon_us)}")
     return Position(at_us, "")
+
+
+def _position_at(name: str, text: str, scan: Scan) -> Position:
+    """Return the position of a resume cursor that is given as `name`.
+
+    Raises:
+        ProblemError: `invalid_cursor`, which names it.
+    """
+    try:
+        return position_in(text, table=scan.table, fingerprint=scan.fingerprint)
+    except ProblemError as error:
+        raise ProblemError(error.code, f"{name}: {error.detail}") from None
 
 
 def continued(scan: Scan, text: str, order: str | None, longest_us: int) -> Scan:
@@ -486,24 +494,13 @@ def parse_tail(query: str, last_event_id: str | None, subject: QueryableTable, n
         given.members["max_window_days"] = subject.max_window_days
         message = f"a tail must begin at most {subject.max_window_days} days ago; read older records in pages"
         given.refuse("since", message, to_text(earliest_us))
-    conditions, mark = subject.conditions(given)
-    scan = Scan(
-        table=subject.name,
-        window=TimeRange(since_us, since_us),
-        horizon_us=now.horizon_us,
-        columns=read_fields(given, subject.columns),
-        conditions=conditions,
-        fingerprint=mark,
-    )
+    scan = Scan(**_rows(given, subject), window=TimeRange(since_us, since_us), horizon_us=now.horizon_us)
     given.check()
     start = Position(since_us, "")
     if last_event_id:
-        try:
-            start = position_in(last_event_id, table=scan.table, fingerprint=mark)
-        except ProblemError as error:
-            raise ProblemError(error.code, f"{LAST_EVENT_ID}: {error.detail}") from None
+        start = _position_at(LAST_EVENT_ID, last_event_id, scan)
     elif text is not None:
-        start = position_in(text, table=scan.table, fingerprint=mark)
+        start = position_in(text, table=scan.table, fingerprint=scan.fingerprint)
     return tail_scan(scan, start, now.horizon_us, longest_us)
 
 

@@ -8,7 +8,7 @@ import duckdb
 
 from app.runtime.clock import Clock
 from app.runtime.instants import DAY_US, MIN_US, TimeRange, clamp
-from app.schema.table import REJECT_DAYS, REJECTS, Table
+from app.schema.table import Table
 from app.stores.duckdb.file import STATE
 from app.stores.duckdb.recent_keys import remember
 from app.stores.duckdb.source import bound, to_duckdb
@@ -111,10 +111,7 @@ class Retention:
         """
         total = 0
         for table in self._tables:
-            days = table.retention_days or self._days
-            if table.name == REJECTS:
-                days = min(days, REJECT_DAYS)
-            cutoff_us, count = clamp(self._clock.now_us() - days * DAY_US), 0
+            cutoff_us, count = clamp(self._clock.now_us() - table.kept_days(self._days) * DAY_US), 0
             while (edge_us := await self._edge_us(table, cutoff_us)) is not None:
                 expired = Deletion(table=table.name, first_us=MIN_US, last_us=edge_us, conditions=())
                 count += await delete_rows(self._store, expired)

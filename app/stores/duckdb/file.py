@@ -8,6 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -71,6 +72,11 @@ class EmbeddedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_LIMITS = EmbeddedLimits()
+
+
+def name_of_kept(path: str) -> str:
+    """Return the name under which a file is kept as it was, when another one takes its place."""
+    return f"{path}.before-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
 
 
 def open_file(path: str, tables: Sequence[Table], clock: Clock, limits: EmbeddedLimits) -> duckdb.DuckDBPyConnection:

@@ -48,8 +48,6 @@ class Window:
         """Return the rows of `query`, in its order."""
         answer = None
         match query:
-            case State():  # reaches back to the begin of the retention
-                pass
             case Rows(limit=int(limit)) if self._suits(query):
                 return await self._page(query, limit)
             case Count() | Statistics() if (used := self._covering(query)) is not None:
@@ -60,7 +58,7 @@ class Window:
 
     async def arrow(self, query: ArrowQuery) -> AsyncGenerator[bytes, None]:
         """Yield all rows of `query` as the pieces of one Arrow IPC stream."""
-        if isinstance(query, Rows) and not isinstance(query, State) and (used := self._covering(query)) is not None:
+        if isinstance(query, Rows) and (used := self._covering(query)) is not None:
             async with aclosing(self._database.queries.arrow(statement_of(query))) as pieces:
                 schema = await anext(pieces)
                 if self.loader.are_loaded(used):  # what is deleted from now on is still in the query's snapshot
@@ -75,7 +73,8 @@ class Window:
 
     def _is_settled(self, query: Rows | Count | Statistics) -> bool:
         return (
-            query.table in self.loader.tables
+            not isinstance(query, State)  # it reaches back to the begin of the retention
+            and query.table in self.loader.tables
             and query.lookback_us == self.loader.lookback_us
             and query.within.to_us <= self.horizon_us(query.table)
         )

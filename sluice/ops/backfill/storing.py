@@ -170,8 +170,8 @@ class Backfill:
             say(f"waiting {settle_s:g} s for appends of an earlier run that may still be committed")
         while any(self._runner.horizon_us(table) < begun_us for table in tables):
             await self._clock.sleep(_LOOK_AGAIN_S)
-        days = self._table.retention_days or self._settings.store.retention_days
-        self._read_to_us = begun_us - max(days, self._settings.store.retention_days) * DAY_US
+        days = self._settings.store.retention_days
+        self._read_to_us = begun_us - max(self._table.kept_days(days), days) * DAY_US
         await self._refresh()
 
     async def store(self, path: str, items: Generator[Item, None, None]) -> None:
